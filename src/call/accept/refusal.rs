@@ -1,0 +1,234 @@
+//! Every way in which a marked request is refused: nothing hidden, each with what to change.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::http::OutgoingResponse;
+use crate::metric::Metric;
+
+/// Why a marked request gets no `202`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// An option header is wrong.
+    BadOption {
+        /// The header's name.
+        header: &'static str,
+        /// What is wrong with its value and what is allowed.
+        detail: String,
+    },
+    /// The gateway has no route for it.
+    NoRoute,
+    /// The body, or the record that it becomes, is too large.
+    TooLarge {
+        /// What was measured.
+        what: &'static str,
+        /// How much is allowed.
+        limit_bytes: usize,
+    },
+    /// Too many requests wait already.
+    TooManyWaiting,
+    /// Such a request can't be a call.
+    NotAsynchronous(String),
+    /// Neither can a gRPC stream, whose client is told in gRPC's way.
+    GrpcStream,
+    /// The Stream has not stored it.
+    StreamUnavailable {
+        /// What the Stream said, or didn't.
+        detail: String,
+        /// Whether the call may have been stored all the same.
+        stored: Stored,
+    },
+}
+
+/// What is known of a call whose publication failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// It is not on the Stream.
+    No,
+    /// The answer was lost: it may be there, and then it will be made.
+    Unknown,
+}
+
+/// A problem detail (RFC 9457).
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    header: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit_bytes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stored: Option<&'static str>,
+}
+
+impl Refusal {
+    /// The counter of this reason.
+    #[must_use]
+    pub const fn metric(&self) -> Metric {
+        match self {
+            Self::BadOption { .. } => Metric::RefusedBadOption,
+            Self::NoRoute => Metric::RefusedNoRoute,
+            Self::TooLarge { .. } => Metric::RefusedTooLarge,
+            Self::TooManyWaiting => Metric::RefusedTooManyWaiting,
+            Self::NotAsynchronous(_) | Self::GrpcStream => Metric::RefusedNotAsynchronous,
+            Self::StreamUnavailable { .. } => Metric::RefusedStreamUnavailable,
+        }
+    }
+
+    /// The answer: `application/problem+json`, and `Retry-After` where waiting helps.
+    #[must_use]
+    pub fn response(&self, retry_after: Duration) -> OutgoingResponse {
+        let problem = self.problem();
+        if matches!(self, Self::GrpcStream) {
+            let body = problem.detail.into_bytes();
+            return OutgoingResponse {
+                status: 501,
+                headers: vec![],
+                body,
+                for_grpc: true,
+            };
+        }
+        let mut headers = vec![("content-type", "application/problem+json".to_owned())];
+        if matches!(self, Self::TooManyWaiting | Self::StreamUnavailable { .. }) {
+            headers.push(("retry-after", retry_after.as_secs().max(1).to_string()));
+        }
+        // Cannot fail: there are only strings and numbers in it.
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        OutgoingResponse {
+            status: problem.status,
+            headers,
+            body,
+            for_grpc: false,
+        }
+    }
+
+    fn problem(&self) -> Problem<'_> {
+        match self {
+            Self::BadOption { header, detail } => Problem {
+                header: Some(header),
+                ..problem(400, "urn:sluice:bad-option", "Bad option", detail.clone())
+            },
+            Self::NoRoute => problem(
+                404,
+                "urn:sluice:no-route",
+                "No such route",
+                "This gateway has no route for the request, so there is nothing to call."
+                    .to_owned(),
+            ),
+            Self::TooLarge { what, limit_bytes } => Problem {
+                limit_bytes: Some(*limit_bytes),
+                ..problem(
+                    413,
+                    "urn:sluice:too-large",
+                    "Too large",
+                    format!("{what} of an asynchronous call may have at most {limit_bytes} bytes."),
+                )
+            },
+            Self::TooManyWaiting => problem(
+                429,
+                "urn:sluice:too-many-waiting",
+                "Too many calls waiting",
+                "Too many calls wait to be stored. Nothing was stored; try again later.".to_owned(),
+            ),
+            Self::NotAsynchronous(detail) => not_asynchronous(detail.clone()),
+            Self::GrpcStream => not_asynchronous(
+                "A gRPC stream can't be made asynchronously; send it without the mark.".to_owned(),
+            ),
+            Self::StreamUnavailable { detail, stored } => stream_unavailable(detail, *stored),
+        }
+    }
+}
+
+fn not_asynchronous(detail: String) -> Problem<'static> {
+    problem(
+        501,
+        "urn:sluice:not-asynchronous",
+        "Can't be asynchronous",
+        detail,
+    )
+}
+
+fn stream_unavailable(detail: &str, stored: Stored) -> Problem<'static> {
+    let (known, advice) = match stored {
+        Stored::No => ("no", "Nothing was stored; try again later."),
+        Stored::Unknown => (
+            "unknown",
+            "Whether the call was stored is unknown: it may be made, and made again if you try \
+             again.",
+        ),
+    };
+    let detail = format!("{detail} {advice}");
+    Problem {
+        stored: Some(known),
+        ..problem(
+            503,
+            "urn:sluice:stream-unavailable",
+            "The Stream is unavailable",
+            detail,
+        )
+    }
+}
+
+fn problem<'a>(
+    status: u16,
+    r#type: &'static str,
+    title: &'static str,
+    detail: String,
+) -> Problem<'a> {
+    Problem {
+        r#type,
+        title,
+        status,
+        detail,
+        header: None,
+        limit_bytes: None,
+        stored: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_a_problem_that_says_what_to_change() {
+        let refusal = Refusal::TooLarge {
+            what: "The body",
+            limit_bytes: 10,
+        };
+        let response = refusal.response(Duration::from_secs(2));
+        assert_eq!(response.status, 413);
+        assert_eq!(
+            response.headers,
+            [("content-type", "application/problem+json".to_owned())]
+        );
+        let problem: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+        assert_eq!(problem["limitBytes"], 10);
+        assert_eq!(problem["status"], 413);
+        assert_eq!(
+            problem["detail"],
+            "The body of an asynchronous call may have at most 10 bytes."
+        );
+    }
+
+    #[test]
+    fn waiting_is_advised_where_it_helps() {
+        let unavailable = |stored| Refusal::StreamUnavailable {
+            detail: "x".to_owned(),
+            stored,
+        };
+        for refusal in [
+            Refusal::TooManyWaiting,
+            unavailable(Stored::No),
+            unavailable(Stored::Unknown),
+        ] {
+            let response = refusal.response(Duration::from_millis(1));
+            assert!(response.headers.contains(&("retry-after", "1".to_owned())));
+        }
+    }
+}

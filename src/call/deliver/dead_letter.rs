@@ -1,0 +1,230 @@
+//! Step 2d: what is kept of a call that is given up.
+//!
+//! A dead letter is one message on the dead stream: the whole record, why it died, and the history
+//! of its attempts. A record so large that the letter would not fit into a message is split over
+//! several, whose `part` and `parts` tell how to put it together.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::id::Position;
+use crate::limits::{DEAD_LETTER_PART_BYTES, PUT_BYTES_MAX};
+use crate::metric::Metric;
+
+/// Why a call is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The target has refused it for good.
+    Rejected,
+    /// All attempts have failed.
+    AttemptsExhausted,
+    /// The record can't be understood.
+    UnreadableRecord,
+}
+
+impl Reason {
+    /// The counter of this reason.
+    #[must_use]
+    pub const fn metric(self) -> Metric {
+        match self {
+            Self::Rejected => Metric::DeadRejected,
+            Self::AttemptsExhausted => Metric::DeadExhausted,
+            Self::UnreadableRecord => Metric::DeadUnreadable,
+        }
+    }
+}
+
+/// One attempt, as the history keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AttemptRecord {
+    /// From 1.
+    pub attempt: u32,
+    /// When it ended, RFC 3339.
+    pub at: String,
+    /// The status; absent where there was no answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+}
+
+/// A call that is given up.
+#[derive(Clone, Debug)]
+pub struct DeadLetter<'a> {
+    /// The call id.
+    pub id: &'a str,
+    /// Why.
+    pub reason: Reason,
+    /// The same for people.
+    pub detail: &'a str,
+    /// When it was given up, RFC 3339.
+    pub dead_at: &'a str,
+    /// Where the record stood.
+    pub source: Position,
+    /// The latest attempts.
+    pub attempts: &'a [AttemptRecord],
+    /// The record, as it was read.
+    pub record: &'a [u8],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Wire<'a> {
+    version: u32,
+    id: &'a str,
+    reason: Reason,
+    detail: &'a str,
+    dead_at: &'a str,
+    partition: String,
+    offset: u64,
+    attempts: &'a [AttemptRecord],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parts: Option<usize>,
+    /// The record where it is JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    call: Option<&'a RawValue>,
+    /// The record, or a part of it, where it is no JSON or doesn't fit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record_base64: Option<String>,
+}
+
+impl DeadLetter<'_> {
+    /// The messages of this letter, each within the Stream's limit; nearly always one.
+    #[must_use]
+    pub fn messages(&self) -> Vec<Vec<u8>> {
+        let json = readable_json(self.record);
+        let whole = self.wire(json, json.is_none().then_some(self.record), None);
+        if whole.len() <= PUT_BYTES_MAX {
+            return vec![whole];
+        }
+        let parts: Vec<&[u8]> = self.record.chunks(DEAD_LETTER_PART_BYTES).collect();
+        let count = parts.len();
+        let part = |(index, part)| self.wire(None, Some(part), Some((index + 1, count)));
+        parts.into_iter().enumerate().map(part).collect()
+    }
+
+    fn wire(
+        &self,
+        call: Option<&RawValue>,
+        record: Option<&[u8]>,
+        part: Option<(usize, usize)>,
+    ) -> Vec<u8> {
+        let wire = Wire {
+            version: 1,
+            id: self.id,
+            reason: self.reason,
+            detail: self.detail,
+            dead_at: self.dead_at,
+            partition: self.source.partition.to_string(),
+            offset: self.source.offset,
+            attempts: self.attempts,
+            part: part.map(|(part, _)| part),
+            parts: part.map(|(_, parts)| parts),
+            call,
+            record_base64: record.map(|record| BASE64.encode(record)),
+        };
+        // Cannot fail: there are only strings, numbers and valid JSON in it.
+        serde_json::to_vec(&wire).unwrap_or_default()
+    }
+}
+
+/// The record as a part of a letter, where every reader of JSON can be expected to take it: raw
+/// JSON may also be nested too deeply, or hold half of a surrogate pair or a number beyond all
+/// bounds.
+fn readable_json(record: &[u8]) -> Option<&RawValue> {
+    serde_json::from_slice::<Value>(record).ok()?;
+    serde_json::from_slice(record).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(record: &[u8]) -> Vec<Value> {
+        let letter = DeadLetter {
+            id: "c1",
+            reason: Reason::Rejected,
+            detail: "404",
+            dead_at: "2026-11-23T04:36:00.123Z",
+            source: Position {
+                partition: 1,
+                offset: 5,
+            },
+            attempts: &[AttemptRecord {
+                attempt: 1,
+                at: "t".to_owned(),
+                status: Some(404),
+            }],
+            record,
+        };
+        let messages = letter.messages();
+        assert!(
+            messages
+                .iter()
+                .all(|message| message.len() <= PUT_BYTES_MAX)
+        );
+        messages
+            .iter()
+            .map(|message| serde_json::from_slice(message).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_letter_holds_the_record_as_it_was() {
+        let letters = messages(br#"{"path":"/","unknown":1.50}"#);
+        assert_eq!(letters.len(), 1);
+        assert_eq!(letters[0]["call"]["path"], "/");
+        assert_eq!(letters[0]["reason"], "rejected");
+        assert_eq!(letters[0]["attempts"][0]["status"], 404);
+        assert_eq!(
+            (&letters[0]["partition"], &letters[0]["offset"]),
+            (&"1".into(), &5.into())
+        );
+    }
+
+    #[test]
+    fn what_is_no_json_is_kept_too() {
+        let letters = messages(b"\xff{");
+        assert_eq!(letters[0]["recordBase64"], "/3s=");
+        assert!(letters[0].get("call").is_none());
+    }
+
+    #[test]
+    fn what_some_readers_of_json_refuse_does_not_spoil_the_letter() {
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        for record in [r#"{"path":"/\ud800"}"#, r#"{"path":1e999}"#, &deep] {
+            let letters = messages(record.as_bytes());
+            assert_eq!(letters[0]["recordBase64"], BASE64.encode(record));
+        }
+    }
+
+    #[test]
+    fn a_record_as_large_as_the_stream_allows_is_split() {
+        for record in [vec![0xff; PUT_BYTES_MAX], {
+            let mut json = vec![b' '; PUT_BYTES_MAX];
+            json[0] = b'{';
+            json[PUT_BYTES_MAX - 1] = b'}';
+            json
+        }] {
+            let letters = messages(&record);
+            assert_eq!(letters.len(), 2);
+            let joined: Vec<u8> = letters
+                .iter()
+                .flat_map(|letter| {
+                    BASE64
+                        .decode(letter["recordBase64"].as_str().unwrap())
+                        .unwrap()
+                })
+                .collect();
+            assert_eq!(joined, record);
+            assert_eq!(
+                (&letters[1]["part"], &letters[1]["parts"]),
+                (&2.into(), &2.into())
+            );
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! The receipt: the `202` that a client gets once the Stream has its call.
+
+use serde::Serialize;
+
+use crate::http::OutgoingResponse;
+use crate::id::Position;
+
+/// What a client is told of its accepted call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The call id.
+    pub id: String,
+    /// The caller's conversation id, or the call id.
+    pub correlation_id: String,
+    /// When the gateway accepted the call, RFC 3339.
+    pub accepted_at: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    id: &'a str,
+    correlation_id: &'a str,
+    accepted_at: &'a str,
+    deliver_at: &'a str,
+    partition: String,
+    offset: u64,
+}
+
+impl Receipt {
+    /// The answer for a call that stands at `position`.
+    #[must_use]
+    pub fn response(&self, position: Position) -> OutgoingResponse {
+        let body = Body {
+            id: &self.id,
+            correlation_id: &self.correlation_id,
+            accepted_at: &self.accepted_at,
+            deliver_at: &self.accepted_at,
+            partition: position.partition.to_string(),
+            offset: position.offset,
+        };
+        OutgoingResponse {
+            status: 202,
+            headers: vec![
+                ("content-type", "application/json".to_owned()),
+                ("preference-applied", "respond-async".to_owned()),
+                ("async-call-id", self.id.clone()),
+                ("async-correlation-id", self.correlation_id.clone()),
+            ],
+            // Cannot fail: there are only strings and a number in it.
+            body: serde_json::to_vec(&body).unwrap_or_default(),
+            for_grpc: false,
+        }
+    }
+}

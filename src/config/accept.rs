@@ -1,0 +1,127 @@
+//! The configuration of the accept role.
+
+use std::time::Duration;
+
+use super::reader::Section;
+use super::{Document, StreamConfig};
+use crate::limits::{PUT_BYTES_MAX, RECORD_BYTES_MAX};
+
+/// What the accept filter is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptConfig {
+    /// Where calls are stored.
+    pub stream: StreamConfig,
+    /// How they are published.
+    pub publish: PublishConfig,
+    /// What is too much.
+    pub limits: AcceptLimits,
+    /// The `vm_id` of the drain that is woken after a publish.
+    pub drain_vm_id: String,
+}
+
+/// How calls are published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishConfig {
+    /// How long a client waits at most, from the end of its request, for the Stream's answer.
+    pub timeout: Duration,
+    /// Records in one PutMessages.
+    pub batch_records_max: usize,
+    /// Bytes of records in one PutMessages.
+    pub batch_bytes_max: usize,
+    /// Open PutMessages of one worker.
+    pub in_flight_max: usize,
+}
+
+/// What is too much for the accept filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AcceptLimits {
+    /// Bytes of a request's body.
+    pub body_bytes_max: usize,
+    /// Marked requests that wait in one worker.
+    pub waiting_requests_max: usize,
+    /// What a refused client is told to wait.
+    pub retry_after: Duration,
+}
+
+impl Document for AcceptConfig {
+    fn read(root: &mut Section<'_>) -> Self {
+        Self {
+            stream: root.section("stream", StreamConfig::read),
+            publish: root.section("publish", PublishConfig::read),
+            limits: root.section("limits", AcceptLimits::read),
+            drain_vm_id: root.section("drain", |drain| {
+                drain.text(
+                    "vmId",
+                    "sluice-drain",
+                    "vm_id of the drain that is woken after a publish.",
+                )
+            }),
+        }
+    }
+}
+
+impl PublishConfig {
+    fn read(publish: &mut Section<'_>) -> Self {
+        Self {
+            timeout: publish.duration_ms(
+                "timeoutMs",
+                100..=60_000,
+                5_000,
+                "How long a client waits for the Stream before it gets 503.",
+            ),
+            batch_records_max: publish.count(
+                "batchRecords",
+                1..=1_000,
+                256,
+                "records",
+                "Records in one PutMessages; a batch leaves when it is full or when nothing is in \
+                 flight.",
+            ),
+            batch_bytes_max: publish.count(
+                "batchBytes",
+                1_024..=PUT_BYTES_MAX as u64,
+                PUT_BYTES_MAX as u64,
+                "bytes",
+                "Bytes of records in one PutMessages, before base64. A single larger record goes \
+                 alone.",
+            ),
+            in_flight_max: publish.count(
+                "inFlight",
+                1..=64,
+                4,
+                "requests",
+                "Open PutMessages of one worker; a further one starts only with a full batch.",
+            ),
+        }
+    }
+}
+
+impl AcceptLimits {
+    fn read(limits: &mut Section<'_>) -> Self {
+        Self {
+            body_bytes_max: limits.count(
+                "bodyBytes",
+                0..=RECORD_BYTES_MAX as u64,
+                655_360,
+                "bytes",
+                "Largest body of a marked request. Keep it below the listener's \
+                 per_connection_buffer_limit_bytes; in a record, binary bodies grow by a third.",
+            ),
+            waiting_requests_max: limits.count(
+                "waitingRequests",
+                1..=1_000_000,
+                20_000,
+                "requests",
+                "Marked requests that wait in one worker for their body or for the Stream; \
+                 further ones get 429.",
+            ),
+            retry_after: Duration::from_secs(limits.integer(
+                "retryAfterSeconds",
+                1..=3_600,
+                2,
+                "seconds",
+                "Retry-After of 429 and 503.",
+            )),
+        }
+    }
+}

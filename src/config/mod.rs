@@ -1,0 +1,95 @@
+//! What the operator configures: one JSON document per role, checked as a whole when it is loaded.
+//!
+//! A document with any mistake is refused with all of its mistakes, each with its JSON path.
+
+mod accept;
+mod drain;
+mod reader;
+
+use std::fmt;
+
+use serde_json::Value;
+
+pub use accept::{AcceptConfig, AcceptLimits, PublishConfig};
+pub use drain::{AttemptConfig, DrainConfig, FetchConfig, GroupConfig, WindowConfig};
+pub use reader::{Findings, KeyDocumentation, Problem, Section};
+
+/// How a Stream is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamConfig {
+    /// The Envoy cluster of the Stream's messages endpoint.
+    pub cluster: String,
+    /// The `Host` that the endpoint expects.
+    pub authority: String,
+    /// The stream's OCID.
+    pub stream_id: String,
+}
+
+impl StreamConfig {
+    fn read(section: &mut Section<'_>) -> Self {
+        Self {
+            cluster: section.required_text(
+                "cluster",
+                "Envoy cluster of the Stream's messages endpoint.",
+            ),
+            authority: section.required_text("authority", "Host that the endpoint expects."),
+            stream_id: section.required_text("streamId", "OCID of the stream of calls."),
+        }
+    }
+}
+
+/// A document's mistakes, all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(pub Vec<Problem>);
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            formatter,
+            "{} mistake(s) in the plugin configuration:",
+            self.0.len()
+        )?;
+        self.0
+            .iter()
+            .try_for_each(|problem| write!(formatter, "\n  {problem}"))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// A role's configuration document.
+pub trait Document: Sized {
+    /// Reads the document's keys, which is also how they are declared.
+    fn read(root: &mut Section<'_>) -> Self;
+
+    /// Reads and checks a document.
+    ///
+    /// # Errors
+    /// All mistakes, each with its JSON path.
+    fn from_json(json: &[u8]) -> Result<Self, ConfigError> {
+        let document: Value = serde_json::from_slice(json).map_err(|error| {
+            ConfigError(vec![Problem {
+                path: "$".to_owned(),
+                message: format!("is no valid JSON: {error}"),
+            }])
+        })?;
+        let mut findings = Findings::default();
+        let mut root = Section::root(&document, &mut findings);
+        let config = Self::read(&mut root);
+        root.finish();
+        if findings.problems.is_empty() {
+            Ok(config)
+        } else {
+            Err(ConfigError(findings.problems))
+        }
+    }
+
+    /// Every key with unit, range, default and meaning, for the reference pages.
+    #[must_use]
+    fn keys() -> Vec<KeyDocumentation> {
+        let empty = Value::Object(serde_json::Map::new());
+        let mut findings = Findings::default();
+        Self::read(&mut Section::root(&empty, &mut findings));
+        findings.keys
+    }
+}

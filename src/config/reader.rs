@@ -1,0 +1,214 @@
+//! Reads a JSON document key by key, and remembers what it was asked for.
+//!
+//! Reading is the declaration: the same calls that check a document give the list of all keys with
+//! unit, range, default and meaning. Mistakes are collected, so that one start reports them all.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+/// One mistake in a configuration document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Where, as a JSON path such as `$.publish.timeoutMs`.
+    pub path: String,
+    /// What is wrong and what is allowed.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}: {}", self.path, self.message)
+    }
+}
+
+/// What is known of one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyDocumentation {
+    /// The key's JSON path.
+    pub path: String,
+    /// `integer`, `string`, …, with its unit or its form.
+    pub kind: String,
+    /// The default, or `required`.
+    pub default: String,
+    /// One sentence.
+    pub meaning: &'static str,
+}
+
+/// What reading a document brought to light.
+#[derive(Debug, Default)]
+pub struct Findings {
+    /// All mistakes, in the order of reading.
+    pub problems: Vec<Problem>,
+    /// All keys that exist.
+    pub keys: Vec<KeyDocumentation>,
+}
+
+/// One object of the document.
+pub struct Section<'a> {
+    path: String,
+    members: Option<&'a Map<String, Value>>,
+    known: Vec<&'static str>,
+    findings: &'a mut Findings,
+}
+
+impl<'a> Section<'a> {
+    /// The document itself.
+    pub fn root(document: &'a Value, findings: &'a mut Findings) -> Self {
+        if !document.is_object() {
+            findings.problems.push(Problem {
+                path: "$".to_owned(),
+                message: "must be a JSON object".to_owned(),
+            });
+        }
+        Self {
+            path: "$".to_owned(),
+            members: document.as_object(),
+            known: Vec::new(),
+            findings,
+        }
+    }
+
+    /// Reads an object within this one; an absent one counts as empty.
+    pub fn section<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'_>) -> T) -> T {
+        let value = self.take(key);
+        let path = self.path_of(key);
+        if value.is_some_and(|value| !value.is_object()) {
+            self.problem::<()>(key, "must be a JSON object".to_owned());
+        }
+        let mut inner = Section {
+            path,
+            members: value.and_then(Value::as_object),
+            known: Vec::new(),
+            findings: &mut *self.findings,
+        };
+        let result = read(&mut inner);
+        inner.finish();
+        result
+    }
+
+    /// Reads a string that must be there and not be empty.
+    pub fn required_text(&mut self, key: &'static str, meaning: &'static str) -> String {
+        self.document(key, "string".to_owned(), "required".to_owned(), meaning);
+        match self.take(key) {
+            Some(Value::String(text)) if !text.is_empty() => text.clone(),
+            Some(_) => self.problem(key, "must be a string that isn't empty".to_owned()),
+            None => self.problem(key, "is required".to_owned()),
+        }
+    }
+
+    /// Reads a string that may be absent.
+    pub fn text(
+        &mut self,
+        key: &'static str,
+        default: &'static str,
+        meaning: &'static str,
+    ) -> String {
+        self.document(key, "string".to_owned(), format!("`{default}`"), meaning);
+        match self.take(key) {
+            Some(Value::String(text)) if !text.is_empty() => text.clone(),
+            Some(_) => self.problem(key, "must be a string that isn't empty".to_owned()),
+            None => default.to_owned(),
+        }
+    }
+
+    /// Reads a whole number.
+    pub fn integer(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<u64>,
+        default: u64,
+        unit: &str,
+        meaning: &'static str,
+    ) -> u64 {
+        let kind = format!("integer, {unit}, {} to {}", range.start(), range.end());
+        self.document(key, kind, default.to_string(), meaning);
+        match self.take(key) {
+            None => default,
+            Some(value) => match whole_number(value).filter(|number| range.contains(number)) {
+                Some(number) => number,
+                None => {
+                    let (from, to) = (range.start(), range.end());
+                    self.problem(
+                        key,
+                        format!("must be a whole number from {from} to {to} ({unit})"),
+                    )
+                }
+            },
+        }
+    }
+
+    /// Reads a whole number of things that are counted in memory.
+    pub fn count(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<u64>,
+        default: u64,
+        unit: &str,
+        meaning: &'static str,
+    ) -> usize {
+        usize::try_from(self.integer(key, range, default, unit, meaning)).unwrap_or(usize::MAX)
+    }
+
+    /// Reads a duration in milliseconds.
+    pub fn duration_ms(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<u64>,
+        default: u64,
+        meaning: &'static str,
+    ) -> Duration {
+        Duration::from_millis(self.integer(key, range, default, "milliseconds", meaning))
+    }
+
+    /// Reports every key that nothing asked for. Call it when all has been read.
+    pub fn finish(self) {
+        let unknown = self
+            .members
+            .into_iter()
+            .flat_map(Map::keys)
+            .filter(|key| !self.known.contains(&key.as_str()));
+        for key in unknown {
+            self.findings.problems.push(Problem {
+                path: format!("{}.{key}", self.path),
+                message: format!("is no key here; known are {}", self.known.join(", ")),
+            });
+        }
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<&'a Value> {
+        self.known.push(key);
+        self.members.and_then(|members| members.get(key))
+    }
+
+    fn document(&mut self, key: &str, kind: String, default: String, meaning: &'static str) {
+        let path = self.path_of(key);
+        self.findings.keys.push(KeyDocumentation {
+            path,
+            kind,
+            default,
+            meaning,
+        });
+    }
+
+    fn problem<T: Default>(&mut self, key: &str, message: String) -> T {
+        let path = self.path_of(key);
+        self.findings.problems.push(Problem { path, message });
+        T::default()
+    }
+
+    fn path_of(&self, key: &str) -> String {
+        format!("{}.{key}", self.path)
+    }
+}
+
+/// Envoy's Struct knows only floating-point numbers, so `5000.0` is a whole number here.
+fn whole_number(value: &Value) -> Option<u64> {
+    if let Some(number) = value.as_u64() {
+        return Some(number);
+    }
+    let number = value.as_f64().filter(|number| number.fract() == 0.0)?;
+    format!("{number:.0}").parse().ok()
+}

@@ -1,0 +1,297 @@
+//! Drives step 1: marked requests come in, batches of records go to the Stream, answers go out.
+//!
+//! Group commit: requests that are complete wait in an outbox. If nothing is in flight, the next
+//! turn of the event loop publishes everything that has gathered; while a publish is in flight,
+//! the next batch gathers. The Stream's one answer settles a whole batch.
+
+mod publish;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{CalloutResult, Output, Outputs};
+use crate::call::accept::admission::{RequestHead, admit, body_too_large};
+use crate::call::accept::refusal::{Refusal, Stored};
+use crate::call::record::CallHead;
+use crate::call::reply::receipt::Receipt;
+use crate::config::AcceptConfig;
+use crate::http::{Fields, OutgoingResponse};
+use crate::id::{Entropy, RequestId, Ticket};
+use crate::metric::Metric;
+use crate::stream::StreamClient;
+use crate::time::{Now, Steady};
+use publish::Gathering;
+
+/// How often the host has to look after waiting requests.
+const TICK: Duration = Duration::from_millis(50);
+
+/// What happens to the accept role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The head of a marked request.
+    RequestHead {
+        /// The exchange.
+        request: RequestId,
+        /// All that is known of it.
+        head: RequestHead,
+        /// Whether it has neither body nor trailers.
+        end_of_stream: bool,
+    },
+    /// More of its body is buffered.
+    RequestBody {
+        /// The exchange.
+        request: RequestId,
+        /// Bytes buffered by now, altogether.
+        buffered_bytes: usize,
+        /// Whether that is all.
+        end_of_stream: bool,
+    },
+    /// Its trailers, which end it.
+    RequestTrailers {
+        /// The exchange.
+        request: RequestId,
+        /// The trailer fields.
+        trailers: Fields,
+    },
+    /// The exchange is over, answered or not.
+    RequestGone(RequestId),
+    /// The answer to [`Output::ReadBody`]; `None` where there is no body to be had any more.
+    Body(RequestId, Option<Vec<u8>>),
+    /// The answer to [`Output::Callout`].
+    CalloutDone(Ticket, CalloutResult),
+    /// The answer to [`Output::Wake`].
+    Wake,
+    /// Time has passed.
+    Tick,
+}
+
+/// What a marked request waits for. Each state holds just what is needed from there on.
+#[derive(Debug)]
+enum Accepting {
+    /// The rest of its body.
+    Receiving { head: CallHead, body_bytes: usize },
+    /// A place in a batch.
+    Waiting { head: CallHead, body_bytes: usize },
+    /// The Stream's answer.
+    Publishing(Receipt),
+    /// Its turn to be answered.
+    Answering,
+}
+
+/// The accept role's state machine; one per worker.
+pub struct AcceptEngine {
+    config: AcceptConfig,
+    client: StreamClient,
+    cluster: Rc<str>,
+    entropy: Entropy,
+    requests: BTreeMap<RequestId, Accepting>,
+    /// Complete requests in the order of their completion; may name requests that are gone.
+    outbox: VecDeque<RequestId>,
+    /// When each complete request has waited long enough, in the same order.
+    deadlines: VecDeque<(Steady, RequestId)>,
+    gathering: Gathering,
+    in_flight: BTreeMap<Ticket, Vec<RequestId>>,
+    answers: VecDeque<(RequestId, OutgoingResponse)>,
+    wake_pending: bool,
+    outputs: Outputs,
+}
+
+impl AcceptEngine {
+    /// An engine with nothing in it.
+    #[must_use]
+    pub fn new(config: AcceptConfig, entropy: Entropy) -> Self {
+        Self {
+            client: StreamClient::new(&config.stream.authority, &config.stream.stream_id),
+            cluster: Rc::from(config.stream.cluster.as_str()),
+            config,
+            entropy,
+            requests: BTreeMap::new(),
+            outbox: VecDeque::new(),
+            deadlines: VecDeque::new(),
+            gathering: Gathering::default(),
+            in_flight: BTreeMap::new(),
+            answers: VecDeque::new(),
+            wake_pending: false,
+            outputs: Outputs::default(),
+        }
+    }
+
+    /// What the host shall do next, if anything.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop()
+    }
+
+    /// How often the host has to tick, while anything waits.
+    #[must_use]
+    pub fn tick_period(&self) -> Option<Duration> {
+        let idle = self.requests.is_empty() && self.deadlines.is_empty();
+        (!idle).then_some(TICK)
+    }
+
+    /// Takes one input. A request whose head came in stays paused until its answer.
+    pub fn handle(&mut self, input: Input, now: Now) {
+        match input {
+            Input::RequestHead {
+                request,
+                head,
+                end_of_stream,
+            } => {
+                self.request_head(request, head, end_of_stream, now);
+            }
+            Input::RequestBody {
+                request,
+                buffered_bytes,
+                end_of_stream,
+            } => {
+                self.request_body(request, buffered_bytes, end_of_stream, now);
+            }
+            Input::RequestTrailers { request, trailers } => {
+                self.request_trailers(request, trailers, now);
+            }
+            Input::RequestGone(request) => self.request_gone(request),
+            Input::Body(request, body) => self.body_read(request, body),
+            Input::CalloutDone(ticket, result) => self.published(ticket, result),
+            Input::Wake => {
+                self.wake_pending = false;
+                self.answer_some();
+                self.gather();
+            }
+            Input::Tick => {
+                self.expire(now.steady);
+                self.answer_some();
+                self.gather();
+            }
+        }
+    }
+
+    fn request_head(&mut self, request: RequestId, head: RequestHead, whole: bool, now: Now) {
+        let admitted = if self.requests.len() >= self.config.limits.waiting_requests_max {
+            Err(Refusal::TooManyWaiting)
+        } else {
+            admit(head, self.config.limits.body_bytes_max)
+        };
+        match admitted {
+            Err(refusal) => self.refuse_now(request, &refusal),
+            Ok(head) => {
+                self.outputs.count(Metric::WaitingRequests, 1);
+                self.requests.insert(
+                    request,
+                    Accepting::Receiving {
+                        head,
+                        body_bytes: 0,
+                    },
+                );
+                if whole {
+                    self.complete(request, now);
+                }
+            }
+        }
+    }
+
+    fn request_body(&mut self, request: RequestId, buffered: usize, whole: bool, now: Now) {
+        // Whatever arrives after an answer is of no use, and must not reach the route.
+        let Some(Accepting::Receiving { body_bytes, .. }) = self.requests.get_mut(&request) else {
+            return;
+        };
+        *body_bytes = buffered;
+        if buffered > self.config.limits.body_bytes_max {
+            self.forget(request);
+            self.refuse_now(request, &body_too_large(self.config.limits.body_bytes_max));
+        } else if whole {
+            self.complete(request, now);
+        }
+    }
+
+    fn request_trailers(&mut self, request: RequestId, trailers: Fields, now: Now) {
+        if let Some(Accepting::Receiving { head, .. }) = self.requests.get_mut(&request) {
+            head.trailers = trailers;
+            self.complete(request, now);
+        }
+    }
+
+    fn request_gone(&mut self, request: RequestId) {
+        if self.forget(request) {
+            self.outputs.count(Metric::ClientsGone, 1);
+        }
+    }
+
+    /// The request is whole: it gets its identity and its place in the outbox.
+    fn complete(&mut self, request: RequestId, now: Now) {
+        let Some(state) = self.requests.get_mut(&request) else {
+            return;
+        };
+        let Accepting::Receiving { head, body_bytes } = state else {
+            return;
+        };
+        let (mut head, body_bytes) = (std::mem::take(head), *body_bytes);
+        head.id = Some(self.entropy.call_id(now.wall));
+        head.accepted_at = Some(now.wall.to_string());
+        *state = Accepting::Waiting { head, body_bytes };
+        self.outbox.push_back(request);
+        let deadline = now.steady.plus(self.config.publish.timeout);
+        self.deadlines.push_back((deadline, request));
+        if self.may_publish() {
+            self.wake();
+        }
+    }
+
+    /// Refuses every request that has waited for the whole publish timeout.
+    fn expire(&mut self, now: Steady) {
+        while let Some((deadline, request)) = self.deadlines.front().copied() {
+            let stored = match self.requests.get(&request) {
+                Some(Accepting::Waiting { .. }) => Stored::No,
+                Some(Accepting::Publishing(_)) => Stored::Unknown,
+                // Gone or answered: nothing to expire.
+                Some(Accepting::Receiving { .. } | Accepting::Answering) | None => {
+                    self.deadlines.pop_front();
+                    continue;
+                }
+            };
+            if deadline > now {
+                return;
+            }
+            self.deadlines.pop_front();
+            let detail = "The Stream did not answer in time.".to_owned();
+            self.refuse(request, &Refusal::StreamUnavailable { detail, stored });
+        }
+    }
+
+    /// Answers a request that has no state, in its own callback.
+    fn refuse_now(&mut self, request: RequestId, refusal: &Refusal) {
+        self.outputs.count(refusal.metric(), 1);
+        let response = refusal.response(self.config.limits.retry_after);
+        self.outputs.push(Output::Respond(request, response));
+    }
+
+    /// Refuses a waiting request when its turn to be answered comes.
+    fn refuse(&mut self, request: RequestId, refusal: &Refusal) {
+        self.outputs.count(refusal.metric(), 1);
+        self.answer(request, refusal.response(self.config.limits.retry_after));
+    }
+
+    /// Puts an answer into the line.
+    fn answer(&mut self, request: RequestId, response: OutgoingResponse) {
+        if let Some(state) = self.requests.get_mut(&request) {
+            *state = Accepting::Answering;
+            self.answers.push_back((request, response));
+        }
+    }
+
+    /// Forgets a request; false if it isn't known any more.
+    fn forget(&mut self, request: RequestId) -> bool {
+        let known = self.requests.remove(&request).is_some();
+        if known {
+            self.outputs.count(Metric::WaitingRequests, -1);
+        }
+        known
+    }
+
+    /// Asks for a turn of the event loop, unless one is on its way.
+    fn wake(&mut self) {
+        if !self.wake_pending {
+            self.wake_pending = true;
+            self.outputs.push(Output::Wake);
+        }
+    }
+}

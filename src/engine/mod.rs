@@ -1,0 +1,112 @@
+//! The sans-IO façade: inputs and the time go in, outputs come out, nothing else happens.
+//!
+//! The contract between an engine and whoever drives it (Envoy, a test, a simulator):
+//! 1. call `handle(input, now)`;
+//! 2. call `poll_output()` until it gives `None`, and perform each output at once, in order; an
+//!    output that has an answer ([`Output::ReadBody`], a callout that could not be sent) is
+//!    answered by another `handle` before the next `poll_output`;
+//! 3. every callout ends in exactly one `CalloutDone`; a second one, or one for an unknown ticket,
+//!    is ignored;
+//! 4. call `handle(Input::Tick)` when `wakeup()` says so; spurious ticks are harmless.
+
+pub mod accept;
+pub mod drain;
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::http::{IncomingResponse, OutgoingRequest, OutgoingResponse};
+use crate::id::{RequestId, Ticket};
+use crate::metric::Metric;
+
+/// What the host shall do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Call `handle` with `Wake` in the next turn of the event loop.
+    Wake,
+    /// Tell the drain in this Envoy that the Stream has new records.
+    WakeDrain,
+    /// Read the buffered body of a paused request; answer with `Input::Body` at once.
+    ReadBody(RequestId),
+    /// Make an HTTP request; answer with `CalloutDone`.
+    Callout(Callout),
+    /// Answer a request.
+    Respond(RequestId, OutgoingResponse),
+    /// Change a counter or gauge.
+    Count(Metric, i64),
+    /// Write a line into Envoy's log.
+    Log(Level, String),
+}
+
+/// An HTTP request through one of Envoy's clusters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Callout {
+    /// Comes back with the result.
+    pub ticket: Ticket,
+    /// The Envoy cluster.
+    pub cluster: Rc<str>,
+    /// What is sent.
+    pub request: OutgoingRequest,
+    /// At least a millisecond: Envoy takes zero for "no limit".
+    pub timeout: Duration,
+    /// How much of the answer's content is wanted. Zero: of an answer with 2xx or 3xx the status
+    /// alone counts, and its header fields need not be read either.
+    pub answer_bytes_max: usize,
+}
+
+/// How a callout ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CalloutResult {
+    /// There was an answer: the other side's or, where it could not be reached, Envoy's own.
+    Answered(IncomingResponse),
+    /// The connection broke or the time ran out after the request was sent.
+    Lost,
+    /// Envoy refused to send it at all.
+    NotSent,
+}
+
+/// How loud a log line is, in Envoy's terms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// A step of normal work.
+    Debug,
+    /// A change that an operator wants to see once.
+    Info,
+    /// Something failed and is being dealt with.
+    Warn,
+    /// Somebody has to act.
+    Error,
+}
+
+/// What has been decided and is not performed yet, with the numbers of the callouts.
+#[derive(Debug, Default)]
+struct Outputs {
+    queue: VecDeque<Output>,
+    tickets: u64,
+}
+
+impl Outputs {
+    fn push(&mut self, output: Output) {
+        self.queue.push_back(output);
+    }
+
+    fn pop(&mut self) -> Option<Output> {
+        self.queue.pop_front()
+    }
+
+    fn count(&mut self, metric: Metric, by: i64) {
+        if by != 0 {
+            self.push(Output::Count(metric, by));
+        }
+    }
+
+    fn log(&mut self, level: Level, line: String) {
+        self.push(Output::Log(level, line));
+    }
+
+    fn next_ticket(&mut self) -> Ticket {
+        self.tickets = self.tickets.wrapping_add(1);
+        Ticket(self.tickets)
+    }
+}

@@ -1,0 +1,274 @@
+//! The accept role: one [`AcceptHost`] per worker, one [`AcceptRequest`] per request.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::{Action, BufferType, GrpcStatusCode, MapType};
+
+use super::drain::WAKE_QUEUE;
+use super::entry::Role;
+use super::worker::{Performed, Worker, empty};
+use crate::call::accept::admission::RequestHead;
+use crate::call::accept::mark::is_marked;
+use crate::config::AcceptConfig;
+use crate::engine::accept::{AcceptEngine, Input};
+use crate::engine::{CalloutResult, Output};
+use crate::http::{OutgoingResponse, all};
+use crate::id::{Entropy, RequestId};
+use crate::limits::OUTPUTS_PER_CALLBACK_MAX;
+
+/// What the requests of a worker share.
+pub(super) struct AcceptHost {
+    root_id: u32,
+    engine: AcceptEngine,
+    worker: Worker,
+    drain_vm_id: String,
+    drain_queue: Option<u32>,
+    ticking: bool,
+}
+
+impl Role for AcceptHost {
+    fn callout_done(&mut self, token: u32, headers: usize, body: usize) {
+        if let Some((ticket, result)) = self.worker.take_answer(token, headers, body) {
+            self.drive(Input::CalloutDone(ticket, result), self.root_id);
+        }
+    }
+
+    fn tick(&mut self) {
+        self.drive(Input::Tick, self.root_id);
+        if self.engine.tick_period().is_none() && std::mem::take(&mut self.ticking) {
+            let _ = hostcalls::set_tick_period(Duration::ZERO);
+        }
+    }
+
+    fn queue_ready(&mut self, queue: u32) {
+        empty(queue);
+        if self.worker.is_turn(queue) {
+            self.drive(Input::Wake, self.root_id);
+        }
+    }
+}
+
+impl AcceptHost {
+    pub(super) fn new(root_id: u32, config: AcceptConfig, mut entropy: Entropy) -> Self {
+        let worker = Worker::new(&mut entropy);
+        let drain_vm_id = config.drain_vm_id.clone();
+        Self {
+            root_id,
+            engine: AcceptEngine::new(config, entropy),
+            worker,
+            drain_vm_id,
+            drain_queue: None,
+            ticking: false,
+        }
+    }
+
+    /// Gives the engine an input and performs what it asks for. `context` is the one whose
+    /// callback this is.
+    fn drive(&mut self, input: Input, context: u32) {
+        self.engine.handle(input, self.worker.now());
+        let mut effective = context;
+        for _ in 0..OUTPUTS_PER_CALLBACK_MAX {
+            let Some(output) = self.engine.poll_output() else {
+                break;
+            };
+            match self.worker.perform(output) {
+                Performed::Done => {}
+                Performed::NotSent(ticket) => {
+                    let input = Input::CalloutDone(ticket, CalloutResult::NotSent);
+                    self.engine.handle(input, self.worker.now());
+                }
+                Performed::Left(output) => self.perform(output, &mut effective),
+            }
+        }
+        if effective != context {
+            let _ = hostcalls::set_effective_context(context);
+        }
+        if !self.ticking
+            && let Some(period) = self.engine.tick_period()
+        {
+            self.ticking = hostcalls::set_tick_period(period).is_ok();
+        }
+    }
+
+    /// Performs what only this role has.
+    fn perform(&mut self, output: Output, effective: &mut u32) {
+        match output {
+            Output::WakeDrain => self.wake_drain(),
+            Output::ReadBody(request) => {
+                let body = enter(request, effective).then(read_body).flatten();
+                self.engine
+                    .handle(Input::Body(request, body), self.worker.now());
+            }
+            Output::Respond(request, response) => {
+                if enter(request, effective) {
+                    respond(&response);
+                }
+            }
+            Output::Wake | Output::Callout(_) | Output::Count(..) | Output::Log(..) => {}
+        }
+    }
+
+    /// Tells the drain, if there is one in this Envoy; elsewhere it looks by itself. What is
+    /// still in the queue is taken out first, so that it stays short when nobody listens.
+    fn wake_drain(&mut self) {
+        if self.drain_queue.is_none() {
+            self.drain_queue = hostcalls::resolve_shared_queue(&self.drain_vm_id, WAKE_QUEUE)
+                .ok()
+                .flatten();
+        }
+        let Some(queue) = self.drain_queue else {
+            return;
+        };
+        let taken = hostcalls::dequeue_shared_queue(queue);
+        if taken.is_err() || hostcalls::enqueue_shared_queue(queue, Some(b"!")).is_err() {
+            self.drain_queue = None;
+        }
+    }
+}
+
+/// Makes a request the one that host calls act upon; false if Envoy has let go of it.
+fn enter(request: RequestId, effective: &mut u32) -> bool {
+    if *effective == request.0 {
+        return true;
+    }
+    let entered = hostcalls::set_effective_context(request.0).is_ok();
+    if entered {
+        *effective = request.0;
+    }
+    entered
+}
+
+fn read_body() -> Option<Vec<u8>> {
+    hostcalls::get_buffer(BufferType::HttpRequestBody, 0, usize::MAX)
+        .ok()
+        .flatten()
+}
+
+fn respond(response: &OutgoingResponse) {
+    let body = Some(response.body.as_slice());
+    if response.for_grpc {
+        let message = std::str::from_utf8(&response.body).ok();
+        let _ = hostcalls::send_grpc_response(GrpcStatusCode::Unimplemented, message, Vec::new());
+        return;
+    }
+    let headers = response
+        .headers
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let _ = hostcalls::send_http_response(u32::from(response.status), headers, body);
+}
+
+/// One request. Only a marked one has to do with the engine.
+pub(super) struct AcceptRequest {
+    context_id: u32,
+    host: Rc<RefCell<AcceptHost>>,
+    marked: bool,
+}
+
+impl AcceptRequest {
+    pub(super) const fn new(context_id: u32, host: Rc<RefCell<AcceptHost>>) -> Self {
+        Self {
+            context_id,
+            host,
+            marked: false,
+        }
+    }
+
+    fn drive(&self, input: Input) {
+        if let Ok(mut host) = self.host.try_borrow_mut() {
+            host.drive(input, self.context_id);
+        }
+    }
+
+    fn gone(&mut self) {
+        if std::mem::take(&mut self.marked) {
+            self.drive(Input::RequestGone(RequestId(self.context_id)));
+        }
+    }
+}
+
+impl Context for AcceptRequest {
+    fn on_done(&mut self) -> bool {
+        // From here on Envoy still finds the context, but answering it would be fatal.
+        self.gone();
+        true
+    }
+}
+
+impl Drop for AcceptRequest {
+    fn drop(&mut self) {
+        self.gone();
+    }
+}
+
+impl HttpContext for AcceptRequest {
+    fn on_http_request_headers(&mut self, _fields: usize, end_of_stream: bool) -> Action {
+        // Most requests aren't marked; for them this is all that happens.
+        if !matches!(
+            hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, "prefer"),
+            Ok(Some(_))
+        ) {
+            return Action::Continue;
+        }
+        let fields = hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default();
+        if !is_marked(all(&fields, "prefer")) {
+            return Action::Continue;
+        }
+        #[cfg(feature = "trap-on-request")]
+        if crate::http::first(&fields, "sluice-test-trap").is_some() {
+            super::drain::trap();
+        }
+        self.marked = true;
+        let request = RequestId(self.context_id);
+        let head = RequestHead {
+            fields,
+            has_route: has_route(),
+        };
+        self.drive(Input::RequestHead {
+            request,
+            head,
+            end_of_stream,
+        });
+        Action::Pause
+    }
+
+    fn on_http_request_body(&mut self, buffered_bytes: usize, end_of_stream: bool) -> Action {
+        if !self.marked {
+            return Action::Continue;
+        }
+        let request = RequestId(self.context_id);
+        self.drive(Input::RequestBody {
+            request,
+            buffered_bytes,
+            end_of_stream,
+        });
+        Action::Pause
+    }
+
+    fn on_http_request_trailers(&mut self, _fields: usize) -> Action {
+        if !self.marked {
+            return Action::Continue;
+        }
+        let trailers = hostcalls::get_map_bytes(MapType::HttpRequestTrailers).unwrap_or_default();
+        let request = RequestId(self.context_id);
+        self.drive(Input::RequestTrailers { request, trailers });
+        Action::Pause
+    }
+}
+
+/// Whether a route matched: it has led to a cluster, or it has a name. (A virtual host is there
+/// without any route, and a route that leads nowhere can't be told from none unless it is named.)
+fn has_route() -> bool {
+    let is_there = |property| {
+        let value = hostcalls::get_property(vec!["xds", property])
+            .ok()
+            .flatten();
+        value.is_some_and(|value| !value.is_empty())
+    };
+    is_there("cluster_name") || is_there("route_name")
+}

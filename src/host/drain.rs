@@ -1,0 +1,160 @@
+//! The drain role: one [`DrainHost`] per worker, kept alive by one [`HealthCheck`] after another.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
+
+use super::entry::Role;
+use super::worker::{Performed, Worker, empty};
+use crate::config::DrainConfig;
+use crate::engine::CalloutResult;
+use crate::engine::drain::{DrainEngine, Input};
+use crate::id::Entropy;
+use crate::limits::OUTPUTS_PER_CALLBACK_MAX;
+use crate::time::{Steady, millis};
+
+/// The name of the shared queue, within the drain's `vm_id`, by which accept roles wake us.
+pub(super) const WAKE_QUEUE: &str = "wake";
+
+/// The drain of a worker.
+pub(super) struct DrainHost {
+    engine: DrainEngine,
+    worker: Worker,
+    wake_queue: Option<u32>,
+    /// A health check has come and waits for a callback of the root context.
+    checked: bool,
+    /// What Envoy's timer of this context is set to.
+    alarm: Option<Steady>,
+}
+
+impl Role for DrainHost {
+    fn callout_done(&mut self, token: u32, headers: usize, body: usize) {
+        if let Some((ticket, result)) = self.worker.take_answer(token, headers, body) {
+            self.drive(Input::CalloutDone(ticket, result));
+        }
+    }
+
+    fn tick(&mut self) {
+        self.alarm = None;
+        self.notice_health_check();
+        self.drive(Input::Tick);
+    }
+
+    fn queue_ready(&mut self, queue: u32) {
+        empty(queue);
+        if self.wake_queue == Some(queue) {
+            self.drive(Input::News);
+        } else if self.worker.is_turn(queue) {
+            self.notice_health_check();
+            self.drive(Input::Wake);
+        }
+    }
+}
+
+impl DrainHost {
+    pub(super) fn new(config: DrainConfig, mut entropy: Entropy) -> Self {
+        let worker = Worker::new(&mut entropy);
+        Self {
+            engine: DrainEngine::new(config, entropy),
+            worker,
+            wake_queue: None,
+            checked: false,
+            alarm: None,
+        }
+    }
+
+    /// A health check has come: this worker is the one that drains, and the one to be woken. The
+    /// answers to callouts made here would be lost with the health check's own context, so the
+    /// engine hears of it in the next turn.
+    fn health_check(&mut self) {
+        if self.wake_queue.is_none() {
+            self.wake_queue = hostcalls::register_shared_queue(WAKE_QUEUE).ok();
+        }
+        self.checked = true;
+        self.worker.ask_for_a_turn();
+    }
+
+    fn notice_health_check(&mut self) {
+        if std::mem::take(&mut self.checked) {
+            self.drive(Input::Heartbeat);
+        }
+    }
+
+    fn drive(&mut self, input: Input) {
+        self.engine.handle(input, self.worker.now());
+        for _ in 0..OUTPUTS_PER_CALLBACK_MAX {
+            let Some(output) = self.engine.poll_output() else {
+                break;
+            };
+            match self.worker.perform(output) {
+                Performed::NotSent(ticket) => {
+                    let input = Input::CalloutDone(ticket, CalloutResult::NotSent);
+                    self.engine.handle(input, self.worker.now());
+                }
+                // Only the accept role has requests to read and answer.
+                Performed::Done | Performed::Left(_) => {}
+            }
+        }
+        self.set_alarm();
+    }
+
+    /// Envoy's timer is periodic and costs a call to set, so it is left alone while it rings early
+    /// enough; a spurious tick is harmless.
+    fn set_alarm(&mut self) {
+        let now = self.worker.now().steady;
+        let Some(due) = self.engine.wakeup(now) else {
+            return;
+        };
+        if self.alarm.is_some_and(|alarm| alarm <= due) {
+            return;
+        }
+        // Zero would switch the timer off.
+        let period = due.since(now).max(Duration::from_millis(1));
+        if hostcalls::set_tick_period(period).is_ok() {
+            self.alarm = Some(Steady(now.0.saturating_add(millis(period))));
+        }
+    }
+}
+
+/// A request to the drain's listener: Envoy's health check.
+pub(super) struct HealthCheck {
+    host: Rc<RefCell<DrainHost>>,
+}
+
+impl HealthCheck {
+    pub(super) const fn new(host: Rc<RefCell<DrainHost>>) -> Self {
+        Self { host }
+    }
+}
+
+impl Context for HealthCheck {}
+
+impl HttpContext for HealthCheck {
+    fn on_http_request_headers(&mut self, _fields: usize, _end_of_stream: bool) -> Action {
+        #[cfg(feature = "trap-on-request")]
+        if hostcalls::get_map_value_bytes(
+            proxy_wasm::types::MapType::HttpRequestHeaders,
+            "sluice-test-trap",
+        )
+        .is_ok_and(|value| value.is_some())
+        {
+            trap();
+        }
+        if let Ok(mut host) = self.host.try_borrow_mut() {
+            host.health_check();
+        }
+        let _ = hostcalls::send_http_response(200, Vec::new(), Some(b"draining\n"));
+        Action::Pause
+    }
+}
+
+/// What tests provoke to see that everything recovers.
+#[cfg(feature = "trap-on-request")]
+#[allow(clippy::panic)]
+pub(super) fn trap() -> ! {
+    panic!("a trap, as a test has asked for")
+}

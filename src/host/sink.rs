@@ -1,0 +1,43 @@
+//! Counters, gauges and log lines.
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::{LogLevel, MetricType};
+
+use crate::engine::Level;
+use crate::metric::{Kind, Metric};
+
+/// The host's ids of our metrics. Each is defined once; defining it again would leak in Envoy.
+pub(super) struct Metrics(Vec<(Metric, u32)>);
+
+impl Metrics {
+    pub(super) fn define() -> Self {
+        let define = |metric: &Metric| {
+            let kind = match metric.kind() {
+                Kind::Counter => MetricType::Counter,
+                Kind::Gauge => MetricType::Gauge,
+            };
+            hostcalls::define_metric(kind, metric.name())
+                .ok()
+                .map(|id| (*metric, id))
+        };
+        Self(Metric::ALL.iter().filter_map(define).collect())
+    }
+
+    pub(super) fn count(&self, metric: Metric, by: i64) {
+        if let Ok(index) = self.0.binary_search_by_key(&metric, |(metric, _)| *metric)
+            && let Some((_, id)) = self.0.get(index)
+        {
+            let _ = hostcalls::increment_metric(*id, by);
+        }
+    }
+}
+
+pub(super) fn log(level: Level, line: &str) {
+    let level = match level {
+        Level::Debug => LogLevel::Debug,
+        Level::Info => LogLevel::Info,
+        Level::Warn => LogLevel::Warn,
+        Level::Error => LogLevel::Error,
+    };
+    let _ = hostcalls::log(level, line);
+}

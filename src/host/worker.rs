@@ -1,0 +1,99 @@
+//! What both roles have: callouts, clocks, counters, and turns of the event loop.
+
+use proxy_wasm::hostcalls;
+
+use super::callouts::Callouts;
+use super::clock::Clock;
+use super::sink::{Metrics, log};
+use crate::engine::{CalloutResult, Output};
+use crate::id::{Entropy, Ticket};
+use crate::time::Now;
+
+/// A plugin's dealings with Envoy on one worker.
+pub(super) struct Worker {
+    callouts: Callouts,
+    clock: Clock,
+    metrics: Option<Metrics>,
+    /// Our own queue, which is how we ask for a turn of the event loop. Its name is ours alone:
+    /// Envoy notifies only the last one that has registered a name.
+    queue: Option<u32>,
+    queue_name: String,
+}
+
+/// What became of an output.
+pub(super) enum Performed {
+    /// It is done, or on its way.
+    Done,
+    /// Envoy refused the callout, so there is no answer to come.
+    NotSent(Ticket),
+    /// It is for one role alone.
+    Left(Output),
+}
+
+impl Worker {
+    pub(super) fn new(entropy: &mut Entropy) -> Self {
+        Self {
+            callouts: Callouts::default(),
+            clock: Clock::new(),
+            metrics: None,
+            queue: None,
+            queue_name: format!("turn-{}", entropy.uuid()),
+        }
+    }
+
+    pub(super) fn now(&self) -> Now {
+        self.clock.now()
+    }
+
+    /// Performs what every role performs.
+    pub(super) fn perform(&mut self, output: Output) -> Performed {
+        match output {
+            Output::Wake => self.ask_for_a_turn(),
+            Output::Callout(callout) => {
+                if self.callouts.send(&callout).is_err() {
+                    return Performed::NotSent(callout.ticket);
+                }
+            }
+            Output::Count(metric, by) => {
+                self.metrics
+                    .get_or_insert_with(Metrics::define)
+                    .count(metric, by);
+            }
+            Output::Log(level, line) => log(level, &line),
+            Output::WakeDrain | Output::ReadBody(_) | Output::Respond(..) => {
+                return Performed::Left(output);
+            }
+        }
+        Performed::Done
+    }
+
+    /// The answer to a callout, in the callback that brings it; `None` if it isn't ours.
+    pub(super) fn take_answer(
+        &mut self,
+        token: u32,
+        headers: usize,
+        body_bytes: usize,
+    ) -> Option<(Ticket, CalloutResult)> {
+        self.callouts.take(token, headers, body_bytes)
+    }
+
+    /// If this fails, the tick comes to the rescue.
+    pub(super) fn ask_for_a_turn(&mut self) {
+        if self.queue.is_none() {
+            self.queue = hostcalls::register_shared_queue(&self.queue_name).ok();
+        }
+        if let Some(queue) = self.queue {
+            let _ = hostcalls::enqueue_shared_queue(queue, Some(b"!"));
+        }
+    }
+
+    /// Whether this queue is how our turns come.
+    pub(super) fn is_turn(&self, queue: u32) -> bool {
+        self.queue == Some(queue)
+    }
+}
+
+/// Takes everything out of a queue; what is in it says nothing.
+pub(super) fn empty(queue: u32) {
+    while let Ok(Some(_)) = hostcalls::dequeue_shared_queue(queue) {}
+}

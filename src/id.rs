@@ -1,0 +1,123 @@
+//! Identities: small types that cannot be mixed up.
+
+use std::fmt;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::time::Wall;
+
+/// A call's identity: a `UUIDv7` where this gateway accepted it, anything printable where another
+/// client published the record.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CallId(pub String);
+
+impl fmt::Display for CallId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// The host's number of an HTTP exchange. Unique for as long as the exchange lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RequestId(pub u32);
+
+/// Our own number of a callout: never reused within an engine, unlike the host's tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(pub u64);
+
+/// Where a record stands on its Stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The partition; the protocol writes it as a decimal string.
+    pub partition: u32,
+    /// Strictly increasing within a partition, not dense.
+    pub offset: u64,
+}
+
+/// A record's identity. Offsets start over where somebody deletes a stream and makes it anew, so
+/// the time at which the record was stored belongs to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RecordId {
+    /// Where it stands.
+    pub position: Position,
+    /// The digits of its timestamp, as one number.
+    stored: u64,
+}
+
+impl RecordId {
+    /// Of a record that was stored at this time (RFC 3339).
+    #[must_use]
+    pub fn new(position: Position, stored_at: &str) -> Self {
+        let digits = stored_at.bytes().filter(u8::is_ascii_digit);
+        let stored = digits.fold(0_u64, |number, digit| {
+            number
+                .wrapping_mul(10)
+                .wrapping_add(u64::from(digit - b'0'))
+        });
+        Self { position, stored }
+    }
+}
+
+/// Randomness of one engine: seeded once by the host, deterministic from there.
+pub struct Entropy(ChaCha8Rng);
+
+impl Entropy {
+    /// Starts from 32 bytes that nobody outside can guess.
+    #[must_use]
+    pub fn from_seed(seed: [u8; 32]) -> Self {
+        Self(ChaCha8Rng::from_seed(seed))
+    }
+
+    /// A new call id that sorts by `now` (RFC 9562 §5.7).
+    pub fn call_id(&mut self, now: Wall) -> CallId {
+        let mut random = [0; 10];
+        self.0.fill_bytes(&mut random);
+        let id = uuid::Builder::from_unix_timestamp_millis(now.0, &random).into_uuid();
+        CallId(id.hyphenated().to_string())
+    }
+
+    /// A random UUID (RFC 9562 §5.4) as text.
+    pub fn uuid(&mut self) -> String {
+        let mut random = [0; 16];
+        self.0.fill_bytes(&mut random);
+        uuid::Builder::from_random_bytes(random)
+            .into_uuid()
+            .hyphenated()
+            .to_string()
+    }
+
+    /// A number in `0..=limit`; the bias is below one part in 2^32 for every limit used here.
+    pub fn up_to(&mut self, limit: u64) -> u64 {
+        match limit.checked_add(1) {
+            Some(span) => self.0.next_u64() % span,
+            None => self.0.next_u64(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn call_ids_are_version_7_and_sort_by_time() {
+        let mut entropy = Entropy::from_seed([7; 32]);
+        let first = entropy.call_id(Wall(1_000));
+        let second = entropy.call_id(Wall(2_000));
+        assert!(first < second);
+        assert_eq!(first.0.as_bytes()[14], b'7');
+        assert_eq!(first.0.len(), 36);
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_numbers() {
+        let numbers = |seed| {
+            let mut entropy = Entropy::from_seed([seed; 32]);
+            (0..20).map(|_| entropy.up_to(9)).collect::<Vec<_>>()
+        };
+        assert_eq!(numbers(1), numbers(1));
+        assert_ne!(numbers(1), numbers(2));
+        assert!(numbers(3).iter().all(|number| *number <= 9));
+    }
+}

@@ -1,0 +1,25 @@
+//! Sluice: asynchronous calls through Envoy.
+//!
+//! The way of a call:
+//!
+//! | step | module | in | out |
+//! |---|---|---|---|
+//! | 1 accept | [`call::accept`], [`engine::accept`] | a marked request | a record, and `202` |
+//! | 2 deliver | [`call::deliver`], [`engine::drain`] | a record | a request, until settled |
+//! | 3 reply | [`call::reply`] | what became of it | who learns of it |
+//!
+//! Everything but `host` is pure: bytes and the time go in, [`engine::Output`]s come out. `host`
+//! exists on `wasm32-wasip1` only and translates between Envoy and the engines.
+
+pub mod call;
+pub mod config;
+pub mod engine;
+pub mod http;
+pub mod id;
+pub mod limits;
+pub mod metric;
+pub mod stream;
+pub mod time;
+
+#[cfg(target_os = "wasi")]
+mod host;

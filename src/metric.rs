@@ -1,0 +1,100 @@
+//! Everything that is counted. Envoy shows these at `/stats` (as `wasmcustom.NAME`) and at
+//! `/stats/prometheus`. `filter-config/README.md` documents them; a test keeps the two in step.
+
+/// Counter or gauge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows.
+    Counter,
+    /// The sum over all workers of what there is now.
+    Gauge,
+}
+
+macro_rules! metrics {
+    ($($variant:ident $kind:ident $name:literal $help:literal)*) => {
+        /// One thing that is counted.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Metric {
+            $(#[doc = $help] $variant,)*
+        }
+
+        impl Metric {
+            /// All of them, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name of the Envoy stat. `.label=value;` parts become tags by the `stats_tags`
+            /// of the bootstrap configuration.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// Counter or gauge.
+            #[must_use]
+            pub const fn kind(self) -> Kind {
+                match self { $(Self::$variant => Kind::$kind,)* }
+            }
+
+            /// What is counted, as a sentence.
+            #[must_use]
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$variant => $help,)* }
+            }
+        }
+    };
+}
+
+metrics! {
+    Accepted Counter "sluice_accepted_total"
+        "Calls answered 202: stored on the Stream."
+    RefusedBadOption Counter "sluice_refused.reason=bad_option;.total"
+        "Marked requests refused: an option is wrong (400)."
+    RefusedNoRoute Counter "sluice_refused.reason=no_route;.total"
+        "Marked requests refused: no such route (404)."
+    RefusedTooLarge Counter "sluice_refused.reason=too_large;.total"
+        "Marked requests refused: too large (413)."
+    RefusedTooManyWaiting Counter "sluice_refused.reason=too_many_waiting;.total"
+        "Marked requests refused: too many wait already (429)."
+    RefusedNotAsynchronous Counter "sluice_refused.reason=not_asynchronous;.total"
+        "Marked requests refused: such a request can't be a call (501)."
+    RefusedStreamUnavailable Counter "sluice_refused.reason=stream_unavailable;.total"
+        "Marked requests refused: the Stream is unreachable, slow or refusing (503)."
+    ClientsGone Counter "sluice_clients_gone_total"
+        "Clients that left before their answer; their calls may have been stored."
+    WaitingRequests Gauge "sluice_waiting_requests"
+        "Marked requests that wait for their body or for the Stream."
+    PublishedBatches Counter "sluice_published_batches_total"
+        "PutMessages that the Stream answered with 200."
+    PublishedRecords Counter "sluice_published_records_total"
+        "Call records that the Stream has stored."
+    PublishFailures Counter "sluice_publish_failures_total"
+        "PutMessages that failed as a whole."
+    Fetched Counter "sluice_fetched_records_total"
+        "Records that the drain has read, repeated ones included."
+    Delivered Counter "sluice_delivered_total"
+        "Calls that their target answered with 2xx or 3xx."
+    Attempts Counter "sluice_attempts_total"
+        "Attempts made."
+    Retried Counter "sluice_retried_total"
+        "Attempts that failed and are followed by another one."
+    DeadRejected Counter "sluice_dead_lettered.reason=rejected;.total"
+        "Dead letters: the target refused for good."
+    DeadExhausted Counter "sluice_dead_lettered.reason=attempts_exhausted;.total"
+        "Dead letters: all attempts failed."
+    DeadUnreadable Counter "sluice_dead_lettered.reason=unreadable_record;.total"
+        "Dead letters: the record can't be understood."
+    DeadLetterFailures Counter "sluice_dead_letter_failures_total"
+        "PutMessages of dead letters that failed; they are repeated until they succeed."
+    InFlight Gauge "sluice_calls_in_flight"
+        "Attempts that wait for their target."
+    Held Gauge "sluice_calls_held"
+        "Unsettled calls in the drains' memory."
+    Committed Counter "sluice_commits_total"
+        "ConsumerCommits that the Stream answered with 200."
+    Sessions Counter "sluice_group_sessions_total"
+        "Group cursors created: starts, and recoveries from expired or invalid cursors."
+    StreamFailures Counter "sluice_stream_failures_total"
+        "Fetches, commits and heartbeats that failed."
+    Heartbeats Counter "sluice_drain_heartbeats_total"
+        "Health checks that the drain has answered; alert when it stands still."
+}

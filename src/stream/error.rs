@@ -1,0 +1,168 @@
+//! What the Stream's refusals mean for us.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::engine::CalloutResult;
+use crate::http::{IncomingResponse, first};
+use crate::limits::LOGGED_ANSWER_BYTES_MAX;
+
+/// Why a request to the Stream has brought nothing, by what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StreamError {
+    /// 400 on a cursor: it has expired, was moved to somebody else, or is broken. Make a new one.
+    CursorLost(String),
+    /// 429: wait, as long as the Stream says where it does.
+    Throttled(Option<Duration>, String),
+    /// Any other answer: configuration or credentials are wrong, or the Stream is in trouble.
+    Refused(String),
+    /// No answer: it may or may not have been carried out.
+    Unanswered(String),
+}
+
+impl StreamError {
+    /// What to write into a log line.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::CursorLost(text)
+            | Self::Throttled(_, text)
+            | Self::Refused(text)
+            | Self::Unanswered(text) => text,
+        }
+    }
+}
+
+/// Lets a 200 through, and tells every other result apart.
+///
+/// # Errors
+/// What the result means for the next step.
+pub fn expect_ok(result: CalloutResult) -> Result<IncomingResponse, StreamError> {
+    let response = match result {
+        CalloutResult::Answered(response) => response,
+        CalloutResult::Lost => {
+            let text = "no answer in time, or the connection broke".to_owned();
+            return Err(StreamError::Unanswered(text));
+        }
+        CalloutResult::NotSent => {
+            let text = "Envoy could not send the request: is the cluster there and has it \
+                        endpoints?";
+            return Err(StreamError::Refused(text.to_owned()));
+        }
+    };
+    let text = describe(&response);
+    match response.status {
+        200 => Ok(response),
+        400 => Err(StreamError::CursorLost(text)),
+        429 => Err(StreamError::Throttled(wait_in(&text), text)),
+        status if status < 500 || never_sent(&response) => Err(StreamError::Refused(text)),
+        // The Stream's own trouble, or Envoy's answer where the connection broke or time ran out.
+        _ => Err(StreamError::Unanswered(text)),
+    }
+}
+
+/// Whether this is Envoy's own answer to a request for which it had no connection. A real answer
+/// has `x-envoy-upstream-service-time`.
+fn never_sent(response: &IncomingResponse) -> bool {
+    let own = first(&response.headers, "x-envoy-upstream-service-time").is_none();
+    let body = String::from_utf8_lossy(&response.body);
+    let causes = [
+        "connection failure",
+        "no healthy upstream",
+        "connection timeout",
+        "overflow",
+    ];
+    own && response.status == 503 && causes.iter().any(|cause| body.contains(cause))
+}
+
+/// Status, code and message of an answer, cut to a length that fits a log line.
+fn describe(response: &IncomingResponse) -> String {
+    #[derive(Deserialize)]
+    struct Error {
+        code: String,
+        message: String,
+    }
+    let said = match serde_json::from_slice::<Error>(&response.body) {
+        Ok(error) => format!("{} {}", error.code, error.message),
+        Err(_) => String::from_utf8_lossy(&response.body).into_owned(),
+    };
+    let said: String = said.chars().take(LOGGED_ANSWER_BYTES_MAX).collect();
+    format!("{}: {said}", response.status)
+}
+
+/// The wait that OCI states as "next request can be made in N ms".
+fn wait_in(text: &str) -> Option<Duration> {
+    let (_, after) = text.split_once("next request can be made in ")?;
+    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().ok().map(Duration::from_millis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answered(status: u16, body: &str) -> CalloutResult {
+        CalloutResult::Answered(IncomingResponse {
+            status,
+            headers: Vec::new(),
+            body: body.into(),
+        })
+    }
+
+    #[test]
+    fn refusals_are_told_apart_by_what_to_do() {
+        let lost = expect_ok(answered(
+            400,
+            r#"{"code":"InvalidParameter","message":"expired"}"#,
+        ));
+        assert_eq!(
+            lost,
+            Err(StreamError::CursorLost(
+                "400: InvalidParameter expired".to_owned()
+            ))
+        );
+        let throttled = expect_ok(answered(429, "next request can be made in 120 ms."));
+        assert!(
+            matches!(throttled, Err(StreamError::Throttled(Some(wait), _))
+            if wait == Duration::from_millis(120))
+        );
+        assert!(matches!(
+            expect_ok(answered(401, "")),
+            Err(StreamError::Refused(_))
+        ));
+        assert!(matches!(
+            expect_ok(CalloutResult::Lost),
+            Err(StreamError::Unanswered(_))
+        ));
+        assert!(matches!(
+            expect_ok(CalloutResult::NotSent),
+            Err(StreamError::Refused(_))
+        ));
+        assert!(expect_ok(answered(200, "")).is_ok());
+    }
+
+    #[test]
+    fn a_broken_connection_leaves_it_open_whether_the_request_was_carried_out() {
+        let envoy = "upstream connect error or disconnect/reset before headers. reset reason: ";
+        for (cause, sent) in [
+            ("remote connection failure", false),
+            ("connection termination", true),
+        ] {
+            let result = expect_ok(answered(503, &format!("{envoy}{cause}")));
+            assert_eq!(
+                matches!(result, Err(StreamError::Unanswered(_))),
+                sent,
+                "{cause}"
+            );
+        }
+    }
+
+    #[test]
+    fn long_answers_are_cut() {
+        let Err(error) = expect_ok(answered(500, &"x".repeat(10_000))) else {
+            panic!("no error")
+        };
+        assert!(error.text().len() < 400);
+    }
+}

@@ -1,0 +1,167 @@
+//! PutMessages: many records in one request, one answer for each.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Deserialize;
+
+use super::StreamClient;
+use crate::http::OutgoingRequest;
+use crate::id::Position;
+
+/// The body of a PutMessages request while it grows. Records have no key, so the Stream spreads
+/// them over its partitions.
+#[derive(Debug, Default)]
+pub struct PutBody {
+    json: Vec<u8>,
+    records: usize,
+    bytes: usize,
+}
+
+impl PutBody {
+    /// Records in it.
+    #[must_use]
+    pub fn records(&self) -> usize {
+        self.records
+    }
+
+    /// Bytes of the records, before base64: what the Stream's limit counts.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Adds a record at the end.
+    pub fn push(&mut self, record: &[u8]) {
+        let separator: &[u8] = if self.json.is_empty() {
+            b"{\"messages\":["
+        } else {
+            b","
+        };
+        self.json.extend_from_slice(separator);
+        self.json.extend_from_slice(b"{\"value\":\"");
+        append_base64(&mut self.json, record);
+        self.json.extend_from_slice(b"\"}");
+        self.records += 1;
+        self.bytes += record.len();
+    }
+}
+
+/// Encodes without an allocation of its own.
+fn append_base64(json: &mut Vec<u8>, record: &[u8]) {
+    let start = json.len();
+    let length = record.len().div_ceil(3).saturating_mul(4);
+    json.resize(start.saturating_add(length), 0);
+    let written = json
+        .get_mut(start..)
+        .and_then(|slot| BASE64.encode_slice(record, slot).ok())
+        .unwrap_or_default();
+    json.truncate(start.saturating_add(written));
+}
+
+impl StreamClient {
+    /// PutMessages: stores all records of `body`.
+    #[must_use]
+    pub fn put_messages(&self, body: PutBody) -> OutgoingRequest {
+        let mut json = body.json;
+        json.extend_from_slice(b"]}");
+        self.request("POST", "/messages", json)
+    }
+}
+
+/// What became of one record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PutEntry {
+    /// The Stream has it.
+    Stored(Position),
+    /// The Stream has refused it, and says why.
+    Failed(String),
+}
+
+/// Reads the answer to PutMessages for `records` records.
+///
+/// # Errors
+/// A text that says what is wrong with the answer; what became of the records is unknown then.
+pub fn parse_put_answer(body: &[u8], records: usize) -> Result<Vec<PutEntry>, String> {
+    let answer: PutAnswer = serde_json::from_slice(body)
+        .map_err(|error| format!("the answer to PutMessages is no PutMessagesResult: {error}"))?;
+    if answer.entries.len() != records {
+        let entries = answer.entries.len();
+        return Err(format!(
+            "the answer to PutMessages has {entries} entries for {records}"
+        ));
+    }
+    Ok(answer.entries.into_iter().map(WireEntry::checked).collect())
+}
+
+#[derive(Deserialize)]
+struct PutAnswer {
+    entries: Vec<WireEntry>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireEntry {
+    partition: Option<String>,
+    offset: Option<u64>,
+    error: Option<String>,
+    error_message: Option<String>,
+}
+
+impl WireEntry {
+    fn checked(self) -> PutEntry {
+        let partition = self.partition.as_deref().and_then(|text| text.parse().ok());
+        match (self.error, partition, self.offset) {
+            (None, Some(partition), Some(offset)) => {
+                PutEntry::Stored(Position { partition, offset })
+            }
+            (Some(error), _, _) => {
+                let message = self.error_message.unwrap_or_default();
+                PutEntry::Failed(format!("{error}: {message}"))
+            }
+            _ => PutEntry::Failed("the Stream gave neither offset nor error".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_stand_in_base64() {
+        let mut body = PutBody::default();
+        body.push(b"{}");
+        body.push(b"abc");
+        assert_eq!((body.records(), body.bytes()), (2, 5));
+        let request = StreamClient::new("h", "s").put_messages(body);
+        assert_eq!(
+            request.body.as_slice(),
+            br#"{"messages":[{"value":"e30="},{"value":"YWJj"}]}"#
+        );
+    }
+
+    #[test]
+    fn every_record_has_its_own_answer() {
+        let answer = br#"{"failures":1,"entries":[
+            {"partition":"3","offset":7,"timestamp":"2026-11-23T04:36:00.000Z"},
+            {"error":"TooManyRequests","errorMessage":"slow down"},
+            {"partition":"x","offset":1}]}"#;
+        assert_eq!(
+            parse_put_answer(answer, 3).unwrap(),
+            [
+                PutEntry::Stored(Position {
+                    partition: 3,
+                    offset: 7
+                }),
+                PutEntry::Failed("TooManyRequests: slow down".to_owned()),
+                PutEntry::Failed("the Stream gave neither offset nor error".to_owned()),
+            ]
+        );
+        assert!(
+            parse_put_answer(answer, 2)
+                .unwrap_err()
+                .contains("3 entries for 2")
+        );
+        assert!(parse_put_answer(b"<html>", 2).is_err());
+    }
+}

@@ -1,0 +1,180 @@
+//! The session with the consumer group: its pace, its losses, and what a lost one changes.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use sluice::engine::CalloutResult;
+use sluice::engine::drain::Input;
+use sluice::metric::Metric;
+use support::lab::Lab;
+use support::{answer, field, target};
+
+#[test]
+fn after_a_lost_session_nothing_is_made_twice() {
+    let mut lab = Lab::joined("");
+    lab.fetch(0, &["/done", "/running"]);
+    lab.deliver("/done");
+    let expired = r#"{"code":"InvalidParameter","message":"The cursor is expired."}"#;
+    lab.answer("GET calls/messages", answer(400, &[], expired));
+    lab.wait(1_000);
+    lab.answer("groupCursors", answer(200, &[], r#"{"value":"again"}"#));
+    // The group starts over at what it has committed: both records come again, and a new one.
+    lab.fetch(0, &["/done", "/running", "/new"]);
+    assert!(!lab.is_open("GET /done"));
+    assert_eq!(
+        lab.open
+            .iter()
+            .filter(|callout| target(callout) == "GET /running")
+            .count(),
+        1
+    );
+    lab.deliver("/running");
+    lab.deliver("/new");
+    lab.fetch_nothing(3);
+    lab.wait(100);
+    assert!(lab.is_open("commit?cursor=after-3"));
+    assert_eq!(lab.said.counted(Metric::Delivered), 3);
+    assert_eq!(lab.said.counted(Metric::Held), 0);
+}
+
+#[test]
+fn a_stream_that_was_made_anew_has_other_records_at_the_same_offsets() {
+    let mut lab = Lab::joined("");
+    lab.fetch(0, &["/done", "/running"]);
+    lab.deliver("/done");
+    lab.answer("GET calls/messages", answer(400, &[], "{}"));
+    lab.wait(1_000);
+    lab.answer("groupCursors", answer(200, &[], r#"{"value":"again"}"#));
+    let records = [r#"{"path":"/other"}"#, r#"{"path":"/another"}"#];
+    let anew = support::messages_stored_at("2026-11-24T00:00:00.000Z", 0, &records);
+    lab.answer("GET calls/messages", anew);
+    lab.deliver("/other");
+    lab.fetch_nothing(2);
+    lab.wait(100);
+    assert!(
+        !lab.is_open("commit"),
+        "/another is not settled by what was there before"
+    );
+    lab.deliver("/running");
+    lab.deliver("/another");
+    lab.wait(100);
+    assert!(lab.is_open("commit?cursor=after-2"));
+}
+
+#[test]
+fn answers_that_are_too_large_to_arrive_are_asked_for_in_smaller_pieces() {
+    let mut lab = Lab::joined("");
+    for limit in [256, 128, 64] {
+        let fetch = lab.take("GET calls/messages");
+        assert!(target(&fetch).contains(&format!("limit={limit}")));
+        lab.input(Input::CalloutDone(fetch.ticket, CalloutResult::Lost));
+        lab.wait(1_000);
+    }
+}
+
+#[test]
+fn an_idle_drain_polls_and_a_wake_ends_the_pause() {
+    let mut lab = Lab::joined(r#","fetch":{"idleIntervalMs":1000}"#);
+    lab.fetch_nothing(0);
+    lab.wait(999);
+    assert!(!lab.is_open("GET calls/messages"));
+    lab.input(Input::News);
+    assert!(lab.is_open("GET calls/messages"));
+    // News that come while a fetch is under way may have missed it.
+    lab.input(Input::News);
+    lab.fetch_nothing(0);
+    assert!(lab.is_open("GET calls/messages"));
+}
+
+#[test]
+fn a_flood_of_news_does_not_hold_back_commits() {
+    let mut lab = Lab::joined(r#","fetch":{"commitIntervalMs":0}"#);
+    for round in 0..5 {
+        lab.fetch(round, &["/a"]);
+        lab.deliver("/a");
+        lab.input(Input::News);
+        lab.fetch_nothing(round + 1);
+        lab.answer("commit", answer(200, &[], r#"{"value":"x"}"#));
+    }
+}
+
+#[test]
+fn the_pace_that_the_stream_allows_is_kept() {
+    let mut lab = Lab::joined(r#","fetch":{"minIntervalMs":200}"#);
+    lab.fetch(0, &["/a"]);
+    assert!(!lab.is_open("GET calls/messages"));
+    lab.input(Input::News);
+    lab.wait(199);
+    assert!(!lab.is_open("GET calls/messages"));
+    lab.wait(1);
+    let throttled = answer(429, &[], "next request can be made in 700 ms");
+    lab.answer("GET calls/messages", throttled);
+    lab.wait(699);
+    assert!(!lab.is_open("GET calls/messages"));
+    lab.wait(1);
+    assert!(lab.is_open("GET calls/messages"));
+}
+
+#[test]
+fn a_busy_drain_shows_that_it_lives() {
+    let mut lab = Lab::joined(r#","window":{"calls":1},"group":{"timeoutMs":3000}"#);
+    lab.fetch(0, &["/slow"]);
+    lab.wait(1_000);
+    lab.answer("heartbeat", answer(200, &[], r#"{"value":"later"}"#));
+    assert!(!lab.is_open("heartbeat"));
+    lab.wait(1_000);
+    assert!(lab.is_open("heartbeat?cursor=later"));
+}
+
+#[test]
+fn a_worker_without_health_checks_finishes_its_calls_and_falls_silent() {
+    let mut lab = Lab::joined(r#","group":{"leaseMs":1000}"#);
+    lab.fetch(0, &["/a"]);
+    lab.wait(1_000);
+    lab.fetch_nothing(1);
+    lab.deliver("/a");
+    lab.wait(100);
+    lab.answer("commit", answer(200, &[], r#"{"value":"x"}"#));
+    for _ in 0..20 {
+        lab.wait(1_000);
+        assert!(lab.open.is_empty(), "{:?}", lab.open);
+    }
+    lab.input(Input::Heartbeat);
+    assert!(lab.is_open("groupCursors"), "a health check brings it back");
+}
+
+#[test]
+fn a_callout_that_is_never_answered_is_given_up() {
+    let mut lab = Lab::joined(r#","attempt":{"timeoutMs":1000,"backoffBaseMs":1}"#);
+    lab.fetch(0, &["/a"]);
+    let lost = lab.take("GET /a");
+    lab.wait(30_000);
+    lab.wait(10);
+    assert_eq!(field(&lab.take("GET /a"), "async-attempt"), "2");
+    lab.input(Input::CalloutDone(lost.ticket, answer(200, &[], "")));
+    assert_eq!(
+        lab.said.counted(Metric::Delivered),
+        0,
+        "the late answer is ignored"
+    );
+}
+
+#[test]
+fn a_worker_that_lost_its_session_and_its_health_check_holds_no_partition() {
+    let mut lab = Lab::joined(r#","group":{"leaseMs":1000}"#);
+    lab.fetch(0, &["/a"]);
+    lab.wait(1_000);
+    lab.answer("GET calls/messages", answer(400, &[], "{}"));
+    lab.deliver("/a");
+    for _ in 0..20 {
+        lab.wait(1_000);
+        assert!(lab.open.is_empty(), "{:?}", lab.open);
+    }
+}

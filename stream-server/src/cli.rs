@@ -1,0 +1,152 @@
+//! The command line and the configuration file, and the settings that come of both.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use serde::Deserialize;
+
+use crate::settings::{Settings, StreamSetting};
+
+/// Where to listen unless told otherwise: this machine alone.
+const LISTEN_DEFAULT: ([u8; 4], u16) = ([127, 0, 0, 1], 8090);
+
+/// Serves Oracle OCI Streaming's REST protocol from a folder of this machine.
+///
+/// Everything that is acknowledged is on the disk. Point any client of OCI Streaming at the address
+/// that is printed when the server is ready.
+#[derive(Debug, Parser)]
+#[command(
+    name = "stream-server",
+    version,
+    after_help = "Example:\n  stream-server --data ./data --stream calls:4 --stream dead\n\n\
+        Exit codes: 0 stopped by a signal, 1 failure at run time, 2 wrong usage or configuration."
+)]
+pub struct Arguments {
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8090]
+    #[arg(long, value_name = "ADDR:PORT")]
+    listen: Option<SocketAddr>,
+    /// Folder of the store; created if it doesn't exist
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Stream to create if it doesn't exist, with 1 partition unless told; may be repeated. Its id
+    /// is ocid1.stream.oc1.local.NAME
+    #[arg(long = "stream", value_name = "NAME[:PARTITIONS]", value_parser = parse_stream)]
+    streams: Vec<StreamSetting>,
+    /// JSON file with the same settings (listen, data, streams: [{name, partitions}], allowRemote,
+    /// externalUrl, dataBytesMax). The command line wins; streams of both are created
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Listen on an address that other machines can reach, although there is no authentication
+    #[arg(long)]
+    allow_remote: bool,
+    /// What clients are told as the streams' messagesEndpoint [default: http://ADDR:PORT]
+    #[arg(long, value_name = "URL")]
+    external_url: Option<String>,
+    /// Bound of the database file in bytes; publishing beyond it is answered with 500
+    #[arg(long, value_name = "BYTES")]
+    data_bytes_max: Option<u64>,
+}
+
+/// The configuration file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ConfigFile {
+    listen: Option<SocketAddr>,
+    data: Option<PathBuf>,
+    #[serde(default)]
+    streams: Vec<StreamEntry>,
+    allow_remote: Option<bool>,
+    external_url: Option<String>,
+    data_bytes_max: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct StreamEntry {
+    name: String,
+    partitions: Option<u32>,
+}
+
+/// What is wrong with the settings, and what to change.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// The configuration file cannot be read.
+    #[error("cannot read the configuration file {0}: {1}. Correct the path after --config")]
+    Unreadable(PathBuf, std::io::Error),
+    /// The configuration file is not what it should be.
+    #[error("the configuration file {0} is wrong: {1}. Correct it there")]
+    Invalid(PathBuf, serde_json::Error),
+    /// No folder.
+    #[error("no data folder: name one with --data DIR, or as \"data\" in the file of --config")]
+    NoData,
+    /// One name with two numbers of partitions.
+    #[error("the stream {0} is named twice with different numbers of partitions. Keep one")]
+    Contradiction(String),
+}
+
+impl Arguments {
+    /// The settings of the command line and the file together.
+    ///
+    /// # Errors
+    /// [`UsageError`] says what to change.
+    pub fn settings(self) -> Result<Settings, UsageError> {
+        let file = self
+            .config
+            .as_deref()
+            .map(read_file)
+            .transpose()?
+            .unwrap_or_default();
+        let entry = |entry: StreamEntry| StreamSetting {
+            name: entry.name,
+            partitions: entry.partitions,
+        };
+        let mut streams: Vec<StreamSetting> = Vec::new();
+        for stream in self
+            .streams
+            .into_iter()
+            .chain(file.streams.into_iter().map(entry))
+        {
+            match streams.iter().find(|other| other.name == stream.name) {
+                Some(other) if *other != stream => {
+                    return Err(UsageError::Contradiction(stream.name));
+                }
+                Some(_) => {}
+                None => streams.push(stream),
+            }
+        }
+        Ok(Settings {
+            listen: self
+                .listen
+                .or(file.listen)
+                .unwrap_or_else(|| LISTEN_DEFAULT.into()),
+            data: self.data.or(file.data).ok_or(UsageError::NoData)?,
+            streams,
+            allow_remote: self.allow_remote || file.allow_remote.unwrap_or(false),
+            external_url: self.external_url.or(file.external_url),
+            data_bytes_max: self.data_bytes_max.or(file.data_bytes_max),
+        })
+    }
+}
+
+fn read_file(path: &Path) -> Result<ConfigFile, UsageError> {
+    let text =
+        std::fs::read(path).map_err(|error| UsageError::Unreadable(path.to_owned(), error))?;
+    serde_json::from_slice(&text).map_err(|error| UsageError::Invalid(path.to_owned(), error))
+}
+
+fn parse_stream(text: &str) -> Result<StreamSetting, String> {
+    let (name, partitions) = match text.split_once(':') {
+        None => (text, None),
+        Some((name, number)) => {
+            let number: u32 = number.parse().map_err(|_| {
+                format!("{number:?} is no number of partitions; write NAME or NAME:4")
+            })?;
+            (name, Some(number))
+        }
+    };
+    Ok(StreamSetting {
+        name: name.to_owned(),
+        partitions,
+    })
+}

@@ -1,0 +1,146 @@
+//! The narrow seam between the protocol and the store.
+//!
+//! An [`Engine`] keeps streams, their partitioned logs, and the committed positions of groups, and
+//! nothing else: it knows no HTTP, no cursors, and not who is a member of a group. The one here is
+//! [`crate::store`] (SQLite); a cluster's log or a simulation's memory can stand in its place.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::group::{Commit, GroupRecord, ReadRange};
+use crate::log::{Extent, Stamp};
+use crate::time::TimeMs;
+
+/// What an engine's operation gives, later.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, EngineError>> + Send + 'a>>;
+
+/// A stream, as it was created. Name and partitions never change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// The engine's own key, never used twice.
+    pub key: u64,
+    /// The OCID that clients use.
+    pub id: String,
+    /// The name, unique within the server.
+    pub name: String,
+    /// Number of partitions, at least 1.
+    pub partitions: u32,
+    /// The compartment it was created in, if a client named one.
+    pub compartment_id: Option<String>,
+    /// The stream pool it was created in, if a client named one.
+    pub stream_pool_id: Option<String>,
+    /// How long messages are kept, 24..=168 hours.
+    pub retention_hours: u32,
+    /// When it was created.
+    pub created: TimeMs,
+}
+
+/// A message to append.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewMessage {
+    /// The partition that it belongs to.
+    pub partition: u32,
+    /// Its key, 0..=256 bytes.
+    pub key: Option<Vec<u8>>,
+    /// Its value, 1..=1048576 bytes.
+    pub value: Vec<u8>,
+}
+
+/// A message as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Its partition.
+    pub partition: u32,
+    /// Its offset and time.
+    pub stamp: Stamp,
+    /// Its key.
+    pub key: Option<Vec<u8>>,
+    /// Its value.
+    pub value: Vec<u8>,
+}
+
+/// Bounds of one read.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadBounds {
+    /// At most so many messages.
+    pub count_max: usize,
+    /// At most so many bytes of keys and values, except that one message always fits.
+    pub bytes_max: usize,
+}
+
+/// Why an engine could not do it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// There is a stream of that name or id; nothing was created.
+    #[error("a stream of that name exists already")]
+    StreamExists,
+    /// There are as many streams, partitions or groups as there may be.
+    #[error("{0}")]
+    TooMany(String),
+    /// The store failed or is closed. What was asked for may or may not have happened.
+    #[error("the store failed: {0}")]
+    Failed(String),
+}
+
+/// Streams, logs and committed positions. Every write is durable when its answer comes.
+pub trait Engine: Send + Sync {
+    /// The secret that cursors are authenticated with; the same after a restart.
+    fn cursor_secret(&self) -> [u8; 64];
+
+    /// All streams, by key.
+    fn streams(&self) -> Answer<'_, Vec<Arc<Stream>>>;
+
+    /// The stream of an OCID.
+    fn stream<'a>(&'a self, id: &'a str) -> Answer<'a, Option<Arc<Stream>>>;
+
+    /// Creates a stream; the engine gives the key.
+    fn create_stream(&self, stream: Stream) -> Answer<'_, Arc<Stream>>;
+
+    /// Appends messages, all or none, and gives each its offset and time, in the same order.
+    fn append<'a>(
+        &'a self,
+        stream: &'a Stream,
+        now: TimeMs,
+        messages: Vec<NewMessage>,
+    ) -> Answer<'a, Vec<Stamp>>;
+
+    /// The offsets that the partitions have, by partition. Never ahead of what can be read.
+    fn extents<'a>(&'a self, stream: &'a Stream) -> Answer<'a, BTreeMap<u32, Extent>>;
+
+    /// The first offset whose message has at least this time; `None` if there is none yet.
+    fn offset_at<'a>(
+        &'a self,
+        stream: &'a Stream,
+        partition: u32,
+        time: TimeMs,
+    ) -> Answer<'a, Option<u64>>;
+
+    /// Reads the ranges one after the other, each in order of offsets, until the bounds are
+    /// reached.
+    fn read<'a>(
+        &'a self,
+        stream: &'a Stream,
+        ranges: &'a [ReadRange],
+        bounds: ReadBounds,
+    ) -> Answer<'a, Vec<Message>>;
+
+    /// All groups of all streams.
+    fn groups(&self) -> Answer<'_, Vec<GroupRecord>>;
+
+    /// The group of that name, created at these start offsets if it doesn't exist.
+    fn open_group<'a>(
+        &'a self,
+        stream: &'a Stream,
+        name: &'a str,
+        starts: BTreeMap<u32, u64>,
+    ) -> Answer<'a, GroupRecord>;
+
+    /// Commits offsets. Offsets behind what is committed, and commits of an earlier incarnation of
+    /// the group, change nothing.
+    fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, ()>;
+
+    /// Moves a group to new start offsets (UpdateGroup) and gives it its next incarnation.
+    fn move_group(&self, group_key: u64, starts: BTreeMap<u32, u64>) -> Answer<'_, GroupRecord>;
+}

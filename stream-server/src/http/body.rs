@@ -1,0 +1,75 @@
+//! Reading a request's body: bounded in size, in time, and in what all bodies take together.
+
+use std::sync::Arc;
+
+use http_body_util::BodyExt;
+use hyper::Request;
+use hyper::body::{Body as _, Incoming};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::limits::{BODY_BYTES_MAX, BODY_TIMEOUT};
+use crate::refusal::Refusal;
+
+/// A whole body. The room that it takes is free again when it is dropped.
+pub(crate) struct Body {
+    bytes: Vec<u8>,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl Body {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Reads the whole body, or says why not.
+pub(crate) async fn read(
+    request: Request<Incoming>,
+    room: &Arc<Semaphore>,
+) -> Result<Body, Refusal> {
+    let body = request.into_body();
+    if body.is_end_stream() {
+        return Ok(Body {
+            bytes: Vec::new(),
+            _room: None,
+        });
+    }
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > BODY_BYTES_MAX {
+        return Err(Refusal::body_too_large(BODY_BYTES_MAX));
+    }
+    let read = tokio::time::timeout(BODY_TIMEOUT, collect(body, room));
+    read.await.unwrap_or_else(|_| Err(Refusal::body_too_slow()))
+}
+
+async fn collect(mut body: Incoming, room: &Arc<Semaphore>) -> Result<Body, Refusal> {
+    let mut whole = Body {
+        bytes: Vec::new(),
+        _room: None,
+    };
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Refusal::unparsable(format!("{error}")))?;
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
+        if whole.bytes.len().saturating_add(data.len()) > BODY_BYTES_MAX {
+            return Err(Refusal::body_too_large(BODY_BYTES_MAX));
+        }
+        // Room is taken for what has come, so that an announcement alone takes none.
+        let count = u32::try_from(data.len()).unwrap_or(u32::MAX);
+        let more = Arc::clone(room).try_acquire_many_owned(count);
+        let more = more.map_err(|_| Refusal::unavailable("Too many requests at once"))?;
+        match &mut whole._room {
+            Some(room) => room.merge(more),
+            none => *none = Some(more),
+        }
+        if whole.bytes.is_empty() {
+            let announced = usize::try_from(body.size_hint().lower()).unwrap_or(0);
+            whole
+                .bytes
+                .reserve(data.len().saturating_add(announced.min(BODY_BYTES_MAX)));
+        }
+        whole.bytes.extend_from_slice(data);
+    }
+    Ok(whole)
+}

@@ -1,0 +1,183 @@
+//! A connection that gives up on clients that are too slow or say nothing.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+use crate::limits::{HEAD_TIMEOUT, IDLE_TIMEOUT, WRITE_TIMEOUT};
+
+/// Whether a request of the connection is being worked on. While it is, the connection's own read
+/// deadlines rest: the body has one of its own.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Working(Arc<AtomicBool>);
+
+impl Working {
+    /// Marks the time until the guard is dropped.
+    pub(crate) fn start(&self) -> WorkingGuard {
+        self.0.store(true, Ordering::Release);
+        WorkingGuard(self.clone())
+    }
+
+    fn is_working(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+pub(crate) struct WorkingGuard(Working);
+
+impl Drop for WorkingGuard {
+    fn drop(&mut self) {
+        self.0.0.store(false, Ordering::Release);
+    }
+}
+
+/// A TCP connection with three deadlines: for the next request to begin, for its headers to be
+/// whole, and for an answer to be read.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    working: Working,
+    reading: Reading,
+    /// When the present reading must be over. Reused, because a timer costs an allocation.
+    read_deadline: Pin<Box<Sleep>>,
+    /// Runs from the moment that the client stops reading until everything is written.
+    write_deadline: Option<Pin<Box<Sleep>>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// Nothing of the next request has come.
+    Idle,
+    /// Some of its headers have.
+    Head,
+    /// It is being worked on.
+    Body,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: TcpStream, working: Working) -> Self {
+        // A fresh connection owes us a request, so it has less time than one between two requests.
+        let read_deadline = Box::pin(tokio::time::sleep(HEAD_TIMEOUT));
+        let reading = Reading::Head;
+        Self {
+            stream,
+            working,
+            reading,
+            read_deadline,
+            write_deadline: None,
+        }
+    }
+
+    fn turn_to(&mut self, reading: Reading, timeout: Option<Duration>) {
+        self.reading = reading;
+        if let Some(deadline) = timeout.and_then(|timeout| Instant::now().checked_add(timeout)) {
+            self.read_deadline.as_mut().reset(deadline);
+        }
+    }
+
+    /// Follows what happens to the request, before the client is waited for.
+    fn update(&mut self) {
+        match (self.working.is_working(), self.reading) {
+            (true, Reading::Idle | Reading::Head) => self.turn_to(Reading::Body, None),
+            (false, Reading::Body) => self.turn_to(Reading::Idle, Some(IDLE_TIMEOUT)),
+            (true, Reading::Body) | (false, Reading::Idle | Reading::Head) => {}
+        }
+    }
+
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        if self.reading == Reading::Body {
+            return Poll::Pending;
+        }
+        ready!(self.read_deadline.as_mut().poll(cx));
+        Poll::Ready(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the client sent no whole request",
+        ))
+    }
+
+    /// A write that cannot go on starts the deadline; one that goes on slowly does not stop it.
+    fn poll_stuck<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            return written;
+        }
+        let start = || Box::pin(tokio::time::sleep(WRITE_TIMEOUT));
+        ready!(
+            self.write_deadline
+                .get_or_insert_with(start)
+                .as_mut()
+                .poll(cx)
+        );
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the client does not read",
+        )))
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.update();
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        if read.is_ready() {
+            if this.reading == Reading::Idle && buffer.filled().len() > before {
+                this.turn_to(Reading::Head, Some(HEAD_TIMEOUT));
+            }
+            return read;
+        }
+        this.poll_late(cx).map(Err)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.poll_stuck(cx, written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
+        this.poll_stuck(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        // The server flushes once it has nothing left to write.
+        this.write_deadline = None;
+        Pin::new(&mut this.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,198 @@
+//! The data plane: messages, cursors, groups.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::respond::Reply;
+use super::{App, wire};
+use crate::limits::{ANSWER_ROOM_TIMEOUT, GET_BYTES_MAX, INSTANCE_TIMEOUT_MS_DEFAULT};
+use crate::log::Start;
+use crate::refusal::Refusal;
+use crate::service::{CursorRequest, GroupCursorRequest, GroupStart};
+use crate::time::TimeMs;
+
+/// Room that a GetMessages takes while it is read: the values, and their JSON in base64.
+const FETCH_ROOM_BYTES: u32 = 3 * 1_048_576;
+
+impl App {
+    pub(super) async fn put_messages(&self, stream: &str, body: &[u8]) -> Result<Reply, Refusal> {
+        let messages = wire::put_messages(body)?;
+        let entries = self
+            .service
+            .put_messages(self.clock.wall(), stream, messages)
+            .await?;
+        Ok(Reply::json(200, &wire::PutMessagesResult::new(&entries)))
+    }
+
+    pub(super) async fn get_messages(&self, stream: &str, query: &str) -> Result<Reply, Refusal> {
+        let cursor = required(query, "cursor")?;
+        let limit = match parameter(query, "limit") {
+            None => None,
+            Some(text) => Some(text.parse().map_err(|_| {
+                Refusal::invalid_parameter("limit must be a number between 1 and 10000")
+            })?),
+        };
+        let mut room = self.answer_room().await?;
+        let now = self.clock.steady();
+        let fetched = self
+            .service
+            .get_messages(now, stream, &cursor, limit)
+            .await?;
+        let json = wire::messages(&fetched);
+        // From here on only the JSON takes room, until it is written.
+        let needed = json.len().min(GET_BYTES_MAX.saturating_mul(2));
+        drop(room.split(room.num_permits().saturating_sub(needed)));
+        let body = Bytes::from_owner(RoomTaking { json, _room: room });
+        Ok(Reply::messages(body, fetched.next_cursor))
+    }
+
+    async fn answer_room(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let acquire = Arc::clone(&self.answers_room).acquire_many_owned(FETCH_ROOM_BYTES);
+        let acquired = tokio::time::timeout(ANSWER_ROOM_TIMEOUT, acquire).await;
+        let busy = || Refusal::unavailable("Too many answers are waiting to be read");
+        acquired.ok().and_then(Result::ok).ok_or_else(busy)
+    }
+
+    pub(super) async fn create_cursor(&self, stream: &str, body: &[u8]) -> Result<Reply, Refusal> {
+        let details: wire::CreateCursorDetails = wire::parse(body)?;
+        let partition = details.partition.parse().map_err(|_| {
+            Refusal::invalid_parameter("partition must be a number in quotes, such as \"0\"")
+        })?;
+        let offset = || {
+            let missing = || Refusal::missing_parameter("This type of cursor needs an offset");
+            details.offset.ok_or_else(missing)
+        };
+        let start = match details.kind.as_str() {
+            "TRIM_HORIZON" => Start::TrimHorizon,
+            "LATEST" => Start::Latest,
+            "AT_OFFSET" => Start::AtOffset(offset()?),
+            "AFTER_OFFSET" => Start::AfterOffset(offset()?),
+            "AT_TIME" => Start::AtTime(time(details.time.as_deref())?),
+            _ => {
+                return Err(Refusal::invalid_parameter(
+                    "type must be AFTER_OFFSET, AT_OFFSET, AT_TIME, LATEST or TRIM_HORIZON",
+                ));
+            }
+        };
+        let request = CursorRequest { partition, start };
+        let value = self
+            .service
+            .create_cursor(self.clock.steady(), stream, request)
+            .await?;
+        Ok(Reply::json(200, &wire::CursorValue { value }))
+    }
+
+    pub(super) async fn create_group_cursor(
+        &self,
+        stream: &str,
+        body: &[u8],
+    ) -> Result<Reply, Refusal> {
+        let details: wire::CreateGroupCursorDetails = wire::parse(body)?;
+        // Out of range becomes zero, and that is refused.
+        let timeout_ms = details
+            .timeout_in_ms
+            .map_or(INSTANCE_TIMEOUT_MS_DEFAULT, |ms| {
+                u32::try_from(ms).unwrap_or(0)
+            });
+        let request = GroupCursorRequest {
+            start: group_start(&details.kind, details.time.as_deref())?,
+            group: details.group_name,
+            instance: details.instance_name,
+            timeout_ms,
+            commit_on_get: details.commit_on_get.unwrap_or(true),
+        };
+        let value = self
+            .service
+            .create_group_cursor(self.clock.steady(), stream, request)
+            .await?;
+        Ok(Reply::json(200, &wire::CursorValue { value }))
+    }
+
+    pub(super) async fn commit(&self, stream: &str, query: &str) -> Result<Reply, Refusal> {
+        let cursor = required(query, "cursor")?;
+        let value = self
+            .service
+            .commit(self.clock.steady(), stream, &cursor)
+            .await?;
+        Ok(Reply::json(200, &wire::CursorValue { value }))
+    }
+
+    pub(super) async fn heartbeat(&self, stream: &str, query: &str) -> Result<Reply, Refusal> {
+        let cursor = required(query, "cursor")?;
+        let value = self
+            .service
+            .heartbeat(self.clock.steady(), stream, &cursor)
+            .await?;
+        Ok(Reply::json(200, &wire::CursorValue { value }))
+    }
+
+    pub(super) async fn get_group(&self, stream: &str, group: &str) -> Result<Reply, Refusal> {
+        let view = self
+            .service
+            .get_group(self.clock.steady(), stream, group)
+            .await?;
+        Ok(Reply::json(200, &wire::GroupBody::from(view)))
+    }
+
+    pub(super) async fn update_group(
+        &self,
+        stream: &str,
+        group: &str,
+        body: &[u8],
+    ) -> Result<Reply, Refusal> {
+        let details: wire::UpdateGroupDetails = wire::parse(body)?;
+        let start = match details.kind {
+            Some(kind) => Some(group_start(&kind, details.time.as_deref())?),
+            None => None,
+        };
+        self.service
+            .update_group(self.clock.steady(), stream, group, start)
+            .await?;
+        Ok(Reply::empty(200))
+    }
+}
+
+/// The JSON of an answer together with the room it takes.
+struct RoomTaking {
+    json: Vec<u8>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for RoomTaking {
+    fn as_ref(&self) -> &[u8] {
+        &self.json
+    }
+}
+
+fn group_start(kind: &str, at: Option<&str>) -> Result<GroupStart, Refusal> {
+    match kind {
+        "TRIM_HORIZON" => Ok(GroupStart::TrimHorizon),
+        "LATEST" => Ok(GroupStart::Latest),
+        "AT_TIME" => Ok(GroupStart::AtTime(time(at)?)),
+        _ => Err(Refusal::invalid_parameter(
+            "type must be AT_TIME, LATEST or TRIM_HORIZON",
+        )),
+    }
+}
+
+fn time(text: Option<&str>) -> Result<TimeMs, Refusal> {
+    let text = text.ok_or_else(|| Refusal::missing_parameter("AT_TIME needs a time"))?;
+    TimeMs::parse_rfc3339(text).ok_or_else(|| {
+        Refusal::invalid_parameter("time must be RFC 3339, such as 2026-11-23T01:02:03.456Z")
+    })
+}
+
+/// A parameter of the query, decoded.
+pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    pairs
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+}
+
+fn required(query: &str, name: &str) -> Result<String, Refusal> {
+    let missing = || Refusal::missing_parameter(format!("The parameter {name} is required"));
+    parameter(query, name).ok_or_else(missing)
+}

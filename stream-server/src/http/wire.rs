@@ -1,0 +1,265 @@
+//! The JSON of requests and answers, as OCI's contract writes it.
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::Stream;
+use crate::refusal::Refusal;
+use crate::service::{Fetched, GroupView, PutEntry, PutMessage};
+
+/// Bytes of a message's JSON beside its key and value: names, numbers, time, the stream's name.
+const MESSAGE_JSON_BYTES: usize = 128;
+
+#[derive(Serialize)]
+pub(super) struct Health {
+    pub(super) status: &'static str,
+}
+
+/// A text that is borrowed from the body where it has no escapes, as base64 never needs any.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+#[derive(Deserialize)]
+struct PutMessagesDetails<'a> {
+    #[serde(borrow)]
+    messages: Vec<PutMessageDetails<'a>>,
+}
+
+#[derive(Deserialize)]
+struct PutMessageDetails<'a> {
+    #[serde(borrow, default)]
+    key: Option<Text<'a>>,
+    #[serde(borrow)]
+    value: Text<'a>,
+}
+
+/// Keys and values of a PutMessages, decoded once.
+pub(super) fn put_messages(body: &[u8]) -> Result<Vec<PutMessage>, Refusal> {
+    let details: PutMessagesDetails<'_> = parse(body)?;
+    let decode = |(place, message): (usize, PutMessageDetails<'_>)| {
+        let bytes = |what: &str, text: &Text<'_>| {
+            STANDARD.decode(text.0.as_bytes()).map_err(|error| {
+                Refusal::unparsable(format!(
+                    "{what} of messages[{place}] is not base64: {error}"
+                ))
+            })
+        };
+        let key = message
+            .key
+            .as_ref()
+            .map(|key| bytes("key", key))
+            .transpose()?;
+        let value = bytes("value", &message.value)?;
+        Ok(PutMessage { key, value })
+    };
+    details
+        .messages
+        .into_iter()
+        .enumerate()
+        .map(decode)
+        .collect()
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PutMessagesResult {
+    failures: u32,
+    entries: Vec<PutMessagesResultEntry>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PutMessagesResultEntry {
+    partition: String,
+    offset: u64,
+    timestamp: String,
+}
+
+impl PutMessagesResult {
+    pub(super) fn new(entries: &[PutEntry]) -> Self {
+        let entry = |entry: &PutEntry| PutMessagesResultEntry {
+            partition: entry.partition.to_string(),
+            offset: entry.stamp.offset,
+            timestamp: entry.stamp.time.to_string(),
+        };
+        Self {
+            failures: 0,
+            entries: entries.iter().map(entry).collect(),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CreateCursorDetails {
+    pub(super) partition: String,
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) offset: Option<u64>,
+    pub(super) time: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CreateGroupCursorDetails {
+    pub(super) group_name: String,
+    #[serde(rename = "type")]
+    pub(super) kind: String,
+    pub(super) time: Option<String>,
+    pub(super) instance_name: Option<String>,
+    pub(super) timeout_in_ms: Option<i32>,
+    pub(super) commit_on_get: Option<bool>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct UpdateGroupDetails {
+    #[serde(rename = "type")]
+    pub(super) kind: Option<String>,
+    pub(super) time: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct CreateStreamDetails {
+    pub(super) name: String,
+    pub(super) partitions: u32,
+    pub(super) compartment_id: Option<String>,
+    pub(super) stream_pool_id: Option<String>,
+    pub(super) retention_in_hours: Option<u32>,
+}
+
+/// The answer of the operations that give a cursor.
+#[derive(Serialize)]
+pub(super) struct CursorValue {
+    pub(super) value: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct GroupBody {
+    stream_id: String,
+    group_name: String,
+    reservations: Vec<ReservationBody>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ReservationBody {
+    partition: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    committed_offset: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reserved_instance: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_reserved_until: Option<String>,
+}
+
+impl From<GroupView> for GroupBody {
+    fn from(view: GroupView) -> Self {
+        let line = |reservation: crate::group::Reservation| {
+            let (reserved_instance, until) = reservation.holder.unzip();
+            ReservationBody {
+                partition: reservation.partition.to_string(),
+                committed_offset: reservation.committed,
+                reserved_instance,
+                time_reserved_until: until.map(|until| until.to_string()),
+            }
+        };
+        let reservations = view.reservations.into_iter().map(line).collect();
+        Self {
+            stream_id: view.stream_id,
+            group_name: view.name,
+            reservations,
+        }
+    }
+}
+
+/// A Stream; a StreamSummary without the retention.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct StreamBody<'a> {
+    name: &'a str,
+    id: &'a str,
+    partitions: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retention_in_hours: Option<u32>,
+    compartment_id: &'a str,
+    stream_pool_id: &'a str,
+    lifecycle_state: &'static str,
+    time_created: String,
+    messages_endpoint: &'a str,
+}
+
+impl<'a> StreamBody<'a> {
+    pub(super) fn whole(stream: &'a Stream, endpoint: &'a str) -> Self {
+        let retention_in_hours = Some(stream.retention_hours);
+        Self {
+            retention_in_hours,
+            ..Self::summary(stream, endpoint)
+        }
+    }
+
+    pub(super) fn summary(stream: &'a Stream, endpoint: &'a str) -> Self {
+        let compartment = stream.compartment_id.as_deref();
+        let pool = stream.stream_pool_id.as_deref();
+        Self {
+            name: &stream.name,
+            id: &stream.id,
+            partitions: stream.partitions,
+            retention_in_hours: None,
+            compartment_id: compartment.unwrap_or("ocid1.compartment.oc1..local"),
+            stream_pool_id: pool.unwrap_or("ocid1.streampool.oc1.local.default"),
+            lifecycle_state: "ACTIVE",
+            time_created: stream.created.to_string(),
+            messages_endpoint: endpoint,
+        }
+    }
+}
+
+/// Reads a body. Unknown members are ignored, as Oracle does.
+pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(Refusal::unparsable)
+}
+
+/// Writes messages as a JSON array. By hand, because this is the largest output by far and base64
+/// never needs escapes.
+pub(super) fn messages(fetched: &Fetched) -> Vec<u8> {
+    // A name may only have characters that JSON takes as they are.
+    let stream = fetched.stream_name.as_str();
+    let text_bytes = |bytes: usize| bytes.div_ceil(3).saturating_mul(4);
+    let message_bytes = |message: &crate::engine::Message| {
+        let key = message.key.as_ref().map_or(0, Vec::len);
+        MESSAGE_JSON_BYTES + stream.len() + text_bytes(message.value.len()) + text_bytes(key)
+    };
+    let bytes = fetched.messages.iter().map(message_bytes).sum::<usize>();
+    let mut json = String::with_capacity(bytes.saturating_add(2));
+    json.push('[');
+    for (place, message) in fetched.messages.iter().enumerate() {
+        let comma = if place == 0 { "" } else { "," };
+        let (partition, stamp) = (message.partition, message.stamp);
+        json.push_str(comma);
+        json.push_str("{\"stream\":\"");
+        json.push_str(stream);
+        json.push_str(&format!(
+            "\",\"partition\":\"{partition}\",\"offset\":{},\"timestamp\":\"{}\",\"key\":",
+            stamp.offset, stamp.time
+        ));
+        match &message.key {
+            None => json.push_str("null"),
+            Some(key) => {
+                json.push('"');
+                STANDARD.encode_string(key, &mut json);
+                json.push('"');
+            }
+        }
+        json.push_str(",\"value\":\"");
+        STANDARD.encode_string(&message.value, &mut json);
+        json.push_str("\"}");
+    }
+    json.push(']');
+    json.into_bytes()
+}

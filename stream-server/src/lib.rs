@@ -1,0 +1,40 @@
+//! `stream-server`: Oracle OCI Streaming's REST protocol on an embedded, crash-safe store.
+//!
+//! The way of a request:
+//!
+//! | step | where |
+//! |---|---|
+//! | connection, deadlines, bounds | [`server`], `http::connection` |
+//! | path to operation, JSON | `http` |
+//! | what the operation means | [`service`] |
+//! | who of a group reads what | [`group`] (pure) |
+//! | offsets, times, hashes | [`log`] (pure) |
+//! | cursors as text | [`cursor`] (pure) |
+//! | the seam to any store | [`engine`] |
+//! | SQLite, one writer, group commit | [`store`] |
+//!
+//! The pure modules know no clock, no disk and no network; a simulation shares them.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), stream_server::server::StartError> {
+//! use stream_server::{server::Server, settings::Settings};
+//! let server = Server::start(Settings::local("data").with_stream("calls", 4)).await?;
+//! println!("{}", server.url());
+//! server.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod cli;
+pub mod cursor;
+pub mod engine;
+pub mod group;
+mod http;
+pub mod limits;
+pub mod log;
+pub mod refusal;
+pub mod server;
+pub mod service;
+pub mod settings;
+pub mod store;
+pub mod time;

@@ -1,0 +1,76 @@
+//! Every bound of the server in one place, with its unit in its name and the reason for its value.
+
+use std::time::Duration;
+
+/// Decoded bytes of one message's value (OCI contract: 1..1048576).
+pub const VALUE_BYTES_MAX: usize = 1_048_576;
+/// Decoded bytes of one message's key (OCI contract).
+pub const KEY_BYTES_MAX: usize = 256;
+/// Decoded bytes of all keys and values of one PutMessages (OCI limit of 1 MiB).
+pub const REQUEST_BYTES_MAX: usize = 1_048_576;
+/// Bytes of a request's body on the wire: 1 MiB is 1.4 million characters of base64, plus JSON.
+pub const BODY_BYTES_MAX: usize = 1_572_864;
+/// Messages of one GetMessages (OCI contract: 1..10000).
+pub const GET_COUNT_MAX: u32 = 10_000;
+/// Decoded bytes of one GetMessages' answer. Clients buffer answers whole, as we do.
+pub const GET_BYTES_MAX: usize = 1_048_576;
+/// Characters of a stream's id in a path (OCI contract).
+pub const STREAM_ID_CHARS_MAX: usize = 256;
+/// Characters of a stream's name, so that its id stays within [`STREAM_ID_CHARS_MAX`].
+pub const STREAM_NAME_CHARS_MAX: usize = 200;
+/// Characters of a group's name (OCI contract: 1..255); instances obey the same rule.
+pub const GROUP_NAME_CHARS_MAX: usize = 255;
+/// Characters of a cursor (OCI contract: 1..1024).
+pub const CURSOR_CHARS_MAX: usize = 1024;
+/// Streams of one server: each costs a few tables, and memory for each partition.
+pub const STREAMS_MAX: usize = 1_000;
+/// Partitions of one stream. Oracle's largest tenancy has 200.
+pub const STREAM_PARTITIONS_MAX: u32 = 1_000;
+/// Partitions of all streams together: each is one table of the store.
+pub const PARTITIONS_MAX: usize = 5_000;
+/// Groups of one stream (OCI limit).
+pub const GROUPS_PER_STREAM_MAX: usize = 50;
+/// Live instances of one group; those beyond the number of partitions only stand by.
+pub const INSTANCES_PER_GROUP_MAX: usize = 256;
+/// Partitions that one group cursor can hold uncommitted positions of. 64 entries fit into
+/// [`CURSOR_CHARS_MAX`] in the worst case (see `cursor`); a group cursor at this bound gets new
+/// messages from these partitions only, until it commits.
+pub const CURSOR_POSITIONS_MAX: usize = 64;
+/// How long a cursor may be used after it was issued (OCI: five minutes).
+pub const CURSOR_LIFE_MS: u64 = 300_000;
+/// Smallest `timeoutInMs` of a group's instance. The contract says 5000, Oracle accepted 1000.
+pub const INSTANCE_TIMEOUT_MS_MIN: u32 = 1_000;
+/// `timeoutInMs` where the client gives none (OCI contract).
+pub const INSTANCE_TIMEOUT_MS_DEFAULT: u32 = 30_000;
+
+/// Open connections. More wait in the listener's backlog.
+pub const CONNECTIONS_MAX: usize = 1_024;
+/// Bytes of one request's line and headers. Cursors take up to 1 KB of it, signatures 2 KB.
+pub const HEAD_BYTES_MAX: usize = 32_768;
+/// Time from the first byte of a request to the end of its headers.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time from the end of the headers to the end of the body.
+pub const BODY_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time a client may take to read an answer, from the moment that it stops reading.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time between two requests of one connection. Long, because proxies keep connections ready and
+/// take a connection that closes under their hands for a failure.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
+/// Time that requests in flight have to end at shutdown.
+pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of all bodies that are being read or worked on.
+pub const BODIES_BYTES_MAX: usize = 67_108_864;
+/// Bytes of all GetMessages answers that are being built or written.
+pub const ANSWERS_BYTES_MAX: usize = 67_108_864;
+/// How long a GetMessages waits for room in [`ANSWERS_BYTES_MAX`] before it gets 503.
+pub const ANSWER_ROOM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Writes that wait for the writer: every connection has at most one.
+pub const WRITE_QUEUE_COUNT_MAX: usize = CONNECTIONS_MAX;
+/// Bytes of one transaction: bounds the time until its first request is answered.
+pub const TRANSACTION_BYTES_MAX: usize = 16_777_216;
+/// Connections that read. Two cores gain nothing from more, and each has a cache.
+pub const READERS_COUNT: usize = 4;
+/// Pages of the write-ahead log after which the writer copies it into the database: 16 MiB, so that
+/// a page that fills slowly is copied once.
+pub const WAL_PAGES_MAX: u32 = 4_096;

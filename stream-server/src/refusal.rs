@@ -1,0 +1,173 @@
+//! What a client is told when its request is refused: OCI's `{code, message}` with a status.
+
+use crate::cursor::CursorError;
+use crate::engine::EngineError;
+use crate::group::GroupError;
+use crate::limits::INSTANCES_PER_GROUP_MAX;
+
+/// An error answer. Clients match codes and the messages about cursors, so those don't change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP status.
+    pub status: u16,
+    /// OCI's error code.
+    pub code: &'static str,
+    /// What is wrong and what to change.
+    pub message: String,
+}
+
+impl Refusal {
+    fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// 400: a value that cannot be.
+    pub fn invalid_parameter(message: impl Into<String>) -> Self {
+        Self::new(400, "InvalidParameter", message)
+    }
+
+    /// 400: a value that is not there.
+    pub fn missing_parameter(message: impl Into<String>) -> Self {
+        Self::new(400, "MissingParameter", message)
+    }
+
+    /// 400: a body that is not what the operation takes.
+    #[must_use]
+    pub fn unparsable(reason: impl std::fmt::Display) -> Self {
+        Self::new(
+            400,
+            "CannotParseRequest",
+            format!("Unable to parse JSON body: {reason}"),
+        )
+    }
+
+    /// 400: too much in one PutMessages.
+    #[must_use]
+    pub fn request_too_large(reason: impl std::fmt::Display) -> Self {
+        let message = format!("Request size is limited to 1 MiB: {reason}");
+        Self::new(400, "InvalidParameter", message)
+    }
+
+    /// 400: a bound of this server.
+    pub fn limit_exceeded(message: impl Into<String>) -> Self {
+        Self::new(400, "LimitExceeded", message)
+    }
+
+    /// 404: no stream of this id.
+    #[must_use]
+    pub fn unknown_stream(id: &str) -> Self {
+        Self::new(
+            404,
+            "NotAuthorizedOrNotFound",
+            format!("Unknown stream {id}"),
+        )
+    }
+
+    /// 404: no group of this name.
+    #[must_use]
+    pub fn unknown_group(name: &str) -> Self {
+        Self::new(
+            404,
+            "NotAuthorizedOrNotFound",
+            format!("Unknown group {name}"),
+        )
+    }
+
+    /// 404: no such path.
+    #[must_use]
+    pub fn unknown_path(method: &str, path: &str) -> Self {
+        let message = format!("Not Found: there is no operation {method} {path}");
+        Self::new(404, "NotFound", message)
+    }
+
+    /// 405: the path exists, with other methods.
+    #[must_use]
+    pub fn method_not_allowed(method: &str, allowed: &str) -> Self {
+        let message = format!("Method {method} is not allowed here, use {allowed}");
+        Self::new(405, "MethodNotAllowed", message)
+    }
+
+    /// 408: the body did not come in time.
+    #[must_use]
+    pub fn body_too_slow() -> Self {
+        Self::new(
+            408,
+            "RequestTimeout",
+            "The body of the request did not arrive in time",
+        )
+    }
+
+    /// 409: the name is taken.
+    #[must_use]
+    pub fn stream_exists(name: &str) -> Self {
+        let message = format!("A stream named {name} exists already");
+        Self::new(409, "NotAuthorizedOrResourceAlreadyExists", message)
+    }
+
+    /// 413: the body is longer than any valid one.
+    #[must_use]
+    pub fn body_too_large(bytes_max: usize) -> Self {
+        let message = format!("The body of the request is limited to {bytes_max} bytes");
+        Self::new(413, "PayloadTooLarge", message)
+    }
+
+    /// 500: the store failed.
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(500, "InternalServerError", message)
+    }
+
+    /// 503: too much at once.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self::new(503, "ServiceUnavailable", message)
+    }
+
+    /// 400: the text that clients match, and on which they create a new cursor.
+    #[must_use]
+    pub fn cursor_invalid() -> Self {
+        Self::invalid_parameter("The cursor is invalid. Create a new one.")
+    }
+}
+
+impl From<CursorError> for Refusal {
+    fn from(error: CursorError) -> Self {
+        match error {
+            CursorError::Invalid => Self::cursor_invalid(),
+            CursorError::Expired => {
+                Self::invalid_parameter("The cursor is expired. Create a new one.")
+            }
+        }
+    }
+}
+
+impl From<GroupError> for Refusal {
+    fn from(error: GroupError) -> Self {
+        match error {
+            GroupError::CursorInvalid => Self::cursor_invalid(),
+            GroupError::UnreservedPartition(partition) => {
+                let message = format!("Trying to commit unreserved partition {partition}");
+                Self::invalid_parameter(message)
+            }
+            GroupError::TooManyInstances => Self::limit_exceeded(format!(
+                "A group has at most {INSTANCES_PER_GROUP_MAX} instances"
+            )),
+        }
+    }
+}
+
+impl From<EngineError> for Refusal {
+    fn from(error: EngineError) -> Self {
+        match error {
+            EngineError::StreamExists => Self::new(
+                409,
+                "NotAuthorizedOrResourceAlreadyExists",
+                error.to_string(),
+            ),
+            EngineError::TooMany(message) => Self::limit_exceeded(message),
+            EngineError::Failed(_) => Self::internal(error.to_string()),
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The server: listener, connections, and an orderly end.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::engine::EngineError;
+use crate::http::App;
+use crate::http::connection::{Connection, Working};
+use crate::limits::{CONNECTIONS_MAX, HEAD_BYTES_MAX, SHUTDOWN_TIMEOUT};
+use crate::refusal::Refusal;
+use crate::service::Service;
+use crate::settings::{Settings, StreamSetting};
+use crate::store::{OpenError, Store};
+use crate::time::{Clock, TimeMs};
+
+/// Why a server does not start, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Others could reach it, and there is no authentication.
+    #[error(
+        "refusing to listen on {0}: other machines could reach it, and there is no authentication \
+         yet. Listen on 127.0.0.1, or add --allow-remote if the network is yours alone"
+    )]
+    Remote(SocketAddr),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {0}: {1}. Name another address with --listen, or port 0 for any")]
+    Listen(SocketAddr, std::io::Error),
+    /// The folder cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The folder can be opened, but not read.
+    #[error("cannot read the store: {0}. Restore the data folder from a backup")]
+    Engine(#[from] EngineError),
+    /// A stream has another number of partitions than it should.
+    #[error(
+        "the stream {name} has {found} partitions, not {asked}, and the number cannot change. \
+         Ask for {name}:{found}, or use another name or another data folder"
+    )]
+    Partitions {
+        /// The stream's name.
+        name: String,
+        /// What the settings say.
+        asked: u32,
+        /// What it has.
+        found: u32,
+    },
+    /// A stream cannot be created.
+    #[error("cannot create the stream {name}: {problem}. Change it in --stream or the file")]
+    Stream {
+        /// The stream's name.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+impl StartError {
+    /// Whether the settings are to blame (as opposed to the machine).
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Remote(_) | Self::Partitions { .. } | Self::Stream { .. } => true,
+            Self::Listen(..) | Self::Open(_) | Self::Engine(_) => false,
+        }
+    }
+}
+
+/// A running server. [`Server::stop`] ends it and waits for that; dropping it does not wait, and
+/// loses nothing that was acknowledged either.
+pub struct Server {
+    address: SocketAddr,
+    store: Arc<Store>,
+    stopping: watch::Sender<bool>,
+    accepting: JoinHandle<()>,
+}
+
+impl Server {
+    /// Opens the store, creates the streams, and listens. Needs a Tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`] says what to change.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        if !settings.listen.ip().is_loopback() && !settings.allow_remote {
+            return Err(StartError::Remote(settings.listen));
+        }
+        let store = Arc::new(Store::open(&settings.data, settings.data_bytes_max)?);
+        let engine = Arc::<Store>::clone(&store);
+        let service = Arc::new(Service::start(engine, Box::new(|| fastrand::u64(..))).await?);
+        let clock = Clock::start();
+        for stream in &settings.streams {
+            ensure_stream(&service, clock.wall(), stream).await?;
+        }
+        let refused = |error| StartError::Listen(settings.listen, error);
+        let listener = TcpListener::bind(settings.listen).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        let external_url = settings
+            .external_url
+            .unwrap_or_else(|| format!("http://{address}"));
+        let app = Arc::new(App::new(service, clock, external_url));
+        let (stopping, stop) = watch::channel(false);
+        let accepting = tokio::spawn(accept(listener, app, stop));
+        Ok(Self {
+            address,
+            store,
+            stopping,
+            accepting,
+        })
+    }
+
+    /// Where it listens, with the real port.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://ADDR:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Stops accepting, finishes the requests in flight (for ten seconds at most), and closes the
+    /// store.
+    pub async fn stop(self) {
+        self.stopping.send_replace(true);
+        // A task that panicked has stopped too.
+        let _ = self.accepting.await;
+        let store = self.store;
+        let _ = tokio::task::spawn_blocking(move || store.close()).await;
+    }
+}
+
+async fn ensure_stream(
+    service: &Service,
+    now: TimeMs,
+    setting: &StreamSetting,
+) -> Result<(), StartError> {
+    let name = setting.name.clone();
+    let ensured = service
+        .ensure_stream(now, &name, setting.partitions.unwrap_or(1))
+        .await;
+    let problem = |refusal: Refusal| StartError::Stream {
+        name: name.clone(),
+        problem: refusal.message,
+    };
+    let found = ensured.map_err(problem)?.partitions;
+    match setting.partitions {
+        Some(asked) if asked != found => Err(StartError::Partitions { name, asked, found }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Accepts connections until the server stops, then waits for those that are open.
+async fn accept(listener: TcpListener, app: Arc<App>, mut stop: watch::Receiver<bool>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut open = JoinSet::new();
+    loop {
+        // Connections beyond the bound wait in the backlog until one closes.
+        let next = async {
+            let permit = Arc::clone(&room).acquire_owned().await;
+            (permit, listener.accept().await)
+        };
+        tokio::select! {
+            (permit, accepted) = next => match accepted {
+                Ok((stream, _)) => {
+                    let served = serve(stream, Arc::clone(&app), stop.clone());
+                    open.spawn(async move {
+                        let _permit = permit;
+                        served.await;
+                    });
+                }
+                // Out of file descriptors, mostly: a moment later there may be some.
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+            },
+            Some(_) = open.join_next() => {}
+            () = async { drop(stop.wait_for(|stop| *stop).await) } => break,
+        }
+    }
+    drop(listener);
+    let all_closed = async { while open.join_next().await.is_some() {} };
+    // Whoever is not done by then is cut off when the set is dropped.
+    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, all_closed).await;
+}
+
+/// Serves one connection until it ends, or the server stops and its request is answered.
+fn serve(
+    stream: TcpStream,
+    app: Arc<App>,
+    mut stop: watch::Receiver<bool>,
+) -> impl Future<Output = ()> {
+    let working = Working::default();
+    let answer = {
+        let working = working.clone();
+        service_fn(move |request| {
+            let (app, guard) = (Arc::clone(&app), working.start());
+            async move {
+                let response = app.handle(request).await;
+                drop(guard);
+                Ok::<_, Infallible>(response)
+            }
+        })
+    };
+    async move {
+        // An answer that waits for an acknowledgement would cost 40 ms.
+        let _ = stream.set_nodelay(true);
+        let io = TokioIo::new(Connection::new(stream, working));
+        let connection = http1::Builder::new()
+            .header_read_timeout(None)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .serve_connection(io, answer);
+        let mut connection = std::pin::pin!(connection);
+        let stopped = async { drop(stop.wait_for(|stop| *stop).await) };
+        tokio::select! {
+            // Errors are the client's: it went away, was too slow, or spoke no HTTP.
+            _ = connection.as_mut() => {}
+            () = stopped => {
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+            }
+        }
+    }
+}

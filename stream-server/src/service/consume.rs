@@ -1,0 +1,178 @@
+//! CreateCursor and GetMessages.
+
+use std::collections::BTreeMap;
+
+use super::Service;
+use crate::cursor::Cursor;
+use crate::engine::{Message, ReadBounds, Stream};
+use crate::group::{GroupCursor, ReadRange};
+use crate::limits::{GET_BYTES_MAX, GET_COUNT_MAX};
+use crate::log::{Position, Start};
+use crate::refusal::Refusal;
+use crate::time::TimeMs;
+
+/// What a client asks of CreateCursor (OCI `CreateCursorDetails`), checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CursorRequest {
+    /// The partition.
+    pub partition: u32,
+    /// Where to start.
+    pub start: Start,
+}
+
+/// The answer of GetMessages.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// The name of the stream, which each message of the answer repeats.
+    pub stream_name: String,
+    /// The messages.
+    pub messages: Vec<Message>,
+    /// The cursor to go on with (`opc-next-cursor`).
+    pub next_cursor: String,
+}
+
+impl Service {
+    /// Makes a cursor for one partition (OCI CreateCursor).
+    ///
+    /// # Errors
+    /// 400 for a partition or an offset that isn't there, 404 for the stream.
+    pub async fn create_cursor(
+        &self,
+        now: TimeMs,
+        stream_id: &str,
+        request: CursorRequest,
+    ) -> Result<String, Refusal> {
+        let stream = self.find_stream(stream_id).await?;
+        let extents = self.engine.extents(&stream).await?;
+        let partition = request.partition;
+        let extent = extents.get(&partition).ok_or_else(|| {
+            let last = stream.partitions.saturating_sub(1);
+            Refusal::invalid_parameter(format!(
+                "There is no partition {partition}, the stream has partitions 0 to {last}"
+            ))
+        })?;
+        let position = extent.position(request.start).map_err(|out| {
+            let allowed = match out.allowed {
+                Some((first, last)) => format!("offsets {first} to {last} will do"),
+                None => "there are no messages".to_owned(),
+            };
+            let partition = format!("The offset is not within partition {partition}");
+            Refusal::invalid_parameter(format!("{partition}: {allowed}"))
+        })?;
+        Ok(self.codec.seal(
+            stream.key,
+            now,
+            &Cursor::Partition {
+                partition,
+                position,
+            },
+        ))
+    }
+
+    /// Reads messages (OCI GetMessages), at most `limit` of them and about a mebibyte. With a
+    /// group's cursor it also commits what that cursor has read, if the instance wants that.
+    ///
+    /// # Errors
+    /// 400 for the limit and the cursor, 404 for the stream, 500 if the store failed.
+    pub async fn get_messages(
+        &self,
+        now: TimeMs,
+        stream_id: &str,
+        cursor: &str,
+        limit: Option<u32>,
+    ) -> Result<Fetched, Refusal> {
+        let count = limit.unwrap_or(GET_COUNT_MAX);
+        if !(1..=GET_COUNT_MAX).contains(&count) {
+            return Err(Refusal::invalid_parameter(format!(
+                "limit must be between 1 and {GET_COUNT_MAX}"
+            )));
+        }
+        let count_max = usize::try_from(count).unwrap_or(usize::MAX);
+        let bounds = ReadBounds {
+            count_max,
+            bytes_max: GET_BYTES_MAX,
+        };
+        let stream = self.find_stream(stream_id).await?;
+        let (messages, next) = match self.open_cursor(&stream, now, cursor)? {
+            Cursor::Partition {
+                partition,
+                position,
+            } => {
+                self.read_partition(&stream, partition, position, bounds)
+                    .await?
+            }
+            Cursor::Group(cursor) => self.read_group(&stream, now, &cursor, bounds).await?,
+        };
+        let next_cursor = self.codec.seal(stream.key, now, &next);
+        Ok(Fetched {
+            stream_name: stream.name.clone(),
+            messages,
+            next_cursor,
+        })
+    }
+
+    async fn read_partition(
+        &self,
+        stream: &Stream,
+        partition: u32,
+        position: Position,
+        bounds: ReadBounds,
+    ) -> Result<(Vec<Message>, Cursor), Refusal> {
+        let from = match position {
+            Position::Offset(offset) => Some(offset),
+            Position::Time(time) => self.engine.offset_at(stream, partition, time).await?,
+        };
+        let Some(from) = from else {
+            return Ok((
+                Vec::new(),
+                Cursor::Partition {
+                    partition,
+                    position,
+                },
+            ));
+        };
+        let range = ReadRange {
+            partition,
+            from,
+            until: u64::MAX,
+        };
+        let messages = self.engine.read(stream, &[range], bounds).await?;
+        let next = messages
+            .last()
+            .map_or(from, |message| message.stamp.offset.saturating_add(1));
+        let position = Position::Offset(next);
+        Ok((
+            messages,
+            Cursor::Partition {
+                partition,
+                position,
+            },
+        ))
+    }
+
+    async fn read_group(
+        &self,
+        stream: &Stream,
+        now: TimeMs,
+        cursor: &GroupCursor,
+        bounds: ReadBounds,
+    ) -> Result<(Vec<Message>, Cursor), Refusal> {
+        let key = cursor.group_key;
+        let get = self.with_group(key, |group| group.begin_get(now, cursor))?;
+        self.make_durable(&get.commit).await?;
+        let extents = self.engine.extents(stream).await?;
+        let next_of = |partition: u32| extents.get(&partition).map_or(0, |extent| extent.next);
+        let read = self.with_group(key, |group| group.begin_read(&get.cursor, next_of))?;
+        let result = match read.ranges.is_empty() {
+            true => Ok(Vec::new()),
+            false => self.engine.read(stream, &read.ranges, bounds).await,
+        };
+        let messages = result.as_deref().unwrap_or_default();
+        let delivered: BTreeMap<u32, u64> = messages
+            .iter()
+            .map(|message| (message.partition, message.stamp.offset))
+            .collect();
+        let next = self.with_group(key, |group| group.finish_read(read, &delivered))?;
+        Ok((result?, Cursor::Group(next)))
+    }
+}

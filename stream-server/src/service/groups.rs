@@ -1,0 +1,250 @@
+//! CreateGroupCursor, ConsumerCommit, ConsumerHeartbeat, GetGroup, UpdateGroup.
+
+use std::collections::BTreeMap;
+
+use super::Service;
+use crate::cursor::Cursor;
+use crate::engine::Stream;
+use crate::group::{Commit, Group, GroupCursor, Join, Reservation};
+use crate::limits::{GROUP_NAME_CHARS_MAX, INSTANCE_TIMEOUT_MS_MIN};
+use crate::refusal::Refusal;
+use crate::time::TimeMs;
+
+/// Where a new or moved group starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GroupStart {
+    /// The oldest kept message of each partition.
+    TrimHorizon,
+    /// Only messages published from now on.
+    Latest,
+    /// The first message at or after this time; from now on, where there is none yet.
+    AtTime(TimeMs),
+}
+
+/// What a client asks of CreateGroupCursor (OCI `CreateGroupCursorDetails`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupCursorRequest {
+    /// The group's name, 1..=255 characters.
+    pub group: String,
+    /// Where the group starts if it is new; without effect otherwise.
+    pub start: GroupStart,
+    /// The instance's name; one is made up where it is absent.
+    pub instance: Option<String>,
+    /// Silence after which the instance is removed, at least 1000 ms.
+    pub timeout_ms: u32,
+    /// Whether GetMessages commits what its cursor has read.
+    pub commit_on_get: bool,
+}
+
+/// The answer of GetGroup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupView {
+    /// The stream's OCID.
+    pub stream_id: String,
+    /// The group's name.
+    pub name: String,
+    /// All partitions, in order.
+    pub reservations: Vec<Reservation>,
+}
+
+impl Service {
+    /// Lets an instance join a group, which is created if it is new (OCI CreateGroupCursor).
+    ///
+    /// # Errors
+    /// 400 for names, timeout and limits, 404 for the stream, 500 if the store failed.
+    pub async fn create_group_cursor(
+        &self,
+        now: TimeMs,
+        stream_id: &str,
+        request: GroupCursorRequest,
+    ) -> Result<String, Refusal> {
+        check_name("groupName", &request.group)?;
+        if request.timeout_ms < INSTANCE_TIMEOUT_MS_MIN {
+            return Err(Refusal::invalid_parameter(format!(
+                "timeoutInMs must be at least {INSTANCE_TIMEOUT_MS_MIN}"
+            )));
+        }
+        let instance = match request.instance {
+            Some(name) => {
+                check_name("instanceName", &name)?;
+                name
+            }
+            None => self.made_up_name(),
+        };
+        let stream = self.find_stream(stream_id).await?;
+        let known = self.group_key(&stream, &request.group);
+        let key = match known {
+            Some(key) => key,
+            None => {
+                let starts = self.starts(&stream, request.start).await?;
+                let record = self
+                    .engine
+                    .open_group(&stream, &request.group, starts)
+                    .await?;
+                self.groups().add(Group::new(record))
+            }
+        };
+        let (timeout_ms, commit_on_get) = (request.timeout_ms, request.commit_on_get);
+        let join = Join {
+            instance,
+            timeout_ms,
+            commit_on_get,
+        };
+        let cursor = self.with_group(key, |group| group.join(now, join))?;
+        Ok(self.seal_group(&stream, now, cursor))
+    }
+
+    /// Commits what this cursor has read (OCI ConsumerCommit): just that far, and nothing where
+    /// more is committed already. The returned cursor reads on where the given one does.
+    ///
+    /// # Errors
+    /// 400 for the cursor, 404 for the stream, 500 if the store failed.
+    pub async fn commit(
+        &self,
+        now: TimeMs,
+        stream_id: &str,
+        cursor: &str,
+    ) -> Result<String, Refusal> {
+        let (stream, cursor) = self.open_group_cursor(now, stream_id, cursor).await?;
+        let key = cursor.group_key;
+        let commit = self.with_group(key, |group| group.begin_commit(now, &cursor))?;
+        self.make_durable(&commit).await?;
+        let next = self.with_group(key, |group| group.cursor_after_commit(&cursor))?;
+        Ok(self.seal_group(&stream, now, next))
+    }
+
+    /// Keeps the instance's reservations (OCI ConsumerHeartbeat). The returned cursor reads on
+    /// where the given one does.
+    ///
+    /// # Errors
+    /// 400 for the cursor, 404 for the stream.
+    pub async fn heartbeat(
+        &self,
+        now: TimeMs,
+        stream_id: &str,
+        cursor: &str,
+    ) -> Result<String, Refusal> {
+        let (stream, cursor) = self.open_group_cursor(now, stream_id, cursor).await?;
+        let next = self.with_group(cursor.group_key, |group| group.heartbeat(now, &cursor))?;
+        Ok(self.seal_group(&stream, now, next))
+    }
+
+    /// Tells who holds what (OCI GetGroup).
+    ///
+    /// # Errors
+    /// 404 for the stream and the group.
+    pub async fn get_group(
+        &self,
+        now: TimeMs,
+        stream_id: &str,
+        name: &str,
+    ) -> Result<GroupView, Refusal> {
+        let stream = self.find_stream(stream_id).await?;
+        let key = self
+            .group_key(&stream, name)
+            .ok_or_else(|| Refusal::unknown_group(name))?;
+        let reservations = self.with_group(key, |group| Ok(group.reservations(now)))?;
+        Ok(GroupView {
+            stream_id: stream.id.clone(),
+            name: name.to_owned(),
+            reservations,
+        })
+    }
+
+    /// Moves the whole group (OCI UpdateGroup). Its instances get "The cursor is invalid" and go on
+    /// with a new cursor, at the new place.
+    ///
+    /// # Errors
+    /// 404 for the stream and the group, 500 if the store failed.
+    pub async fn update_group(
+        &self,
+        now: TimeMs,
+        stream_id: &str,
+        name: &str,
+        start: Option<GroupStart>,
+    ) -> Result<(), Refusal> {
+        let stream = self.find_stream(stream_id).await?;
+        let key = self
+            .group_key(&stream, name)
+            .ok_or_else(|| Refusal::unknown_group(name))?;
+        let Some(start) = start else { return Ok(()) };
+        let starts = self.starts(&stream, start).await?;
+        let moved = self.engine.move_group(key, starts).await?;
+        self.with_group(key, |group| {
+            group.reset(now, moved);
+            Ok(())
+        })
+    }
+
+    /// Stores a commit, and tells the group once it is durable.
+    pub(super) async fn make_durable(&self, commit: &Commit) -> Result<(), Refusal> {
+        if commit.committed.is_empty() {
+            return Ok(());
+        }
+        self.engine.commit(commit).await?;
+        self.with_group(commit.group_key, |group| {
+            group.finish_commit(commit);
+            Ok(())
+        })
+    }
+
+    async fn open_group_cursor(
+        &self,
+        now: TimeMs,
+        stream_id: &str,
+        cursor: &str,
+    ) -> Result<(std::sync::Arc<Stream>, GroupCursor), Refusal> {
+        let stream = self.find_stream(stream_id).await?;
+        match self.open_cursor(&stream, now, cursor)? {
+            Cursor::Group(cursor) => Ok((stream, cursor)),
+            Cursor::Partition { .. } => Err(Refusal::invalid_parameter(
+                "This is the cursor of a partition. Use one from CreateGroupCursor.",
+            )),
+        }
+    }
+
+    fn group_key(&self, stream: &Stream, name: &str) -> Option<u64> {
+        self.groups()
+            .key_by_name
+            .get(&(stream.key, name.to_owned()))
+            .copied()
+    }
+
+    async fn starts(
+        &self,
+        stream: &Stream,
+        start: GroupStart,
+    ) -> Result<BTreeMap<u32, u64>, Refusal> {
+        let mut starts = BTreeMap::new();
+        for (partition, extent) in self.engine.extents(stream).await? {
+            let offset = match start {
+                GroupStart::TrimHorizon => extent.oldest,
+                GroupStart::Latest => extent.next,
+                GroupStart::AtTime(time) => {
+                    let found = self.engine.offset_at(stream, partition, time).await?;
+                    found.unwrap_or(extent.next)
+                }
+            };
+            starts.insert(partition, offset);
+        }
+        Ok(starts)
+    }
+
+    fn made_up_name(&self) -> String {
+        format!(
+            "instance-{:016x}{:016x}",
+            (self.entropy)(),
+            (self.entropy)()
+        )
+    }
+}
+
+fn check_name(field: &str, name: &str) -> Result<(), Refusal> {
+    let chars = name.chars().count();
+    if (1..=GROUP_NAME_CHARS_MAX).contains(&chars) {
+        return Ok(());
+    }
+    Err(Refusal::invalid_parameter(format!(
+        "{field} must have 1 to {GROUP_NAME_CHARS_MAX} characters"
+    )))
+}

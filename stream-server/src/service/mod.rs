@@ -1,0 +1,117 @@
+//! The operations of OCI Streaming, without HTTP and without a store of their own.
+//!
+//! Everything here is deterministic given the engine, the times that are passed in, and the source
+//! of randomness; a simulation drives it as the HTTP server does. Operations on groups must not be
+//! dropped half-way (a commit could be durable without the group knowing): run them to their end.
+
+mod consume;
+mod groups;
+mod produce;
+mod streams;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use consume::{CursorRequest, Fetched};
+pub use groups::{GroupCursorRequest, GroupStart, GroupView};
+pub use produce::{PutEntry, PutMessage};
+pub use streams::{ListRequest, StreamPage, StreamRequest};
+
+use crate::cursor::{Cursor, CursorCodec};
+use crate::engine::{Engine, EngineError, Stream};
+use crate::group::{Group, GroupCursor};
+use crate::limits::{CURSOR_CHARS_MAX, STREAM_ID_CHARS_MAX};
+use crate::refusal::Refusal;
+use crate::time::TimeMs;
+
+/// A source of random numbers.
+pub type Entropy = Box<dyn Fn() -> u64 + Send + Sync>;
+
+/// The operations, on one engine.
+pub struct Service {
+    engine: Arc<dyn Engine>,
+    codec: CursorCodec,
+    entropy: Entropy,
+    /// All groups of all streams, by their key. Locked for microseconds, never across an await.
+    groups: Mutex<GroupTable>,
+}
+
+#[derive(Default)]
+struct GroupTable {
+    by_key: BTreeMap<u64, Group>,
+    key_by_name: BTreeMap<(u64, String), u64>,
+}
+
+impl GroupTable {
+    /// Adds a group, unless it is known: what is in memory is newer than any record.
+    fn add(&mut self, group: Group) -> u64 {
+        let record = group.record();
+        let (key, name) = (record.key, (record.stream_key, record.name.clone()));
+        self.key_by_name.insert(name, key);
+        self.by_key.entry(key).or_insert(group);
+        key
+    }
+}
+
+impl Service {
+    /// A service on an engine. Loads its groups; membership starts empty, and cursors of groups
+    /// from before are invalid.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn start(engine: Arc<dyn Engine>, entropy: Entropy) -> Result<Self, EngineError> {
+        // 56 bits keep the number short in every cursor.
+        let codec = CursorCodec::new(&engine.cursor_secret(), entropy() >> 8);
+        let mut groups = GroupTable::default();
+        for record in engine.groups().await? {
+            groups.add(Group::new(record));
+        }
+        Ok(Self {
+            engine,
+            codec,
+            entropy,
+            groups: Mutex::new(groups),
+        })
+    }
+
+    fn groups(&self) -> MutexGuard<'_, GroupTable> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn find_stream(&self, id: &str) -> Result<Arc<Stream>, Refusal> {
+        if id.is_empty() || id.chars().count() > STREAM_ID_CHARS_MAX {
+            return Err(Refusal::invalid_parameter(format!(
+                "The stream's id must have 1 to {STREAM_ID_CHARS_MAX} characters"
+            )));
+        }
+        self.engine
+            .stream(id)
+            .await?
+            .ok_or_else(|| Refusal::unknown_stream(id))
+    }
+
+    fn open_cursor(&self, stream: &Stream, now: TimeMs, text: &str) -> Result<Cursor, Refusal> {
+        if text.is_empty() || text.len() > CURSOR_CHARS_MAX {
+            return Err(Refusal::cursor_invalid());
+        }
+        Ok(self.codec.open(stream.key, now, text)?)
+    }
+
+    fn seal_group(&self, stream: &Stream, now: TimeMs, cursor: GroupCursor) -> String {
+        self.codec.seal(stream.key, now, &Cursor::Group(cursor))
+    }
+
+    /// Does something to a live group.
+    fn with_group<T>(
+        &self,
+        key: u64,
+        work: impl FnOnce(&mut Group) -> Result<T, crate::group::GroupError>,
+    ) -> Result<T, Refusal> {
+        let mut groups = self.groups();
+        let group = groups
+            .by_key
+            .get_mut(&key)
+            .ok_or_else(Refusal::cursor_invalid)?;
+        Ok(work(group)?)
+    }
+}

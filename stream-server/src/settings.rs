@@ -1,0 +1,55 @@
+//! What a server is started with.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A stream that exists when the server is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamSetting {
+    /// Its name; its id is `ocid1.stream.oc1.local.NAME`.
+    pub name: String,
+    /// Its partitions, or any number where `None` (1 if it is created).
+    pub partitions: Option<u32>,
+}
+
+/// What a server is started with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The folder of the store. Created if it doesn't exist.
+    pub data: PathBuf,
+    /// Streams to create if they don't exist.
+    pub streams: Vec<StreamSetting>,
+    /// Whether to listen on an address that other machines can reach.
+    pub allow_remote: bool,
+    /// What clients see as `messagesEndpoint`; `http://ADDR:PORT` where `None`.
+    pub external_url: Option<String>,
+    /// Bound of the database file in bytes; writes beyond it get 500. Without bound where `None`.
+    pub data_bytes_max: Option<u64>,
+}
+
+impl Settings {
+    /// Settings for a folder: any free port of 127.0.0.1, no streams.
+    pub fn local(data: impl Into<PathBuf>) -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            data: data.into(),
+            streams: Vec::new(),
+            allow_remote: false,
+            external_url: None,
+            data_bytes_max: None,
+        }
+    }
+
+    /// The same with one more stream.
+    #[must_use]
+    pub fn with_stream(mut self, name: &str, partitions: u32) -> Self {
+        let name = name.to_owned();
+        self.streams.push(StreamSetting {
+            name,
+            partitions: Some(partitions),
+        });
+        self
+    }
+}

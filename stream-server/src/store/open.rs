@@ -1,0 +1,333 @@
+//! Opening the folder: the lock, the schema, the checks, and what is loaded into memory.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+
+use super::directory::{LoadedStream, table_name};
+use crate::engine::Stream;
+use crate::limits::{READERS_COUNT, WAL_PAGES_MAX};
+use crate::log::{Extent, PartitionLog};
+use crate::time::TimeMs;
+
+/// Marks a database file as ours ("SluS" in ASCII).
+const APPLICATION_ID: i64 = 0x536c_7553;
+/// The layout of the tables. A later layout refuses or converts earlier ones.
+const SCHEMA_VERSION: i64 = 1;
+/// Databases up to this size are checked page by page at each start (about a second).
+const CHECK_BYTES_MAX: u64 = 268_435_456;
+/// Statements that a connection keeps prepared: a few for each partition in use.
+const STATEMENTS_COUNT_MAX: usize = 1_024;
+/// SQLite's page size, the default since 2016. The bound of the file is counted in pages.
+const PAGE_BYTES: u64 = 4_096;
+
+const SCHEMA: &str = "
+CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE stream (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL UNIQUE,
+    partitions INTEGER NOT NULL,
+    compartment_id TEXT,
+    stream_pool_id TEXT,
+    retention_hours INTEGER NOT NULL,
+    created_ms INTEGER NOT NULL
+);
+-- The messages of the partition with key N are in the table message_N.
+CREATE TABLE partition (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    stream_key INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    -- What retention has removed: offsets below oldest; the time of the newest removed message.
+    oldest INTEGER NOT NULL DEFAULT 0,
+    last_time_ms INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (stream_key, number)
+);
+CREATE TABLE consumer_group (
+    key INTEGER PRIMARY KEY AUTOINCREMENT,
+    stream_key INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    incarnation INTEGER NOT NULL,
+    UNIQUE (stream_key, name)
+);
+CREATE TABLE group_position (
+    group_key INTEGER NOT NULL,
+    partition INTEGER NOT NULL,
+    incarnation INTEGER NOT NULL,
+    start INTEGER NOT NULL,
+    committed INTEGER,
+    PRIMARY KEY (group_key, partition)
+) WITHOUT ROWID;
+";
+
+/// Why a data folder cannot be used, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process works in it.
+    #[error(
+        "the data folder {0} is in use by another stream-server. \
+         Stop that one, or give this one a folder of its own with --data"
+    )]
+    InUse(String),
+    /// The operating system refuses.
+    #[error(
+        "cannot {what} in the data folder {folder}: {error}. Make the folder readable and \
+         writable for this user, or name another one with --data"
+    )]
+    System {
+        /// The folder.
+        folder: String,
+        /// What was tried.
+        what: &'static str,
+        /// The system's words.
+        error: String,
+    },
+    /// The database is not readable, or not ours.
+    #[error(
+        "the database stream.db in the data folder {folder} cannot be used: {problem}. Restore \
+         the folder from a backup, or name another one with --data; nothing in it was changed"
+    )]
+    Database {
+        /// The folder.
+        folder: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+impl OpenError {
+    pub(super) fn system(folder: &Path, what: &'static str, error: &std::io::Error) -> Self {
+        Self::System {
+            folder: folder.display().to_string(),
+            what,
+            error: error.to_string(),
+        }
+    }
+
+    /// What SQLite says: the system's fault where it could not read or write, else the file's.
+    fn sqlite(folder: &Path, error: &rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{
+            CannotOpen, DiskFull, PermissionDenied, ReadOnly, SystemIoFailure,
+        };
+        let system = [
+            CannotOpen,
+            DiskFull,
+            PermissionDenied,
+            ReadOnly,
+            SystemIoFailure,
+        ];
+        match error.sqlite_error_code() {
+            Some(code) if system.contains(&code) => Self::System {
+                folder: folder.display().to_string(),
+                what: "use the database stream.db",
+                error: error.to_string(),
+            },
+            Some(_) | None => Self::database(folder, error),
+        }
+    }
+
+    fn database(folder: &Path, problem: impl ToString) -> Self {
+        Self::Database {
+            folder: folder.display().to_string(),
+            problem: problem.to_string(),
+        }
+    }
+}
+
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) readers: Vec<Connection>,
+    pub(super) streams: Vec<LoadedStream>,
+    pub(super) cursor_secret: [u8; 64],
+    pub(super) lock: File,
+}
+
+pub(super) fn open(folder: &Path, bytes_max: Option<u64>) -> Result<Opened, OpenError> {
+    std::fs::create_dir_all(folder)
+        .map_err(|error| OpenError::system(folder, "create the folder or work", &error))?;
+    let lock = lock(folder)?;
+    let path = folder.join("stream.db");
+    let small = std::fs::metadata(&path).map_or(0, |file| file.len()) <= CHECK_BYTES_MAX;
+    let database = |error: rusqlite::Error| OpenError::sqlite(folder, &error);
+    let connection = Connection::open(&path).map_err(database)?;
+    prepare(folder, &connection, small)?;
+    if let Some(bytes) = bytes_max {
+        let pages = i64::try_from(bytes / PAGE_BYTES)
+            .unwrap_or(i64::MAX)
+            .max(64);
+        set(&connection, "max_page_count", pages).map_err(database)?;
+    }
+    let cursor_secret = cursor_secret(folder, &connection)?;
+    let streams = load_streams(&connection).map_err(database)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let reader = |_| {
+        let reader = Connection::open_with_flags(&path, flags)?;
+        reader.set_prepared_statement_cache_capacity(STATEMENTS_COUNT_MAX);
+        reader.busy_timeout(Duration::from_secs(10))?;
+        Ok(reader)
+    };
+    let readers = (0..READERS_COUNT)
+        .map(reader)
+        .collect::<Result<_, _>>()
+        .map_err(database)?;
+    Ok(Opened {
+        connection,
+        readers,
+        streams,
+        cursor_secret,
+        lock,
+    })
+}
+
+fn lock(folder: &Path) -> Result<File, OpenError> {
+    let path = folder.join("lock");
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path);
+    let file = file.map_err(|error| OpenError::system(folder, "create the lock file", &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(folder.display().to_string())),
+        Err(TryLockError::Error(error)) => {
+            Err(OpenError::system(folder, "lock the lock file", &error))
+        }
+    }
+}
+
+/// Checks that the database is ours and whole, and creates the tables of a new one.
+fn prepare(folder: &Path, db: &Connection, check_all: bool) -> Result<(), OpenError> {
+    let database = |error: rusqlite::Error| OpenError::sqlite(folder, &error);
+    db.set_prepared_statement_cache_capacity(STATEMENTS_COUNT_MAX);
+    let empty = get(db, "page_count").map_err(database)? == 0;
+    let ours = get(db, "application_id").map_err(database)? == APPLICATION_ID;
+    let version = get(db, "user_version").map_err(database)?;
+    if !empty && !ours {
+        return Err(OpenError::database(folder, "it belongs to another program"));
+    }
+    if !empty && version != SCHEMA_VERSION {
+        let problem = format!("its layout is {version}, this program knows {SCHEMA_VERSION}");
+        return Err(OpenError::database(folder, problem));
+    }
+    if !empty && check_all {
+        let found: String = db
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+            .map_err(database)?;
+        if found != "ok" {
+            return Err(OpenError::database(
+                folder,
+                format!("it is damaged ({found})"),
+            ));
+        }
+    }
+    let tune = || {
+        db.pragma_update(None, "journal_mode", "WAL")?;
+        // FULL: each COMMIT is on the disk before it returns.
+        db.pragma_update(None, "synchronous", "FULL")?;
+        set(db, "wal_autocheckpoint", i64::from(WAL_PAGES_MAX))?;
+        set(
+            db,
+            "journal_size_limit",
+            i64::from(WAL_PAGES_MAX) * 4 * 4_096,
+        )?;
+        if empty {
+            db.execute_batch(&format!(
+                "BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION_ID};
+                 PRAGMA user_version = {SCHEMA_VERSION}; {SCHEMA} COMMIT;"
+            ))?;
+        }
+        Ok(())
+    };
+    tune().map_err(database)
+}
+
+fn get(db: &Connection, pragma: &str) -> rusqlite::Result<i64> {
+    db.pragma_query_value(None, pragma, |row| row.get(0))
+}
+
+/// Sets a pragma that answers with its new value.
+fn set(db: &Connection, pragma: &str, value: i64) -> rusqlite::Result<()> {
+    db.pragma_update_and_check(None, pragma, value, |_| Ok(()))
+}
+
+/// The key of cursors: made once for each folder.
+fn cursor_secret(folder: &Path, db: &Connection) -> Result<[u8; 64], OpenError> {
+    let database = |error: rusqlite::Error| OpenError::sqlite(folder, &error);
+    let select = "SELECT value FROM setting WHERE name = 'cursor_secret'";
+    let kept = db
+        .query_row(select, [], |row| row.get::<_, [u8; 64]>(0))
+        .optional();
+    if let Some(secret) = kept.map_err(database)? {
+        return Ok(secret);
+    }
+    let mut secret = [0; 64];
+    getrandom::fill(&mut secret).map_err(|error| {
+        OpenError::system(
+            folder,
+            "get random bytes",
+            &std::io::Error::other(error.to_string()),
+        )
+    })?;
+    let insert = "INSERT INTO setting (name, value) VALUES ('cursor_secret', ?1)";
+    db.execute(insert, [&secret]).map_err(database)?;
+    Ok(secret)
+}
+
+pub(super) fn load_streams(db: &Connection) -> rusqlite::Result<Vec<LoadedStream>> {
+    let mut statement = db.prepare(
+        "SELECT key, id, name, partitions, compartment_id, stream_pool_id, retention_hours, \
+         created_ms FROM stream ORDER BY key",
+    )?;
+    let streams = statement.query_map([], |row| {
+        Ok(Stream {
+            key: row.get(0)?,
+            id: row.get(1)?,
+            name: row.get(2)?,
+            partitions: row.get(3)?,
+            compartment_id: row.get(4)?,
+            stream_pool_id: row.get(5)?,
+            retention_hours: row.get(6)?,
+            created: TimeMs(row.get(7)?),
+        })
+    })?;
+    let with_partitions = |stream: rusqlite::Result<Stream>| {
+        let stream = stream?;
+        let partitions = load_partitions(db, stream.key)?;
+        Ok(LoadedStream { stream, partitions })
+    };
+    streams.map(with_partitions).collect()
+}
+
+fn load_partitions(db: &Connection, stream_key: u64) -> rusqlite::Result<Vec<(i64, PartitionLog)>> {
+    let mut statement = db.prepare(
+        "SELECT key, oldest, last_time_ms FROM partition WHERE stream_key = ?1 ORDER BY number",
+    )?;
+    let partitions = statement.query_map([stream_key], |row| {
+        let (key, oldest, last_time) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let newest = format!(
+            "SELECT \"offset\", time FROM {} ORDER BY \"offset\" DESC LIMIT 1",
+            table_name(key)
+        );
+        let newest: Option<(u64, u64)> = db
+            .query_row(&newest, [], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        let (next, newest_time) = newest.map_or((oldest, 0), |(offset, time)| {
+            (offset.saturating_add(1), time)
+        });
+        let extent = Extent {
+            oldest,
+            next: next.max(oldest),
+        };
+        Ok((
+            key,
+            PartitionLog {
+                extent,
+                last_time: TimeMs(newest_time.max(last_time)),
+            },
+        ))
+    })?;
+    partitions.collect()
+}

@@ -1,0 +1,320 @@
+//! A server on a free port, and a small client that shows every byte of the protocol.
+#![allow(dead_code, reason = "each test file uses its own part of this")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    reason = "helpers of tests, not an interface"
+)]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+pub mod process;
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use stream_server::server::Server;
+use stream_server::settings::Settings;
+use tempfile::TempDir;
+
+/// How long a test waits for what must come.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const STREAM: &str = "ocid1.stream.oc1.local.calls";
+
+/// A server in this process, in a folder of its own.
+pub struct TestServer {
+    runtime: tokio::runtime::Runtime,
+    server: Option<Server>,
+    pub folder: TempDir,
+    pub address: SocketAddr,
+}
+
+impl TestServer {
+    /// A server with the stream `calls`.
+    pub fn start(partitions: u32) -> Self {
+        Self::start_with(|settings| settings.with_stream("calls", partitions))
+    }
+
+    pub fn start_with(adjust: impl FnOnce(Settings) -> Settings) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = adjust(Settings::local(folder.path()));
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let server = runtime.block_on(Server::start(settings)).unwrap();
+        let address = server.address();
+        Self {
+            runtime,
+            server: Some(server),
+            folder,
+            address,
+        }
+    }
+
+    /// Stops the server and starts it again on the same folder.
+    pub fn restart(&mut self) {
+        self.runtime.block_on(self.server.take().unwrap().stop());
+        let settings = Settings::local(self.folder.path());
+        let server = self.runtime.block_on(Server::start(settings)).unwrap();
+        self.address = server.address();
+        self.server = Some(server);
+    }
+
+    pub fn client(&self) -> Client {
+        Client::connect(self.address)
+    }
+}
+
+/// One answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: BTreeMap<String, String>,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {:?}", self.body))
+    }
+
+    /// The body of a success.
+    pub fn ok(self) -> Value {
+        assert_eq!(self.status, 200, "{self:?}");
+        if self.body.is_empty() {
+            Value::Null
+        } else {
+            self.json()
+        }
+    }
+
+    /// Checks OCI's shape of errors; gives the message.
+    pub fn refused(self, status: u16, code: &str) -> String {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.headers["content-type"], "application/json");
+        assert!(self.headers.contains_key("opc-request-id"), "{self:?}");
+        let body = self.json();
+        assert_eq!(body["code"], code, "{body}");
+        assert_eq!(body.as_object().unwrap().len(), 2, "{body}");
+        body["message"].as_str().unwrap().to_owned()
+    }
+}
+
+/// What a GetMessages gave.
+#[derive(Debug)]
+pub struct Batch {
+    pub messages: Vec<Value>,
+    pub next: String,
+}
+
+impl Batch {
+    /// The values as text.
+    pub fn values(&self) -> Vec<String> {
+        self.messages
+            .iter()
+            .map(|message| text(&message["value"]))
+            .collect()
+    }
+}
+
+/// One connection that stays open.
+pub struct Client {
+    stream: BufReader<TcpStream>,
+}
+
+impl Client {
+    pub fn connect(address: SocketAddr) -> Self {
+        Self::try_connect(address).unwrap()
+    }
+
+    pub fn try_connect(address: SocketAddr) -> std::io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(Self {
+            stream: BufReader::new(stream),
+        })
+    }
+
+    /// Sends bytes as they are.
+    pub fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.get_mut().write_all(bytes)
+    }
+
+    /// Reads one answer with a content-length.
+    pub fn receive(&mut self) -> std::io::Result<Answer> {
+        let broken = |what: &str| std::io::Error::other(what.to_owned());
+        let mut line = String::new();
+        if self.stream.read_line(&mut line)? == 0 {
+            return Err(broken("closed"));
+        }
+        let status = line.split(' ').nth(1).and_then(|s| s.parse().ok());
+        let status = status.ok_or_else(|| broken(&line))?;
+        let mut headers = BTreeMap::new();
+        loop {
+            let mut line = String::new();
+            self.stream.read_line(&mut line)?;
+            let Some((name, value)) = line.trim_end().split_once(": ") else {
+                break;
+            };
+            headers.insert(name.to_lowercase(), value.to_owned());
+        }
+        let length = headers
+            .get("content-length")
+            .map_or(0, |length| length.parse().unwrap());
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body)?;
+        Ok(Answer {
+            status,
+            headers,
+            body: String::from_utf8(body).unwrap(),
+        })
+    }
+
+    /// An answer, if some of one has come already.
+    pub fn try_receive_now(&mut self) -> Option<Answer> {
+        self.stream.get_ref().set_nonblocking(true).unwrap();
+        let some = self.stream.fill_buf().is_ok_and(|bytes| !bytes.is_empty());
+        self.stream.get_ref().set_nonblocking(false).unwrap();
+        some.then(|| self.receive().unwrap())
+    }
+
+    /// Whether the server has closed the connection.
+    pub fn has_ended(&mut self) -> bool {
+        self.stream.get_ref().set_nonblocking(true).unwrap();
+        let read = self.stream.fill_buf().map(<[u8]>::is_empty);
+        self.stream.get_ref().set_nonblocking(false).unwrap();
+        read.unwrap_or_else(|error| error.kind() != std::io::ErrorKind::WouldBlock)
+    }
+
+    pub fn try_request(&mut self, method: &str, path: &str, body: &str) -> std::io::Result<Answer> {
+        let length = body.len();
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: t\r\ncontent-length: {length}\r\n");
+        self.send(format!("{head}\r\n{body}").as_bytes())?;
+        self.receive()
+    }
+
+    pub fn request(&mut self, method: &str, path: &str, body: &str) -> Answer {
+        self.try_request(method, path, body).unwrap()
+    }
+
+    /// A request on the stream `calls`.
+    pub fn on_stream(&mut self, method: &str, rest: &str, body: &Value) -> Answer {
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        self.request(method, &format!("/20180418/streams/{STREAM}/{rest}"), &body)
+    }
+
+    /// Publishes values under one key; gives the entries.
+    pub fn put(&mut self, key: Option<&str>, values: &[&str]) -> Vec<Value> {
+        let message = |value: &&str| json!({ "key": key.map(encode), "value": encode(value) });
+        let messages: Vec<Value> = values.iter().map(message).collect();
+        let answer = self
+            .on_stream("POST", "messages", &json!({ "messages": messages }))
+            .ok();
+        assert_eq!(answer["failures"], 0);
+        answer["entries"].as_array().unwrap().clone()
+    }
+
+    pub fn cursor(&mut self, details: &Value) -> String {
+        value(self.on_stream("POST", "cursors", details))
+    }
+
+    /// Joins the group `g`.
+    pub fn join(&mut self, instance: &str, more: &Value) -> String {
+        let mut details =
+            json!({ "groupName": "g", "type": "TRIM_HORIZON", "instanceName": instance });
+        let members = more.as_object().cloned().unwrap_or_default();
+        details.as_object_mut().unwrap().extend(members);
+        value(self.on_stream("POST", "groupCursors", &details))
+    }
+
+    pub fn try_get(&mut self, cursor: &str, limit: u32) -> Answer {
+        self.on_stream(
+            "GET",
+            &format!("messages?cursor={cursor}&limit={limit}"),
+            &Value::Null,
+        )
+    }
+
+    pub fn get(&mut self, cursor: &str, limit: u32) -> Batch {
+        let answer = self.try_get(cursor, limit);
+        let next = answer.headers.get("opc-next-cursor").cloned();
+        let messages = answer.ok().as_array().unwrap().clone();
+        Batch {
+            messages,
+            next: next.expect("a next cursor in every 200"),
+        }
+    }
+
+    pub fn try_commit(&mut self, cursor: &str) -> Answer {
+        self.on_stream("POST", &format!("commit?cursor={cursor}"), &Value::Null)
+    }
+
+    pub fn commit(&mut self, cursor: &str) -> String {
+        value(self.try_commit(cursor))
+    }
+
+    pub fn try_heartbeat(&mut self, cursor: &str) -> Answer {
+        self.on_stream("POST", &format!("heartbeat?cursor={cursor}"), &Value::Null)
+    }
+
+    /// The reservations of the group `g`.
+    pub fn reservations(&mut self) -> Vec<Value> {
+        let group = self.on_stream("GET", "groups/g", &Value::Null).ok();
+        group["reservations"].as_array().unwrap().clone()
+    }
+
+    /// How many partitions of the group `g` the instance holds.
+    pub fn held_by(&mut self, instance: &str) -> usize {
+        let lines = self.reservations();
+        lines
+            .iter()
+            .filter(|line| line["reservedInstance"] == instance)
+            .count()
+    }
+
+    /// The committed offsets of the group `g`, by partition.
+    pub fn committed(&mut self) -> Vec<Option<u64>> {
+        self.reservations()
+            .iter()
+            .map(|line| line["committedOffset"].as_u64())
+            .collect()
+    }
+}
+
+pub fn value(answer: Answer) -> String {
+    answer.ok()["value"].as_str().unwrap().to_owned()
+}
+
+pub fn encode(text: &str) -> String {
+    STANDARD.encode(text)
+}
+
+pub fn text(base64: &Value) -> String {
+    String::from_utf8(STANDARD.decode(base64.as_str().unwrap()).unwrap()).unwrap()
+}
+
+/// Waits until something holds; fails after [`PATIENCE`].
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

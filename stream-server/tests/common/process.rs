@@ -1,0 +1,73 @@
+//! The server as a process of its own, to be killed.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+/// A running `stream-server`; killed when dropped.
+pub struct Process {
+    pub child: Child,
+    pub address: SocketAddr,
+}
+
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stream-server"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+impl Process {
+    /// Starts it on a free port with the stream `calls`, and waits until it is ready.
+    pub fn start(folder: &Path, stream: &str) -> Self {
+        let data = folder.to_str().unwrap();
+        Self::start_with(&[
+            "--listen",
+            "127.0.0.1:0",
+            "--data",
+            data,
+            "--stream",
+            stream,
+        ])
+    }
+
+    /// Starts it, and waits until it is ready.
+    pub fn start_with(arguments: &[&str]) -> Self {
+        let mut command = command(arguments);
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let url = line.trim().strip_prefix("stream-server listens on http://");
+        let address = url
+            .unwrap_or_else(|| panic!("not ready: {line:?}"))
+            .parse()
+            .unwrap();
+        Self { child, address }
+    }
+
+    /// Ends it as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Ends it as `kill` does; gives its exit code.
+    pub fn terminate(&mut self) -> Option<i32> {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").arg(&id).status().unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,56 @@
+//! Clients that send nothing, or little at a time, lose their connection; others are served.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use common::{STREAM, TestServer, wait_until};
+
+#[test]
+fn headers_that_never_end_lose_their_connection() {
+    let server = TestServer::start(1);
+    let mut silent = server.client();
+    let mut dripping = server.client();
+    dripping
+        .send(b"GET /health HTTP/1.1\r\nhost: t\r\n")
+        .unwrap();
+    let mut other = server.client();
+    // Each byte comes in time, the whole does not.
+    wait_until("the connection is closed", || {
+        other.request("GET", "/health", "").ok();
+        dripping.send(b"x").is_err() || dripping.has_ended()
+    });
+    assert!(silent.receive().is_err(), "it was closed without an answer");
+}
+
+#[test]
+fn a_body_that_never_ends_is_answered() {
+    let server = TestServer::start(1);
+    let mut client = server.client();
+    let path = format!("/20180418/streams/{STREAM}/messages");
+    let head = format!("POST {path} HTTP/1.1\r\nhost: t\r\ncontent-length: 100\r\n\r\n{{");
+    client.send(head.as_bytes()).unwrap();
+    client.receive().unwrap().refused(408, "RequestTimeout");
+}
+
+#[test]
+fn a_head_that_is_too_large_is_refused() {
+    let server = TestServer::start(1);
+    let mut client = server.client();
+    let head = format!("GET /health HTTP/1.1\r\nx: {}\r\n\r\n", "x".repeat(100_000));
+    // It may close before all of this is sent.
+    let _ = client.send(head.as_bytes());
+    assert!(client.receive().map_or(true, |answer| answer.status == 431));
+}
+
+#[test]
+fn requests_follow_one_another_on_one_connection() {
+    let server = TestServer::start(1);
+    let mut client = server.client();
+    for _ in 0..100 {
+        client.request("GET", "/health", "").ok();
+    }
+    let two = "GET /health HTTP/1.1\r\nhost: t\r\n\r\n".repeat(2);
+    client.send(two.as_bytes()).unwrap();
+    client.receive().unwrap().ok();
+    client.receive().unwrap().ok();
+}

@@ -1,0 +1,56 @@
+//! Ports on the loopback interface.
+
+use std::net::{Ipv4Addr, TcpListener};
+use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Result, bail};
+
+/// Below the range from which systems take the local ports of outgoing connections: a server that
+/// is restarted on its port must not find it used by such a connection.
+const FIRST: u32 = 20_000;
+const COUNT: u32 = 12_000;
+
+/// How far apart processes that run at the same time begin to look.
+const STRIDE: u32 = 97;
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// Whether a server could listen on this port now.
+///
+/// Envoy shares a port silently with another Envoy of the same user, so this has to be asked first.
+#[must_use]
+pub fn is_free(port: u16) -> bool {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+}
+
+/// A port that is free now and that this process has not handed out before.
+///
+/// # Errors
+/// When hundreds of ports in a row are taken.
+pub fn free() -> Result<u16> {
+    let start = process::id().wrapping_mul(STRIDE);
+    for _ in 0..1000 {
+        let step = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + step % COUNT)?;
+        if is_free(port) {
+            return Ok(port);
+        }
+    }
+    bail!("no free port between {FIRST} and {}", FIRST + COUNT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_handed_out_once_and_free() {
+        let (one, other) = (free().unwrap(), free().unwrap());
+        assert_ne!(one, other);
+        assert!(is_free(one));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, one)).unwrap();
+        assert!(!is_free(one));
+        drop(listener);
+    }
+}

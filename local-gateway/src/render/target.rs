@@ -1,0 +1,163 @@
+//! Where the gateway's route `/` goes.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::str::FromStr;
+use std::{env, fmt};
+
+use anyhow::{Context, Error, Result, bail};
+use serde_json::{Value, json};
+use ureq::http::Uri;
+
+use super::{at, cluster, endpoint, listener};
+
+/// Where systems keep the certificate authorities that they trust.
+const AUTHORITIES: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// A function's origin: scheme, host, port.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    host: String,
+    port: u16,
+    tls: bool,
+}
+
+impl Target {
+    /// A server on this machine.
+    #[must_use]
+    pub fn local(port: u16) -> Self {
+        Self {
+            host: "127.0.0.1".into(),
+            port,
+            tls: false,
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "https" } else { "http" };
+        if self.host.contains(':') {
+            write!(formatter, "{scheme}://[{}]:{}", self.host, self.port)
+        } else {
+            write!(formatter, "{scheme}://{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl FromStr for Target {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let uri: Uri = text
+            .parse()
+            .with_context(|| format!("'{text}' is no URL"))?;
+        let tls = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
+            Some(other) => bail!("the scheme has to be http or https, not {other}"),
+            None => bail!("a URL such as http://127.0.0.1:3000 is needed"),
+        };
+        let host = uri
+            .host()
+            .filter(|host| !host.is_empty())
+            .context("the URL has no host")?;
+        if uri.path() != "/" || uri.query().is_some() {
+            bail!("a target is a host and a port: the requests bring their own paths");
+        }
+        if uri
+            .authority()
+            .is_some_and(|authority| authority.as_str().contains('@'))
+        {
+            bail!("a target cannot have a user name or a password");
+        }
+        let default_port = if tls { 443 } else { 80 };
+        Ok(Self {
+            host: host
+                .trim_start_matches('[')
+                .trim_end_matches(']')
+                .to_owned(),
+            port: uri.port_u16().unwrap_or(default_port),
+            tls,
+        })
+    }
+}
+
+/// Sends the cluster `function` there.
+pub(super) fn apply(config: &mut Value, target: &Target) -> Result<()> {
+    let function = cluster(config, "function")?;
+    *endpoint(function, "address")? = json!(target.host);
+    *endpoint(function, "port_value")? = json!(target.port);
+    // `localhost` may name both loopback addresses, and most servers listen on the older one.
+    set(function, "dns_lookup_family", json!("V4_PREFERRED"))?;
+    if !target.tls {
+        return Ok(());
+    }
+    set(function, "transport_socket", tls(&target.host)?)?;
+    // A server behind TLS chooses by the name that it is called: that is its own, not ours.
+    for name in ["gateway", "dispatch"] {
+        rewrite_host(listener(config, name)?)?;
+    }
+    Ok(())
+}
+
+fn tls(host: &str) -> Result<Value> {
+    let authorities = env::var("SSL_CERT_FILE")
+        .ok()
+        .filter(|file| Path::new(file).is_file());
+    let authorities = authorities
+        .or_else(|| {
+            let known = AUTHORITIES.iter().find(|file| Path::new(file).is_file());
+            known.map(|file| (*file).to_owned())
+        })
+        .context(
+            "no trusted certificate authorities are here for an https target: \
+             run 'apt-get install ca-certificates' or set SSL_CERT_FILE",
+        )?;
+    let is_address = host.parse::<IpAddr>().is_ok();
+    let kind = if is_address { "IP_ADDRESS" } else { "DNS" };
+    let mut context = json!({
+        "@type":
+            "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
+        "common_tls_context": {
+            "validation_context": {
+                "trusted_ca": { "filename": authorities },
+                "match_typed_subject_alt_names":
+                    [{ "san_type": kind, "matcher": { "exact": host } }],
+            },
+        },
+    });
+    if !is_address {
+        set(&mut context, "sni", json!(host))?;
+    }
+    Ok(json!({ "name": "envoy.transport_sockets.tls", "typed_config": context }))
+}
+
+fn rewrite_host(listener: &mut Value) -> Result<()> {
+    const HOSTS: &str = "/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts";
+    let hosts = at(listener, HOSTS)?
+        .as_array_mut()
+        .context("virtual_hosts is no list")?;
+    let routes = hosts
+        .iter_mut()
+        .filter_map(|host| host.get_mut("routes").and_then(Value::as_array_mut))
+        .flatten()
+        .filter_map(|route| route.get_mut("route"));
+    for route in routes.filter(|route| route.get("cluster") == Some(&json!("function"))) {
+        set(route, "auto_host_rewrite", json!(true))?;
+    }
+    Ok(())
+}
+
+fn set(object: &mut Value, member: &str, value: Value) -> Result<()> {
+    let object = object
+        .as_object_mut()
+        .with_context(|| format!("no place for {member}"))?;
+    object.insert(member.to_owned(), value);
+    Ok(())
+}

@@ -1,0 +1,123 @@
+use std::net::Ipv4Addr;
+
+use super::*;
+
+const GATEWAY: &str = include_str!("../../../envoy/gateway.yaml");
+
+fn changes() -> Changes {
+    Changes {
+        listen: Ipv4Addr::LOCALHOST.into(),
+        stream_host: "127.0.0.1".into(),
+        gateway_port: 1,
+        admin_port: 2,
+        stream_port: 3,
+        drain_port: 4,
+        function: Target::local(5),
+        filter: "/somewhere/sluice.wasm".into(),
+        accept_patch: None,
+        drain_patch: None,
+        stats_flush_interval: None,
+    }
+}
+
+#[test]
+fn every_port_and_both_wasm_files_are_replaced() {
+    let config = render(GATEWAY, &changes()).unwrap();
+    let text = config.to_string();
+    for default in ["10000", "10001", "9901", "8090", "8080"] {
+        assert!(
+            !text.contains(&format!("\"port_value\":{default}")),
+            "{default} is left"
+        );
+    }
+    assert_eq!(text.matches("/somewhere/sluice.wasm").count(), 2);
+    assert!(!text.contains("target/dist"));
+}
+
+#[test]
+fn in_a_container_only_the_drain_stays_on_loopback() {
+    let mut changes = changes();
+    changes.listen = Ipv4Addr::UNSPECIFIED.into();
+    changes.stream_host = "stream-server".into();
+    changes.function = "http://demo-function:8080".parse().unwrap();
+    let text = render(GATEWAY, &changes).unwrap().to_string();
+    assert_eq!(text.matches("0.0.0.0").count(), 2, "gateway and admin");
+    assert_eq!(
+        text.matches("127.0.0.1").count(),
+        2,
+        "the drain and its health check"
+    );
+}
+
+#[test]
+fn patches_reach_the_plugin_they_are_meant_for() {
+    let mut changes = changes();
+    changes.accept_patch = Some(json!({ "limits": { "bodyBytes": 7 } }));
+    changes.drain_patch = Some(json!({ "group": null }));
+    changes.stats_flush_interval = Some(Duration::from_millis(1500));
+    let mut config = render(GATEWAY, &changes).unwrap();
+    assert_eq!(config["stats_flush_interval"], "1.5s");
+    let settings = |filter: &mut Value| -> Value {
+        let text = at(filter, "/typed_config/config/configuration/value").unwrap();
+        serde_json::from_str(text.as_str().unwrap()).unwrap()
+    };
+    let accept = http_filter(listener(&mut config, "gateway").unwrap(), "sluice.accept").unwrap();
+    assert_eq!(settings(accept)["limits"]["bodyBytes"], 7);
+    assert_eq!(
+        settings(accept)["stream"]["cluster"],
+        "stream",
+        "the rest stays"
+    );
+    let drain = http_filter(listener(&mut config, "drain").unwrap(), "sluice.drain").unwrap();
+    assert!(settings(drain).get("group").is_none());
+}
+
+#[test]
+fn an_https_target_is_verified_and_called_by_its_own_name() {
+    let mut changes = changes();
+    changes.function = "https://functions.example".parse().unwrap();
+    let mut config = render(GATEWAY, &changes).unwrap();
+    let function = cluster(&mut config, "function").unwrap().clone();
+    assert_eq!(
+        function["transport_socket"]["typed_config"]["sni"],
+        "functions.example"
+    );
+    assert_eq!(
+        config
+            .to_string()
+            .matches("\"auto_host_rewrite\":true")
+            .count(),
+        2
+    );
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    let yaml = GATEWAY.replace("- name: drain\n", "- name: other\n");
+    let error = render(&yaml, &changes()).unwrap_err().to_string();
+    assert_eq!(error, "the configuration has no listener named 'drain'");
+}
+
+#[test]
+fn targets_are_origins() {
+    let target = |text: &str| text.parse::<Target>().map(|target| target.to_string());
+    assert_eq!(
+        target("http://localhost:3000").unwrap(),
+        "http://localhost:3000"
+    );
+    assert_eq!(
+        target("https://a.example/").unwrap(),
+        "https://a.example:443"
+    );
+    assert_eq!(target("http://[::1]:80").unwrap(), "http://[::1]:80");
+    for wrong in [
+        "localhost:3000",
+        "ftp://a",
+        "http://a/path",
+        "http://a/?q",
+        "http://u:p@a",
+        "",
+    ] {
+        assert!(target(wrong).is_err(), "{wrong}");
+    }
+}

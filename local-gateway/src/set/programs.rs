@@ -1,0 +1,69 @@
+//! The programs that a set consists of, found, installed or built.
+
+use std::env;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::Result;
+
+use crate::dist::{self, Variant};
+use crate::progress::timed;
+use crate::tools::Tools;
+use crate::{Project, envoy};
+
+/// Set to `1` by whoever has built everything already and wants the tests to use just that.
+pub const PREPARED: &str = "SLUICE_PREPARED";
+
+/// Everything that has to be there before a set can start.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// Envoy.
+    pub envoy: PathBuf,
+    /// Our own programs.
+    pub tools: Tools,
+    /// The built filter.
+    pub filter: PathBuf,
+}
+
+impl Programs {
+    /// Finds, installs or builds all of them.
+    ///
+    /// # Errors
+    /// When one is missing; the message says how to get it.
+    pub fn provide(project: &Project, variant: Variant) -> Result<Self> {
+        let envoy = envoy::provide(project)?;
+        let filter = timed("building the filter", || dist::build(project, variant))?.path;
+        let tools = timed("building the stream server and the demo function", || {
+            Tools::build(project)
+        })?;
+        Ok(Self {
+            envoy,
+            tools,
+            filter,
+        })
+    }
+
+    /// The same for tests: once for each variant in a process, and without a build where
+    /// [`PREPARED`] says that everything is built.
+    ///
+    /// # Errors
+    /// When one is missing; the message says how to get it.
+    pub fn for_tests(project: &Project, variant: Variant) -> Result<Self> {
+        static PROVIDED: Mutex<Vec<(Variant, Programs)>> = Mutex::new(Vec::new());
+        let mut provided = PROVIDED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, programs)) = provided.iter().find(|(known, _)| *known == variant) {
+            return Ok(programs.clone());
+        }
+        let programs = if env::var(PREPARED).as_deref() == Ok("1") {
+            Self {
+                envoy: envoy::provide(project)?,
+                tools: Tools::of(project),
+                filter: variant.path(project),
+            }
+        } else {
+            Self::provide(project, variant)?
+        };
+        provided.push((variant, programs.clone()));
+        Ok(programs)
+    }
+}

@@ -1,0 +1,198 @@
+//! The Stream as another client of it sees it: publishes records that no gateway would write, reads
+//! dead letters, and looks at how far the group has committed.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Value, json};
+
+use crate::client::{Request, Response, exchange};
+
+/// The stream of calls.
+pub const CALLS: &str = "calls";
+
+/// The stream of dead letters.
+pub const DEAD: &str = "calls-dead";
+
+/// The group of all drains.
+const GROUP: &str = "sluice";
+
+/// A message of a stream.
+#[derive(Clone, Debug)]
+pub struct Record {
+    /// Its partition.
+    pub partition: u32,
+    /// Its offset.
+    pub offset: u64,
+    /// What was published.
+    pub value: Vec<u8>,
+}
+
+impl Record {
+    /// The message as JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.value).expect("JSON")
+    }
+}
+
+/// A client of a stream server.
+#[derive(Clone, Copy, Debug)]
+pub struct Stream {
+    port: u16,
+}
+
+impl Stream {
+    /// A client of the stream server on this port.
+    #[must_use]
+    pub fn at(port: u16) -> Self {
+        Self { port }
+    }
+
+    /// Publishes records on the stream of calls, and gives partition and offset of each.
+    #[must_use]
+    pub fn put(&self, records: &[&[u8]]) -> Vec<(u32, u64)> {
+        let messages = records
+            .iter()
+            .map(|record| json!({ "value": BASE64.encode(record) }));
+        let body = json!({ "messages": messages.collect::<Vec<_>>() });
+        let answer = self.ask("POST", CALLS, "messages", Some(&body)).json();
+        assert_eq!(answer["failures"], 0, "{answer}");
+        let entries = answer["entries"].as_array().expect("entries").iter();
+        entries.map(position).collect()
+    }
+
+    /// Everything on a stream.
+    #[must_use]
+    pub fn records(&self, stream: &str) -> Vec<Record> {
+        let partitions = 0..self.partitions(stream);
+        let records = partitions.flat_map(|partition| self.records_of(stream, partition));
+        records.collect()
+    }
+
+    /// Everything on the stream of dead letters.
+    #[must_use]
+    pub fn dead_letters(&self) -> Vec<Value> {
+        self.records(DEAD).iter().map(Record::json).collect()
+    }
+
+    /// What the group has committed: the last offset of each partition, if any.
+    #[must_use]
+    pub fn committed(&self) -> Vec<(u32, Option<u64>)> {
+        let path = format!("groups/{GROUP}");
+        let answer = self.request("GET", CALLS, &path, None);
+        if answer.status == 404 {
+            return (0..self.partitions(CALLS)).map(|p| (p, None)).collect();
+        }
+        let group = answer.expect(200).json();
+        let reservations = group["reservations"].as_array().expect("reservations");
+        let commit = |reservation: &Value| {
+            let partition = reservation["partition"].as_str().expect("partition");
+            let committed = reservation["committedOffset"].as_u64();
+            (partition.parse().expect("a number"), committed)
+        };
+        reservations.iter().map(commit).collect()
+    }
+
+    /// How many partitions a drain holds at the moment.
+    #[must_use]
+    pub fn reserved(&self) -> usize {
+        let group = self
+            .ask("GET", CALLS, &format!("groups/{GROUP}"), None)
+            .json();
+        let reservations = group["reservations"]
+            .as_array()
+            .expect("reservations")
+            .iter();
+        reservations
+            .filter(|one| one["reservedInstance"].is_string())
+            .count()
+    }
+
+    /// The records that the group hasn't committed.
+    #[must_use]
+    pub fn uncommitted(&self) -> Vec<Record> {
+        let committed = self.committed().into_iter();
+        let behind = committed.flat_map(|(partition, offset)| {
+            let start = match offset {
+                Some(offset) => json!({ "type": "AFTER_OFFSET", "offset": offset }),
+                None => json!({ "type": "TRIM_HORIZON" }),
+            };
+            self.read(CALLS, partition, start)
+        });
+        behind.collect()
+    }
+
+    fn partitions(&self, stream: &str) -> u32 {
+        let answer = self.ask("GET", stream, "", None).json();
+        let count = answer["partitions"].as_u64().expect("partitions");
+        u32::try_from(count).expect("few")
+    }
+
+    fn records_of(&self, stream: &str, partition: u32) -> Vec<Record> {
+        self.read(stream, partition, json!({ "type": "TRIM_HORIZON" }))
+    }
+
+    fn read(&self, stream: &str, partition: u32, mut start: Value) -> Vec<Record> {
+        start["partition"] = json!(partition.to_string());
+        let cursor = self.ask("POST", stream, "cursors", Some(&start)).json();
+        let mut cursor = cursor["value"].as_str().expect("a cursor").to_owned();
+        let mut records = Vec::new();
+        loop {
+            let encoded = cursor.replace('+', "%2B").replace('=', "%3D");
+            let path = format!("messages?limit=1000&cursor={encoded}");
+            let answer = self.ask("GET", stream, &path, None);
+            let page = answer.json();
+            let page = page.as_array().expect("messages");
+            if page.is_empty() {
+                return records;
+            }
+            records.extend(page.iter().map(record));
+            cursor = answer.message.text("opc-next-cursor");
+        }
+    }
+
+    fn ask(&self, method: &str, stream: &str, path: &str, body: Option<&Value>) -> Response {
+        self.request(method, stream, path, body).expect(200)
+    }
+
+    fn request(&self, method: &str, stream: &str, path: &str, body: Option<&Value>) -> Response {
+        let path = format!("/20180418/streams/ocid1.stream.oc1.local.{stream}/{path}");
+        let mut request = Request::new(method, path.trim_end_matches('/'));
+        if let Some(body) = body {
+            let body = body.to_string();
+            request = request
+                .field("Content-Type", "application/json")
+                .body(body.as_bytes());
+        }
+        exchange(self.port, &request)
+    }
+}
+
+/// The call records in the body of a PutMessages.
+#[must_use]
+pub fn records_in(body: &[u8]) -> Vec<Value> {
+    let body: Value = serde_json::from_slice(body).expect("JSON");
+    let messages = body["messages"].as_array().expect("messages").iter();
+    let record = |message: &Value| {
+        let value = message["value"].as_str().expect("a value");
+        serde_json::from_slice(&BASE64.decode(value).expect("base64")).expect("a record")
+    };
+    messages.map(record).collect()
+}
+
+fn position(entry: &Value) -> (u32, u64) {
+    let partition = entry["partition"].as_str().expect("a partition");
+    let offset = entry["offset"].as_u64().expect("an offset");
+    (partition.parse().expect("a number"), offset)
+}
+
+fn record(message: &Value) -> Record {
+    let (partition, offset) = position(message);
+    let value = message["value"].as_str().expect("a value");
+    let value = BASE64.decode(value).expect("base64");
+    Record {
+        partition,
+        offset,
+        value,
+    }
+}

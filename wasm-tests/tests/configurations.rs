@@ -1,0 +1,146 @@
+//! Every configuration that we ship is one that Envoy takes, what stands in two places is the same,
+//! and a wrong one is refused with all of its mistakes.
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use local_gateway::{LocalSet, Programs, Project};
+use serde_json::{Value, json};
+
+/// Every file in `envoy/`.
+fn configurations() -> Vec<PathBuf> {
+    let folder = Project::here().root().join("envoy");
+    let entries = fs::read_dir(folder).unwrap();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "yaml"));
+    files.sort();
+    assert!(!files.is_empty());
+    files
+}
+
+#[test]
+fn envoy_takes_every_configuration_as_it_stands() {
+    let project = Project::here();
+    let programs = Programs::for_tests(&project, local_gateway::dist::Variant::Shipped).unwrap();
+    for file in configurations() {
+        let mut command = Command::new(&programs.envoy);
+        // Where an operator starts it: paths are relative to the root.
+        command
+            .current_dir(project.root())
+            .args(["--mode", "validate", "--config-path"]);
+        let output = command.arg(&file).output().unwrap();
+        let log = String::from_utf8_lossy(&output.stderr);
+        let log: Vec<&str> = log
+            .lines()
+            .filter(|line| !line.contains("server.cc"))
+            .collect();
+        assert!(
+            output.status.success(),
+            "{}\n{}",
+            file.display(),
+            log.join("\n")
+        );
+    }
+}
+
+#[test]
+fn plugin_configurations_stand_in_filter_config_too() {
+    let mut count = 0;
+    for file in configurations() {
+        let text = fs::read_to_string(&file).unwrap();
+        let config: Value = yaml_serde::from_str(&text).unwrap();
+        let mut plugins = Vec::new();
+        collect_plugins(&config, &mut plugins);
+        for (role, inlined) in plugins {
+            let own = own_file(&file, &role);
+            let text = fs::read_to_string(&own);
+            let text = text.unwrap_or_else(|error| panic!("{}: {error}", own.display()));
+            let (file, own) = (file.display(), own.display());
+            let expected: Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(inlined, expected, "{file} and {own}");
+            count += 1;
+        }
+    }
+    assert!(count >= 2);
+}
+
+/// `envoy/gateway.yaml` has the settings of `filter-config/ROLE.local.json`, and any
+/// `envoy/gateway.NAME.yaml` those of `filter-config/ROLE.NAME.json`.
+fn own_file(file: &std::path::Path, role: &str) -> PathBuf {
+    let stem = file.file_stem().unwrap().to_str().unwrap();
+    let name = stem.split_once('.').map_or("local", |(_, name)| name);
+    let folder = Project::here().root().join("filter-config");
+    folder.join(format!("{role}.{name}.json"))
+}
+
+/// Finds what our plugins are told, wherever it stands: role and settings.
+fn collect_plugins(value: &Value, found: &mut Vec<(String, Value)>) {
+    let root_id = value.get("root_id").and_then(Value::as_str);
+    if let Some(role) = root_id.and_then(|root_id| root_id.strip_prefix("sluice-")) {
+        let settings = value
+            .pointer("/configuration/value")
+            .and_then(Value::as_str);
+        let settings = serde_json::from_str(settings.unwrap()).unwrap();
+        found.push((role.to_owned(), settings));
+    }
+    let inner: Vec<&Value> = match value {
+        Value::Array(elements) => elements.iter().collect(),
+        Value::Object(members) => members.values().collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    };
+    for value in inner {
+        collect_plugins(value, found);
+    }
+}
+
+#[test]
+fn a_wrong_configuration_is_refused_with_all_mistakes() {
+    let accept = LocalSet::builder()
+        .name("wrong-accept")
+        .accept_patch(json!({
+            "stream": { "cluster": null, "streamId": 7 },
+            "publish": { "timeoutMs": 1, "batchRecords": 2.5 },
+            "typo": {},
+        }));
+    let drain = LocalSet::builder().name("wrong-drain").drain_patch(json!({
+        "deadLetters": null,
+        "window": { "inFlight": 0, "calls": 1e10 },
+        "attempt": [],
+    }));
+    for (builder, mistakes) in [
+        (
+            accept,
+            &[
+                "5 mistake(s)",
+                "$.stream.cluster: is required",
+                "$.stream.streamId: must be a string",
+                "$.publish.timeoutMs: must be a whole number from 100 to 60000",
+                "$.publish.batchRecords: must be a whole number from 1 to 1000",
+                "$.typo: is no key here; known are stream, publish, limits, drain",
+            ][..],
+        ),
+        (
+            drain,
+            &[
+                "4 mistake(s)",
+                "$.deadLetters.streamId: is required",
+                "$.window.inFlight: must be a whole number from 1 to 10000",
+                "$.window.calls: must be a whole number from 1 to 100000",
+                "$.attempt: must be a JSON object",
+            ],
+        ),
+    ] {
+        let error = format!("{:#}", builder.start().unwrap_err());
+        assert!(error.contains("Envoy ended while it started"), "{error}");
+        for mistake in mistakes {
+            assert!(error.contains(mistake), "{mistake} is missing in\n{error}");
+        }
+    }
+}

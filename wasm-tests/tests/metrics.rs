@@ -1,0 +1,174 @@
+//! Everything that is counted moves as `src/metric.rs` says, and Envoy shows it: at `/stats`, and
+//! at `/stats/prometheus` with tags.
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::collections::BTreeMap;
+
+use local_gateway::http;
+use serde_json::json;
+use sluice::metric::{Kind, Metric};
+use wasm_tests::client::{Connection, Request, Response};
+use wasm_tests::gateway::{Gateway, change_routes, drain_settings};
+use wasm_tests::server::Answer;
+use wasm_tests::target::Target;
+
+fn gateway() -> Gateway {
+    // By path: delivered at once, at the second attempt, refused for good, never.
+    let target = Target::scripted(|seen| match (seen.path().as_str(), seen.nth) {
+        ("/known/second", 1) | ("/known/never", _) => Answer::status(503),
+        ("/known/refused", _) => Answer::status(404),
+        _ => Answer::status(200),
+    });
+    Gateway::with("metrics", target, |builder| {
+        builder
+            .accept_patch(json!({
+                "limits": { "bodyBytes": 100, "waitingRequests": 2 },
+                "publish": { "timeoutMs": 500 },
+            }))
+            .drain_patch(drain_settings(&json!({ "attempt": { "attempts": 3 } })))
+            .edit(|config| {
+                change_routes(config, |routes| {
+                    routes.retain(|route| route["name"] == "function");
+                    routes[0]["match"] = json!({ "prefix": "/known" });
+                })
+            })
+    })
+}
+
+fn post(path: &str) -> Request {
+    Request::new("POST", path).marked()
+}
+
+/// Requests that the gateway refuses, each in its own way.
+fn refuse_in_every_way(gateway: &mut Gateway) {
+    let status = |response: Response, expected| assert_eq!(response.status, expected);
+    let bad = post("/known").field("Async-Correlation-Id", "").body("");
+    status(gateway.exchange(&bad), 400);
+    status(gateway.exchange(&post("/unknown").body("")), 404);
+    status(gateway.exchange(&post("/known").body([b'x'; 101])), 413);
+    status(
+        gateway.exchange(&post("/known").chunks(&[&[b'x'; 101]])),
+        413,
+    );
+    status(
+        gateway.exchange(&post("/known").field("Async-Delay", "1s")),
+        501,
+    );
+
+    // Two wait for their bodies; a third is too many. Then both leave.
+    let open = |_| {
+        let mut connection = Connection::open(gateway.port()).unwrap();
+        connection
+            .send(&post("/known").body("four").head())
+            .unwrap();
+        connection
+    };
+    let waiting: Vec<Connection> = (0..2).map(open).collect();
+    gateway.wait("two wait", || {
+        gateway.metric("sluice_waiting_requests") == 2
+    });
+    let third = gateway.exchange(&post("/known").body(""));
+    assert_eq!(third.message.text("retry-after"), "2");
+    assert_eq!(third.json()["type"], "urn:sluice:too-many-waiting");
+    status(third, 429);
+    drop(waiting);
+    gateway.wait("both are gone", || {
+        gateway.metric("sluice_waiting_requests") == 0
+    });
+
+    gateway.set.kill9_stream_server().unwrap();
+    status(gateway.exchange(&post("/known").body("")), 503);
+    gateway.wait("the drain notices it too", || {
+        gateway.metric("sluice_stream_failures_total") > 0
+    });
+    gateway.set.restart_stream_server().unwrap();
+}
+
+#[test]
+fn everything_is_counted_and_shown() {
+    let mut gateway = gateway();
+    refuse_in_every_way(&mut gateway);
+    for path in [
+        "/known",
+        "/known",
+        "/known/second",
+        "/known/refused",
+        "/known/never",
+    ] {
+        gateway.call(path);
+    }
+    let _stored = gateway.stream().put(&[b"no record"]);
+    gateway.wait_until_settled();
+    gateway.wait("three dead letters", || {
+        gateway.stream().dead_letters().len() == 3
+    });
+
+    let metrics = gateway.metrics();
+    let exact = BTreeMap::from([
+        (Metric::Accepted, 5),
+        (Metric::RefusedBadOption, 1),
+        (Metric::RefusedNoRoute, 1),
+        (Metric::RefusedTooLarge, 2),
+        (Metric::RefusedTooManyWaiting, 1),
+        (Metric::RefusedNotAsynchronous, 1),
+        (Metric::RefusedStreamUnavailable, 1),
+        (Metric::ClientsGone, 2),
+        (Metric::PublishedBatches, 5),
+        (Metric::PublishedRecords, 5),
+        (Metric::PublishFailures, 1),
+        (Metric::Delivered, 3),
+        (Metric::Attempts, 2 + 2 + 1 + 3),
+        (Metric::Retried, 1 + 2),
+        (Metric::DeadRejected, 1),
+        (Metric::DeadExhausted, 1),
+        (Metric::DeadUnreadable, 1),
+        (Metric::DeadLetterFailures, 0),
+    ]);
+    for metric in Metric::ALL {
+        let name = metric.name();
+        let value = metrics.get(name).copied();
+        let value = value.unwrap_or_else(|| panic!("{name} is missing: {metrics:?}"));
+        match (exact.get(metric), metric.kind()) {
+            (Some(expected), _) => assert_eq!(value, *expected, "{name}"),
+            (None, Kind::Gauge) => assert_eq!(value, 0, "{name}"),
+            (None, Kind::Counter) => assert!(value > 0, "{name} has not moved"),
+        }
+    }
+    assert!(metrics["sluice_fetched_records_total"] >= 6);
+    check_prometheus(&gateway, &exact);
+}
+
+fn check_prometheus(gateway: &Gateway, exact: &BTreeMap<Metric, u64>) {
+    let url = format!("{}/stats/prometheus", gateway.set.admin_url());
+    let text = http::get(&url).unwrap().body;
+    for metric in Metric::ALL {
+        let (name, tag) = match metric.name().split_once(".reason=") {
+            None => (metric.name().to_owned(), String::new()),
+            Some((start, rest)) => {
+                let (reason, _) = rest.split_once(';').unwrap();
+                (format!("{start}_total"), format!("reason=\"{reason}\""))
+            }
+        };
+        let kind = match metric.kind() {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+        };
+        let declared = format!("# TYPE {name} {kind}");
+        assert!(
+            text.lines().any(|line| line == declared),
+            "{declared} is missing in\n{text}"
+        );
+        let start = format!("{name}{{{tag}}} ");
+        let value = text.lines().find_map(|line| line.strip_prefix(&start));
+        let value = value.unwrap_or_else(|| panic!("{start} is missing in\n{text}"));
+        if let Some(expected) = exact.get(metric) {
+            assert_eq!(value, expected.to_string(), "{start}");
+        }
+    }
+}

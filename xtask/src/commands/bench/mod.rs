@@ -1,0 +1,95 @@
+//! `cargo xtask bench`: what asynchronous calls cost, beside what the same Envoy does without them.
+//!
+//! Each round has a set of its own, so that every backlog begins empty: one Envoy worker, a stream
+//! server and a target. The rates of a round are measured one after the other on that set; the
+//! medians over the rounds and their ratios are what counts, because machines are shared. Nothing
+//! is asserted.
+
+mod cpu;
+mod latency;
+mod load;
+mod report;
+mod rounds;
+mod sets;
+mod socket;
+mod target;
+mod wire;
+
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+use local_gateway::dist::Variant;
+use local_gateway::{Programs, Project, command};
+
+/// Measure accepting, delivering and their latency beside what the same Envoy does without them
+///
+/// Nothing has to be installed: the load generator and the target are part of this program.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// How many rounds; their medians are printed
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    rounds: usize,
+
+    /// How long each rate is measured
+    #[arg(long, value_name = "SECONDS", default_value_t = 3)]
+    seconds: u64,
+
+    /// How many connections the load generator keeps open
+    #[arg(long, value_name = "N", default_value_t = 64)]
+    connections: usize,
+
+    /// The size of a request's body
+    #[arg(long, value_name = "BYTES", default_value_t = 1024)]
+    body: usize,
+
+    /// How many single calls are timed
+    #[arg(long, value_name = "N", default_value_t = 300)]
+    calls: usize,
+}
+
+pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
+    if cfg!(debug_assertions) {
+        return Err(run_optimised(project));
+    }
+    let programs = Programs::provide(project, Variant::Shipped)?;
+    println!(
+        "\nOne Envoy worker, {} connections, POST of {} bytes.\n",
+        arguments.connections, arguments.body
+    );
+    let mut rounds = Vec::new();
+    for number in 1..=arguments.rounds {
+        let round = rounds::measure(&programs, arguments)?;
+        report::round(number, &round);
+        rounds.push(round);
+    }
+    let latencies = latency::measure(&programs, arguments)?;
+    report::rates(&rounds);
+    println!(
+        "\n  milliseconds until arrival{:>8}{:>8}{:>8}",
+        "median", "p95", "p99"
+    );
+    report::latencies("from the request", latencies.from_request);
+    report::latencies("from the 202", latencies.from_answer);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Becomes the same program, optimised: what measures must not be what is measured.
+fn run_optimised(project: &Project) -> anyhow::Error {
+    let mut build = Command::new("cargo");
+    build
+        .current_dir(project.root())
+        .args([
+            "build",
+            "--profile=tools",
+            "--package=xtask",
+            "--target-dir",
+        ])
+        .arg(project.cargo_target());
+    if let Err(error) = command::run(&mut build).context("the load generator was not built") {
+        return error;
+    }
+    let mut optimised = Command::new(project.cargo_target().join("tools/xtask"));
+    // Only comes back when it failed.
+    optimised.args(std::env::args_os().skip(1)).exec().into()
+}

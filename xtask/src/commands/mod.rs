@@ -1,0 +1,7 @@
+//! One file per task.
+
+pub(crate) mod bench;
+pub(crate) mod dist;
+pub(crate) mod render;
+pub(crate) mod test;
+pub(crate) mod up;

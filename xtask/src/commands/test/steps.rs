@@ -1,0 +1,249 @@
+//! What there is to run, in order.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use local_gateway::dist::{self, Variant};
+use local_gateway::toolchain::{WasmTarget, WasmToolchain};
+use local_gateway::tools::Tools;
+use local_gateway::{PREPARED, Project, command, envoy, node};
+
+use super::runner::{self, Outcome};
+use crate::commands::render;
+
+/// One step.
+pub(super) struct Step {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    needs: &'static [&'static str],
+    pub(super) run: fn(&Project) -> Result<Outcome>,
+}
+
+impl Step {
+    /// Whether this step makes no sense without that one.
+    pub(super) fn needs(&self, other: &str) -> bool {
+        self.needs.contains(&other)
+    }
+}
+
+/// All steps: the quick ones that find most come first.
+pub(super) const STEPS: &[Step] = &[
+    Step {
+        name: "format",
+        about: "cargo fmt",
+        needs: &[],
+        run: format,
+    },
+    Step {
+        name: "lints",
+        about: "clippy on all native code",
+        needs: &[],
+        run: lints,
+    },
+    Step {
+        name: "native",
+        about: "tests that need no Envoy",
+        needs: &[],
+        run: native,
+    },
+    Step {
+        name: "wasm-lints",
+        about: "clippy on the filter for its host",
+        needs: &[],
+        run: wasm_lints,
+    },
+    Step {
+        name: "dist",
+        about: "the filter that is shipped, checked",
+        needs: &[],
+        run: dist,
+    },
+    Step {
+        name: "wasm",
+        about: "pure code under wasm, in Node",
+        needs: &[],
+        run: wasm,
+    },
+    Step {
+        name: "local-set",
+        about: "Envoy and our own programs",
+        needs: &[],
+        run: local_set,
+    },
+    Step {
+        name: "envoy",
+        about: "end to end, with the shipped filter in a real Envoy",
+        needs: &["dist", "local-set"],
+        run: end_to_end,
+    },
+    Step {
+        name: "compose",
+        about: "the containers' configuration",
+        needs: &["dist", "local-set"],
+        run: compose,
+    },
+];
+
+/// The package whose native tests need the built filter and Envoy, and whose library has the tests
+/// that run in Node.
+const WASM_TESTS: &str = "wasm-tests";
+
+fn cargo(project: &Project, arguments: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(project.root()).args(arguments);
+    command
+}
+
+fn format(project: &Project) -> Result<Outcome> {
+    runner::check(&mut cargo(project, &["fmt", "--all", "--check"]))
+}
+
+fn lints(project: &Project) -> Result<Outcome> {
+    let arguments = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    runner::check(&mut cargo(project, &arguments))
+}
+
+fn native(project: &Project) -> Result<Outcome> {
+    let arguments = [
+        "test",
+        "--workspace",
+        "--exclude",
+        WASM_TESTS,
+        "--locked",
+        "--no-fail-fast",
+    ];
+    runner::tests(&mut cargo(project, &arguments))
+}
+
+fn wasm_lints(project: &Project) -> Result<Outcome> {
+    let toolchain = WasmToolchain::find(WasmTarget::Wasip1)?;
+    // Debian's Rust comes without clippy; the compiler's own warnings are checked all the same.
+    let mut command = if toolchain.has_clippy() {
+        let mut command = toolchain.cargo(project, "clippy");
+        command.args([
+            "--package",
+            "sluice",
+            "--lib",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ]);
+        command
+    } else {
+        let mut command = toolchain.cargo(project, "check");
+        command.args(["--package", "sluice", "--lib", "--locked"]);
+        command
+    };
+    runner::check(&mut command)
+}
+
+fn dist(project: &Project) -> Result<Outcome> {
+    let built = dist::build(project, Variant::Shipped)?;
+    dist::build(project, Variant::Trap)?;
+    Ok(Outcome::success(&format!(
+        "{}: {} bytes, {} imports",
+        project.display(&built.path),
+        built.inspection.size_bytes,
+        built.inspection.imports.len()
+    )))
+}
+
+fn wasm(project: &Project) -> Result<Outcome> {
+    let node = node::provide(project)?;
+    let test_runner = node::test_runner(project)?;
+    let toolchain = WasmToolchain::find(WasmTarget::Unknown)?;
+    let mut command = toolchain.cargo(project, "test");
+    command
+        .args(["--package", WASM_TESTS, "--locked", "--no-fail-fast"])
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", test_runner)
+        .env("PATH", path_with(&node)?);
+    runner::tests(&mut command)
+}
+
+/// The runner calls `node`: the one that was chosen has to be the one that it finds. Nothing
+/// changes where it is found anyway, because its folder may hold another Rust as well.
+fn path_with(node: &Path) -> Result<OsString> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    if command::on_path("node").is_some_and(|found| found == node) {
+        return Ok(path);
+    }
+    let folder = node
+        .parent()
+        .context("a program has a folder")?
+        .to_path_buf();
+    Ok(env::join_paths(
+        std::iter::once(folder).chain(env::split_paths(&path)),
+    )?)
+}
+
+fn local_set(project: &Project) -> Result<Outcome> {
+    let envoy = envoy::provide(project)?;
+    Tools::build(project)?;
+    let (major, minor, patch) = envoy::version(&envoy)?;
+    Ok(Outcome::success(&format!("Envoy {major}.{minor}.{patch}")))
+}
+
+fn end_to_end(project: &Project) -> Result<Outcome> {
+    let arguments = [
+        "test",
+        "--package",
+        WASM_TESTS,
+        "--locked",
+        "--no-fail-fast",
+    ];
+    runner::tests(cargo(project, &arguments).env(PREPARED, "1"))
+}
+
+/// What containers run: Envoy's configuration for them, and the file that starts them.
+fn compose(project: &Project) -> Result<Outcome> {
+    let config = project.target().join("compose/envoy.json");
+    render::run(project, &render::Arguments::for_containers(&config)?)?;
+    let mut command = Command::new(envoy::provide(project)?);
+    command
+        .args([
+            "--mode",
+            "validate",
+            "--log-level",
+            "warning",
+            "--config-path",
+        ])
+        .arg(&config);
+    let validated = runner::check(&mut command)?;
+    if !validated.is_green() {
+        return Ok(validated);
+    }
+    let Some(mut command) = compose_command() else {
+        return Ok(Outcome::success(
+            "no docker compose here: a native test reads its file",
+        ));
+    };
+    command
+        .current_dir(project.root())
+        .args(["config", "--quiet"]);
+    runner::check(&mut command)
+}
+
+/// Docker's plugin, else the program that it replaced.
+fn compose_command() -> Option<Command> {
+    let plugin = || {
+        let mut command = Command::new("docker");
+        command.arg("compose");
+        command
+    };
+    if command::capture(plugin().arg("version")).is_ok() {
+        return Some(plugin());
+    }
+    command::on_path("docker-compose").map(Command::new)
+}

@@ -1,0 +1,47 @@
+//! The project's tasks: `cargo xtask up | test | dist | bench`. One file per task.
+
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use local_gateway::{Project, cancel};
+
+/// What shells report for a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about, version)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    Up(commands::up::Arguments),
+    Test(commands::test::Arguments),
+    Dist(commands::dist::Arguments),
+    Bench(commands::bench::Arguments),
+    Render(commands::render::Arguments),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let project = Project::here();
+    let result = cancel::install().and_then(|()| match arguments.task {
+        Task::Up(arguments) => commands::up::run(&project, &arguments),
+        Task::Test(arguments) => commands::test::run(&project, &arguments),
+        Task::Dist(arguments) => commands::dist::run(&project, &arguments),
+        Task::Bench(arguments) => commands::bench::run(&project, &arguments),
+        Task::Render(arguments) => commands::render::run(&project, &arguments),
+    });
+    match result {
+        Ok(code) => code,
+        Err(_) if cancel::requested() => ExitCode::from(INTERRUPTED),
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

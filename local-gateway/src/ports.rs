@@ -1,10 +1,12 @@
 //! Ports on the loopback interface.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Result, bail};
+use socket2::{Domain, Socket, Type};
 
 /// Below the range from which systems take the local ports of outgoing connections: a server that
 /// is restarted on its port must not find it used by such a connection.
@@ -19,9 +21,17 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 /// Whether a server could listen on this port now.
 ///
 /// Envoy shares a port silently with another Envoy of the same user, so this has to be asked first.
+///
+/// It binds and never listens: a process that another thread starts at this moment holds a copy of
+/// our socket until its `exec`, and a copy that listened would keep the port taken.
 #[must_use]
 pub fn is_free(port: u16) -> bool {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
+    let probe = || -> io::Result<()> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddrV4::new(Ipv4Addr::LOCALHOST, port).into())
+    };
+    probe().is_ok()
 }
 
 /// A port that is free now and that this process has not handed out before.
@@ -42,6 +52,8 @@ pub fn free() -> Result<u16> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]

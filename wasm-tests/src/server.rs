@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use crate::message::Message;
 
@@ -138,7 +139,7 @@ impl Server {
     /// When somebody else has taken the port.
     pub fn restart(&mut self) {
         self.kill();
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port)).expect("our port");
+        let listener = bind(self.port).expect("our port");
         let shared = Arc::new(Shared::default());
         let handler = self.handler.clone();
         let acceptor = {
@@ -152,6 +153,25 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// Listens on a port that is known to be free. A process that another test starts at this moment
+/// holds a copy of every socket of ours between its fork and its exec, closed ones included, so
+/// "in use" may pass by itself.
+fn bind(port: u16) -> io::Result<TcpListener> {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    const PAUSE: Duration = Duration::from_millis(5);
+    let start = Instant::now();
+    loop {
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse && start.elapsed() < PATIENCE =>
+            {
+                thread::sleep(PAUSE);
+            }
+            result => return result,
+        }
     }
 }
 

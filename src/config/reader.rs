@@ -89,6 +89,118 @@ impl<'a> Section<'a> {
         result
     }
 
+    /// Reads a list of objects, at most `items_max` of them; an absent one counts as empty.
+    pub fn list<T>(
+        &mut self,
+        key: &'static str,
+        items_max: usize,
+        mut read: impl FnMut(&mut Section<'_>) -> T,
+    ) -> Vec<T> {
+        let path = self.path_of(key);
+        let items = match self.take(key) {
+            None => {
+                // Nothing to read, but the keys of an item are declared all the same.
+                self.declare_item(&path, &mut read);
+                return Vec::new();
+            }
+            Some(Value::Array(items)) if items.len() <= items_max => items,
+            Some(Value::Array(_)) => {
+                return self.problem(key, format!("must have at most {items_max} items"));
+            }
+            Some(_) => return self.problem(key, "must be a JSON list".to_owned()),
+        };
+        let mut results = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            let path = format!("{path}[{index}]");
+            if !item.is_object() {
+                let message = "must be a JSON object".to_owned();
+                self.findings.problems.push(Problem { path, message });
+                continue;
+            }
+            let mut inner = Section {
+                path,
+                members: item.as_object(),
+                known: Vec::new(),
+                findings: &mut *self.findings,
+            };
+            results.push(read(&mut inner));
+            inner.finish();
+        }
+        results
+    }
+
+    /// Declares the keys of a list's items, as `list[].key`.
+    fn declare_item<T>(&mut self, path: &str, read: &mut impl FnMut(&mut Section<'_>) -> T) {
+        let mut findings = Findings::default();
+        let mut item = Section {
+            path: format!("{path}[]"),
+            members: None,
+            known: Vec::new(),
+            findings: &mut findings,
+        };
+        read(&mut item);
+        self.findings.keys.append(&mut findings.keys);
+    }
+
+    /// Reads a list of strings, none of them empty.
+    pub fn texts(
+        &mut self,
+        key: &'static str,
+        items_max: usize,
+        meaning: &'static str,
+    ) -> Vec<String> {
+        let kind = format!("list of strings, up to {items_max}");
+        self.document(key, kind, "none".to_owned(), meaning);
+        let items = match self.take(key) {
+            None => return Vec::new(),
+            Some(Value::Array(items)) if items.len() <= items_max => items,
+            Some(_) => {
+                return self.problem(key, format!("must be a list of up to {items_max} strings"));
+            }
+        };
+        let mut texts = Vec::with_capacity(items.len());
+        for (index, item) in items.iter().enumerate() {
+            match item.as_str().filter(|text| !text.is_empty()) {
+                Some(text) => texts.push(text.to_owned()),
+                None => {
+                    let path = format!("{}[{index}]", self.path_of(key));
+                    let message = "must be a string that isn't empty".to_owned();
+                    self.findings.problems.push(Problem { path, message });
+                }
+            }
+        }
+        texts
+    }
+
+    /// Reads a string that may be absent and then has no default.
+    pub fn optional_text(&mut self, key: &'static str, meaning: &'static str) -> Option<String> {
+        self.document(key, "string".to_owned(), "none".to_owned(), meaning);
+        match self.take(key)?.as_str().filter(|text| !text.is_empty()) {
+            Some(text) => Some(text.to_owned()),
+            None => self.problem(key, "must be a string that isn't empty".to_owned()),
+        }
+    }
+
+    /// Reads a truth value.
+    pub fn flag(&mut self, key: &'static str, default: bool, meaning: &'static str) -> bool {
+        self.document(
+            key,
+            "true or false".to_owned(),
+            default.to_string(),
+            meaning,
+        );
+        match self.take(key) {
+            None => default,
+            Some(Value::Bool(flag)) => *flag,
+            Some(_) => self.problem(key, "must be true or false".to_owned()),
+        }
+    }
+
+    /// Reports a mistake that only shows when the value is looked at more closely.
+    pub fn refuse(&mut self, key: &'static str, message: String) {
+        self.problem::<()>(key, message);
+    }
+
     /// Reads a string that must be there and not be empty.
     pub fn required_text(&mut self, key: &'static str, meaning: &'static str) -> String {
         self.document(key, "string".to_owned(), "required".to_owned(), meaning);
@@ -211,4 +323,68 @@ fn whole_number(value: &Value) -> Option<u64> {
     }
     let number = value.as_f64().filter(|number| number.fract() == 0.0)?;
     format!("{number:.0}").parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read<T>(json: &str, read: impl FnOnce(&mut Section<'_>) -> T) -> (T, Findings) {
+        let document: Value = serde_json::from_str(json).unwrap();
+        let mut findings = Findings::default();
+        let mut root = Section::root(&document, &mut findings);
+        let result = read(&mut root);
+        root.finish();
+        (result, findings)
+    }
+
+    fn hosts(root: &mut Section<'_>) -> Vec<String> {
+        root.list("hosts", 3, |host| host.required_text("name", "A host."))
+    }
+
+    #[test]
+    fn lists_give_their_items_or_the_path_of_each_mistake() {
+        let (names, findings) = read(r#"{"hosts":[{"name":"a"},{"name":"b"}]}"#, hosts);
+        assert_eq!(names, ["a", "b"]);
+        assert!(findings.problems.is_empty());
+        for (json, paths) in [
+            (
+                r#"{"hosts":[{"name":"a"},7,{"typo":1}]}"#,
+                &["$.hosts[1]", "$.hosts[2].name", "$.hosts[2].typo"][..],
+            ),
+            (r#"{"hosts":{}}"#, &["$.hosts"]),
+            (r#"{"hosts":[{},{},{},{}]}"#, &["$.hosts"]),
+        ] {
+            let (_, findings) = read(json, hosts);
+            let problems = findings.problems.iter();
+            assert_eq!(
+                problems
+                    .map(|problem| problem.path.as_str())
+                    .collect::<Vec<_>>(),
+                paths
+            );
+        }
+    }
+
+    #[test]
+    fn the_keys_of_items_are_declared_without_any_item() {
+        let (_, findings) = read("{}", hosts);
+        assert_eq!(findings.keys[0].path, "$.hosts[].name");
+        assert!(findings.problems.is_empty());
+    }
+
+    #[test]
+    fn strings_in_lists_are_checked_one_by_one() {
+        let texts = |root: &mut Section<'_>| root.texts("names", 4, "Names.");
+        let (names, _) = read(r#"{"names":["a","b"]}"#, texts);
+        assert_eq!(names, ["a", "b"]);
+        let (_, findings) = read(r#"{"names":["a","",1]}"#, texts);
+        let problems = findings.problems.iter();
+        assert_eq!(
+            problems
+                .map(|problem| problem.path.as_str())
+                .collect::<Vec<_>>(),
+            ["$.names[1]", "$.names[2]"]
+        );
+    }
 }

@@ -66,6 +66,15 @@ pub fn is_field_value(value: &[u8]) -> bool {
         .all(|byte| *byte == b'\t' || (*byte >= 0x20 && *byte != 0x7f))
 }
 
+/// Cuts a text that is longer, between two characters.
+pub fn cut(text: &mut String, bytes_max: usize) {
+    let mut end = bytes_max.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+}
+
 /// Connection-level fields that never belong to a stored request (RFC 9110 §7.6.1), and those that
 /// the gateway has dealt with itself (`expect`, §10.1.1). `content-length` is not among them.
 const HOP_BY_HOP: [&str; 8] = [
@@ -111,6 +120,8 @@ pub struct IncomingResponse {
     pub headers: Fields,
     /// The content, as far as it was asked for.
     pub body: Vec<u8>,
+    /// Bytes of the whole content.
+    pub body_bytes: usize,
 }
 
 /// An answer that we give.

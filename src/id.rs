@@ -4,6 +4,7 @@ use std::fmt;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde::{Deserialize, Serialize};
 
 use crate::time::Wall;
 
@@ -27,7 +28,7 @@ pub struct RequestId(pub u32);
 pub struct Ticket(pub u64);
 
 /// Where a record stands on its Stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Position {
     /// The partition; the protocol writes it as a decimal string.
     pub partition: u32,
@@ -35,11 +36,26 @@ pub struct Position {
     pub offset: u64,
 }
 
+/// Which lane, counted from the shortest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LaneNumber(pub u16);
+
+/// The streams that a drain reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// Calls to be made.
+    Calls,
+    /// Calls that wait.
+    Lane(LaneNumber),
+}
+
 /// A record's identity. Offsets start over where somebody deletes a stream and makes it anew, so
 /// the time at which the record was stored belongs to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RecordId {
-    /// Where it stands.
+    /// On which stream.
+    pub source: Source,
+    /// Where it stands there.
     pub position: Position,
     /// The digits of its timestamp, as one number.
     stored: u64,
@@ -48,14 +64,18 @@ pub struct RecordId {
 impl RecordId {
     /// Of a record that was stored at this time (RFC 3339).
     #[must_use]
-    pub fn new(position: Position, stored_at: &str) -> Self {
+    pub fn new(source: Source, position: Position, stored_at: &str) -> Self {
         let digits = stored_at.bytes().filter(u8::is_ascii_digit);
         let stored = digits.fold(0_u64, |number, digit| {
             number
                 .wrapping_mul(10)
                 .wrapping_add(u64::from(digit - b'0'))
         });
-        Self { position, stored }
+        Self {
+            source,
+            position,
+            stored,
+        }
     }
 }
 

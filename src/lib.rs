@@ -20,6 +20,7 @@ pub mod limits;
 pub mod metric;
 pub mod stream;
 pub mod time;
+pub mod time_text;
 
 #[cfg(target_os = "wasi")]
 mod host;

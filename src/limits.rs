@@ -1,5 +1,7 @@
 //! Every bound that is a constant rather than configuration, with the reason for its value.
 
+use std::time::Duration;
+
 /// Answers given in one callback of the host. Envoy performs them recursively when the callback
 /// returns, and about 300 nested ones overflow the stack of its wasm engine.
 pub const RESPONSES_PER_CALLBACK_MAX: usize = 64;
@@ -10,6 +12,15 @@ pub const OUTPUTS_PER_CALLBACK_MAX: usize = 20_000;
 
 /// Decoded bytes of keys and values in one PutMessages (OCI Streaming: 1 MB a request).
 pub const PUT_BYTES_MAX: usize = 1_048_576;
+
+/// Bytes of a record on its way to another stream: room is left for its key.
+pub const HOP_BYTES_MAX: usize = PUT_BYTES_MAX - 512;
+
+/// Messages in one PutMessages of the drain.
+pub const PUT_MESSAGES_MAX: usize = 100;
+
+/// Calls that came from another stream and are remembered, so that a repeated hop is recognised.
+pub const HOPS_REMEMBERED_MAX: usize = 8_192;
 
 /// Room that a call record leaves in a message, so that a dead letter, which holds the whole record
 /// and tells why it died, is still one message.
@@ -27,6 +38,37 @@ pub const RECORD_FIELDS_MAX: usize = 1_000;
 /// Bytes of a correlation id: generous for a UUID or a URN, harmless in a header.
 pub const CORRELATION_ID_BYTES_MAX: usize = 256;
 
+/// Bytes of a target's URL or of an address for replies, as common servers bound a request line.
+pub const ADDRESS_BYTES_MAX: usize = 8_192;
+
+/// Bytes of an order key: as a correlation id.
+pub const ORDER_KEY_BYTES_MAX: usize = 256;
+
+/// Bytes of an idempotency key without its quotes: as a correlation id.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 256;
+
+/// Characters of a refused option's value that its refusal shows: enough to recognise it.
+pub const REFUSED_VALUE_CHARACTERS_MAX: usize = 64;
+
+/// How far ahead a call's earliest time may be: a year, and a leap year too.
+pub const DELAY_SECONDS_MAX: u64 = 366 * 86_400;
+
+/// Retries that a configuration may allow: with the longest pauses they last for weeks.
+pub const RETRIES_MAX: u32 = 10_000;
+
+/// Milliseconds of one attempt: an hour. The host counts them in 32 bits.
+pub const TIMEOUT_MS_MAX: u64 = 3_600_000;
+
+/// Bytes of a target's answer that a record keeps of an attempt: 20 of them leave a record room.
+pub const EXCERPT_BYTES_MAX: usize = 2_048;
+
+/// Bytes in which a record's mistake is told. What is wrong may itself be as long as the record,
+/// and a dead letter has to hold both.
+pub const RECORD_ERROR_BYTES_MAX: usize = 1_000;
+
+/// Bytes of a route's or cluster's name in a record.
+pub const ROUTE_BYTES_MAX: usize = 256;
+
 /// Bytes of an answer of the Stream that are kept for a log line.
 pub const LOGGED_ANSWER_BYTES_MAX: usize = 300;
 
@@ -35,3 +77,23 @@ pub const DEAD_LETTER_ATTEMPTS_MAX: usize = 20;
 
 /// Bytes of an answer of the Stream that the filter reads. Envoy itself buffers up to 32 MiB.
 pub const STREAM_ANSWER_BYTES_MAX: usize = 33_554_432;
+
+/// Secrets that replies are signed with: the current one, and some that receivers still know.
+pub const SIGNING_SECRETS_MAX: usize = 4;
+
+/// Bytes of a response that a reply forwards: base64 makes it 873,816, which leaves a record room
+/// for its other members.
+pub const REPLY_BODY_BYTES_MAX: usize = 655_360;
+
+/// Bytes of one field, with its repetitions, that a reply takes over from a call or a response.
+pub const REPLY_FIELD_BYTES_MAX: usize = 8_192;
+
+/// Bytes of an explicit target or a reply address: RFC 9110 §4.1 asks for 8,000 at least.
+pub const DESTINATION_BYTES_MAX: usize = 8_192;
+
+/// Rules of one allow-list: each call is held against all of them.
+pub const ALLOW_RULES_MAX: usize = 256;
+
+/// How long a call with an order key may wait for its time. It waits in its place on the stream of
+/// calls, which may keep records for no more than a day (OCI Streaming: 24 hours at least).
+pub const ORDERED_WAIT_MAX: Duration = Duration::from_secs(3_600);

@@ -1,13 +1,15 @@
 //! Everything that is counted. Envoy shows these at `/stats` (as `wasmcustom.NAME`) and at
 //! `/stats/prometheus`. `filter-config/README.md` documents them; a test keeps the two in step.
 
-/// Counter or gauge.
+/// Counter, gauge or histogram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Only grows.
     Counter,
     /// The sum over all workers of what there is now.
     Gauge,
+    /// How values are distributed.
+    Histogram,
 }
 
 macro_rules! metrics {
@@ -29,7 +31,7 @@ macro_rules! metrics {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            /// Counter or gauge.
+            /// Counter, gauge or histogram.
             #[must_use]
             pub const fn kind(self) -> Kind {
                 match self { $(Self::$variant => Kind::$kind,)* }
@@ -49,16 +51,22 @@ metrics! {
         "Calls answered 202: stored on the Stream."
     RefusedBadOption Counter "sluice_refused.reason=bad_option;.total"
         "Marked requests refused: an option is wrong (400)."
+    RefusedNotAllowed Counter "sluice_refused.reason=not_allowed;.total"
+        "Marked requests refused: a target or reply address is not allowed (403)."
     RefusedNoRoute Counter "sluice_refused.reason=no_route;.total"
         "Marked requests refused: no such route (404)."
     RefusedTooLarge Counter "sluice_refused.reason=too_large;.total"
         "Marked requests refused: too large (413)."
+    RefusedKeyReused Counter "sluice_refused.reason=key_reused;.total"
+        "Marked requests refused: the idempotency key stands for another request (422)."
     RefusedTooManyWaiting Counter "sluice_refused.reason=too_many_waiting;.total"
         "Marked requests refused: too many wait already (429)."
     RefusedNotAsynchronous Counter "sluice_refused.reason=not_asynchronous;.total"
         "Marked requests refused: such a request can't be a call (501)."
     RefusedStreamUnavailable Counter "sluice_refused.reason=stream_unavailable;.total"
         "Marked requests refused: the Stream is unreachable, slow or refusing (503)."
+    RepeatedRequests Counter "sluice_repeated_requests_total"
+        "Requests whose idempotency key was known: answered with the first call's 202."
     ClientsGone Counter "sluice_clients_gone_total"
         "Clients that left before their answer; their calls may have been stored."
     WaitingRequests Gauge "sluice_waiting_requests"
@@ -77,14 +85,32 @@ metrics! {
         "Attempts made."
     Retried Counter "sluice_retried_total"
         "Attempts that failed and are followed by another one."
+    GatewayFaults Counter "sluice_gateway_faults_total"
+        "Attempts that the gateway itself could not make; they don't count as attempts."
+    EnteredLanes Counter "sluice_entered_lanes_total"
+        "Records put onto a lane: deferrals, long back-offs, hops from lane to lane."
+    LeftLanes Counter "sluice_left_lanes_total"
+        "Records that have waited long enough and went back to the calls."
+    MovedAside Counter "sluice_moved_aside_total"
+        "Calls put onto a lane because their target is too slow and they were in the way of others."
+    RepeatedHops Counter "sluice_repeated_hops_total"
+        "Records that came twice from another stream and were recognised."
+    Replies Counter "sluice_replies_total"
+        "Replies put onto the stream of calls."
+    Lateness Histogram "sluice_lateness_milliseconds"
+        "From the moment at which a call was due to its first attempt."
     DeadRejected Counter "sluice_dead_lettered.reason=rejected;.total"
         "Dead letters: the target refused for good."
     DeadExhausted Counter "sluice_dead_lettered.reason=attempts_exhausted;.total"
         "Dead letters: all attempts failed."
     DeadUnreadable Counter "sluice_dead_lettered.reason=unreadable_record;.total"
         "Dead letters: the record can't be understood."
-    DeadLetterFailures Counter "sluice_dead_letter_failures_total"
-        "PutMessages of dead letters that failed; they are repeated until they succeed."
+    DeadExpired Counter "sluice_dead_lettered.reason=expired;.total"
+        "Dead letters: too old."
+    DeadDenied Counter "sluice_dead_lettered.reason=denied;.total"
+        "Dead letters: target or reply address not allowed."
+    OutboxFailures Counter "sluice_outbox_failures_total"
+        "PutMessages of hops, replies and dead letters that failed, if only in part."
     InFlight Gauge "sluice_calls_in_flight"
         "Attempts that wait for their target."
     Held Gauge "sluice_calls_held"

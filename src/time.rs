@@ -28,6 +28,20 @@ impl Steady {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wall(pub u64);
 
+impl Wall {
+    /// This moment and `duration` more; saturates.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(millis(duration)))
+    }
+
+    /// How long it is from `earlier` to this moment; zero if `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+}
+
 impl fmt::Display for Wall {
     /// RFC 3339 in UTC with milliseconds, such as `2026-11-23T04:36:00.123Z`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -78,6 +92,17 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
+/// The day of a Gregorian date, counted from 1970-01-01: the inverse of [`civil_from_days`], for
+/// the years 0 to 9999 and valid months and days.
+pub(crate) const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
+    let shifted_year = if month <= 2 { year - 1 } else { year };
+    let era = shifted_year.div_euclid(400);
+    let year_of_era = shifted_year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+    era * 146_097 + day_of_era - 719_468
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,6 +117,16 @@ mod tests {
             (4_107_542_400_000, "2100-03-01T00:00:00.000Z"),
         ] {
             assert_eq!(Wall(unix_ms).to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn every_day_has_one_date() {
+        for day in 0..=2_932_896_u64 {
+            let (year, month, date) = civil_from_days(day);
+            let [year, month, date] = [year, month, date].map(|part| i64::try_from(part).unwrap());
+            let back = days_from_civil(year, month, date);
+            assert_eq!(u64::try_from(back), Ok(day), "{year}-{month}-{date}");
         }
     }
 

@@ -9,10 +9,22 @@
     reason = "a test fails by panicking"
 )]
 
+#[path = "documents/invalid.rs"]
+mod invalid;
+#[path = "documents/key_tree.rs"]
+mod key_tree;
+#[path = "documents/reference.rs"]
+mod reference;
+#[path = "documents/schema.rs"]
+mod schema;
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use sluice::config::{AcceptConfig, ConfigError, Document, DrainConfig, KeyDocumentation};
+use ipnet::IpNet;
+use serde_json::Value;
+use sluice::call::special::{SPECIAL_RANGES, special_address};
+use sluice::config::{Absent, AcceptConfig, ConfigError, Document, DrainConfig, KeyDocumentation};
 use sluice::metric::{Kind, Metric};
 
 fn file(path: &str) -> PathBuf {
@@ -23,14 +35,46 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(file(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// Whether generated files are to be written, rather than held against the code.
+fn is_update() -> bool {
+    std::env::var_os("UPDATE_DOCUMENTS").is_some()
+}
+
+/// Writes a generated file, or holds it against what the code says.
+fn settle(path: &str, generated: &str) {
+    if is_update() {
+        std::fs::write(file(path), generated).unwrap();
+        return;
+    }
+    let written = std::fs::read_to_string(file(path)).unwrap_or_default();
+    let advice = "run UPDATE_DOCUMENTS=1 cargo test --test documents";
+    assert!(generated == written, "{path} is out of date: {advice}");
+}
+
+/// A default as the tables show it.
+fn default_text(absent: &Absent) -> String {
+    match absent {
+        Absent::Refused => "required".to_owned(),
+        Absent::Unset => "none".to_owned(),
+        Absent::Default(Value::String(text)) => format!("`{text}`"),
+        Absent::Default(Value::Array(items)) if items.is_empty() => "none".to_owned(),
+        Absent::Default(Value::Array(items)) => {
+            let items: Vec<&str> = items.iter().filter_map(Value::as_str).collect();
+            items.join(", ")
+        }
+        Absent::Default(value) => value.to_string(),
+    }
+}
+
 fn key_table(keys: &[KeyDocumentation]) -> String {
     let mut table = "| key | type | default | meaning |\n|---|---|---|---|\n".to_owned();
     for key in keys {
         let path = key.path.trim_start_matches("$.");
+        let default = default_text(&key.absent);
         writeln!(
             table,
-            "| `{path}` | {} | {} | {} |",
-            key.kind, key.default, key.meaning
+            "| `{path}` | {} | {default} | {} |",
+            key.kind, key.meaning
         )
         .unwrap();
     }
@@ -53,6 +97,7 @@ fn metric_table() -> String {
         let kind = match metric.kind() {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
         };
         writeln!(
             table,
@@ -69,7 +114,6 @@ fn metric_table() -> String {
 fn the_reference_says_what_the_code_says() {
     let path = "filter-config/README.md";
     let mut text = read(path);
-    let written = text.clone();
     for (source, end, table) in [
         (
             "src/config/accept.rs",
@@ -94,12 +138,7 @@ fn the_reference_says_what_the_code_says() {
             .unwrap_or_else(|| panic!("{path} has no {end}"));
         text.replace_range(from..to, &format!("\n{table}\n"));
     }
-    if std::env::var_os("UPDATE_DOCUMENTS").is_some() {
-        std::fs::write(file(path), &text).unwrap();
-    } else {
-        let advice = "run UPDATE_DOCUMENTS=1 cargo test --test documents";
-        assert!(text == written, "{path} is out of date: {advice}");
-    }
+    settle(path, &text);
 }
 
 #[test]
@@ -139,4 +178,54 @@ fn every_mistake_is_reported_with_its_path() {
         error.contains("$.deadLetters.streamId: is required"),
         "{error}"
     );
+}
+
+/// The address ranges that stand in lines with both of these members.
+fn ranges_in(yaml: &str) -> Vec<IpNet> {
+    let lines = yaml.lines().filter_map(|line| {
+        let (_, rest) = line.split_once("address_prefix: \"")?;
+        let (address, rest) = rest.split_once("\", prefix_len: ")?;
+        let length = rest.split(' ').next()?;
+        Some(format!("{address}/{length}").parse().unwrap())
+    });
+    lines.collect()
+}
+
+#[test]
+fn envoy_judges_addresses_as_the_filter_does() {
+    let yaml = read("envoy/gateway.yaml");
+    let between = |from: &str, to: &str| {
+        let from = yaml.find(from).unwrap_or_else(|| panic!("no {from}"));
+        let to = yaml[from..].find(to).unwrap_or_else(|| panic!("no {to}"));
+        ranges_in(&yaml[from..from + to])
+    };
+    let called = between("- and_rules:", "- not_rule:");
+    let denied = between("- not_rule:", "envoy.filters.http.router");
+    let taken_out = between(
+        "resolved_address_filter:",
+        "typed_extension_protocol_options",
+    );
+    assert_eq!(called.len(), 2);
+    for range in &SPECIAL_RANGES {
+        let network = range.network;
+        let holds = |list: &[IpNet]| list.iter().any(|one| one.contains(&network));
+        let is_called = called
+            .iter()
+            .any(|one| one.contains(&network) || network.contains(one));
+        assert!(
+            holds(&denied) || !is_called,
+            "the judge lets {network} through"
+        );
+        assert!(
+            holds(&taken_out),
+            "{network} is not taken out of what names resolve to"
+        );
+    }
+    // Nothing public is denied.
+    for network in denied.iter().chain(&taken_out) {
+        let meaning = special_address(network.network());
+        assert!(meaning.is_some(), "{network} is public");
+        let meaning = special_address(network.broadcast());
+        assert!(meaning.is_some(), "{network} is public");
+    }
 }

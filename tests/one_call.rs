@@ -52,7 +52,7 @@ fn one_call_from_request_to_commit() {
     assert_eq!(said.drain_wakes, 1);
 
     // Meanwhile the drain has been started by its first health check, and has joined the group.
-    let mut draining = drain_engine("");
+    let mut draining = drain_engine("", "");
     let said = drain(&mut draining, DrainInput::Heartbeat, at(0));
     let [join] = said.callouts.as_slice() else {
         panic!("{said:?}")

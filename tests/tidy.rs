@@ -20,6 +20,7 @@ fn sources() -> Vec<(String, String)> {
         "tests",
         "demo-function",
         "local-gateway",
+        "sluice-cli",
         "stream-server",
         "wasm-tests",
     ];

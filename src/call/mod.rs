@@ -1,7 +1,16 @@
 //! The story of a call, without any IO. Read it from top to bottom:
 //! [`accept`], [`record`], [`deliver`], [`reply`].
+//!
+//! Beside it, for calls that leave the gateway's own routes: [`target`] reads where one shall go,
+//! [`allow`] says whether it may, [`special`] knows the addresses that aren't the public internet.
 
 pub mod accept;
+pub mod allow;
 pub mod deliver;
+pub mod progress;
 pub mod record;
+mod record_check;
+mod record_fields;
 pub mod reply;
+pub mod special;
+pub mod target;

@@ -9,13 +9,18 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::de::{Deserializer, Error as _};
-use serde::ser::{SerializeMap, SerializeSeq, SerializeTuple, Serializer};
 use serde::{Deserialize, Serialize};
 
-use crate::http::{Fields, is_field_value, is_token};
+use super::accept::idempotency::KeyHash;
+use super::accept::options::ReplyAddress;
+use super::progress::Progress;
+use super::record_check::check;
+use super::record_fields::WireFields;
+use crate::call::reply::member::{ReplyMember, WireReply};
+use crate::http::{Fields, cut};
 use crate::id::CallId;
-use crate::limits::RECORD_FIELDS_MAX;
+use crate::limits::RECORD_ERROR_BYTES_MAX;
+use crate::time::Wall;
 
 /// The version of the record format that this code writes and reads.
 pub const RECORD_VERSION: u32 = 1;
@@ -35,12 +40,39 @@ pub struct CallHead {
     pub scheme: Option<String>,
     /// Host and port that the client addressed (RFC 9110 §7.2).
     pub authority: Option<String>,
-    /// Path and query, percent-encoding untouched.
+    /// Path and query, percent-encoding untouched; empty where there is a target.
     pub path: String,
+    /// An absolute URL to call instead of a path on this gateway: 1 to 8,192 bytes of visible
+    /// ASCII, and nothing else is known of it here.
+    pub target: Option<String>,
     /// Header fields in their order, with their repetitions.
     pub headers: Fields,
     /// Trailer fields (RFC 9110 §6.5).
     pub trailers: Fields,
+    /// What the call says of another one that it is the reply to; absent in ordinary calls.
+    pub reply: Option<ReplyMember>,
+    /// Who gets the response.
+    pub reply_to: Option<ReplyAddress>,
+    /// Who is told of a failure; absent: who gets the response.
+    pub failure_to: Option<ReplyAddress>,
+    /// The earliest time; absent: at once.
+    pub deliver_at: Option<Wall>,
+    /// Milliseconds after the earliest time when it is given up; absent: the drain decides.
+    pub max_age_ms: Option<u64>,
+    /// Retries after the first attempt; absent: the drain decides.
+    pub retries: Option<u32>,
+    /// Milliseconds of one attempt, 1 to 3,600,000; absent: the drain decides.
+    pub timeout_ms: Option<u64>,
+    /// Calls with the same key are made one after the other; 1 to 256 visible ASCII characters.
+    pub order_key: Option<String>,
+    /// The route that the accepting gateway found, as a hint; up to 256 bytes.
+    pub route: Option<String>,
+    /// The cluster that this route leads to, as a hint; up to 256 bytes.
+    pub cluster: Option<String>,
+    /// Its idempotency key in the table of the gateway that accepted it.
+    pub idempotency: Option<KeyHash>,
+    /// How far the call has come.
+    pub progress: Progress,
 }
 
 /// A call as it stands on the Stream.
@@ -78,12 +110,30 @@ pub fn encode(head: &CallHead, body: &[u8]) -> Result<Vec<u8>, RecordError> {
         method: Some(Cow::Borrowed(&head.method)),
         scheme: head.scheme.as_deref().map(Cow::Borrowed),
         authority: head.authority.as_deref().map(Cow::Borrowed),
-        path: Some(Cow::Borrowed(&head.path)),
+        path: head.target.is_none().then_some(Cow::Borrowed(&head.path)),
         headers: WireFields(Cow::Borrowed(&head.headers)),
         body_base64: (text.is_none() && !body.is_empty()).then(|| Cow::Owned(BASE64.encode(body))),
         body: text.filter(|text| !text.is_empty()).map(Cow::Borrowed),
         trailers: WireFields(Cow::Borrowed(&head.trailers)),
-        target: None,
+        target: head.target.as_deref().map(Cow::Borrowed),
+        reply: head.reply.as_ref().map(WireReply::from),
+        reply_to: head.reply_to.as_ref().map(|to| Cow::Borrowed(to.as_str())),
+        failure_to: head
+            .failure_to
+            .as_ref()
+            .map(|to| Cow::Borrowed(to.as_str())),
+        deliver_at: head.deliver_at,
+        max_age_ms: head.max_age_ms,
+        retries: head.retries,
+        timeout_ms: head.timeout_ms,
+        order_key: head.order_key.as_deref().map(Cow::Borrowed),
+        route: head.route.as_deref().map(Cow::Borrowed),
+        cluster: head.cluster.as_deref().map(Cow::Borrowed),
+        idempotency: head
+            .idempotency
+            .as_ref()
+            .map(|key| Cow::Borrowed(key.0.as_str())),
+        progress: (!head.progress.is_none()).then_some(Cow::Borrowed(&head.progress)),
     };
     let mut json = Vec::with_capacity(body.len().saturating_mul(3) / 2 + 1_024);
     serde_json::to_writer(&mut json, &wire).map_err(|error| RecordError(error.to_string()))?;
@@ -93,21 +143,31 @@ pub fn encode(head: &CallHead, body: &[u8]) -> Result<Vec<u8>, RecordError> {
 /// Reads a record and checks that a request can be made of it.
 ///
 /// # Errors
-/// Names the member and what is allowed there.
+/// Names the member and what is allowed there, in at most 1,000 bytes.
 pub fn decode(json: &[u8]) -> Result<Call, RecordError> {
-    let wire: Wire<'_> = serde_json::from_slice(json)
-        .map_err(|error| RecordError(format!("the record is no valid call record: {error}")))?;
+    read(json).map_err(|mut error| {
+        cut(&mut error.0, RECORD_ERROR_BYTES_MAX);
+        error
+    })
+}
+
+fn read(json: &[u8]) -> Result<Call, RecordError> {
+    let wire: Wire<'_> = serde_json::from_slice(json).map_err(|_| unreadable(json))?;
     if wire.version != RECORD_VERSION {
         return Err(RecordError(format!(
             "version: {} is not supported; this gateway reads version {RECORD_VERSION}",
             wire.version
         )));
     }
-    if wire.target.is_some() {
-        return Err(RecordError(
-            "target: explicit targets are not supported".to_owned(),
-        ));
-    }
+    let path = match (wire.path, &wire.target) {
+        (Some(_), Some(_)) => {
+            return Err(RecordError(
+                "path and target: give one of the two".to_owned(),
+            ));
+        }
+        (None, None) => return Err(RecordError("path: is required".to_owned())),
+        (path, _) => path.map(Cow::into_owned),
+    };
     let body = match (wire.body, wire.body_base64) {
         (Some(_), Some(_)) => {
             return Err(RecordError(
@@ -129,69 +189,42 @@ pub fn decode(json: &[u8]) -> Result<Call, RecordError> {
             .map_or_else(|| "GET".to_owned(), Cow::into_owned),
         scheme: wire.scheme.map(Cow::into_owned),
         authority: wire.authority.map(Cow::into_owned),
-        path: wire
-            .path
-            .ok_or_else(|| RecordError("path: is required".to_owned()))?
-            .into_owned(),
+        path: path.unwrap_or_default(),
+        target: wire.target.map(Cow::into_owned),
         headers: wire.headers.0.into_owned(),
         trailers: wire.trailers.0.into_owned(),
+        reply: wire.reply.map(ReplyMember::try_from).transpose()?,
+        reply_to: address("replyTo", wire.reply_to)?,
+        failure_to: address("failureTo", wire.failure_to)?,
+        deliver_at: wire.deliver_at,
+        max_age_ms: wire.max_age_ms,
+        retries: wire.retries,
+        timeout_ms: wire.timeout_ms,
+        order_key: wire.order_key.map(Cow::into_owned),
+        route: wire.route.map(Cow::into_owned),
+        cluster: wire.cluster.map(Cow::into_owned),
+        idempotency: wire.idempotency.as_deref().and_then(KeyHash::parse),
+        progress: wire.progress.map(Cow::into_owned).unwrap_or_default(),
     };
     check(&head)?;
     Ok(Call { head, body })
 }
 
-/// Everything that goes into a request line or a field must be fit to stand there.
-fn check(head: &CallHead) -> Result<(), RecordError> {
-    let fail = |text: String| Err(RecordError(text));
-    if !is_token(head.method.as_bytes()) || head.method.eq_ignore_ascii_case("CONNECT") {
-        return fail(format!(
-            "method: {:?} is no method that can be called",
-            head.method
-        ));
-    }
-    let visible = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
-    if !(head.path.starts_with('/') || head.path == "*") || !visible(&head.path) {
-        return fail("path: must start with / and be visible ASCII, percent-encoded".to_owned());
-    }
-    if head
-        .authority
-        .as_deref()
-        .is_some_and(|text| text.is_empty() || !visible(text))
-    {
-        return fail("authority: must be a host, with a port or without".to_owned());
-    }
-    if head
-        .scheme
-        .as_deref()
-        .is_some_and(|scheme| scheme != "http" && scheme != "https")
-    {
-        return fail("scheme: must be http or https".to_owned());
-    }
-    for (member, text) in [
-        ("id", head.id.as_ref().map(|id| id.0.as_str())),
-        ("correlationId", head.correlation_id.as_deref()),
-        ("acceptedAt", head.accepted_at.as_deref()),
-    ] {
-        if text.is_some_and(|text| text.is_empty() || text.len() > 256 || !visible(text)) {
-            return fail(format!(
-                "{member}: must be 1 to 256 visible ASCII characters"
-            ));
-        }
-    }
-    if head.headers.len() > RECORD_FIELDS_MAX {
-        return fail(format!("headers: more than {RECORD_FIELDS_MAX} fields"));
-    }
-    for (index, (name, value)) in head.headers.iter().enumerate() {
-        if !is_token(name.as_bytes()) {
-            return fail(format!("headers[{index}]: the name is no token"));
-        }
-        if !is_field_value(value) {
-            return fail(format!(
-                "headers[{index}]: the value holds a control character"
-            ));
-        }
-    }
-    Ok(())
+/// Says where a record that can't be read is wrong. That is found by reading it once more, so that
+/// readable ones pay nothing for it.
+fn unreadable(json: &[u8]) -> RecordError {
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    let problem = match serde_path_to_error::deserialize::<_, Wire<'_>>(&mut reader) {
+        Ok(_) => "something stands behind it".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    RecordError(format!("the record is no valid call record: {problem}"))
+}
+
+fn address(member: &str, text: Option<Cow<'_, str>>) -> Result<Option<ReplyAddress>, RecordError> {
+    text.map(|text| ReplyAddress::parse(&text))
+        .transpose()
+        .map_err(|problem| RecordError(format!("{member}: {problem}")))
 }
 
 /// The body as text, where it is UTF-8 and JSON's escapes don't make it longer than base64 would.
@@ -238,87 +271,40 @@ struct Wire<'a> {
     trailers: WireFields<'a>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     target: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    reply: Option<WireReply<'a>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    reply_to: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    failure_to: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    deliver_at: Option<Wall>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_age_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retries: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    timeout_ms: Option<u64>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    order_key: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    route: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    cluster: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    idempotency: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    progress: Option<Cow<'a, Progress>>,
 }
 
 fn current_version() -> u32 {
     RECORD_VERSION
 }
 
-/// Fields as a list of `[name, value]`; a value that is no UTF-8 stands as `{"base64": "…"}`.
-#[derive(Default)]
-struct WireFields<'a>(Cow<'a, Fields>);
-
-impl WireFields<'_> {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl Serialize for WireFields<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(Some(self.0.len()))?;
-        for (name, value) in self.0.iter() {
-            list.serialize_element(&WireField(name, value))?;
-        }
-        list.end()
-    }
-}
-
-struct WireField<'a>(&'a str, &'a [u8]);
-
-impl Serialize for WireField<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut pair = serializer.serialize_tuple(2)?;
-        pair.serialize_element(self.0)?;
-        match std::str::from_utf8(self.1) {
-            Ok(text) => pair.serialize_element(text)?,
-            Err(_) => pair.serialize_element(&WireBytes(self.1))?,
-        }
-        pair.end()
-    }
-}
-
-struct WireBytes<'a>(&'a [u8]);
-
-impl Serialize for WireBytes<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_map(Some(1))?;
-        object.serialize_entry("base64", &BASE64.encode(self.0))?;
-        object.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for WireFields<'_> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let pairs = Vec::<(String, WireValue<'de>)>::deserialize(deserializer)?;
-        let fields = pairs.into_iter().map(|(mut name, value)| {
-            name.make_ascii_lowercase();
-            let value = match value {
-                WireValue::Text(text) => text.into_owned().into_bytes(),
-                WireValue::Bytes { base64 } => {
-                    BASE64.decode(base64.as_bytes()).map_err(|error| {
-                        D::Error::custom(format!("header {name}: no standard base64: {error}"))
-                    })?
-                }
-            };
-            Ok((name, value))
-        });
-        Ok(WireFields(Cow::Owned(
-            fields.collect::<Result<Fields, D::Error>>()?,
-        )))
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum WireValue<'a> {
-    Text(#[serde(borrow)] Cow<'a, str>),
-    Bytes {
-        #[serde(borrow)]
-        base64: Cow<'a, str>,
-    },
-}
-
 #[cfg(test)]
 #[path = "record_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "record_hostile_tests.rs"]
+mod hostile_tests;

@@ -2,8 +2,12 @@
 
 use std::time::Duration;
 
+use super::lanes::read_lanes;
 use super::reader::Section;
-use super::{Document, StreamConfig};
+use super::{Document, OptionsConfig, StreamConfig, TargetsConfig, options};
+use crate::call::accept::idempotency::KEYS_PER_SLOT;
+use crate::call::accept::mark::Marks;
+use crate::call::deliver::lanes::Lanes;
 use crate::limits::{PUT_BYTES_MAX, RECORD_BYTES_MAX};
 
 /// What the accept filter is told.
@@ -11,10 +15,20 @@ use crate::limits::{PUT_BYTES_MAX, RECORD_BYTES_MAX};
 pub struct AcceptConfig {
     /// Where calls are stored.
     pub stream: StreamConfig,
+    /// Which requests are calls.
+    pub marks: Marks,
+    /// What their callers may ask for.
+    pub options: OptionsConfig,
     /// How they are published.
     pub publish: PublishConfig,
     /// What is too much.
     pub limits: AcceptLimits,
+    /// How long and how many idempotency keys are known.
+    pub idempotency: IdempotencyConfig,
+    /// Where calls go that are to be made later.
+    pub lanes: Lanes,
+    /// Where calls and replies may go besides the gateway's own routes.
+    pub targets: TargetsConfig,
     /// The `vm_id` of the drain that is woken after a publish.
     pub drain_vm_id: String,
 }
@@ -32,6 +46,17 @@ pub struct PublishConfig {
     pub in_flight_max: usize,
 }
 
+/// How long and how many idempotency keys are known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyConfig {
+    /// How long a key is known.
+    pub window: Duration,
+    /// Slots of the table, each with room for [`KEYS_PER_SLOT`] keys.
+    pub slots: u32,
+    /// Fields, named in lower case, that tell callers apart.
+    pub scope: Vec<String>,
+}
+
 /// What is too much for the accept filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcceptLimits {
@@ -45,10 +70,17 @@ pub struct AcceptLimits {
 
 impl Document for AcceptConfig {
     fn read(root: &mut Section<'_>) -> Self {
+        let stream = root.section("stream", StreamConfig::read);
+        let (marks, options) = options::read(root);
         Self {
-            stream: root.section("stream", StreamConfig::read),
+            stream,
+            marks,
+            options,
             publish: root.section("publish", PublishConfig::read),
             limits: root.section("limits", AcceptLimits::read),
+            idempotency: root.section("idempotency", IdempotencyConfig::read),
+            lanes: read_lanes(root),
+            targets: TargetsConfig::read(root),
             drain_vm_id: root.section("drain", |drain| {
                 drain.text(
                     "vmId",
@@ -56,6 +88,42 @@ impl Document for AcceptConfig {
                     "vm_id of the drain that is woken after a publish.",
                 )
             }),
+        }
+    }
+}
+
+impl IdempotencyConfig {
+    fn read(idempotency: &mut Section<'_>) -> Self {
+        let window = Duration::from_secs(idempotency.integer(
+            "windowSeconds",
+            60..=604_800,
+            86_400,
+            "seconds",
+            "How long a key is known after its call was accepted.",
+        ));
+        let keys = idempotency.integer(
+            "keys",
+            8..=1_048_576,
+            8_192,
+            "keys",
+            "Keys known at a time, some 500 bytes each, in one Envoy process. Beyond that the \
+             oldest are forgotten early. A change counts for new processes.",
+        );
+        let mut scope = idempotency.texts(
+            "scopeHeaders",
+            16,
+            &["authorization"],
+            "Request headers that tell callers apart: the same key with other values is another \
+             key.",
+        );
+        scope
+            .iter_mut()
+            .for_each(|name| name.make_ascii_lowercase());
+        let slots = keys.div_ceil(KEYS_PER_SLOT as u64);
+        Self {
+            window,
+            slots: u32::try_from(slots).unwrap_or(1),
+            scope,
         }
     }
 }

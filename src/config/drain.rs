@@ -2,8 +2,15 @@
 
 use std::time::Duration;
 
+use super::attempt::{read_outcomes, read_retry_policy, read_target_limits};
+use super::lanes::read_lanes;
 use super::reader::Section;
-use super::{Document, StreamConfig};
+use super::{Document, StreamConfig, TargetsConfig};
+use crate::call::deliver::lanes::Lanes;
+use crate::call::deliver::line::TargetLimits;
+use crate::call::deliver::outcome::OutcomeTable;
+use crate::call::deliver::retry::RetryPolicy;
+use crate::limits::REPLY_BODY_BYTES_MAX;
 
 /// What the drain is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,18 +19,43 @@ pub struct DrainConfig {
     pub stream: StreamConfig,
     /// OCID of the stream of dead letters, reached as `stream` is.
     pub dead_stream_id: String,
-    /// The Envoy cluster that leads back into the gateway.
-    pub dispatch_cluster: String,
-    /// The `Host` of calls whose record has none.
-    pub default_authority: String,
+    /// Where attempts are sent.
+    pub dispatch: DispatchConfig,
+    /// Where calls and replies may go besides the gateway's own routes.
+    pub targets: TargetsConfig,
     /// Membership in the consumer group.
     pub group: GroupConfig,
     /// How records are fetched and commits are made.
     pub fetch: FetchConfig,
     /// How much is held and made at once.
     pub window: WindowConfig,
+    /// Where calls wait that are not due yet.
+    pub lanes: Lanes,
     /// How often and how long a call is attempted.
-    pub attempt: AttemptConfig,
+    pub attempt: RetryPolicy,
+    /// What the results of attempts mean.
+    pub outcomes: OutcomeTable,
+    /// What one target may be burdened with.
+    pub limits: TargetLimits,
+    /// The `vm_id` of the accept role that learns which idempotency keys are free again.
+    pub accept_vm_id: String,
+}
+
+/// Where attempts are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DispatchConfig {
+    /// The Envoy cluster that leads back into the gateway.
+    pub cluster: String,
+    /// The same by HTTP/2; none: every call goes by `cluster`.
+    pub http2_cluster: Option<String>,
+    /// The one that leads to explicit `https` targets; none where there are no such calls.
+    pub https_cluster: Option<String>,
+    /// The one that leads to explicit `http` targets; none where there are no such calls.
+    pub http_cluster: Option<String>,
+    /// The `Host` of calls whose record has none.
+    pub default_authority: String,
+    /// Bytes of a response that a reply carries.
+    pub reply_bytes_max: usize,
 }
 
 /// Membership in the consumer group.
@@ -65,21 +97,10 @@ pub struct WindowConfig {
     pub bytes_max: usize,
     /// Settled calls that wait for a commit, because an earlier one isn't settled.
     pub uncommitted_max: usize,
-}
-
-/// How often and how long a call is attempted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AttemptConfig {
-    /// Time limit of one attempt.
-    pub timeout: Duration,
-    /// Attempts altogether.
-    pub attempts_max: u32,
-    /// Upper bound of the first back-off; it doubles with each attempt.
-    pub backoff_base: Duration,
-    /// Upper bound of every back-off.
-    pub backoff_max: Duration,
-    /// Longest Retry-After that is obeyed.
-    pub retry_after_max: Duration,
+    /// How long the first call of a full line waits before the others are moved onto a lane.
+    pub patience: Duration,
+    /// Records of one lane held in memory.
+    pub lane_records_max: usize,
 }
 
 impl Document for DrainConfig {
@@ -88,28 +109,63 @@ impl Document for DrainConfig {
         let dead_stream_id = root.section("deadLetters", |dead| {
             dead.required_text("streamId", "OCID of the stream of dead letters.")
         });
-        let (dispatch_cluster, default_authority) = root.section("dispatch", |dispatch| {
-            (
-                dispatch.required_text(
-                    "cluster",
-                    "Envoy cluster that leads to the internal listener with the gateway's routes.",
-                ),
-                dispatch.text(
-                    "defaultAuthority",
-                    "sluice.invalid",
-                    "Host of calls whose record has no authority.",
-                ),
-            )
-        });
         Self {
             stream,
             dead_stream_id,
-            dispatch_cluster,
-            default_authority,
+            dispatch: root.section("dispatch", DispatchConfig::read),
+            targets: TargetsConfig::read(root),
             group: root.section("group", GroupConfig::read),
             fetch: root.section("fetch", FetchConfig::read),
             window: root.section("window", WindowConfig::read),
-            attempt: root.section("attempt", AttemptConfig::read),
+            lanes: read_lanes(root),
+            attempt: root.section("attempt", read_retry_policy),
+            outcomes: root.section("outcomes", read_outcomes),
+            limits: root.section("limits", read_target_limits),
+            accept_vm_id: root.section("accept", |accept| {
+                accept.text(
+                    "vmId",
+                    "sluice-accept",
+                    "vm_id of the accept filter, which learns here which idempotency keys are free \
+                     again.",
+                )
+            }),
+        }
+    }
+}
+
+impl DispatchConfig {
+    fn read(dispatch: &mut Section<'_>) -> Self {
+        Self {
+            cluster: dispatch.required_text(
+                "cluster",
+                "Envoy cluster that leads to the internal listener with the gateway's routes.",
+            ),
+            http2_cluster: dispatch.optional_text(
+                "http2Cluster",
+                "A cluster with the same endpoint that speaks HTTP/2, by which calls without \
+                 cookies go: it costs less. (HTTP/2 makes one field of several cookies, so calls \
+                 with cookies go by `cluster`.)",
+            ),
+            https_cluster: dispatch.optional_text(
+                "httpsCluster",
+                "Envoy cluster that leads to the internal listener for explicit https targets; \
+                 without it they become dead letters.",
+            ),
+            http_cluster: dispatch
+                .optional_text("httpCluster", "The same for explicit http targets."),
+            default_authority: dispatch.text(
+                "defaultAuthority",
+                "sluice.invalid",
+                "Host of calls whose record has no authority.",
+            ),
+            reply_bytes_max: dispatch.count(
+                "replyBytes",
+                0..=REPLY_BODY_BYTES_MAX as u64,
+                65_536,
+                "bytes",
+                "Bytes of a response that a reply carries; more are cut off, and the reply says \
+                 so.",
+            ),
         }
     }
 }
@@ -180,9 +236,9 @@ impl WindowConfig {
             in_flight_max: window.count(
                 "inFlight",
                 1..=10_000,
-                64,
+                256,
                 "calls",
-                "Calls in flight to targets, per drain.",
+                "Calls in flight to all targets together, per drain.",
             ),
             per_turn_max: window.count(
                 "perTurn",
@@ -215,45 +271,19 @@ impl WindowConfig {
                 "Settled calls that wait for an earlier one before they can be committed; at the \
                  limit nothing is fetched.",
             ),
-        }
-    }
-}
-
-impl AttemptConfig {
-    fn read(attempt: &mut Section<'_>) -> Self {
-        Self {
-            timeout: attempt.duration_ms(
-                "timeoutMs",
-                100..=300_000,
-                30_000,
-                "Time limit of one attempt.",
+            patience: window.duration_ms(
+                "patienceMs",
+                10..=600_000,
+                1_000,
+                "Where `window.calls` is reached and a target's first waiting call has waited \
+                 this long, the others that wait for it are moved onto lanes and come again later.",
             ),
-            attempts_max: u32::try_from(attempt.integer(
-                "attempts",
-                1..=1_000,
-                20,
-                "attempts",
-                "Attempts before a call becomes a dead letter.",
-            ))
-            .unwrap_or(u32::MAX),
-            backoff_base: attempt.duration_ms(
-                "backoffBaseMs",
-                1..=60_000,
-                250,
-                "Upper bound of the first back-off; it doubles with each attempt, and the wait is \
-                 random below it (full jitter).",
-            ),
-            backoff_max: attempt.duration_ms(
-                "backoffMaxMs",
-                1..=600_000,
-                10_000,
-                "Upper bound of every back-off.",
-            ),
-            retry_after_max: attempt.duration_ms(
-                "retryAfterMaxMs",
-                0..=600_000,
-                60_000,
-                "Longest Retry-After that is obeyed; a longer one is cut to this.",
+            lane_records_max: window.count(
+                "laneRecords",
+                1..=10_000,
+                256,
+                "records",
+                "Records of each lane held in memory, per drain.",
             ),
         }
     }

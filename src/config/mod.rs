@@ -3,16 +3,24 @@
 //! A document with any mistake is refused with all of its mistakes, each with its JSON path.
 
 mod accept;
+mod allow;
+mod attempt;
 mod drain;
+mod key;
+mod lanes;
+mod options;
 mod reader;
 
 use std::fmt;
 
 use serde_json::Value;
 
-pub use accept::{AcceptConfig, AcceptLimits, PublishConfig};
-pub use drain::{AttemptConfig, DrainConfig, FetchConfig, GroupConfig, WindowConfig};
-pub use reader::{Findings, KeyDocumentation, Problem, Section};
+pub use accept::{AcceptConfig, AcceptLimits, IdempotencyConfig, PublishConfig};
+pub use allow::TargetsConfig;
+pub use drain::{DispatchConfig, DrainConfig, FetchConfig, GroupConfig, WindowConfig};
+pub use key::{Absent, KeyDocumentation, KeyKind, TextForm};
+pub use options::{HeaderName, OptionHeaders, OptionsConfig};
+pub use reader::{Findings, Problem, Section};
 
 /// How a Stream is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]

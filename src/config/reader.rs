@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use super::key::{Absent, KeyDocumentation, KeyKind, TextForm};
+
 /// One mistake in a configuration document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -22,19 +24,6 @@ impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}: {}", self.path, self.message)
     }
-}
-
-/// What is known of one key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyDocumentation {
-    /// The key's JSON path.
-    pub path: String,
-    /// `integer`, `string`, …, with its unit or its form.
-    pub kind: String,
-    /// The default, or `required`.
-    pub default: String,
-    /// One sentence.
-    pub meaning: &'static str,
 }
 
 /// What reading a document brought to light.
@@ -94,8 +83,10 @@ impl<'a> Section<'a> {
         &mut self,
         key: &'static str,
         items_max: usize,
+        meaning: &'static str,
         mut read: impl FnMut(&mut Section<'_>) -> T,
     ) -> Vec<T> {
+        self.document(key, KeyKind::Objects { items_max }, Absent::Unset, meaning);
         let path = self.path_of(key);
         let items = match self.take(key) {
             None => {
@@ -147,12 +138,14 @@ impl<'a> Section<'a> {
         &mut self,
         key: &'static str,
         items_max: usize,
+        default: &[&str],
         meaning: &'static str,
     ) -> Vec<String> {
-        let kind = format!("list of strings, up to {items_max}");
-        self.document(key, kind, "none".to_owned(), meaning);
+        let form = TextForm::Any;
+        let kind = KeyKind::Texts { form, items_max };
+        self.document(key, kind, Absent::Default(default.into()), meaning);
         let items = match self.take(key) {
-            None => return Vec::new(),
+            None => return default.iter().map(|text| (*text).to_owned()).collect(),
             Some(Value::Array(items)) if items.len() <= items_max => items,
             Some(_) => {
                 return self.problem(key, format!("must be a list of up to {items_max} strings"));
@@ -174,7 +167,7 @@ impl<'a> Section<'a> {
 
     /// Reads a string that may be absent and then has no default.
     pub fn optional_text(&mut self, key: &'static str, meaning: &'static str) -> Option<String> {
-        self.document(key, "string".to_owned(), "none".to_owned(), meaning);
+        self.document(key, KeyKind::Text(TextForm::Any), Absent::Unset, meaning);
         match self.take(key)?.as_str().filter(|text| !text.is_empty()) {
             Some(text) => Some(text.to_owned()),
             None => self.problem(key, "must be a string that isn't empty".to_owned()),
@@ -183,16 +176,31 @@ impl<'a> Section<'a> {
 
     /// Reads a truth value.
     pub fn flag(&mut self, key: &'static str, default: bool, meaning: &'static str) -> bool {
-        self.document(
-            key,
-            "true or false".to_owned(),
-            default.to_string(),
-            meaning,
-        );
+        self.document(key, KeyKind::Flag, Absent::Default(default.into()), meaning);
         match self.take(key) {
             None => default,
             Some(Value::Bool(flag)) => *flag,
-            Some(_) => self.problem(key, "must be true or false".to_owned()),
+            Some(_) => {
+                self.problem::<()>(key, "must be true or false".to_owned());
+                // What follows from the value is judged as if it were right.
+                default
+            }
+        }
+    }
+
+    /// Whether a key is there, for where an absent list means something else than an empty one.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.members
+            .is_some_and(|members| members.contains_key(key))
+    }
+
+    /// Declares what the strings of the key that was read last look like. The caller checks
+    /// that itself, because it can say better what is wrong.
+    pub fn declare_form(&mut self, declared: TextForm) {
+        let last = self.findings.keys.last_mut().map(|key| &mut key.kind);
+        if let Some(KeyKind::Text(form) | KeyKind::Texts { form, .. }) = last {
+            *form = declared;
         }
     }
 
@@ -203,7 +211,8 @@ impl<'a> Section<'a> {
 
     /// Reads a string that must be there and not be empty.
     pub fn required_text(&mut self, key: &'static str, meaning: &'static str) -> String {
-        self.document(key, "string".to_owned(), "required".to_owned(), meaning);
+        let kind = KeyKind::Text(TextForm::Any);
+        self.document(key, kind, Absent::Refused, meaning);
         match self.take(key) {
             Some(Value::String(text)) if !text.is_empty() => text.clone(),
             Some(_) => self.problem(key, "must be a string that isn't empty".to_owned()),
@@ -218,7 +227,8 @@ impl<'a> Section<'a> {
         default: &'static str,
         meaning: &'static str,
     ) -> String {
-        self.document(key, "string".to_owned(), format!("`{default}`"), meaning);
+        let kind = KeyKind::Text(TextForm::Any);
+        self.document(key, kind, Absent::Default(default.into()), meaning);
         match self.take(key) {
             Some(Value::String(text)) if !text.is_empty() => text.clone(),
             Some(_) => self.problem(key, "must be a string that isn't empty".to_owned()),
@@ -232,24 +242,32 @@ impl<'a> Section<'a> {
         key: &'static str,
         range: RangeInclusive<u64>,
         default: u64,
-        unit: &str,
+        unit: &'static str,
         meaning: &'static str,
     ) -> u64 {
-        let kind = format!("integer, {unit}, {} to {}", range.start(), range.end());
-        self.document(key, kind, default.to_string(), meaning);
+        self.document_integer(key, &range, unit, Absent::Default(default.into()), meaning);
         match self.take(key) {
             None => default,
-            Some(value) => match whole_number(value).filter(|number| range.contains(number)) {
-                Some(number) => number,
-                None => {
-                    let (from, to) = (range.start(), range.end());
-                    self.problem(
-                        key,
-                        format!("must be a whole number from {from} to {to} ({unit})"),
-                    )
-                }
-            },
+            Some(value) => self
+                .whole_number_in(key, value, &range, unit)
+                .unwrap_or(default),
         }
+    }
+
+    /// Reads a whole number that may be absent and then has no default. Beside its range it has a
+    /// `ceiling`, which is another key's value.
+    pub fn optional_integer(
+        &mut self,
+        key: &'static str,
+        range: RangeInclusive<u64>,
+        ceiling: u64,
+        unit: &'static str,
+        meaning: &'static str,
+    ) -> Option<u64> {
+        self.document_integer(key, &range, unit, Absent::Unset, meaning);
+        let value = self.take(key)?;
+        let range = *range.start()..=ceiling;
+        self.whole_number_in(key, value, &range, unit)
     }
 
     /// Reads a whole number of things that are counted in memory.
@@ -258,7 +276,7 @@ impl<'a> Section<'a> {
         key: &'static str,
         range: RangeInclusive<u64>,
         default: u64,
-        unit: &str,
+        unit: &'static str,
         meaning: &'static str,
     ) -> usize {
         usize::try_from(self.integer(key, range, default, unit, meaning)).unwrap_or(usize::MAX)
@@ -295,14 +313,42 @@ impl<'a> Section<'a> {
         self.members.and_then(|members| members.get(key))
     }
 
-    fn document(&mut self, key: &str, kind: String, default: String, meaning: &'static str) {
+    fn document(&mut self, key: &str, kind: KeyKind, absent: Absent, meaning: &'static str) {
         let path = self.path_of(key);
         self.findings.keys.push(KeyDocumentation {
             path,
             kind,
-            default,
+            absent,
             meaning,
         });
+    }
+
+    fn document_integer(
+        &mut self,
+        key: &str,
+        range: &RangeInclusive<u64>,
+        unit: &'static str,
+        absent: Absent,
+        meaning: &'static str,
+    ) {
+        let range = range.clone();
+        self.document(key, KeyKind::Integer { unit, range }, absent, meaning);
+    }
+
+    fn whole_number_in(
+        &mut self,
+        key: &str,
+        value: &Value,
+        range: &RangeInclusive<u64>,
+        unit: &str,
+    ) -> Option<u64> {
+        let number = whole_number(value).filter(|number| range.contains(number));
+        if number.is_none() {
+            let (from, to) = (range.start(), range.end());
+            let message = format!("must be a whole number from {from} to {to} ({unit})");
+            self.problem::<()>(key, message);
+        }
+        number
     }
 
     fn problem<T: Default>(&mut self, key: &str, message: String) -> T {
@@ -339,7 +385,9 @@ mod tests {
     }
 
     fn hosts(root: &mut Section<'_>) -> Vec<String> {
-        root.list("hosts", 3, |host| host.required_text("name", "A host."))
+        root.list("hosts", 3, "Hosts.", |host| {
+            host.required_text("name", "A host.")
+        })
     }
 
     #[test]
@@ -369,13 +417,14 @@ mod tests {
     #[test]
     fn the_keys_of_items_are_declared_without_any_item() {
         let (_, findings) = read("{}", hosts);
-        assert_eq!(findings.keys[0].path, "$.hosts[].name");
+        let paths: Vec<&str> = findings.keys.iter().map(|key| key.path.as_str()).collect();
+        assert_eq!(paths, ["$.hosts", "$.hosts[].name"]);
         assert!(findings.problems.is_empty());
     }
 
     #[test]
     fn strings_in_lists_are_checked_one_by_one() {
-        let texts = |root: &mut Section<'_>| root.texts("names", 4, "Names.");
+        let texts = |root: &mut Section<'_>| root.texts("names", 4, &[], "Names.");
         let (names, _) = read(r#"{"names":["a","b"]}"#, texts);
         assert_eq!(names, ["a", "b"]);
         let (_, findings) = read(r#"{"names":["a","",1]}"#, texts);

@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::call::accept::idempotency::KeyHash;
 use crate::http::{IncomingResponse, OutgoingRequest, OutgoingResponse};
 use crate::id::{RequestId, Ticket};
 use crate::metric::Metric;
@@ -31,10 +32,26 @@ pub enum Output {
     ReadBody(RequestId),
     /// Make an HTTP request; answer with `CalloutDone`.
     Callout(Callout),
+    /// Read a slot of the table of idempotency keys; answer with `Input::SlotRead` at once.
+    ReadSlot(u32),
+    /// Write a slot, if nobody has written it since it had this version; answer with
+    /// `Input::SlotWritten` at once.
+    WriteSlot {
+        /// Which slot.
+        slot: u32,
+        /// Its new content.
+        bytes: Vec<u8>,
+        /// The version that it had when it was read.
+        version: u32,
+    },
+    /// Tell the accept roles of this Envoy that an idempotency key may be used again.
+    ReleaseKey(KeyHash),
     /// Answer a request.
     Respond(RequestId, OutgoingResponse),
     /// Change a counter or gauge.
     Count(Metric, i64),
+    /// Add a value to a histogram.
+    Observe(Metric, u64),
     /// Write a line into Envoy's log.
     Log(Level, String),
 }
@@ -51,7 +68,8 @@ pub struct Callout {
     /// At least a millisecond: Envoy takes zero for "no limit".
     pub timeout: Duration,
     /// How much of the answer's content is wanted. Zero: of an answer with 2xx or 3xx the status
-    /// alone counts, and its header fields need not be read either.
+    /// alone counts, and its header fields need not be read either. Of any other answer at least
+    /// [`crate::limits::EXCERPT_BYTES_MAX`] bytes are read.
     pub answer_bytes_max: usize,
 }
 

@@ -10,13 +10,15 @@ use proxy_wasm::types::{Action, BufferType, GrpcStatusCode, MapType};
 
 use super::drain::WAKE_QUEUE;
 use super::entry::Role;
+use super::sink::log;
+use super::table::Table;
 use super::worker::{Performed, Worker, empty};
 use crate::call::accept::admission::RequestHead;
-use crate::call::accept::mark::is_marked;
+use crate::call::accept::mark::{Marks, RouteMode, mark};
 use crate::config::AcceptConfig;
 use crate::engine::accept::{AcceptEngine, Input};
-use crate::engine::{CalloutResult, Output};
-use crate::http::{OutgoingResponse, all};
+use crate::engine::{CalloutResult, Level, Output};
+use crate::http::{Fields, OutgoingResponse};
 use crate::id::{Entropy, RequestId};
 use crate::limits::OUTPUTS_PER_CALLBACK_MAX;
 
@@ -27,7 +29,10 @@ pub(super) struct AcceptHost {
     worker: Worker,
     drain_vm_id: String,
     drain_queue: Option<u32>,
+    table: Table,
     ticking: bool,
+    marks: Marks,
+    told_of_unknown_mode: bool,
 }
 
 impl Role for AcceptHost {
@@ -45,6 +50,12 @@ impl Role for AcceptHost {
     }
 
     fn queue_ready(&mut self, queue: u32) {
+        if self.table.is_released_queue(queue) {
+            for key in self.table.released(queue) {
+                self.drive(Input::KeyReleased(key), self.root_id);
+            }
+            return;
+        }
         empty(queue);
         if self.worker.is_turn(queue) {
             self.drive(Input::Wake, self.root_id);
@@ -56,14 +67,40 @@ impl AcceptHost {
     pub(super) fn new(root_id: u32, config: AcceptConfig, mut entropy: Entropy) -> Self {
         let worker = Worker::new(&mut entropy);
         let drain_vm_id = config.drain_vm_id.clone();
+        let marks = config.marks.clone();
+        let table = Table::new(config.idempotency.slots);
         Self {
             root_id,
             engine: AcceptEngine::new(config, entropy),
             worker,
             drain_vm_id,
             drain_queue: None,
+            table,
             ticking: false,
+            marks,
+            told_of_unknown_mode: false,
         }
+    }
+
+    /// The fields of a request that shall be a call, without the mark in its path. Most requests
+    /// aren't marked; what happens to those has to be cheap.
+    fn marked(&mut self) -> Option<Fields> {
+        let (marks, told) = (&self.marks, &mut self.told_of_unknown_mode);
+        let asked = marks.route_metadata.then(|| route_mode(told));
+        let may_be = asked == Some(RouteMode::Always)
+            || (marks.prefer && request_header(&marks.prefer_header).is_some())
+            || (marks.path_prefix.is_some()
+                && request_header(":path").is_some_and(|path| marks.has_prefix(&path)));
+        if !may_be {
+            return None;
+        }
+        let mut fields = hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default();
+        let mut found = mark(&fields, asked.unwrap_or_default(), marks)?;
+        if asked.is_none() {
+            found = mark(&fields, route_mode(told), marks)?;
+        }
+        found.take_out(&mut fields);
+        Some(fields)
     }
 
     /// Gives the engine an input and performs what it asks for. `context` is the one whose
@@ -108,7 +145,25 @@ impl AcceptHost {
                     respond(&response);
                 }
             }
-            Output::Wake | Output::Callout(_) | Output::Count(..) | Output::Log(..) => {}
+            Output::ReadSlot(slot) => {
+                let (bytes, version) = self.table.read(slot);
+                let input = Input::SlotRead(bytes, version);
+                self.engine.handle(input, self.worker.now());
+            }
+            Output::WriteSlot {
+                slot,
+                bytes,
+                version,
+            } => {
+                let input = Input::SlotWritten(self.table.write(slot, &bytes, version));
+                self.engine.handle(input, self.worker.now());
+            }
+            Output::Wake
+            | Output::ReleaseKey(_)
+            | Output::Callout(_)
+            | Output::Count(..)
+            | Output::Observe(..)
+            | Output::Log(..) => {}
         }
     }
 
@@ -208,26 +263,26 @@ impl Drop for AcceptRequest {
 
 impl HttpContext for AcceptRequest {
     fn on_http_request_headers(&mut self, _fields: usize, end_of_stream: bool) -> Action {
-        // Most requests aren't marked; for them this is all that happens.
-        if !matches!(
-            hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, "prefer"),
-            Ok(Some(_))
-        ) {
+        let marked = self
+            .host
+            .try_borrow_mut()
+            .ok()
+            .and_then(|mut host| host.marked());
+        let Some(fields) = marked else {
             return Action::Continue;
-        }
-        let fields = hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default();
-        if !is_marked(all(&fields, "prefer")) {
-            return Action::Continue;
-        }
+        };
         #[cfg(feature = "trap-on-request")]
         if crate::http::first(&fields, "sluice-test-trap").is_some() {
             super::drain::trap();
         }
         self.marked = true;
         let request = RequestId(self.context_id);
+        let (route, cluster) = (route_property("route_name"), route_property("cluster_name"));
         let head = RequestHead {
             fields,
-            has_route: has_route(),
+            has_route: route.is_some() || cluster.is_some(),
+            route,
+            cluster,
         };
         self.drive(Input::RequestHead {
             request,
@@ -261,14 +316,38 @@ impl HttpContext for AcceptRequest {
     }
 }
 
-/// Whether a route matched: it has led to a cluster, or it has a name. (A virtual host is there
-/// without any route, and a route that leads nowhere can't be told from none unless it is named.)
-fn has_route() -> bool {
-    let is_there = |property| {
-        let value = hostcalls::get_property(vec!["xds", property])
-            .ok()
-            .flatten();
-        value.is_some_and(|value| !value.is_empty())
-    };
-    is_there("cluster_name") || is_there("route_name")
+fn request_header(name: &str) -> Option<Vec<u8>> {
+    hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, name)
+        .ok()
+        .flatten()
+}
+
+/// What the route's metadata say; nothing where no route matched. The first word that nobody knows
+/// is logged; one line for each request would be too many.
+fn route_mode(told_of_unknown: &mut bool) -> RouteMode {
+    const MODE: [&str; 5] = ["xds", "route_metadata", "filter_metadata", "sluice", "mode"];
+    let value = hostcalls::get_property(MODE.to_vec()).ok().flatten();
+    let mode = RouteMode::read(value.as_deref());
+    if mode == RouteMode::Unknown && !std::mem::replace(told_of_unknown, true) {
+        let value = value.unwrap_or_default().escape_ascii().to_string();
+        log(
+            Level::Warn,
+            &format!(
+                "a route's metadata under sluice have the mode \"{value:.64}\", which is none of \
+                 always, never and prefer; it counts as prefer"
+            ),
+        );
+    }
+    mode
+}
+
+/// What is known of the route that matched: it leads to a cluster, or it has a name. (A virtual
+/// host is there without any route, and a route that leads nowhere can't be told from none unless
+/// it is named.)
+fn route_property(property: &str) -> Option<String> {
+    let value = hostcalls::get_property(vec!["xds", property])
+        .ok()
+        .flatten();
+    let value = value.filter(|value| !value.is_empty())?;
+    Some(String::from_utf8_lossy(&value).into_owned())
 }

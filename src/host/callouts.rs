@@ -9,6 +9,7 @@ use super::bytes::as_header_text;
 use crate::engine::{Callout, CalloutResult};
 use crate::http::{Fields, IncomingResponse};
 use crate::id::Ticket;
+use crate::limits::EXCERPT_BYTES_MAX;
 
 /// The callouts that Envoy hasn't answered.
 #[derive(Default)]
@@ -46,17 +47,23 @@ impl Callouts {
             return Some((ticket, CalloutResult::Lost));
         }
         let status = status();
-        let headers = if bytes_max == 0 && (200..400).contains(&status) {
+        let is_success = (200..400).contains(&status);
+        let headers = if bytes_max == 0 && is_success {
             // Nobody asks for more, and a hostcall that brings data costs a microsecond.
             Fields::new()
         } else {
             hostcalls::get_map_bytes(MapType::HttpCallResponseHeaders).unwrap_or_default()
         };
-        let body = read_body(body_bytes.min(bytes_max));
+        let wanted = if is_success {
+            bytes_max
+        } else {
+            bytes_max.max(EXCERPT_BYTES_MAX)
+        };
         let response = IncomingResponse {
             status,
             headers,
-            body,
+            body: read_body(body_bytes.min(wanted)),
+            body_bytes,
         };
         Some((ticket, CalloutResult::Answered(response)))
     }

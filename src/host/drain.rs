@@ -9,10 +9,13 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::entry::Role;
+use super::table::RELEASE_QUEUE;
 use super::worker::{Performed, Worker, empty};
+use crate::call::accept::idempotency::KeyHash;
+use crate::call::reply::signature::Secrets;
 use crate::config::DrainConfig;
-use crate::engine::CalloutResult;
 use crate::engine::drain::{DrainEngine, Input};
+use crate::engine::{CalloutResult, Output};
 use crate::id::Entropy;
 use crate::limits::OUTPUTS_PER_CALLBACK_MAX;
 use crate::time::{Steady, millis};
@@ -24,6 +27,7 @@ pub(super) const WAKE_QUEUE: &str = "wake";
 pub(super) struct DrainHost {
     engine: DrainEngine,
     worker: Worker,
+    accept_vm_id: String,
     wake_queue: Option<u32>,
     /// A health check has come and waits for a callback of the root context.
     checked: bool,
@@ -56,10 +60,11 @@ impl Role for DrainHost {
 }
 
 impl DrainHost {
-    pub(super) fn new(config: DrainConfig, mut entropy: Entropy) -> Self {
+    pub(super) fn new(config: DrainConfig, secrets: Option<Secrets>, mut entropy: Entropy) -> Self {
         let worker = Worker::new(&mut entropy);
         Self {
-            engine: DrainEngine::new(config, entropy),
+            accept_vm_id: config.accept_vm_id.clone(),
+            engine: DrainEngine::new(config, secrets, entropy),
             worker,
             wake_queue: None,
             checked: false,
@@ -95,11 +100,21 @@ impl DrainHost {
                     let input = Input::CalloutDone(ticket, CalloutResult::NotSent);
                     self.engine.handle(input, self.worker.now());
                 }
+                Performed::Left(Output::ReleaseKey(key)) => self.release_key(&key),
                 // Only the accept role has requests to read and answer.
                 Performed::Done | Performed::Left(_) => {}
             }
         }
         self.set_alarm();
+    }
+
+    /// Tells the accept role, if there is one in this Envoy; elsewhere the key is known until its
+    /// window ends.
+    fn release_key(&self, key: &KeyHash) {
+        let queue = hostcalls::resolve_shared_queue(&self.accept_vm_id, RELEASE_QUEUE);
+        if let Ok(Some(queue)) = queue {
+            let _ = hostcalls::enqueue_shared_queue(queue, Some(key.0.as_bytes()));
+        }
     }
 
     /// Envoy's timer is periodic and costs a call to set, so it is left alone while it rings early

@@ -10,6 +10,7 @@ use proxy_wasm::types::{BufferType, ContextType, LogLevel};
 use super::accept::{AcceptHost, AcceptRequest};
 use super::drain::{DrainHost, HealthCheck};
 use super::sink::log;
+use crate::call::reply::signature::Secrets;
 use crate::config::{AcceptConfig, Document, DrainConfig};
 use crate::engine::Level;
 use crate::id::Entropy;
@@ -65,7 +66,8 @@ impl Root {
             Configured::Accept(Rc::new(RefCell::new(host)))
         } else if root_id == DRAIN {
             let config = DrainConfig::from_json(&json).map_err(|error| error.to_string())?;
-            Configured::Drain(Rc::new(RefCell::new(DrainHost::new(config, entropy))))
+            let host = DrainHost::new(config, secrets()?, entropy);
+            Configured::Drain(Rc::new(RefCell::new(host)))
         } else {
             let root_id = String::from_utf8_lossy(&root_id).into_owned();
             return Err(format!(
@@ -92,6 +94,19 @@ impl Root {
             None => {}
         }
     }
+}
+
+/// What replies are signed with. Secrets come by the VM's environment, because Envoy shows the
+/// configuration to whoever may read its admin interface.
+fn secrets() -> Result<Option<Secrets>, String> {
+    const VARIABLE: &str = "SLUICE_WEBHOOK_SECRETS";
+    let Some(text) = std::env::var_os(VARIABLE).filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let text = text.to_str().unwrap_or_default();
+    Secrets::parse(text)
+        .map(Some)
+        .map_err(|error| format!("the environment variable {VARIABLE}: {error}"))
 }
 
 fn entropy() -> Result<Entropy, String> {

@@ -15,4 +15,5 @@ mod clock;
 mod drain;
 mod entry;
 mod sink;
+mod table;
 mod worker;

@@ -15,6 +15,7 @@ impl Metrics {
             let kind = match metric.kind() {
                 Kind::Counter => MetricType::Counter,
                 Kind::Gauge => MetricType::Gauge,
+                Kind::Histogram => MetricType::Histogram,
             };
             hostcalls::define_metric(kind, metric.name())
                 .ok()
@@ -24,11 +25,20 @@ impl Metrics {
     }
 
     pub(super) fn count(&self, metric: Metric, by: i64) {
-        if let Ok(index) = self.0.binary_search_by_key(&metric, |(metric, _)| *metric)
-            && let Some((_, id)) = self.0.get(index)
-        {
-            let _ = hostcalls::increment_metric(*id, by);
+        if let Some(id) = self.id(metric) {
+            let _ = hostcalls::increment_metric(id, by);
         }
+    }
+
+    pub(super) fn observe(&self, metric: Metric, value: u64) {
+        if let Some(id) = self.id(metric) {
+            let _ = hostcalls::record_metric(id, value);
+        }
+    }
+
+    fn id(&self, metric: Metric) -> Option<u32> {
+        let index = self.0.binary_search_by_key(&metric, |(metric, _)| *metric);
+        Some(self.0.get(index.ok()?)?.1)
     }
 }
 

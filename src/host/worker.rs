@@ -59,8 +59,18 @@ impl Worker {
                     .get_or_insert_with(Metrics::define)
                     .count(metric, by);
             }
+            Output::Observe(metric, value) => {
+                self.metrics
+                    .get_or_insert_with(Metrics::define)
+                    .observe(metric, value);
+            }
             Output::Log(level, line) => log(level, &line),
-            Output::WakeDrain | Output::ReadBody(_) | Output::Respond(..) => {
+            Output::WakeDrain
+            | Output::ReadBody(_)
+            | Output::ReadSlot(_)
+            | Output::WriteSlot { .. }
+            | Output::ReleaseKey(_)
+            | Output::Respond(..) => {
                 return Performed::Left(output);
             }
         }

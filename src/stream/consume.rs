@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{StreamClient, percent_encode};
 use crate::http::{IncomingResponse, OutgoingRequest, first};
-use crate::id::{Position, RecordId};
+use crate::id::{Position, RecordId, Source};
 use crate::time::millis;
 
 /// A position of a group member, opaque to us.
@@ -28,10 +28,10 @@ pub struct Message {
 }
 
 impl Message {
-    /// Which record it is.
+    /// Which record it is, on the stream that it was read from.
     #[must_use]
-    pub fn id(&self) -> RecordId {
-        RecordId::new(self.position, &self.stored_at)
+    pub fn id(&self, source: Source) -> RecordId {
+        RecordId::new(source, self.position, &self.stored_at)
     }
 }
 
@@ -175,6 +175,7 @@ mod tests {
             status: 200,
             headers,
             body: body.into(),
+            body_bytes: body.len(),
         }
     }
 

@@ -34,6 +34,17 @@ impl StreamError {
     }
 }
 
+impl StreamError {
+    /// How long the Stream asks us to wait, if it does.
+    #[must_use]
+    pub fn asked_pause(&self) -> Duration {
+        match self {
+            Self::Throttled(asked, _) => asked.unwrap_or_default(),
+            Self::CursorLost(_) | Self::Refused(_) | Self::Unanswered(_) => Duration::ZERO,
+        }
+    }
+}
+
 /// Lets a 200 through, and tells every other result apart.
 ///
 /// # Errors
@@ -107,6 +118,7 @@ mod tests {
             status,
             headers: Vec::new(),
             body: body.into(),
+            body_bytes: body.len(),
         })
     }
 

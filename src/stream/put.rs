@@ -8,8 +8,8 @@ use super::StreamClient;
 use crate::http::OutgoingRequest;
 use crate::id::Position;
 
-/// The body of a PutMessages request while it grows. Records have no key, so the Stream spreads
-/// them over its partitions.
+/// The body of a PutMessages request while it grows. The Stream spreads records without a key over
+/// its partitions; records with the same key are in the same one, in their order.
 #[derive(Debug, Default)]
 pub struct PutBody {
     json: Vec<u8>,
@@ -24,25 +24,31 @@ impl PutBody {
         self.records
     }
 
-    /// Bytes of the records, before base64: what the Stream's limit counts.
+    /// Bytes of the records and their keys, before base64: what the Stream's limit counts.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Adds a record at the end.
-    pub fn push(&mut self, record: &[u8]) {
+    /// Adds a record at the end; its key has 1 to 256 bytes.
+    pub fn push(&mut self, key: Option<&str>, record: &[u8]) {
         let separator: &[u8] = if self.json.is_empty() {
             b"{\"messages\":["
         } else {
             b","
         };
         self.json.extend_from_slice(separator);
-        self.json.extend_from_slice(b"{\"value\":\"");
+        self.json.push(b'{');
+        if let Some(key) = key {
+            self.json.extend_from_slice(b"\"key\":\"");
+            append_base64(&mut self.json, key.as_bytes());
+            self.json.extend_from_slice(b"\",");
+        }
+        self.json.extend_from_slice(b"\"value\":\"");
         append_base64(&mut self.json, record);
         self.json.extend_from_slice(b"\"}");
         self.records += 1;
-        self.bytes += record.len();
+        self.bytes += record.len() + key.map_or(0, str::len);
     }
 }
 
@@ -130,13 +136,13 @@ mod tests {
     #[test]
     fn records_stand_in_base64() {
         let mut body = PutBody::default();
-        body.push(b"{}");
-        body.push(b"abc");
-        assert_eq!((body.records(), body.bytes()), (2, 5));
+        body.push(None, b"{}");
+        body.push(Some("k"), b"abc");
+        assert_eq!((body.records(), body.bytes()), (2, 6));
         let request = StreamClient::new("h", "s").put_messages(body);
         assert_eq!(
             request.body.as_slice(),
-            br#"{"messages":[{"value":"e30="},{"value":"YWJj"}]}"#
+            br#"{"messages":[{"value":"e30="},{"key":"aw==","value":"YWJj"}]}"#
         );
     }
 

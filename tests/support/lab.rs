@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use sluice::engine::drain::{DrainEngine, Input};
 use sluice::engine::{Callout, CalloutResult};
 
-use super::{Said, answer, at, drain, drain_engine, messages, target};
+use super::{
+    Said, answer, at, drain, drain_engine, messages, messages_stored_at, records, stored, target,
+};
 
 /// A drain whose callouts are answered by hand, at a time that only goes forward.
 pub struct Lab {
@@ -18,7 +20,12 @@ pub struct Lab {
 impl Lab {
     /// A drain that has joined its group; its first fetch is open.
     pub fn joined(config: &str) -> Self {
-        let engine = drain_engine(config);
+        Self::with_dispatch("", config)
+    }
+
+    /// The same, with more ways out.
+    pub fn with_dispatch(dispatch: &str, config: &str) -> Self {
+        let engine = drain_engine(dispatch, config);
         let mut lab = Self {
             engine,
             open: VecDeque::new(),
@@ -26,7 +33,10 @@ impl Lab {
             said: Said::default(),
         };
         lab.input(Input::Heartbeat);
-        lab.answer("groupCursors", answer(200, &[], r#"{"value":"start"}"#));
+        lab.answer(
+            "calls/groupCursors",
+            answer(200, &[], r#"{"value":"start"}"#),
+        );
         lab
     }
 
@@ -88,5 +98,86 @@ impl Lab {
     /// Answers the open fetch with nothing, which lets the session go on.
     pub fn fetch_nothing(&mut self, offset: usize) {
         self.fetch(offset, &[]);
+    }
+
+    /// Time passes as in a gateway that lives: health checks come, and the Stream answers every
+    /// request of the sessions, with nothing new.
+    pub fn live(&mut self, millis: u64) {
+        const STEP: u64 = 500;
+        let end = self.millis + millis;
+        loop {
+            self.answer_sessions();
+            let step = STEP.min(end - self.millis);
+            if step == 0 {
+                return;
+            }
+            self.millis += step;
+            self.input(Input::Heartbeat);
+            self.input(Input::Tick);
+        }
+    }
+
+    /// Answers the sessions' open requests, until there are none that come at once.
+    fn answer_sessions(&mut self) {
+        for _ in 0..100 {
+            let is_session = |callout: &Callout| {
+                let target = target(callout);
+                let kinds = ["/messages?cursor", "/commit?", "/heartbeat?"];
+                kinds.iter().any(|kind| target.contains(kind))
+            };
+            let Some(index) = self.open.iter().position(is_session) else {
+                return;
+            };
+            let callout = self.open.remove(index).unwrap();
+            let result = answer(200, &[("opc-next-cursor", "next")], r#"{"value":"next"}"#);
+            let result = if target(&callout).contains("/messages?") {
+                messages(0, &[])
+            } else {
+                result
+            };
+            self.input(Input::CalloutDone(callout.ticket, result));
+        }
+    }
+
+    /// Waits until a stream is read, and gives it records that are stored at this moment.
+    pub fn bring(&mut self, stream: &str, offset: usize, records: &[serde_json::Value]) {
+        let fetch = format!("GET {stream}/messages?");
+        let stored_at = at(self.millis).wall.to_string();
+        for _ in 0..200 {
+            if self.is_open(&fetch) {
+                let records: Vec<String> = records.iter().map(ToString::to_string).collect();
+                let records: Vec<&str> = records.iter().map(String::as_str).collect();
+                let result = messages_stored_at(&stored_at, offset, &records);
+                self.answer(&fetch, result);
+                return;
+            }
+            for other in ["commit?", "heartbeat?"] {
+                if self.is_open(&format!("{stream}/{other}")) {
+                    let done = answer(200, &[], r#"{"value":"next"}"#);
+                    self.answer(&format!("{stream}/{other}"), done);
+                }
+            }
+            self.millis += 10;
+            self.input(Input::Heartbeat);
+            self.input(Input::Tick);
+        }
+        panic!(
+            "{stream} is not read: {:?}",
+            self.open.iter().map(target).collect::<Vec<_>>()
+        );
+    }
+
+    /// Takes what is put onto a stream, and has it stored.
+    pub fn put(&mut self, stream: &str) -> Vec<serde_json::Value> {
+        let put = self.take(&format!("POST {stream}/messages"));
+        let stored = stored(&put, 0);
+        self.input(Input::CalloutDone(put.ticket, stored));
+        records(&put)
+    }
+
+    /// Method and path of the open calls to targets.
+    pub fn calls(&self) -> Vec<String> {
+        let open = self.open.iter().filter(|call| &*call.cluster != "stream");
+        open.map(target).collect()
     }
 }

@@ -12,6 +12,7 @@
     reason = "each test file uses its own part"
 )]
 
+pub mod asking;
 pub mod lab;
 
 use sluice::call::accept::admission::RequestHead;
@@ -45,6 +46,7 @@ pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> CalloutResul
         status,
         headers,
         body: body.into(),
+        body_bytes: body.len(),
     })
 }
 
@@ -73,11 +75,13 @@ pub fn accept_engine(extra: &str) -> AcceptEngine {
     AcceptEngine::new(config, Entropy::from_seed([1; 32]))
 }
 
-pub fn drain_engine(extra: &str) -> DrainEngine {
+pub fn drain_engine(dispatch: &str, extra: &str) -> DrainEngine {
     let fixed = r#""stream":{"cluster":"stream","authority":"s","streamId":"calls"},
-        "deadLetters":{"streamId":"dead"},"dispatch":{"cluster":"dispatch"}"#;
-    let config = DrainConfig::from_json(format!("{{{fixed}{extra}}}").as_bytes()).unwrap();
-    DrainEngine::new(config, Entropy::from_seed([2; 32]))
+        "deadLetters":{"streamId":"dead"}"#;
+    let dispatch = format!(r#","dispatch":{{"cluster":"dispatch"{dispatch}}}"#);
+    let config = format!("{{{fixed}{dispatch}{extra}}}");
+    let config = DrainConfig::from_json(config.as_bytes()).unwrap();
+    DrainEngine::new(config, None, Entropy::from_seed([2; 32]))
 }
 
 /// The outputs that matter to a test, in order; log lines and unasked counters are left out.
@@ -102,6 +106,8 @@ impl Said {
                 let body = String::from_utf8_lossy(&response.body).into_owned();
                 self.responses.push((request, response.status, body));
             }
+            Output::Observe(..) | Output::ReleaseKey(_) => {}
+            Output::ReadSlot(_) | Output::WriteSlot { .. } => panic!("no request has a key"),
             Output::Count(metric, by) => *self.counts.entry(metric).or_default() += by,
             Output::Log(_, line) => self.logs.push(line),
         }
@@ -168,6 +174,7 @@ fn request_head(number: u32, extra: &[(&str, &str)], end_of_stream: bool) -> Acc
         head: RequestHead {
             fields: fields.collect(),
             has_route: true,
+            ..RequestHead::default()
         },
         end_of_stream,
     }

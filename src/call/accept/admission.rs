@@ -1,10 +1,16 @@
 //! Step 1b: a marked request's head becomes a call's head, or is refused at once.
 
-use super::mark::without_applied;
+use super::call_option::CallOption;
+use super::idempotency::key_of;
+use super::options::{Options, ReplyAddress, parse};
 use super::refusal::Refusal;
+use crate::call::allow::AllowList;
 use crate::call::record::CallHead;
-use crate::http::{Fields, all, first, is_hop_by_hop, named_by_connection};
-use crate::limits::CORRELATION_ID_BYTES_MAX;
+use crate::call::target::Destination;
+use crate::config::AcceptConfig;
+use crate::http::{Fields, first, is_hop_by_hop, named_by_connection};
+use crate::limits::ROUTE_BYTES_MAX;
+use crate::time::{Wall, millis};
 
 /// A request's head as Envoy shows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,31 +19,43 @@ pub struct RequestHead {
     pub fields: Fields,
     /// Whether one of the gateway's routes matched.
     pub has_route: bool,
+    /// The route's name, if it has one.
+    pub route: Option<String>,
+    /// The cluster that the route leads to, if it does.
+    pub cluster: Option<String>,
 }
 
-/// The caller's conversation id.
-const CORRELATION_ID: &str = "async-correlation-id";
-
-/// Options that a call can't have yet: taking them silently would break a promise.
-const UNSUPPORTED_OPTIONS: [&str; 9] = [
-    "async-target",
-    "async-reply-to",
-    "async-failure-to",
-    "async-deliver-at",
-    "async-delay",
-    "async-max-age",
-    "async-retries",
-    "async-timeout",
-    "async-order-key",
-];
+/// A request that may be a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admitted {
+    /// What is stored: the request, and of the options what the drain has to know, with the
+    /// configured defaults.
+    pub head: CallHead,
+    /// What the caller has asked for.
+    pub options: Options,
+}
 
 /// What the gateway adds to a dispatched call. Nobody else may set it (G8).
 pub const CALL_MARKS: [&str; 3] = ["async-call-id", "async-attempt", "async-accepted-at"];
 
-/// Whether a field with this name is an option or a mark of ours, and so never part of a request.
+/// What the gateway adds to a dispatched reply besides. Nobody else may set it either.
+pub const REPLY_MARKS: [&str; 4] = [
+    "async-outcome",
+    "async-status",
+    "async-attempts",
+    "async-body-cut",
+];
+
+/// Whether a field with this name in lower case is an option or a mark of ours, and so never part
+/// of a request. Options count under their default names, also where they have others.
 #[must_use]
 pub fn is_ours(name: &str) -> bool {
-    name == CORRELATION_ID || UNSUPPORTED_OPTIONS.contains(&name) || CALL_MARKS.contains(&name)
+    let is_option = |option: CallOption| {
+        option.is_removed() && option.default_header().eq_ignore_ascii_case(name)
+    };
+    CALL_MARKS.contains(&name)
+        || REPLY_MARKS.contains(&name)
+        || CallOption::ALL.into_iter().any(is_option)
 }
 
 /// Whether Envoy itself would act on this field of a callout. Only the client's address, which the
@@ -47,30 +65,103 @@ pub fn is_envoy_control(name: &str) -> bool {
     name.starts_with("x-envoy-") && name != "x-envoy-external-address"
 }
 
-/// Checks a marked request's head, and takes out what the call's target shall see.
+/// Checks a marked request's head, and takes out what the call's target shall see. `now` is when
+/// it arrived, from which a delay counts.
 ///
 /// # Errors
 /// The first reason to refuse it.
-pub fn admit(head: RequestHead, body_bytes_max: usize) -> Result<CallHead, Refusal> {
+pub fn admit(head: RequestHead, config: &AcceptConfig, now: Wall) -> Result<Admitted, Refusal> {
+    let body_bytes_max = config.limits.body_bytes_max;
     can_be_asynchronous(&head.fields)?;
-    if !head.has_route {
-        return Err(Refusal::NoRoute);
-    }
     let declared = first(&head.fields, "content-length")
         .and_then(|text| std::str::from_utf8(text).ok())
         .and_then(|text| text.parse::<u64>().ok());
     if declared.is_some_and(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX) > body_bytes_max) {
         return Err(body_too_large(body_bytes_max));
     }
-    let correlation_id = correlation_id(&head.fields)?;
-    for header in UNSUPPORTED_OPTIONS {
-        if first(&head.fields, header).is_some() {
-            return Err(Refusal::NotAsynchronous(format!(
-                "The option {header} is not supported by this gateway; leave it out."
-            )));
+    let options = parse(&head.fields, &config.options, now)?;
+    if options.target.is_none() && !head.has_route {
+        return Err(Refusal::NoRoute);
+    }
+    may_go_there(&options, config)?;
+    let (route, cluster) = (hint(head.route), hint(head.cluster));
+    let key = key_of(&options, &head.fields, &config.idempotency.scope);
+    let mut head = split(head.fields, config)?;
+    head.idempotency = key;
+    (head.route, head.cluster) = (route, cluster);
+    note(&mut head, &options, config);
+    Ok(Admitted { head, options })
+}
+
+/// A route's or a cluster's name, where it fits into a record; it is only a hint there.
+fn hint(name: Option<String>) -> Option<String> {
+    name.filter(|name| {
+        (1..=ROUTE_BYTES_MAX).contains(&name.len()) && !name.contains(char::is_control)
+    })
+}
+
+/// Refuses targets and reply addresses that the operator doesn't allow (G7), now rather than when
+/// nobody listens any more.
+fn may_go_there(options: &Options, config: &AcceptConfig) -> Result<(), Refusal> {
+    let rules = &config.targets;
+    if let Some(url) = &options.target {
+        check_url(CallOption::Target, url, &rules.targets, config)?;
+    }
+    let replies = [
+        (CallOption::ReplyTo, &options.reply_to),
+        (CallOption::FailureTo, &options.failure_to),
+    ];
+    for (option, address) in replies {
+        match address {
+            Some(ReplyAddress::Url(url)) => check_url(option, url, &rules.replies, config)?,
+            Some(ReplyAddress::Path(_)) if !rules.replies_to_gateway_paths => {
+                let header = config.options.headers.of(option).shown().to_owned();
+                let detail = format!(
+                    "{header}: this gateway takes no paths of its own; give an absolute URL that \
+                     its allow-list has."
+                );
+                return Err(Refusal::NotAllowed { header, detail });
+            }
+            Some(ReplyAddress::Path(_)) | None => {}
         }
     }
-    split(head.fields, correlation_id)
+    Ok(())
+}
+
+fn check_url(
+    option: CallOption,
+    url: &str,
+    allowed: &AllowList,
+    config: &AcceptConfig,
+) -> Result<(), Refusal> {
+    let header = || config.options.headers.of(option).shown().to_owned();
+    let destination = Destination::parse(url).map_err(|error| Refusal::BadOption {
+        header: header(),
+        detail: format!("{}: {error}.", header()),
+    })?;
+    allowed
+        .check(&destination)
+        .map_err(|denied| Refusal::NotAllowed {
+            header: header(),
+            detail: format!("{}: {denied}.", header()),
+        })
+}
+
+/// Writes into the record what the drain has to know of the options.
+fn note(head: &mut CallHead, options: &Options, config: &AcceptConfig) {
+    let defaults = &config.options;
+    head.correlation_id.clone_from(&options.correlation_id);
+    if options.target.is_some() {
+        head.target.clone_from(&options.target);
+        head.path.clear();
+    }
+    head.reply_to.clone_from(&options.reply_to);
+    head.failure_to.clone_from(&options.failure_to);
+    head.deliver_at = options.deliver_at;
+    head.max_age_ms = Some(millis(options.max_age.unwrap_or(defaults.max_age_default)));
+    head.retries = options.retries.or(defaults.retries_default);
+    head.timeout_ms = options.timeout.or(defaults.timeout_default).map(millis);
+    head.order_key.clone_from(&options.order_key);
 }
 
 /// The refusal of a body that is too large.
@@ -103,36 +194,9 @@ fn can_be_asynchronous(fields: &Fields) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn correlation_id(fields: &Fields) -> Result<Option<String>, Refusal> {
-    let bad = |problem: &str| Refusal::BadOption {
-        header: "Async-Correlation-Id",
-        detail: format!(
-            "Async-Correlation-Id {problem}; give one value of 1 to {CORRELATION_ID_BYTES_MAX} \
-             visible ASCII characters."
-        ),
-    };
-    let mut values = all(fields, CORRELATION_ID);
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
-    if values.next().is_some() {
-        return Err(bad("stands there more than once"));
-    }
-    if value.is_empty() || value.len() > CORRELATION_ID_BYTES_MAX {
-        return Err(bad(&format!("has {} characters", value.len())));
-    }
-    if !value.iter().all(u8::is_ascii_graphic) {
-        return Err(bad("has a character that isn't visible ASCII"));
-    }
-    Ok(Some(String::from_utf8_lossy(value).into_owned()))
-}
-
 /// Separates pseudo header fields from fields, and drops what isn't the target's business.
-fn split(fields: Fields, correlation_id: Option<String>) -> Result<CallHead, Refusal> {
-    let mut head = CallHead {
-        correlation_id,
-        ..CallHead::default()
-    };
+fn split(fields: Fields, config: &AcceptConfig) -> Result<CallHead, Refusal> {
+    let mut head = CallHead::default();
     head.headers.reserve(fields.len());
     let named = named_by_connection(&fields);
     for (name, value) in fields {
@@ -142,22 +206,23 @@ fn split(fields: Fields, correlation_id: Option<String>) -> Result<CallHead, Ref
             ":authority" => head.authority = Some(text(":authority", value)?),
             ":scheme" => head.scheme = Some(text(":scheme", value)?),
             "host" => {}
-            "prefer" => head
-                .headers
-                .extend(without_applied(&value).map(|rest| (name, rest))),
             other if other.starts_with(':') => {}
-            other if is_ours(other) || is_envoy_control(other) => {}
-            other if is_hop_by_hop(other, &named) => {}
-            _ => head.headers.push((name, value)),
+            other if is_ours(other) || config.options.headers.removes(other) => {}
+            other if is_envoy_control(other) || is_hop_by_hop(other, &named) => {}
+            other => {
+                if let Some(value) = config.marks.kept(other, value) {
+                    head.headers.push((name, value));
+                }
+            }
         }
     }
     Ok(head)
 }
 
 /// Envoy lets only ASCII through here; should that change, a record must not silently differ.
-fn text(name: &'static str, value: Vec<u8>) -> Result<String, Refusal> {
+fn text(name: &str, value: Vec<u8>) -> Result<String, Refusal> {
     String::from_utf8(value).map_err(|_| Refusal::BadOption {
-        header: name,
+        header: name.to_owned(),
         detail: format!("{name} holds bytes that are no UTF-8; percent-encode them."),
     })
 }
@@ -165,6 +230,7 @@ fn text(name: &'static str, value: Vec<u8>) -> Result<String, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Document;
 
     fn head(extra: &[(&str, &str)]) -> RequestHead {
         let fixed = [
@@ -179,7 +245,14 @@ mod tests {
         RequestHead {
             fields: fields.collect(),
             has_route: true,
+            ..RequestHead::default()
         }
+    }
+
+    fn config() -> AcceptConfig {
+        let json = br#"{"stream":{"cluster":"s","authority":"s","streamId":"calls"},
+            "limits":{"bodyBytes":10}}"#;
+        AcceptConfig::from_json(json).unwrap()
     }
 
     fn names(head: &CallHead) -> Vec<&str> {
@@ -200,19 +273,27 @@ mod tests {
                 ("async-correlation-id", "c-1"),
                 ("async-call-id", "forged"),
                 ("async-attempt", "7"),
+                ("async-outcome", "delivered"),
+                ("async-status", "200"),
+                ("async-attempts", "7"),
+                ("async-body-cut", "true"),
+                ("webhook-id", "the client's own"),
                 ("x-envoy-max-retries", "100"),
                 ("x-envoy-external-address", "192.0.2.1"),
                 ("x-a", ""),
             ]),
-            10,
+            &config(),
+            Wall(0),
         )
-        .unwrap();
+        .unwrap()
+        .head;
         assert_eq!(
             names(&call),
             [
                 "x-a",
                 "content-length",
                 "prefer",
+                "webhook-id",
                 "x-envoy-external-address",
                 "x-a"
             ]
@@ -228,7 +309,8 @@ mod tests {
         for (extra, status) in [
             (&[("upgrade", "websocket")][..], 501),
             (&[("content-type", "Application/gRPC+proto")], 501),
-            (&[("async-delay", "5s")], 501),
+            (&[("async-delay", "5s")], 200),
+            (&[("async-delay", "never"), ("async-delay", "")], 400),
             (&[("content-length", "11")], 413),
             (&[("content-length", "99999999999999999999")], 200),
             (&[("async-correlation-id", "a b")], 400),
@@ -238,7 +320,7 @@ mod tests {
                 400,
             ),
         ] {
-            let got = match admit(head(extra), 10) {
+            let got = match admit(head(extra), &config(), Wall(0)) {
                 Ok(_) => 200,
                 Err(refusal) => refusal.response(std::time::Duration::ZERO).status,
             };
@@ -248,6 +330,6 @@ mod tests {
             has_route: false,
             ..head(&[])
         };
-        assert_eq!(admit(nowhere, 10), Err(Refusal::NoRoute));
+        assert_eq!(admit(nowhere, &config(), Wall(0)), Err(Refusal::NoRoute));
     }
 }

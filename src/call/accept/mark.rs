@@ -1,19 +1,150 @@
-//! Step 1a: which requests become calls. `Prefer: respond-async` (RFC 7240 §4.1).
+//! Step 1a: which requests become calls.
+//!
+//! A mark is a preference (`Prefer: respond-async`, RFC 7240 §4.1), a path prefix, or what the
+//! route's metadata say. A route that says `never` wins over every mark.
 
-use crate::http::list_elements;
+use crate::http::{Fields, all, first, list_elements};
 
-/// Whether these `Prefer` lines hold `respond-async`: a list in any case, over several lines, with
-/// parameters or other preferences beside it.
-pub fn is_marked<'a>(prefer: impl Iterator<Item = &'a [u8]> + 'a) -> bool {
-    list_elements(prefer).any(is_respond_async)
+/// Which marks there are at this gateway.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Marks {
+    /// Whether the preference `respond-async` is a mark.
+    pub prefer: bool,
+    /// The field that holds preferences, in lower case.
+    pub prefer_header: String,
+    /// The path prefix that is a mark, from slash to slash; none: no path is.
+    pub path_prefix: Option<String>,
+    /// Whether the route of every request is asked for its mode, so that `always` is found where
+    /// there is no other mark. The route of a marked request is always asked.
+    pub route_metadata: bool,
 }
 
-/// A `Prefer` line without what this gateway has applied: `respond-async`, and `wait`, which only
-/// says how long the client would have waited. A line that has neither stays as it is; one with
-/// nothing left is gone.
+impl Default for Marks {
+    /// What an empty configuration says.
+    fn default() -> Self {
+        Self {
+            prefer: true,
+            prefer_header: "prefer".to_owned(),
+            path_prefix: None,
+            route_metadata: false,
+        }
+    }
+}
+
+/// What a route's metadata say: `sluice: { mode: … }`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RouteMode {
+    /// Marks decide; so it is where the route says nothing.
+    #[default]
+    Prefer,
+    /// Every request is a call.
+    Always,
+    /// No request is a call, whatever its marks.
+    Never,
+    /// The route says something else: marks decide, and somebody should be told.
+    Unknown,
+}
+
+impl RouteMode {
+    /// Reads the metadata's value; `None` where there is none.
+    #[must_use]
+    pub fn read(value: Option<&[u8]>) -> Self {
+        match value {
+            None | Some(b"" | b"prefer") => Self::Prefer,
+            Some(b"always") => Self::Always,
+            Some(b"never") => Self::Never,
+            Some(_) => Self::Unknown,
+        }
+    }
+}
+
+/// Why a request is a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// It prefers so.
+    Prefer,
+    /// Its path has the prefix.
+    PathPrefix {
+        /// The path and query without it, otherwise untouched.
+        path: Vec<u8>,
+    },
+    /// Its route says so.
+    Route,
+}
+
+impl Mark {
+    /// Takes the mark out of the request, where it stands in the path. The preference is taken out
+    /// with the other fields that are not the target's business.
+    pub fn take_out(self, fields: &mut Fields) {
+        if let Self::PathPrefix { path } = self {
+            let line = fields.iter_mut().find(|(name, _)| name == ":path");
+            if let Some((_, value)) = line {
+                *value = path;
+            }
+        }
+    }
+}
+
+/// Whether a request is marked, and by what. The prefix comes first, because it has to be removed
+/// also where another mark stands beside it.
 #[must_use]
-pub fn without_applied(line: &[u8]) -> Option<Vec<u8>> {
-    let applied = |element: &[u8]| is_respond_async(element) || name(element) == b"wait";
+pub fn mark(fields: &Fields, route: RouteMode, marks: &Marks) -> Option<Mark> {
+    if route == RouteMode::Never {
+        return None;
+    }
+    let path = first(fields, ":path").and_then(|path| marks.without_prefix(path));
+    if let Some(path) = path {
+        return Some(Mark::PathPrefix { path });
+    }
+    if marks.prefer && prefers_async(all(fields, &marks.prefer_header)) {
+        return Some(Mark::Prefer);
+    }
+    (route == RouteMode::Always).then_some(Mark::Route)
+}
+
+impl Marks {
+    /// Whether a path has the prefix that marks it.
+    #[must_use]
+    pub fn has_prefix(&self, path: &[u8]) -> bool {
+        let prefix = self.path_prefix.as_ref();
+        prefix.is_some_and(|prefix| path.starts_with(prefix.as_bytes()))
+    }
+
+    /// A path without the prefix that marks it; `None` where it hasn't got it. The prefix ends
+    /// with a slash, and that one stays: `/async/orders?x` becomes `/orders?x`.
+    #[must_use]
+    pub fn without_prefix(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let prefix = self.path_prefix.as_ref()?.as_bytes();
+        let rest = path.strip_prefix(prefix)?;
+        Some([b"/", rest].concat())
+    }
+
+    /// What a call keeps of a field that holds preferences: see [`without_applied`]. Where
+    /// preferences are no marks, they are the target's business as a whole.
+    #[must_use]
+    pub fn kept(&self, name: &str, value: Vec<u8>) -> Option<Vec<u8>> {
+        if self.prefer && name == self.prefer_header {
+            without_applied(&value)
+        } else {
+            Some(value)
+        }
+    }
+}
+
+/// Whether these lines of preferences hold `respond-async`: a list in any case, over several
+/// lines, with parameters or other preferences beside it. Of a preference that stands there more
+/// than once the first one counts (RFC 7240 §2).
+fn prefers_async<'a>(lines: impl Iterator<Item = &'a [u8]> + 'a) -> bool {
+    list_elements(lines)
+        .find(|element| name(element) == b"respond-async")
+        .is_some_and(is_respond_async)
+}
+
+/// A line of preferences without what this gateway has applied: `respond-async`, and `wait`, which
+/// only says how long the client would have waited. A line that has neither stays as it is; one
+/// with nothing left is gone.
+fn without_applied(line: &[u8]) -> Option<Vec<u8>> {
+    let applied = |element: &[u8]| name(element) == b"respond-async" || name(element) == b"wait";
     if !list_elements(std::iter::once(line)).any(applied) {
         return Some(line.to_vec());
     }
@@ -54,8 +185,15 @@ fn name(element: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    fn fields(lines: &[(&str, &str)]) -> Fields {
+        let field = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).into());
+        lines.iter().map(field).collect()
+    }
+
     fn marked(lines: &[&str]) -> bool {
-        is_marked(lines.iter().map(|line| line.as_bytes()))
+        let lines: Vec<_> = lines.iter().map(|line| ("prefer", *line)).collect();
+        let found = mark(&fields(&lines), RouteMode::Prefer, &Marks::default());
+        found == Some(Mark::Prefer)
     }
 
     #[test]
@@ -68,19 +206,39 @@ mod tests {
             &["return=minimal", "respond-async"],
             &["respond-async;foo=\"a,b\""],
             &["respond-async; foo"],
+            &["respond-async ;\tfoo = bar"],
+            &["respond-async;"],
             &["respond-async=\"\""],
+            &["respond-async = \t\"\" ; foo"],
+            &["respond-async="],
             &["foo=\"x, y\", respond-async"],
+            &["foo=\"x\\\", y\", respond-async"],
+            &["foo=\"x\\\\\", respond-async"],
+            &["foo=\"x; y\", respond-async"],
+            &[", ,respond-async,"],
+            &["", "respond-async"],
+            &["respond-async, respond-async=no"],
+            &["respond-async", "respond-async=no"],
         ] {
             assert!(marked(lines), "{lines:?}");
         }
         for lines in [
             &[][..],
             &[""],
+            &[",,"],
             &["respond-asynchronously"],
             &["return=respond-async"],
             &["foo=\"a, respond-async\""],
+            &["foo=\"a\\\", respond-async\""],
+            &["foo=\"never closed, respond-async"],
             &["respond-async=no"],
+            &["respond-async=\"no\""],
+            &["respond-async=no, respond-async"],
+            &["RESPOND-ASYNC=no", "respond-async"],
             &["foo; respond-async"],
+            &["foo;bar=\"; respond-async\""],
+            &["respond-async wait=10"],
+            &["\"respond-async\""],
         ] {
             assert!(!marked(lines), "{lines:?}");
         }
@@ -89,17 +247,124 @@ mod tests {
     #[test]
     fn only_what_was_applied_is_removed() {
         let rest = |line: &str| {
-            without_applied(line.as_bytes()).map(|rest| String::from_utf8(rest).unwrap())
+            let kept = Marks::default().kept("prefer", line.into());
+            kept.map(|rest| String::from_utf8(rest).unwrap())
         };
-        assert_eq!(rest("respond-async"), None);
-        assert_eq!(rest("respond-async, wait=10"), None);
-        assert_eq!(
-            rest("return=minimal,respond-async").as_deref(),
-            Some("return=minimal")
-        );
-        assert_eq!(
-            rest("handling=lenient ,  x").as_deref(),
-            Some("handling=lenient ,  x")
-        );
+        for (line, left) in [
+            ("respond-async", None),
+            ("respond-async, wait=10", None),
+            ("Wait = \"10\";x , RESPOND-async;a=\"b,c\"", None),
+            ("return=minimal,respond-async", Some("return=minimal")),
+            ("handling=lenient ,  x", Some("handling=lenient ,  x")),
+            (
+                "waiting, respond-async, a=\"b, c\"",
+                Some("waiting, a=\"b, c\""),
+            ),
+        ] {
+            assert_eq!(rest(line).as_deref(), left, "{line}");
+        }
+        let off = Marks {
+            prefer: false,
+            ..Marks::default()
+        };
+        let kept = off.kept("prefer", b"respond-async".to_vec());
+        assert_eq!(kept.as_deref(), Some(&b"respond-async"[..]));
+    }
+
+    #[test]
+    fn a_prefix_is_removed_and_nothing_else_of_the_path_changes() {
+        let marks = Marks {
+            path_prefix: Some("/async/".to_owned()),
+            ..Marks::default()
+        };
+        for (path, left) in [
+            ("/async/orders?x", Some("/orders?x")),
+            ("/async/", Some("/")),
+            ("/async/?x=1", Some("/?x=1")),
+            (
+                "/async/a%2Fb/%C3%BC?q=/async/",
+                Some("/a%2Fb/%C3%BC?q=/async/"),
+            ),
+            ("/async/async/x", Some("/async/x")),
+            ("/async//x", Some("//x")),
+            ("/async", None),
+            ("/async?x", None),
+            ("/asyncx", None),
+            ("/asyncx/y", None),
+            ("/Async/x", None),
+            ("/%61sync/x", None),
+            ("/x/async/y", None),
+            ("*", None),
+        ] {
+            let mut request = fields(&[(":path", path), ("x-a", "1")]);
+            let found = mark(&request, RouteMode::Prefer, &marks);
+            assert_eq!(found.is_some(), left.is_some(), "{path}");
+            if let Some(found) = found {
+                found.take_out(&mut request);
+            }
+            let kept = left.unwrap_or(path);
+            assert_eq!(request, fields(&[(":path", kept), ("x-a", "1")]));
+        }
+    }
+
+    #[test]
+    fn never_wins_over_every_mark_and_always_needs_none() {
+        let marks = Marks {
+            path_prefix: Some("/async/".to_owned()),
+            ..Marks::default()
+        };
+        let both = fields(&[(":path", "/async/x"), ("prefer", "respond-async")]);
+        let prefers = fields(&[(":path", "/x"), ("prefer", "respond-async")]);
+        let neither = fields(&[(":path", "/x")]);
+        let prefix = Some(Mark::PathPrefix {
+            path: b"/x".to_vec(),
+        });
+        for (request, mode, expected) in [
+            (&both, RouteMode::Prefer, &prefix),
+            (&both, RouteMode::Always, &prefix),
+            (&both, RouteMode::Never, &None),
+            (&prefers, RouteMode::Prefer, &Some(Mark::Prefer)),
+            (&prefers, RouteMode::Unknown, &Some(Mark::Prefer)),
+            (&prefers, RouteMode::Never, &None),
+            (&neither, RouteMode::Always, &Some(Mark::Route)),
+            (&neither, RouteMode::Prefer, &None),
+            (&neither, RouteMode::Unknown, &None),
+            (&neither, RouteMode::Never, &None),
+        ] {
+            let found = mark(request, mode, &marks);
+            assert_eq!(&found, expected, "{request:?} {mode:?}");
+        }
+    }
+
+    #[test]
+    fn the_preference_can_have_another_header_or_be_no_mark() {
+        let renamed = Marks {
+            prefer_header: "x-prefer".to_owned(),
+            ..Marks::default()
+        };
+        let off = Marks {
+            prefer: false,
+            ..Marks::default()
+        };
+        let standard = fields(&[("prefer", "respond-async")]);
+        let other = fields(&[("x-prefer", "respond-async")]);
+        assert_eq!(mark(&standard, RouteMode::Prefer, &renamed), None);
+        assert!(mark(&other, RouteMode::Prefer, &renamed).is_some());
+        assert_eq!(mark(&standard, RouteMode::Prefer, &off), None);
+        assert_eq!(mark(&standard, RouteMode::Always, &off), Some(Mark::Route));
+    }
+
+    #[test]
+    fn a_route_says_its_mode_in_one_of_three_words() {
+        for (value, mode) in [
+            (None, RouteMode::Prefer),
+            (Some(&b"prefer"[..]), RouteMode::Prefer),
+            (Some(b"always"), RouteMode::Always),
+            (Some(b"never"), RouteMode::Never),
+            (Some(b"Never"), RouteMode::Unknown),
+            (Some(b"\x01"), RouteMode::Unknown),
+        ] {
+            assert_eq!(RouteMode::read(value), mode, "{value:?}");
+        }
     }
 }

@@ -12,9 +12,16 @@ use crate::metric::Metric;
 pub enum Refusal {
     /// An option header is wrong.
     BadOption {
-        /// The header's name.
-        header: &'static str,
+        /// The header's name, as the configuration writes it.
+        header: String,
         /// What is wrong with its value and what is allowed.
+        detail: String,
+    },
+    /// A target or a reply address is not allowed.
+    NotAllowed {
+        /// The header's name.
+        header: String,
+        /// Which part of it no rule allows.
         detail: String,
     },
     /// The gateway has no route for it.
@@ -26,6 +33,8 @@ pub enum Refusal {
         /// How much is allowed.
         limit_bytes: usize,
     },
+    /// Another request has this idempotency key.
+    KeyReused,
     /// Too many requests wait already.
     TooManyWaiting,
     /// Such a request can't be a call.
@@ -72,8 +81,10 @@ impl Refusal {
     pub const fn metric(&self) -> Metric {
         match self {
             Self::BadOption { .. } => Metric::RefusedBadOption,
+            Self::NotAllowed { .. } => Metric::RefusedNotAllowed,
             Self::NoRoute => Metric::RefusedNoRoute,
             Self::TooLarge { .. } => Metric::RefusedTooLarge,
+            Self::KeyReused => Metric::RefusedKeyReused,
             Self::TooManyWaiting => Metric::RefusedTooManyWaiting,
             Self::NotAsynchronous(_) | Self::GrpcStream => Metric::RefusedNotAsynchronous,
             Self::StreamUnavailable { .. } => Metric::RefusedStreamUnavailable,
@@ -113,6 +124,10 @@ impl Refusal {
                 header: Some(header),
                 ..problem(400, "urn:sluice:bad-option", "Bad option", detail.clone())
             },
+            Self::NotAllowed { header, detail } => Problem {
+                header: Some(header),
+                ..problem(403, "urn:sluice:not-allowed", "Not allowed", detail.clone())
+            },
             Self::NoRoute => problem(
                 404,
                 "urn:sluice:no-route",
@@ -129,6 +144,14 @@ impl Refusal {
                     format!("{what} of an asynchronous call may have at most {limit_bytes} bytes."),
                 )
             },
+            Self::KeyReused => problem(
+                422,
+                "urn:sluice:key-reused",
+                "Idempotency key reused",
+                "This idempotency key stands for another request already. Send the same request \
+                 again, or give this one a key of its own."
+                    .to_owned(),
+            ),
             Self::TooManyWaiting => problem(
                 429,
                 "urn:sluice:too-many-waiting",

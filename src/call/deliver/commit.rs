@@ -99,10 +99,11 @@ impl CommitLine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::Position;
+    use crate::id::{Position, Source};
 
     fn position(offset: u64) -> RecordId {
         RecordId::new(
+            Source::Calls,
             Position {
                 partition: 0,
                 offset,

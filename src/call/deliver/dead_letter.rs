@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::call::progress::PastAttempt;
 use crate::id::Position;
 use crate::limits::{DEAD_LETTER_PART_BYTES, PUT_BYTES_MAX};
 use crate::metric::Metric;
@@ -22,6 +23,10 @@ pub enum Reason {
     Rejected,
     /// All attempts have failed.
     AttemptsExhausted,
+    /// It is too old.
+    Expired,
+    /// Its target or reply address is not allowed.
+    Denied,
     /// The record can't be understood.
     UnreadableRecord,
 }
@@ -33,21 +38,11 @@ impl Reason {
         match self {
             Self::Rejected => Metric::DeadRejected,
             Self::AttemptsExhausted => Metric::DeadExhausted,
+            Self::Expired => Metric::DeadExpired,
+            Self::Denied => Metric::DeadDenied,
             Self::UnreadableRecord => Metric::DeadUnreadable,
         }
     }
-}
-
-/// One attempt, as the history keeps it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct AttemptRecord {
-    /// From 1.
-    pub attempt: u32,
-    /// When it ended, RFC 3339.
-    pub at: String,
-    /// The status; absent where there was no answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
 }
 
 /// A call that is given up.
@@ -61,10 +56,12 @@ pub struct DeadLetter<'a> {
     pub detail: &'a str,
     /// When it was given up, RFC 3339.
     pub dead_at: &'a str,
-    /// Where the record stood.
+    /// OCID of the stream on which the record stood.
+    pub stream_id: &'a str,
+    /// Where it stood there.
     pub source: Position,
     /// The latest attempts.
-    pub attempts: &'a [AttemptRecord],
+    pub attempts: &'a [PastAttempt],
     /// The record, as it was read.
     pub record: &'a [u8],
 }
@@ -77,9 +74,10 @@ struct Wire<'a> {
     reason: Reason,
     detail: &'a str,
     dead_at: &'a str,
+    stream_id: &'a str,
     partition: String,
     offset: u64,
-    attempts: &'a [AttemptRecord],
+    attempts: &'a [PastAttempt],
     #[serde(skip_serializing_if = "Option::is_none")]
     part: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,6 +117,7 @@ impl DeadLetter<'_> {
             reason: self.reason,
             detail: self.detail,
             dead_at: self.dead_at,
+            stream_id: self.stream_id,
             partition: self.source.partition.to_string(),
             offset: self.source.offset,
             attempts: self.attempts,
@@ -143,6 +142,7 @@ fn readable_json(record: &[u8]) -> Option<&RawValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::Wall;
 
     fn messages(record: &[u8]) -> Vec<Value> {
         let letter = DeadLetter {
@@ -150,14 +150,16 @@ mod tests {
             reason: Reason::Rejected,
             detail: "404",
             dead_at: "2026-11-23T04:36:00.123Z",
+            stream_id: "calls",
             source: Position {
                 partition: 1,
                 offset: 5,
             },
-            attempts: &[AttemptRecord {
+            attempts: &[PastAttempt {
                 attempt: 1,
-                at: "t".to_owned(),
+                at: Wall(0),
                 status: Some(404),
+                excerpt: None,
             }],
             record,
         };

@@ -5,7 +5,9 @@ use std::rc::Rc;
 
 use crate::call::accept::admission::{is_envoy_control, is_ours};
 use crate::call::record::Call;
-use crate::http::{OutgoingRequest, first, is_hop_by_hop, named_by_connection};
+use crate::call::reply::signature::Secrets;
+use crate::http::{Fields, OutgoingRequest, first, is_hop_by_hop, named_by_connection};
+use crate::time::Wall;
 
 /// What the gateway adds to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,18 +22,31 @@ pub struct Marks {
     pub attempt: u32,
 }
 
+/// What dispatching needs to know besides the call.
+#[derive(Clone, Copy, Debug)]
+pub struct Dispatch<'a> {
+    /// The authority of calls whose record names none.
+    pub default_authority: &'a str,
+    /// What replies are signed with; absent: they aren't signed.
+    pub secrets: Option<&'a Secrets>,
+    /// When the attempt is made.
+    pub now: Wall,
+}
+
+/// A request's fields, as Envoy takes them.
+type RequestFields = Vec<(Cow<'static, str>, Cow<'static, [u8]>)>;
+
 /// The request: every field of the record in its order, but for those that concern one connection
-/// or that Envoy or we would act on; then the marks.
+/// or that Envoy or we would act on; then the marks. A reply carries its own ones, by which it can
+/// be told from a call, and its signatures.
 #[must_use]
-pub fn request(call: Call, marks: &Marks, default_authority: &str) -> OutgoingRequest {
+pub fn request(call: Call, marks: &Marks, dispatch: &Dispatch<'_>) -> OutgoingRequest {
     let head = call.head;
-    let named = named_by_connection(&head.headers);
-    let keyed = first(&head.headers, "idempotency-key").is_some();
     let authority = head
         .authority
-        .unwrap_or_else(|| default_authority.to_owned());
+        .unwrap_or_else(|| dispatch.default_authority.to_owned());
     let scheme = head.scheme.unwrap_or_else(|| "http".to_owned());
-    let mut headers: Vec<(Cow<'static, str>, Cow<'static, [u8]>)> = vec![
+    let mut headers: RequestFields = vec![
         (
             Cow::Borrowed(":method"),
             Cow::Owned(head.method.into_bytes()),
@@ -43,45 +58,98 @@ pub fn request(call: Call, marks: &Marks, default_authority: &str) -> OutgoingRe
         ),
         (Cow::Borrowed(":scheme"), Cow::Owned(scheme.into_bytes())),
     ];
-    headers.reserve(head.headers.len() + 5);
-    let mut length_told = false;
-    for (name, value) in head.headers {
-        let skipped = name == "host"
-            || is_ours(&name)
-            || is_envoy_control(&name)
-            || is_hop_by_hop(&name, &named);
-        if skipped {
-            continue;
+    let added = match &head.reply {
+        None => call_marks(marks, first(&head.headers, "idempotency-key").is_some()),
+        Some(reply) => {
+            // Where the record has no conversation id, that of the call is its id.
+            let correlation_id = head.correlation_id.as_deref().unwrap_or(&reply.call_id);
+            let mut added = reply.marks(correlation_id);
+            added.push(("idempotency-key", marks.id.clone()));
+            added.extend(signature(&marks.id, &call.body, dispatch));
+            added
         }
-        if name == "content-length" {
-            if !std::mem::replace(&mut length_told, true) {
-                let length = call.body.len().to_string().into_bytes();
-                headers.push((Cow::Owned(name), Cow::Owned(length)));
-            }
-            continue;
-        }
-        headers.push((Cow::Owned(name), Cow::Owned(value)));
-    }
-    let mut mark = |name: &'static str, value: &str| {
-        headers.push((Cow::Borrowed(name), Cow::Owned(value.as_bytes().to_vec())));
     };
-    mark("async-call-id", &marks.id);
-    mark("async-correlation-id", &marks.correlation_id);
-    mark("async-attempt", &marks.attempt.to_string());
-    mark("async-accepted-at", &marks.accepted_at);
-    if !keyed {
-        mark("idempotency-key", &marks.id);
-    }
+    headers.reserve(head.headers.len().saturating_add(added.len()));
+    push_fields(
+        &mut headers,
+        head.headers,
+        call.body.len(),
+        head.reply.is_some(),
+    );
+    headers.extend(
+        added
+            .into_iter()
+            .map(|(name, value)| (Cow::Borrowed(name), Cow::Owned(value.into_bytes()))),
+    );
     OutgoingRequest {
         headers,
         body: Rc::new(call.body),
     }
 }
 
+/// The record's fields that the target shall see; the content's length as it really is.
+fn push_fields(headers: &mut RequestFields, fields: Fields, body_bytes: usize, is_reply: bool) {
+    let named = named_by_connection(&fields);
+    let mut length_told = false;
+    for (name, value) in fields {
+        let skipped = name == "host"
+            || is_ours(&name)
+            || is_envoy_control(&name)
+            || is_hop_by_hop(&name, &named)
+            || is_reply && is_of_replies(&name);
+        if skipped {
+            continue;
+        }
+        if name == "content-length" {
+            if !std::mem::replace(&mut length_told, true) {
+                let length = body_bytes.to_string().into_bytes();
+                headers.push((Cow::Owned(name), Cow::Owned(length)));
+            }
+            continue;
+        }
+        headers.push((Cow::Owned(name), Cow::Owned(value)));
+    }
+}
+
+/// Whether a reply's own record can't set this field. In an ordinary call it belongs to the
+/// caller, who may well send webhooks through this gateway.
+fn is_of_replies(name: &str) -> bool {
+    name == "idempotency-key" || name.starts_with("webhook-")
+}
+
+/// The marks of an ordinary call.
+fn call_marks(marks: &Marks, is_keyed: bool) -> Vec<(&'static str, String)> {
+    let mut added = vec![
+        ("async-call-id", marks.id.clone()),
+        ("async-correlation-id", marks.correlation_id.clone()),
+        ("async-attempt", marks.attempt.to_string()),
+        ("async-accepted-at", marks.accepted_at.clone()),
+    ];
+    if !is_keyed {
+        added.push(("idempotency-key", marks.id.clone()));
+    }
+    added
+}
+
+/// The fields of Standard Webhooks 1.0.0 ("Webhook headers"), where there are secrets. The time
+/// is that of this attempt, so that a late attempt isn't taken for an old message sent again.
+fn signature(id: &str, body: &[u8], dispatch: &Dispatch<'_>) -> Vec<(&'static str, String)> {
+    let Some(secrets) = dispatch.secrets else {
+        return Vec::new();
+    };
+    let timestamp_s = dispatch.now.0 / 1_000;
+    vec![
+        ("webhook-id", id.to_owned()),
+        ("webhook-timestamp", timestamp_s.to_string()),
+        ("webhook-signature", secrets.sign(id, timestamp_s, body)),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::call::record::CallHead;
+    use crate::call::reply::member::{ReplyMember, ReplyOutcome};
 
     fn call(fields: &[(&str, &str)], body: &str) -> Call {
         Call {
@@ -99,14 +167,36 @@ mod tests {
         }
     }
 
+    fn reply(fields: &[(&str, &str)]) -> Call {
+        let mut call = call(fields, "content");
+        call.head.correlation_id = Some("talk".to_owned());
+        call.head.reply = Some(ReplyMember {
+            call_id: "answered".to_owned(),
+            outcome: ReplyOutcome::Failed,
+            status: Some(503),
+            attempts: 7,
+            is_cut: true,
+        });
+        call
+    }
+
     fn sent(call: Call) -> Vec<String> {
+        sent_signed(call, None)
+    }
+
+    fn sent_signed(call: Call, secrets: Option<&Secrets>) -> Vec<String> {
         let marks = Marks {
             id: "c1".to_owned(),
             correlation_id: "k1".to_owned(),
             accepted_at: "2026-11-23T04:36:00.123Z".to_owned(),
             attempt: 2,
         };
-        request(call, &marks, "nowhere.invalid")
+        let dispatch = Dispatch {
+            default_authority: "nowhere.invalid",
+            secrets,
+            now: Wall(1_649_367_553_999),
+        };
+        request(call, &marks, &dispatch)
             .headers
             .iter()
             .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)))
@@ -167,5 +257,88 @@ mod tests {
             .filter(|line| line.starts_with("idempotency"))
             .collect();
         assert_eq!(keys, ["idempotency-key=mine"]);
+    }
+
+    #[test]
+    fn a_reply_carries_the_marks_of_the_call_that_it_answers() {
+        assert_eq!(
+            sent(reply(&[("content-type", "text/plain")]))[4..],
+            [
+                "content-type=text/plain",
+                "async-call-id=answered",
+                "async-correlation-id=talk",
+                "async-outcome=failed",
+                "async-status=503",
+                "async-attempts=7",
+                "async-body-cut=true",
+                "idempotency-key=c1",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_not_so_is_not_said() {
+        let mut bare = reply(&[]);
+        bare.head.correlation_id = None;
+        bare.head.reply.as_mut().unwrap().status = None;
+        bare.head.reply.as_mut().unwrap().is_cut = false;
+        assert_eq!(
+            sent(bare)[4..],
+            [
+                "async-call-id=answered",
+                "async-correlation-id=answered",
+                "async-outcome=failed",
+                "async-attempts=7",
+                "idempotency-key=c1",
+            ]
+        );
+    }
+
+    const FORGED: [(&str, &str); 11] = [
+        ("async-call-id", "forged"),
+        ("async-correlation-id", "forged"),
+        ("async-outcome", "forged"),
+        ("async-status", "forged"),
+        ("async-attempts", "forged"),
+        ("async-attempt", "forged"),
+        ("async-accepted-at", "forged"),
+        ("async-body-cut", "forged"),
+        ("webhook-id", "mine"),
+        ("webhook-signature", "mine"),
+        ("idempotency-key", "mine"),
+    ];
+
+    #[test]
+    fn nobody_can_forge_a_reply_by_headers() {
+        let call = sent(call(&FORGED, ""));
+        assert!(!call.iter().any(|line| line.ends_with("=forged")));
+        assert!(!call.iter().any(|line| line.starts_with("async-outcome=")));
+        assert_eq!(
+            call[4..7],
+            [
+                "webhook-id=mine",
+                "webhook-signature=mine",
+                "idempotency-key=mine"
+            ],
+            "in an ordinary call these are the caller's"
+        );
+        assert_eq!(sent(reply(&FORGED)), sent(reply(&[])));
+    }
+
+    #[test]
+    fn replies_are_signed_at_the_time_of_their_attempt_and_calls_never() {
+        let secret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+        let secrets = Secrets::parse(secret).unwrap();
+        let signature = secrets.sign("c1", 1_649_367_553, b"content");
+        let signed = sent_signed(reply(&FORGED), Some(&secrets));
+        let expected = [
+            "idempotency-key=c1".to_owned(),
+            "webhook-id=c1".to_owned(),
+            "webhook-timestamp=1649367553".to_owned(),
+            format!("webhook-signature={signature}"),
+        ];
+        assert_eq!(signed[signed.len() - 4..], expected);
+        let unsigned = sent_signed(call(&[], "content"), Some(&secrets));
+        assert_eq!(unsigned, sent(call(&[], "content")));
     }
 }

@@ -2,7 +2,11 @@
 //!
 //! | step | file |
 //! |---|---|
-//! | records are fetched, in a session with the consumer group | [`crate::engine::drain`] |
+//! | records are fetched, in sessions with consumer groups | [`crate::engine::drain`] |
+//! | what has to be known of a call | [`plan`] |
+//! | it waits until it is due | [`lanes`], [`hop`] |
+//! | it waits for its target | [`line`](mod@line) |
+//! | its way is chosen, and whether it may be taken | [`route`] |
 //! | a call becomes the request that its target sees | [`dispatch`] |
 //! | the result is classified | [`outcome`] |
 //! | it is attempted again later | [`retry`] |
@@ -12,5 +16,10 @@
 pub mod commit;
 pub mod dead_letter;
 pub mod dispatch;
+pub mod hop;
+pub mod lanes;
+pub mod line;
 pub mod outcome;
+pub mod plan;
 pub mod retry;
+pub mod route;

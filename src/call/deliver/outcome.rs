@@ -9,8 +9,11 @@ use crate::time::Wall;
 /// What becomes of a call after an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The target has taken it: 2xx or 3xx; redirects are not followed.
-    Delivered,
+    /// The target has taken it; redirects are not followed.
+    Delivered {
+        /// The status.
+        status: u16,
+    },
     /// It may work another time.
     Retryable {
         /// The status, where there was one.
@@ -23,31 +26,121 @@ pub enum Outcome {
         /// The status.
         status: u16,
     },
-    /// Nothing was sent: the gateway itself could not. It counts as no attempt.
-    NotSent,
+    /// The gateway itself could not make the call: its target never saw it, and it counts as no
+    /// attempt.
+    GatewayFault {
+        /// What Envoy says of it.
+        what: String,
+    },
+    /// The gateway refuses to make the call: its name leads to an address that must not be reached.
+    Denied {
+        /// What Envoy says of it.
+        what: String,
+    },
 }
 
-/// Statuses that say "not now" (RFC 9110 §15, RFC 8470 §5.2, RFC 6585 §4).
-const RETRYABLE_STATUSES: [u16; 8] = [0, 408, 425, 429, 500, 502, 503, 504];
+/// The field that the dispatch listeners add to answers that are Envoy's own, by their
+/// `local_reply_config`: response flags, a space, and response code details. They take it out of
+/// the targets' answers.
+pub const LOCAL_REPLY: &str = "async-local-reply";
 
-/// Classifies a result. Time-outs and broken connections are retryable.
-#[must_use]
-pub fn classify(result: &CalloutResult, now: Wall) -> Outcome {
-    match result {
-        CalloutResult::NotSent => Outcome::NotSent,
-        CalloutResult::Lost => Outcome::Retryable {
-            status: None,
-            retry_after: None,
-        },
-        CalloutResult::Answered(response) => match response.status {
-            200..=399 => Outcome::Delivered,
-            status if RETRYABLE_STATUSES.contains(&status) => Outcome::Retryable {
+/// Envoy's response flags that say "it was not sent, and that is not the target's fault": no
+/// healthy host, a full circuit breaker, no route or cluster, an overloaded or ending Envoy.
+const GATEWAY_FAULTS: [&str; 7] = ["UH", "UO", "NR", "NC", "OM", "DO", "NFCF"];
+
+/// The start of Envoy's response code details where its RBAC filter refuses a request.
+const DENIED: &str = "rbac_access_denied";
+
+/// What a status means: a set of statuses from 100 to 599, with 0 for "Envoy gave none".
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatusSet(Vec<(u16, u16)>);
+
+impl StatusSet {
+    /// Reads statuses such as `503` and classes such as `5xx`.
+    ///
+    /// # Errors
+    /// The first text that is neither, with what is allowed.
+    pub fn parse(texts: &[String]) -> Result<Self, String> {
+        let range = |text: &String| {
+            let (class, rest) = text.split_at_checked(1).unwrap_or_default();
+            let class = class.parse::<u16>().ok();
+            let range = match (class, rest) {
+                (Some(class @ 1..=5), "xx") => Some((class * 100, class * 100 + 99)),
+                _ => text.parse().ok().map(|status: u16| (status, status)),
+            };
+            range
+                .filter(|(first, _)| (100..600).contains(first))
+                .ok_or_else(|| {
+                    format!("{text:?} is neither a status from 100 to 599 nor a class such as 5xx")
+                })
+        };
+        texts.iter().map(range).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether the set holds this status.
+    #[must_use]
+    pub fn has(&self, status: u16) -> bool {
+        let mut ranges = self.0.iter();
+        ranges.any(|(first, last)| (*first..=*last).contains(&status))
+    }
+}
+
+/// The operator's table of outcomes. What is in neither set is refused for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutcomeTable {
+    /// The target has taken the call.
+    pub delivered: StatusSet,
+    /// It may work another time.
+    pub retried: StatusSet,
+}
+
+impl OutcomeTable {
+    /// Classifies a result. Time-outs and broken connections are retryable.
+    #[must_use]
+    pub fn classify(&self, result: &CalloutResult, now: Wall) -> Outcome {
+        let response = match result {
+            CalloutResult::NotSent => {
+                return Outcome::GatewayFault {
+                    what: "Envoy could not send it: no healthy host, or a circuit breaker is open"
+                        .to_owned(),
+                };
+            }
+            CalloutResult::Lost => {
+                return Outcome::Retryable {
+                    status: None,
+                    retry_after: None,
+                };
+            }
+            CalloutResult::Answered(response) => response,
+        };
+        if let Some(outcome) = local_fault(response) {
+            return outcome;
+        }
+        match response.status {
+            status if self.delivered.has(status) => Outcome::Delivered { status },
+            0 => Outcome::Retryable {
+                status: None,
+                retry_after: None,
+            },
+            status if self.retried.has(status) => Outcome::Retryable {
                 status: Some(status),
                 retry_after: retry_after(response, now),
             },
             status => Outcome::Rejected { status },
-        },
+        }
     }
+}
+
+/// What an answer of Envoy's own means, where it isn't about the target. A connection that failed
+/// or broke, and time that ran out, are: they count as attempts.
+fn local_fault(response: &IncomingResponse) -> Option<Outcome> {
+    let said = String::from_utf8_lossy(first(&response.headers, LOCAL_REPLY)?).into_owned();
+    let (flags, details) = said.split_once(' ').unwrap_or((said.as_str(), ""));
+    if details.starts_with(DENIED) {
+        return Some(Outcome::Denied { what: said });
+    }
+    let is_fault = flags.split(',').any(|flag| GATEWAY_FAULTS.contains(&flag));
+    is_fault.then_some(Outcome::GatewayFault { what: said })
 }
 
 /// `Retry-After` in either form (RFC 9110 §10.2.3); nonsense counts as absent.
@@ -55,8 +148,9 @@ fn retry_after(response: &IncomingResponse, now: Wall) -> Option<Duration> {
     let text = std::str::from_utf8(first(&response.headers, "retry-after")?)
         .ok()?
         .trim();
-    if let Ok(seconds) = text.parse::<u32>() {
-        return Some(Duration::from_secs(u64::from(seconds)));
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit are a long time, not nonsense.
+        return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(text).ok()?;
     let date = date.duration_since(std::time::UNIX_EPOCH).ok()?;
@@ -67,24 +161,41 @@ fn retry_after(response: &IncomingResponse, now: Wall) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn answered(status: u16, retry_after: Option<&str>) -> CalloutResult {
-        let headers = retry_after
-            .map(|value| ("retry-after".to_owned(), value.into()))
-            .into_iter()
+    fn set(texts: &[&str]) -> Result<StatusSet, String> {
+        let texts: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+        StatusSet::parse(&texts)
+    }
+
+    fn table() -> OutcomeTable {
+        OutcomeTable {
+            delivered: set(&["2xx", "3xx"]).unwrap(),
+            retried: set(&["408", "425", "429", "500", "502", "503", "504"]).unwrap(),
+        }
+    }
+
+    fn classify(result: &CalloutResult, now: Wall) -> Outcome {
+        table().classify(result, now)
+    }
+
+    fn answered(status: u16, headers: &[(&str, &str)]) -> CalloutResult {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).into()))
             .collect();
         CalloutResult::Answered(IncomingResponse {
             status,
             headers,
             body: Vec::new(),
+            body_bytes: 0,
         })
     }
 
     #[test]
     fn every_status_has_its_meaning() {
         for status in 200..600 {
-            let outcome = classify(&answered(status, None), Wall(0));
+            let outcome = classify(&answered(status, &[]), Wall(0));
             let expected = match status {
-                ..400 => Outcome::Delivered,
+                ..400 => Outcome::Delivered { status },
                 408 | 425 | 429 | 500 | 502 | 503 | 504 => Outcome::Retryable {
                     status: Some(status),
                     retry_after: None,
@@ -98,22 +209,79 @@ mod tests {
             retry_after: None,
         };
         assert_eq!(classify(&CalloutResult::Lost, Wall(0)), lost);
-        assert_eq!(classify(&CalloutResult::NotSent, Wall(0)), Outcome::NotSent);
+        assert_eq!(classify(&answered(0, &[]), Wall(0)), lost);
+    }
+
+    #[test]
+    fn the_table_is_the_operators() {
+        let table = OutcomeTable {
+            delivered: set(&["200", "409"]).unwrap(),
+            retried: set(&["4xx"]).unwrap(),
+        };
+        let outcome = |status| table.classify(&answered(status, &[]), Wall(0));
+        assert_eq!(outcome(409), Outcome::Delivered { status: 409 });
+        assert!(matches!(outcome(404), Outcome::Retryable { .. }));
+        assert_eq!(outcome(201), Outcome::Rejected { status: 201 });
+        for bad in ["", "5", "5xy", "6xx", "0xx", "99", "600", "2 00", "-1", "é"] {
+            let error = set(&["200", bad]).unwrap_err();
+            assert!(error.contains("a class such as 5xx"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_gateways_own_faults_are_not_the_targets() {
+        let local = |status, said| classify(&answered(status, &[(LOCAL_REPLY, said)]), Wall(0));
+        for (status, said) in [
+            (503, "UH no_healthy_upstream"),
+            (503, "UO overflow"),
+            (404, "NR route_not_found"),
+            (503, "NC cluster_not_found"),
+            (503, "UF,UO x"),
+            (503, "OM"),
+        ] {
+            assert!(
+                matches!(local(status, said), Outcome::GatewayFault { .. }),
+                "{said}"
+            );
+        }
+        for said in [
+            "UF upstream_reset_before_response_started{remote_connection_failure}",
+            "UT",
+            "UC x",
+        ] {
+            assert!(
+                matches!(local(503, said), Outcome::Retryable { .. }),
+                "{said}"
+            );
+        }
+        assert!(matches!(
+            local(403, "- rbac_access_denied_matched_policy[private]"),
+            Outcome::Denied { .. }
+        ));
+        assert!(matches!(
+            classify(&CalloutResult::NotSent, Wall(0)),
+            Outcome::GatewayFault { .. }
+        ));
     }
 
     #[test]
     fn retry_after_is_read_in_both_forms() {
-        let seconds = |text| match classify(&answered(503, Some(text)), Wall(784_111_777_000)) {
-            Outcome::Retryable { retry_after, .. } => retry_after.map(|wait| wait.as_secs()),
-            other @ (Outcome::Delivered | Outcome::Rejected { .. } | Outcome::NotSent) => {
-                panic!("{other:?}")
-            }
+        let seconds = |text| {
+            let result = answered(503, &[("retry-after", text)]);
+            let outcome = classify(&result, Wall(784_111_777_000));
+            let Outcome::Retryable { retry_after, .. } = outcome else {
+                panic!("{outcome:?}")
+            };
+            retry_after.map(|wait| wait.as_secs())
         };
         assert_eq!(seconds("7"), Some(7));
+        assert_eq!(seconds("99999999999999999999999"), Some(u64::MAX));
         assert_eq!(seconds("Sun, 06 Nov 1994 08:49:47 GMT"), Some(10));
         assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(0));
         assert_eq!(seconds("Sun, 06 Nov 1994 08:00:00 GMT"), Some(0));
         assert_eq!(seconds("soon"), None);
         assert_eq!(seconds("-1"), None);
+        assert_eq!(seconds("+5"), None);
+        assert_eq!(seconds(""), None);
     }
 }

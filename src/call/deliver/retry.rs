@@ -1,35 +1,101 @@
-//! Step 2c: when the next attempt is made.
+//! Step 2c: when the next attempt is made, and when there is none any more.
 
 use std::time::Duration;
 
-use crate::config::AttemptConfig;
 use crate::id::Entropy;
-use crate::time::millis;
+use crate::time::{Wall, millis};
 
-/// The pause after the `attempt`th attempt (from 1): exponential with full jitter, but never
-/// shorter than what the target asked for, as far as the ceiling allows that.
-#[must_use]
-pub fn pause_after(
-    attempt: u32,
-    asked: Option<Duration>,
-    config: &AttemptConfig,
-    entropy: &mut Entropy,
-) -> Duration {
-    let doublings = attempt.saturating_sub(1).min(32);
-    let ceiling = config.backoff_base.saturating_mul(1 << doublings.min(31));
-    let jitter = entropy.up_to(millis(ceiling.min(config.backoff_max)));
-    let asked = asked.unwrap_or_default().min(config.retry_after_max);
-    Duration::from_millis(jitter).max(asked)
+/// How often, how long and in what time a call is attempted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Retries after the first attempt, where the call doesn't say.
+    pub retries_default: u32,
+    /// The most that a call may ask for.
+    pub retries_max: u32,
+    /// How long after its earliest time a call is given up, where it doesn't say.
+    pub max_age_default: Duration,
+    /// The most that a call may ask for.
+    pub max_age_max: Duration,
+    /// Time limit of one attempt, where the call doesn't say.
+    pub timeout_default: Duration,
+    /// The most that a call may ask for.
+    pub timeout_max: Duration,
+    /// Upper bound of the first back-off; it doubles with each attempt.
+    pub backoff_base: Duration,
+    /// Upper bound of every back-off.
+    pub backoff_max: Duration,
+    /// Longest Retry-After that is obeyed.
+    pub retry_after_max: Duration,
+}
+
+impl RetryPolicy {
+    /// The pause after the `attempt`th attempt (from 1): exponential with full jitter, but never
+    /// shorter than what the target asked for, as far as the ceiling allows that.
+    #[must_use]
+    pub fn pause_after(
+        &self,
+        attempt: u32,
+        asked: Option<Duration>,
+        entropy: &mut Entropy,
+    ) -> Duration {
+        let doublings = attempt.saturating_sub(1).min(31);
+        let ceiling = self.backoff_base.saturating_mul(1 << doublings);
+        let jitter = entropy.up_to(millis(ceiling.min(self.backoff_max)));
+        let asked = asked.unwrap_or_default().min(self.retry_after_max);
+        Duration::from_millis(jitter).max(asked)
+    }
+
+    /// What holds for one call: what it asks for, within the operator's ceilings.
+    #[must_use]
+    pub fn limits_of(&self, asked: &Asked) -> CallLimits {
+        let retries = asked.retries.unwrap_or(self.retries_default);
+        let max_age = asked.max_age.unwrap_or(self.max_age_default);
+        let timeout = asked.timeout.unwrap_or(self.timeout_default);
+        CallLimits {
+            attempts_max: retries.min(self.retries_max).saturating_add(1),
+            expires_at: asked.since.plus(max_age.min(self.max_age_max)),
+            // Envoy takes zero for "no limit".
+            timeout: timeout.min(self.timeout_max).max(Duration::from_millis(1)),
+        }
+    }
+}
+
+/// What a call record asks for. Anybody may have written it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// `Async-Retries`.
+    pub retries: Option<u32>,
+    /// `Async-Max-Age`.
+    pub max_age: Option<Duration>,
+    /// `Async-Timeout`.
+    pub timeout: Option<Duration>,
+    /// From when on its age counts: its earliest time, or its last redrive.
+    pub since: Wall,
+}
+
+/// What holds for one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallLimits {
+    /// Attempts altogether, at least 1.
+    pub attempts_max: u32,
+    /// After this it is given up.
+    pub expires_at: Wall,
+    /// Time limit of one attempt.
+    pub timeout: Duration,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn config() -> AttemptConfig {
-        AttemptConfig {
-            timeout: Duration::from_secs(1),
-            attempts_max: 10,
+    fn policy() -> RetryPolicy {
+        RetryPolicy {
+            retries_default: 10,
+            retries_max: 20,
+            max_age_default: Duration::from_secs(100),
+            max_age_max: Duration::from_secs(1_000),
+            timeout_default: Duration::from_secs(1),
+            timeout_max: Duration::from_secs(5),
             backoff_base: Duration::from_millis(100),
             backoff_max: Duration::from_secs(1),
             retry_after_max: Duration::from_secs(60),
@@ -41,7 +107,7 @@ mod tests {
         let mut entropy = Entropy::from_seed([1; 32]);
         for (attempt, ceiling) in [(1, 100), (2, 200), (4, 800), (5, 1_000), (u32::MAX, 1_000)] {
             let pauses: Vec<u64> = (0..500)
-                .map(|_| millis(pause_after(attempt, None, &config(), &mut entropy)))
+                .map(|_| millis(policy().pause_after(attempt, None, &mut entropy)))
                 .collect();
             assert!(pauses.iter().all(|pause| *pause <= ceiling));
             assert!(pauses.iter().any(|pause| *pause < ceiling / 4));
@@ -53,9 +119,40 @@ mod tests {
     fn the_target_may_ask_for_more_but_not_for_ever() {
         let mut entropy = Entropy::from_seed([1; 32]);
         let mut pause = |asked| {
-            pause_after(1, Some(Duration::from_secs(asked)), &config(), &mut entropy).as_secs()
+            let asked = Some(Duration::from_secs(asked));
+            policy().pause_after(1, asked, &mut entropy).as_secs()
         };
         assert_eq!(pause(7), 7);
         assert_eq!(pause(1_000_000), 60);
+    }
+
+    #[test]
+    fn a_call_may_ask_within_the_ceilings() {
+        let since = Wall(5_000);
+        let asked = Asked {
+            retries: Some(0),
+            max_age: Some(Duration::from_secs(7)),
+            timeout: Some(Duration::ZERO),
+            since,
+        };
+        let limits = policy().limits_of(&asked);
+        assert_eq!(limits.attempts_max, 1);
+        assert_eq!(limits.expires_at, Wall(12_000));
+        assert_eq!(limits.timeout, Duration::from_millis(1));
+        let greedy = Asked {
+            retries: Some(u32::MAX),
+            max_age: Some(Duration::MAX),
+            timeout: Some(Duration::MAX),
+            since,
+        };
+        let limits = policy().limits_of(&greedy);
+        assert_eq!(limits.attempts_max, 21);
+        assert_eq!(limits.expires_at, Wall(1_005_000));
+        assert_eq!(limits.timeout.as_secs(), 5);
+        let silent = Asked {
+            since,
+            ..Asked::default()
+        };
+        assert_eq!(policy().limits_of(&silent).attempts_max, 11);
     }
 }

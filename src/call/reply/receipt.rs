@@ -1,12 +1,12 @@
 //! The receipt: the `202` that a client gets once the Stream has its call.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::http::OutgoingResponse;
 use crate::id::Position;
 
 /// What a client is told of its accepted call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// The call id.
     pub id: String,
@@ -14,6 +14,8 @@ pub struct Receipt {
     pub correlation_id: String,
     /// When the gateway accepted the call, RFC 3339.
     pub accepted_at: String,
+    /// The earliest time at which it is made, RFC 3339.
+    pub deliver_at: String,
 }
 
 #[derive(Serialize)]
@@ -35,7 +37,7 @@ impl Receipt {
             id: &self.id,
             correlation_id: &self.correlation_id,
             accepted_at: &self.accepted_at,
-            deliver_at: &self.accepted_at,
+            deliver_at: &self.deliver_at,
             partition: position.partition.to_string(),
             offset: position.offset,
         };

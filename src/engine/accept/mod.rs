@@ -2,8 +2,10 @@
 //!
 //! Group commit: requests that are complete wait in an outbox. If nothing is in flight, the next
 //! turn of the event loop publishes everything that has gathered; while a publish is in flight,
-//! the next batch gathers. The Stream's one answer settles a whole batch.
+//! the next batch gathers. The Stream's one answer settles a whole batch. Calls that are to be made
+//! later go to a lane, which has an outbox and batches of its own.
 
+mod claim;
 mod publish;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -11,8 +13,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::{CalloutResult, Output, Outputs};
-use crate::call::accept::admission::{RequestHead, admit, body_too_large};
+use crate::call::accept::admission::{Admitted, RequestHead, admit, body_too_large};
+use crate::call::accept::idempotency::KeyHash;
 use crate::call::accept::refusal::{Refusal, Stored};
+use crate::call::deliver::lanes::Wait;
 use crate::call::record::CallHead;
 use crate::call::reply::receipt::Receipt;
 use crate::config::AcceptConfig;
@@ -21,7 +25,8 @@ use crate::id::{Entropy, RequestId, Ticket};
 use crate::metric::Metric;
 use crate::stream::StreamClient;
 use crate::time::{Now, Steady};
-use publish::Gathering;
+use claim::Claims;
+use publish::Publisher;
 
 /// How often the host has to look after waiting requests.
 const TICK: Duration = Duration::from_millis(50);
@@ -60,6 +65,12 @@ pub enum Input {
     Body(RequestId, Option<Vec<u8>>),
     /// The answer to [`Output::Callout`].
     CalloutDone(Ticket, CalloutResult),
+    /// The answer to [`Output::ReadSlot`]: the slot, if it is there, and its version.
+    SlotRead(Option<Vec<u8>>, u32),
+    /// The answer to [`Output::WriteSlot`]: false where somebody else has written it meanwhile.
+    SlotWritten(bool),
+    /// A call has ended as a dead letter; its idempotency key may be used again.
+    KeyReleased(KeyHash),
     /// The answer to [`Output::Wake`].
     Wake,
     /// Time has passed.
@@ -72,7 +83,12 @@ enum Accepting {
     /// The rest of its body.
     Receiving { head: CallHead, body_bytes: usize },
     /// A place in a batch.
-    Waiting { head: CallHead, body_bytes: usize },
+    Waiting {
+        head: CallHead,
+        body_bytes: usize,
+        /// Whose outbox is its.
+        publisher: usize,
+    },
     /// The Stream's answer.
     Publishing(Receipt),
     /// Its turn to be answered.
@@ -82,16 +98,17 @@ enum Accepting {
 /// The accept role's state machine; one per worker.
 pub struct AcceptEngine {
     config: AcceptConfig,
-    client: StreamClient,
     cluster: Rc<str>,
     entropy: Entropy,
     requests: BTreeMap<RequestId, Accepting>,
-    /// Complete requests in the order of their completion; may name requests that are gone.
-    outbox: VecDeque<RequestId>,
+    /// One for the stream of calls, then one for each lane.
+    publishers: Vec<Publisher>,
+    /// The request whose body is being read, and whose publisher it is.
+    reading: Option<(usize, RequestId)>,
+    claims: Claims,
     /// When each complete request has waited long enough, in the same order.
     deadlines: VecDeque<(Steady, RequestId)>,
-    gathering: Gathering,
-    in_flight: BTreeMap<Ticket, Vec<RequestId>>,
+    in_flight: BTreeMap<Ticket, (usize, Vec<RequestId>)>,
     answers: VecDeque<(RequestId, OutgoingResponse)>,
     wake_pending: bool,
     outputs: Outputs,
@@ -101,15 +118,20 @@ impl AcceptEngine {
     /// An engine with nothing in it.
     #[must_use]
     pub fn new(config: AcceptConfig, entropy: Entropy) -> Self {
+        let lanes = config.lanes.iter().map(|(_, lane)| &lane.stream_id);
+        let streams = std::iter::once(&config.stream.stream_id).chain(lanes);
+        let publisher = |stream_id: &String| {
+            Publisher::new(StreamClient::new(&config.stream.authority, stream_id))
+        };
         Self {
-            client: StreamClient::new(&config.stream.authority, &config.stream.stream_id),
+            publishers: streams.map(publisher).collect(),
             cluster: Rc::from(config.stream.cluster.as_str()),
             config,
             entropy,
             requests: BTreeMap::new(),
-            outbox: VecDeque::new(),
+            reading: None,
+            claims: Claims::default(),
             deadlines: VecDeque::new(),
-            gathering: Gathering::default(),
             in_flight: BTreeMap::new(),
             answers: VecDeque::new(),
             wake_pending: false,
@@ -125,7 +147,7 @@ impl AcceptEngine {
     /// How often the host has to tick, while anything waits.
     #[must_use]
     pub fn tick_period(&self) -> Option<Duration> {
-        let idle = self.requests.is_empty() && self.deadlines.is_empty();
+        let idle = self.requests.is_empty() && self.deadlines.is_empty() && !self.claims.is_busy();
         (!idle).then_some(TICK)
     }
 
@@ -151,6 +173,18 @@ impl AcceptEngine {
             }
             Input::RequestGone(request) => self.request_gone(request),
             Input::Body(request, body) => self.body_read(request, body),
+            Input::SlotRead(bytes, version) => {
+                self.slot_read(bytes.as_deref(), version, now.wall);
+                self.gather();
+            }
+            Input::SlotWritten(is_written) => {
+                self.slot_written(is_written);
+                self.gather();
+            }
+            Input::KeyReleased(key) => {
+                self.claims.release(key);
+                self.gather();
+            }
             Input::CalloutDone(ticket, result) => self.published(ticket, result),
             Input::Wake => {
                 self.wake_pending = false;
@@ -160,6 +194,7 @@ impl AcceptEngine {
             Input::Tick => {
                 self.expire(now.steady);
                 self.answer_some();
+                self.claims.look_again();
                 self.gather();
             }
         }
@@ -169,11 +204,11 @@ impl AcceptEngine {
         let admitted = if self.requests.len() >= self.config.limits.waiting_requests_max {
             Err(Refusal::TooManyWaiting)
         } else {
-            admit(head, self.config.limits.body_bytes_max)
+            admit(head, &self.config, now.wall)
         };
         match admitted {
             Err(refusal) => self.refuse_now(request, &refusal),
-            Ok(head) => {
+            Ok(Admitted { head, .. }) => {
                 self.outputs.count(Metric::WaitingRequests, 1);
                 self.requests.insert(
                     request,
@@ -214,6 +249,9 @@ impl AcceptEngine {
         if self.forget(request) {
             self.outputs.count(Metric::ClientsGone, 1);
         }
+        if self.claims.is_busy() {
+            self.wake();
+        }
     }
 
     /// The request is whole: it gets its identity and its place in the outbox.
@@ -227,11 +265,37 @@ impl AcceptEngine {
         let (mut head, body_bytes) = (std::mem::take(head), *body_bytes);
         head.id = Some(self.entropy.call_id(now.wall));
         head.accepted_at = Some(now.wall.to_string());
-        *state = Accepting::Waiting { head, body_bytes };
-        self.outbox.push_back(request);
+        let remaining = head.deliver_at.map(|at| at.since(now.wall));
+        let is_ordered = head.order_key.is_some();
+        // What is due sooner than the shortest lane waits in the drain, and so does a call with an
+        // order key: on a lane later ones with its key would overtake it (G6).
+        let publisher = match self.config.lanes.wait(remaining.unwrap_or_default()) {
+            Wait::On(lane) if !is_ordered => usize::from(lane.0).saturating_add(1),
+            Wait::On(_) | Wait::Over | Wait::InMemory(_) => 0,
+        };
+        let is_keyed = head.idempotency.is_some();
+        *state = Accepting::Waiting {
+            head,
+            body_bytes,
+            publisher,
+        };
         let deadline = now.steady.plus(self.config.publish.timeout);
         self.deadlines.push_back((deadline, request));
-        if self.may_publish() {
+        if is_keyed {
+            self.claims.add(request);
+            self.wake();
+        } else {
+            self.enqueue(request);
+        }
+    }
+
+    /// A request gets its place in the outbox of its stream.
+    fn enqueue(&mut self, request: RequestId) {
+        let Some(Accepting::Waiting { publisher, .. }) = self.requests.get(&request) else {
+            // It has left, or waited too long, while its key was claimed.
+            return self.claims.end(request, None);
+        };
+        if self.put_into_outbox(*publisher, request) {
             self.wake();
         }
     }
@@ -266,6 +330,7 @@ impl AcceptEngine {
 
     /// Refuses a waiting request when its turn to be answered comes.
     fn refuse(&mut self, request: RequestId, refusal: &Refusal) {
+        self.free_key(request);
         self.outputs.count(refusal.metric(), 1);
         self.answer(request, refusal.response(self.config.limits.retry_after));
     }
@@ -280,11 +345,20 @@ impl AcceptEngine {
 
     /// Forgets a request; false if it isn't known any more.
     fn forget(&mut self, request: RequestId) -> bool {
+        self.free_key(request);
         let known = self.requests.remove(&request).is_some();
         if known {
             self.outputs.count(Metric::WaitingRequests, -1);
         }
         known
+    }
+
+    /// Gives a key back whose request comes to nothing. What is being published ends by the
+    /// Stream's answer.
+    fn free_key(&mut self, request: RequestId) {
+        if matches!(self.requests.get(&request), Some(Accepting::Waiting { .. })) {
+            self.claims.end(request, None);
+        }
     }
 
     /// Asks for a turn of the event loop, unless one is on its way.

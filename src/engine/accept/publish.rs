@@ -1,63 +1,117 @@
 //! Batches: from the outbox to the Stream, and the Stream's answer to the clients.
 
+use std::collections::VecDeque;
+
 use super::{AcceptEngine, Accepting, Output};
 use crate::call::accept::admission::body_too_large;
 use crate::call::accept::refusal::{Refusal, Stored};
 use crate::call::record;
 use crate::call::reply::receipt::Receipt;
+use crate::config::PublishConfig;
 use crate::engine::{Callout, CalloutResult, Level};
 use crate::id::{RequestId, Ticket};
 use crate::limits::{RECORD_BYTES_MAX, RESPONSES_PER_CALLBACK_MAX, STREAM_ANSWER_BYTES_MAX};
 use crate::metric::Metric;
+use crate::stream::StreamClient;
 use crate::stream::error::{StreamError, expect_ok};
 use crate::stream::put::{PutBody, PutEntry, parse_put_answer};
 
-/// A batch while it gathers.
-#[derive(Debug, Default)]
-pub(super) struct Gathering {
+/// What goes to one stream.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    client: StreamClient,
+    /// Complete requests in the order of their completion; may name requests that are gone.
+    outbox: VecDeque<RequestId>,
+    /// The batch while it gathers.
     body: PutBody,
     members: Vec<RequestId>,
-    reading: Option<RequestId>,
+    /// PutMessages that aren't answered.
+    open: usize,
+}
+
+impl Publisher {
+    pub(super) fn new(client: StreamClient) -> Self {
+        Self {
+            client,
+            outbox: VecDeque::new(),
+            body: PutBody::default(),
+            members: Vec::new(),
+            open: 0,
+        }
+    }
+
+    /// Whether a publish may start: the first at once, a further one only with a full batch.
+    fn may_publish(&self, config: &PublishConfig) -> bool {
+        let waiting = self.members.len().saturating_add(self.outbox.len());
+        let is_full = waiting >= config.batch_records_max;
+        self.open == 0 || (is_full && self.open < config.in_flight_max)
+    }
+
+    /// What is to be done next.
+    fn next(&mut self, config: &PublishConfig) -> Step {
+        if self.members.len() >= config.batch_records_max {
+            return if self.open < config.in_flight_max {
+                Step::Publish
+            } else {
+                Step::Wait
+            };
+        }
+        // What has begun to gather goes on, until it is full by number or by bytes.
+        if self.members.is_empty() && !self.may_publish(config) {
+            return Step::Wait;
+        }
+        match self.outbox.pop_front() {
+            Some(request) => Step::TakeIn(request),
+            None if self.members.is_empty() || self.open > 0 => Step::Wait,
+            None => Step::Publish,
+        }
+    }
+}
+
+/// What a publisher does next.
+enum Step {
+    Wait,
+    TakeIn(RequestId),
+    Publish,
 }
 
 impl AcceptEngine {
-    /// Whether a publish may start: the first at once, a further one only with a full batch.
-    pub(super) fn may_publish(&self) -> bool {
-        let open = self.in_flight.len();
-        open == 0
-            || (open < self.config.publish.in_flight_max
-                && self.outbox.len() >= self.config.publish.batch_records_max)
+    /// A complete request waits for its place in a batch. Gives whether one may leave now.
+    pub(super) fn put_into_outbox(&mut self, number: usize, request: RequestId) -> bool {
+        let Some(publisher) = self.publishers.get_mut(number) else {
+            return false;
+        };
+        publisher.outbox.push_back(request);
+        publisher.may_publish(&self.config.publish)
     }
 
-    /// Fills batches from the outbox and publishes them, until a body has to be read first, or the
-    /// outbox is empty, or enough is in flight.
+    /// Fills batches from the outboxes and publishes them, until a body has to be read first, or
+    /// the outboxes are empty, or enough is in flight.
     pub(super) fn gather(&mut self) {
-        while self.gathering.reading.is_none() {
-            let full = self.gathering.members.len() >= self.config.publish.batch_records_max;
-            if full || self.outbox.is_empty() {
-                if self.gathering.members.is_empty() || !self.in_flight_has_room(full) {
-                    return;
+        if self.claim_next() {
+            return;
+        }
+        for number in 0..self.publishers.len() {
+            while self.reading.is_none() {
+                let config = &self.config.publish;
+                let publisher = self.publishers.get_mut(number);
+                match publisher.map_or(Step::Wait, |publisher| publisher.next(config)) {
+                    Step::Wait => break,
+                    Step::TakeIn(request) => self.take_in(number, request),
+                    Step::Publish => self.publish(number),
                 }
-                self.publish();
-            } else if self.gathering.members.is_empty() && !self.may_publish() {
-                return;
-            } else if let Some(request) = self.outbox.pop_front() {
-                self.take_in(request);
             }
         }
     }
 
-    fn in_flight_has_room(&self, full: bool) -> bool {
-        let open = self.in_flight.len();
-        open == 0 || (full && open < self.config.publish.in_flight_max)
-    }
-
-    /// Takes the next request of the outbox into the batch, or asks for its body first.
-    fn take_in(&mut self, request: RequestId) {
+    /// Takes the next request of an outbox into its batch, or asks for its body first.
+    fn take_in(&mut self, number: usize, request: RequestId) {
         match self.requests.get(&request) {
-            Some(Accepting::Waiting { body_bytes: 0, .. }) => self.add_to_batch(request, &[]),
+            Some(Accepting::Waiting { body_bytes: 0, .. }) => {
+                self.add_to_batch(number, request, &[]);
+            }
             Some(Accepting::Waiting { .. }) => {
-                self.gathering.reading = Some(request);
+                self.reading = Some((number, request));
                 self.outputs.push(Output::ReadBody(request));
             }
             // The client has left, or was refused because it had waited too long.
@@ -68,14 +122,13 @@ impl AcceptEngine {
 
     /// The host has read a body.
     pub(super) fn body_read(&mut self, request: RequestId, body: Option<Vec<u8>>) {
-        if self
-            .gathering
-            .reading
-            .take_if(|reading| *reading == request)
-            .is_some()
-        {
+        if self.claim_body_read(request, body.as_deref()) {
+            return self.gather();
+        }
+        let reading = self.reading.take_if(|(_, reading)| *reading == request);
+        if let Some((number, _)) = reading {
             match body {
-                Some(body) => self.add_to_batch(request, &body),
+                Some(body) => self.add_to_batch(number, request, &body),
                 // Envoy has let go of the exchange; its end is on the way to us.
                 None => {
                     self.forget(request);
@@ -85,15 +138,20 @@ impl AcceptEngine {
         self.gather();
     }
 
-    fn add_to_batch(&mut self, request: RequestId, body: &[u8]) {
+    fn add_to_batch(&mut self, number: usize, request: RequestId, body: &[u8]) {
         let Some(Accepting::Waiting { head, .. }) = self.requests.get(&request) else {
             return;
         };
         let id = head.id.as_ref().map(|id| id.0.clone()).unwrap_or_default();
+        let accepted_at = head.accepted_at.clone().unwrap_or_default();
         let receipt = Receipt {
             correlation_id: head.correlation_id.clone().unwrap_or_else(|| id.clone()),
             id,
-            accepted_at: head.accepted_at.clone().unwrap_or_default(),
+            deliver_at: match head.deliver_at {
+                Some(at) => at.to_string().max(accepted_at.clone()),
+                None => accepted_at.clone(),
+            },
+            accepted_at,
         };
         let encoded = match record::encode(head, body) {
             Ok(encoded) => encoded,
@@ -113,26 +171,41 @@ impl AcceptEngine {
             };
             return self.refuse(request, &refusal);
         }
-        let bytes = self.gathering.body.bytes().saturating_add(encoded.len());
-        if bytes > self.config.publish.batch_bytes_max && !self.gathering.members.is_empty() {
-            // Full by bytes. It may exceed the number in flight by one, rather than be held up.
-            self.publish();
-        }
-        self.gathering.body.push(&encoded);
-        self.gathering.members.push(request);
+        let key = head.order_key.clone();
+        self.claims.published(request, &receipt);
         self.requests
             .insert(request, Accepting::Publishing(receipt));
+        let Some(publisher) = self.publishers.get_mut(number) else {
+            return;
+        };
+        let bytes = publisher.body.bytes().saturating_add(encoded.len());
+        let is_full = bytes > self.config.publish.batch_bytes_max && !publisher.members.is_empty();
+        if is_full {
+            // Full by bytes. It may exceed the number in flight by one, rather than be held up.
+            self.publish(number);
+        }
+        if let Some(publisher) = self.publishers.get_mut(number) {
+            publisher.body.push(key.as_deref(), &encoded);
+            publisher.members.push(request);
+        }
     }
 
-    /// Sends the batch off.
-    fn publish(&mut self) {
-        let batch = std::mem::take(&mut self.gathering);
+    /// Sends a batch off.
+    fn publish(&mut self, number: usize) {
+        let Some(publisher) = self.publishers.get_mut(number) else {
+            return;
+        };
+        let members = std::mem::take(&mut publisher.members);
+        let request = publisher
+            .client
+            .put_messages(std::mem::take(&mut publisher.body));
+        publisher.open = publisher.open.saturating_add(1);
         let ticket = self.outputs.next_ticket();
-        self.in_flight.insert(ticket, batch.members);
+        self.in_flight.insert(ticket, (number, members));
         self.outputs.push(Output::Callout(Callout {
             ticket,
             cluster: self.cluster.clone(),
-            request: self.client.put_messages(batch.body),
+            request,
             timeout: self.config.publish.timeout,
             answer_bytes_max: STREAM_ANSWER_BYTES_MAX,
         }));
@@ -140,14 +213,17 @@ impl AcceptEngine {
 
     /// The Stream has answered a batch, or never will.
     pub(super) fn published(&mut self, ticket: Ticket, result: CalloutResult) {
-        let Some(members) = self.in_flight.remove(&ticket) else {
+        let Some((number, members)) = self.in_flight.remove(&ticket) else {
             return;
         };
+        if let Some(publisher) = self.publishers.get_mut(number) {
+            publisher.open = publisher.open.saturating_sub(1);
+        }
         let entries = expect_ok(result).and_then(|response| {
             parse_put_answer(&response.body, members.len()).map_err(StreamError::Unanswered)
         });
         match entries {
-            Ok(entries) => self.settle(members, entries),
+            Ok(entries) => self.settle(number, members, entries),
             Err(error) => self.fail(members, &error),
         }
         self.answer_some();
@@ -155,10 +231,15 @@ impl AcceptEngine {
     }
 
     /// Each request of a batch gets its own answer.
-    fn settle(&mut self, members: Vec<RequestId>, entries: Vec<PutEntry>) {
+    fn settle(&mut self, number: usize, members: Vec<RequestId>, entries: Vec<PutEntry>) {
         let mut stored = 0;
         let mut accepted = 0;
         for (request, entry) in members.into_iter().zip(entries) {
+            let position = match &entry {
+                PutEntry::Stored(position) => Some(*position),
+                PutEntry::Failed(_) => None,
+            };
+            self.claims.end(request, position);
             let publishing = match self.requests.get(&request) {
                 Some(Accepting::Publishing(receipt)) => Some(receipt),
                 _ => None,
@@ -182,6 +263,9 @@ impl AcceptEngine {
         }
         self.outputs.count(Metric::PublishedBatches, 1);
         self.outputs.count(Metric::PublishedRecords, stored);
+        if number > 0 {
+            self.outputs.count(Metric::EnteredLanes, stored);
+        }
         self.outputs.count(Metric::Accepted, accepted);
         if stored > 0 {
             self.outputs.push(Output::WakeDrain);
@@ -209,6 +293,7 @@ impl AcceptEngine {
             stored,
         };
         for request in members {
+            self.claims.end(request, None);
             if matches!(self.requests.get(&request), Some(Accepting::Publishing(_))) {
                 self.refuse(request, &refusal);
             }

@@ -1,11 +1,22 @@
 //! Drives step 2: records are fetched, calls made, results settled, offsets committed.
 //!
-//! Three parts share one engine: the [`session`] with the consumer group (cursor, fetch, commit,
-//! heartbeat; one request at a time), the [`window`] of calls held in memory, and the [`burial`]
-//! of those that are given up. After every input [`DrainEngine::advance`] starts whatever may
-//! start.
+//! | part | what it does |
+//! |---|---|
+//! | [`session`], [`consume`] | reads calls and lanes, each stream as a member of a group |
+//! | [`window`] | holds what is read until it is committed |
+//! | [`fate`] | decides what becomes of a record |
+//! | [`room`] | moves calls aside that are in the way of others |
+//! | [`attempt`] | makes calls, and learns from their results |
+//! | [`outbox`] | puts hops, replies and dead letters onto their streams |
+//!
+//! After every input [`DrainEngine::advance`] starts whatever may start.
 
-mod burial;
+mod attempt;
+mod consume;
+mod fate;
+mod hops;
+mod outbox;
+mod room;
 mod session;
 mod window;
 
@@ -14,12 +25,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::{Callout, CalloutResult, Output, Outputs};
+use crate::call::deliver::route::{Router, Way};
+use crate::call::reply::signature::Secrets;
 use crate::config::DrainConfig;
 use crate::http::OutgoingRequest;
-use crate::id::{Entropy, RecordId, Ticket};
+use crate::id::{Entropy, RecordId, Source, Ticket};
 use crate::metric::Metric;
 use crate::time::{Now, Steady};
-use burial::Burials;
+use outbox::{Destination, Outbox};
 use session::{Operation, Session};
 use window::Window;
 
@@ -28,6 +41,9 @@ const OVERDUE: Duration = Duration::from_secs(5);
 
 /// How often overdue callouts are looked for.
 const OVERDUE_CHECK: Duration = Duration::from_secs(1);
+
+/// A turn that was asked for comes within microseconds, unless the asking failed.
+const LOST_TURN: Duration = Duration::from_millis(50);
 
 /// What happens to the drain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,40 +63,50 @@ pub enum Input {
 /// What an open callout is for.
 #[derive(Debug)]
 enum Purpose {
-    Session(Operation),
-    Attempt(RecordId),
-    Burial,
+    Session(Source, Operation),
+    Attempt(RecordId, Way),
+    Publish(Destination),
 }
 
-/// The drain's state machine; one per worker, and one member of the consumer group.
+/// The drain's state machine; one per worker, and one member of each consumer group.
 pub struct DrainEngine {
     config: DrainConfig,
     entropy: Entropy,
-    session: Session,
+    router: Router,
+    sessions: BTreeMap<Source, Session>,
     window: Window,
-    burials: Burials,
+    outbox: Outbox,
     open: BTreeMap<Ticket, (Steady, Purpose)>,
     next_overdue_check: Steady,
     /// Until when this worker may fetch; health checks extend it.
     active_until: Option<Steady>,
+    /// Attempts that may still be started in this turn of the event loop.
+    turn_budget: usize,
+    /// A new turn is asked for.
+    turn_pending: bool,
     stream_cluster: Rc<str>,
-    dispatch_cluster: Rc<str>,
     outputs: Outputs,
 }
 
 impl DrainEngine {
-    /// A drain that sleeps until its first heartbeat.
+    /// A drain that sleeps until its first heartbeat. Replies are signed with `secrets`.
     #[must_use]
-    pub fn new(config: DrainConfig, mut entropy: Entropy) -> Self {
+    pub fn new(config: DrainConfig, secrets: Option<Secrets>, mut entropy: Entropy) -> Self {
+        let instance = entropy.uuid();
+        let lanes = config.lanes.iter().map(|(number, _)| Source::Lane(number));
+        let sources = std::iter::once(Source::Calls).chain(lanes);
+        let session = |source| (source, Session::new(&config, source, instance.clone()));
         Self {
-            session: Session::new(&config, entropy.uuid()),
-            window: Window::new(&config.window),
-            burials: Burials::new(&config),
+            sessions: sources.map(session).collect(),
+            router: Router::new(&config.dispatch, config.targets.clone(), secrets),
+            window: Window::new(&config),
+            outbox: Outbox::new(&config),
             open: BTreeMap::new(),
             next_overdue_check: Steady(0),
             active_until: None,
+            turn_budget: config.window.per_turn_max,
+            turn_pending: false,
             stream_cluster: Rc::from(config.stream.cluster.as_str()),
-            dispatch_cluster: Rc::from(config.dispatch_cluster.as_str()),
             outputs: Outputs::default(),
             config,
             entropy,
@@ -96,12 +122,21 @@ impl DrainEngine {
     #[must_use]
     pub fn wakeup(&self, now: Steady) -> Option<Steady> {
         let overdue = (!self.open.is_empty()).then_some(self.next_overdue_check);
-        let session = self.session_wakeup(now);
-        let window = self.window.wakeup(now);
-        [overdue, window, self.burials.wakeup(), session]
-            .into_iter()
-            .flatten()
-            .min()
+        let rescue = self.turn_pending.then(|| now.plus(LOST_TURN));
+        let has_slot = self.window.in_flight < self.config.window.in_flight_max;
+        let line = has_slot.then(|| self.window.lines.wakeup()).flatten();
+        [
+            overdue,
+            rescue,
+            line,
+            self.room_wakeup(now),
+            self.window.next_timer(),
+            self.outbox.wakeup(),
+            self.sessions_wakeup(now),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Takes one input.
@@ -110,35 +145,47 @@ impl DrainEngine {
             Input::Heartbeat => {
                 self.active_until = Some(now.steady.plus(self.config.group.lease));
                 self.outputs.count(Metric::Heartbeats, 1);
-                self.window.forget_stale(now.steady);
+                let forgotten = self.window.forget_stale(now.steady);
+                let forgotten = i64::try_from(forgotten).unwrap_or(i64::MAX);
+                self.outputs.count(Metric::Held, forgotten.saturating_neg());
             }
-            Input::News => self.session.wake(),
-            Input::Wake => self.window.new_turn(&self.config.window),
+            Input::News => {
+                if let Some(session) = self.sessions.get_mut(&Source::Calls) {
+                    session.wake();
+                }
+            }
+            Input::Wake => self.new_turn(),
             Input::CalloutDone(ticket, result) => self.callout_done(ticket, result, now),
             Input::Tick => {
-                self.window.new_turn(&self.config.window);
+                self.new_turn();
                 self.give_up_overdue(now);
             }
         }
         self.advance(now);
     }
 
-    /// Starts everything that may start now.
-    fn advance(&mut self, now: Now) {
-        self.dispatch_due(now);
-        self.bury(now);
-        self.advance_session(now);
+    /// A new turn of the event loop: attempts may be started again.
+    fn new_turn(&mut self) {
+        self.turn_budget = self.config.window.per_turn_max;
+        self.turn_pending = false;
     }
 
-    fn active(&self, now: Steady) -> bool {
-        self.active_until.is_some_and(|until| now < until)
+    /// Starts everything that may start now.
+    fn advance(&mut self, now: Now) {
+        self.end_waits(now);
+        self.make_room(now);
+        self.dispatch_due(now);
+        self.publish(now);
+        self.advance_sessions(now);
     }
 
     fn callout_done(&mut self, ticket: Ticket, result: CalloutResult, now: Now) {
         match self.open.remove(&ticket) {
-            Some((_, Purpose::Session(operation))) => self.session_done(operation, result, now),
-            Some((_, Purpose::Attempt(record))) => self.attempt_done(record, result, now),
-            Some((_, Purpose::Burial)) => self.burial_done(result, now),
+            Some((_, Purpose::Session(source, operation))) => {
+                self.session_done(source, &operation, result, now);
+            }
+            Some((_, Purpose::Attempt(record, _))) => self.attempt_done(record, result, now),
+            Some((_, Purpose::Publish(destination))) => self.published(destination, result, now),
             // Answered twice, or after we gave it up: the first result counted.
             None => {}
         }
@@ -171,9 +218,9 @@ impl DrainEngine {
         now: Steady,
     ) {
         let ticket = self.outputs.next_ticket();
-        let cluster = match purpose {
-            Purpose::Attempt(_) => self.dispatch_cluster.clone(),
-            Purpose::Session(_) | Purpose::Burial => self.stream_cluster.clone(),
+        let cluster = match &purpose {
+            Purpose::Attempt(_, way) => self.router.cluster(*way),
+            Purpose::Session(..) | Purpose::Publish(_) => self.stream_cluster.clone(),
         };
         if self.open.is_empty() {
             self.next_overdue_check = now.plus(OVERDUE_CHECK);

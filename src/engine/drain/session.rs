@@ -1,25 +1,23 @@
-//! The session with the consumer group: join, fetch, commit, heartbeat; one request at a time.
-//!
-//! A cursor that is refused ends the session. The next one starts where the group has committed;
-//! what is still held in memory is recognised when it is read again.
+//! The session with a stream's consumer group: join, fetch, commit, heartbeat; one request at a
+//! time. What is to be done next is decided here; [`super::consume`] does it.
 
 use std::time::Duration;
 
-use super::{DrainEngine, Purpose};
 use crate::call::deliver::commit::{CommitLine, FetchNumber};
 use crate::config::DrainConfig;
-use crate::engine::{CalloutResult, Level};
-use crate::http::{IncomingResponse, OutgoingRequest};
-use crate::limits::STREAM_ANSWER_BYTES_MAX;
-use crate::metric::Metric;
+use crate::http::OutgoingRequest;
+use crate::id::Source;
 use crate::stream::StreamClient;
-use crate::stream::consume::{Cursor, parse_cursor, parse_messages};
-use crate::stream::error::{StreamError, expect_ok};
-use crate::time::{Now, Steady};
+use crate::stream::consume::Cursor;
+use crate::stream::error::StreamError;
+use crate::time::Steady;
 
 /// Pauses after failures of the Stream double from the first to the last.
 const FAILURE_PAUSE_MIN: Duration = Duration::from_millis(100);
 const FAILURE_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// An empty lane is looked at at least this often.
+const LANE_INTERVAL_MAX: Duration = Duration::from_secs(1);
 
 /// What a request of the session does.
 #[derive(Debug)]
@@ -30,11 +28,39 @@ pub(super) enum Operation {
     Heartbeat,
 }
 
-/// What is known of our membership.
+impl Operation {
+    /// Oracle's name of it.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Join => "CreateGroupCursor",
+            Self::Fetch { .. } => "GetMessages",
+            Self::Commit(_) => "ConsumerCommit",
+            Self::Heartbeat => "ConsumerHeartbeat",
+        }
+    }
+}
+
+/// What the rest of the drain has to say about one of its streams.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Demand {
+    /// This worker drains.
+    pub(super) is_active: bool,
+    /// Records that may be taken in; 0: none.
+    pub(super) room: usize,
+    /// There is room for a fetch that is worth its while.
+    pub(super) may_fetch: bool,
+    /// Nothing of the stream is held that isn't settled.
+    pub(super) is_idle: bool,
+}
+
+/// What is known of our membership in one group.
 #[derive(Debug)]
 pub(super) struct Session {
     client: StreamClient,
+    group: String,
     instance: String,
+    timing: Timing,
+    records_max: usize,
     /// Where reading goes on; `None`: not a member.
     cursor: Option<Cursor>,
     pub(super) line: CommitLine,
@@ -54,11 +80,37 @@ pub(super) struct Session {
     fetch_limit: usize,
 }
 
+#[derive(Debug)]
+struct Timing {
+    idle_interval: Duration,
+    min_interval: Duration,
+    commit_interval: Duration,
+    group_timeout: Duration,
+}
+
 impl Session {
-    pub(super) fn new(config: &DrainConfig, instance: String) -> Self {
+    pub(super) fn new(config: &DrainConfig, source: Source, instance: String) -> Self {
+        let lane = match source {
+            Source::Calls => None,
+            Source::Lane(number) => config.lanes.get(number),
+        };
+        let stream_id = lane.map_or(&config.stream.stream_id, |lane| &lane.stream_id);
+        let idle_interval = match lane {
+            None => config.fetch.idle_interval,
+            // Looked at more often than its records wait, a lane adds nothing to their wait.
+            Some(lane) => (lane.delay / 4).min(LANE_INTERVAL_MAX),
+        };
         Self {
-            client: StreamClient::new(&config.stream.authority, &config.stream.stream_id),
+            client: StreamClient::new(&config.stream.authority, stream_id),
+            group: config.group.name.clone(),
             instance,
+            timing: Timing {
+                idle_interval,
+                min_interval: config.fetch.min_interval,
+                commit_interval: config.fetch.commit_interval,
+                group_timeout: config.group.timeout,
+            },
+            records_max: config.fetch.records_max,
             cursor: None,
             line: CommitLine::default(),
             busy: false,
@@ -74,243 +126,187 @@ impl Session {
         }
     }
 
+    /// When the last fetch was sent.
+    pub(super) fn last_fetch(&self) -> Steady {
+        self.last_fetch
+    }
+
     /// The Stream has new records.
     pub(super) fn wake(&mut self) {
         self.woken = true;
     }
 
-    fn fetch_due(&self, min_interval: Duration) -> Steady {
-        let earliest = self.last_fetch.plus(min_interval);
+    /// The session's next request, if one is due and none is open.
+    pub(super) fn next(
+        &mut self,
+        demand: Demand,
+        now: Steady,
+    ) -> Option<(Operation, OutgoingRequest)> {
+        if self.busy || now < self.not_before {
+            return None;
+        }
+        if self.cursor.is_none() {
+            // Without a session what is held goes on, and is committed by whoever reads it again.
+            return demand.is_active.then(|| self.join());
+        }
+        if !demand.is_active && demand.is_idle && self.line.is_empty() {
+            // Another worker has the health check now: leave the group by falling silent.
+            self.cursor = None;
+            return None;
+        }
+        let fetch_due = demand.may_fetch && self.fetch_due() <= now;
+        let commit_due = self.next_commit <= now && self.line.committable().is_some();
+        // News are fetched before a commit is made, but in a flood of news the two take turns:
+        // what is settled and not committed is made again after a crash.
+        let fetch_first = self.woken && !(commit_due && self.fetched_last);
+        if fetch_due && (fetch_first || !commit_due) {
+            self.fetch(demand.room, now)
+        } else if commit_due {
+            self.commit()
+        } else if self.heartbeat_due() <= now {
+            self.heartbeat()
+        } else {
+            None
+        }
+    }
+
+    /// When [`Self::next`] has something to do next.
+    pub(super) fn wakeup(&self, demand: Demand) -> Option<Steady> {
+        if self.busy {
+            return None;
+        }
+        if self.cursor.is_none() {
+            return demand.is_active.then_some(self.not_before);
+        }
+        let fetch = demand.may_fetch.then(|| self.fetch_due());
+        let commit = self.line.committable().map(|_| self.next_commit);
+        let next = [fetch, commit]
+            .into_iter()
+            .flatten()
+            .fold(self.heartbeat_due(), Ord::min);
+        Some(next.max(self.not_before))
+    }
+
+    fn fetch_due(&self) -> Steady {
+        let earliest = self.last_fetch.plus(self.timing.min_interval);
         if self.woken {
             earliest
         } else {
             self.next_fetch.max(earliest)
         }
     }
-}
-
-impl DrainEngine {
-    /// Sends the session's next request, if one is due and none is open.
-    pub(super) fn advance_session(&mut self, now: Now) {
-        let at = now.steady;
-        if self.session.busy || at < self.session.not_before {
-            return;
-        }
-        let Some(cursor) = self.session.cursor.clone() else {
-            // Without a session what is held goes on, and is committed by whoever reads it again.
-            if self.active(at) {
-                self.join(at);
-            }
-            return;
-        };
-        if !self.active(at) && self.window.unsettled() == 0 && self.session.line.is_empty() {
-            // Another worker has the health check now: leave the group by falling silent.
-            self.session.cursor = None;
-            return;
-        }
-        let fetch_due =
-            self.may_fetch(at) && self.session.fetch_due(self.config.fetch.min_interval) <= at;
-        let commit = self.commit_due(at);
-        // News are fetched before a commit is made, but in a flood of news the two take turns:
-        // what is settled and not committed is made again after a crash.
-        let fetch_first = self.session.woken && !(commit.is_some() && self.session.fetched_last);
-        if fetch_due && fetch_first {
-            self.fetch(&cursor, at);
-        } else if let Some((number, cursor)) = commit {
-            self.session.fetched_last = false;
-            let request = self.session.client.consumer_commit(&cursor);
-            self.send(Operation::Commit(number), request, at);
-        } else if fetch_due {
-            self.fetch(&cursor, at);
-        } else if self.heartbeat_due() <= at {
-            let request = self.session.client.consumer_heartbeat(&cursor);
-            self.send(Operation::Heartbeat, request, at);
-        }
-    }
-
-    /// When [`Self::advance_session`] has something to do next.
-    pub(super) fn session_wakeup(&self, now: Steady) -> Option<Steady> {
-        let session = &self.session;
-        if session.busy {
-            return None;
-        }
-        if session.cursor.is_none() {
-            return self.active(now).then_some(session.not_before);
-        }
-        let fetch = self
-            .may_fetch(now)
-            .then(|| session.fetch_due(self.config.fetch.min_interval));
-        let commit = session.line.committable().map(|_| session.next_commit);
-        let next = [fetch, commit]
-            .into_iter()
-            .flatten()
-            .fold(self.heartbeat_due(), Ord::min);
-        Some(next.max(session.not_before))
-    }
-
-    fn join(&mut self, now: Steady) {
-        let group = &self.config.group;
-        let request = self.session.client.create_group_cursor(
-            &group.name,
-            &self.session.instance,
-            group.timeout,
-        );
-        self.send(Operation::Join, request, now);
-    }
-
-    fn fetch(&mut self, cursor: &Cursor, now: Steady) {
-        let room = self.room().max(1);
-        let limit = self
-            .session
-            .fetch_limit
-            .min(self.config.fetch.records_max)
-            .min(room);
-        let request = self.session.client.get_messages(cursor, limit);
-        self.session.woken = false;
-        self.session.fetched_last = true;
-        self.session.last_fetch = now;
-        self.send(Operation::Fetch { limit }, request, now);
-    }
-
-    fn send(&mut self, operation: Operation, request: OutgoingRequest, now: Steady) {
-        self.session.busy = true;
-        let timeout = self.config.fetch.timeout;
-        let purpose = Purpose::Session(operation);
-        self.call_out(purpose, request, timeout, STREAM_ANSWER_BYTES_MAX, now);
-    }
-
-    /// How many records may be taken in.
-    fn room(&self) -> usize {
-        let window = &self.config.window;
-        let calls = window.calls_max.saturating_sub(self.window.unsettled());
-        calls.min(window.uncommitted_max.saturating_sub(self.window.records()))
-    }
-
-    /// Whether there is room for a fetch that is worth its while.
-    fn may_fetch(&self, now: Steady) -> bool {
-        let window = &self.config.window;
-        let worthwhile = self
-            .config
-            .fetch
-            .records_max
-            .min(window.calls_max.div_ceil(4));
-        self.active(now)
-            && self.window.bytes() < window.bytes_max
-            && self.room() >= worthwhile.min(window.uncommitted_max)
-    }
-
-    fn commit_due(&self, now: Steady) -> Option<(FetchNumber, Cursor)> {
-        if now < self.session.next_commit {
-            return None;
-        }
-        let (number, cursor) = self.session.line.committable()?;
-        Some((number, cursor.clone()))
-    }
 
     fn heartbeat_due(&self) -> Steady {
-        self.session
-            .last_contact
-            .plus(self.config.group.timeout / 3)
+        self.last_contact.plus(self.timing.group_timeout / 3)
     }
 
-    /// A request of the session has ended.
-    pub(super) fn session_done(&mut self, operation: Operation, result: CalloutResult, now: Now) {
-        self.session.busy = false;
-        let done =
-            expect_ok(result).and_then(|response| self.succeed(&operation, &response, now.steady));
-        match done {
-            Ok(()) => {
-                self.session.failures = 0;
-                self.session.last_contact = now.steady;
-            }
-            Err(error) => self.fail_session(&operation, &error, now.steady),
+    fn join(&mut self) -> (Operation, OutgoingRequest) {
+        self.busy = true;
+        let timeout = self.timing.group_timeout;
+        let request = self
+            .client
+            .create_group_cursor(&self.group, &self.instance, timeout);
+        (Operation::Join, request)
+    }
+
+    fn fetch(&mut self, room: usize, now: Steady) -> Option<(Operation, OutgoingRequest)> {
+        let limit = self.fetch_limit.min(self.records_max).min(room).max(1);
+        let request = self.client.get_messages(self.cursor.as_ref()?, limit);
+        self.busy = true;
+        self.woken = false;
+        self.fetched_last = true;
+        self.last_fetch = now;
+        Some((Operation::Fetch { limit }, request))
+    }
+
+    fn commit(&mut self) -> Option<(Operation, OutgoingRequest)> {
+        let (number, cursor) = self.line.committable()?;
+        let request = self.client.consumer_commit(cursor);
+        self.busy = true;
+        self.fetched_last = false;
+        Some((Operation::Commit(number), request))
+    }
+
+    fn heartbeat(&mut self) -> Option<(Operation, OutgoingRequest)> {
+        let request = self.client.consumer_heartbeat(self.cursor.as_ref()?);
+        self.busy = true;
+        Some((Operation::Heartbeat, request))
+    }
+
+    /// A request was answered as it should be.
+    pub(super) fn succeeded(&mut self, now: Steady) {
+        self.busy = false;
+        self.failures = 0;
+        self.last_contact = now;
+    }
+
+    /// We are a member, and read from here on. Gives group and instance, for the log.
+    pub(super) fn joined(&mut self, cursor: Cursor) -> (&str, &str) {
+        self.cursor = Some(cursor);
+        self.woken = true;
+        (&self.group, &self.instance)
+    }
+
+    /// A heartbeat has brought a fresh cursor.
+    pub(super) fn refreshed(&mut self, cursor: Cursor) {
+        self.cursor = Some(cursor);
+    }
+
+    /// A fetch has brought records; gives the number of the fetch, or `None` if it was empty.
+    pub(super) fn fetched(
+        &mut self,
+        is_empty: bool,
+        next: Cursor,
+        now: Steady,
+    ) -> Option<FetchNumber> {
+        self.fetch_limit = self.fetch_limit.saturating_mul(2).min(self.records_max);
+        if is_empty {
+            self.next_fetch = now.plus(self.timing.idle_interval);
+            self.cursor = Some(next);
+            return None;
         }
+        self.next_fetch = now;
+        self.cursor = Some(next.clone());
+        Some(self.line.fetched(next))
     }
 
-    fn succeed(
+    /// A commit is done.
+    pub(super) fn committed(&mut self, now: Steady) {
+        self.next_commit = now.plus(self.timing.commit_interval);
+    }
+
+    /// A request has failed. Gives whether the session is lost with it.
+    pub(super) fn failed(
         &mut self,
         operation: &Operation,
-        response: &IncomingResponse,
+        error: &StreamError,
         now: Steady,
-    ) -> Result<(), StreamError> {
-        match operation {
-            Operation::Join => {
-                let cursor = parse_cursor(&response.body).map_err(StreamError::Refused)?;
-                self.session.cursor = Some(cursor);
-                self.session.woken = true;
-                self.outputs.count(Metric::Sessions, 1);
-                let name = &self.config.group.name;
-                let line = format!("joined group {name} as {}", self.session.instance);
-                self.outputs.log(Level::Info, line);
-            }
-            Operation::Fetch { .. } => {
-                let (messages, next) = parse_messages(response).map_err(StreamError::Refused)?;
-                if messages.is_empty() {
-                    self.session.next_fetch = now.plus(self.config.fetch.idle_interval);
-                } else {
-                    self.session.next_fetch = now;
-                    let number = self.session.line.fetched(next.clone());
-                    self.take_in(messages, number);
-                }
-                self.session.cursor = Some(next);
-                self.grow_fetch_limit();
-            }
-            Operation::Commit(number) => {
-                let records = self.session.line.committed(*number);
-                self.window.committed(&records);
-                self.session.next_commit = now.plus(self.config.fetch.commit_interval);
-                self.outputs.count(Metric::Committed, 1);
-            }
-            Operation::Heartbeat => {
-                let cursor = parse_cursor(&response.body).map_err(StreamError::Refused)?;
-                self.session.cursor = Some(cursor);
-            }
-        }
-        Ok(())
-    }
-
-    fn fail_session(&mut self, operation: &Operation, error: &StreamError, now: Steady) {
-        self.outputs.count(Metric::StreamFailures, 1);
-        self.session.failures = self.session.failures.saturating_add(1);
-        let doublings = self.session.failures.saturating_sub(1).min(10);
-        let mut pause = FAILURE_PAUSE_MIN
+    ) -> bool {
+        self.busy = false;
+        self.failures = self.failures.saturating_add(1);
+        let doublings = self.failures.saturating_sub(1).min(10);
+        let pause = FAILURE_PAUSE_MIN
             .saturating_mul(1 << doublings)
             .min(FAILURE_PAUSE_MAX);
+        let mut asked = Duration::ZERO;
+        let mut is_lost = false;
         match error {
             StreamError::CursorLost(_) => {
-                self.session.cursor = None;
-                self.session.line.clear();
-                self.window.detach();
+                self.cursor = None;
+                self.line.clear();
+                is_lost = true;
             }
-            StreamError::Throttled(asked, _) => pause = pause.max(asked.unwrap_or_default()),
+            StreamError::Throttled(wait, _) => asked = wait.unwrap_or_default(),
             StreamError::Unanswered(_) => {
                 if let Operation::Fetch { limit } = operation {
                     // Perhaps the answer was larger than Envoy takes: ask for less.
-                    self.session.fetch_limit = (limit / 2).max(1);
+                    self.fetch_limit = (limit / 2).max(1);
                 }
             }
             StreamError::Refused(_) => {}
         }
-        self.session.woken = true;
-        self.session.not_before = now.plus(pause);
-        let name = match operation {
-            Operation::Join => "CreateGroupCursor",
-            Operation::Fetch { .. } => "GetMessages",
-            Operation::Commit(_) => "ConsumerCommit",
-            Operation::Heartbeat => "ConsumerHeartbeat",
-        };
-        // A lost cursor mends itself; a Stream that refuses needs somebody.
-        let level = match error {
-            StreamError::CursorLost(_) => Level::Info,
-            StreamError::Throttled(..) | StreamError::Unanswered(_) => Level::Warn,
-            StreamError::Refused(_) => Level::Error,
-        };
-        self.outputs
-            .log(level, format!("{name} failed: {}", error.text()));
-    }
-
-    fn grow_fetch_limit(&mut self) {
-        let doubled = self.session.fetch_limit.saturating_mul(2);
-        self.session.fetch_limit = doubled.min(self.config.fetch.records_max);
+        self.woken = true;
+        self.not_before = now.plus(pause.max(asked));
+        is_lost
     }
 }

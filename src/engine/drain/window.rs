@@ -1,140 +1,161 @@
-//! The calls held in memory: waiting for a slot, in flight, backing off, dying, or settled and
-//! waiting for their commit.
+//! The records held in memory, from their fetch to their commit. Containers and their book-keeping;
+//! what becomes of a record is decided in [`super::fate`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::{DrainEngine, Purpose};
+use super::hops::RememberedHops;
 use crate::call::deliver::commit::FetchNumber;
-use crate::call::deliver::dead_letter::{AttemptRecord, Reason};
-use crate::call::deliver::dispatch::{self, Marks};
-use crate::call::deliver::outcome::{Outcome, classify};
-use crate::call::deliver::retry::pause_after;
-use crate::call::record;
-use crate::config::WindowConfig;
-use crate::engine::{CalloutResult, Level, Output};
-use crate::id::{Position, RecordId};
-use crate::limits::DEAD_LETTER_ATTEMPTS_MAX;
-use crate::metric::Metric;
+use crate::call::deliver::line::Lines;
+use crate::call::deliver::plan::Plan;
+use crate::call::progress::Progress;
+use crate::config::DrainConfig;
+use crate::id::{RecordId, Source};
 use crate::stream::consume::Message;
-use crate::time::{Now, Steady};
+use crate::time::{Steady, Wall};
+use crate::time_text::parse_rfc_3339;
 
-/// How long a settled call is remembered whose session was lost before its commit: the next
-/// session reads its record again, and it must not be made again.
-const SETTLED_REMEMBERED: Duration = Duration::from_secs(120);
-
-/// A turn that was asked for comes within microseconds, unless the asking failed.
-const LOST_TURN: Duration = Duration::from_millis(50);
-
-/// Bytes of a target's answer that are read: nobody asks for it yet.
-const ANSWER_BYTES: usize = 0;
+/// How long a record is remembered whose session was lost: the next session reads it again, and
+/// what is settled must not be done again. What isn't settled then belongs to whoever reads it.
+const LOST_REMEMBERED: Duration = Duration::from_secs(120);
 
 /// One record that was fetched and isn't committed.
 #[derive(Debug)]
 pub(super) struct Held {
     /// The fetch of this session that brought it; `None` if that session is lost.
-    fetch: Option<FetchNumber>,
+    pub(super) fetch: Option<FetchNumber>,
     pub(super) record: Rc<Vec<u8>>,
-    stored_at: String,
-    attempts: u32,
-    pub(super) history: Vec<AttemptRecord>,
-    state: State,
+    pub(super) stored_at: Wall,
+    /// `None` where the record can't be understood.
+    pub(super) plan: Option<Plan>,
+    /// What has happened to the call, before this record was written and since.
+    pub(super) progress: Progress,
+    /// Faults of the gateway in a row.
+    pub(super) faults: u32,
+    pub(super) state: State,
+    /// Bytes that it counts for.
+    bytes: usize,
+}
+
+impl Held {
+    /// Whether it may wait on another stream.
+    fn may_leave(&self) -> bool {
+        let plan = self.plan.as_ref();
+        plan.is_some_and(|plan| plan.order_key.is_none())
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// Waits for a slot.
+pub(super) enum State {
+    /// Just taken in.
+    New,
+    /// In its target's line.
     Ready,
+    /// Behind an earlier call with the same order key.
+    Behind,
     /// An attempt is under way.
     InFlight,
-    /// Waits for its next attempt.
-    BackingOff,
-    /// Waits for its dead letter to be stored.
-    Dying,
-    /// Delivered or buried; only the commit is missing.
+    /// Waits for a moment.
+    Waiting { until: Steady },
+    /// Its session is lost: it waits to be read again.
+    Suspended { until: Steady, since: Steady },
+    /// Messages have to be stored before it is settled: so many.
+    Leaving { messages: u8 },
+    /// Only the commit is missing.
     Settled { at: Steady },
 }
 
+/// What is held of one stream.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct HeldCount {
+    pub(super) records: usize,
+    pub(super) unsettled: usize,
+    pub(super) bytes: usize,
+}
+
 /// All records held.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Window {
     held: BTreeMap<RecordId, Held>,
-    ready: VecDeque<RecordId>,
-    backing_off: BTreeSet<(Steady, RecordId)>,
-    in_flight: usize,
-    unsettled: usize,
-    bytes: usize,
-    /// Attempts that may still be started in this turn of the event loop.
-    turn_budget: usize,
-    /// A new turn is asked for.
-    turn_pending: bool,
+    counts: BTreeMap<Source, HeldCount>,
+    pub(super) lines: Lines,
+    /// Calls with the same order key, in their order; the first one may be made.
+    order: Order,
+    timers: BTreeSet<(Steady, RecordId)>,
+    pub(super) in_flight: usize,
+    hops: RememberedHops,
+}
+
+/// What a fetched record is to the window.
+pub(super) enum Taken {
+    New,
+    /// A lost session's record comes again.
+    Again,
+    /// This session has brought it already.
+    Twice,
+}
+
+type Order = BTreeMap<Rc<str>, VecDeque<RecordId>>;
+
+/// Puts a call behind the earlier ones of its key, unless it has its place already.
+fn take_place<'a>(order: &'a mut Order, key: &Rc<str>, id: RecordId) -> &'a VecDeque<RecordId> {
+    let order = order.entry(key.clone()).or_default();
+    if !order.contains(&id) {
+        order.push_back(id);
+    }
+    order
 }
 
 impl Window {
     /// An empty window.
-    pub(super) fn new(config: &WindowConfig) -> Self {
+    pub(super) fn new(config: &DrainConfig) -> Self {
         Self {
-            turn_budget: config.per_turn_max,
-            ..Self::default()
+            held: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            lines: Lines::new(config.limits.clone()),
+            order: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            in_flight: 0,
+            hops: RememberedHops::default(),
         }
     }
 
-    /// A new turn of the event loop: attempts may be started again.
-    pub(super) fn new_turn(&mut self, config: &WindowConfig) {
-        self.turn_budget = config.per_turn_max;
-        self.turn_pending = false;
-    }
-
-    /// Records held, settled ones included.
-    pub(super) fn records(&self) -> usize {
-        self.held.len()
-    }
-
-    /// Calls that aren't settled.
-    pub(super) fn unsettled(&self) -> usize {
-        self.unsettled
-    }
-
-    /// Bytes of the records of unsettled calls.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
-    /// When the next back-off ends, or when to look after a turn that does not come.
-    pub(super) fn wakeup(&self, now: Steady) -> Option<Steady> {
-        let backoff = self.backing_off.first().map(|(due, _)| *due);
-        let rescue = self.turn_pending.then(|| now.plus(LOST_TURN));
-        [backoff, rescue].into_iter().flatten().min()
+    pub(super) fn count(&self, source: Source) -> HeldCount {
+        self.counts.get(&source).copied().unwrap_or_default()
     }
 
     pub(super) fn get(&self, id: RecordId) -> Option<&Held> {
         self.held.get(&id)
     }
 
-    /// Takes in a fetched record. Gives whether it is settled already: a lost session's record
-    /// comes again, and its call is not made again.
-    fn take_in(&mut self, message: Message, fetch: FetchNumber) -> Taken {
-        let id = message.id();
+    pub(super) fn get_mut(&mut self, id: RecordId) -> Option<&mut Held> {
+        self.held.get_mut(&id)
+    }
+
+    /// Takes in a fetched record.
+    pub(super) fn take_in(&mut self, id: RecordId, message: Message, fetch: FetchNumber) -> Taken {
         match self.held.get_mut(&id) {
             Some(held) if held.fetch.is_some() => Taken::Twice,
             Some(held) => {
                 held.fetch = Some(fetch);
-                Taken::Again {
-                    settled: matches!(held.state, State::Settled { .. }),
-                }
+                Taken::Again
             }
             None => {
-                self.unsettled += 1;
-                self.bytes = self.bytes.saturating_add(message.value.len());
-                self.ready.push_back(id);
+                let bytes = message.value.len();
+                let count = self.counts.entry(id.source).or_default();
+                count.records += 1;
+                count.unsettled += 1;
+                count.bytes = count.bytes.saturating_add(bytes);
                 let held = Held {
                     fetch: Some(fetch),
                     record: Rc::new(message.value),
-                    stored_at: message.stored_at,
-                    attempts: 0,
-                    history: Vec::new(),
-                    state: State::Ready,
+                    stored_at: parse_rfc_3339(&message.stored_at).unwrap_or_default(),
+                    plan: None,
+                    progress: Progress::default(),
+                    faults: 0,
+                    state: State::New,
+                    bytes,
                 };
                 self.held.insert(id, held);
                 Taken::New
@@ -142,233 +163,214 @@ impl Window {
         }
     }
 
+    /// Whether another record has brought this call at this point of its way already.
+    pub(super) fn is_repeated_hop(&mut self, id: RecordId) -> bool {
+        let Some(held) = self.held.get(&id).filter(|held| held.progress.hops > 0) else {
+            return false;
+        };
+        let Some(plan) = &held.plan else {
+            return false;
+        };
+        let hop = (plan.id.clone(), held.progress.hops, held.progress.redrives);
+        self.hops.is_repeated(hop, id)
+    }
+
+    /// Waits until a moment.
+    pub(super) fn wait(&mut self, id: RecordId, until: Steady) {
+        if let Some(held) = self.held.get_mut(&id) {
+            held.state = State::Waiting { until };
+            self.timers.insert((until, id));
+        }
+    }
+
+    /// A call whose attempt failed after its session was lost: another drain may have it by now, so
+    /// it waits to be read again. Gives whether it is one.
+    pub(super) fn suspend_if_lost(&mut self, id: RecordId, until: Steady, now: Steady) -> bool {
+        let Some(held) = self.held.get_mut(&id).filter(|held| held.fetch.is_none()) else {
+            return false;
+        };
+        held.state = State::Suspended { until, since: now };
+        true
+    }
+
+    /// When the next wait ends.
+    pub(super) fn next_timer(&self) -> Option<Steady> {
+        self.timers.first().map(|(until, _)| *until)
+    }
+
+    /// A record whose wait is over.
+    pub(super) fn pop_timer(&mut self, now: Steady) -> Option<RecordId> {
+        let (until, id) = self.timers.first().copied()?;
+        if until > now {
+            return None;
+        }
+        self.timers.pop_first();
+        Some(id)
+    }
+
+    /// Takes up to `count` calls out of lines that have not moved since `patience_ends`. Calls
+    /// with an order key stay: they hold their place.
+    pub(super) fn take_stuck(&mut self, count: usize, patience_ends: Steady) -> Vec<RecordId> {
+        let held = &self.held;
+        let may_leave = |id| held.get(&id).is_some_and(Held::may_leave);
+        self.lines.take_stuck(count, patience_ends, may_leave)
+    }
+
+    /// Takes at least `least` and up to `count` calls that wait in memory for their next attempt,
+    /// or none. Those with the longest waits come first; gives until when each would have waited.
+    pub(super) fn take_resting(&mut self, least: usize, count: usize) -> Vec<(Steady, RecordId)> {
+        let rests = |id: &RecordId| {
+            let held = self.held.get(id);
+            held.is_some_and(|held| {
+                matches!(held.state, State::Waiting { .. })
+                    && held.progress.attempts > 0
+                    && held.may_leave()
+            })
+        };
+        let resting = self.timers.iter().rev();
+        let resting = resting.filter(|(_, id)| id.source == Source::Calls && rests(id));
+        let resting: Vec<_> = resting.take(count).copied().collect();
+        if resting.len() < least {
+            return Vec::new();
+        }
+        for timer in &resting {
+            self.timers.remove(timer);
+        }
+        resting
+    }
+
+    /// Stands a call in its target's line, unless an earlier one with its order key is unsettled.
+    pub(super) fn line_up(&mut self, id: RecordId, now: Steady) {
+        let Some(held) = self.held.get_mut(&id) else {
+            return;
+        };
+        let Some(plan) = held.plan.as_ref() else {
+            return;
+        };
+        if let Some(key) = &plan.order_key {
+            let order = take_place(&mut self.order, key, id);
+            if order.front() != Some(&id) {
+                held.state = State::Behind;
+                return;
+            }
+        }
+        held.state = State::Ready;
+        self.lines.add(&plan.target, id, now);
+    }
+
+    /// Waits until a moment, in its place among the calls of its order key, if it has one: later
+    /// ones are behind it (G6).
+    pub(super) fn wait_in_place(&mut self, id: RecordId, until: Steady) {
+        let plan = self.get(id).and_then(|held| held.plan.as_ref());
+        if let Some(key) = plan.and_then(|plan| plan.order_key.clone())
+            && id.source == Source::Calls
+        {
+            take_place(&mut self.order, &key, id);
+        }
+        self.wait(id, until);
+    }
+
+    /// A call with this order key is settled or has left: the next one, if any.
+    fn leave_order(&mut self, id: RecordId, key: &Rc<str>) -> Option<RecordId> {
+        let order = self.order.get_mut(key)?;
+        let was_first = order.front() == Some(&id);
+        order.retain(|other| *other != id);
+        let next = order.front().copied();
+        if next.is_none() {
+            self.order.remove(key);
+        }
+        next.filter(|_| was_first)
+    }
+
+    /// Nothing more is to be done for this record but its commit. Gives its fetch.
+    pub(super) fn settle(&mut self, id: RecordId, now: Steady) -> Option<FetchNumber> {
+        let held = self.held.get_mut(&id)?;
+        held.state = State::Settled { at: now };
+        held.record = Rc::default();
+        held.progress.history = Vec::new();
+        let plan = held.plan.take();
+        let (fetch, bytes) = (held.fetch, std::mem::take(&mut held.bytes));
+        if let Some(count) = self.counts.get_mut(&id.source) {
+            count.bytes = count.bytes.saturating_sub(bytes);
+            count.unsettled = count.unsettled.saturating_sub(1);
+        }
+        if let Some(key) = plan.and_then(|plan| plan.order_key)
+            && let Some(next) = self.leave_order(id, &key)
+            && matches!(self.get(next), Some(held) if held.state == State::Behind)
+        {
+            self.line_up(next, now);
+        }
+        fetch
+    }
+
     /// Forgets records whose commit is done.
     pub(super) fn committed(&mut self, records: &[RecordId]) {
         for id in records {
-            self.held.remove(id);
+            self.forget(*id);
         }
     }
 
-    /// The session is lost: what is held goes on, but belongs to no fetch.
-    pub(super) fn detach(&mut self) {
-        self.held.values_mut().for_each(|held| held.fetch = None);
-    }
-
-    /// Forgets settled calls of lost sessions that nobody has shown us again.
-    pub(super) fn forget_stale(&mut self, now: Steady) {
-        self.held.retain(|_, held| match held.state {
-            State::Settled { at } => held.fetch.is_some() || now < at.plus(SETTLED_REMEMBERED),
-            State::Ready | State::InFlight | State::BackingOff | State::Dying => true,
-        });
-    }
-
-    /// Moves back-offs that are over into the line.
-    fn end_backoffs(&mut self, now: Steady) {
-        while let Some((due, id)) = self.backing_off.first().copied() {
-            if due > now {
-                return;
-            }
-            self.backing_off.pop_first();
-            if let Some(held) = self.held.get_mut(&id) {
-                held.state = State::Ready;
-                self.ready.push_back(id);
-            }
-        }
-    }
-}
-
-/// What a fetched record is to the window.
-enum Taken {
-    New,
-    Again { settled: bool },
-    Twice,
-}
-
-impl DrainEngine {
-    /// Takes in what a fetch has brought.
-    pub(super) fn take_in(&mut self, messages: Vec<Message>, fetch: FetchNumber) {
-        self.outputs.count(
-            Metric::Fetched,
-            i64::try_from(messages.len()).unwrap_or(i64::MAX),
-        );
-        let mut new = 0;
-        for message in messages {
-            let id = message.id();
-            match self.window.take_in(message, fetch) {
-                Taken::New => {
-                    new += 1;
-                    self.session.line.add(fetch, id, false);
+    /// A session is lost: what is under way goes on; everything else waits until it is read again,
+    /// because another drain may have it by now.
+    pub(super) fn detach(&mut self, source: Source, now: Steady) {
+        let lost = self.held.iter_mut().filter(|(id, _)| id.source == source);
+        for (id, held) in lost {
+            held.fetch = None;
+            let until = match held.state {
+                State::New | State::Ready | State::Behind => now,
+                State::Waiting { until } => until,
+                State::InFlight
+                | State::Suspended { .. }
+                | State::Leaving { .. }
+                | State::Settled { .. } => continue,
+            };
+            self.timers.remove(&(until, *id));
+            if let Some(plan) = &held.plan {
+                if held.state == State::Ready {
+                    self.lines.remove(&plan.target, *id);
                 }
-                Taken::Again { settled } => self.session.line.add(fetch, id, settled),
-                Taken::Twice => {}
-            }
-        }
-        self.outputs.count(Metric::Held, new);
-    }
-
-    /// Makes attempts that are due and have a slot, but only so many in one turn of the event
-    /// loop: the requests of clients share the worker, and go on between two turns.
-    pub(super) fn dispatch_due(&mut self, now: Now) {
-        self.window.end_backoffs(now.steady);
-        while self.window.in_flight < self.config.window.in_flight_max
-            && !self.window.ready.is_empty()
-        {
-            if self.window.turn_budget == 0 {
-                if !std::mem::replace(&mut self.window.turn_pending, true) {
-                    self.outputs.push(Output::Wake);
+                if let Some(order) = plan.order_key.as_ref().and_then(|k| self.order.get_mut(k)) {
+                    order.retain(|other| other != id);
                 }
-                return;
             }
-            self.window.turn_budget -= 1;
-            if let Some(record) = self.window.ready.pop_front() {
-                self.attempt(record, now);
-            }
+            held.state = State::Suspended { until, since: now };
         }
+        self.order.retain(|_, order| !order.is_empty());
     }
 
-    fn attempt(&mut self, record: RecordId, now: Now) {
-        let Some(held) = self.window.held.get_mut(&record) else {
-            return;
+    /// Forgets records of lost sessions that nobody has shown us again, and gives how many of them
+    /// were unsettled.
+    pub(super) fn forget_stale(&mut self, now: Steady) -> usize {
+        self.lines.forget_idle(now);
+        let is_stale = |held: &Held| match held.state {
+            State::Settled { at } => held.fetch.is_none() && now >= at.plus(LOST_REMEMBERED),
+            State::Suspended { since, .. } => now >= since.plus(LOST_REMEMBERED),
+            State::New
+            | State::Ready
+            | State::Behind
+            | State::InFlight
+            | State::Waiting { .. }
+            | State::Leaving { .. } => false,
         };
-        let call = match record::decode(&held.record) {
-            Ok(call) => call,
-            Err(error) => {
-                let detail = error.to_string();
-                return self.give_up(record, Reason::UnreadableRecord, detail, now);
-            }
-        };
-        held.state = State::InFlight;
-        held.attempts = held.attempts.saturating_add(1);
-        let id = call
-            .head
-            .id
-            .as_ref()
-            .map_or_else(|| fallback_id(record.position), |id| id.0.clone());
-        let marks = Marks {
-            correlation_id: call
-                .head
-                .correlation_id
-                .clone()
-                .unwrap_or_else(|| id.clone()),
-            id,
-            accepted_at: call
-                .head
-                .accepted_at
-                .clone()
-                .unwrap_or_else(|| held.stored_at.clone()),
-            attempt: held.attempts,
-        };
-        let request = dispatch::request(call, &marks, &self.config.default_authority);
-        self.window.in_flight += 1;
-        self.outputs.count(Metric::Attempts, 1);
-        self.outputs.count(Metric::InFlight, 1);
-        let timeout = self.config.attempt.timeout;
-        self.call_out(
-            Purpose::Attempt(record),
-            request,
-            timeout,
-            ANSWER_BYTES,
-            now.steady,
-        );
+        let stale = self.held.iter().filter(|(_, held)| is_stale(held));
+        let stale: Vec<RecordId> = stale.map(|(id, _)| *id).collect();
+        stale.into_iter().filter(|id| self.forget(*id)).count()
     }
 
-    /// An attempt has ended.
-    pub(super) fn attempt_done(&mut self, record: RecordId, result: CalloutResult, now: Now) {
-        self.window.in_flight = self.window.in_flight.saturating_sub(1);
-        self.outputs.count(Metric::InFlight, -1);
-        let outcome = classify(&result, now.wall);
-        let Some(held) = self.window.held.get_mut(&record) else {
-            return;
+    /// Forgets a record, and gives whether it was unsettled.
+    fn forget(&mut self, id: RecordId) -> bool {
+        let Some(held) = self.held.remove(&id) else {
+            return false;
         };
-        let status = match outcome {
-            Outcome::Retryable { status, .. } => status,
-            Outcome::Rejected { status } => Some(status),
-            Outcome::Delivered | Outcome::NotSent => None,
-        };
-        let attempt = held.attempts;
-        if matches!(
-            outcome,
-            Outcome::Retryable { .. } | Outcome::Rejected { .. }
-        ) {
-            if held.history.len() >= DEAD_LETTER_ATTEMPTS_MAX {
-                held.history.remove(0);
-            }
-            held.history.push(AttemptRecord {
-                attempt,
-                at: now.wall.to_string(),
-                status,
-            });
+        if let Some(key) = held.plan.as_ref().and_then(|plan| plan.order_key.clone()) {
+            self.leave_order(id, &key);
         }
-        match outcome {
-            Outcome::Delivered => {
-                self.outputs.count(Metric::Delivered, 1);
-                self.settle(record, now.steady);
-            }
-            Outcome::Rejected { status } => {
-                let detail = format!("the target answered {status}");
-                self.give_up(record, Reason::Rejected, detail, now);
-            }
-            Outcome::Retryable { retry_after, .. } => {
-                if attempt >= self.config.attempt.attempts_max {
-                    let last = status.map_or("no answer".to_owned(), |status| status.to_string());
-                    let detail = format!("{attempt} attempts failed, the last with {last}");
-                    return self.give_up(record, Reason::AttemptsExhausted, detail, now);
-                }
-                self.outputs.count(Metric::Retried, 1);
-                self.back_off(record, attempt, retry_after, now.steady);
-            }
-            Outcome::NotSent => {
-                held.attempts = attempt.saturating_sub(1);
-                self.back_off(record, attempt, None, now.steady);
-            }
+        let is_unsettled = !matches!(held.state, State::Settled { .. });
+        if let Some(count) = self.counts.get_mut(&id.source) {
+            count.records = count.records.saturating_sub(1);
+            count.bytes = count.bytes.saturating_sub(held.bytes);
+            count.unsettled = count.unsettled.saturating_sub(usize::from(is_unsettled));
         }
+        is_unsettled
     }
-
-    fn back_off(&mut self, record: RecordId, attempt: u32, asked: Option<Duration>, now: Steady) {
-        let pause = pause_after(attempt, asked, &self.config.attempt, &mut self.entropy);
-        if let Some(held) = self.window.held.get_mut(&record) {
-            held.state = State::BackingOff;
-            self.window.backing_off.insert((now.plus(pause), record));
-        }
-    }
-
-    fn give_up(&mut self, record: RecordId, reason: Reason, detail: String, now: Now) {
-        let id = self.call_id(record);
-        let line = format!("call {id} becomes a dead letter: {detail}");
-        self.outputs.log(Level::Warn, line);
-        if let Some(held) = self.window.held.get_mut(&record) {
-            held.state = State::Dying;
-            self.burials.add(record, reason, detail, now.wall);
-        }
-    }
-
-    /// Nothing more is to be done for this call but its commit.
-    pub(super) fn settle(&mut self, record: RecordId, now: Steady) {
-        let Some(held) = self.window.held.get_mut(&record) else {
-            return;
-        };
-        held.state = State::Settled { at: now };
-        let content = std::mem::take(&mut held.record);
-        held.history = Vec::new();
-        self.window.bytes = self.window.bytes.saturating_sub(content.len());
-        self.window.unsettled = self.window.unsettled.saturating_sub(1);
-        self.outputs.count(Metric::Held, -1);
-        if let Some(fetch) = held.fetch {
-            self.session.line.settle(fetch);
-        }
-    }
-
-    /// The id in the record, or one made of its position.
-    pub(super) fn call_id(&self, record: RecordId) -> String {
-        self.window
-            .get(record)
-            .and_then(|held| record::decode(&held.record).ok())
-            .and_then(|call| call.head.id)
-            .map_or_else(|| fallback_id(record.position), |id| id.0)
-    }
-}
-
-/// The id of a call whose publisher gave it none: the same whenever the record is read.
-fn fallback_id(position: Position) -> String {
-    format!("p{}-o{}", position.partition, position.offset)
 }

@@ -1,0 +1,283 @@
+//! Idempotency keys: the same key with the same request gives the first call's `202` again.
+//!
+//! What is known of keys is shared by the workers of one Envoy process, in the host's shared data,
+//! which can neither list nor forget its entries. So the table has a fixed number of *slots*, each
+//! with room for a few keys, and a key's hash says which slot is its. A slot is read, changed, and
+//! written back only if nobody else has written it meanwhile.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::options::Options;
+use crate::call::record::CallHead;
+use crate::call::reply::receipt::Receipt;
+use crate::http::{Fields, all};
+use crate::id::Position;
+use crate::time::Wall;
+
+/// Keys in one slot.
+pub const KEYS_PER_SLOT: usize = 8;
+
+/// Which key: a hash over the key and whoever sent it, so that nobody meets another's key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct KeyHash(pub String);
+
+/// Which request: a hash over what would be called.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint(String);
+
+impl KeyHash {
+    /// The hash of a key that came with these fields; the ones in `scope` tell callers apart.
+    #[must_use]
+    pub fn new(key: &str, fields: &Fields, scope: &[String]) -> Self {
+        let mut hash = Hash::default();
+        hash.add(key.as_bytes());
+        for name in scope {
+            hash.add(name.as_bytes());
+            all(fields, name).for_each(|value| hash.add(value));
+        }
+        Self(hash.finish())
+    }
+
+    /// Whether a text, which anybody may have written, can be such a hash.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (text.len() == 32 && text.bytes().all(is_hex)).then(|| Self(text.to_owned()))
+    }
+
+    /// The slot of this key in a table of so many.
+    #[must_use]
+    pub fn slot(&self, slots: u32) -> u32 {
+        let start = self.0.get(..8).unwrap_or_default();
+        u32::from_str_radix(start, 16).unwrap_or_default() % slots.max(1)
+    }
+}
+
+impl Fingerprint {
+    /// Of a call and its body: method, target and content. When it shall be made and who shall
+    /// learn of it may differ between two sendings of one request.
+    #[must_use]
+    pub fn new(head: &CallHead, body: &[u8]) -> Self {
+        let mut hash = Hash::default();
+        let parts = [
+            Some(head.method.as_str()),
+            head.authority.as_deref(),
+            Some(head.path.as_str()),
+            head.target.as_deref(),
+        ];
+        for part in parts {
+            hash.add(part.unwrap_or_default().as_bytes());
+        }
+        hash.add(body);
+        Self(hash.finish())
+    }
+}
+
+/// SHA-256 over parts that cannot run into each other; the first 16 bytes in hexadecimal.
+#[derive(Default)]
+struct Hash(Sha256);
+
+impl Hash {
+    fn add(&mut self, part: &[u8]) {
+        self.0.update((part.len() as u64).to_be_bytes());
+        self.0.update(part);
+    }
+
+    fn finish(self) -> String {
+        let digest = self.0.finalize();
+        let bytes = digest.iter().take(16);
+        bytes.map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// What a slot says of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Nobody has used it: it is claimed now, and the slot has to be written.
+    First,
+    /// The same request is being published by somebody else.
+    InProgress,
+    /// The same request has been accepted.
+    Accepted(Receipt, Position),
+    /// Another request has this key.
+    Other,
+}
+
+/// The keys of one slot.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Slot(Vec<Entry>);
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Entry {
+    key: KeyHash,
+    request: Fingerprint,
+    /// When it is forgotten.
+    until: Wall,
+    /// Absent while the call is being published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    accepted: Option<(Receipt, Position)>,
+}
+
+impl Slot {
+    /// Reads a slot; one that is empty or that nobody understands counts as empty.
+    #[must_use]
+    pub fn read(bytes: Option<&[u8]>) -> Self {
+        bytes
+            .and_then(|bytes| serde_json::from_slice(bytes).ok())
+            .unwrap_or_default()
+    }
+
+    /// The slot as it is written.
+    #[must_use]
+    pub fn bytes(&self) -> Vec<u8> {
+        // Cannot fail: there are only strings and numbers in it.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Claims a key for a request until `until`, if it is free. Where the slot is full, the key
+    /// that would be forgotten first is forgotten now.
+    pub fn claim(&mut self, key: &KeyHash, request: &Fingerprint, now: Wall, until: Wall) -> Claim {
+        self.0.retain(|entry| entry.until > now);
+        if let Some(entry) = self.0.iter().find(|entry| entry.key == *key) {
+            return match &entry.accepted {
+                _ if entry.request != *request => Claim::Other,
+                Some((receipt, position)) => Claim::Accepted(receipt.clone(), *position),
+                None => Claim::InProgress,
+            };
+        }
+        if self.0.len() >= KEYS_PER_SLOT {
+            let soonest = (0..).zip(&self.0).min_by_key(|(_, entry)| entry.until);
+            if let Some(index) = soonest.map(|(index, _)| index) {
+                self.0.remove(index);
+            }
+        }
+        self.0.push(Entry {
+            key: key.clone(),
+            request: request.clone(),
+            until,
+            accepted: None,
+        });
+        Claim::First
+    }
+
+    /// The call of a claimed key was accepted: the key is known until `until`.
+    pub fn accept(&mut self, key: &KeyHash, receipt: &Receipt, position: Position, until: Wall) {
+        let entry = self.0.iter_mut().find(|entry| entry.key == *key);
+        if let Some(entry) = entry {
+            entry.accepted = Some((receipt.clone(), position));
+            entry.until = until;
+        }
+    }
+
+    /// The call was not accepted, or has ended as a dead letter: the key is free.
+    pub fn release(&mut self, key: &KeyHash) {
+        self.0.retain(|entry| entry.key != *key);
+    }
+}
+
+/// The key of a request, where it has one.
+#[must_use]
+pub fn key_of(options: &Options, fields: &Fields, scope: &[String]) -> Option<KeyHash> {
+    let key = options.idempotency_key.as_deref()?;
+    Some(KeyHash::new(key, fields, scope))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(authorization: &str) -> Fields {
+        vec![("authorization".to_owned(), authorization.into())]
+    }
+
+    fn key(key: &str, authorization: &str) -> KeyHash {
+        let scope = ["authorization".to_owned()];
+        KeyHash::new(key, &fields(authorization), &scope)
+    }
+
+    fn request(path: &str, body: &str) -> Fingerprint {
+        let head = CallHead {
+            method: "POST".to_owned(),
+            path: path.to_owned(),
+            ..CallHead::default()
+        };
+        Fingerprint::new(&head, body.as_bytes())
+    }
+
+    fn receipt() -> (Receipt, Position) {
+        let text = |text: &str| text.to_owned();
+        let receipt = Receipt {
+            id: text("c1"),
+            correlation_id: text("c1"),
+            accepted_at: text("then"),
+            deliver_at: text("then"),
+        };
+        let position = Position {
+            partition: 1,
+            offset: 7,
+        };
+        (receipt, position)
+    }
+
+    #[test]
+    fn a_key_belongs_to_whoever_sent_it() {
+        assert_eq!(key("a", "me"), key("a", "me"));
+        assert_ne!(key("a", "me"), key("a", "you"));
+        assert_ne!(key("a", "me"), key("b", "me"));
+        assert_eq!(KeyHash::parse(&key("a", "me").0), Some(key("a", "me")));
+        for bad in ["", "x", &"g".repeat(32), &"A".repeat(32), &"a".repeat(33)] {
+            assert_eq!(KeyHash::parse(bad), None, "{bad}");
+        }
+        assert!(key("a", "me").slot(10) < 10);
+        assert_eq!(key("a", "me").slot(0), 0);
+    }
+
+    #[test]
+    fn a_slot_tells_the_first_the_same_and_another_apart() {
+        let (mine, until) = (key("a", "me"), Wall(100));
+        let mut slot = Slot::default();
+        let first = request("/a", "x");
+        assert_eq!(slot.claim(&mine, &first, Wall(0), until), Claim::First);
+        assert_eq!(slot.claim(&mine, &first, Wall(1), until), Claim::InProgress);
+        let other = request("/a", "y");
+        assert_eq!(slot.claim(&mine, &other, Wall(1), until), Claim::Other);
+        let (receipt, position) = receipt();
+        slot.accept(&mine, &receipt, position, Wall(1_000));
+        let mut slot = Slot::read(Some(&slot.bytes()));
+        assert_eq!(
+            slot.claim(&mine, &first, Wall(999), until),
+            Claim::Accepted(receipt, position)
+        );
+        assert_eq!(
+            slot.claim(&mine, &first, Wall(1_000), Wall(2_000)),
+            Claim::First,
+            "the window is over"
+        );
+        slot.release(&mine);
+        assert_eq!(slot.claim(&mine, &other, Wall(1_001), until), Claim::First);
+    }
+
+    #[test]
+    fn a_slot_is_bounded_and_forgets_the_oldest() {
+        let mut slot = Slot::default();
+        for number in 0..100 {
+            let name = number.to_string();
+            let until = Wall(1_000 + number);
+            slot.claim(&key(&name, ""), &request("/", ""), Wall(0), until);
+        }
+        assert_eq!(slot.0.len(), KEYS_PER_SLOT);
+        let again = slot.claim(&key("99", ""), &request("/", ""), Wall(0), Wall(9));
+        assert_eq!(again, Claim::InProgress);
+        let again = slot.claim(&key("0", ""), &request("/", ""), Wall(0), Wall(9));
+        assert_eq!(again, Claim::First);
+        assert_eq!(Slot::read(Some(b"rubbish")).0.len(), 0);
+    }
+
+    #[test]
+    fn parts_cannot_run_into_each_other() {
+        assert_ne!(request("/ab", "c"), request("/a", "bc"));
+        let all = request("/a", "b");
+        assert_eq!(all, request("/a", "b"));
+    }
+}

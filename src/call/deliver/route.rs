@@ -1,0 +1,126 @@
+//! Which way a call goes: back into the gateway, or out to an explicit target, where the operator
+//! allows that (G7). The accept role has judged its own calls already; here every record is judged,
+//! whoever wrote it.
+
+use std::rc::Rc;
+
+use super::dispatch::{self, Dispatch, Marks};
+use crate::call::record::Call;
+use crate::call::reply::signature::Secrets;
+use crate::call::target::{Destination, Scheme};
+use crate::config::{DispatchConfig, TargetsConfig};
+use crate::http::{OutgoingRequest, first};
+use crate::time::Wall;
+
+/// A way out of the drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// The gateway's own routes.
+    Gateway,
+    /// The same, by a connection that many calls share.
+    GatewayShared,
+    /// An explicit target.
+    Outside(Scheme),
+}
+
+/// Knows all ways, and who may take them.
+#[derive(Debug)]
+pub struct Router {
+    gateway: Rc<str>,
+    shared: Option<Rc<str>>,
+    https: Option<Rc<str>>,
+    http: Option<Rc<str>>,
+    default_authority: String,
+    targets: TargetsConfig,
+    secrets: Option<Secrets>,
+}
+
+impl Router {
+    /// By the operator's configuration. `secrets` sign replies.
+    #[must_use]
+    pub fn new(config: &DispatchConfig, targets: TargetsConfig, secrets: Option<Secrets>) -> Self {
+        Self {
+            gateway: Rc::from(config.cluster.as_str()),
+            shared: config.http2_cluster.as_deref().map(Rc::from),
+            https: config.https_cluster.as_deref().map(Rc::from),
+            http: config.http_cluster.as_deref().map(Rc::from),
+            default_authority: config.default_authority.clone(),
+            targets,
+            secrets,
+        }
+    }
+
+    /// The Envoy cluster of a way.
+    #[must_use]
+    pub fn cluster(&self, way: Way) -> Rc<str> {
+        let cluster = match way {
+            Way::Gateway => None,
+            Way::GatewayShared => self.shared.as_ref(),
+            Way::Outside(Scheme::Https) => self.https.as_ref(),
+            Way::Outside(Scheme::Http) => self.http.as_ref(),
+        };
+        cluster.unwrap_or(&self.gateway).clone()
+    }
+
+    /// The request that the call's target sees, and its way.
+    ///
+    /// # Errors
+    /// Why the call must not be made, for its dead letter.
+    pub fn request(
+        &self,
+        mut call: Call,
+        marks: &Marks,
+        now: Wall,
+    ) -> Result<(Way, OutgoingRequest), String> {
+        let is_reply = call.head.reply.is_some();
+        let way = match call.head.target.take() {
+            Some(url) => {
+                let destination = self.allowed(&url, is_reply)?;
+                let scheme = destination.scheme;
+                scheme
+                    .name()
+                    .clone_into(call.head.scheme.get_or_insert_default());
+                call.head.authority = Some(destination.authority());
+                destination.path_and_query.clone_into(&mut call.head.path);
+                Way::Outside(scheme)
+            }
+            None if is_reply && !self.targets.replies_to_gateway_paths => {
+                return Err("replies to paths on this gateway are not allowed".to_owned());
+            }
+            // HTTP/2 has one cookie field, wherever a request had how many (RFC 9113 §8.2.3).
+            None if self.shared.is_some() && first(&call.head.headers, "cookie").is_none() => {
+                Way::GatewayShared
+            }
+            None => Way::Gateway,
+        };
+        let dispatch = Dispatch {
+            default_authority: &self.default_authority,
+            secrets: self.secrets.as_ref(),
+            now,
+        };
+        Ok((way, dispatch::request(call, marks, &dispatch)))
+    }
+
+    fn allowed(&self, url: &str, is_reply: bool) -> Result<Destination, String> {
+        let destination = Destination::parse(url).map_err(|error| format!("target: {error}"))?;
+        let list = if is_reply {
+            &self.targets.replies
+        } else {
+            &self.targets.targets
+        };
+        list.check(&destination)
+            .map_err(|denied| format!("target: {denied}"))?;
+        let cluster = match destination.scheme {
+            Scheme::Https => &self.https,
+            Scheme::Http => &self.http,
+        };
+        if cluster.is_none() {
+            let scheme = destination.scheme.name();
+            return Err(format!(
+                "target: this gateway has no way out for {scheme}: dispatch.{scheme}Cluster is not \
+                 configured"
+            ));
+        }
+        Ok(destination)
+    }
+}

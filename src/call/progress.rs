@@ -1,0 +1,126 @@
+//! How far a call has come, as its record tells when it is put on a Stream again: by a drain that
+//! lets it wait there, or by somebody who makes a dead letter a call once more.
+
+use serde::{Deserialize, Serialize};
+
+use crate::http::cut;
+use crate::limits::{DEAD_LETTER_ATTEMPTS_MAX, EXCERPT_BYTES_MAX};
+use crate::time::Wall;
+
+/// What has happened to a call before this record was written. All zero: nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Progress {
+    /// Attempts made.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub attempts: u32,
+    /// When the next attempt may be made; absent: at once, or when the call's own time has come.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Wall>,
+    /// When the call first could have been made, from which its age counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Wall>,
+    /// How often it was put on a Stream again to wait.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub hops: u32,
+    /// How often it was moved aside because its target was too slow.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub aside: u32,
+    /// How often a dead letter of it was made a call again.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub redrives: u32,
+    /// The latest attempts, at most 20, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<PastAttempt>,
+}
+
+/// One attempt of the past.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PastAttempt {
+    /// From 1.
+    pub attempt: u32,
+    /// When it ended.
+    pub at: Wall,
+    /// The status, 100 to 999; absent where there was no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// The start of the answer's content where it was text, at most 2,048 bytes. It is any text,
+    /// line ends included, and never goes into a header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excerpt: Option<String>,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl Progress {
+    /// Whether nothing has happened yet.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Adds an attempt to the history, of which the latest ones are kept, and cuts its excerpt.
+    pub fn remember(&mut self, mut attempt: PastAttempt) {
+        if let Some(excerpt) = &mut attempt.excerpt {
+            cut(excerpt, EXCERPT_BYTES_MAX);
+        }
+        self.history.push(attempt);
+        let surplus = self.history.len().saturating_sub(DEAD_LETTER_ATTEMPTS_MAX);
+        self.history.drain(..surplus);
+    }
+
+    /// Whether a record may say so.
+    ///
+    /// # Errors
+    /// Names the member and what is allowed there.
+    pub fn check(&self) -> Result<(), String> {
+        if self.history.len() > DEAD_LETTER_ATTEMPTS_MAX {
+            return Err(format!(
+                "progress.history: more than {DEAD_LETTER_ATTEMPTS_MAX} attempts"
+            ));
+        }
+        for (index, past) in self.history.iter().enumerate() {
+            let place = format!("progress.history[{index}]");
+            if past
+                .status
+                .is_some_and(|status| !(100..=999).contains(&status))
+            {
+                return Err(format!("{place}.status: must be 100 to 999"));
+            }
+            let excerpt = past.excerpt.as_deref().unwrap_or_default();
+            if excerpt.len() > EXCERPT_BYTES_MAX {
+                return Err(format!(
+                    "{place}.excerpt: has more than {EXCERPT_BYTES_MAX} bytes"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_may_stand_in_a_record() {
+        let mut progress = Progress::default();
+        assert!(progress.is_none());
+        for attempt in 1..=25 {
+            progress.remember(PastAttempt {
+                attempt,
+                at: Wall(u64::from(attempt)),
+                status: Some(503),
+                excerpt: Some("\u{20ac}".repeat(1_000)),
+            });
+        }
+        assert_eq!(progress.check(), Ok(()));
+        assert_eq!(progress.history.len(), 20);
+        assert_eq!(progress.history[0].attempt, 6);
+        let excerpt = progress.history[0].excerpt.as_deref();
+        assert_eq!(excerpt.map(str::len), Some(2_046), "whole characters");
+    }
+}

@@ -1,0 +1,209 @@
+//! Where calls and replies may go besides the gateway's own routes; the same keys in both roles,
+//! because the drain judges every record again, whoever wrote it (G7).
+
+use super::key::TextForm;
+use super::reader::Section;
+use crate::call::allow::{AllowList, HostPattern, Rule, is_plain_path};
+use crate::call::target::{Destination, Scheme};
+use crate::limits::ALLOW_RULES_MAX;
+
+/// What is allowed of explicit targets and reply addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetsConfig {
+    /// What `Async-Target` may say.
+    pub targets: AllowList,
+    /// What URLs `Async-Reply-To` and `Async-Failure-To` may say; the targets' list where the
+    /// document has none of its own.
+    pub replies: AllowList,
+    /// Whether a reply address may be a path on this gateway.
+    pub replies_to_gateway_paths: bool,
+}
+
+impl TargetsConfig {
+    /// Reads the sections `targets` and `replies` of a role's document.
+    pub fn read(root: &mut Section<'_>) -> Self {
+        let targets = root.section("targets", |targets| {
+            let meaning = "Rules, of which one has to allow what `Async-Target` says. Without any, \
+                           there are no explicit targets.";
+            read_list(targets, meaning)
+        });
+        let (own, replies_to_gateway_paths) = root.section("replies", |replies| {
+            let own = replies.has("allow").then_some(());
+            let meaning = "The same for the URLs of `Async-Reply-To` and `Async-Failure-To`. Where \
+                           the list is absent, they may be what targets may be; an empty one \
+                           allows none.";
+            let list = read_list(replies, meaning);
+            let gateway_paths = replies.flag(
+                "gatewayPaths",
+                true,
+                "Whether a reply address may be a path on this gateway.",
+            );
+            (own.map(|()| list), gateway_paths)
+        });
+        Self {
+            replies: own.unwrap_or_else(|| targets.clone()),
+            targets,
+            replies_to_gateway_paths,
+        }
+    }
+}
+
+fn read_list(section: &mut Section<'_>, meaning: &'static str) -> AllowList {
+    let rules = section.list("allow", ALLOW_RULES_MAX, meaning, read_rule);
+    AllowList {
+        // A rule with a mistake is none; the document is refused then anyway.
+        rules: rules.into_iter().flatten().collect(),
+    }
+}
+
+fn read_rule(rule: &mut Section<'_>) -> Option<Rule> {
+    let scheme = rule.text("scheme", "https", "`https`, `http`, or `any` of both.");
+    rule.declare_form(TextForm::OneOf(vec!["https", "http", "any"]));
+    let scheme = match scheme.as_str() {
+        "https" => Some(Scheme::Https),
+        "http" => Some(Scheme::Http),
+        "any" => None,
+        _ => {
+            rule.refuse("scheme", "must be https, http or any".to_owned());
+            None
+        }
+    };
+    let host = rule.required_text(
+        "host",
+        "A name, `*.` with a name for everything below it, `*` for any public name, or an address.",
+    );
+    rule.declare_form(TextForm::Pattern("^(\\*|(\\*\\.)?[^*]+)$"));
+    let host = match HostPattern::parse(&host) {
+        Ok(host) => Some(host),
+        Err(error) => {
+            // An empty one has been reported.
+            if !host.is_empty() {
+                rule.refuse("host", error);
+            }
+            None
+        }
+    };
+    let port = rule.integer(
+        "port",
+        0..=65_535,
+        0,
+        "0 for the scheme's own",
+        "The port; the scheme's own is 443 for https and 80 for http.",
+    );
+    let path_prefix = rule.text(
+        "pathPrefix",
+        "/",
+        "What the path starts with, in whole segments: `/hooks` is for `/hooks` and `/hooks/x`.",
+    );
+    rule.declare_form(TextForm::Pattern("^/[^?#\\s]*$"));
+    if !is_prefix(&path_prefix) {
+        let message = "must start with / and be plain: no dot segments, //, %2F, query or fragment";
+        rule.refuse("pathPrefix", message.to_owned());
+    }
+    let allow_private = rule.flag(
+        "allowPrivate",
+        false,
+        "Whether the rule is for names and addresses of private networks and of this machine too.",
+    );
+    Some(Rule {
+        scheme,
+        host: host?,
+        port: u16::try_from(port).ok().filter(|port| *port != 0),
+        path_prefix: Some(path_prefix).filter(|prefix| prefix != "/"),
+        allow_private,
+    })
+}
+
+/// Whether a URL could have this path, and only in one reading.
+fn is_prefix(prefix: &str) -> bool {
+    prefix.starts_with('/')
+        && is_plain_path(prefix)
+        && Destination::parse(&format!("http://host{prefix}"))
+            .is_ok_and(|destination| destination.path_and_query == prefix)
+        && !prefix.contains('?')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Findings;
+    use serde_json::json;
+
+    fn read(document: &serde_json::Value) -> (TargetsConfig, Vec<String>) {
+        let mut findings = Findings::default();
+        let mut root = Section::root(document, &mut findings);
+        let config = TargetsConfig::read(&mut root);
+        root.finish();
+        let problems = findings.problems.into_iter();
+        (config, problems.map(|problem| problem.path).collect())
+    }
+
+    #[test]
+    fn nothing_is_allowed_by_default() {
+        let (config, problems) = read(&json!({}));
+        assert!(problems.is_empty());
+        assert!(config.targets.rules.is_empty() && config.replies.rules.is_empty());
+        assert!(config.replies_to_gateway_paths);
+    }
+
+    #[test]
+    fn a_rule_has_defaults_for_all_but_its_host() {
+        let (config, problems) = read(&json!({"targets": {"allow": [{"host": "*.a.example"}]}}));
+        assert!(problems.is_empty());
+        let rule = Rule {
+            scheme: Some(Scheme::Https),
+            host: HostPattern::Below("a.example".to_owned()),
+            port: None,
+            path_prefix: None,
+            allow_private: false,
+        };
+        assert_eq!(config.targets.rules, [rule]);
+    }
+
+    #[test]
+    fn replies_go_where_targets_may_unless_they_have_their_own_list() {
+        let targets = json!({"allow": [{"host": "a.example"}]});
+        let (config, _) = read(&json!({"targets": targets}));
+        assert_eq!(config.replies, config.targets);
+        let (config, _) = read(&json!({"targets": targets, "replies": {"gatewayPaths": false}}));
+        assert_eq!(config.replies, config.targets);
+        assert!(!config.replies_to_gateway_paths);
+        let (config, _) = read(&json!({"targets": targets, "replies": {"allow": []}}));
+        assert!(config.replies.rules.is_empty());
+    }
+
+    #[test]
+    fn every_mistake_has_its_path() {
+        let (_, problems) = read(&json!({
+            "targets": {"allow": [
+                {},
+                {"host": "*.127.0.0.1", "scheme": "ftp", "port": 65536},
+                {"host": "a.example", "pathPrefix": "hooks"},
+                {"host": "a.example", "pathPrefix": "/a/../b"},
+                {"host": "a.example", "pathPrefix": "/a?b"},
+                {"host": "a.example", "pathPrefix": "/a b"},
+                {"host": "a.example", "allowPrivate": "yes", "prefix": "/"},
+            ]},
+            "replies": {"allow": "none"},
+        }));
+        assert_eq!(
+            problems,
+            [
+                "$.targets.allow[0].host",
+                "$.targets.allow[1].scheme",
+                "$.targets.allow[1].host",
+                "$.targets.allow[1].port",
+                "$.targets.allow[2].pathPrefix",
+                "$.targets.allow[3].pathPrefix",
+                "$.targets.allow[4].pathPrefix",
+                "$.targets.allow[5].pathPrefix",
+                "$.targets.allow[6].allowPrivate",
+                "$.targets.allow[6].prefix",
+                "$.replies.allow",
+            ]
+        );
+        let too_many = vec![json!({"host": "a.example"}); ALLOW_RULES_MAX + 1];
+        let (_, problems) = read(&json!({"targets": {"allow": too_many}}));
+        assert_eq!(problems, ["$.targets.allow"]);
+    }
+}

@@ -1,0 +1,259 @@
+//! Attempts: the next call of a line is made, and its result decides what becomes of it.
+
+use super::outbox::{Destination, Publication};
+use super::window::State;
+use super::{DrainEngine, Purpose};
+use crate::call::deliver::dead_letter::Reason;
+use crate::call::deliver::dispatch::Marks;
+use crate::call::deliver::outcome::Outcome;
+use crate::call::progress::PastAttempt;
+use crate::call::record;
+use crate::call::reply::member::ReplyOutcome;
+use crate::call::reply::result::{Finished, Response};
+use crate::engine::{CalloutResult, Output};
+use crate::http::{IncomingResponse, first};
+use crate::id::RecordId;
+use crate::limits::EXCERPT_BYTES_MAX;
+use crate::metric::Metric;
+use crate::time::{Now, millis};
+
+impl DrainEngine {
+    /// Makes attempts that are due and have a slot, but only so many in one turn of the event
+    /// loop: the requests of clients share the worker, and go on between two turns.
+    pub(super) fn dispatch_due(&mut self, now: Now) {
+        while self.window.in_flight < self.config.window.in_flight_max
+            && self.window.lines.waiting() > 0
+        {
+            if self.turn_budget == 0 {
+                if !std::mem::replace(&mut self.turn_pending, true) {
+                    self.outputs.push(Output::Wake);
+                }
+                return;
+            }
+            let Some(record) = self.window.lines.next(now.steady) else {
+                return;
+            };
+            self.turn_budget -= 1;
+            self.attempt(record, now);
+        }
+    }
+
+    fn attempt(&mut self, id: RecordId, now: Now) {
+        let Some(held) = self.window.get_mut(id) else {
+            return;
+        };
+        let Some(plan) = held.plan.as_ref() else {
+            return;
+        };
+        let (target, timeout) = (plan.target.clone(), plan.limits.timeout);
+        let is_first = held.progress.attempts == 0;
+        let late = now.wall.since(plan.due);
+        let call = match record::decode(&held.record) {
+            Ok(call) => call,
+            // It was understood when it came.
+            Err(error) => {
+                self.window.lines.ended(&target, now.steady);
+                let detail = error.to_string();
+                return self.give_up(id, Reason::UnreadableRecord, detail, None, now);
+            }
+        };
+        let call_id = plan.id.to_string();
+        let marks = Marks {
+            correlation_id: call
+                .head
+                .correlation_id
+                .clone()
+                .unwrap_or_else(|| call_id.clone()),
+            id: call_id,
+            accepted_at: plan.accepted_at.to_string(),
+            attempt: held.progress.attempts.saturating_add(1),
+        };
+        let (way, request) = match self.router.request(call, &marks, now.wall) {
+            Ok(routed) => routed,
+            Err(denied) => {
+                self.window.lines.ended(&target, now.steady);
+                return self.give_up(id, Reason::Denied, denied, None, now);
+            }
+        };
+        held.progress.attempts = marks.attempt;
+        held.state = State::InFlight;
+        let wants_answer = held.plan.as_ref().is_some_and(|plan| plan.wants_reply);
+        self.window.in_flight += 1;
+        self.outputs.count(Metric::Attempts, 1);
+        self.outputs.count(Metric::InFlight, 1);
+        if is_first {
+            self.outputs
+                .push(Output::Observe(Metric::Lateness, millis(late)));
+        }
+        let answer_bytes = if wants_answer {
+            self.config.dispatch.reply_bytes_max
+        } else {
+            0
+        };
+        let purpose = Purpose::Attempt(id, way);
+        self.call_out(purpose, request, timeout, answer_bytes, now.steady);
+    }
+
+    /// An attempt has ended.
+    pub(super) fn attempt_done(&mut self, id: RecordId, result: CalloutResult, now: Now) {
+        self.window.in_flight = self.window.in_flight.saturating_sub(1);
+        self.outputs.count(Metric::InFlight, -1);
+        if let Some(plan) = self.plan(id) {
+            let target = plan.target.clone();
+            self.window.lines.ended(&target, now.steady);
+        }
+        let outcome = self.config.outcomes.classify(&result, now.wall);
+        let response = match result {
+            CalloutResult::Answered(response) => Some(response),
+            CalloutResult::Lost | CalloutResult::NotSent => None,
+        };
+        self.note(id, &outcome, response.as_ref(), now);
+        match outcome {
+            Outcome::Delivered { .. } => {
+                self.outputs.count(Metric::Delivered, 1);
+                let reply = self.reply(id, ReplyOutcome::Delivered, response);
+                self.leave(id, reply.into_iter().collect(), now.steady);
+            }
+            Outcome::Rejected { status } => {
+                let detail = format!("the target answered {status}");
+                self.give_up(id, Reason::Rejected, detail, response, now);
+            }
+            Outcome::Denied { what } => {
+                let detail = format!("the gateway refuses to reach the target: {what}");
+                self.give_up(id, Reason::Denied, detail, None, now);
+            }
+            Outcome::Retryable {
+                status,
+                retry_after,
+            } => self.retry(id, status, retry_after, response, now),
+            Outcome::GatewayFault { what } => self.gateway_fault(id, &what, now),
+        }
+    }
+
+    /// Writes an attempt that has failed into the call's history.
+    fn note(
+        &mut self,
+        id: RecordId,
+        outcome: &Outcome,
+        response: Option<&IncomingResponse>,
+        now: Now,
+    ) {
+        let status = match outcome {
+            Outcome::Retryable { status, .. } => *status,
+            Outcome::Rejected { status } => Some(*status),
+            Outcome::Denied { .. } => None,
+            Outcome::Delivered { .. } | Outcome::GatewayFault { .. } => return,
+        };
+        let Some(held) = self.window.get_mut(id) else {
+            return;
+        };
+        held.progress.remember(PastAttempt {
+            attempt: held.progress.attempts,
+            at: now.wall,
+            status,
+            excerpt: response.and_then(excerpt),
+        });
+    }
+
+    fn retry(
+        &mut self,
+        id: RecordId,
+        status: Option<u16>,
+        asked: Option<std::time::Duration>,
+        response: Option<IncomingResponse>,
+        now: Now,
+    ) {
+        let last = status.map_or("no answer".to_owned(), |status| status.to_string());
+        let Some(held) = self.window.get_mut(id) else {
+            return;
+        };
+        held.faults = 0;
+        let attempt = held.progress.attempts;
+        let attempts_max = held
+            .plan
+            .as_ref()
+            .map_or(1, |plan| plan.limits.attempts_max);
+        if attempt >= attempts_max {
+            let detail = format!("{attempt} attempts failed, the last with {last}");
+            return self.give_up(id, Reason::AttemptsExhausted, detail, response, now);
+        }
+        self.outputs.count(Metric::Retried, 1);
+        let policy = &self.config.attempt;
+        let pause = policy.pause_after(attempt, asked, &mut self.entropy);
+        self.attempt_later(id, pause, &last, now);
+    }
+
+    /// The target never saw it: it counts as no attempt, but its age counts.
+    fn gateway_fault(&mut self, id: RecordId, what: &str, now: Now) {
+        let Some(held) = self.window.get_mut(id) else {
+            return;
+        };
+        held.progress.attempts = held.progress.attempts.saturating_sub(1);
+        held.faults = held.faults.saturating_add(1);
+        let faults = held.faults;
+        self.outputs.count(Metric::GatewayFaults, 1);
+        let pause = self
+            .config
+            .attempt
+            .pause_after(faults, None, &mut self.entropy);
+        self.attempt_later(id, pause, what, now);
+    }
+
+    /// The reply to a call that has ended, if somebody wants it: a call of its own.
+    pub(super) fn reply(
+        &self,
+        id: RecordId,
+        outcome: ReplyOutcome,
+        response: Option<IncomingResponse>,
+    ) -> Option<(Destination, Publication)> {
+        let held = self.window.get(id)?;
+        let plan = held.plan.as_ref().filter(|plan| plan.wants_reply)?;
+        let call = record::decode(&held.record).ok()?;
+        // A reply is told to nobody.
+        if call.head.reply.is_some() {
+            return None;
+        }
+        let head = &call.head;
+        let address = match outcome {
+            ReplyOutcome::Delivered => head.reply_to.as_ref(),
+            ReplyOutcome::Failed | ReplyOutcome::Expired => {
+                head.failure_to.as_ref().or(head.reply_to.as_ref())
+            }
+        }?;
+        let finished = Finished {
+            call: head,
+            id: &plan.id,
+            correlation_id: head.correlation_id.as_deref().unwrap_or(&plan.id),
+            outcome,
+            status: response.as_ref().map(|response| response.status),
+            attempts: held.progress.attempts,
+            response: response.map(forwarded),
+            address,
+        };
+        let (head, body) = finished.into_reply();
+        let message = record::encode(&head, &body).ok()?;
+        let publication = Publication {
+            record: id,
+            message,
+            key: head.id.map(|id| id.0),
+            metric: Some(Metric::Replies),
+        };
+        Some((Destination::Calls, publication))
+    }
+}
+
+/// The start of an answer's content, as text.
+fn excerpt(response: &IncomingResponse) -> Option<String> {
+    let start = response.body.get(..EXCERPT_BYTES_MAX);
+    let text = String::from_utf8_lossy(start.unwrap_or(&response.body));
+    (!text.is_empty()).then(|| text.into_owned())
+}
+
+/// What a reply carries of a response.
+fn forwarded(response: IncomingResponse) -> Response {
+    Response {
+        content_type: first(&response.headers, "content-type").map(<[u8]>::to_vec),
+        is_cut: response.body.len() < response.body_bytes,
+        body: response.body,
+    }
+}

@@ -1,0 +1,342 @@
+//! What becomes of a record: it waits, is made, moves to another stream, or ends.
+
+use std::time::Duration;
+
+use super::DrainEngine;
+use super::outbox::{Destination, Publication};
+use super::window::State;
+use crate::call::deliver::dead_letter::{DeadLetter, Reason};
+use crate::call::deliver::hop::{Known, with_progress};
+use crate::call::deliver::lanes::Wait;
+use crate::call::deliver::plan::Plan;
+use crate::call::progress::Progress;
+use crate::call::record;
+use crate::call::reply::member::ReplyOutcome;
+use crate::engine::{Level, Output};
+use crate::http::IncomingResponse;
+use crate::id::{LaneNumber, Position, RecordId, Source};
+use crate::limits::ORDERED_WAIT_MAX;
+use crate::metric::Metric;
+use crate::time::{Now, Steady};
+
+impl DrainEngine {
+    /// A record is new: it is understood, or buried.
+    pub(super) fn begin(&mut self, id: RecordId, now: Now) {
+        self.outputs.count(Metric::Held, 1);
+        let Some(held) = self.window.get_mut(id) else {
+            return;
+        };
+        match record::decode(&held.record) {
+            Ok(call) => {
+                let call_id = match &call.head.id {
+                    Some(id) => id.0.clone(),
+                    None => fallback_id(id.position),
+                };
+                let plan = Plan::new(&call, &call_id, held.stored_at, &self.config.attempt);
+                held.progress = call.head.progress;
+                held.plan = Some(plan);
+            }
+            Err(error) => {
+                let detail = error.to_string();
+                return self.give_up(id, Reason::UnreadableRecord, detail, None, now);
+            }
+        }
+        if self.window.is_repeated_hop(id) {
+            self.outputs.count(Metric::RepeatedHops, 1);
+            return self.settle(id, now.steady);
+        }
+        match id.source {
+            Source::Calls => self.schedule(id, now),
+            Source::Lane(number) => self.rest(id, number, now),
+        }
+    }
+
+    /// A record of a lost session was read again: it goes on where it was.
+    pub(super) fn resume(&mut self, id: RecordId, until: Steady, now: Now) {
+        if until > now.steady {
+            self.window.wait_in_place(id, until);
+        } else {
+            self.due(id, now);
+        }
+    }
+
+    /// The waits that are over.
+    pub(super) fn end_waits(&mut self, now: Now) {
+        while let Some(id) = self.window.pop_timer(now.steady) {
+            self.due(id, now);
+        }
+    }
+
+    fn due(&mut self, id: RecordId, now: Now) {
+        match id.source {
+            Source::Calls => self.schedule(id, now),
+            Source::Lane(_) => self.leave_lane(id, now),
+        }
+    }
+
+    /// A call gets in line, if it is due (G5) and not too old.
+    fn schedule(&mut self, id: RecordId, now: Now) {
+        let Some(plan) = self.plan(id) else {
+            return;
+        };
+        let (not_before, expires_at) = (plan.not_before, plan.limits.expires_at);
+        let is_ordered = plan.order_key.is_some();
+        if now.wall > expires_at {
+            let detail = format!("it was to be delivered until {expires_at}");
+            return self.give_up(id, Reason::Expired, detail, None, now);
+        }
+        let remaining = not_before.since(now.wall);
+        if remaining.is_zero() {
+            self.window.line_up(id, now.steady);
+        } else if is_ordered && remaining > ORDERED_WAIT_MAX {
+            let limit = ORDERED_WAIT_MAX.as_secs();
+            let detail = format!("deliverAt: with an orderKey at most {limit} seconds ahead");
+            self.give_up(id, Reason::UnreadableRecord, detail, None, now);
+        } else if is_ordered {
+            self.window.wait_in_place(id, now.steady.plus(remaining));
+        } else {
+            self.wait_or_hop(id, remaining, now);
+        }
+    }
+
+    /// Waits on a lane, or in memory where no lane is that short.
+    fn wait_or_hop(&mut self, id: RecordId, remaining: Duration, now: Now) {
+        let hopped = match self.config.lanes.wait(remaining) {
+            Wait::On(number) => {
+                self.hop(id, Destination::Lane(number), Some(number), remaining, now)
+            }
+            Wait::Over | Wait::InMemory(_) => false,
+        };
+        if !hopped {
+            self.window.wait(id, now.steady.plus(remaining));
+        }
+    }
+
+    /// A record of a lane rests until it has waited as long as its lane says.
+    fn rest(&mut self, id: RecordId, number: LaneNumber, now: Now) {
+        let delay = self.config.lanes.get(number).map(|lane| lane.delay);
+        let Some(held) = self.window.get(id) else {
+            return;
+        };
+        let rested = now.wall.since(held.stored_at);
+        let left = delay.unwrap_or_default().saturating_sub(rested);
+        // The Stream's clock may be ahead of ours; nobody waits longer than the lane says.
+        self.window
+            .wait(id, now.steady.plus(left.min(delay.unwrap_or_default())));
+    }
+
+    /// A record has waited on its lane: on to the next one, or back to the calls.
+    fn leave_lane(&mut self, id: RecordId, now: Now) {
+        let not_before = self.plan(id).map(|plan| plan.not_before);
+        let remaining = not_before.unwrap_or_default().since(now.wall);
+        let moved = match self.config.lanes.wait(remaining) {
+            Wait::On(number) => {
+                self.hop(id, Destination::Lane(number), Some(number), remaining, now)
+            }
+            Wait::InMemory(left) => {
+                return self.window.wait(id, now.steady.plus(left));
+            }
+            Wait::Over => self.hop(id, Destination::Calls, None, Duration::ZERO, now),
+        };
+        if !moved {
+            // Only a record that nobody but a lane's own publisher can have made is too large.
+            let detail = "the record is too large to leave its lane".to_owned();
+            self.give_up(id, Reason::UnreadableRecord, detail, None, now);
+        }
+    }
+
+    /// Puts the record onto another stream, with what has happened to it. False where it can't be.
+    pub(super) fn hop(
+        &mut self,
+        id: RecordId,
+        to: Destination,
+        lane: Option<LaneNumber>,
+        remaining: Duration,
+        now: Now,
+    ) -> bool {
+        let Some(held) = self.window.get(id) else {
+            return false;
+        };
+        let Some(plan) = held.plan.as_ref() else {
+            return false;
+        };
+        let not_before = if remaining.is_zero() {
+            plan.not_before
+        } else {
+            plan.not_before.max(now.wall.plus(remaining))
+        };
+        let progress = Progress {
+            not_before: Some(not_before),
+            hops: held.progress.hops.saturating_add(1),
+            ..held.progress.clone()
+        };
+        let known = Known {
+            id: &plan.id,
+            accepted_at: &plan.accepted_at,
+        };
+        let Some(message) = with_progress(&held.record, &known, &progress) else {
+            return false;
+        };
+        let key = plan.order_key.as_ref().unwrap_or(&plan.id).to_string();
+        let metric = lane.map_or(Metric::LeftLanes, |_| Metric::EnteredLanes);
+        let publication = Publication {
+            record: id,
+            message,
+            key: Some(key),
+            metric: Some(metric),
+        };
+        self.leave(id, vec![(to, publication)], now.steady);
+        true
+    }
+
+    /// The call is attempted again after this pause, if it isn't too old by then.
+    pub(super) fn attempt_later(&mut self, id: RecordId, pause: Duration, last: &str, now: Now) {
+        let Some(plan) = self.plan(id) else {
+            return;
+        };
+        let is_ordered = plan.order_key.is_some();
+        let expires_at = plan.limits.expires_at;
+        if now.wall.plus(pause) > expires_at {
+            let detail =
+                format!("it was to be delivered until {expires_at}; the last attempt: {last}");
+            return self.give_up(id, Reason::Expired, detail, None, now);
+        }
+        let until = now.steady.plus(pause);
+        if self.window.suspend_if_lost(id, until, now.steady) {
+            return;
+        }
+        // A call with an order key stays in its place, whatever happens to it.
+        if is_ordered {
+            self.window.wait(id, until);
+        } else {
+            self.wait_or_hop(id, pause, now);
+        }
+    }
+
+    /// The call's end without success: a dead letter, and whoever wants to know is told.
+    pub(super) fn give_up(
+        &mut self,
+        id: RecordId,
+        reason: Reason,
+        detail: String,
+        response: Option<IncomingResponse>,
+        now: Now,
+    ) {
+        let Some(held) = self.window.get(id) else {
+            return;
+        };
+        let call_id = match &held.plan {
+            Some(plan) => plan.id.to_string(),
+            None => fallback_id(id.position),
+        };
+        let line = format!("call {call_id} becomes a dead letter: {detail}");
+        let dead_at = now.wall.to_string();
+        let letter = DeadLetter {
+            id: &call_id,
+            reason,
+            detail: &detail,
+            dead_at: &dead_at,
+            stream_id: &self.stream_id(id.source),
+            source: id.position,
+            attempts: &held.progress.history,
+            record: &held.record,
+        };
+        let mut messages = letter.messages();
+        let last = messages.pop();
+        let publication = |message, metric| {
+            let publication = Publication {
+                record: id,
+                message,
+                key: None,
+                metric,
+            };
+            (Destination::Dead, publication)
+        };
+        let mut publications: Vec<_> = messages
+            .into_iter()
+            .map(|message| publication(message, None))
+            .collect();
+        publications.extend(last.map(|message| publication(message, Some(reason.metric()))));
+        let outcome = match reason {
+            Reason::Expired => ReplyOutcome::Expired,
+            Reason::Rejected
+            | Reason::AttemptsExhausted
+            | Reason::Denied
+            | Reason::UnreadableRecord => ReplyOutcome::Failed,
+        };
+        publications.extend(self.reply(id, outcome, response));
+        self.outputs.log(Level::Warn, line);
+        let key = self.plan(id).and_then(|plan| plan.idempotency.clone());
+        if let Some(key) = key {
+            self.outputs.push(Output::ReleaseKey(key));
+        }
+        self.leave(id, publications, now.steady);
+    }
+
+    /// The record is settled once all of these messages are stored.
+    pub(super) fn leave(
+        &mut self,
+        id: RecordId,
+        publications: Vec<(Destination, Publication)>,
+        now: Steady,
+    ) {
+        if publications.is_empty() {
+            return self.settle(id, now);
+        }
+        if let Some(held) = self.window.get_mut(id) {
+            let messages = u8::try_from(publications.len()).unwrap_or(u8::MAX);
+            held.state = State::Leaving { messages };
+            // What is needed of it is in the messages.
+            held.record = std::rc::Rc::default();
+        }
+        for (destination, publication) in publications {
+            self.outbox.add(destination, publication);
+        }
+    }
+
+    /// One of a record's messages is stored.
+    pub(super) fn message_stored(&mut self, id: RecordId, now: Now) {
+        let Some(held) = self.window.get_mut(id) else {
+            return;
+        };
+        let State::Leaving { messages } = held.state else {
+            return;
+        };
+        if messages <= 1 {
+            self.settle(id, now.steady);
+        } else {
+            held.state = State::Leaving {
+                messages: messages.saturating_sub(1),
+            };
+        }
+    }
+
+    /// Nothing more is to be done for this record but its commit.
+    pub(super) fn settle(&mut self, id: RecordId, now: Steady) {
+        let fetch = self.window.settle(id, now);
+        self.outputs.count(Metric::Held, -1);
+        if let Some(fetch) = fetch
+            && let Some(session) = self.sessions.get_mut(&id.source)
+        {
+            session.line.settle(fetch);
+        }
+    }
+
+    pub(super) fn plan(&self, id: RecordId) -> Option<&Plan> {
+        self.window.get(id)?.plan.as_ref()
+    }
+
+    fn stream_id(&self, source: Source) -> String {
+        let lane = match source {
+            Source::Calls => None,
+            Source::Lane(number) => self.config.lanes.get(number),
+        };
+        lane.map_or(&self.config.stream.stream_id, |lane| &lane.stream_id)
+            .clone()
+    }
+}
+
+/// The id of a call whose publisher gave it none: the same whenever the record is read.
+pub(super) fn fallback_id(position: Position) -> String {
+    format!("p{}-o{}", position.partition, position.offset)
+}

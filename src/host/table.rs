@@ -1,0 +1,62 @@
+//! The table of idempotency keys: Envoy's shared data of the accept role's `vm_id`, which all of
+//! its workers see.
+
+use proxy_wasm::hostcalls;
+
+use crate::call::accept::idempotency::KeyHash;
+
+/// The name of the shared queue, within the accept role's `vm_id`, by which drains tell which keys
+/// are free again.
+pub(super) const RELEASE_QUEUE: &str = "released";
+
+/// The table, as one worker sees it.
+pub(super) struct Table {
+    released: Option<u32>,
+}
+
+impl Table {
+    /// Makes the slots that aren't there yet. Envoy writes a slot that isn't there whatever its
+    /// version should be, so all of them have to be there before the first request.
+    pub(super) fn new(slots: u32) -> Self {
+        for slot in 0..slots {
+            let name = name(slot);
+            if matches!(hostcalls::get_shared_data(&name), Ok((None, _))) {
+                let _ = hostcalls::set_shared_data(&name, Some(b"[]"), None);
+            }
+        }
+        Self { released: None }
+    }
+
+    /// A slot and its version.
+    pub(super) fn read(&mut self, slot: u32) -> (Option<Vec<u8>>, u32) {
+        // Whoever uses the table listens to the drains too.
+        if self.released.is_none() {
+            self.released = hostcalls::register_shared_queue(RELEASE_QUEUE).ok();
+        }
+        let (bytes, version) = hostcalls::get_shared_data(&name(slot)).unwrap_or_default();
+        (bytes, version.unwrap_or_default())
+    }
+
+    /// Writes a slot that has had this version; false if somebody else has written it since.
+    pub(super) fn write(&mut self, slot: u32, bytes: &[u8], version: u32) -> bool {
+        hostcalls::set_shared_data(&name(slot), Some(bytes), Some(version)).is_ok()
+    }
+
+    /// Whether this queue is how drains tell of free keys.
+    pub(super) fn is_released_queue(&self, queue: u32) -> bool {
+        self.released == Some(queue)
+    }
+
+    /// The keys that are free again.
+    pub(super) fn released(&self, queue: u32) -> Vec<KeyHash> {
+        let mut keys = Vec::new();
+        while let Ok(Some(key)) = hostcalls::dequeue_shared_queue(queue) {
+            keys.extend(KeyHash::parse(&String::from_utf8_lossy(&key)));
+        }
+        keys
+    }
+}
+
+fn name(slot: u32) -> String {
+    format!("idempotency-{slot}")
+}

@@ -1,0 +1,138 @@
+//! Replies: exactly one for a call that has ended, queued as a call of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use serde_json::{Value, json};
+use sluice::engine::drain::Input;
+use support::lab::Lab;
+use support::{answer, field, records};
+
+fn fetch(lab: &mut Lab, offset: usize, record: &Value) {
+    lab.bring("calls", offset, std::slice::from_ref(record));
+}
+
+fn reply(lab: &mut Lab) -> Value {
+    let mut records = lab.put("calls");
+    assert_eq!(records.len(), 1);
+    records.remove(0)
+}
+
+#[test]
+fn success_is_told_to_the_reply_address_before_the_call_is_settled() {
+    let mut lab = Lab::joined("");
+    let record = json!({ "id": "c1", "correlationId": "talk", "path": "/a", "replyTo": "/inbox",
+        "failureTo": "/trouble", "headers": [["traceparent", "00-1-2-01"]] });
+    fetch(&mut lab, 0, &record);
+    lab.answer(
+        "GET /a",
+        answer(201, &[("content-type", "text/plain")], "made"),
+    );
+    lab.fetch_nothing(1);
+    lab.wait(100);
+    assert!(!lab.is_open("commit"), "the reply is not stored yet");
+    let reply = reply(&mut lab);
+    assert_eq!(
+        (&reply["method"], &reply["path"]),
+        (&json!("POST"), &json!("/inbox"))
+    );
+    assert_eq!(reply["body"], "made");
+    let said = json!({ "callId": "c1", "outcome": "delivered", "status": 201, "attempts": 1 });
+    assert_eq!(reply["reply"], said);
+    fetch(&mut lab, 1, &reply);
+    let call = lab.take("POST /inbox");
+    for (name, value) in [
+        ("async-call-id", "c1"),
+        ("async-correlation-id", "talk"),
+        ("async-outcome", "delivered"),
+        ("async-status", "201"),
+        ("async-attempts", "1"),
+        ("content-type", "text/plain"),
+        ("traceparent", "00-1-2-01"),
+    ] {
+        assert_eq!(field(&call, name), value, "{name}");
+    }
+    lab.input(Input::CalloutDone(call.ticket, answer(200, &[], "thanks")));
+    assert!(
+        !lab.is_open("POST"),
+        "nobody replies to a reply: {:?}",
+        lab.open
+    );
+}
+
+#[test]
+fn failure_is_told_once_with_the_dead_letter() {
+    for (failure_to, address) in [(json!("/trouble"), "/trouble"), (Value::Null, "/inbox")] {
+        let mut lab = Lab::joined("");
+        let mut record = json!({ "id": "c1", "path": "/a", "replyTo": "/inbox" });
+        if !failure_to.is_null() {
+            record["failureTo"] = failure_to;
+        }
+        fetch(&mut lab, 0, &record);
+        lab.answer("GET /a", answer(422, &[], "no"));
+        let letter = lab.take("dead/messages");
+        let reply = reply(&mut lab);
+        assert_eq!(reply["path"], address);
+        assert_eq!(reply["reply"]["outcome"], "failed");
+        assert_eq!(reply["reply"]["status"], 422);
+        assert_eq!(reply["body"], "no");
+        lab.fetch_nothing(1);
+        lab.wait(100);
+        assert!(!lab.is_open("commit"), "the letter is not stored yet");
+        lab.input(Input::CalloutDone(
+            letter.ticket,
+            support::stored(&letter, 0),
+        ));
+        lab.wait(100);
+        assert!(lab.is_open("commit") || lab.is_open("GET calls/messages"));
+    }
+}
+
+#[test]
+fn expiry_is_told_as_such() {
+    let mut lab = Lab::joined("");
+    let record = json!({ "id": "c1", "path": "/a", "replyTo": "/inbox", "maxAgeMs": 1,
+        "acceptedAt": "2020-01-01T00:00:00Z" });
+    fetch(&mut lab, 0, &record);
+    let reply = reply(&mut lab);
+    assert_eq!(
+        reply["reply"],
+        json!({ "callId": "c1", "outcome": "expired", "attempts": 0 })
+    );
+}
+
+#[test]
+fn a_call_that_failed_without_anybody_to_tell_is_just_a_dead_letter() {
+    let mut lab = Lab::joined("");
+    fetch(
+        &mut lab,
+        0,
+        &json!({ "path": "/a", "failureTo": "/trouble" }),
+    );
+    lab.deliver("/a");
+    assert!(
+        !lab.is_open("POST calls/messages"),
+        "success interests nobody"
+    );
+}
+
+#[test]
+fn a_reply_to_where_none_may_go_dies() {
+    let mut lab = Lab::joined(r#","replies":{"gatewayPaths":false}"#);
+    let record = json!({ "path": "/inbox",
+        "reply": { "callId": "c1", "outcome": "delivered", "attempts": 1 } });
+    fetch(&mut lab, 0, &record);
+    assert_eq!(records(&lab.take("dead/messages"))[0]["reason"], "denied");
+    let record = json!({ "target": "https://evil.example/",
+        "reply": { "callId": "c1", "outcome": "delivered", "attempts": 1 } });
+    lab.wait(100);
+    fetch(&mut lab, 1, &record);
+    assert!(!lab.is_open("POST /"), "{:?}", lab.open);
+}

@@ -1,0 +1,306 @@
+//! Where calls go, how many at a time, and in which order (G6, G7).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use serde_json::{Value, json};
+use sluice::engine::drain::Input;
+use sluice::metric::Metric;
+use support::lab::Lab;
+use support::{answer, at, field, messages, records};
+
+fn fetch(lab: &mut Lab, offset: usize, list: &[Value]) {
+    lab.bring("calls", offset, list);
+}
+
+#[test]
+fn explicit_targets_go_out_where_the_list_has_them_and_nowhere_else() {
+    let allowed = r#","targets":{"allow":[{"host":"api.example.com","pathPrefix":"/in"}]}"#;
+    let mut lab = Lab::joined(allowed);
+    fetch(
+        &mut lab,
+        0,
+        &[
+            json!({ "target": "https://api.example.com/in?x=1", "method": "PUT" }),
+            json!({ "target": "https://api.example.com/out" }),
+            json!({ "target": "https://169.254.169.254/in" }),
+            json!({ "target": "nonsense" }),
+        ],
+    );
+    let letters = lab.take("dead/messages");
+    let reasons: Vec<Value> = records(&letters)
+        .into_iter()
+        .map(|letter| letter["reason"].clone())
+        .collect();
+    assert_eq!(reasons, ["denied"; 4]);
+    assert_eq!(
+        lab.said.counted(Metric::Attempts),
+        0,
+        "no way out is configured"
+    );
+}
+
+#[test]
+fn an_allowed_target_is_called_by_its_own_authority() {
+    let mut lab = Lab::with_dispatch(
+        r#","httpsCluster":"egress-https""#,
+        r#","targets":{"allow":[{"host":"*.example.com"}]}"#,
+    );
+    fetch(
+        &mut lab,
+        0,
+        &[
+            json!({ "target": "https://api.example.com/in?x=1", "method": "PUT",
+            "authority": "forged", "scheme": "http" }),
+        ],
+    );
+    let call = lab.take("PUT /in?x=1");
+    assert_eq!(&*call.cluster, "egress-https");
+    assert_eq!(field(&call, ":authority"), "api.example.com");
+    assert_eq!(field(&call, ":scheme"), "https");
+}
+
+#[test]
+fn a_slow_target_has_its_own_line() {
+    let mut lab = Lab::joined(r#","limits":{"inFlight":2}"#);
+    let slow = |n: usize| json!({ "path": format!("/slow/{n}"), "cluster": "slow" });
+    let mut list: Vec<Value> = (0..10).map(slow).collect();
+    list.push(json!({ "path": "/quick", "cluster": "quick" }));
+    fetch(&mut lab, 0, &list);
+    assert_eq!(lab.calls(), ["GET /slow/0", "GET /quick", "GET /slow/1"]);
+    lab.deliver("/slow/0");
+    assert!(lab.is_open("GET /slow/2"));
+}
+
+#[test]
+fn a_rate_is_kept() {
+    let mut lab =
+        Lab::joined(r#","limits":{"targets":[{"target":"orders","perSecond":2,"inFlight":100}]}"#);
+    let call = |n: usize| json!({ "path": format!("/{n}"), "cluster": "orders" });
+    let list: Vec<Value> = (0..10).map(call).collect();
+    fetch(&mut lab, 0, &list);
+    assert_eq!(lab.calls().len(), 1);
+    lab.wait(499);
+    assert_eq!(lab.calls().len(), 1);
+    lab.wait(1);
+    assert_eq!(lab.calls().len(), 2);
+    lab.wait(500);
+    assert_eq!(lab.calls().len(), 3);
+}
+
+#[test]
+fn calls_in_the_way_of_others_are_moved_aside_and_come_back() {
+    let mut lab = Lab::joined(
+        r#","limits":{"inFlight":1},"window":{"calls":8,"patienceMs":1000},"fetch":{"records":8},
+        "lanes":[{"streamId":"second","delayMs":1000}]"#,
+    );
+    let start = answer(200, &[], r#"{"value":"start"}"#);
+    lab.answer("second/groupCursors", start);
+    let slow = |n: usize| json!({ "path": format!("/{n}"), "cluster": "dead" });
+    let list: Vec<Value> = (0..8).map(slow).collect();
+    fetch(&mut lab, 0, &list);
+    assert!(!lab.is_open("GET calls/messages"), "the window is full");
+    lab.wait(1_001);
+    let aside = lab.take("POST second/messages");
+    assert_eq!(records(&aside).len(), 2, "a quarter of the window");
+    assert_eq!(records(&aside)[0]["progress"]["aside"], 1);
+    assert!(
+        records(&aside)[0]["progress"]["attempts"].is_null(),
+        "no attempt was made"
+    );
+    lab.input(Input::CalloutDone(aside.ticket, support::stored(&aside, 0)));
+    lab.wait(100);
+    assert!(lab.is_open("GET calls/messages"), "{:?}", lab.open);
+    assert_eq!(lab.said.counted(Metric::MovedAside), 2);
+}
+
+/// A drain with a small window and a lane, whose session is joined.
+fn crowded(more: &str) -> Lab {
+    let config = r#","window":{"calls":16,"patienceMs":1000},"fetch":{"records":16},
+        "lanes":[{"streamId":"second","delayMs":1000}]"#;
+    let mut lab = Lab::joined(&format!("{config}{more}"));
+    let start = answer(200, &[], r#"{"value":"start"}"#);
+    lab.answer("second/groupCursors", start);
+    lab
+}
+
+#[test]
+fn a_window_that_is_too_full_to_fetch_is_emptied_however_full_it_is() {
+    let mut lab = crowded(r#","limits":{"inFlight":3}"#);
+    let call = |cluster: &str, n: usize| json!({ "path": format!("/{n}"), "cluster": cluster });
+    let mut list: Vec<Value> = (0..13).map(|n| call("hangs", n)).collect();
+    list.extend((13..16).map(|n| call("quick", n)));
+    fetch(&mut lab, 0, &list);
+    for n in 13..16 {
+        lab.deliver(&format!("/{n}"));
+    }
+    // What is left is too much for a fetch, but no full window.
+    lab.wait(900);
+    assert!(!lab.is_open("GET calls/messages"), "{:?}", lab.open);
+    assert_eq!(lab.said.counted(Metric::MovedAside), 0);
+    let due = lab.engine.wakeup(at(lab.millis).steady);
+    assert!(due.is_some_and(|due| due <= at(1_001).steady), "{due:?}");
+    lab.wait(101);
+    assert_eq!(lab.put("second").len(), 4, "a quarter of the window");
+    lab.bring("calls", 16, &[call("quick", 16)]);
+    lab.deliver("/16");
+}
+
+#[test]
+fn calls_that_rest_between_attempts_do_not_fill_the_window_for_ever() {
+    let mut lab = crowded(r#","attempt":{"backoffBaseMs":900,"backoffMaxMs":900}"#);
+    let call = |n: usize| json!({ "path": format!("/{n:02}"), "cluster": "gone" });
+    let list: Vec<Value> = (0..16).map(call).collect();
+    fetch(&mut lab, 0, &list);
+    while let Some(open) = lab.calls().first().cloned() {
+        lab.answer(&open, answer(503, &[], ""));
+    }
+    let aside = lab.put("second");
+    assert_eq!(aside.len(), 4, "a quarter of the window");
+    assert_eq!(aside[0]["progress"]["attempts"], 1);
+    lab.bring(
+        "calls",
+        16,
+        &[json!({ "path": "/quick", "cluster": "quick" })],
+    );
+    lab.deliver("/quick");
+}
+
+#[test]
+fn ordered_calls_at_the_end_of_a_line_keep_no_other_from_moving_aside() {
+    let mut lab = crowded(r#","limits":{"inFlight":1}"#);
+    let free = |n: usize| json!({ "path": format!("/{n}"), "cluster": "hangs" });
+    let keyed = |n: usize| {
+        let key = format!("key-{n}");
+        json!({ "path": format!("/{n}"), "cluster": "hangs", "orderKey": key })
+    };
+    let list: Vec<Value> = (0..8).map(free).chain((8..16).map(keyed)).collect();
+    fetch(&mut lab, 0, &list);
+    lab.wait(1_001);
+    let aside = lab.put("second");
+    let is_ordered = |record: &Value| record["orderKey"].is_string();
+    assert!(
+        aside.len() == 4 && !aside.iter().any(is_ordered),
+        "{aside:?}"
+    );
+}
+
+#[test]
+fn calls_with_one_key_are_made_one_at_a_time_and_in_order() {
+    let mut lab = Lab::joined(
+        r#","attempt":{"backoffBaseMs":1},
+        "lanes":[{"streamId":"second","delayMs":1000}]"#,
+    );
+    let start = answer(200, &[], r#"{"value":"start"}"#);
+    lab.answer("second/groupCursors", start);
+    let keyed = |path: &str, key: &str| json!({ "path": path, "orderKey": key });
+    let list = [
+        keyed("/a1", "a"),
+        keyed("/a2", "a"),
+        keyed("/b1", "b"),
+        json!({ "path": "/free" }),
+    ];
+    fetch(&mut lab, 0, &list);
+    assert_eq!(lab.calls(), ["GET /a1", "GET /b1", "GET /free"]);
+    // However long it takes: the key waits, and nobody else does.
+    lab.answer("GET /a1", answer(503, &[("retry-after", "30")], ""));
+    lab.deliver("/b1");
+    lab.deliver("/free");
+    fetch(&mut lab, 4, &[keyed("/a3", "a"), keyed("/b2", "b")]);
+    lab.deliver("/b2");
+    lab.live(29_900);
+    assert!(!lab.is_open("GET /a"), "{:?}", lab.open);
+    lab.live(100);
+    lab.deliver("/a1");
+    lab.deliver("/a2");
+    lab.answer("GET /a3", answer(404, &[], ""));
+    assert_eq!(lab.said.counted(Metric::Delivered), 5);
+}
+
+#[test]
+fn a_dead_letter_lets_the_next_call_of_its_key_go() {
+    let mut lab = Lab::joined("");
+    let keyed = |path: &str| json!({ "path": path, "orderKey": "a" });
+    fetch(&mut lab, 0, &[keyed("/1"), keyed("/2")]);
+    lab.answer("GET /1", answer(404, &[], ""));
+    assert!(!lab.is_open("GET /2"), "its letter is not stored yet");
+    let put = lab.take("dead/messages");
+    lab.input(Input::CalloutDone(put.ticket, support::stored(&put, 0)));
+    lab.deliver("/2");
+}
+
+/// The same records, stored at the same time.
+fn answer_with(lab: &mut Lab, list: &[Value]) {
+    let list: Vec<String> = list.iter().map(Value::to_string).collect();
+    let list: Vec<&str> = list.iter().map(String::as_str).collect();
+    lab.answer("GET calls/messages", messages(0, &list));
+}
+
+#[test]
+fn a_lost_session_suspends_what_is_not_under_way() {
+    let mut lab = Lab::joined(r#","limits":{"inFlight":1}"#);
+    let keyed = |path: &str| json!({ "path": path, "orderKey": "a" });
+    let list = [
+        keyed("/1"),
+        keyed("/2"),
+        json!({ "path": "/3" }),
+        json!({ "path": "/4" }),
+    ];
+    answer_with(&mut lab, &list);
+    let lost = answer(
+        400,
+        &[],
+        r#"{"code":"InvalidParameter","message":"expired"}"#,
+    );
+    lab.answer("GET calls/messages", lost);
+    lab.deliver("/1");
+    assert_eq!(
+        lab.calls(),
+        Vec::<String>::new(),
+        "another drain may have them by now"
+    );
+    lab.wait(100);
+    lab.answer(
+        "calls/groupCursors",
+        answer(200, &[], r#"{"value":"start"}"#),
+    );
+    answer_with(&mut lab, &list);
+    lab.deliver("/2");
+    lab.deliver("/3");
+    lab.deliver("/4");
+    assert_eq!(lab.said.counted(Metric::Delivered), 4, "each of them once");
+    assert_eq!(lab.said.counted(Metric::Attempts), 4);
+}
+
+#[test]
+fn a_call_that_fails_after_its_session_was_lost_is_left_to_whoever_reads_it() {
+    let mut lab = Lab::joined(r#","attempt":{"backoffBaseMs":1}"#);
+    let keyed = |path: &str| json!({ "path": path, "orderKey": "a" });
+    let list = [keyed("/1"), keyed("/2")];
+    answer_with(&mut lab, &list);
+    let lost = answer(
+        400,
+        &[],
+        r#"{"code":"InvalidParameter","message":"expired"}"#,
+    );
+    lab.answer("GET calls/messages", lost);
+    lab.answer("GET /1", answer(503, &[], ""));
+    lab.wait(50);
+    assert!(lab.calls().is_empty(), "another drain may have both by now");
+    lab.wait(50);
+    let start = answer(200, &[], r#"{"value":"start"}"#);
+    lab.answer("calls/groupCursors", start);
+    answer_with(&mut lab, &list);
+    let again = lab.take("GET /1");
+    assert_eq!(field(&again, "async-attempt"), "2");
+    assert!(!lab.is_open("GET /2"), "in its order");
+    lab.input(Input::CalloutDone(again.ticket, answer(200, &[], "")));
+    lab.deliver("/2");
+}

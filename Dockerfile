@@ -1,7 +1,7 @@
 # Everything of this project that runs in containers. docker-compose.yml builds these stages:
 #
 #   gateway        Envoy's official image with the filter and its configuration
-#   stream-server  the Stream
+#   stream-server  the Stream: calls, lanes, dead letters
 #   demo-function  something to call
 #
 # To get only the filter:  docker build --target filter --output target/dist .
@@ -39,7 +39,9 @@ EXPOSE 8090
 ENTRYPOINT ["stream-server"]
 # Only the network of the containers reaches it; docker-compose.yml publishes it on loopback.
 CMD ["--listen", "0.0.0.0:8090", "--allow-remote", "--data", "/var/lib/stream-server", \
-     "--stream", "calls:4", "--stream", "calls-dead:1"]
+     "--stream", "calls:4", "--stream", "calls-dead:1", "--stream", "calls-1s:1", \
+     "--stream", "calls-5s:1", "--stream", "calls-30s:1", "--stream", "calls-5m:1", \
+     "--stream", "calls-1h:1", "--stream", "calls-12h:1"]
 
 FROM debian:bookworm-slim AS demo-function
 COPY --from=build-servers /sluice/target/tools/demo-function /usr/local/bin/

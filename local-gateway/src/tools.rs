@@ -1,4 +1,5 @@
-//! The programs of this workspace that the local set consists of, built by cargo.
+//! The programs of this workspace that the local set consists of or is looked after with, built by
+//! cargo.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -17,6 +18,8 @@ pub struct Tools {
     pub stream_server: PathBuf,
     /// Something to call.
     pub demo_function: PathBuf,
+    /// The command line for dead letters.
+    pub sluice: PathBuf,
 }
 
 impl Tools {
@@ -28,6 +31,7 @@ impl Tools {
             with_parent: project.cargo_target().join("debug/with-parent"),
             stream_server: folder.join("stream-server"),
             demo_function: folder.join("demo-function"),
+            sluice: folder.join("sluice"),
         }
     }
 
@@ -43,6 +47,7 @@ impl Tools {
                     "--profile=tools",
                     "--package=stream-server",
                     "--package=demo-function",
+                    "--package=sluice-cli",
                 ]))
             })
             .context("the local set's programs were not built")?;

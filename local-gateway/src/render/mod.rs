@@ -3,6 +3,7 @@
 //! The configuration in `envoy/` works as it stands. It is edited by structure, not by text: what
 //! is looked for by name and not found is an error that says so.
 
+pub mod egress;
 mod merge;
 mod target;
 
@@ -14,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 pub use merge::merge_patch;
-pub use target::Target;
+pub use target::{Target, add_target};
 
 /// What to change.
 #[derive(Clone, Debug)]
@@ -68,6 +69,11 @@ pub fn render(yaml: &str, changes: &Changes) -> Result<Value> {
     *endpoint(cluster(&mut config, "stream")?, "address")? = json!(changes.stream_host);
     *endpoint(cluster(&mut config, "stream")?, "port_value")? = json!(changes.stream_port);
     target::apply(&mut config, &changes.function)?;
+    // Somebody's own configuration need not have explicit targets.
+    let has_targets = cluster(&mut config, "targets-https").is_ok();
+    if let Some(authorities) = target::authorities().filter(|_| has_targets) {
+        egress::trust(&mut config, &authorities)?;
+    }
 
     for (listener_name, filter_name, patch) in [
         ("gateway", "sluice.accept", &changes.accept_patch),

@@ -1,7 +1,7 @@
 //! Where the gateway's route `/` goes.
 
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::{env, fmt};
 
@@ -106,19 +106,48 @@ pub(super) fn apply(config: &mut Value, target: &Target) -> Result<()> {
     Ok(())
 }
 
+/// Adds a cluster for a server on this machine, and routes what begins with `/NAME` there.
+///
+/// # Errors
+/// When the configuration has no cluster `function` to take after, or no routes.
+pub fn add_target(config: &mut Value, name: &str, port: u16) -> Result<()> {
+    const ROUTES: &str =
+        "/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes";
+    let mut added = cluster(config, "function")?.clone();
+    *at(&mut added, "/name")? = json!(name);
+    *at(&mut added, "/load_assignment/cluster_name")? = json!(name);
+    *endpoint(&mut added, "port_value")? = json!(port);
+    at(config, "/static_resources/clusters")?
+        .as_array_mut()
+        .context("clusters is no list")?
+        .push(added);
+    let route = json!({
+        "match": { "path_separated_prefix": format!("/{name}") },
+        "route": { "cluster": name, "timeout": "30s" },
+    });
+    for listener_name in ["gateway", "dispatch"] {
+        at(listener(config, listener_name)?, ROUTES)?
+            .as_array_mut()
+            .context("routes is no list")?
+            .insert(0, route.clone());
+    }
+    Ok(())
+}
+
+/// Where the certificate authorities are that this machine trusts, in PEM.
+pub(super) fn authorities() -> Option<PathBuf> {
+    let chosen = env::var_os("SSL_CERT_FILE").map(PathBuf::from);
+    chosen
+        .into_iter()
+        .chain(AUTHORITIES.iter().map(PathBuf::from))
+        .find(|file| file.is_file())
+}
+
 fn tls(host: &str) -> Result<Value> {
-    let authorities = env::var("SSL_CERT_FILE")
-        .ok()
-        .filter(|file| Path::new(file).is_file());
-    let authorities = authorities
-        .or_else(|| {
-            let known = AUTHORITIES.iter().find(|file| Path::new(file).is_file());
-            known.map(|file| (*file).to_owned())
-        })
-        .context(
-            "no trusted certificate authorities are here for an https target: \
-             run 'apt-get install ca-certificates' or set SSL_CERT_FILE",
-        )?;
+    let authorities = authorities().context(
+        "no trusted certificate authorities are here for an https target: \
+         run 'apt-get install ca-certificates' or set SSL_CERT_FILE",
+    )?;
     let is_address = host.parse::<IpAddr>().is_ok();
     let kind = if is_address { "IP_ADDRESS" } else { "DNS" };
     let mut context = json!({

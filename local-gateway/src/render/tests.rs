@@ -41,7 +41,11 @@ fn in_a_container_only_the_drain_stays_on_loopback() {
     changes.stream_host = "stream-server".into();
     changes.function = "http://demo-function:8080".parse().unwrap();
     let text = render(GATEWAY, &changes).unwrap().to_string();
-    assert_eq!(text.matches("0.0.0.0").count(), 2, "gateway and admin");
+    assert_eq!(
+        text.matches(r#""address":"0.0.0.0""#).count(),
+        2,
+        "gateway and admin"
+    );
     assert_eq!(
         text.matches("127.0.0.1").count(),
         2,
@@ -89,6 +93,32 @@ fn an_https_target_is_verified_and_called_by_its_own_name() {
             .count(),
         2
     );
+}
+
+#[test]
+fn explicit_targets_on_loopback_are_a_matter_of_two_places() {
+    let mut config = render(GATEWAY, &changes()).unwrap();
+    let closed = config.to_string();
+    egress::allow_loopback(&mut config).unwrap();
+    egress::trust(&mut config, "/somewhere/own.pem".as_ref()).unwrap();
+    let open = config.to_string();
+    let count = |text: &str, what: &str| text.matches(what).count();
+    assert_eq!(
+        count(&open, "own-network") - count(&closed, "own-network"),
+        2
+    );
+    let loopback = r#""address_prefix":"127.0.0.0""#;
+    assert_eq!(count(&closed, loopback), 4, "two judges, two lists");
+    assert_eq!(
+        count(&open, loopback),
+        4,
+        "denied and allowed again by each judge"
+    );
+    for scheme in ["https", "http"] {
+        let targets = cluster(&mut config, &format!("targets-{scheme}")).unwrap();
+        assert!(!targets.to_string().contains("127.0.0.0"));
+    }
+    assert_eq!(count(&open, "/somewhere/own.pem"), 1);
 }
 
 #[test]

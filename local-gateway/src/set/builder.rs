@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{LocalSet, Part, Ports, Programs};
+use super::{LocalSet, Part, Ports, Programs, STREAMS};
 use crate::Project;
 use crate::dist::Variant;
 use crate::ports;
@@ -65,7 +65,7 @@ impl Default for Builder {
             drain_port: None,
             function_port: None,
             shared_stream_port: None,
-            streams: vec!["calls:4".into(), "calls-dead:1".into()],
+            streams: STREAMS.map(String::from).to_vec(),
             target: None,
             concurrency: 1,
             accept_patch: None,
@@ -165,7 +165,8 @@ impl Builder {
         self
     }
 
-    /// The streams as `name:partitions`; `calls:4` and `calls-dead:1` otherwise.
+    /// The streams as `name:partitions`; otherwise `calls:4`, `calls-dead:1`, and a lane for each
+    /// delay of the local configuration.
     #[must_use]
     pub fn streams(mut self, streams: &[&str]) -> Self {
         self.streams = streams.iter().map(|stream| (*stream).to_owned()).collect();
@@ -219,6 +220,12 @@ impl Builder {
     pub fn log_level(mut self, level: &str) -> Self {
         level.clone_into(&mut self.log_level);
         self
+    }
+
+    /// Lets explicit targets be on this machine, 127.0.0.0/8; the allow-lists decide as before.
+    #[must_use]
+    pub fn allow_private_egress(self) -> Self {
+        self.edit(render::egress::allow_loopback)
     }
 
     /// Any other change of Envoy's configuration, made after all of the above.

@@ -18,6 +18,18 @@ use crate::process::{Process, Program};
 use crate::progress::say;
 use crate::{http, stats};
 
+/// The streams that `filter-config/*.local.json` name.
+const STREAMS: [&str; 8] = [
+    "calls:4",
+    "calls-dead:1",
+    "calls-1s:1",
+    "calls-5s:1",
+    "calls-30s:1",
+    "calls-5m:1",
+    "calls-1h:1",
+    "calls-12h:1",
+];
+
 pub use builder::Builder;
 pub use programs::{PREPARED, Programs};
 

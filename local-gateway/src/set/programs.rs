@@ -33,9 +33,10 @@ impl Programs {
     pub fn provide(project: &Project, variant: Variant) -> Result<Self> {
         let envoy = envoy::provide(project)?;
         let filter = timed("building the filter", || dist::build(project, variant))?.path;
-        let tools = timed("building the stream server and the demo function", || {
-            Tools::build(project)
-        })?;
+        let tools = timed(
+            "building the stream server, the demo function and sluice",
+            || Tools::build(project),
+        )?;
         Ok(Self {
             envoy,
             tools,

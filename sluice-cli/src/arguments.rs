@@ -1,0 +1,272 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand};
+use jiff::Timestamp;
+
+use crate::dead::filter::Filter;
+use crate::failure::Failure;
+use crate::list::ListOptions;
+use crate::moment;
+use crate::redrive::{Pace, RedriveOptions};
+use crate::stream::is_stream_id;
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, 1 failed (the endpoint can't be reached, or not everything could be done), \
+2 wrong usage, 3 no letter matched.
+
+The endpoint speaks OCI Streaming's REST protocol. Requests are not signed yet, so it must be \
+open, or reached through a signing proxy.";
+
+const REDRIVE_HELP: &str = "\
+The call goes back as it was, with its attempts counted anew and without a delivery time. Once the \
+Stream has acknowledged it, a mark on the dead stream says that the letter is redriven; from then \
+on list leaves it out, and so does redrive.
+
+At least once: if this program ends between the two, or an answer of the Stream is lost, the next \
+run puts up to 100 calls back a second time. Calls keep their ids, so that targets can tell.
+
+Examples:
+  sluice dead redrive 01997c9d-6f3e-7cc3-98c4-dc0c0c07398f
+  sluice dead redrive --target /orders --since 2h --dry-run
+  sluice dead redrive --all --rate 200
+
+Exit codes: 0 done, 1 failed (the endpoint can't be reached, or not everything could be done), \
+2 wrong usage, 3 no letter matched.
+
+Requests are not signed yet, so the endpoint must be open, or reached through a signing proxy.";
+
+/// Looks at calls that Sluice has given up, and puts them back.
+#[derive(Debug, Parser)]
+#[command(name = "sluice", version, after_help = AFTER_HELP)]
+pub struct Arguments {
+    /// Where and what.
+    #[command(flatten)]
+    pub common: Common,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of all commands.
+#[derive(Debug, Args)]
+pub struct Common {
+    /// Stream endpoint
+    #[arg(
+        long,
+        global = true,
+        hide_env_values = true,
+        help_heading = "Stream",
+        env = "SLUICE_ENDPOINT",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8090"
+    )]
+    pub endpoint: String,
+    /// Stream of dead letters
+    #[arg(
+        long,
+        global = true,
+        hide_env_values = true,
+        help_heading = "Stream",
+        env = "SLUICE_DEAD_STREAM",
+        value_name = "OCID",
+        default_value = "ocid1.stream.oc1.local.calls-dead",
+        value_parser = stream_id
+    )]
+    pub dead_stream: String,
+    /// Stream to which all redriven calls go [default: the letter's own, else
+    /// ocid1.stream.oc1.local.calls]
+    #[arg(
+        long,
+        global = true,
+        hide_env_values = true,
+        help_heading = "Stream",
+        env = "SLUICE_STREAM",
+        value_name = "OCID",
+        value_parser = stream_id
+    )]
+    pub stream: Option<String>,
+}
+
+/// Where calls go whose letter names no stream.
+const STREAM_DEFAULT: &str = "ocid1.stream.oc1.local.calls";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Dead letters: calls that were given up
+    #[command(subcommand)]
+    Dead(DeadCommand),
+}
+
+/// The commands for dead letters.
+#[derive(Debug, Subcommand)]
+pub enum DeadCommand {
+    /// Lists dead letters, oldest first
+    #[command(after_help = AFTER_HELP)]
+    List {
+        /// Which.
+        #[command(flatten)]
+        filters: Filters,
+        /// Also those that are redriven
+        #[arg(long)]
+        all: bool,
+        /// For programs: one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows one call's letter with its attempts, headers and body
+    #[command(after_help = AFTER_HELP)]
+    Show {
+        /// The call id
+        #[arg(value_name = "ID")]
+        id: String,
+        /// For programs: one JSON object with the whole letter
+        #[arg(long)]
+        json: bool,
+    },
+    /// Puts calls back on their stream
+    #[command(after_help = REDRIVE_HELP)]
+    Redrive(Redrive),
+}
+
+/// `redrive`.
+#[derive(Debug, Args)]
+pub struct Redrive {
+    /// Call ids
+    #[arg(value_name = "ID")]
+    ids: Vec<String>,
+    #[command(flatten)]
+    filters: Filters,
+    /// Every letter that isn't redriven yet
+    #[arg(long)]
+    all: bool,
+    /// Only say what would be put back
+    #[arg(long)]
+    dry_run: bool,
+    /// Also letters that were redriven before
+    #[arg(long)]
+    again: bool,
+    /// Calls put back in a second, such as 50 or 50/s; 0 is without bound
+    #[arg(long, value_name = "N/s", default_value = "50", value_parser = rate)]
+    rate: u32,
+    /// For programs: one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which letters; all conditions must hold.
+#[derive(Debug, Args)]
+pub struct Filters {
+    /// Call id; may be repeated
+    #[arg(long, value_name = "ID", help_heading = "Filters")]
+    id: Vec<String>,
+    /// Why it died, such as rejected, attempts_exhausted or unreadable_record; may be repeated
+    #[arg(long, value_name = "REASON", help_heading = "Filters")]
+    reason: Vec<String>,
+    /// The call's route
+    #[arg(long, value_name = "NAME", help_heading = "Filters")]
+    route: Option<String>,
+    /// What the call's explicit target URL begins with; for other calls their URL, or authority
+    /// and path, or, with a leading /, path
+    #[arg(long, value_name = "PREFIX", help_heading = "Filters")]
+    target: Option<String>,
+    /// Dead at this time or later: RFC 3339, or a duration back such as 90s, 30m, 2h or 7d
+    #[arg(long, value_name = "TIME", help_heading = "Filters")]
+    since: Option<String>,
+    /// Dead before this time; as --since
+    #[arg(long, value_name = "TIME", help_heading = "Filters")]
+    until: Option<String>,
+}
+
+impl Filters {
+    fn filter(self, ids: Vec<String>, now: Timestamp) -> Result<Filter, Failure> {
+        let time = |name: &str, text: Option<String>| {
+            let moment = text.map(|text| moment::given(&text, now)).transpose();
+            moment.map_err(|problem| Failure::Usage(format!("{name}: {problem}")))
+        };
+        Ok(Filter {
+            ids: ids.into_iter().chain(self.id).collect(),
+            reasons: self.reason,
+            route: self.route,
+            target: self.target,
+            since: time("--since", self.since)?,
+            until: time("--until", self.until)?,
+        })
+    }
+
+    pub(crate) fn list(
+        self,
+        all: bool,
+        json: bool,
+        now: Timestamp,
+    ) -> Result<ListOptions, Failure> {
+        let filter = self.filter(Vec::new(), now)?;
+        Ok(ListOptions { filter, all, json })
+    }
+}
+
+impl Redrive {
+    /// What is asked for, with times relative to `now`.
+    pub(crate) fn options(
+        self,
+        stream: Option<String>,
+        now: Timestamp,
+    ) -> Result<RedriveOptions, Failure> {
+        let filter = self.filters.filter(self.ids, now)?;
+        if filter.is_empty() && !self.all {
+            return Err(Failure::Usage(
+                "say which letters: ids, filters such as --since 2h, or --all".to_owned(),
+            ));
+        }
+        if !filter.is_empty() && self.all {
+            return Err(Failure::Usage(
+                "--all is every letter: leave it out, or leave out ids and filters".to_owned(),
+            ));
+        }
+        Ok(RedriveOptions {
+            filter,
+            dry_run: self.dry_run,
+            again: self.again,
+            pace: Pace::new(self.rate),
+            json: self.json,
+            stream,
+            default_stream: STREAM_DEFAULT.to_owned(),
+        })
+    }
+}
+
+fn stream_id(text: &str) -> Result<String, String> {
+    if is_stream_id(text) {
+        return Ok(text.to_owned());
+    }
+    Err("it is no stream's id; write an OCID such as ocid1.stream.oc1.local.calls".to_owned())
+}
+
+fn rate(text: &str) -> Result<u32, String> {
+    let number = text.strip_suffix("/s").unwrap_or(text);
+    number
+        .parse()
+        .map_err(|_| "write a whole number such as 50, or 0 for no bound".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn rates_are_whole_numbers() {
+        assert_eq!(
+            (rate("50"), rate("50/s"), rate("0")),
+            (Ok(50), Ok(50), Ok(0))
+        );
+        for bad in ["", "-1", "1.5", "50/m", "fast"] {
+            assert!(rate(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The command line for dead letters: calls that Sluice has given up.
+//!
+//! | what | where |
+//! |---|---|
+//! | the command line | [`arguments`] |
+//! | OCI Streaming's REST protocol | [`stream`] |
+//! | what stands on the dead stream, and how it is gone through | [`dead`] |
+//! | the call record in a letter | [`call`] |
+//! | the commands | [`list`], [`show`], [`redrive`] |
+//! | what people and programs get to see | [`table`], [`json`], [`text`], [`progress`] |
+//!
+//! Everything on the dead stream is untrusted: it is bounded ([`limits`]), and escaped before it
+//! reaches a terminal ([`text`]).
+
+pub mod arguments;
+pub mod call;
+pub mod dead;
+pub mod failure;
+pub mod json;
+pub mod limits;
+pub mod list;
+pub mod moment;
+pub mod progress;
+pub mod redrive;
+pub mod show;
+pub mod stream;
+pub mod table;
+pub mod text;
+
+use std::io::Write;
+
+use jiff::Timestamp;
+
+use arguments::{Arguments, Command, DeadCommand};
+use dead::DeadStream;
+use failure::Failure;
+use stream::StreamClient;
+
+/// Does what the command line asks for, and writes to `out`. Times such as `2h` count back from
+/// `now`.
+///
+/// # Errors
+/// [`Failure`] says what to do, and has the exit code.
+pub fn run(arguments: Arguments, now: Timestamp, out: &mut dyn Write) -> Result<(), Failure> {
+    let common = arguments.common;
+    let Command::Dead(command) = arguments.command;
+    let client = StreamClient::new(&common.endpoint)
+        .map_err(|problem| Failure::Usage(format!("--endpoint: {problem}")))?;
+    let dead = DeadStream {
+        client: &client,
+        id: &common.dead_stream,
+    };
+    match command {
+        DeadCommand::List { filters, all, json } => {
+            list::list(&dead, &filters.list(all, json, now)?, out)
+        }
+        DeadCommand::Show { id, json } => show::show(&dead, &id, json, out),
+        DeadCommand::Redrive(redrive) => {
+            redrive::redrive(&dead, &redrive.options(common.stream, now)?, out)
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! `sluice dead list`.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use crate::call::Call;
+use crate::dead::filter::Filter;
+use crate::dead::letter::{Letter, Position};
+use crate::dead::parts::Incomplete;
+use crate::dead::{DeadStream, Found, Survey};
+use crate::failure::Failure;
+use crate::json::Document;
+use crate::limits::{LIST_ROWS_MAX, NAMED_MAX, ROW_TEXT_CHARS_MAX};
+use crate::moment;
+use crate::progress::Progress;
+use crate::table::Table;
+use crate::text;
+
+/// What `list` is asked for.
+#[derive(Debug)]
+pub struct ListOptions {
+    /// Which letters.
+    pub filter: Filter,
+    /// Also those that are redriven.
+    pub all: bool,
+    /// For programs.
+    pub json: bool,
+}
+
+/// One line of the list.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row {
+    id: String,
+    dead_at: Option<String>,
+    reason: String,
+    detail: String,
+    attempts: u64,
+    last_status: Option<u64>,
+    method: Option<String>,
+    target: Option<String>,
+    route: Option<String>,
+    partition: String,
+    offset: u64,
+    parts: u32,
+    redriven_at: Option<String>,
+    #[serde(skip)]
+    order: (Option<jiff::Timestamp>, Position),
+}
+
+#[derive(Debug, Default)]
+struct List {
+    rows: Vec<Row>,
+    matched: u64,
+    hidden: u64,
+    unreadable: Vec<(Position, String)>,
+    unreadable_count: u64,
+    incomplete: Vec<Incomplete>,
+}
+
+/// Lists letters, oldest first.
+///
+/// # Errors
+/// [`Failure`]; [`Failure::Nothing`] where no letter matches.
+pub fn list(
+    dead: &DeadStream<'_>,
+    options: &ListOptions,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let list = gather(dead, options)?;
+    if options.json {
+        write_json(&list, out)?;
+    } else {
+        write_table(&list, options, out)?;
+    }
+    if list.matched > 0 {
+        return Ok(());
+    }
+    Err(Failure::Nothing(match list.hidden {
+        0 => "no dead letter matches".to_owned(),
+        hidden => format!(
+            "no dead letter matches but {} redriven already, which --all shows",
+            text::count(hidden, "letter", "letters")
+        ),
+    }))
+}
+
+fn gather(dead: &DeadStream<'_>, options: &ListOptions) -> Result<List, Failure> {
+    let mut progress = Progress::start();
+    let survey = Survey::take(dead, &mut progress)?;
+    let mut list = List {
+        incomplete: survey.incomplete().collect(),
+        ..List::default()
+    };
+    if survey.beyond() > 0 {
+        let parts = text::count(survey.beyond(), "part", "parts");
+        progress.say(&format!(
+            "too many letters in several messages: {parts} are left out"
+        ));
+    }
+    survey.visit(dead, &mut |found| {
+        match found {
+            Found::Unreadable(position, problem) => {
+                list.unreadable_count = list.unreadable_count.saturating_add(1);
+                if list.unreadable.len() < NAMED_MAX {
+                    list.unreadable
+                        .push((position, text::line(&problem, ROW_TEXT_CHARS_MAX)));
+                }
+            }
+            Found::Letter(letter) if options.filter.matches(&letter) => {
+                let redriven_at = survey.redriven_at(letter.position);
+                if redriven_at.is_some() && !options.all {
+                    list.hidden = list.hidden.saturating_add(1);
+                } else {
+                    list.matched = list.matched.saturating_add(1);
+                    if list.rows.len() < LIST_ROWS_MAX {
+                        list.rows.push(row(&letter, redriven_at.map(moment::exact)));
+                    }
+                }
+            }
+            Found::Letter(_) => {}
+        }
+        progress.show(|| {
+            let letters = text::count(list.matched, "dead letter", "dead letters");
+            format!("found {letters}")
+        });
+        Ok(())
+    })?;
+    list.rows.sort_by_key(|row| row.order);
+    Ok(list)
+}
+
+fn row(letter: &Letter, redriven_at: Option<String>) -> Row {
+    let clip = |text: &str| text::clip(text, ROW_TEXT_CHARS_MAX);
+    let call = Call::parse(&letter.record).ok();
+    let (head, position) = (&letter.head, letter.position);
+    Row {
+        id: head.id.clone(),
+        dead_at: head.dead_at.map(moment::exact),
+        reason: clip(&head.reason),
+        detail: clip(&head.detail),
+        attempts: head.attempt_count(),
+        last_status: head.last_status(),
+        method: call.as_ref().map(|call| clip(&call.method())),
+        target: call.as_ref().map(|call| clip(&call.target())),
+        route: call
+            .as_ref()
+            .and_then(|call| call.text("route"))
+            .map(|route| clip(&route)),
+        partition: position.partition.to_string(),
+        offset: position.offset,
+        parts: letter.parts,
+        redriven_at,
+        order: (head.dead_at, position),
+    }
+}
+
+/// All columns, or all but the one that says when a letter was redriven.
+fn columns(cells: [&str; 7], all: bool) -> Vec<&str> {
+    let shown = |(place, cell)| (all || place != 5).then_some(cell);
+    cells.into_iter().enumerate().filter_map(shown).collect()
+}
+
+fn write_table(list: &List, options: &ListOptions, out: &mut dyn Write) -> Result<(), Failure> {
+    let titles = [
+        "ID",
+        "DEAD SINCE",
+        "REASON",
+        "ATTEMPTS",
+        "STATUS",
+        "REDRIVEN",
+        "CALL",
+    ];
+    if !list.rows.is_empty() {
+        let mut table = Table::new(&columns(titles, options.all));
+        for row in &list.rows {
+            let time = |time: Option<&String>| {
+                let moment = time.and_then(|time| moment::parse(time));
+                moment.map(moment::rough).unwrap_or_default()
+            };
+            let status = row
+                .last_status
+                .map(|status| status.to_string())
+                .unwrap_or_default();
+            let call = match (&row.method, &row.target) {
+                (Some(method), Some(target)) => format!("{method} {target}"),
+                _ => "(the record is no JSON object)".to_owned(),
+            };
+            table.add(&columns(
+                [
+                    &row.id,
+                    &time(row.dead_at.as_ref()),
+                    &row.reason,
+                    &row.attempts.to_string(),
+                    &status,
+                    &time(row.redriven_at.as_ref()),
+                    &call,
+                ],
+                options.all,
+            ));
+        }
+        writeln!(out, "{table}")?;
+    }
+    write_oddities(list, options, out)?;
+    writeln!(out, "{}", summary(list))?;
+    Ok(out.flush()?)
+}
+
+/// What is no letter, or not yet; only where no filter asks for certain letters.
+fn write_oddities(list: &List, options: &ListOptions, out: &mut dyn Write) -> Result<(), Failure> {
+    if !options.filter.is_empty() {
+        return Ok(());
+    }
+    for (position, problem) in &list.unreadable {
+        writeln!(out, "unreadable: {position}: {problem}")?;
+    }
+    for incomplete in list.incomplete.iter().take(NAMED_MAX) {
+        let Incomplete { id, found, parts } = incomplete;
+        let id = text::line(id, usize::MAX);
+        writeln!(
+            out,
+            "incomplete: {id}: {found} of its {parts} messages are there"
+        )?;
+    }
+    Ok(())
+}
+
+fn summary(list: &List) -> String {
+    let mut notes = Vec::new();
+    let held = u64::try_from(list.rows.len()).unwrap_or(u64::MAX);
+    if held < list.matched {
+        notes.push(format!(
+            "only {} are shown: ask for fewer by filters",
+            list.rows.len()
+        ));
+    }
+    if list.hidden > 0 {
+        notes.push(format!(
+            "{} redriven already: --all shows them",
+            text::count(list.hidden, "more is", "more are")
+        ));
+    }
+    if list.unreadable_count > 0 {
+        notes.push(text::count(
+            list.unreadable_count,
+            "unreadable message",
+            "unreadable messages",
+        ));
+    }
+    if !list.incomplete.is_empty() {
+        let count = u64::try_from(list.incomplete.len()).unwrap_or(u64::MAX);
+        notes.push(text::count(
+            count,
+            "incomplete letter",
+            "incomplete letters",
+        ));
+    }
+    let letters = text::count(list.matched, "dead letter", "dead letters");
+    if notes.is_empty() {
+        letters
+    } else {
+        format!("{letters} ({})", notes.join("; "))
+    }
+}
+
+fn write_json(list: &List, out: &mut dyn Write) -> std::io::Result<()> {
+    let mut document = Document::begin(out)?;
+    document.begin_list("letters")?;
+    for row in &list.rows {
+        document.item(row)?;
+    }
+    document.end_list()?;
+    document.begin_list("unreadable")?;
+    for (Position { partition, offset }, problem) in &list.unreadable {
+        document.item(&serde_json::json!({
+            "partition": partition.to_string(), "offset": offset, "problem": problem
+        }))?;
+    }
+    document.end_list()?;
+    document.begin_list("incomplete")?;
+    for Incomplete { id, found, parts } in list.incomplete.iter().take(NAMED_MAX) {
+        document.item(&serde_json::json!({ "id": id, "found": found, "parts": parts }))?;
+    }
+    document.end_list()?;
+    document.member(
+        "counts",
+        &serde_json::json!({
+            "letters": list.matched,
+            "redrivenHidden": list.hidden,
+            "unreadable": list.unreadable_count,
+            "incomplete": list.incomplete.len(),
+        }),
+    )?;
+    document.end()
+}

@@ -1,0 +1,25 @@
+//! sluice: the binary. See `sluice --help`.
+
+use std::io::{BufWriter, ErrorKind, Write as _};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use sluice_cli::arguments::Arguments;
+use sluice_cli::failure::Failure;
+
+fn main() -> ExitCode {
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let done = sluice_cli::run(Arguments::parse(), jiff::Timestamp::now(), &mut out);
+    let failure = match done.and_then(|()| Ok(out.flush()?)) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(failure) => failure,
+    };
+    // Whoever has closed the pipe, as `head` does, has seen enough.
+    let quiet = matches!(&failure, Failure::Output(error) if error.kind() == ErrorKind::BrokenPipe);
+    if !quiet {
+        // What was found comes before what is wrong with it.
+        let _ = out.flush();
+        let _ = writeln!(std::io::stderr(), "sluice: {failure}");
+    }
+    ExitCode::from(failure.code())
+}

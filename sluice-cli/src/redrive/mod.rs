@@ -1,0 +1,222 @@
+//! `sluice dead redrive`: letters become calls on their stream again.
+//!
+//! A batch is put on the stream; once that is acknowledged, its marks are put on the dead stream.
+//! So a crash in between repeats one batch at most: at least once, never lost.
+
+mod batch;
+mod pace;
+mod report;
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use crate::dead::filter::Filter;
+use crate::dead::letter::Letter;
+use crate::dead::{DeadStream, Found, Survey};
+use crate::failure::Failure;
+use crate::limits::LINE_CHARS_MAX;
+use crate::text;
+use batch::{Batch, Item};
+pub use pace::Pace;
+pub use report::Counts;
+use report::Report;
+
+/// What `redrive` is asked for.
+#[derive(Debug)]
+pub struct RedriveOptions {
+    /// Which letters.
+    pub filter: Filter,
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Also letters that were redriven before.
+    pub again: bool,
+    /// How fast.
+    pub pace: Pace,
+    /// For programs.
+    pub json: bool,
+    /// The stream to which all calls go.
+    pub stream: Option<String>,
+    /// The stream to which calls go whose letter names none.
+    pub default_stream: String,
+}
+
+struct Redrive<'a> {
+    dead: &'a DeadStream<'a>,
+    options: &'a RedriveOptions,
+    survey: &'a Survey,
+    report: Report<'a>,
+    batch: Batch,
+    started: Instant,
+    sent: u64,
+    /// Ids that were asked for and are there, whatever became of them.
+    met: BTreeSet<String>,
+}
+
+/// Puts calls back on their stream.
+///
+/// # Errors
+/// [`Failure`]; [`Failure::Nothing`] where no letter matches.
+pub fn redrive(
+    dead: &DeadStream<'_>,
+    options: &RedriveOptions,
+    out: &mut dyn Write,
+) -> Result<(), Failure> {
+    let mut report = Report::begin(options.json, options.dry_run, out)?;
+    let survey = match Survey::take(dead, &mut report.progress) {
+        Ok(survey) => survey,
+        Err(error) => {
+            report.end(Some(&error.to_string()))?;
+            return Err(error.into());
+        }
+    };
+    let mut redrive = Redrive {
+        dead,
+        options,
+        survey: &survey,
+        report,
+        batch: Batch::default(),
+        started: Instant::now(),
+        sent: 0,
+        met: BTreeSet::new(),
+    };
+    let visited = survey.visit(dead, &mut |found| match found {
+        Found::Letter(letter) => redrive.consider(&letter),
+        Found::Unreadable(..) => Ok(()),
+    });
+    let outcome = visited
+        .and_then(|()| redrive.flush())
+        .and_then(|()| redrive.name_incomplete());
+    let missing: Vec<String> = missing(&options.filter.ids, &redrive.met);
+    let outcome = outcome.and_then(|()| judge(redrive.report.counts, &missing));
+    let problem = outcome.as_ref().err().map(Failure::to_string);
+    redrive.report.end(problem.as_deref())?;
+    outcome
+}
+
+impl Redrive<'_> {
+    fn consider(&mut self, letter: &Letter) -> Result<(), Failure> {
+        if !self.options.filter.matches(letter) {
+            return Ok(());
+        }
+        if !self.options.filter.ids.is_empty() {
+            self.met.insert(letter.head.id.clone());
+        }
+        if self.survey.redriven_at(letter.position).is_some() && !self.options.again {
+            self.report.redriven_before();
+            return Ok(());
+        }
+        let stream = self.options.stream.as_deref();
+        let default_stream = &self.options.default_stream;
+        let item = match Item::prepare(letter, stream, default_stream, Timestamp::now()) {
+            Ok(item) => item,
+            Err(problem) => {
+                let (id, position) = (&letter.head.id, Some(letter.position));
+                return Ok(self.report.not_redrivable(id, position, &problem)?);
+            }
+        };
+        if self.options.dry_run {
+            return Ok(self.report.would_redrive(&item)?);
+        }
+        if !self
+            .batch
+            .has_room_for(&item, self.options.pace.batch_count())
+        {
+            self.flush()?;
+        }
+        self.batch.add(item);
+        Ok(())
+    }
+
+    /// Sends what has gathered.
+    fn flush(&mut self) -> Result<(), Failure> {
+        let batch = std::mem::take(&mut self.batch);
+        if batch.items().is_empty() {
+            return Ok(());
+        }
+        std::thread::sleep(self.options.pace.wait(self.sent, self.started.elapsed()));
+        let sent = batch.send(self.dead.client, self.dead.id, Timestamp::now());
+        self.sent = self
+            .sent
+            .saturating_add(u64::try_from(sent.outcomes.len()).unwrap_or(0));
+        for (item, outcome) in batch.items().iter().zip(&sent.outcomes) {
+            self.report.sent(item, outcome)?;
+        }
+        let counts = self.report.counts;
+        self.report.progress.show(|| {
+            format!(
+                "redriving: {} put back",
+                text::count(counts.redriven, "call", "calls")
+            )
+        });
+        sent.fatal.map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Letters some of whose messages are missing can't be filtered but by their id.
+    fn name_incomplete(&mut self) -> Result<(), Failure> {
+        let filter = &self.options.filter;
+        let ids_alone = Filter {
+            ids: filter.ids.clone(),
+            ..Filter::default()
+        };
+        if *filter != ids_alone {
+            return Ok(());
+        }
+        for incomplete in self.survey.incomplete() {
+            let id = &incomplete.id;
+            if filter.ids.is_empty() || filter.ids.contains(id) {
+                self.met.insert(id.clone());
+                let (found, parts) = (incomplete.found, incomplete.parts);
+                let problem = format!("only {found} of its {parts} messages are there");
+                self.report.not_redrivable(id, None, &problem)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn missing(asked: &[String], met: &BTreeSet<String>) -> Vec<String> {
+    let missing = asked.iter().filter(|id| !met.contains(*id));
+    missing.map(|id| text::line(id, LINE_CHARS_MAX)).collect()
+}
+
+fn judge(counts: Counts, missing: &[String]) -> Result<(), Failure> {
+    let Counts {
+        redriven,
+        unmarked,
+        failed,
+        not_redrivable,
+        redriven_before,
+    } = counts;
+    if failed > 0 || unmarked > 0 {
+        return Err(Failure::Failed(
+            "not everything went well; run the same command again for what was not put back"
+                .to_owned(),
+        ));
+    }
+    if redriven == 0 && not_redrivable > 0 {
+        return Err(Failure::Failed(
+            "nothing was put back: what matches can't be redriven; sluice dead show ID shows it"
+                .to_owned(),
+        ));
+    }
+    if redriven == 0 && redriven_before > 0 {
+        return Err(Failure::Nothing(
+            "nothing to do: what matches was redriven before; --again repeats it".to_owned(),
+        ));
+    }
+    if redriven == 0 {
+        return Err(Failure::Nothing(
+            "no dead letter matches; sluice dead list shows what there is".to_owned(),
+        ));
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Failed(format!(
+        "no dead letter matches with the id {}; sluice dead list --all shows all ids",
+        missing.join(", ")
+    )))
+}

@@ -1,0 +1,77 @@
+//! Reads one partition from its oldest message to its end.
+
+use super::messages::{Message, Start};
+use super::{StreamClient, StreamError};
+use crate::limits::GET_MESSAGES_MAX;
+
+/// A place in a partition that outlives its cursors, which expire after five minutes.
+#[derive(Debug)]
+pub struct PartitionReader<'a> {
+    client: &'a StreamClient,
+    stream: &'a str,
+    partition: u32,
+    cursor: Option<String>,
+    last: Option<u64>,
+}
+
+impl<'a> PartitionReader<'a> {
+    /// A reader that stands before the oldest message; nothing is sent yet.
+    #[must_use]
+    pub fn new(client: &'a StreamClient, stream: &'a str, partition: u32) -> Self {
+        Self {
+            client,
+            stream,
+            partition,
+            cursor: None,
+            last: None,
+        }
+    }
+
+    /// The next messages; empty at the end.
+    ///
+    /// # Errors
+    /// [`StreamError`] says what to do.
+    pub fn next_messages(&mut self) -> Result<Vec<Message>, StreamError> {
+        loop {
+            let (mut messages, next) = self.read_on()?;
+            self.cursor = Some(next);
+            let at_end = messages.is_empty();
+            // A cursor made anew at the oldest message may repeat what was read.
+            messages.retain(|message| self.last.is_none_or(|last| message.position.offset > last));
+            if let Some(message) = messages.last() {
+                self.last = Some(message.position.offset);
+            }
+            if at_end || !messages.is_empty() {
+                return Ok(messages);
+            }
+        }
+    }
+
+    fn read_on(&mut self) -> Result<(Vec<Message>, String), StreamError> {
+        let Some(cursor) = self.cursor.take() else {
+            return self.read(&self.new_cursor()?);
+        };
+        match self.read(&cursor) {
+            // The cursor has expired while the messages before were put to use.
+            Err(StreamError::Refused { status: 400, .. }) => self.read(&self.new_cursor()?),
+            other => other,
+        }
+    }
+
+    fn read(&self, cursor: &str) -> Result<(Vec<Message>, String), StreamError> {
+        self.client
+            .messages(self.stream, self.partition, cursor, GET_MESSAGES_MAX)
+    }
+
+    fn new_cursor(&self) -> Result<String, StreamError> {
+        let create = |start| self.client.cursor(self.stream, self.partition, start);
+        let Some(last) = self.last else {
+            return create(Start::TrimHorizon);
+        };
+        match create(Start::AfterOffset(last)) {
+            // Retention has taken the last message, and what is oldest now comes after it.
+            Err(StreamError::Refused { status: 400, .. }) => create(Start::TrimHorizon),
+            other => other,
+        }
+    }
+}

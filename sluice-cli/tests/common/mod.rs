@@ -1,0 +1,179 @@
+//! A real stream server in this process, and the real binary as its client.
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    unreachable_pub,
+    missing_docs,
+    reason = "tests, and not every test needs everything"
+)]
+
+pub mod proxy;
+
+use std::process::{Command, Output};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Value, json};
+use stream_server::server::Server;
+use stream_server::settings::Settings;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+pub const CALLS: &str = "ocid1.stream.oc1.local.calls";
+pub const OTHER: &str = "ocid1.stream.oc1.local.other";
+pub const DEAD: &str = "ocid1.stream.oc1.local.calls-dead";
+
+/// A server with the streams `calls`, `other` and `calls-dead`. It ends with this.
+pub struct Stream {
+    pub url: String,
+    _server: Server,
+    _runtime: Runtime,
+    _folder: TempDir,
+}
+
+/// What a run of the binary gave.
+#[derive(Debug)]
+pub struct Run {
+    pub code: i32,
+    pub out: String,
+    pub error: String,
+}
+
+impl Run {
+    /// Standard output as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+impl From<Output> for Run {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            error: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// A letter of the filter, with its record.
+pub fn letter(id: &str, call: &Value) -> Value {
+    json!({
+        "version": 1, "id": id, "reason": "rejected", "detail": "the target answered 404",
+        "deadAt": "2026-11-23T04:36:00.123Z", "partition": "1", "offset": 5,
+        "attempts": [{ "attempt": 1, "at": "2026-11-23T04:36:00.120Z", "status": 404 }],
+        "call": call,
+    })
+}
+
+/// The command, with nothing of this process's environment that could change what it does.
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
+    command.args(arguments).env_clear();
+    command
+}
+
+impl Stream {
+    pub fn start(dead_partitions: u32) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let runtime = Runtime::new().unwrap();
+        let settings = Settings::local(folder.path().join("data"))
+            .with_stream("calls", 4)
+            .with_stream("other", 1)
+            .with_stream("calls-dead", dead_partitions);
+        let server = runtime.block_on(Server::start(settings)).unwrap();
+        let url = server.url();
+        Self {
+            url,
+            _server: server,
+            _runtime: runtime,
+            _folder: folder,
+        }
+    }
+
+    /// Runs the binary to its end.
+    pub fn run(&self, arguments: &[&str]) -> Run {
+        command(arguments)
+            .env("SLUICE_ENDPOINT", &self.url)
+            .output()
+            .unwrap()
+            .into()
+    }
+
+    /// Publishes values, in order; all in one partition where there is a key.
+    pub fn put(&self, stream: &str, key: Option<&str>, values: &[Vec<u8>]) {
+        let url = format!("{}/20180418/streams/{stream}/messages", self.url);
+        let key = key.map(|key| BASE64.encode(key));
+        for values in values.chunks(500) {
+            let message = |value: &Vec<u8>| json!({ "key": key, "value": BASE64.encode(value) });
+            let messages: Vec<Value> = values.iter().map(message).collect();
+            let body = json!({ "messages": messages }).to_string();
+            let answer = ureq::post(&url)
+                .send(&body)
+                .unwrap()
+                .body_mut()
+                .read_to_string();
+            let answer: Value = serde_json::from_str(&answer.unwrap()).unwrap();
+            assert_eq!(answer["failures"], 0);
+        }
+    }
+
+    pub fn put_dead(&self, letters: &[Value]) {
+        let letters: Vec<Vec<u8>> = letters.iter().map(|l| l.to_string().into_bytes()).collect();
+        self.put(DEAD, None, &letters);
+    }
+
+    /// Everything on a stream: key and value of each message, by partition and offset.
+    pub fn read(&self, stream: &str) -> Vec<(Option<String>, Vec<u8>)> {
+        let base = format!("{}/20180418/streams/{stream}", self.url);
+        let text = |text: &Value| BASE64.decode(text.as_str().unwrap()).unwrap();
+        let get = |url: &str| ureq::get(url).call().unwrap();
+        let body = get(&base).body_mut().read_to_string().unwrap();
+        let body: Value = serde_json::from_str(&body).unwrap();
+        let mut messages = Vec::new();
+        for partition in 0..body["partitions"].as_u64().unwrap() {
+            let details = json!({ "partition": partition.to_string(), "type": "TRIM_HORIZON" });
+            let mut answer = ureq::post(format!("{base}/cursors"))
+                .send(details.to_string())
+                .unwrap();
+            let cursor = answer.body_mut().read_to_string().unwrap();
+            let cursor: Value = serde_json::from_str(&cursor).unwrap();
+            let mut cursor = cursor["value"].as_str().unwrap().to_owned();
+            loop {
+                let mut answer = get(&format!("{base}/messages?cursor={cursor}&limit=1000"));
+                cursor = answer.headers()["opc-next-cursor"]
+                    .to_str()
+                    .unwrap()
+                    .to_owned();
+                let body = answer.body_mut().read_to_string().unwrap();
+                let body: Vec<Value> = serde_json::from_str(&body).unwrap();
+                if body.is_empty() {
+                    break;
+                }
+                for message in body {
+                    let key = message["key"].as_str().map(str::to_owned);
+                    messages.push((key, text(&message["value"])));
+                }
+            }
+        }
+        messages
+    }
+
+    /// The records on a stream, as JSON.
+    pub fn records(&self, stream: &str) -> Vec<Value> {
+        let records = self.read(stream);
+        records
+            .iter()
+            .map(|(_, value)| serde_json::from_slice(value).unwrap())
+            .collect()
+    }
+}
+
+/// The `id` of each item of a list in a JSON output.
+pub fn ids(output: &Value, list: &str) -> Vec<String> {
+    let ids = output[list].as_array().unwrap().iter();
+    ids.map(|item| item["id"].as_str().unwrap().to_owned())
+        .collect()
+}

@@ -135,6 +135,13 @@ impl Gateway {
         self.wait(&what, || self.target.of(path).len() >= count);
     }
 
+    /// Waits until another server has got a request for a path.
+    pub fn wait_for_elsewhere(&self, server: &Target, path: &str) {
+        self.wait(&format!("a request to {path} elsewhere"), || {
+            !server.of(path).is_empty()
+        });
+    }
+
     /// Waits until the call of this id has arrived.
     pub fn wait_for_call(&self, id: &str) {
         let what = format!("call {id} arrives");

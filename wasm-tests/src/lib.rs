@@ -9,6 +9,7 @@
 //! | raw HTTP/1.1 messages, and a client for them | [`message`], [`client`] |
 //! | a client for HTTP/2 | [`client2`] |
 //! | the Stream, as another client of it sees it | [`stream`] |
+//! | `sluice`, the command line for dead letters | [`sluice`] |
 //! | many clients with a ledger of what they were promised | [`load`] |
 //!
 //! Nothing of this exists for wasm, where only `tests/core.rs` runs.
@@ -27,5 +28,6 @@ pub mod gateway;
 pub mod load;
 pub mod message;
 pub mod server;
+pub mod sluice;
 pub mod stream;
 pub mod target;

@@ -158,11 +158,6 @@ fn what_cannot_be_a_call_is_refused_with_what_to_change() {
             "not-asynchronous",
         ),
         (
-            marked().field("Async-Delay", "5s").body("x"),
-            501,
-            "not-asynchronous",
-        ),
-        (
             marked().field("Async-Correlation-Id", "a b").body("x"),
             400,
             "bad-option",

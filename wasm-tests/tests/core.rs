@@ -22,6 +22,7 @@ use sluice::engine::drain::Input as DrainInput;
 use sluice::id::{Entropy, RequestId};
 use sluice::limits::PUT_BYTES_MAX;
 use sluice::time::{Steady, Wall};
+use support::asking::{NOW, ask, gateway, refused};
 use support::{accept, accept_engine, answer, at, drain, drain_engine, field, messages};
 use support::{records, request, stored};
 use wasm_bindgen_test::wasm_bindgen_test;
@@ -45,7 +46,7 @@ fn one_call_from_request_to_commit() {
         (&record["id"], &12.into())
     );
 
-    let mut draining = drain_engine("");
+    let mut draining = drain_engine("", "");
     let said = drain(&mut draining, DrainInput::Heartbeat, at(0));
     let joined = answer(200, &[], r#"{"value":"start"}"#);
     let joined = DrainInput::CalloutDone(said.callouts[0].ticket, joined);
@@ -181,8 +182,11 @@ fn a_length_beyond_32_bits_is_too_large() {
         let head = RequestHead {
             fields: fields.to_vec(),
             has_route: true,
+            ..RequestHead::default()
         };
-        let refused = admit(head, 10);
+        let config = br#"{"stream":{"cluster":"s","authority":"s","streamId":"c"},
+            "limits":{"bodyBytes":10}}"#;
+        let refused = admit(head, &AcceptConfig::from_json(config).unwrap(), Wall(0));
         assert!(
             matches!(
                 refused,
@@ -211,6 +215,56 @@ fn offsets_keep_all_of_their_64_bits() {
             .contains(&format!(r#""offset":{offset}}}"#)),
         "{said:?}"
     );
+}
+
+#[wasm_bindgen_test]
+fn options_count_in_64_bits() {
+    let year_ms = 366 * 86_400_000;
+    let earliest = |name, value: &str| {
+        let admitted = ask(&gateway(""), &[(name, value.as_bytes())]);
+        admitted.map(|admitted| admitted.options.deliver_at)
+    };
+    for (name, value) in [
+        ("async-delay", "366d"),
+        ("async-delay", "31622400000ms"),
+        ("async-delay", "PT31622400S"),
+        ("async-deliver-at", "2027-11-24T04:36:00Z"),
+        ("async-deliver-at", "Wed, 24 Nov 2027 04:36:00 GMT"),
+        ("async-deliver-at", "1827030960"),
+    ] {
+        assert_eq!(
+            earliest(name, value),
+            Ok(Some(Wall(NOW.0 + year_ms))),
+            "{value}"
+        );
+    }
+    for (name, value) in [
+        ("async-delay", format!("{WRAPS_TO_ONE}s")),
+        ("async-delay", "18446744073709551617ms".to_owned()),
+        ("async-deliver-at", "9999-12-31T23:59:59Z".to_owned()),
+        (
+            "async-deliver-at",
+            "Fri, 31 Dec 9999 23:59:59 GMT".to_owned(),
+        ),
+        ("async-retries", WRAPS_TO_ONE.to_string()),
+        ("async-timeout", format!("{WRAPS_TO_ONE}ms")),
+        ("async-max-age", format!("{WRAPS_TO_ONE}s")),
+    ] {
+        assert_eq!(
+            refused(&gateway(""), &[(name, value.as_bytes())]).0,
+            400,
+            "{value}"
+        );
+    }
+    // A moment that 32 bits of seconds would take for 1970.
+    let record = format!(r#"{{"path":"/","deliverAt":{WRAPS_TO_ONE},"maxAgeMs":{WRAPS_TO_ONE}}}"#);
+    let head = decode(record.as_bytes()).unwrap().head;
+    assert_eq!(head.deliver_at, Some(Wall(WRAPS_TO_ONE * 1_000)));
+    assert_eq!(head.max_age_ms, Some(WRAPS_TO_ONE));
+    for member in ["retries", "timeoutMs"] {
+        let record = format!(r#"{{"path":"/","{member}":{WRAPS_TO_ONE}}}"#);
+        assert!(decode(record.as_bytes()).is_err(), "{member}");
+    }
 }
 
 #[wasm_bindgen_test]

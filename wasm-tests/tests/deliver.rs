@@ -94,7 +94,7 @@ fn what_may_work_later_is_tried_until_it_does() {
 
 #[test]
 fn a_target_that_is_away_is_waited_for() {
-    let settings = json!({ "attempt": { "attempts": 1000 } });
+    let settings = json!({ "attempt": { "retries": 1000 } });
     let mut gateway = gateway("away", Target::start(), &settings);
     gateway.target.kill();
     let ids: Vec<String> = (0..50).map(|_| gateway.call("/away")).collect();
@@ -171,7 +171,7 @@ fn attempts_come_to_an_end() {
         "/fails" => Answer::status(503),
         _ => Answer::Close,
     });
-    let settings = json!({ "attempt": { "attempts": 4 } });
+    let settings = json!({ "attempt": { "retries": 3 } });
     let gateway = gateway("exhausted", target, &settings);
     let failing = gateway.call("/fails");
     let closing = gateway.call("/closes");

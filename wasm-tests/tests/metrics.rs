@@ -30,8 +30,9 @@ fn gateway() -> Gateway {
             .accept_patch(json!({
                 "limits": { "bodyBytes": 100, "waitingRequests": 2 },
                 "publish": { "timeoutMs": 500 },
+                "options": { "disabled": ["delay"] },
             }))
-            .drain_patch(drain_settings(&json!({ "attempt": { "attempts": 3 } })))
+            .drain_patch(drain_settings(&json!({ "attempt": { "retries": 2 } })))
             .edit(|config| {
                 change_routes(config, |routes| {
                     routes.retain(|route| route["name"] == "function");
@@ -60,6 +61,15 @@ fn refuse_in_every_way(gateway: &mut Gateway) {
         gateway.exchange(&post("/known").field("Async-Delay", "1s")),
         501,
     );
+    let elsewhere = "https://elsewhere.example/";
+    let target = post("/known").field("Async-Target", elsewhere).body("");
+    status(gateway.exchange(&target), 403);
+    for (body, expected) in [("a", 202), ("a", 202), ("b", 422)] {
+        let keyed = post("/known/keyed")
+            .field("Idempotency-Key", "k")
+            .body(body);
+        status(gateway.exchange(&keyed), expected);
+    }
 
     // Two wait for their bodies; a third is too many. Then both leave.
     let open = |_| {
@@ -111,7 +121,7 @@ fn everything_is_counted_and_shown() {
 
     let metrics = gateway.metrics();
     let exact = BTreeMap::from([
-        (Metric::Accepted, 5),
+        (Metric::Accepted, 6),
         (Metric::RefusedBadOption, 1),
         (Metric::RefusedNoRoute, 1),
         (Metric::RefusedTooLarge, 2),
@@ -119,25 +129,39 @@ fn everything_is_counted_and_shown() {
         (Metric::RefusedNotAsynchronous, 1),
         (Metric::RefusedStreamUnavailable, 1),
         (Metric::ClientsGone, 2),
-        (Metric::PublishedBatches, 5),
-        (Metric::PublishedRecords, 5),
+        (Metric::PublishedBatches, 6),
+        (Metric::PublishedRecords, 6),
         (Metric::PublishFailures, 1),
-        (Metric::Delivered, 3),
-        (Metric::Attempts, 2 + 2 + 1 + 3),
+        (Metric::Delivered, 4),
+        (Metric::RefusedKeyReused, 1),
+        (Metric::RepeatedRequests, 1),
+        (Metric::Attempts, 3 + 2 + 1 + 3),
         (Metric::Retried, 1 + 2),
         (Metric::DeadRejected, 1),
         (Metric::DeadExhausted, 1),
         (Metric::DeadUnreadable, 1),
-        (Metric::DeadLetterFailures, 0),
+        (Metric::DeadExpired, 0),
+        (Metric::DeadDenied, 0),
+        (Metric::OutboxFailures, 0),
+        (Metric::RefusedNotAllowed, 1),
+        (Metric::GatewayFaults, 0),
+        (Metric::EnteredLanes, 0),
+        (Metric::LeftLanes, 0),
+        (Metric::MovedAside, 0),
+        (Metric::RepeatedHops, 0),
+        (Metric::Replies, 0),
     ]);
     for metric in Metric::ALL {
         let name = metric.name();
+        if metric.kind() == Kind::Histogram {
+            continue;
+        }
         let value = metrics.get(name).copied();
         let value = value.unwrap_or_else(|| panic!("{name} is missing: {metrics:?}"));
         match (exact.get(metric), metric.kind()) {
             (Some(expected), _) => assert_eq!(value, *expected, "{name}"),
             (None, Kind::Gauge) => assert_eq!(value, 0, "{name}"),
-            (None, Kind::Counter) => assert!(value > 0, "{name} has not moved"),
+            (None, Kind::Counter | Kind::Histogram) => assert!(value > 0, "{name} has not moved"),
         }
     }
     assert!(metrics["sluice_fetched_records_total"] >= 6);
@@ -148,6 +172,15 @@ fn check_prometheus(gateway: &Gateway, exact: &BTreeMap<Metric, u64>) {
     let url = format!("{}/stats/prometheus", gateway.set.admin_url());
     let text = http::get(&url).unwrap().body;
     for metric in Metric::ALL {
+        if metric.kind() == Kind::Histogram {
+            // Envoy shows one when it has summed it up.
+            let count = format!("{}_count{{}} ", metric.name());
+            gateway.wait(&format!("{count} is shown"), || {
+                let text = http::get(&url).unwrap().body;
+                text.lines().any(|line| line.starts_with(&count))
+            });
+            continue;
+        }
         let (name, tag) = match metric.name().split_once(".reason=") {
             None => (metric.name().to_owned(), String::new()),
             Some((start, rest)) => {
@@ -158,6 +191,7 @@ fn check_prometheus(gateway: &Gateway, exact: &BTreeMap<Metric, u64>) {
         let kind = match metric.kind() {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
         };
         let declared = format!("# TYPE {name} {kind}");
         assert!(

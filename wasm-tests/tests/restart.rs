@@ -31,7 +31,7 @@ fn gateway(name: &str, workers: u32) -> Gateway {
             .concurrency(workers)
             .drain_patch(drain_settings(&json!({
                 // Nothing may die while the target is away.
-                "attempt": { "attempts": 1000 },
+                "attempt": { "retries": 1000 },
             })))
     })
 }

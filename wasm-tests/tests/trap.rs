@@ -20,7 +20,7 @@ const TRAP: &str = "sluice-test-trap";
 fn gateway(name: &str, variant: Variant) -> Gateway {
     Gateway::with(name, Target::start(), |builder| {
         let builder = builder.drain_patch(drain_settings(&json!({
-            "attempt": { "attempts": 1000 },
+            "attempt": { "retries": 1000 },
         })));
         // What nobody can answer any more is ended by this; not for a test to wait for.
         let idle = "/filter_chains/0/filters/0/typed_config/stream_idle_timeout";

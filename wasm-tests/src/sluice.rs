@@ -1,0 +1,65 @@
+//! `sluice`, the command line for dead letters, run as an operator runs it.
+
+use std::process::Command;
+
+use local_gateway::Project;
+use local_gateway::tools::Tools;
+use serde_json::Value;
+
+use crate::gateway::Gateway;
+
+/// What a run has said.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// The exit code.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub error: String,
+}
+
+impl Said {
+    /// Insists on an exit code.
+    #[must_use]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self:?}");
+        self
+    }
+
+    /// Its output as JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The ids of the letters that it names, in its order.
+    #[must_use]
+    pub fn ids(&self) -> Vec<String> {
+        let json = self.json();
+        let letters = json["letters"].as_array().expect("letters").iter();
+        let id = |letter: &Value| letter["id"].as_str().expect("an id").to_owned();
+        letters.map(id).collect()
+    }
+}
+
+/// Runs `sluice dead` on the streams of a gateway.
+///
+/// # Panics
+/// When it can't be started or is killed.
+#[must_use]
+pub fn dead(gateway: &Gateway, arguments: &[&str]) -> Said {
+    let output = Command::new(Tools::of(&Project::here()).sluice)
+        .arg("dead")
+        .args(arguments)
+        .env("SLUICE_ENDPOINT", gateway.set.stream_url())
+        .env_remove("SLUICE_DEAD_STREAM")
+        .env_remove("SLUICE_STREAM")
+        .output()
+        .expect("sluice is there");
+    Said {
+        code: output.status.code().expect("an exit code"),
+        out: String::from_utf8_lossy(&output.stdout).into_owned(),
+        error: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}

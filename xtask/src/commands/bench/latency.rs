@@ -60,7 +60,7 @@ fn pause(number: usize) -> Duration {
     Duration::from_millis(PAUSE_MS.start + step)
 }
 
-fn answer(socket: &mut Socket) -> Result<Instant> {
+pub(super) fn answer(socket: &mut Socket) -> Result<Instant> {
     let start = Instant::now();
     while start.elapsed() < DEADLINE {
         wait(&mut [socket.interest()], DEADLINE)?;

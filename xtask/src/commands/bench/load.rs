@@ -129,10 +129,22 @@ pub(super) fn request(path: &str, body_bytes: usize, is_marked: bool) -> Vec<u8>
     } else {
         ""
     };
+    request_with(path, body_bytes, mark)
+}
+
+/// A marked `POST` that is to be made at a moment, in Unix milliseconds.
+pub(super) fn deferred(path: &str, body_bytes: usize, deliver_at: u128) -> Vec<u8> {
+    let (seconds, millis) = (deliver_at / 1_000, deliver_at % 1_000);
+    let fields = format!("prefer: respond-async\r\nasync-deliver-at: {seconds}.{millis:03}\r\n");
+    request_with(path, body_bytes, &fields)
+}
+
+fn request_with(path: &str, body_bytes: usize, fields: &str) -> Vec<u8> {
     let body = "x".repeat(body_bytes);
     format!(
         "POST {path} HTTP/1.1\r\nhost: bench.local\r\nuser-agent: sluice-bench\r\n\
-         content-type: application/octet-stream\r\n{mark}content-length: {body_bytes}\r\n\r\n{body}"
+         content-type: application/octet-stream\r\n{fields}content-length: {body_bytes}\r\n\r\n\
+         {body}"
     )
     .into_bytes()
 }

@@ -6,8 +6,10 @@
 //! is asserted.
 
 mod cpu;
+mod deferral;
 mod latency;
 mod load;
+mod neighbour;
 mod report;
 mod rounds;
 mod sets;
@@ -32,7 +34,7 @@ pub(crate) struct Arguments {
     rounds: usize,
 
     /// How long each rate is measured
-    #[arg(long, value_name = "SECONDS", default_value_t = 3)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 2)]
     seconds: u64,
 
     /// How many connections the load generator keeps open
@@ -46,6 +48,14 @@ pub(crate) struct Arguments {
     /// How many single calls are timed
     #[arg(long, value_name = "N", default_value_t = 300)]
     calls: usize,
+
+    /// How many deferred calls are timed
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    deferred: usize,
+
+    /// How many calls to a bad target wait beside the timed ones to a quick target
+    #[arg(long, value_name = "N", default_value_t = 5000)]
+    backlog: usize,
 }
 
 pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
@@ -71,6 +81,9 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
     );
     report::latencies("from the request", latencies.from_request);
     report::latencies("from the 202", latencies.from_answer);
+    report::deferral(deferral::measure(&programs, arguments)?);
+    let neighbourhood = neighbour::measure(&programs, arguments)?;
+    report::neighbourhood(arguments.backlog, neighbourhood);
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use super::deferral::Deferral;
+use super::neighbour::Neighbourhood;
+
 /// A rate and what it cost.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rate {
@@ -99,12 +102,53 @@ pub(super) fn rates(rounds: &[Round]) {
 /// Prints how long single calls took.
 pub(super) fn latencies(what: &str, mut latencies: Vec<Duration>) {
     latencies.sort_unstable();
-    let at = |percent: usize| {
-        let index = latencies.len() * percent / 100;
-        let latency = latencies.get(index.min(latencies.len().saturating_sub(1)));
-        latency.map_or(f64::NAN, |latency| latency.as_secs_f64() * 1000.0)
-    };
+    let at = |percent| percentile(&latencies, percent);
     println!("  {what:<26}{:>8.2}{:>8.2}{:>8.2}", at(50), at(95), at(99));
+}
+
+/// Prints how late deferred calls were.
+pub(super) fn deferral(mut deferral: Deferral) {
+    deferral.lateness.sort_unstable();
+    let at = |percent| percentile(&deferral.lateness, percent);
+    println!(
+        "\n  milliseconds too late     {:>8}{:>8}{:>8}{:>8}",
+        "median", "p95", "p99", "max"
+    );
+    let (median, p95, p99, max) = (at(50), at(95), at(99), at(100));
+    println!("  deferred calls            {median:>8.2}{p95:>8.2}{p99:>8.2}{max:>8.2}");
+    let (early, calls) = (deferral.early, deferral.lateness.len());
+    println!("  too early: {early} of {calls}");
+}
+
+/// Prints how long calls to a quick target took alone and beside bad neighbours.
+pub(super) fn neighbourhood(backlog: usize, measured: Neighbourhood) {
+    println!(
+        "\n  milliseconds until arrival{:>8}{:>10}{:>16}",
+        "median", "p99", "ratios to alone"
+    );
+    let figures = |mut latencies: Vec<Duration>| {
+        latencies.sort_unstable();
+        (percentile(&latencies, 50), percentile(&latencies, 99))
+    };
+    let alone = figures(measured.alone);
+    let (dead, hanging) = (measured.beside_dead, measured.beside_hanging);
+    println!("  {:<26}{:>8.2}{:>10.2}", "alone", alone.0, alone.1);
+    for (what, latencies) in [("a dead target", dead), ("a hanging one", hanging)] {
+        let (median, p99) = figures(latencies);
+        let what = format!("{backlog} calls to {what}");
+        let ratios = (median / alone.0, p99 / alone.1);
+        println!(
+            "  {what:<26}{median:>8.2}{p99:>10.2}{:>8.2}{:>8.2}",
+            ratios.0, ratios.1
+        );
+    }
+}
+
+/// In milliseconds, of a sorted list.
+fn percentile(latencies: &[Duration], percent: usize) -> f64 {
+    let index = latencies.len() * percent / 100;
+    let latency = latencies.get(index.min(latencies.len().saturating_sub(1)));
+    latency.map_or(f64::NAN, |latency| latency.as_secs_f64() * 1000.0)
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

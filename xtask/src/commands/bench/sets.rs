@@ -1,7 +1,7 @@
 //! The local sets that are measured.
 
 use anyhow::{Context, Result};
-use local_gateway::render::{Target as Function, at, cluster, listener};
+use local_gateway::render::{Target as Function, add_target, at, cluster, listener};
 use local_gateway::{Builder, LocalSet, Programs};
 use serde_json::{Value, json};
 
@@ -62,6 +62,18 @@ pub(super) fn draining(programs: &Programs, target: u16, stream_port: u16) -> Re
 /// The whole.
 pub(super) fn whole(programs: &Programs, target: u16) -> Result<LocalSet> {
     base(programs, "bench-latency", target).start()
+}
+
+/// The whole, with a second cluster of this name, to which the path `/NAME` leads.
+pub(super) fn with_second_target(
+    programs: &Programs,
+    target: u16,
+    name: &'static str,
+    port: u16,
+) -> Result<LocalSet> {
+    base(programs, "bench-neighbour", target)
+        .edit(move |config| add_target(config, name, port))
+        .start()
 }
 
 /// Envoy answers a route's direct response before it has read the body, and then has to close the

@@ -1,4 +1,4 @@
-//! Where calls go, how many at a time, and in which order (G6, G7).
+//! Where calls go, how many at a time (G7).
 
 #![allow(
     clippy::unwrap_used,
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sluice::engine::drain::Input;
 use sluice::metric::Metric;
 use support::lab::Lab;
-use support::{answer, at, field, messages, records};
+use support::{answer, at, field, records};
 
 fn fetch(lab: &mut Lab, offset: usize, list: &[Value]) {
     lab.bring("calls", offset, list);
@@ -190,117 +190,4 @@ fn ordered_calls_at_the_end_of_a_line_keep_no_other_from_moving_aside() {
         aside.len() == 4 && !aside.iter().any(is_ordered),
         "{aside:?}"
     );
-}
-
-#[test]
-fn calls_with_one_key_are_made_one_at_a_time_and_in_order() {
-    let mut lab = Lab::joined(
-        r#","attempt":{"backoffBaseMs":1},
-        "lanes":[{"streamId":"second","delayMs":1000}]"#,
-    );
-    let start = answer(200, &[], r#"{"value":"start"}"#);
-    lab.answer("second/groupCursors", start);
-    let keyed = |path: &str, key: &str| json!({ "path": path, "orderKey": key });
-    let list = [
-        keyed("/a1", "a"),
-        keyed("/a2", "a"),
-        keyed("/b1", "b"),
-        json!({ "path": "/free" }),
-    ];
-    fetch(&mut lab, 0, &list);
-    assert_eq!(lab.calls(), ["GET /a1", "GET /b1", "GET /free"]);
-    // However long it takes: the key waits, and nobody else does.
-    lab.answer("GET /a1", answer(503, &[("retry-after", "30")], ""));
-    lab.deliver("/b1");
-    lab.deliver("/free");
-    fetch(&mut lab, 4, &[keyed("/a3", "a"), keyed("/b2", "b")]);
-    lab.deliver("/b2");
-    lab.live(29_900);
-    assert!(!lab.is_open("GET /a"), "{:?}", lab.open);
-    lab.live(100);
-    lab.deliver("/a1");
-    lab.deliver("/a2");
-    lab.answer("GET /a3", answer(404, &[], ""));
-    assert_eq!(lab.said.counted(Metric::Delivered), 5);
-}
-
-#[test]
-fn a_dead_letter_lets_the_next_call_of_its_key_go() {
-    let mut lab = Lab::joined("");
-    let keyed = |path: &str| json!({ "path": path, "orderKey": "a" });
-    fetch(&mut lab, 0, &[keyed("/1"), keyed("/2")]);
-    lab.answer("GET /1", answer(404, &[], ""));
-    assert!(!lab.is_open("GET /2"), "its letter is not stored yet");
-    let put = lab.take("dead/messages");
-    lab.input(Input::CalloutDone(put.ticket, support::stored(&put, 0)));
-    lab.deliver("/2");
-}
-
-/// The same records, stored at the same time.
-fn answer_with(lab: &mut Lab, list: &[Value]) {
-    let list: Vec<String> = list.iter().map(Value::to_string).collect();
-    let list: Vec<&str> = list.iter().map(String::as_str).collect();
-    lab.answer("GET calls/messages", messages(0, &list));
-}
-
-#[test]
-fn a_lost_session_suspends_what_is_not_under_way() {
-    let mut lab = Lab::joined(r#","limits":{"inFlight":1}"#);
-    let keyed = |path: &str| json!({ "path": path, "orderKey": "a" });
-    let list = [
-        keyed("/1"),
-        keyed("/2"),
-        json!({ "path": "/3" }),
-        json!({ "path": "/4" }),
-    ];
-    answer_with(&mut lab, &list);
-    let lost = answer(
-        400,
-        &[],
-        r#"{"code":"InvalidParameter","message":"expired"}"#,
-    );
-    lab.answer("GET calls/messages", lost);
-    lab.deliver("/1");
-    assert_eq!(
-        lab.calls(),
-        Vec::<String>::new(),
-        "another drain may have them by now"
-    );
-    lab.wait(100);
-    lab.answer(
-        "calls/groupCursors",
-        answer(200, &[], r#"{"value":"start"}"#),
-    );
-    answer_with(&mut lab, &list);
-    lab.deliver("/2");
-    lab.deliver("/3");
-    lab.deliver("/4");
-    assert_eq!(lab.said.counted(Metric::Delivered), 4, "each of them once");
-    assert_eq!(lab.said.counted(Metric::Attempts), 4);
-}
-
-#[test]
-fn a_call_that_fails_after_its_session_was_lost_is_left_to_whoever_reads_it() {
-    let mut lab = Lab::joined(r#","attempt":{"backoffBaseMs":1}"#);
-    let keyed = |path: &str| json!({ "path": path, "orderKey": "a" });
-    let list = [keyed("/1"), keyed("/2")];
-    answer_with(&mut lab, &list);
-    let lost = answer(
-        400,
-        &[],
-        r#"{"code":"InvalidParameter","message":"expired"}"#,
-    );
-    lab.answer("GET calls/messages", lost);
-    lab.answer("GET /1", answer(503, &[], ""));
-    lab.wait(50);
-    assert!(lab.calls().is_empty(), "another drain may have both by now");
-    lab.wait(50);
-    let start = answer(200, &[], r#"{"value":"start"}"#);
-    lab.answer("calls/groupCursors", start);
-    answer_with(&mut lab, &list);
-    let again = lab.take("GET /1");
-    assert_eq!(field(&again, "async-attempt"), "2");
-    assert!(!lab.is_open("GET /2"), "in its order");
-    lab.input(Input::CalloutDone(again.ticket, answer(200, &[], "")));
-    lab.deliver("/2");
 }

@@ -1,6 +1,8 @@
 //! The Stream as another client of it sees it: publishes records that no gateway would write, reads
 //! dead letters, and looks at how far the group has committed.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
@@ -96,16 +98,24 @@ impl Stream {
     /// How many partitions a drain holds at the moment.
     #[must_use]
     pub fn reserved(&self) -> usize {
+        self.holders().len()
+    }
+
+    /// How many drains hold partitions at the moment.
+    #[must_use]
+    pub fn drains(&self) -> usize {
+        let holders: BTreeSet<String> = self.holders().into_iter().collect();
+        holders.len()
+    }
+
+    /// The drain of each partition that one holds.
+    fn holders(&self) -> Vec<String> {
         let group = self
             .ask("GET", CALLS, &format!("groups/{GROUP}"), None)
             .json();
-        let reservations = group["reservations"]
-            .as_array()
-            .expect("reservations")
-            .iter();
-        reservations
-            .filter(|one| one["reservedInstance"].is_string())
-            .count()
+        let reservations = group["reservations"].as_array().expect("reservations");
+        let holder = |one: &Value| one["reservedInstance"].as_str().map(str::to_owned);
+        reservations.iter().filter_map(holder).collect()
     }
 
     /// The records that the group hasn't committed.

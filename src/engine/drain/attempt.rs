@@ -1,5 +1,7 @@
 //! Attempts: the next call of a line is made, and its result decides what becomes of it.
 
+use std::time::Duration;
+
 use super::outbox::{Destination, Publication};
 use super::window::State;
 use super::{DrainEngine, Purpose};
@@ -12,10 +14,13 @@ use crate::call::reply::member::ReplyOutcome;
 use crate::call::reply::result::{Finished, Response};
 use crate::engine::{CalloutResult, Output};
 use crate::http::{IncomingResponse, first};
-use crate::id::RecordId;
+use crate::id::{RecordId, Source};
 use crate::limits::EXCERPT_BYTES_MAX;
 use crate::metric::Metric;
 use crate::time::{Now, millis};
+
+/// How often a call with an order key looks whether the drain is still a member of its group.
+const UNHEARD_PAUSE: Duration = Duration::from_millis(100);
 
 impl DrainEngine {
     /// Makes attempts that are due and have a slot, but only so many in one turn of the event
@@ -34,7 +39,35 @@ impl DrainEngine {
                 return;
             };
             self.turn_budget -= 1;
-            self.attempt(record, now);
+            if !self.holds_back(record, now) {
+                self.attempt(record, now);
+            }
+        }
+    }
+
+    /// The group may have given our partitions away because it has not heard of us, as after a stop
+    /// of the whole process, and another drain may be making the calls of this key: wait for news.
+    fn holds_back(&mut self, id: RecordId, now: Now) -> bool {
+        let session = self.sessions.get(&Source::Calls);
+        let is_unheard = session.is_some_and(|session| session.is_unheard(now.steady));
+        let ordered = self.plan(id).filter(|plan| plan.order_key.is_some());
+        let Some(target) = ordered.map(|plan| plan.target.clone()) else {
+            return false;
+        };
+        if is_unheard {
+            self.window.lines.ended(&target, now.steady);
+            self.window.wait(id, now.steady.plus(UNHEARD_PAUSE));
+        }
+        is_unheard
+    }
+
+    /// The session was lost while the call was under way: another drain may have it by now, so
+    /// that it is attempted again only if it is read again.
+    pub(super) fn suspend(&mut self, id: RecordId, pause: Duration, now: Now) {
+        let next = self.window.leave_order(id);
+        self.window.suspend(id, now.steady.plus(pause), now.steady);
+        if let Some(next) = next {
+            self.schedule(next, now);
         }
     }
 
@@ -112,7 +145,7 @@ impl DrainEngine {
             Outcome::Delivered { .. } => {
                 self.outputs.count(Metric::Delivered, 1);
                 let reply = self.reply(id, ReplyOutcome::Delivered, response);
-                self.leave(id, reply.into_iter().collect(), now.steady);
+                self.leave(id, reply.into_iter().collect(), now);
             }
             Outcome::Rejected { status } => {
                 let detail = format!("the target answered {status}");
@@ -159,7 +192,7 @@ impl DrainEngine {
         &mut self,
         id: RecordId,
         status: Option<u16>,
-        asked: Option<std::time::Duration>,
+        asked: Option<Duration>,
         response: Option<IncomingResponse>,
         now: Now,
     ) {

@@ -66,7 +66,7 @@ impl DrainEngine {
             return;
         };
         match done {
-            Ok(()) => session.succeeded(now.steady),
+            Ok(()) => session.succeeded(),
             Err(error) => {
                 if session.failed(operation, &error, now.steady) {
                     self.window.detach(source, now.steady);

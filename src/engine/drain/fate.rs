@@ -43,7 +43,7 @@ impl DrainEngine {
         }
         if self.window.is_repeated_hop(id) {
             self.outputs.count(Metric::RepeatedHops, 1);
-            return self.settle(id, now.steady);
+            return self.settle(id, now);
         }
         match id.source {
             Source::Calls => self.schedule(id, now),
@@ -53,8 +53,12 @@ impl DrainEngine {
 
     /// A record of a lost session was read again: it goes on where it was.
     pub(super) fn resume(&mut self, id: RecordId, until: Steady, now: Now) {
+        // One that waits must be in its place before the next one with its key is looked at.
+        if id.source == Source::Calls && !self.window.stand_in_order(id) {
+            return;
+        }
         if until > now.steady {
-            self.window.wait_in_place(id, until);
+            self.window.wait(id, until);
         } else {
             self.due(id, now);
         }
@@ -75,7 +79,7 @@ impl DrainEngine {
     }
 
     /// A call gets in line, if it is due (G5) and not too old.
-    fn schedule(&mut self, id: RecordId, now: Now) {
+    pub(super) fn schedule(&mut self, id: RecordId, now: Now) {
         let Some(plan) = self.plan(id) else {
             return;
         };
@@ -85,6 +89,10 @@ impl DrainEngine {
             let detail = format!("it was to be delivered until {expires_at}");
             return self.give_up(id, Reason::Expired, detail, None, now);
         }
+        // Due or not, it takes its place among the calls of its key.
+        if !self.window.stand_in_order(id) {
+            return;
+        }
         let remaining = not_before.since(now.wall);
         if remaining.is_zero() {
             self.window.line_up(id, now.steady);
@@ -93,7 +101,7 @@ impl DrainEngine {
             let detail = format!("deliverAt: with an orderKey at most {limit} seconds ahead");
             self.give_up(id, Reason::UnreadableRecord, detail, None, now);
         } else if is_ordered {
-            self.window.wait_in_place(id, now.steady.plus(remaining));
+            self.window.wait(id, now.steady.plus(remaining));
         } else {
             self.wait_or_hop(id, remaining, now);
         }
@@ -185,7 +193,7 @@ impl DrainEngine {
             key: Some(key),
             metric: Some(metric),
         };
-        self.leave(id, vec![(to, publication)], now.steady);
+        self.leave(id, vec![(to, publication)], now);
         true
     }
 
@@ -196,15 +204,15 @@ impl DrainEngine {
         };
         let is_ordered = plan.order_key.is_some();
         let expires_at = plan.limits.expires_at;
+        if self.window.get(id).is_some_and(|held| held.fetch.is_none()) {
+            return self.suspend(id, pause, now);
+        }
         if now.wall.plus(pause) > expires_at {
             let detail =
                 format!("it was to be delivered until {expires_at}; the last attempt: {last}");
             return self.give_up(id, Reason::Expired, detail, None, now);
         }
         let until = now.steady.plus(pause);
-        if self.window.suspend_if_lost(id, until, now.steady) {
-            return;
-        }
         // A call with an order key stays in its place, whatever happens to it.
         if is_ordered {
             self.window.wait(id, until);
@@ -270,7 +278,7 @@ impl DrainEngine {
         if let Some(key) = key {
             self.outputs.push(Output::ReleaseKey(key));
         }
-        self.leave(id, publications, now.steady);
+        self.leave(id, publications, now);
     }
 
     /// The record is settled once all of these messages are stored.
@@ -278,7 +286,7 @@ impl DrainEngine {
         &mut self,
         id: RecordId,
         publications: Vec<(Destination, Publication)>,
-        now: Steady,
+        now: Now,
     ) {
         if publications.is_empty() {
             return self.settle(id, now);
@@ -303,7 +311,7 @@ impl DrainEngine {
             return;
         };
         if messages <= 1 {
-            self.settle(id, now.steady);
+            self.settle(id, now);
         } else {
             held.state = State::Leaving {
                 messages: messages.saturating_sub(1),
@@ -312,13 +320,17 @@ impl DrainEngine {
     }
 
     /// Nothing more is to be done for this record but its commit.
-    pub(super) fn settle(&mut self, id: RecordId, now: Steady) {
-        let fetch = self.window.settle(id, now);
+    pub(super) fn settle(&mut self, id: RecordId, now: Now) {
+        let next = self.window.leave_order(id);
+        let fetch = self.window.settle(id, now.steady);
         self.outputs.count(Metric::Held, -1);
         if let Some(fetch) = fetch
             && let Some(session) = self.sessions.get_mut(&id.source)
         {
             session.line.settle(fetch);
+        }
+        if let Some(next) = next {
+            self.schedule(next, now);
         }
     }
 

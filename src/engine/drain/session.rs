@@ -72,6 +72,10 @@ pub(super) struct Session {
     last_fetch: Steady,
     next_fetch: Steady,
     next_commit: Steady,
+    /// When the latest request was sent.
+    sent_at: Steady,
+    /// When the latest request was sent that was answered as it should be: the Stream has heard
+    /// of us then or later, however late we learn of it.
     last_contact: Steady,
     /// Nothing is sent before this.
     not_before: Steady,
@@ -119,6 +123,7 @@ impl Session {
             last_fetch: Steady(0),
             next_fetch: Steady(0),
             next_commit: Steady(0),
+            sent_at: Steady(0),
             last_contact: Steady(0),
             not_before: Steady(0),
             failures: 0,
@@ -142,6 +147,14 @@ impl Session {
         demand: Demand,
         now: Steady,
     ) -> Option<(Operation, OutgoingRequest)> {
+        let next = self.choose(demand, now);
+        if next.is_some() {
+            self.sent_at = now;
+        }
+        next
+    }
+
+    fn choose(&mut self, demand: Demand, now: Steady) -> Option<(Operation, OutgoingRequest)> {
         if self.busy || now < self.not_before {
             return None;
         }
@@ -168,6 +181,11 @@ impl Session {
         } else {
             None
         }
+    }
+
+    /// Whether the group may take us for gone.
+    pub(super) fn is_unheard(&self, now: Steady) -> bool {
+        now >= self.last_contact.plus(self.timing.group_timeout)
     }
 
     /// When [`Self::next`] has something to do next.
@@ -234,10 +252,10 @@ impl Session {
     }
 
     /// A request was answered as it should be.
-    pub(super) fn succeeded(&mut self, now: Steady) {
+    pub(super) fn succeeded(&mut self) {
         self.busy = false;
         self.failures = 0;
-        self.last_contact = now;
+        self.last_contact = self.sent_at;
     }
 
     /// We are a member, and read from here on. Gives group and instance, for the log.

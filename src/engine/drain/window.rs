@@ -81,7 +81,7 @@ pub(super) struct Window {
     counts: BTreeMap<Source, HeldCount>,
     pub(super) lines: Lines,
     /// Calls with the same order key, in their order; the first one may be made.
-    order: Order,
+    order: BTreeMap<Rc<str>, VecDeque<RecordId>>,
     timers: BTreeSet<(Steady, RecordId)>,
     pub(super) in_flight: usize,
     hops: RememberedHops,
@@ -94,17 +94,6 @@ pub(super) enum Taken {
     Again,
     /// This session has brought it already.
     Twice,
-}
-
-type Order = BTreeMap<Rc<str>, VecDeque<RecordId>>;
-
-/// Puts a call behind the earlier ones of its key, unless it has its place already.
-fn take_place<'a>(order: &'a mut Order, key: &Rc<str>, id: RecordId) -> &'a VecDeque<RecordId> {
-    let order = order.entry(key.clone()).or_default();
-    if !order.contains(&id) {
-        order.push_back(id);
-    }
-    order
 }
 
 impl Window {
@@ -183,16 +172,6 @@ impl Window {
         }
     }
 
-    /// A call whose attempt failed after its session was lost: another drain may have it by now, so
-    /// it waits to be read again. Gives whether it is one.
-    pub(super) fn suspend_if_lost(&mut self, id: RecordId, until: Steady, now: Steady) -> bool {
-        let Some(held) = self.held.get_mut(&id).filter(|held| held.fetch.is_none()) else {
-            return false;
-        };
-        held.state = State::Suspended { until, since: now };
-        true
-    }
-
     /// When the next wait ends.
     pub(super) fn next_timer(&self) -> Option<Steady> {
         self.timers.first().map(|(until, _)| *until)
@@ -239,7 +218,27 @@ impl Window {
         resting
     }
 
-    /// Stands a call in its target's line, unless an earlier one with its order key is unsettled.
+    /// Gives a call its place among those with its order key, which it keeps until it is settled,
+    /// also while it waits. False where it is behind an earlier one.
+    pub(super) fn stand_in_order(&mut self, id: RecordId) -> bool {
+        let Some(held) = self.held.get_mut(&id) else {
+            return false;
+        };
+        let Some(key) = held.plan.as_ref().and_then(|plan| plan.order_key.as_ref()) else {
+            return true;
+        };
+        let order = self.order.entry(key.clone()).or_default();
+        if !order.contains(&id) {
+            order.push_back(id);
+        }
+        let is_first = order.front() == Some(&id);
+        if !is_first {
+            held.state = State::Behind;
+        }
+        is_first
+    }
+
+    /// Stands a call in its target's line.
     pub(super) fn line_up(&mut self, id: RecordId, now: Steady) {
         let Some(held) = self.held.get_mut(&id) else {
             return;
@@ -247,39 +246,34 @@ impl Window {
         let Some(plan) = held.plan.as_ref() else {
             return;
         };
-        if let Some(key) = &plan.order_key {
-            let order = take_place(&mut self.order, key, id);
-            if order.front() != Some(&id) {
-                held.state = State::Behind;
-                return;
-            }
-        }
         held.state = State::Ready;
         self.lines.add(&plan.target, id, now);
     }
 
-    /// Waits until a moment, in its place among the calls of its order key, if it has one: later
-    /// ones are behind it (G6).
-    pub(super) fn wait_in_place(&mut self, id: RecordId, until: Steady) {
-        let plan = self.get(id).and_then(|held| held.plan.as_ref());
-        if let Some(key) = plan.and_then(|plan| plan.order_key.clone())
-            && id.source == Source::Calls
-        {
-            take_place(&mut self.order, &key, id);
-        }
-        self.wait(id, until);
-    }
-
-    /// A call with this order key is settled or has left: the next one, if any.
-    fn leave_order(&mut self, id: RecordId, key: &Rc<str>) -> Option<RecordId> {
-        let order = self.order.get_mut(key)?;
+    /// A call gives up its place among those with its order key. Gives the call whose turn it is
+    /// with that, if any.
+    pub(super) fn leave_order(&mut self, id: RecordId) -> Option<RecordId> {
+        let plan = self.held.get(&id)?.plan.as_ref()?;
+        let key = plan.order_key.as_ref()?.clone();
+        let order = self.order.get_mut(&key)?;
         let was_first = order.front() == Some(&id);
         order.retain(|other| *other != id);
         let next = order.front().copied();
         if next.is_none() {
-            self.order.remove(key);
+            self.order.remove(&key);
         }
-        next.filter(|_| was_first)
+        let is_behind = |id: &RecordId| {
+            let held = self.held.get(id);
+            held.is_some_and(|held| held.state == State::Behind)
+        };
+        next.filter(|next| was_first && is_behind(next))
+    }
+
+    /// A call whose session was lost waits to be read again, and then until this moment.
+    pub(super) fn suspend(&mut self, id: RecordId, until: Steady, now: Steady) {
+        if let Some(held) = self.held.get_mut(&id) {
+            held.state = State::Suspended { until, since: now };
+        }
     }
 
     /// Nothing more is to be done for this record but its commit. Gives its fetch.
@@ -288,17 +282,11 @@ impl Window {
         held.state = State::Settled { at: now };
         held.record = Rc::default();
         held.progress.history = Vec::new();
-        let plan = held.plan.take();
+        held.plan = None;
         let (fetch, bytes) = (held.fetch, std::mem::take(&mut held.bytes));
         if let Some(count) = self.counts.get_mut(&id.source) {
             count.bytes = count.bytes.saturating_sub(bytes);
             count.unsettled = count.unsettled.saturating_sub(1);
-        }
-        if let Some(key) = plan.and_then(|plan| plan.order_key)
-            && let Some(next) = self.leave_order(id, &key)
-            && matches!(self.get(next), Some(held) if held.state == State::Behind)
-        {
-            self.line_up(next, now);
         }
         fetch
     }
@@ -362,9 +350,6 @@ impl Window {
         let Some(held) = self.held.remove(&id) else {
             return false;
         };
-        if let Some(key) = held.plan.as_ref().and_then(|plan| plan.order_key.clone()) {
-            self.leave_order(id, &key);
-        }
         let is_unsettled = !matches!(held.state, State::Settled { .. });
         if let Some(count) = self.counts.get_mut(&id.source) {
             count.records = count.records.saturating_sub(1);

@@ -275,8 +275,9 @@ impl WindowConfig {
                 "patienceMs",
                 10..=600_000,
                 1_000,
-                "Where `window.calls` is reached and a target's first waiting call has waited \
-                 this long, the others that wait for it are moved onto lanes and come again later.",
+                "Where the window is too full to fetch and a target's first waiting call has \
+                 waited this long, the others that wait for it are moved onto lanes and come again \
+                 later.",
             ),
             lane_records_max: window.count(
                 "laneRecords",

@@ -110,9 +110,7 @@ impl DrainEngine {
     /// Waits on a lane, or in memory where no lane is that short.
     fn wait_or_hop(&mut self, id: RecordId, remaining: Duration, now: Now) {
         let hopped = match self.config.lanes.wait(remaining) {
-            Wait::On(number) => {
-                self.hop(id, Destination::Lane(number), Some(number), remaining, now)
-            }
+            Wait::On(number) => self.hop(id, Destination::Lane(number), remaining, now),
             Wait::Over | Wait::InMemory(_) => false,
         };
         if !hopped {
@@ -138,13 +136,11 @@ impl DrainEngine {
         let not_before = self.plan(id).map(|plan| plan.not_before);
         let remaining = not_before.unwrap_or_default().since(now.wall);
         let moved = match self.config.lanes.wait(remaining) {
-            Wait::On(number) => {
-                self.hop(id, Destination::Lane(number), Some(number), remaining, now)
-            }
+            Wait::On(number) => self.hop(id, Destination::Lane(number), remaining, now),
             Wait::InMemory(left) => {
                 return self.window.wait(id, now.steady.plus(left));
             }
-            Wait::Over => self.hop(id, Destination::Calls, None, Duration::ZERO, now),
+            Wait::Over => self.hop(id, Destination::Calls, Duration::ZERO, now),
         };
         if !moved {
             // Only a record that nobody but a lane's own publisher can have made is too large.
@@ -158,7 +154,6 @@ impl DrainEngine {
         &mut self,
         id: RecordId,
         to: Destination,
-        lane: Option<LaneNumber>,
         remaining: Duration,
         now: Now,
     ) -> bool {
@@ -186,7 +181,10 @@ impl DrainEngine {
             return false;
         };
         let key = plan.order_key.as_ref().unwrap_or(&plan.id).to_string();
-        let metric = lane.map_or(Metric::LeftLanes, |_| Metric::EnteredLanes);
+        let metric = match to {
+            Destination::Lane(_) => Metric::EnteredLanes,
+            Destination::Calls | Destination::Dead => Metric::LeftLanes,
+        };
         let publication = Publication {
             record: id,
             message,

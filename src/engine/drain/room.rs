@@ -68,7 +68,7 @@ impl DrainEngine {
         for id in stuck {
             let pause = self.pause_aside(id, shortest);
             let lane = match self.config.lanes.wait(pause) {
-                Wait::On(number) => number,
+                Wait::On(fitting) => fitting,
                 Wait::Over | Wait::InMemory(_) => number,
             };
             if !self.move_aside(id, lane, pause, now) {
@@ -113,7 +113,7 @@ impl DrainEngine {
     }
 
     fn move_aside(&mut self, id: RecordId, lane: LaneNumber, pause: Duration, now: Now) -> bool {
-        let hopped = self.hop(id, Destination::Lane(lane), Some(lane), pause, now);
+        let hopped = self.hop(id, Destination::Lane(lane), pause, now);
         if hopped {
             self.outputs.count(Metric::MovedAside, 1);
         }

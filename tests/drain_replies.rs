@@ -33,7 +33,15 @@ fn success_is_told_to_the_reply_address_before_the_call_is_settled() {
     fetch(&mut lab, 0, &record);
     lab.answer(
         "GET /a",
-        answer(201, &[("content-type", "text/plain")], "made"),
+        answer(
+            201,
+            &[
+                ("content-type", "text/plain"),
+                ("content-encoding", "br"),
+                ("content-encoding", "gzip"),
+            ],
+            "made",
+        ),
     );
     lab.fetch_nothing(1);
     lab.wait(100);
@@ -55,6 +63,7 @@ fn success_is_told_to_the_reply_address_before_the_call_is_settled() {
         ("async-status", "201"),
         ("async-attempts", "1"),
         ("content-type", "text/plain"),
+        ("content-encoding", "br, gzip"),
         ("traceparent", "00-1-2-01"),
     ] {
         assert_eq!(field(&call, name), value, "{name}");

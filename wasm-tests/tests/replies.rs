@@ -90,6 +90,31 @@ fn the_response_goes_to_the_reply_address_signed_and_once() {
 }
 
 #[test]
+fn a_compressed_response_can_be_read_where_the_reply_goes() {
+    // The member of the gzip format (RFC 1952) that holds "made".
+    const GZIP: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xcb\x4d\x4c\x49\x05\x00\xa1\x6a\x54\x9d\x04\x00\x00\x00";
+    let target = Target::scripted(|seen| match seen.path().as_str() {
+        "/order" => Answer::Reply {
+            status: 200,
+            fields: vec![
+                ("content-type".to_owned(), "text/plain".to_owned()),
+                ("content-encoding".to_owned(), "gzip".to_owned()),
+            ],
+            body: GZIP.to_vec(),
+        },
+        _ => Answer::status(200),
+    });
+    let gateway = Gateway::with("compressed-replies", target, |builder| builder);
+    let request = Request::new("POST", "/order").field("Async-Reply-To", "/inbox");
+    gateway.accept(&request.marked().body("x"));
+    gateway.wait_for("/inbox", 1);
+    let reply = gateway.target.of("/inbox").remove(0).message;
+    assert_eq!(reply.text("content-type"), "text/plain");
+    assert_eq!(reply.text("content-encoding"), "gzip");
+    assert_eq!(reply.body, GZIP);
+}
+
+#[test]
 fn failure_is_told_and_a_reply_that_dies_has_a_letter_of_its_own() {
     let target = Target::scripted(|_| Answer::status(404));
     let gateway = Gateway::with("failure-replies", target, |builder| builder);

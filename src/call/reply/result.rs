@@ -20,6 +20,9 @@ const REPLY_ID_DOMAIN: &[u8] = b"sluice reply\0";
 pub struct Response {
     /// Its media type (RFC 9110 §8.3).
     pub content_type: Option<Vec<u8>>,
+    /// How its content is encoded (RFC 9110 §8.4): without it, nobody could read what was
+    /// compressed. Several lines are one list.
+    pub content_encoding: Option<Vec<u8>>,
     /// Its content, as far as it was read.
     pub body: Vec<u8>,
     /// Whether there was more content.
@@ -60,7 +63,7 @@ impl Finished<'_> {
             id: Some(reply_id(self.id, self.call.progress.redrives)),
             correlation_id: Some(self.correlation_id.to_owned()),
             method: "POST".to_owned(),
-            headers: headers(self.call, response.content_type),
+            headers: headers(self.call, response.content_type, response.content_encoding),
             reply: Some(ReplyMember {
                 call_id: self.id.to_owned(),
                 outcome: self.outcome,
@@ -102,13 +105,15 @@ pub fn reply_id(call_id: &str, redrives: u32) -> CallId {
     CallId(id.hyphenated().to_string())
 }
 
-/// The response's media type, and the trace that the call belongs to (W3C Trace Context §3).
-fn headers(call: &CallHead, content_type: Option<Vec<u8>>) -> Fields {
-    let mut headers: Fields = content_type
-        .filter(|value| is_field_value(value) && value.len() <= REPLY_FIELD_BYTES_MAX)
-        .map(|value| ("content-type".to_owned(), value))
-        .into_iter()
-        .collect();
+/// What says how the content is to be read, and the trace that the call belongs to (W3C Trace
+/// Context §3).
+fn headers(call: &CallHead, media_type: Option<Vec<u8>>, encoding: Option<Vec<u8>>) -> Fields {
+    let of_content = [("content-type", media_type), ("content-encoding", encoding)];
+    let mut headers = Fields::new();
+    for (name, value) in of_content {
+        let fits = |value: &Vec<u8>| is_field_value(value) && value.len() <= REPLY_FIELD_BYTES_MAX;
+        headers.extend(value.filter(fits).map(|value| (name.to_owned(), value)));
+    }
     for name in ["traceparent", "tracestate"] {
         // RFC 9113 §6.5.2 counts 32 bytes for each line, so that many empty ones count too.
         let sizes = all(&call.headers, name).map(|value| value.len() + name.len() + 32);
@@ -164,6 +169,7 @@ mod tests {
             attempts: 2,
             response: Some(Response {
                 content_type: Some(b"application/json".to_vec()),
+                content_encoding: Some(b"gzip".to_vec()),
                 body: b"{}".to_vec(),
                 is_cut: false,
             }),
@@ -183,6 +189,7 @@ mod tests {
             path: "/inbox?x=1".to_owned(),
             headers: fields(&[
                 ("content-type", "application/json"),
+                ("content-encoding", "gzip"),
                 ("traceparent", "00-1-2-01"),
                 ("tracestate", "a=1"),
                 ("tracestate", "b=2"),
@@ -257,13 +264,14 @@ mod tests {
         finished.address = &address;
         finished.response = Some(Response {
             content_type: Some(vec![b'"'; REPLY_FIELD_BYTES_MAX]),
+            content_encoding: Some(vec![b'"'; REPLY_FIELD_BYTES_MAX]),
             body: vec![0xff; REPLY_BODY_BYTES_MAX + 1],
             is_cut: false,
         });
         let (head, body) = finished.into_reply();
         assert_eq!(body.len(), REPLY_BODY_BYTES_MAX);
         assert!(head.reply.as_ref().unwrap().is_cut);
-        assert_eq!(head.headers.len(), 2);
+        assert_eq!(head.headers.len(), 3);
         assert!(encode(&head, &body).unwrap().len() <= RECORD_BYTES_MAX);
     }
 
@@ -278,6 +286,7 @@ mod tests {
             let mut finished = finished(&call);
             finished.response = Some(Response {
                 content_type: Some(bad.to_vec()),
+                content_encoding: Some(bad.to_vec()),
                 ..Response::default()
             });
             assert_eq!(finished.into_reply().0.headers, Fields::new());

@@ -13,7 +13,7 @@ use crate::call::record;
 use crate::call::reply::member::ReplyOutcome;
 use crate::call::reply::result::{Finished, Response};
 use crate::engine::{CalloutResult, Output};
-use crate::http::{IncomingResponse, first};
+use crate::http::{IncomingResponse, all, first};
 use crate::id::{RecordId, Source};
 use crate::limits::EXCERPT_BYTES_MAX;
 use crate::metric::Metric;
@@ -284,8 +284,10 @@ fn excerpt(response: &IncomingResponse) -> Option<String> {
 
 /// What a reply carries of a response.
 fn forwarded(response: IncomingResponse) -> Response {
+    let encodings: Vec<&[u8]> = all(&response.headers, "content-encoding").collect();
     Response {
         content_type: first(&response.headers, "content-type").map(<[u8]>::to_vec),
+        content_encoding: (!encodings.is_empty()).then(|| encodings.join(&b", "[..])),
         is_cut: response.body.len() < response.body_bytes,
         body: response.body,
     }

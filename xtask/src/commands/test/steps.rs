@@ -44,6 +44,12 @@ pub(super) const STEPS: &[Step] = &[
         run: lints,
     },
     Step {
+        name: "documentation",
+        about: "cargo doc: every link leads somewhere",
+        needs: &[],
+        run: documentation,
+    },
+    Step {
         name: "native",
         about: "tests that need no Envoy",
         needs: &[],
@@ -112,6 +118,11 @@ fn lints(project: &Project) -> Result<Outcome> {
         "warnings",
     ];
     runner::check(&mut cargo(project, &arguments))
+}
+
+fn documentation(project: &Project) -> Result<Outcome> {
+    let arguments = ["doc", "--workspace", "--no-deps", "--locked"];
+    runner::check(cargo(project, &arguments).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 fn native(project: &Project) -> Result<Outcome> {

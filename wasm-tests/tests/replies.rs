@@ -92,7 +92,8 @@ fn the_response_goes_to_the_reply_address_signed_and_once() {
 #[test]
 fn a_compressed_response_can_be_read_where_the_reply_goes() {
     // The member of the gzip format (RFC 1952) that holds "made".
-    const GZIP: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xcb\x4d\x4c\x49\x05\x00\xa1\x6a\x54\x9d\x04\x00\x00\x00";
+    const GZIP: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\
+        \xcb\x4d\x4c\x49\x05\x00\xa1\x6a\x54\x9d\x04\x00\x00\x00";
     let target = Target::scripted(|seen| match seen.path().as_str() {
         "/order" => Answer::Reply {
             status: 200,

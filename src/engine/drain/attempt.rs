@@ -124,7 +124,7 @@ impl DrainEngine {
             0
         };
         let purpose = Purpose::Attempt(id, way);
-        self.call_out(purpose, request, timeout, answer_bytes, now.steady);
+        self.call_out(purpose, request, timeout, answer_bytes, now);
     }
 
     /// An attempt has ended.

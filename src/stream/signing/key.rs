@@ -98,7 +98,10 @@ impl PrivateKey {
             return Err(KeyError::Encrypted);
         }
         let end = pem.find("-----END ").and_then(|at| {
-            let close = pem.get(at..)?.find("\n").map(|line| at.saturating_add(line));
+            let close = pem
+                .get(at..)?
+                .find("\n")
+                .map(|line| at.saturating_add(line));
             pem.get(..close.unwrap_or(pem.len()))
         });
         let key = match label {

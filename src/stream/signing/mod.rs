@@ -3,6 +3,7 @@
 //!
 //! A signature covers the date, method, target and host, and, but for PutMessages, the content.
 
+pub mod envoy;
 mod key;
 mod key_id;
 mod trouble;

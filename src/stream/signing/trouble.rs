@@ -38,7 +38,9 @@ pub fn explain(signer: Option<&Signer>, theirs: Option<Wall>, ours: Wall) -> Str
             "that the API key {fingerprint} is still listed for the user of stream.signing, and \
              that user and tenancy are right"
         ),
-        None => "that the token of stream.signing has not expired and belongs to the key".to_owned(),
+        None => {
+            "that the token of stream.signing has not expired and belongs to the key".to_owned()
+        }
     };
     format!(
         "{clock} {key}, that stream.authority is the host of the stream's messages endpoint, and \

@@ -25,6 +25,7 @@
 //! # }
 //! ```
 
+pub mod auth;
 pub mod cli;
 pub mod cursor;
 pub mod engine;

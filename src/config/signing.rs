@@ -5,6 +5,9 @@ use super::key::TextForm;
 use super::reader::Section;
 use crate::stream::signing::{KEY_BITS_MIN, KeyId, PrivateKey};
 
+/// The environment variable with the private key, unless another is named.
+const VARIABLE: &str = "OCI_PRIVATE_KEY";
+
 /// As whom, and with which key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SigningConfig {
@@ -17,11 +20,10 @@ pub struct SigningConfig {
 impl SigningConfig {
     /// Reads the section `signing` of the section `stream`; without one, nothing is signed.
     pub(super) fn read(stream: &mut Section<'_>) -> Option<Self> {
-        let is_there = stream.has("signing");
         stream.section("signing", |signing| {
             let key_id = signing.optional_text(
                 "keyId",
-                "As whom requests are signed: `<tenancy OCID>/<user OCID>/<fingerprint>`, or \
+                "As whom requests to the Stream are signed; without, they aren't: `<tenancy OCID>/<user OCID>/<fingerprint>`, or \
                  `ST$<token>`. Either this or the next three.",
             );
             let mut part = |key, meaning| signing.optional_text(key, meaning);
@@ -38,7 +40,7 @@ impl SigningConfig {
             ];
             let private_key_environment = signing.text(
                 "privateKeyEnvironment",
-                "OCI_PRIVATE_KEY",
+                VARIABLE,
                 "Environment variable of the filter's VM that holds the private key, a PEM without \
                  passphrase (`vm_config.environment_variables.host_env_keys`).",
             );
@@ -47,6 +49,10 @@ impl SigningConfig {
                 let message = "must be the name of an environment variable, not the key itself";
                 signing.refuse("privateKeyEnvironment", message.to_owned());
             }
+            // The variable's default alone asks for nothing.
+            let is_there = key_id.is_some()
+                || parts.iter().any(|(_, part)| part.is_some())
+                || private_key_environment != VARIABLE;
             let key_id = is_there.then(|| read_key_id(signing, key_id, parts))??;
             Some(Self {
                 key_id,

@@ -18,6 +18,7 @@ fn rule(host: &str, path_prefix: Option<&str>, allow_private: bool) -> Rule {
         port: None,
         path_prefix: path_prefix.map(str::to_owned),
         allow_private,
+        is_signed: false,
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod support;
 
+use serde_json::json;
 use sluice::engine::accept::Input as AcceptInput;
 use sluice::engine::drain::Input;
 use sluice::id::Entropy;
@@ -30,6 +31,43 @@ fn signer() -> Option<Signer> {
 
 fn signed_lab() -> Lab {
     Lab::with_engine(drain_engine("", "").signed_by(signer()))
+}
+
+#[test]
+fn a_call_to_a_target_of_oci_is_signed_with_its_content() {
+    let rule = r#","targets":{"allow":[{"host":"*.functions.oci.oraclecloud.com",
+        "pathPrefix":"/20181201/functions","sign":"oci"},{"host":"api.example.com"}]}"#;
+    let stream = r#","stream":{"cluster":"stream","authority":"s","streamId":"calls",
+        "signing":{"keyId":"ST$token"}}"#;
+    let engine = drain_engine(r#","httpsCluster":"egress""#, &format!("{rule}{stream}"));
+    let mut lab = Lab::with_engine(engine.signed_by(signer()));
+    let invoke = "/20181201/functions/ocid1.fnfunc.oc1..f/actions/invoke";
+    let target = format!("https://x.eu.functions.oci.oraclecloud.com{invoke}");
+    let headers = json!([
+        ["authorization", "Bearer of-the-caller"],
+        ["x-date", "forged"]
+    ]);
+    lab.bring(
+        "calls",
+        0,
+        &[
+            json!({ "target": target, "method": "POST", "headers": headers, "body": "hello" }),
+            json!({ "target": "https://api.example.com/", "method": "PUT" }),
+        ],
+    );
+    let call = lab.take(&format!("POST {invoke}"));
+    assert_eq!(covered(&call), ALL);
+    assert_eq!(
+        field(&call, "x-content-sha256"),
+        "LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ="
+    );
+    assert_eq!(field(&call, "content-length"), "5");
+    assert_eq!(field(&call, "content-type"), "application/octet-stream");
+    assert_eq!(field(&call, "x-date"), "");
+    let fields = call.request.headers.iter();
+    let signatures = fields.filter(|(name, _)| name == "authorization");
+    assert_eq!(signatures.count(), 1);
+    assert_eq!(field(&lab.take("PUT /"), "authorization"), "");
 }
 
 /// The names of the parts that a request's signature covers.

@@ -4,7 +4,7 @@ use super::{Level, Outputs};
 use crate::http::OutgoingRequest;
 use crate::metric::Metric;
 use crate::stream::error::StreamError;
-use crate::stream::signing::{Signer, explain};
+use crate::stream::signing::{Signer, explain, prepare_call};
 use crate::time::Wall;
 
 /// What a signature covers.
@@ -43,6 +43,17 @@ impl Signing {
                 format!("a request could not be signed: {why}"),
             );
         }
+    }
+
+    /// Signs a call to a target that wants OCI's signature.
+    pub(super) fn sign_call(
+        &mut self,
+        request: &mut OutgoingRequest,
+        now: Wall,
+        outputs: &mut Outputs,
+    ) {
+        prepare_call(request);
+        self.sign(request, Covers::Content, now, outputs);
     }
 
     /// What a log line says of an error; what it says of a refused signature leads to the cause.

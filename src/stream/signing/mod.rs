@@ -154,6 +154,32 @@ impl Signer {
     }
 }
 
+/// Makes a stored request one that can be signed: what a caller has said in fields that a signature
+/// uses, or that extend the signer's rights, is taken out, and what is signed is there.
+pub fn prepare_call(request: &mut OutgoingRequest) {
+    const SIGNERS: [&str; 7] = [
+        "authorization",
+        "date",
+        "opc-obo-token",
+        "x-content-sha256",
+        "x-cross-tenancy-request",
+        "x-date",
+        "x-subscription",
+    ];
+    let headers = &mut request.headers;
+    headers.retain(|(name, _)| !SIGNERS.contains(&name.as_ref()) && name != "content-length");
+    let length = request.body.len().to_string();
+    push(request, "content-length", length);
+    if field(request, "content-type").is_empty() {
+        request.headers.retain(|(name, _)| name != "content-type");
+        push(
+            request,
+            "content-type",
+            "application/octet-stream".to_owned(),
+        );
+    }
+}
+
 /// What is signed, and the names of its parts. With `hash`, the SHA-256 of the content in base64,
 /// the content is a part.
 fn signing_string(

@@ -124,7 +124,7 @@ metrics! {
     Unauthenticated Counter "sluice_stream_unauthenticated_total"
         "Answers 401 of the Stream: signature, clock or key; the log says which."
     OutsideRetention Counter "sluice_group_outside_retention_total"
-        "Groups moved on because the Stream no longer kept what they had to read: calls may be lost."
+        "Groups moved on because the Stream no longer kept what was next: calls may be lost."
     Heartbeats Counter "sluice_drain_heartbeats_total"
         "Health checks that the drain has answered; alert when it stands still."
 }

@@ -52,7 +52,7 @@ fn verdict(list: &AllowList, url: &str) -> String {
         Err(error) => format!("refused {error:?}"),
         Ok(destination) => match list.check(&destination) {
             Err(denied) => format!("denied {denied:?}"),
-            Ok(()) => "allowed".to_owned(),
+            Ok(_) => "allowed".to_owned(),
         },
     }
 }

@@ -23,8 +23,9 @@ impl SigningConfig {
         stream.section("signing", |signing| {
             let key_id = signing.optional_text(
                 "keyId",
-                "As whom requests to the Stream are signed; without, they aren't: `<tenancy OCID>/<user OCID>/<fingerprint>`, or \
-                 `ST$<token>`. Either this or the next three.",
+                "As whom requests to the Stream are signed; without, they aren't: \
+                 `<tenancy OCID>/<user OCID>/<fingerprint>`, or `ST$<token>`. Either this or the \
+                 next three.",
             );
             let mut part = |key, meaning| signing.optional_text(key, meaning);
             let parts = [

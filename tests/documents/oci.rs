@@ -6,17 +6,18 @@ use sluice::config::{AcceptConfig, Document, DrainConfig};
 use super::{read, settle};
 
 const HEAD: &str = "\
-# The gateway of envoy/gateway.yaml with its Stream at Oracle (docs/oci.md). Generated from that file
-# and filter-config/*.oci.json: UPDATE_DOCUMENTS=1 cargo test --test documents
+# The gateway of envoy/gateway.yaml with its Stream at Oracle (docs/oci.md). Generated from that
+# file and filter-config/*.oci.json: UPDATE_DOCUMENTS=1 cargo test --test documents
 #
-# Before it runs: put your OCIDs, your host and your key's fingerprint in place of these, and the key
-# into the environment variable OCI_PRIVATE_KEY.
+# Before it runs: put your OCIDs, your host and your key's fingerprint in place of these, and the
+# key into the environment variable OCI_PRIVATE_KEY.
 #
 ";
 
 /// The way to the messages endpoint. Its host is verified, and so is every name on the way.
-const CLUSTER: &str = r#"    # The Stream's data plane at Oracle: HTTP/1.1 over TLS. Host and path must arrive as they were
-    # signed, so nothing may rewrite them.
+const CLUSTER: &str = r#"
+    # The Stream's data plane at Oracle: HTTP/1.1 over TLS. Host and path must arrive as they
+    # were signed, so nothing may rewrite them.
     - name: stream
       type: STRICT_DNS
       dns_lookup_family: V4_PREFERRED
@@ -86,7 +87,7 @@ fn the_gateway_at_oracle_is_the_local_one_with_another_stream() {
     replace_configuration(&mut text, "accept", &accept);
     replace_configuration(&mut text, "drain", &drain);
     let host = &settings.stream.authority;
-    let cluster = CLUSTER.replace("HOST", host);
+    let cluster = CLUSTER.trim_start_matches('\n').replace("HOST", host);
     let to = "    # The way back into this gateway.";
     replace(&mut text, "    # The Stream's data plane.\n", to, &cluster);
     let secrets = "host_env_keys: [SLUICE_WEBHOOK_SECRETS]";

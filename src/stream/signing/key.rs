@@ -159,11 +159,11 @@ impl PrivateKey {
 }
 
 fn other_algorithm(error: &rsa::pkcs8::Error) -> KeyError {
-    match error {
-        rsa::pkcs8::Error::PublicKey(rsa::pkcs8::spki::Error::OidUnknown { .. }) => {
-            KeyError::NotRsa
-        }
-        _ => KeyError::Broken,
+    use rsa::pkcs8::{Error, spki};
+    if matches!(error, Error::PublicKey(spki::Error::OidUnknown { .. })) {
+        KeyError::NotRsa
+    } else {
+        KeyError::Broken
     }
 }
 

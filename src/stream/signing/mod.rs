@@ -24,8 +24,8 @@ pub use key::{KEY_BITS_MIN, KeyError, PrivateKey};
 pub use key_id::{Fingerprint, KeyId};
 pub use trouble::explain;
 
-/// How long one signature serves for PutMessages. OCI takes a date for five minutes; a minute leaves
-/// room for a clock that is wrong and for a request that is slow.
+/// How long one signature serves for PutMessages. OCI takes a date for five minutes; a minute
+/// leaves room for a clock that is wrong and for a request that is slow.
 const REUSE_MAX: Duration = Duration::from_secs(60);
 
 /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 8017 §8.2), by one private key. It is deterministic: whoever
@@ -237,4 +237,4 @@ fn put(request: &mut OutgoingRequest, signature: Signature) {
 }
 
 #[cfg(test)]
-mod tests;
+mod vector_tests;

@@ -64,14 +64,17 @@ fn oracles_examples_come_out_byte_for_byte() {
         "GBas7grhyrhSKHP6AVIj/h5/Vp8bd/peM79H9Wv8kjoaCivujVXlpbKLjMPeDUhxkFIWtTtLBj3sUzaFj34XE6YZ\
          AHc9r2DmE4pMwOAy/kiITcZxa1oHPOeRheC0jP2dqbTll8fmTZVwKZOKHYPtrLJIJQHJjNvxFWeHQjMaR7M="
     );
-    let body = r#"{
-    "compartmentId": "ocid1.compartment.oc1..aaaaaaaam3we6vgnherjq5q2idnccdflvjsnog7mlr6rtdb25gilchfeyjxa",
-    "instanceId": "ocid1.instance.oc1.phx.abuw4ljrlsfiqw6vzzxb43vyypt4pkodawglp3wqxjqofakrwvou52gb6s5a",
-    "volumeId": "ocid1.volume.oc1.phx.abyhqljrgvttnlx73nmrwfaux7kcvzfs3s66izvxf2h4lgvyndsdsnoiwr5q"
-}"#;
+    let compartment = "aaaaaaaam3we6vgnherjq5q2idnccdflvjsnog7mlr6rtdb25gilchfeyjxa";
+    let instance = "abuw4ljrlsfiqw6vzzxb43vyypt4pkodawglp3wqxjqofakrwvou52gb6s5a";
+    let volume = "abyhqljrgvttnlx73nmrwfaux7kcvzfs3s66izvxf2h4lgvyndsdsnoiwr5q";
+    let body = format!(
+        "{{\n    \"compartmentId\": \"ocid1.compartment.oc1..{compartment}\",\n    \
+         \"instanceId\": \"ocid1.instance.oc1.phx.{instance}\",\n    \
+         \"volumeId\": \"ocid1.volume.oc1.phx.{volume}\"\n}}"
+    );
     let host = "iaas.us-phoenix-1.oraclecloud.com";
-    let post = request("POST", host, "/20160918/volumeAttachments", body);
-    let hash = BASE64.encode(Sha256::digest(body));
+    let post = request("POST", host, "/20160918/volumeAttachments", &body);
+    let hash = BASE64.encode(Sha256::digest(&body));
     assert_eq!(hash, "V9Z20UJTvkvpJ50flBzKE32+6m2zJjweHpDMX/U4Uy0=");
     assert_eq!(
         signature(&post, Some(&hash)),

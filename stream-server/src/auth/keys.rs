@@ -86,7 +86,10 @@ impl KeyRing {
         owners: &mut BTreeMap<String, String>,
         problems: &mut Vec<String>,
     ) {
-        let (key_file, id_file) = (format!("{name}{KEY_ENDING}"), format!("{name}{KEY_ID_ENDING}"));
+        let (key_file, id_file) = (
+            format!("{name}{KEY_ENDING}"),
+            format!("{name}{KEY_ID_ENDING}"),
+        );
         let key = read_text(&folder.join(&key_file))
             .and_then(|pem| parse_key(&pem))
             .map_err(|problem| problems.push(format!("{key_file}: {problem}")));

@@ -96,8 +96,9 @@ fn the_gateway_at_oracle_is_the_local_one_with_another_stream() {
     text = text.replace(secrets, keys);
     let vm = "                          vm_id: sluice-accept\n";
     let with_key = format!(
-        "{vm}                          # What requests to the Stream are signed with.\n\
-         \x20                         environment_variables: {{ host_env_keys: [OCI_PRIVATE_KEY] }}\n"
+        "{vm}{:26}# What requests to the Stream are signed with.\n\
+         {:26}environment_variables: {{ host_env_keys: [OCI_PRIVATE_KEY] }}\n",
+        "", ""
     );
     assert_eq!(text.matches(vm).count(), 1);
     text = text.replace(vm, &with_key);

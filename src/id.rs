@@ -107,6 +107,19 @@ impl Entropy {
             .to_string()
     }
 
+    /// Fills `bytes` with what nobody outside can guess.
+    pub fn fill(&mut self, bytes: &mut [u8]) {
+        self.0.fill_bytes(bytes);
+    }
+
+    /// A randomness of its own, for a part that draws from it at other times.
+    #[must_use]
+    pub fn fork(&mut self) -> Self {
+        let mut seed = [0; 32];
+        self.0.fill_bytes(&mut seed);
+        Self::from_seed(seed)
+    }
+
     /// A number in `0..=limit`; the bias is below one part in 2^32 for every limit used here.
     pub fn up_to(&mut self, limit: u64) -> u64 {
         match limit.checked_add(1) {

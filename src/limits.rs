@@ -72,6 +72,9 @@ pub const ROUTE_BYTES_MAX: usize = 256;
 /// Bytes of an answer of the Stream that are kept for a log line.
 pub const LOGGED_ANSWER_BYTES_MAX: usize = 300;
 
+/// How long the Stream can make us wait by a throttled answer: whatever it says, we look again.
+pub const ASKED_PAUSE_MAX: Duration = Duration::from_secs(60);
+
 /// Attempts whose history a dead letter keeps: the latest ones.
 pub const DEAD_LETTER_ATTEMPTS_MAX: usize = 20;
 

@@ -121,6 +121,10 @@ metrics! {
         "Group cursors created: starts, and recoveries from expired or invalid cursors."
     StreamFailures Counter "sluice_stream_failures_total"
         "Fetches, commits and heartbeats that failed."
+    Unauthenticated Counter "sluice_stream_unauthenticated_total"
+        "Answers 401 of the Stream: signature, clock or key; the log says which."
+    OutsideRetention Counter "sluice_group_outside_retention_total"
+        "Groups moved on because the Stream no longer kept what was next: calls may be lost."
     Heartbeats Counter "sluice_drain_heartbeats_total"
         "Health checks that the drain has answered; alert when it stands still."
 }

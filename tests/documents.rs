@@ -13,6 +13,8 @@
 mod invalid;
 #[path = "documents/key_tree.rs"]
 mod key_tree;
+#[path = "documents/oci.rs"]
+mod oci;
 #[path = "documents/reference.rs"]
 mod reference;
 #[path = "documents/schema.rs"]

@@ -18,6 +18,7 @@ fn rule(host: &str, path_prefix: Option<&str>, allow_private: bool) -> Rule {
         port: None,
         path_prefix: path_prefix.map(str::to_owned),
         allow_private,
+        is_signed: false,
     }
 }
 
@@ -51,7 +52,7 @@ fn verdict(list: &AllowList, url: &str) -> String {
         Err(error) => format!("refused {error:?}"),
         Ok(destination) => match list.check(&destination) {
             Err(denied) => format!("denied {denied:?}"),
-            Ok(()) => "allowed".to_owned(),
+            Ok(_) => "allowed".to_owned(),
         },
     }
 }

@@ -57,6 +57,8 @@ pub struct Rule {
     pub path_prefix: Option<String>,
     /// Whether names and addresses that aren't public are meant too.
     pub allow_private: bool,
+    /// Whether requests to it are signed as OCI wants it, with the key of the Stream.
+    pub is_signed: bool,
 }
 
 /// Rules, of which any may allow a URL.
@@ -110,22 +112,24 @@ impl fmt::Display for Denied {
 impl std::error::Error for Denied {}
 
 impl AllowList {
-    /// Whether a rule allows all of this.
+    /// Whether a rule allows all of this, and which: one that signs, if there is one.
     ///
     /// # Errors
     /// The part that the nearest rule doesn't allow.
-    pub fn check(&self, destination: &Destination) -> Result<(), Denied> {
+    pub fn check(&self, destination: &Destination) -> Result<&Rule, Denied> {
         let mut nearest = match destination.host.address().and_then(special_address) {
             Some(meaning) => Denied::SpecialAddress(meaning),
             None => Denied::Host,
         };
+        let mut allowing: Option<&Rule> = None;
         for rule in &self.rules {
             match rule.check(destination) {
-                Ok(()) => return Ok(()),
+                Ok(()) if rule.is_signed => return Ok(rule),
+                Ok(()) => allowing = allowing.or(Some(rule)),
                 Err(denied) => nearest = nearest.max(denied),
             }
         }
-        Err(nearest)
+        allowing.ok_or(nearest)
     }
 }
 
@@ -216,6 +220,7 @@ mod tests {
             port: None,
             path_prefix: prefix.map(str::to_owned),
             allow_private: false,
+            is_signed: false,
         });
         AllowList {
             rules: rules.collect(),
@@ -223,7 +228,7 @@ mod tests {
     }
 
     fn check(list: &AllowList, url: &str) -> Result<(), Denied> {
-        list.check(&Destination::parse(url).unwrap())
+        list.check(&Destination::parse(url).unwrap()).map(|_| ())
     }
 
     #[test]

@@ -20,6 +20,13 @@ pub struct TargetsConfig {
 }
 
 impl TargetsConfig {
+    /// Whether any rule has requests signed.
+    #[must_use]
+    pub fn signs(&self) -> bool {
+        let mut rules = self.targets.rules.iter().chain(&self.replies.rules);
+        rules.any(|rule| rule.is_signed)
+    }
+
     /// Reads the sections `targets` and `replies` of a role's document.
     pub fn read(root: &mut Section<'_>) -> Self {
         let targets = root.section("targets", |targets| {
@@ -105,13 +112,49 @@ fn read_rule(rule: &mut Section<'_>) -> Option<Rule> {
         false,
         "Whether the rule is for names and addresses of private networks and of this machine too.",
     );
+    let is_signed = read_signing(rule, scheme, host.as_ref(), &path_prefix);
     Some(Rule {
         scheme,
         host: host?,
         port: u16::try_from(port).ok().filter(|port| *port != 0),
         path_prefix: Some(path_prefix).filter(|prefix| prefix != "/"),
         allow_private,
+        is_signed,
     })
+}
+
+/// Whoever may make calls to a signed target acts there with the gateway's own rights, so that it
+/// has to be said exactly what they may reach.
+fn read_signing(
+    rule: &mut Section<'_>,
+    scheme: Option<Scheme>,
+    host: Option<&HostPattern>,
+    path_prefix: &str,
+) -> bool {
+    let sign = rule.text(
+        "sign",
+        "none",
+        "`oci`: requests are signed as OCI wants it, with their content and the key of \
+         `stream.signing`, as OCI Functions need it. For https, with one host or the names below \
+         one, and with a pathPrefix.",
+    );
+    rule.declare_form(TextForm::OneOf(vec!["none", "oci"]));
+    match sign.as_str() {
+        "none" => false,
+        "oci" => {
+            let is_wide = matches!(host, Some(HostPattern::Any)) || path_prefix == "/";
+            if is_wide || scheme != Some(Scheme::Https) {
+                let message = "needs the scheme https, a host other than *, and a pathPrefix: who \
+                               may call it acts with this gateway's rights";
+                rule.refuse("sign", message.to_owned());
+            }
+            true
+        }
+        _ => {
+            rule.refuse("sign", "must be none or oci".to_owned());
+            false
+        }
+    }
 }
 
 /// Whether a URL could have this path, and only in one reading.
@@ -156,6 +199,7 @@ mod tests {
             port: None,
             path_prefix: None,
             allow_private: false,
+            is_signed: false,
         };
         assert_eq!(config.targets.rules, [rule]);
     }

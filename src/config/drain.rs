@@ -109,11 +109,17 @@ impl Document for DrainConfig {
         let dead_stream_id = root.section("deadLetters", |dead| {
             dead.required_text("streamId", "OCID of the stream of dead letters.")
         });
+        let dispatch = root.section("dispatch", DispatchConfig::read);
+        let targets = TargetsConfig::read(root);
+        if targets.signs() && stream.signing.is_none() {
+            let message = "has a rule with sign: oci, but there is no stream.signing to sign by";
+            root.refuse("targets", message.to_owned());
+        }
         Self {
             stream,
             dead_stream_id,
-            dispatch: root.section("dispatch", DispatchConfig::read),
-            targets: TargetsConfig::read(root),
+            dispatch,
+            targets,
             group: root.section("group", GroupConfig::read),
             fetch: root.section("fetch", FetchConfig::read),
             window: root.section("window", WindowConfig::read),

@@ -10,6 +10,7 @@ mod key;
 mod lanes;
 mod options;
 mod reader;
+mod signing;
 
 use std::fmt;
 
@@ -21,6 +22,7 @@ pub use drain::{DispatchConfig, DrainConfig, FetchConfig, GroupConfig, WindowCon
 pub use key::{Absent, KeyDocumentation, KeyKind, TextForm};
 pub use options::{HeaderName, OptionHeaders, OptionsConfig};
 pub use reader::{Findings, Problem, Section};
+pub use signing::SigningConfig;
 
 /// How a Stream is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +33,8 @@ pub struct StreamConfig {
     pub authority: String,
     /// The stream's OCID.
     pub stream_id: String,
+    /// How requests to it are signed; none where the Stream asks for no signature.
+    pub signing: Option<SigningConfig>,
 }
 
 impl StreamConfig {
@@ -42,6 +46,7 @@ impl StreamConfig {
             ),
             authority: section.required_text("authority", "Host that the endpoint expects."),
             stream_id: section.required_text("streamId", "OCID of the stream of calls."),
+            signing: SigningConfig::read(section),
         }
     }
 }

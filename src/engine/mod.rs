@@ -11,6 +11,7 @@
 
 pub mod accept;
 pub mod drain;
+mod signing;
 
 use std::collections::VecDeque;
 use std::rc::Rc;

@@ -21,6 +21,7 @@ use crate::engine::{CalloutResult, Level, Output};
 use crate::http::{Fields, OutgoingResponse};
 use crate::id::{Entropy, RequestId};
 use crate::limits::OUTPUTS_PER_CALLBACK_MAX;
+use crate::stream::signing::Signer;
 
 /// What the requests of a worker share.
 pub(super) struct AcceptHost {
@@ -64,14 +65,19 @@ impl Role for AcceptHost {
 }
 
 impl AcceptHost {
-    pub(super) fn new(root_id: u32, config: AcceptConfig, mut entropy: Entropy) -> Self {
+    pub(super) fn new(
+        root_id: u32,
+        config: AcceptConfig,
+        signer: Option<Signer>,
+        mut entropy: Entropy,
+    ) -> Self {
         let worker = Worker::new(&mut entropy);
         let drain_vm_id = config.drain_vm_id.clone();
         let marks = config.marks.clone();
         let table = Table::new(config.idempotency.slots);
         Self {
             root_id,
-            engine: AcceptEngine::new(config, entropy),
+            engine: AcceptEngine::new(config, entropy).signed_by(signer),
             worker,
             drain_vm_id,
             drain_queue: None,

@@ -18,6 +18,7 @@ use crate::engine::drain::{DrainEngine, Input};
 use crate::engine::{CalloutResult, Output};
 use crate::id::Entropy;
 use crate::limits::OUTPUTS_PER_CALLBACK_MAX;
+use crate::stream::signing::Signer;
 use crate::time::{Steady, millis};
 
 /// The name of the shared queue, within the drain's `vm_id`, by which accept roles wake us.
@@ -60,11 +61,16 @@ impl Role for DrainHost {
 }
 
 impl DrainHost {
-    pub(super) fn new(config: DrainConfig, secrets: Option<Secrets>, mut entropy: Entropy) -> Self {
+    pub(super) fn new(
+        config: DrainConfig,
+        secrets: Option<Secrets>,
+        signer: Option<Signer>,
+        mut entropy: Entropy,
+    ) -> Self {
         let worker = Worker::new(&mut entropy);
         Self {
             accept_vm_id: config.accept_vm_id.clone(),
-            engine: DrainEngine::new(config, secrets, entropy),
+            engine: DrainEngine::new(config, secrets, entropy).signed_by(signer),
             worker,
             wake_queue: None,
             checked: false,

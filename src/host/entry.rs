@@ -9,11 +9,13 @@ use proxy_wasm::types::{BufferType, ContextType, LogLevel};
 
 use super::accept::{AcceptHost, AcceptRequest};
 use super::drain::{DrainHost, HealthCheck};
+use super::rsa::rsa;
 use super::sink::log;
 use crate::call::reply::signature::Secrets;
-use crate::config::{AcceptConfig, Document, DrainConfig};
+use crate::config::{AcceptConfig, ConfigError, Document, DrainConfig, StreamConfig};
 use crate::engine::Level;
 use crate::id::Entropy;
+use crate::stream::signing::Signer;
 
 proxy_wasm::main! {{
     // Without this the SDK doesn't report panics.
@@ -59,14 +61,16 @@ impl Root {
             .ok()
             .flatten()
             .unwrap_or_else(|| b"{}".to_vec());
-        let entropy = entropy()?;
+        let mut entropy = entropy()?;
         let configured = if root_id == ACCEPT {
             let config = AcceptConfig::from_json(&json).map_err(|error| error.to_string())?;
-            let host = AcceptHost::new(self.context_id, config, entropy);
+            let signer = signer(&config.stream, &mut entropy)?;
+            let host = AcceptHost::new(self.context_id, config, signer, entropy);
             Configured::Accept(Rc::new(RefCell::new(host)))
         } else if root_id == DRAIN {
             let config = DrainConfig::from_json(&json).map_err(|error| error.to_string())?;
-            let host = DrainHost::new(config, secrets()?, entropy);
+            let signer = signer(&config.stream, &mut entropy)?;
+            let host = DrainHost::new(config, secrets()?, signer, entropy);
             Configured::Drain(Rc::new(RefCell::new(host)))
         } else {
             let root_id = String::from_utf8_lossy(&root_id).into_owned();
@@ -107,6 +111,21 @@ fn secrets() -> Result<Option<Secrets>, String> {
     Secrets::parse(text)
         .map(Some)
         .map_err(|error| format!("the environment variable {VARIABLE}: {error}"))
+}
+
+/// What requests to the Stream are signed by, where that is configured.
+fn signer(stream: &StreamConfig, entropy: &mut Entropy) -> Result<Option<Signer>, String> {
+    let Some(signing) = &stream.signing else {
+        return Ok(None);
+    };
+    let variable = std::env::var_os(&signing.private_key_environment);
+    let variable = variable.as_ref().and_then(|value| value.to_str());
+    let key = signing.key(variable);
+    let key = key.map_err(|problem| ConfigError(vec![problem]).to_string())?;
+    let rsa = rsa(key, entropy)?;
+    let line = format!("signs as {} by {}", signing.key_id, rsa.name());
+    log(Level::Info, &line);
+    Ok(Some(Signer::new(signing.key_id.clone(), rsa)))
 }
 
 fn entropy() -> Result<Entropy, String> {

@@ -14,6 +14,7 @@ mod callouts;
 mod clock;
 mod drain;
 mod entry;
+mod rsa;
 mod sink;
 mod table;
 mod worker;

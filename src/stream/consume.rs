@@ -1,5 +1,5 @@
-//! Consuming as a member of a group: CreateGroupCursor, GetMessages, ConsumerCommit and
-//! ConsumerHeartbeat.
+//! Consuming as a member of a group: CreateGroupCursor, GetMessages, ConsumerCommit,
+//! ConsumerHeartbeat and UpdateGroup.
 
 use std::time::Duration;
 
@@ -68,6 +68,13 @@ impl StreamClient {
             "/groupCursors",
             serde_json::to_vec(&details).unwrap_or_default(),
         )
+    }
+
+    /// UpdateGroup: moves the whole group to the oldest record that the Stream keeps.
+    #[must_use]
+    pub fn move_group_to_oldest(&self, group: &str) -> OutgoingRequest {
+        let path = format!("/groups/{}", percent_encode(group));
+        self.request("PUT", &path, br#"{"type":"TRIM_HORIZON"}"#.to_vec())
     }
 
     /// GetMessages: at most `limit` messages from `cursor` on.

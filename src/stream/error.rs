@@ -6,13 +6,25 @@ use serde::Deserialize;
 
 use crate::engine::CalloutResult;
 use crate::http::{IncomingResponse, first};
-use crate::limits::LOGGED_ANSWER_BYTES_MAX;
+use crate::limits::{ASKED_PAUSE_MAX, LOGGED_ANSWER_BYTES_MAX};
+use crate::time::Wall;
+use crate::time_text::parse_http_date;
 
 /// Why a request to the Stream has brought nothing, by what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamError {
     /// 400 on a cursor: it has expired, was moved to somebody else, or is broken. Make a new one.
     CursorLost(String),
+    /// 400, because what the group has committed is older than what the Stream keeps: the group has
+    /// to be moved.
+    OutsideRetention(String),
+    /// 401: the signature, its date or its key isn't good.
+    Unauthenticated {
+        /// What the Stream says.
+        text: String,
+        /// When it says so, by its own clock.
+        date: Option<Wall>,
+    },
     /// 429: wait, as long as the Stream says where it does.
     Throttled(Option<Duration>, String),
     /// Any other answer: configuration or credentials are wrong, or the Stream is in trouble.
@@ -27,6 +39,8 @@ impl StreamError {
     pub fn text(&self) -> &str {
         match self {
             Self::CursorLost(text)
+            | Self::OutsideRetention(text)
+            | Self::Unauthenticated { text, .. }
             | Self::Throttled(_, text)
             | Self::Refused(text)
             | Self::Unanswered(text) => text,
@@ -40,7 +54,11 @@ impl StreamError {
     pub fn asked_pause(&self) -> Duration {
         match self {
             Self::Throttled(asked, _) => asked.unwrap_or_default(),
-            Self::CursorLost(_) | Self::Refused(_) | Self::Unanswered(_) => Duration::ZERO,
+            Self::CursorLost(_)
+            | Self::OutsideRetention(_)
+            | Self::Unauthenticated { .. }
+            | Self::Refused(_)
+            | Self::Unanswered(_) => Duration::ZERO,
         }
     }
 }
@@ -65,7 +83,15 @@ pub fn expect_ok(result: CalloutResult) -> Result<IncomingResponse, StreamError>
     let text = describe(&response);
     match response.status {
         200 => Ok(response),
+        400 if text.contains("outside the retention period") => {
+            Err(StreamError::OutsideRetention(text))
+        }
         400 => Err(StreamError::CursorLost(text)),
+        401 => {
+            let date = first(&response.headers, "date");
+            let date = date.and_then(|date| parse_http_date(&String::from_utf8_lossy(date)));
+            Err(StreamError::Unauthenticated { text, date })
+        }
         429 => Err(StreamError::Throttled(wait_in(&text), text)),
         status if status < 500 || never_sent(&response) => Err(StreamError::Refused(text)),
         // The Stream's own trouble, or Envoy's answer where the connection broke or time ran out.
@@ -102,11 +128,13 @@ fn describe(response: &IncomingResponse) -> String {
     format!("{}: {said}", response.status)
 }
 
-/// The wait that OCI states as "next request can be made in N ms".
-fn wait_in(text: &str) -> Option<Duration> {
+/// The wait that OCI states as "next request can be made in N ms", in a 429 or for one message.
+#[must_use]
+pub fn wait_in(text: &str) -> Option<Duration> {
     let (_, after) = text.split_once("next request can be made in ")?;
     let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().ok().map(Duration::from_millis)
+    let wait = digits.parse().ok().map(Duration::from_millis)?;
+    Some(wait.min(ASKED_PAUSE_MAX))
 }
 
 #[cfg(test)]
@@ -140,9 +168,20 @@ mod tests {
             if wait == Duration::from_millis(120))
         );
         assert!(matches!(
-            expect_ok(answered(401, "")),
+            expect_ok(answered(404, "")),
             Err(StreamError::Refused(_))
         ));
+        assert!(matches!(
+            expect_ok(answered(401, "")),
+            Err(StreamError::Unauthenticated { date: None, .. })
+        ));
+        let outside = "The cursor is outside the retention period and is now invalid.";
+        assert!(matches!(
+            expect_ok(answered(400, outside)),
+            Err(StreamError::OutsideRetention(_))
+        ));
+        let for_ever = "next request can be made in 99999999999 ms";
+        assert_eq!(wait_in(for_ever), Some(ASKED_PAUSE_MAX));
         assert!(matches!(
             expect_ok(CalloutResult::Lost),
             Err(StreamError::Unanswered(_))

@@ -6,6 +6,7 @@
 pub mod consume;
 pub mod error;
 pub mod put;
+pub mod signing;
 
 use std::borrow::Cow;
 use std::rc::Rc;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use serde::Deserialize;
 
-use crate::settings::{Settings, StreamSetting};
+use crate::settings::{AuthSetting, Settings, StreamSetting};
 
 /// Where to listen unless told otherwise: this machine alone.
 const LISTEN_DEFAULT: ([u8; 4], u16) = ([127, 0, 0, 1], 8090);
@@ -33,11 +33,21 @@ pub struct Arguments {
     /// is ocid1.stream.oc1.local.NAME
     #[arg(long = "stream", value_name = "NAME[:PARTITIONS]", value_parser = parse_stream)]
     streams: Vec<StreamSetting>,
-    /// JSON file with the same settings (listen, data, streams: [{name, partitions}], allowRemote,
-    /// externalUrl, dataBytesMax). The command line wins; streams of both are created
+    /// JSON file with the same settings (listen, data, streams: [{name, partitions}], auth:
+    /// "open" or {"keys": DIR}, faults, allowRemote, externalUrl, dataBytesMax). The command line
+    /// wins; streams of both are created
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Listen on an address that other machines can reach, although there is no authentication
+    /// Who may do anything: "open" for everyone (signatures are not verified), or "keys DIR" for
+    /// whoever signs with a key of DIR, which has NAME.pub.pem (RSA, SPKI or PKCS#1) and
+    /// NAME.keyid (the keyId that the key answers to) [default: open]
+    #[arg(long, num_args = 1..=2, value_name = "open|keys DIR")]
+    auth: Vec<String>,
+    /// For tests: PUT, GET and DELETE /faults tell the server what to do wrong. Only on the
+    /// loopback interface; the README has the rules
+    #[arg(long)]
+    faults: bool,
+    /// Listen on an address that other machines can reach, although signatures are not verified
     #[arg(long)]
     allow_remote: bool,
     /// What clients are told as the streams' messagesEndpoint [default: http://ADDR:PORT]
@@ -56,9 +66,27 @@ struct ConfigFile {
     data: Option<PathBuf>,
     #[serde(default)]
     streams: Vec<StreamEntry>,
+    auth: Option<AuthEntry>,
+    faults: Option<bool>,
     allow_remote: Option<bool>,
     external_url: Option<String>,
     data_bytes_max: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum AuthEntry {
+    Open,
+    Keys(PathBuf),
+}
+
+impl From<AuthEntry> for AuthSetting {
+    fn from(entry: AuthEntry) -> Self {
+        match entry {
+            AuthEntry::Open => Self::Open,
+            AuthEntry::Keys(folder) => Self::Keys(folder),
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,6 +108,9 @@ pub enum UsageError {
     /// No folder.
     #[error("no data folder: name one with --data DIR, or as \"data\" in the file of --config")]
     NoData,
+    /// `--auth` with something else.
+    #[error("--auth takes \"open\" or \"keys DIR\". Write one of these")]
+    Auth,
     /// One name with two numbers of partitions.
     #[error("the stream {0} is named twice with different numbers of partitions. Keep one")]
     Contradiction(String),
@@ -100,6 +131,12 @@ impl Arguments {
         let entry = |entry: StreamEntry| StreamSetting {
             name: entry.name,
             partitions: entry.partitions,
+        };
+        let auth = match self.auth.as_slice() {
+            [] => file.auth.map_or(AuthSetting::Open, AuthSetting::from),
+            [mode] if mode == "open" => AuthSetting::Open,
+            [mode, folder] if mode == "keys" => AuthSetting::Keys(folder.into()),
+            _ => return Err(UsageError::Auth),
         };
         let mut streams: Vec<StreamSetting> = Vec::new();
         for stream in self
@@ -122,6 +159,8 @@ impl Arguments {
                 .unwrap_or_else(|| LISTEN_DEFAULT.into()),
             data: self.data.or(file.data).ok_or(UsageError::NoData)?,
             streams,
+            auth,
+            faults: self.faults || file.faults.unwrap_or(false),
             allow_remote: self.allow_remote || file.allow_remote.unwrap_or(false),
             external_url: self.external_url.or(file.external_url),
             data_bytes_max: self.data_bytes_max.or(file.data_bytes_max),

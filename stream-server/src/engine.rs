@@ -37,6 +37,22 @@ pub struct Stream {
     pub created: TimeMs,
 }
 
+/// Something that the control plane keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// What kind of thing it is; with the id its name.
+    pub kind: String,
+    /// The OCID of the thing.
+    pub id: String,
+    /// Its content.
+    pub json: String,
+}
+
+impl Document {
+    /// The kind of what belongs to the stream with the same id, and is deleted with it.
+    pub const STREAM: &str = "stream";
+}
+
 /// A message to append.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewMessage {
@@ -94,6 +110,19 @@ pub trait Engine: Send + Sync {
 
     /// The stream of an OCID.
     fn stream<'a>(&'a self, id: &'a str) -> Answer<'a, Option<Arc<Stream>>>;
+
+    /// All documents of the control plane.
+    fn documents(&self) -> Answer<'_, Vec<Document>>;
+
+    /// Keeps a document, instead of any earlier one of this kind and id.
+    fn put_document(&self, document: Document) -> Answer<'_, ()>;
+
+    /// Deletes a document, if there is one.
+    fn delete_document<'a>(&'a self, kind: &'a str, id: &'a str) -> Answer<'a, ()>;
+
+    /// Deletes a stream with its messages, its groups and its document. Later reads find nothing,
+    /// later appends fail.
+    fn delete_stream<'a>(&'a self, stream: &'a Stream) -> Answer<'a, ()>;
 
     /// Creates a stream; the engine gives the key.
     fn create_stream(&self, stream: Stream) -> Answer<'_, Arc<Stream>>;

@@ -6,6 +6,8 @@
 //! |---|---|
 //! | connection, deadlines, bounds | [`server`], `http::connection` |
 //! | path to operation, JSON | `http` |
+//! | who has signed it | [`auth`] (pure) |
+//! | what is to go wrong on purpose | `faults` (pure) |
 //! | what the operation means | [`service`] |
 //! | who of a group reads what | [`group`] (pure) |
 //! | offsets, times, hashes | [`log`] (pure) |
@@ -25,9 +27,11 @@
 //! # }
 //! ```
 
+pub mod auth;
 pub mod cli;
 pub mod cursor;
 pub mod engine;
+mod faults;
 pub mod group;
 mod http;
 pub mod limits;

@@ -28,6 +28,18 @@ pub const STREAMS_MAX: usize = 1_000;
 pub const STREAM_PARTITIONS_MAX: u32 = 1_000;
 /// Partitions of all streams together: each is one table of the store.
 pub const PARTITIONS_MAX: usize = 5_000;
+/// Stream pools of one server (with the default pool, one more).
+pub const STREAM_POOLS_MAX: usize = 1_000;
+/// Characters of compartments, names of pools, and whatever else only the control plane keeps.
+pub const LABEL_CHARS_MAX: usize = 255;
+/// Bytes of one resource's tags as JSON (OCI allows 5 KB of defined tags).
+pub const TAGS_BYTES_MAX: usize = 16_384;
+/// Work requests that are kept; the oldest make room.
+pub const WORK_REQUESTS_MAX: usize = 1_000;
+/// How long an `opc-retry-token` gives what it has created (OCI: 24 hours).
+pub const RETRY_TOKEN_LIFE_MS: u64 = 86_400_000;
+/// Messages of a deleted stream that one transaction removes: few, because publishers wait for it.
+pub const PURGE_COUNT: u32 = 200;
 /// Groups of one stream (OCI limit).
 pub const GROUPS_PER_STREAM_MAX: usize = 50;
 /// Live instances of one group; those beyond the number of partitions only stand by.

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use stream_server::cli::Arguments;
 use stream_server::server::Server;
-use stream_server::settings::Settings;
+use stream_server::settings::{AuthSetting, Settings};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Something failed that is not the user's fault.
@@ -39,21 +39,19 @@ async fn run(settings: Settings) -> ExitCode {
         return complain(FAILURE, &"cannot handle signals");
     };
     let remote = !settings.listen.ip().is_loopback();
+    let (open, faults) = (settings.auth == AuthSetting::Open, settings.faults);
     let server = match Server::start(settings).await {
         Ok(server) => server,
         Err(error) if error.is_usage() => return complain(USAGE, &error),
         Err(error) => return complain(FAILURE, &error),
     };
-    if remote {
+    if open {
+        warn_of_openness(&server.url(), remote);
+    }
+    if faults {
         eprintln!(
-            "stream-server: WARNING: there is NO AUTHENTICATION, and other machines can reach {}. \
-             Everyone who does can read, write and create streams. Let a firewall or a proxy stand \
-             before it, or listen on 127.0.0.1.",
+            "stream-server: WARNING: {}/faults tells this server what to do wrong; for tests only",
             server.url()
-        );
-    } else {
-        eprintln!(
-            "stream-server: there is no authentication: every program on this machine can use it"
         );
     }
     let mut out = std::io::stdout();
@@ -70,6 +68,21 @@ async fn run(settings: Settings) -> ExitCode {
     }
     server.stop().await;
     ExitCode::SUCCESS
+}
+
+fn warn_of_openness(url: &str, remote: bool) {
+    if remote {
+        eprintln!(
+            "stream-server: WARNING: SIGNATURES ARE NOT VERIFIED (--auth open), and other machines \
+             can reach {url}. Everyone who does can read, write and delete streams. Give it keys \
+             with --auth keys DIR, let a firewall stand before it, or listen on 127.0.0.1."
+        );
+    } else {
+        eprintln!(
+            "stream-server: WARNING: signatures are NOT verified (--auth open): every program on \
+             this machine can use it"
+        );
+    }
 }
 
 fn complain(code: u8, problem: &dyn std::fmt::Display) -> ExitCode {

@@ -1,7 +1,11 @@
 //! What a client is told when its request is refused: OCI's `{code, message}` with a status.
 
+use std::borrow::Cow;
+
+use crate::auth::Unauthenticated;
 use crate::cursor::CursorError;
 use crate::engine::EngineError;
+use crate::faults::Effect;
 use crate::group::GroupError;
 use crate::limits::INSTANCES_PER_GROUP_MAX;
 
@@ -11,16 +15,16 @@ pub struct Refusal {
     /// HTTP status.
     pub status: u16,
     /// OCI's error code.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// What is wrong and what to change.
     pub message: String,
 }
 
 impl Refusal {
-    fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+    fn new(status: u16, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self {
             status,
-            code,
+            code: code.into(),
             message: message.into(),
         }
     }
@@ -84,6 +88,46 @@ impl Refusal {
         Self::new(404, "NotFound", message)
     }
 
+    /// 404: this server has no Kafka Connect to configure.
+    #[must_use]
+    pub fn no_connect_harnesses() -> Self {
+        let message = "Not Found: connect harnesses configure Kafka Connect, and this server has \
+            none. Publish and read by the stream's own operations";
+        Self::new(404, "NotFound", message)
+    }
+
+    /// 404: no pool or work request of this id.
+    #[must_use]
+    pub fn unknown_resource(what: &str, id: &str) -> Self {
+        Self::new(
+            404,
+            "NotAuthorizedOrNotFound",
+            format!("Unknown {what} {id}"),
+        )
+    }
+
+    /// 412: the resource is not in the state that `if-match` demands (RFC 9110 §13.1.1).
+    #[must_use]
+    pub fn etag_differs(current: &str) -> Self {
+        let message = format!(
+            "The etag of if-match is not the current one, {current}. Get it anew and retry"
+        );
+        Self::new(412, "NoEtagMatch", message)
+    }
+
+    /// 409: not as things are now.
+    pub fn incorrect_state(message: impl Into<String>) -> Self {
+        Self::new(409, "IncorrectState", message)
+    }
+
+    /// 409: a retry token that belongs to a request with other details.
+    #[must_use]
+    pub fn retry_token_used() -> Self {
+        let message =
+            "This opc-retry-token was used for a request with another name. Make a new one";
+        Self::new(409, "InvalidatedRetryToken", message)
+    }
+
     /// 405: the path exists, with other methods.
     #[must_use]
     pub fn method_not_allowed(method: &str, allowed: &str) -> Self {
@@ -125,10 +169,50 @@ impl Refusal {
         Self::new(503, "ServiceUnavailable", message)
     }
 
+    /// 400: retention has removed what the cursor points to. The cure is UpdateGroup, or another
+    /// cursor.
+    #[must_use]
+    pub fn outside_retention() -> Self {
+        Self::invalid_parameter("The cursor is outside the retention period and is now invalid.")
+    }
+
+    /// 429 with the words that clients take the time to wait from.
+    #[must_use]
+    pub fn throttled(next_in_ms: u64) -> Self {
+        let message = format!("Too many requests: the next request can be made in {next_in_ms} ms");
+        Self::new(429, "TooManyRequests", message)
+    }
+
+    /// What a rule of `/faults` says.
+    pub(crate) fn told(effect: &Effect) -> Self {
+        match effect {
+            Effect::Answer {
+                status,
+                code,
+                message,
+                ..
+            } => Self::new(*status, code.clone(), message),
+            Effect::Throttle { next_in_ms } => Self::throttled(*next_in_ms),
+            Effect::OutsideRetention => Self::outside_retention(),
+            Effect::FailEntries { .. }
+            | Effect::Drop { .. }
+            | Effect::Truncate { .. }
+            | Effect::Garbage { .. }
+            | Effect::ExpireCursors
+            | Effect::ForgetMembers => Self::internal("Told so by /faults"),
+        }
+    }
+
     /// 400: the text that clients match, and on which they create a new cursor.
     #[must_use]
     pub fn cursor_invalid() -> Self {
         Self::invalid_parameter("The cursor is invalid. Create a new one.")
+    }
+}
+
+impl From<Unauthenticated> for Refusal {
+    fn from(error: Unauthenticated) -> Self {
+        Self::new(401, "NotAuthenticated", error.to_string())
     }
 }
 

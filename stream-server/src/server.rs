@@ -1,6 +1,5 @@
 //! The server: listener, connections, and an orderly end.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,25 +12,37 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::auth::{KeyFolderError, KeyRing, Verifier};
 use crate::engine::EngineError;
+use crate::faults::Faults;
 use crate::http::App;
 use crate::http::connection::{Connection, Working};
 use crate::limits::{CONNECTIONS_MAX, HEAD_BYTES_MAX, SHUTDOWN_TIMEOUT};
 use crate::refusal::Refusal;
 use crate::service::Service;
-use crate::settings::{Settings, StreamSetting};
+use crate::settings::{AuthSetting, Settings, StreamSetting};
 use crate::store::{OpenError, Store};
 use crate::time::{Clock, TimeMs};
 
 /// Why a server does not start, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Others could reach it, and there is no authentication.
+    /// Others could reach it, and signatures are not verified.
     #[error(
-        "refusing to listen on {0}: other machines could reach it, and there is no authentication \
-         yet. Listen on 127.0.0.1, or add --allow-remote if the network is yours alone"
+        "refusing to listen on {0}: other machines could reach it, and signatures are not \
+         verified. Listen on 127.0.0.1, give it keys with --auth keys DIR, or add --allow-remote \
+         if the network is yours alone"
     )]
     Remote(SocketAddr),
+    /// Others could make it fail.
+    #[error(
+        "refusing to take faults on {0}: other machines could reach it. Listen on 127.0.0.1, or \
+         leave out --faults, which is for tests"
+    )]
+    RemoteFaults(SocketAddr),
+    /// The folder of public keys is wrong.
+    #[error(transparent)]
+    Keys(#[from] KeyFolderError),
     /// The address cannot be listened on.
     #[error("cannot listen on {0}: {1}. Name another address with --listen, or port 0 for any")]
     Listen(SocketAddr, std::io::Error),
@@ -69,7 +80,11 @@ impl StartError {
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {
-            Self::Remote(_) | Self::Partitions { .. } | Self::Stream { .. } => true,
+            Self::Remote(_)
+            | Self::RemoteFaults(_)
+            | Self::Keys(_)
+            | Self::Partitions { .. }
+            | Self::Stream { .. } => true,
             Self::Listen(..) | Self::Open(_) | Self::Engine(_) => false,
         }
     }
@@ -90,8 +105,14 @@ impl Server {
     /// # Errors
     /// [`StartError`] says what to change.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
-        if !settings.listen.ip().is_loopback() && !settings.allow_remote {
-            return Err(StartError::Remote(settings.listen));
+        let verifier = verifier(&settings)?;
+        if !settings.listen.ip().is_loopback() {
+            if settings.faults {
+                return Err(StartError::RemoteFaults(settings.listen));
+            }
+            if verifier.is_none() && !settings.allow_remote {
+                return Err(StartError::Remote(settings.listen));
+            }
         }
         let store = Arc::new(Store::open(&settings.data, settings.data_bytes_max)?);
         let engine = Arc::<Store>::clone(&store);
@@ -106,7 +127,8 @@ impl Server {
         let external_url = settings
             .external_url
             .unwrap_or_else(|| format!("http://{address}"));
-        let app = Arc::new(App::new(service, clock, external_url));
+        let faults = settings.faults.then(Faults::default);
+        let app = Arc::new(App::new(service, clock, external_url, verifier, faults));
         let (stopping, stop) = watch::channel(false);
         let accepting = tokio::spawn(accept(listener, app, stop));
         Ok(Self {
@@ -138,6 +160,23 @@ impl Server {
         let store = self.store;
         let _ = tokio::task::spawn_blocking(move || store.close()).await;
     }
+}
+
+/// What verifies requests, if anything does. Tells on standard error what it will be.
+fn verifier(settings: &Settings) -> Result<Option<Verifier>, KeyFolderError> {
+    let AuthSetting::Keys(folder) = &settings.auth else {
+        return Ok(None);
+    };
+    let ring = KeyRing::read(folder)?;
+    let (count, folder) = (ring.count(), folder.display());
+    eprintln!("stream-server: every request must be signed by one of {count} keys of {folder}");
+    for warning in ring.warnings() {
+        eprintln!("stream-server: WARNING: {warning}");
+    }
+    let external = settings.external_url.as_deref();
+    let after_scheme = external.and_then(|url| Some(url.split_once("://")?.1));
+    let host = after_scheme.and_then(|rest| rest.split('/').next());
+    Ok(Some(Verifier::new(ring, host.map(str::to_owned))))
 }
 
 async fn ensure_stream(
@@ -206,7 +245,7 @@ fn serve(
             async move {
                 let response = app.handle(request).await;
                 drop(guard);
-                Ok::<_, Infallible>(response)
+                response
             }
         })
     };

@@ -12,6 +12,16 @@ pub struct StreamSetting {
     pub partitions: Option<u32>,
 }
 
+/// Who may do anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AuthSetting {
+    /// Everyone who reaches the server. Signatures are not looked at.
+    #[default]
+    Open,
+    /// Whoever signs with a key of this folder (see [`crate::auth::KeyRing::read`]).
+    Keys(PathBuf),
+}
+
 /// What a server is started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -21,6 +31,10 @@ pub struct Settings {
     pub data: PathBuf,
     /// Streams to create if they don't exist.
     pub streams: Vec<StreamSetting>,
+    /// Who may do anything.
+    pub auth: AuthSetting,
+    /// Whether `/faults` tells the server what to do wrong. For tests.
+    pub faults: bool,
     /// Whether to listen on an address that other machines can reach.
     pub allow_remote: bool,
     /// What clients see as `messagesEndpoint`; `http://ADDR:PORT` where `None`.
@@ -36,6 +50,8 @@ impl Settings {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             data: data.into(),
             streams: Vec::new(),
+            auth: AuthSetting::Open,
+            faults: false,
             allow_remote: false,
             external_url: None,
             data_bytes_max: None,

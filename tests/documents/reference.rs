@@ -26,6 +26,13 @@ fn example(path: &str) -> Value {
         "dispatch.http2Cluster" => "dispatch-http2",
         "dispatch.httpsCluster" => "egress-https",
         "dispatch.httpCluster" => "egress-http",
+        "stream.signing.keyId" => {
+            "ocid1.tenancy.oc1..ours/ocid1.user.oc1..gateway/\
+             20:3b:97:13:55:1c:5b:0d:d3:37:d8:50:4e:c5:3a:34"
+        }
+        "stream.signing.tenancy" => "ocid1.tenancy.oc1..ours",
+        "stream.signing.user" => "ocid1.user.oc1..gateway",
+        "stream.signing.fingerprint" => "20:3b:97:13:55:1c:5b:0d:d3:37:d8:50:4e:c5:3a:34",
         "targets.allow[].host" | "replies.allow[].host" => "*.example.com",
         "limits.targets[].target" => "https://api.example.com",
         _ => panic!("{path} has no default: give an example of it"),

@@ -25,7 +25,11 @@ impl Lab {
 
     /// The same, with more ways out.
     pub fn with_dispatch(dispatch: &str, config: &str) -> Self {
-        let engine = drain_engine(dispatch, config);
+        Self::with_engine(drain_engine(dispatch, config))
+    }
+
+    /// The same with an engine that was made elsewhere.
+    pub fn with_engine(engine: DrainEngine) -> Self {
         let mut lab = Self {
             engine,
             open: VecDeque::new(),

@@ -35,6 +35,9 @@ fn envoy_takes_every_configuration_as_it_stands() {
         command
             .current_dir(project.root())
             .args(["--mode", "validate", "--config-path"]);
+        // The key whose fingerprint stands in the one for Oracle's service.
+        let key = project.root().join("tests/keys/rsa-2048-pkcs8.pem");
+        command.env("OCI_PRIVATE_KEY", fs::read_to_string(key).unwrap());
         let output = command.arg(&file).output().unwrap();
         let log = String::from_utf8_lossy(&output.stderr);
         let log: Vec<&str> = log

@@ -5,13 +5,12 @@ use std::ffi::OsString;
 use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{LocalSet, Part, Ports, Programs, STREAMS};
+use super::{LocalSet, Part, Ports, Programs, STREAMS, temporary};
 use crate::Project;
 use crate::dist::Variant;
 use crate::ports;
@@ -37,6 +36,7 @@ pub struct Builder {
     function_port: Option<u16>,
     shared_stream_port: Option<u16>,
     streams: Vec<String>,
+    stream_server_arguments: Vec<OsString>,
     target: Option<Target>,
     concurrency: u32,
     accept_patch: Option<Value>,
@@ -66,6 +66,7 @@ impl Default for Builder {
             function_port: None,
             shared_stream_port: None,
             streams: STREAMS.map(String::from).to_vec(),
+            stream_server_arguments: Vec::new(),
             target: None,
             concurrency: 1,
             accept_patch: None,
@@ -170,6 +171,17 @@ impl Builder {
     #[must_use]
     pub fn streams(mut self, streams: &[&str]) -> Self {
         self.streams = streams.iter().map(|stream| (*stream).to_owned()).collect();
+        self
+    }
+
+    /// More arguments of the stream server.
+    #[must_use]
+    pub fn stream_server_arguments<A: Into<OsString>>(
+        mut self,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Self {
+        let arguments = arguments.into_iter().map(Into::into);
+        self.stream_server_arguments = arguments.collect();
         self
     }
 
@@ -346,6 +358,7 @@ impl Builder {
         if self.shared_stream_port.is_none() {
             let mut arguments = words(&["--listen", &format!("127.0.0.1:{}", ports.stream)]);
             arguments.extend(["--data".into(), data.into()]);
+            arguments.extend(self.stream_server_arguments.iter().cloned());
             arguments.extend(
                 self.streams
                     .iter()
@@ -379,13 +392,4 @@ impl Builder {
 
 fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
-}
-
-fn temporary(project: &Project, name: &str) -> PathBuf {
-    static NEXT: AtomicU32 = AtomicU32::new(1);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    project
-        .target()
-        .join("local-sets")
-        .join(format!("{name}-{}-{number}", std::process::id()))
 }

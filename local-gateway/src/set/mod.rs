@@ -9,11 +9,13 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 
+use crate::Project;
 use crate::process::{Process, Program};
 use crate::progress::say;
 use crate::{http, stats};
@@ -355,6 +357,16 @@ fn is_ok(url: &str) -> bool {
 fn accepts(port: u16) -> bool {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
+}
+
+/// A folder that no other set has.
+fn temporary(project: &Project, name: &str) -> PathBuf {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    project
+        .target()
+        .join("local-sets")
+        .join(format!("{name}-{}-{number}", std::process::id()))
 }
 
 fn url(port: u16) -> String {

@@ -141,6 +141,7 @@ fn check_url(
     })?;
     allowed
         .check(&destination)
+        .map(|_| ())
         .map_err(|denied| Refusal::NotAllowed {
             header: header(),
             detail: format!("{}: {denied}.", header()),

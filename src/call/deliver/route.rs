@@ -23,6 +23,17 @@ pub enum Way {
     Outside(Scheme),
 }
 
+/// A request on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routed {
+    /// Which way.
+    pub way: Way,
+    /// What its target sees.
+    pub request: OutgoingRequest,
+    /// Whether it has to be signed as OCI wants it before it leaves.
+    pub is_signed: bool,
+}
+
 /// Knows all ways, and who may take them.
 #[derive(Debug)]
 pub struct Router {
@@ -66,16 +77,13 @@ impl Router {
     ///
     /// # Errors
     /// Why the call must not be made, for its dead letter.
-    pub fn request(
-        &self,
-        mut call: Call,
-        marks: &Marks,
-        now: Wall,
-    ) -> Result<(Way, OutgoingRequest), String> {
+    pub fn request(&self, mut call: Call, marks: &Marks, now: Wall) -> Result<Routed, String> {
+        let mut is_signed = false;
         let is_reply = call.head.reply.is_some();
         let way = match call.head.target.take() {
             Some(url) => {
-                let destination = self.allowed(&url, is_reply)?;
+                let destination;
+                (destination, is_signed) = self.allowed(&url, is_reply)?;
                 let scheme = destination.scheme;
                 scheme
                     .name()
@@ -98,18 +106,23 @@ impl Router {
             secrets: self.secrets.as_ref(),
             now,
         };
-        Ok((way, dispatch::request(call, marks, &dispatch)))
+        Ok(Routed {
+            way,
+            request: dispatch::request(call, marks, &dispatch),
+            is_signed,
+        })
     }
 
-    fn allowed(&self, url: &str, is_reply: bool) -> Result<Destination, String> {
+    /// A destination that is allowed, and whether it is to be signed for.
+    fn allowed(&self, url: &str, is_reply: bool) -> Result<(Destination, bool), String> {
         let destination = Destination::parse(url).map_err(|error| format!("target: {error}"))?;
         let list = if is_reply {
             &self.targets.replies
         } else {
             &self.targets.targets
         };
-        list.check(&destination)
-            .map_err(|denied| format!("target: {denied}"))?;
+        let rule = list.check(&destination);
+        let rule = rule.map_err(|denied| format!("target: {denied}"))?;
         let cluster = match destination.scheme {
             Scheme::Https => &self.https,
             Scheme::Http => &self.http,
@@ -121,6 +134,6 @@ impl Router {
                  configured"
             ));
         }
-        Ok(destination)
+        Ok((destination, rule.is_signed))
     }
 }

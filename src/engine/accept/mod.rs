@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::signing::Signing;
 use super::{CalloutResult, Output, Outputs};
 use crate::call::accept::admission::{Admitted, RequestHead, admit, body_too_large};
 use crate::call::accept::idempotency::KeyHash;
@@ -24,6 +25,7 @@ use crate::http::{Fields, OutgoingResponse};
 use crate::id::{Entropy, RequestId, Ticket};
 use crate::metric::Metric;
 use crate::stream::StreamClient;
+use crate::stream::signing::Signer;
 use crate::time::{Now, Steady};
 use claim::Claims;
 use publish::Publisher;
@@ -111,6 +113,9 @@ pub struct AcceptEngine {
     in_flight: BTreeMap<Ticket, (usize, Vec<RequestId>)>,
     answers: VecDeque<(RequestId, OutgoingResponse)>,
     wake_pending: bool,
+    signing: Signing,
+    /// When the input came that is being handled.
+    now: Now,
     outputs: Outputs,
 }
 
@@ -135,8 +140,17 @@ impl AcceptEngine {
             in_flight: BTreeMap::new(),
             answers: VecDeque::new(),
             wake_pending: false,
+            signing: Signing::default(),
+            now: Now::default(),
             outputs: Outputs::default(),
         }
+    }
+
+    /// The same with requests to the Stream signed.
+    #[must_use]
+    pub fn signed_by(mut self, signer: Option<Signer>) -> Self {
+        self.signing = Signing(signer);
+        self
     }
 
     /// What the host shall do next, if anything.
@@ -153,6 +167,7 @@ impl AcceptEngine {
 
     /// Takes one input. A request whose head came in stays paused until its answer.
     pub fn handle(&mut self, input: Input, now: Now) {
+        self.now = now;
         match input {
             Input::RequestHead {
                 request,

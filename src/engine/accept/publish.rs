@@ -8,6 +8,7 @@ use crate::call::accept::refusal::{Refusal, Stored};
 use crate::call::record;
 use crate::call::reply::receipt::Receipt;
 use crate::config::PublishConfig;
+use crate::engine::signing::Covers;
 use crate::engine::{Callout, CalloutResult, Level};
 use crate::id::{RequestId, Ticket};
 use crate::limits::{RECORD_BYTES_MAX, RESPONSES_PER_CALLBACK_MAX, STREAM_ANSWER_BYTES_MAX};
@@ -15,6 +16,7 @@ use crate::metric::Metric;
 use crate::stream::StreamClient;
 use crate::stream::error::{StreamError, expect_ok};
 use crate::stream::put::{PutBody, PutEntry, parse_put_answer};
+use crate::time::Steady;
 
 /// What goes to one stream.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(super) struct Publisher {
     members: Vec<RequestId>,
     /// PutMessages that aren't answered.
     open: usize,
+    /// The Stream has asked for a pause until then.
+    not_before: Steady,
 }
 
 impl Publisher {
@@ -37,6 +41,7 @@ impl Publisher {
             body: PutBody::default(),
             members: Vec::new(),
             open: 0,
+            not_before: Steady(0),
         }
     }
 
@@ -48,7 +53,10 @@ impl Publisher {
     }
 
     /// What is to be done next.
-    fn next(&mut self, config: &PublishConfig) -> Step {
+    fn next(&mut self, config: &PublishConfig, now: Steady) -> Step {
+        if now < self.not_before {
+            return Step::Wait;
+        }
         if self.members.len() >= config.batch_records_max {
             return if self.open < config.in_flight_max {
                 Step::Publish
@@ -91,11 +99,12 @@ impl AcceptEngine {
         if self.claim_next() {
             return;
         }
+        let now = self.now.steady;
         for number in 0..self.publishers.len() {
             while self.reading.is_none() {
                 let config = &self.config.publish;
                 let publisher = self.publishers.get_mut(number);
-                match publisher.map_or(Step::Wait, |publisher| publisher.next(config)) {
+                match publisher.map_or(Step::Wait, |publisher| publisher.next(config, now)) {
                     Step::Wait => break,
                     Step::TakeIn(request) => self.take_in(number, request),
                     Step::Publish => self.publish(number),
@@ -178,7 +187,11 @@ impl AcceptEngine {
         let Some(publisher) = self.publishers.get_mut(number) else {
             return;
         };
-        let bytes = publisher.body.bytes().saturating_add(encoded.len());
+        // A key counts too (OCI Streaming: keys and values, decoded).
+        let bytes = encoded
+            .len()
+            .saturating_add(key.as_deref().map_or(0, str::len));
+        let bytes = publisher.body.bytes().saturating_add(bytes);
         let is_full = bytes > self.config.publish.batch_bytes_max && !publisher.members.is_empty();
         if is_full {
             // Full by bytes. It may exceed the number in flight by one, rather than be held up.
@@ -196,10 +209,12 @@ impl AcceptEngine {
             return;
         };
         let members = std::mem::take(&mut publisher.members);
-        let request = publisher
-            .client
-            .put_messages(std::mem::take(&mut publisher.body));
+        let body = std::mem::take(&mut publisher.body);
+        let mut request = publisher.client.put_messages(body);
         publisher.open = publisher.open.saturating_add(1);
+        let (covers, now) = (Covers::HeadOnly, self.now.wall);
+        self.signing
+            .sign(&mut request, covers, now, &mut self.outputs);
         let ticket = self.outputs.next_ticket();
         self.in_flight.insert(ticket, (number, members));
         self.outputs.push(Output::Callout(Callout {
@@ -224,7 +239,12 @@ impl AcceptEngine {
         });
         match entries {
             Ok(entries) => self.settle(number, members, entries),
-            Err(error) => self.fail(members, &error),
+            Err(error) => {
+                if let Some(publisher) = self.publishers.get_mut(number) {
+                    publisher.not_before = self.now.steady.plus(error.asked_pause());
+                }
+                self.fail(members, &error);
+            }
         }
         self.answer_some();
         self.gather();
@@ -276,14 +296,20 @@ impl AcceptEngine {
     fn fail(&mut self, members: Vec<RequestId>, error: &StreamError) {
         self.outputs.count(Metric::PublishFailures, 1);
         let count = members.len();
+        let why = self
+            .signing
+            .describe(error, self.now.wall, &mut self.outputs);
         self.outputs.log(
             Level::Warn,
-            format!("publishing {count} calls failed: {}", error.text()),
+            format!("publishing {count} calls failed: {why}"),
         );
         let (detail, stored) = match error {
             StreamError::Unanswered(_) => ("The Stream's answer was lost.", Stored::Unknown),
             StreamError::Throttled(..) => ("The Stream is throttled.", Stored::No),
-            StreamError::CursorLost(_) | StreamError::Refused(_) => (
+            StreamError::CursorLost(_)
+            | StreamError::OutsideRetention(_)
+            | StreamError::Unauthenticated { .. }
+            | StreamError::Refused(_) => (
                 "The Stream can't be reached or refused the call.",
                 Stored::No,
             ),

@@ -101,13 +101,17 @@ impl DrainEngine {
             accepted_at: plan.accepted_at.to_string(),
             attempt: held.progress.attempts.saturating_add(1),
         };
-        let (way, request) = match self.router.request(call, &marks, now.wall) {
+        let mut routed = match self.router.request(call, &marks, now.wall) {
             Ok(routed) => routed,
             Err(denied) => {
                 self.window.lines.ended(&target, now.steady);
                 return self.give_up(id, Reason::Denied, denied, None, now);
             }
         };
+        if routed.is_signed {
+            self.signing
+                .sign_call(&mut routed.request, now.wall, &mut self.outputs);
+        }
         held.progress.attempts = marks.attempt;
         held.state = State::InFlight;
         let wants_answer = held.plan.as_ref().is_some_and(|plan| plan.wants_reply);
@@ -123,8 +127,8 @@ impl DrainEngine {
         } else {
             0
         };
-        let purpose = Purpose::Attempt(id, way);
-        self.call_out(purpose, request, timeout, answer_bytes, now.steady);
+        let purpose = Purpose::Attempt(id, routed.way);
+        self.call_out(purpose, routed.request, timeout, answer_bytes, now);
     }
 
     /// An attempt has ended.

@@ -34,7 +34,7 @@ impl DrainEngine {
             let purpose = Purpose::Session(source, operation);
             let timeout = self.config.fetch.timeout;
             let limit = STREAM_ANSWER_BYTES_MAX;
-            self.call_out(purpose, request, timeout, limit, now.steady);
+            self.call_out(purpose, request, timeout, limit, now);
         }
     }
 
@@ -76,9 +76,12 @@ impl DrainEngine {
                 let level = match error {
                     StreamError::CursorLost(_) => Level::Info,
                     StreamError::Throttled(..) | StreamError::Unanswered(_) => Level::Warn,
-                    StreamError::Refused(_) => Level::Error,
+                    StreamError::Unauthenticated { .. }
+                    | StreamError::OutsideRetention(_)
+                    | StreamError::Refused(_) => Level::Error,
                 };
-                let line = format!("{} failed: {}", operation.name(), error.text());
+                let why = self.signing.describe(&error, now.wall, &mut self.outputs);
+                let line = format!("{} failed: {why}", operation.name());
                 self.outputs.log(level, line);
             }
         }
@@ -101,6 +104,16 @@ impl DrainEngine {
                 let line = format!("joined group {group} as {instance} for {source:?}");
                 self.outputs.count(Metric::Sessions, 1);
                 self.outputs.log(Level::Info, line);
+            }
+            Operation::MoveOn => {
+                let line = format!(
+                    "group {} was moved to the oldest record that the Stream still keeps of \
+                     {source:?}: records that were older and not settled are lost; give the \
+                     stream a longer retention or the drain more room",
+                    session.moved_on()
+                );
+                self.outputs.count(Metric::OutsideRetention, 1);
+                self.outputs.log(Level::Error, line);
             }
             Operation::Fetch { .. } => {
                 let (messages, next) = parse_messages(response).map_err(StreamError::Refused)?;

@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::signing::{Covers, Signing};
 use super::{Callout, CalloutResult, Output, Outputs};
 use crate::call::deliver::route::{Router, Way};
 use crate::call::reply::signature::Secrets;
@@ -31,6 +32,7 @@ use crate::config::DrainConfig;
 use crate::http::OutgoingRequest;
 use crate::id::{Entropy, RecordId, Source, Ticket};
 use crate::metric::Metric;
+use crate::stream::signing::Signer;
 use crate::time::{Now, Steady};
 use outbox::{Destination, Outbox};
 use session::{Operation, Session};
@@ -85,6 +87,7 @@ pub struct DrainEngine {
     /// A new turn is asked for.
     turn_pending: bool,
     stream_cluster: Rc<str>,
+    signing: Signing,
     outputs: Outputs,
 }
 
@@ -107,10 +110,18 @@ impl DrainEngine {
             turn_budget: config.window.per_turn_max,
             turn_pending: false,
             stream_cluster: Rc::from(config.stream.cluster.as_str()),
+            signing: Signing::default(),
             outputs: Outputs::default(),
             config,
             entropy,
         }
+    }
+
+    /// The same with requests to the Stream signed.
+    #[must_use]
+    pub fn signed_by(mut self, signer: Option<Signer>) -> Self {
+        self.signing = Signing(signer);
+        self
     }
 
     /// What the host shall do next, if anything.
@@ -212,11 +223,21 @@ impl DrainEngine {
     fn call_out(
         &mut self,
         purpose: Purpose,
-        request: OutgoingRequest,
+        mut request: OutgoingRequest,
         timeout: Duration,
         answer_bytes_max: usize,
-        now: Steady,
+        now: Now,
     ) {
+        let covers = match &purpose {
+            Purpose::Session(..) => Some(Covers::Content),
+            Purpose::Publish(_) => Some(Covers::HeadOnly),
+            Purpose::Attempt(..) => None,
+        };
+        if let Some(covers) = covers {
+            self.signing
+                .sign(&mut request, covers, now.wall, &mut self.outputs);
+        }
+        let now = now.steady;
         let ticket = self.outputs.next_ticket();
         let cluster = match &purpose {
             Purpose::Attempt(_, way) => self.router.cluster(*way),

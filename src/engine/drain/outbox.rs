@@ -13,7 +13,7 @@ use crate::id::{LaneNumber, RecordId, Source};
 use crate::limits::{PUT_BYTES_MAX, PUT_MESSAGES_MAX, STREAM_ANSWER_BYTES_MAX};
 use crate::metric::Metric;
 use crate::stream::StreamClient;
-use crate::stream::error::{StreamError, expect_ok};
+use crate::stream::error::{StreamError, expect_ok, wait_in};
 use crate::stream::put::{PutBody, PutEntry, parse_put_answer};
 use crate::time::{Now, Steady};
 
@@ -133,7 +133,7 @@ impl DrainEngine {
             let purpose = Purpose::Publish(destination);
             let timeout = self.config.fetch.timeout;
             let limit = STREAM_ANSWER_BYTES_MAX;
-            self.call_out(purpose, request, timeout, limit, now.steady);
+            self.call_out(purpose, request, timeout, limit, now);
         }
     }
 
@@ -154,7 +154,8 @@ impl DrainEngine {
                     match entry {
                         PutEntry::Stored(_) => stored.push(publication),
                         PutEntry::Failed(why) => {
-                            problem = Some((why, Duration::ZERO));
+                            let asked = wait_in(&why).unwrap_or_default();
+                            problem = Some((why, asked));
                             again.push(publication);
                         }
                     }
@@ -162,7 +163,8 @@ impl DrainEngine {
             }
             Err(error) => {
                 again = batch;
-                problem = Some((error.text().to_owned(), error.asked_pause()));
+                let why = self.signing.describe(&error, now.wall, &mut self.outputs);
+                problem = Some((why, error.asked_pause()));
             }
         }
         queue.failures = match problem {

@@ -16,6 +16,9 @@ use crate::time::Steady;
 const FAILURE_PAUSE_MIN: Duration = Duration::from_millis(100);
 const FAILURE_PAUSE_MAX: Duration = Duration::from_secs(5);
 
+/// The pause before a group is moved on.
+const OUTSIDE_PAUSE: Duration = Duration::from_secs(1);
+
 /// An empty lane is looked at at least this often.
 const LANE_INTERVAL_MAX: Duration = Duration::from_secs(1);
 
@@ -23,7 +26,11 @@ const LANE_INTERVAL_MAX: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) enum Operation {
     Join,
-    Fetch { limit: usize },
+    /// The whole group goes to the oldest record that the Stream keeps.
+    MoveOn,
+    Fetch {
+        limit: usize,
+    },
     Commit(FetchNumber),
     Heartbeat,
 }
@@ -33,6 +40,7 @@ impl Operation {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Join => "CreateGroupCursor",
+            Self::MoveOn => "UpdateGroup",
             Self::Fetch { .. } => "GetMessages",
             Self::Commit(_) => "ConsumerCommit",
             Self::Heartbeat => "ConsumerHeartbeat",
@@ -63,6 +71,8 @@ pub(super) struct Session {
     records_max: usize,
     /// Where reading goes on; `None`: not a member.
     cursor: Option<Cursor>,
+    /// The Stream no longer keeps what the group has to read next.
+    is_outside: bool,
     pub(super) line: CommitLine,
     busy: bool,
     /// The Stream has news, or may have: do not wait for the next regular fetch.
@@ -116,6 +126,7 @@ impl Session {
             },
             records_max: config.fetch.records_max,
             cursor: None,
+            is_outside: false,
             line: CommitLine::default(),
             busy: false,
             woken: false,
@@ -160,7 +171,7 @@ impl Session {
         }
         if self.cursor.is_none() {
             // Without a session what is held goes on, and is committed by whoever reads it again.
-            return demand.is_active.then(|| self.join());
+            return demand.is_active.then(|| self.join_or_move_on());
         }
         if !demand.is_active && demand.is_idle && self.line.is_empty() {
             // Another worker has the health check now: leave the group by falling silent.
@@ -218,8 +229,12 @@ impl Session {
         self.last_contact.plus(self.timing.group_timeout / 3)
     }
 
-    fn join(&mut self) -> (Operation, OutgoingRequest) {
+    fn join_or_move_on(&mut self) -> (Operation, OutgoingRequest) {
         self.busy = true;
+        if self.is_outside {
+            let request = self.client.move_group_to_oldest(&self.group);
+            return (Operation::MoveOn, request);
+        }
         let timeout = self.timing.group_timeout;
         let request = self
             .client
@@ -263,6 +278,12 @@ impl Session {
         self.cursor = Some(cursor);
         self.woken = true;
         (&self.group, &self.instance)
+    }
+
+    /// The group was moved to the oldest record that the Stream keeps. Gives it, for the log.
+    pub(super) fn moved_on(&mut self) -> &str {
+        self.is_outside = false;
+        &self.group
     }
 
     /// A heartbeat has brought a fresh cursor.
@@ -309,7 +330,12 @@ impl Session {
         let mut asked = Duration::ZERO;
         let mut is_lost = false;
         match error {
-            StreamError::CursorLost(_) => {
+            StreamError::CursorLost(_) | StreamError::OutsideRetention(_) => {
+                if matches!(error, StreamError::OutsideRetention(_)) {
+                    self.is_outside = true;
+                    // Should moving on not help, it goes round and round: slowly.
+                    asked = OUTSIDE_PAUSE;
+                }
                 self.cursor = None;
                 self.line.clear();
                 is_lost = true;
@@ -321,7 +347,7 @@ impl Session {
                     self.fetch_limit = (limit / 2).max(1);
                 }
             }
-            StreamError::Refused(_) => {}
+            StreamError::Unauthenticated { .. } | StreamError::Refused(_) => {}
         }
         self.woken = true;
         self.not_before = now.plus(pause.max(asked));

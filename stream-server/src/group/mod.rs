@@ -211,6 +211,13 @@ impl Group {
         self.record = moved;
     }
 
+    /// Ends all instances as if their time were over: what they have not committed is unreserved.
+    pub fn forget_members(&mut self, now: TimeMs) {
+        for epoch in self.members.keys().copied().collect::<Vec<_>>() {
+            self.depart(epoch, now, WhyDeparted::TimedOut);
+        }
+    }
+
     /// Removes the instances whose time is over, and gives their partitions to the others.
     fn expire(&mut self, now: TimeMs) {
         self.departed.retain(|_, departed| departed.forget_at > now);

@@ -22,6 +22,22 @@ impl Body {
     }
 }
 
+/// Reads a body without keeping it, as far as one may be long and take time.
+pub(crate) async fn discard(request: Request<Incoming>) {
+    let mut body = request.into_body();
+    let mut bytes = 0_usize;
+    let read = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes = bytes.saturating_add(frame.data_ref().map_or(0, bytes::Bytes::len));
+            if bytes > BODY_BYTES_MAX {
+                break;
+            }
+        }
+    };
+    // Whoever is too slow is answered in the middle of it.
+    let _ = tokio::time::timeout(BODY_TIMEOUT, read).await;
+}
+
 /// Reads the whole body, or says why not.
 pub(crate) async fn read(
     request: Request<Incoming>,

@@ -23,7 +23,40 @@ impl App {
             .service
             .put_messages(self.clock.wall(), stream, messages)
             .await?;
-        Ok(Reply::json(200, &wire::PutMessagesResult::new(&entries)))
+        let result = wire::PutMessagesResult::new(entries.into_iter().map(Ok));
+        Ok(Reply::json(200, &result))
+    }
+
+    /// Publishes all but every so many-th message, which fail with this error and message.
+    pub(super) async fn put_some_messages(
+        &self,
+        stream: &str,
+        body: &[u8],
+        (every, error, error_message): (usize, &str, &str),
+    ) -> Result<Reply, Refusal> {
+        let messages = wire::put_messages(body)?;
+        let fails = |place: usize| place.saturating_add(1).is_multiple_of(every);
+        let failing: Vec<bool> = (0..messages.len()).map(fails).collect();
+        let stored = messages
+            .into_iter()
+            .zip(&failing)
+            .filter(|(_, fails)| !**fails);
+        let stored: Vec<_> = stored.map(|(message, _)| message).collect();
+        let entries = match stored.is_empty() {
+            true => Vec::new(),
+            false => {
+                self.service
+                    .put_messages(self.clock.wall(), stream, stored)
+                    .await?
+            }
+        };
+        let mut entries = entries.into_iter();
+        let failure = || (error.to_owned(), error_message.to_owned());
+        let results = failing.iter().map(|fails| match fails {
+            true => Err(failure()),
+            false => entries.next().ok_or_else(failure),
+        });
+        Ok(Reply::json(200, &wire::PutMessagesResult::new(results)))
     }
 
     pub(super) async fn get_messages(&self, stream: &str, query: &str) -> Result<Reply, Refusal> {
@@ -192,7 +225,8 @@ pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
         .map(|(_, value)| value.into_owned())
 }
 
-fn required(query: &str, name: &str) -> Result<String, Refusal> {
+/// A parameter of the query that must be there, decoded.
+pub(super) fn required(query: &str, name: &str) -> Result<String, Refusal> {
     let missing = || Refusal::missing_parameter(format!("The parameter {name} is required"));
     parameter(query, name).ok_or_else(missing)
 }

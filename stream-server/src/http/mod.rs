@@ -1,25 +1,32 @@
 //! HTTP: routes to operations and back. No logic of its own.
 
+mod answer_body;
 mod body;
 pub(crate) mod connection;
 mod control;
 mod data;
+mod pools;
 mod respond;
 mod route;
+mod verdict;
 mod wire;
+mod wire_control;
 
 use std::sync::Arc;
 
-use hyper::Request;
 use hyper::body::Incoming;
+use hyper::{Method, Request};
 use tokio::sync::Semaphore;
 
+use crate::auth::Verifier;
+use crate::faults::Faults;
 use crate::limits::{ANSWERS_BYTES_MAX, BODIES_BYTES_MAX};
 use crate::refusal::Refusal;
 use crate::service::Service;
 use crate::time::Clock;
-pub(crate) use respond::Response;
+pub(crate) use respond::{Dropped, Response};
 use respond::{Reply, request_id};
+pub(crate) use route::OPERATIONS;
 use route::{Route, route};
 
 /// What all requests share.
@@ -30,6 +37,10 @@ pub(crate) struct App {
     clock: Clock,
     /// What clients are told to send messages to: scheme, host and port.
     external_url: String,
+    /// Verifies signatures; nobody does where absent.
+    verifier: Option<Verifier>,
+    /// What is to go wrong on purpose; nothing can where absent.
+    faults: Option<Faults>,
     /// Room for bodies, in bytes.
     bodies_room: Arc<Semaphore>,
     /// Room for answers of GetMessages, in bytes.
@@ -37,53 +48,101 @@ pub(crate) struct App {
 }
 
 impl App {
-    pub(crate) fn new(service: Arc<Service>, clock: Clock, external_url: String) -> Self {
+    pub(crate) fn new(
+        service: Arc<Service>,
+        clock: Clock,
+        external_url: String,
+        verifier: Option<Verifier>,
+        faults: Option<Faults>,
+    ) -> Self {
         let bodies_room = Arc::new(Semaphore::new(BODIES_BYTES_MAX));
         let answers_room = Arc::new(Semaphore::new(ANSWERS_BYTES_MAX));
         Self {
             service,
             clock,
             external_url,
+            verifier,
+            faults,
             bodies_room,
             answers_room,
         }
     }
 
-    /// Answers one request. Every way out is an answer with a JSON body and a request id.
-    pub(crate) async fn handle(self: Arc<Self>, request: Request<Incoming>) -> Response {
+    /// Answers one request. Every way out is an answer with a JSON body and a request id, unless a
+    /// rule of `/faults` says otherwise.
+    ///
+    /// # Errors
+    /// [`Dropped`] where there is to be no answer.
+    pub(crate) async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response, Dropped> {
         let id = request_id(request.headers());
-        match self.answer(request).await {
-            Ok(reply) => reply.into_response(&id),
-            Err(refusal) => Reply::refusal(&refusal).into_response(&id),
-        }
+        Reply::from(self.answer(request).await).into_response(&id)
     }
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Reply, Refusal> {
+        if request.uri().path() == "/faults" && self.faults.is_some() {
+            return self.answer_faults(request).await;
+        }
         let route = route(request.method(), request.uri().path())?;
         let query = request.uri().query().unwrap_or_default().to_owned();
-        let body = body::read(request, &self.bodies_room).await?;
-        let work = async move {
-            match route {
-                Route::Health => Ok(Reply::json(200, &wire::Health { status: "ready" })),
-                Route::CreateStream => self.create_stream(body.bytes()).await,
-                Route::ListStreams => self.list_streams(&query).await,
-                Route::GetStream { stream } => self.get_stream(&stream).await,
-                Route::PutMessages { stream } => self.put_messages(&stream, body.bytes()).await,
-                Route::GetMessages { stream } => self.get_messages(&stream, &query).await,
-                Route::CreateCursor { stream } => self.create_cursor(&stream, body.bytes()).await,
-                Route::CreateGroupCursor { stream } => {
-                    self.create_group_cursor(&stream, body.bytes()).await
-                }
-                Route::Commit { stream } => self.commit(&stream, &query).await,
-                Route::Heartbeat { stream } => self.heartbeat(&stream, &query).await,
-                Route::GetGroup { stream, group } => self.get_group(&stream, &group).await,
-                Route::UpdateGroup { stream, group } => {
-                    self.update_group(&stream, &group, body.bytes()).await
-                }
-            }
+        let headers = wire_control::ControlHeaders::read(request.headers());
+        let body = self.authenticated_body(&route, request).await?;
+        let call = Call {
+            route,
+            query,
+            headers,
+            body,
         };
         // A task of its own, because a client that goes away must not stop an operation half-way.
-        let done = tokio::spawn(work).await;
+        let done = tokio::spawn(self.perform_with_faults(call)).await;
         done.unwrap_or_else(|_| Err(Refusal::internal("The operation ended unexpectedly")))
     }
+
+    /// The rules of what is to go wrong.
+    async fn answer_faults(&self, request: Request<Incoming>) -> Result<Reply, Refusal> {
+        let method = request.method().clone();
+        let Some(faults) = &self.faults else {
+            return Err(Refusal::unknown_path(method.as_str(), "/faults"));
+        };
+        let body = body::read(request, &self.bodies_room).await?;
+        match method {
+            Method::GET => Ok(Reply::json(200, &faults.list())),
+            Method::PUT => Ok(Reply::json(200, &faults.replace(body.bytes())?)),
+            Method::DELETE => {
+                faults.clear();
+                Ok(Reply::empty(204))
+            }
+            _ => Err(Refusal::method_not_allowed(
+                method.as_str(),
+                "GET, PUT or DELETE",
+            )),
+        }
+    }
+
+    /// Does the operation.
+    async fn perform(&self, call: &Call) -> Result<Reply, Refusal> {
+        let (body, query) = (call.body.bytes(), call.query.as_str());
+        match &call.route {
+            Route::Health => Ok(Reply::json(200, &wire::Health { status: "ready" })),
+            Route::PutMessages { stream } => self.put_messages(stream, body).await,
+            Route::GetMessages { stream } => self.get_messages(stream, query).await,
+            Route::CreateCursor { stream } => self.create_cursor(stream, body).await,
+            Route::CreateGroupCursor { stream } => self.create_group_cursor(stream, body).await,
+            Route::Commit { stream } => self.commit(stream, query).await,
+            Route::Heartbeat { stream } => self.heartbeat(stream, query).await,
+            Route::GetGroup { stream, group } => self.get_group(stream, group).await,
+            Route::UpdateGroup { stream, group } => self.update_group(stream, group, body).await,
+            Route::Control(control) => self.perform_control(control, call).await,
+        }
+    }
+}
+
+/// A request that is whole, and may be done.
+struct Call {
+    route: Route,
+    query: String,
+    headers: wire_control::ControlHeaders,
+    body: body::Body,
 }

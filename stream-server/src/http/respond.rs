@@ -1,18 +1,24 @@
 //! Answers: status, JSON body, and the headers that every answer has.
 
 use bytes::Bytes;
-use http_body_util::Full;
-use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 
+use super::answer_body::AnswerBody;
 use crate::refusal::Refusal;
 
 /// An answer on its way to the client.
-pub(crate) type Response = hyper::Response<Full<Bytes>>;
+pub(crate) type Response = hyper::Response<AnswerBody>;
+
+/// There is no answer: the connection is to be closed.
+#[derive(Debug, thiserror::Error)]
+#[error("told to close the connection")]
+pub(crate) struct Dropped;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("opc-request-id");
 const NEXT_CURSOR: HeaderName = HeaderName::from_static("opc-next-cursor");
 const NEXT_PAGE: HeaderName = HeaderName::from_static("opc-next-page");
+const WORK_REQUEST: HeaderName = HeaderName::from_static("opc-work-request-id");
 /// Characters of a client's request id that are repeated.
 const CLIENT_ID_CHARS_MAX: usize = 128;
 
@@ -20,26 +26,36 @@ const CLIENT_ID_CHARS_MAX: usize = 128;
 pub(crate) struct Reply {
     status: u16,
     body: Bytes,
-    header: Option<(HeaderName, String)>,
+    headers: Vec<(HeaderName, String)>,
+    ending: Ending,
+}
+
+/// How an answer ends.
+enum Ending {
+    Whole,
+    /// After so many bytes of its body.
+    CutOff(usize),
+    /// Before it begins.
+    Dropped,
 }
 
 impl Reply {
-    pub(crate) fn json(status: u16, body: &impl Serialize) -> Self {
-        // Our own types always serialize.
-        let body = serde_json::to_vec(body).unwrap_or_default();
+    fn new(status: u16, body: Bytes) -> Self {
         Self {
             status,
-            body: body.into(),
-            header: None,
+            body,
+            headers: Vec::new(),
+            ending: Ending::Whole,
         }
     }
 
+    pub(crate) fn json(status: u16, body: &impl Serialize) -> Self {
+        // Our own types always serialize.
+        Self::new(status, serde_json::to_vec(body).unwrap_or_default().into())
+    }
+
     pub(crate) fn empty(status: u16) -> Self {
-        Self {
-            status,
-            body: Bytes::new(),
-            header: None,
-        }
+        Self::new(status, Bytes::new())
     }
 
     pub(crate) fn refusal(refusal: &Refusal) -> Self {
@@ -49,40 +65,77 @@ impl Reply {
             message: &'a str,
         }
         let body = ErrorBody {
-            code: refusal.code,
+            code: &refusal.code,
             message: &refusal.message,
         };
         Self::json(refusal.status, &body)
     }
 
     pub(crate) fn messages(body: Bytes, next_cursor: String) -> Self {
-        Self {
-            status: 200,
-            body,
-            header: Some((NEXT_CURSOR, next_cursor)),
-        }
+        Self::new(200, body).with(NEXT_CURSOR, Some(next_cursor))
     }
 
     pub(crate) fn with_next_page(self, page: Option<String>) -> Self {
+        self.with(NEXT_PAGE, page)
+    }
+
+    pub(crate) fn with_etag(self, etag: &str) -> Self {
+        self.with(ETAG, Some(etag.to_owned()))
+    }
+
+    pub(crate) fn with_work_request(self, id: String) -> Self {
+        self.with(WORK_REQUEST, Some(id))
+    }
+
+    fn with(mut self, name: HeaderName, value: Option<String>) -> Self {
+        self.headers.extend(value.map(|value| (name, value)));
+        self
+    }
+
+    /// No answer at all.
+    pub(crate) fn dropped() -> Self {
         Self {
-            header: page.map(|page| (NEXT_PAGE, page)),
+            ending: Ending::Dropped,
+            ..Self::empty(200)
+        }
+    }
+
+    pub(crate) fn garbage(status: u16, body: String) -> Self {
+        Self::new(status, body.into())
+    }
+
+    /// The same, cut off after so many bytes of its body.
+    pub(crate) fn truncated(self, bytes: usize) -> Self {
+        Self {
+            ending: Ending::CutOff(bytes),
             ..self
         }
     }
 
-    pub(crate) fn into_response(self, request_id: &str) -> Response {
-        let mut response = Response::new(Full::new(self.body));
+    pub(crate) fn into_response(self, request_id: &str) -> Result<Response, Dropped> {
+        let body = match self.ending {
+            Ending::Whole => AnswerBody::whole(self.body),
+            Ending::CutOff(bytes) => AnswerBody::cut_off(&self.body, bytes),
+            Ending::Dropped => return Err(Dropped),
+        };
+        let mut response = Response::new(body);
         let unknown_status = hyper::StatusCode::INTERNAL_SERVER_ERROR;
         *response.status_mut() = hyper::StatusCode::from_u16(self.status).unwrap_or(unknown_status);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        let own = [Some((REQUEST_ID, request_id.to_owned())), self.header];
-        for (name, value) in own.into_iter().flatten() {
+        let own = [(REQUEST_ID, request_id.to_owned())];
+        for (name, value) in own.into_iter().chain(self.headers) {
             if let Ok(value) = HeaderValue::try_from(value) {
                 headers.insert(name, value);
             }
         }
-        response
+        Ok(response)
+    }
+}
+
+impl From<Result<Self, Refusal>> for Reply {
+    fn from(done: Result<Self, Refusal>) -> Self {
+        done.unwrap_or_else(|refusal| Self::refusal(&refusal))
     }
 }
 

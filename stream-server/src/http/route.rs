@@ -7,13 +7,37 @@ use crate::refusal::Refusal;
 
 const BASE_PATH: &str = "20180418";
 
+/// All operations, by OCI's names.
+pub(crate) const OPERATIONS: &[&str] = &[
+    "PutMessages",
+    "GetMessages",
+    "CreateCursor",
+    "CreateGroupCursor",
+    "ConsumerCommit",
+    "ConsumerHeartbeat",
+    "GetGroup",
+    "UpdateGroup",
+    "CreateStream",
+    "ListStreams",
+    "GetStream",
+    "UpdateStream",
+    "DeleteStream",
+    "ChangeStreamCompartment",
+    "CreateStreamPool",
+    "ListStreamPools",
+    "GetStreamPool",
+    "UpdateStreamPool",
+    "DeleteStreamPool",
+    "ChangeStreamPoolCompartment",
+    "GetWorkRequest",
+    "ListWorkRequestErrors",
+    "ListWorkRequestLogs",
+];
+
 /// An operation with the names from its path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     Health,
-    CreateStream,
-    ListStreams,
-    GetStream { stream: String },
     PutMessages { stream: String },
     GetMessages { stream: String },
     CreateCursor { stream: String },
@@ -22,6 +46,103 @@ pub(crate) enum Route {
     Heartbeat { stream: String },
     GetGroup { stream: String, group: String },
     UpdateGroup { stream: String, group: String },
+    Control(Control),
+}
+
+/// An operation of the control plane on the stream, pool or work request with this id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Control {
+    CreateStream,
+    ListStreams,
+    GetStream(String),
+    UpdateStream(String),
+    DeleteStream(String),
+    ChangeStreamCompartment(String),
+    CreatePool,
+    ListPools,
+    GetPool(String),
+    UpdatePool(String),
+    DeletePool(String),
+    ChangePoolCompartment(String),
+    GetWorkRequest(String),
+    WorkRequestErrors(String),
+    WorkRequestLogs(String),
+}
+
+impl Route {
+    /// OCI's name of the operation.
+    pub(crate) fn operation(&self) -> &'static str {
+        match self {
+            Self::Health => "Health",
+            Self::PutMessages { .. } => "PutMessages",
+            Self::GetMessages { .. } => "GetMessages",
+            Self::CreateCursor { .. } => "CreateCursor",
+            Self::CreateGroupCursor { .. } => "CreateGroupCursor",
+            Self::Commit { .. } => "ConsumerCommit",
+            Self::Heartbeat { .. } => "ConsumerHeartbeat",
+            Self::GetGroup { .. } => "GetGroup",
+            Self::UpdateGroup { .. } => "UpdateGroup",
+            Self::Control(control) => control.operation(),
+        }
+    }
+
+    /// The id of the stream that it is about, if it is about one.
+    pub(crate) fn stream(&self) -> Option<&str> {
+        match self {
+            Self::Health => None,
+            Self::PutMessages { stream }
+            | Self::GetMessages { stream }
+            | Self::CreateCursor { stream }
+            | Self::CreateGroupCursor { stream }
+            | Self::Commit { stream }
+            | Self::Heartbeat { stream }
+            | Self::GetGroup { stream, .. }
+            | Self::UpdateGroup { stream, .. } => Some(stream),
+            Self::Control(control) => control.stream(),
+        }
+    }
+}
+
+impl Control {
+    fn operation(&self) -> &'static str {
+        match self {
+            Self::CreateStream => "CreateStream",
+            Self::ListStreams => "ListStreams",
+            Self::GetStream(_) => "GetStream",
+            Self::UpdateStream(_) => "UpdateStream",
+            Self::DeleteStream(_) => "DeleteStream",
+            Self::ChangeStreamCompartment(_) => "ChangeStreamCompartment",
+            Self::CreatePool => "CreateStreamPool",
+            Self::ListPools => "ListStreamPools",
+            Self::GetPool(_) => "GetStreamPool",
+            Self::UpdatePool(_) => "UpdateStreamPool",
+            Self::DeletePool(_) => "DeleteStreamPool",
+            Self::ChangePoolCompartment(_) => "ChangeStreamPoolCompartment",
+            Self::GetWorkRequest(_) => "GetWorkRequest",
+            Self::WorkRequestErrors(_) => "ListWorkRequestErrors",
+            Self::WorkRequestLogs(_) => "ListWorkRequestLogs",
+        }
+    }
+
+    fn stream(&self) -> Option<&str> {
+        match self {
+            Self::GetStream(id)
+            | Self::UpdateStream(id)
+            | Self::DeleteStream(id)
+            | Self::ChangeStreamCompartment(id) => Some(id),
+            Self::CreateStream
+            | Self::ListStreams
+            | Self::CreatePool
+            | Self::ListPools
+            | Self::GetPool(_)
+            | Self::UpdatePool(_)
+            | Self::DeletePool(_)
+            | Self::ChangePoolCompartment(_)
+            | Self::GetWorkRequest(_)
+            | Self::WorkRequestErrors(_)
+            | Self::WorkRequestLogs(_) => None,
+        }
+    }
 }
 
 /// Finds the operation. Lenient with slashes: an endpoint configured with a trailing slash gives
@@ -29,69 +150,119 @@ pub(crate) enum Route {
 /// does not encode them.
 pub(crate) fn route(method: &Method, path: &str) -> Result<Route, Refusal> {
     let unknown = || Refusal::unknown_path(method.as_str(), path);
-    let trimmed = path.trim_start_matches('/');
-    let (first, rest) = trimmed.split_once('/').unwrap_or((trimmed, ""));
+    let (first, rest) = segment(path);
     if first == "health" && rest.is_empty() {
-        return by_method(method, &[(Method::GET, Route::Health)]);
+        return choose(method, vec![(Method::GET, Route::Health)]);
     }
     if first != BASE_PATH {
         return Err(unknown());
     }
-    let rest = rest.trim_start_matches('/');
-    let (collection, rest) = rest.split_once('/').unwrap_or((rest, ""));
-    if collection != "streams" {
+    let (collection, rest) = segment(rest);
+    let (id, rest) = segment(rest);
+    let (what, name) = segment(rest);
+    let id = decode(id)?;
+    let routes = match collection {
+        "streams" => stream_routes(id, what, name)?,
+        "streampools" => pool_routes(id, what, name),
+        "workRequests" => work_request_routes(id, what, name),
+        "connectharnesses" => return Err(Refusal::no_connect_harnesses()),
+        _ => Vec::new(),
+    };
+    if routes.is_empty() {
         return Err(unknown());
     }
-    let rest = rest.trim_start_matches('/');
-    let (stream, rest) = rest.split_once('/').unwrap_or((rest, ""));
+    choose(method, routes)
+}
+
+/// The first segment of a path, and what comes after it; slashes before and between don't count.
+fn segment(path: &str) -> (&str, &str) {
+    let path = path.trim_start_matches('/');
+    let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+    (first, rest.trim_start_matches('/'))
+}
+
+fn stream_routes(stream: String, what: &str, name: &str) -> Result<Vec<(Method, Route)>, Refusal> {
     if stream.is_empty() {
-        let routes = [
-            (Method::GET, Route::ListStreams),
-            (Method::POST, Route::CreateStream),
-        ];
-        return by_method(method, &routes);
+        return Ok(control([
+            (Method::GET, Control::ListStreams),
+            (Method::POST, Control::CreateStream),
+        ]));
     }
-    let stream = decode(stream)?;
-    let (what, name) = rest.split_once('/').unwrap_or((rest, ""));
-    let routes = match (what, name) {
-        ("", "") => vec![(Method::GET, Route::GetStream { stream })],
+    let again = stream.clone();
+    Ok(match (what, name.trim_end_matches('/')) {
+        ("", "") => control([
+            (Method::GET, Control::GetStream(stream.clone())),
+            (Method::PUT, Control::UpdateStream(stream.clone())),
+            (Method::DELETE, Control::DeleteStream(stream)),
+        ]),
         ("messages", "") => vec![
-            (
-                Method::GET,
-                Route::GetMessages {
-                    stream: stream.clone(),
-                },
-            ),
-            (Method::POST, Route::PutMessages { stream }),
+            (Method::GET, Route::GetMessages { stream }),
+            (Method::POST, Route::PutMessages { stream: again }),
         ],
         ("cursors", "") => vec![(Method::POST, Route::CreateCursor { stream })],
         ("groupCursors", "") => vec![(Method::POST, Route::CreateGroupCursor { stream })],
         ("commit", "") => vec![(Method::POST, Route::Commit { stream })],
         ("heartbeat", "") => vec![(Method::POST, Route::Heartbeat { stream })],
+        ("actions", "changeCompartment") => {
+            control([(Method::POST, Control::ChangeStreamCompartment(stream))])
+        }
         ("groups", name) if !name.is_empty() => {
             let group = decode(name)?;
-            vec![
-                (
-                    Method::GET,
-                    Route::GetGroup {
-                        stream: stream.clone(),
-                        group: group.clone(),
-                    },
-                ),
-                (Method::PUT, Route::UpdateGroup { stream, group }),
-            ]
+            let get = Route::GetGroup {
+                stream,
+                group: group.clone(),
+            };
+            let update = Route::UpdateGroup {
+                stream: again,
+                group,
+            };
+            vec![(Method::GET, get), (Method::PUT, update)]
         }
-        (_, _) => return Err(unknown()),
-    };
-    by_method(method, &routes)
+        (_, _) => Vec::new(),
+    })
 }
 
-fn by_method(method: &Method, routes: &[(Method, Route)]) -> Result<Route, Refusal> {
-    let found = routes.iter().find(|(allowed, _)| allowed == method);
-    found.map(|(_, route)| route.clone()).ok_or_else(|| {
-        let allowed: Vec<&str> = routes.iter().map(|(allowed, _)| allowed.as_str()).collect();
-        Refusal::method_not_allowed(method.as_str(), &allowed.join(" or "))
-    })
+fn pool_routes(pool: String, what: &str, name: &str) -> Vec<(Method, Route)> {
+    match (pool.is_empty(), what, name.trim_end_matches('/')) {
+        (true, _, _) => control([
+            (Method::GET, Control::ListPools),
+            (Method::POST, Control::CreatePool),
+        ]),
+        (false, "", "") => control([
+            (Method::GET, Control::GetPool(pool.clone())),
+            (Method::PUT, Control::UpdatePool(pool.clone())),
+            (Method::DELETE, Control::DeletePool(pool)),
+        ]),
+        (false, "actions", "changeCompartment") => {
+            control([(Method::POST, Control::ChangePoolCompartment(pool))])
+        }
+        (false, _, _) => Vec::new(),
+    }
+}
+
+fn work_request_routes(id: String, what: &str, name: &str) -> Vec<(Method, Route)> {
+    match (id.is_empty(), what, name) {
+        (false, "", "") => control([(Method::GET, Control::GetWorkRequest(id))]),
+        (false, "errors", "") => control([(Method::GET, Control::WorkRequestErrors(id))]),
+        (false, "logs", "") => control([(Method::GET, Control::WorkRequestLogs(id))]),
+        (_, _, _) => Vec::new(),
+    }
+}
+
+fn control<const N: usize>(routes: [(Method, Control); N]) -> Vec<(Method, Route)> {
+    let route = |(method, control)| (method, Route::Control(control));
+    routes.into_iter().map(route).collect()
+}
+
+fn choose(method: &Method, routes: Vec<(Method, Route)>) -> Result<Route, Refusal> {
+    let allowed: Vec<String> = routes
+        .iter()
+        .map(|(allowed, _)| allowed.to_string())
+        .collect();
+    let mut routes = routes.into_iter();
+    let found = routes.find(|(allowed, _)| allowed == method);
+    let refused = || Refusal::method_not_allowed(method.as_str(), &allowed.join(" or "));
+    found.map(|(_, route)| route).ok_or_else(refused)
 }
 
 fn decode(segment: &str) -> Result<String, Refusal> {
@@ -113,16 +284,24 @@ mod tests {
         };
         for (method, path, expected) in [
             (Method::GET, "/health", Route::Health),
-            (Method::GET, "/20180418/streams", Route::ListStreams),
-            (Method::POST, "//20180418/streams/", Route::CreateStream),
             (
                 Method::GET,
-                "/20180418/streams/ocid1.stream.a",
-                Route::GetStream { stream: stream() },
+                "/20180418/streams",
+                Route::Control(Control::ListStreams),
             ),
             (
                 Method::POST,
-                "//20180418/streams/ocid1.stream.a/messages",
+                "//20180418/streams/",
+                Route::Control(Control::CreateStream),
+            ),
+            (
+                Method::GET,
+                "/20180418/streams/ocid1.stream.a",
+                Route::Control(Control::GetStream(stream())),
+            ),
+            (
+                Method::POST,
+                "//20180418//streams/ocid1.stream.a//messages/",
                 Route::PutMessages { stream: stream() },
             ),
             (
@@ -150,7 +329,9 @@ mod tests {
         for (method, path, status) in [
             (Method::GET, "/", 404),
             (Method::GET, "/20180418", 404),
-            (Method::GET, "/20180418/streampools", 404),
+            (Method::GET, "/20180418/streampool", 404),
+            (Method::GET, "/20180418/connectharnesses", 404),
+            (Method::GET, "/20180418/workRequests", 404),
             (Method::GET, "/20180418/streams/a/groups", 404),
             (Method::GET, "/20180418/streams/a/messages/b", 404),
             (Method::POST, "/health", 405),

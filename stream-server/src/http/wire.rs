@@ -6,7 +6,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::Stream;
 use crate::refusal::Refusal;
 use crate::service::{Fetched, GroupView, PutEntry, PutMessage};
 
@@ -72,23 +71,39 @@ pub(super) struct PutMessagesResult {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PutMessagesResultEntry {
-    partition: String,
-    offset: u64,
-    timestamp: String,
+#[serde(untagged, rename_all_fields = "camelCase")]
+enum PutMessagesResultEntry {
+    Stored {
+        partition: String,
+        offset: u64,
+        timestamp: String,
+    },
+    Failed {
+        error: String,
+        error_message: String,
+    },
 }
 
 impl PutMessagesResult {
-    pub(super) fn new(entries: &[PutEntry]) -> Self {
-        let entry = |entry: &PutEntry| PutMessagesResultEntry {
-            partition: entry.partition.to_string(),
-            offset: entry.stamp.offset,
-            timestamp: entry.stamp.time.to_string(),
+    /// An entry of each message: where it is, or `error` and `errorMessage`.
+    pub(super) fn new(entries: impl Iterator<Item = Result<PutEntry, (String, String)>>) -> Self {
+        let entry = |entry: Result<PutEntry, (String, String)>| match entry {
+            Ok(stored) => PutMessagesResultEntry::Stored {
+                partition: stored.partition.to_string(),
+                offset: stored.stamp.offset,
+                timestamp: stored.stamp.time.to_string(),
+            },
+            Err((error, error_message)) => PutMessagesResultEntry::Failed {
+                error,
+                error_message,
+            },
         };
+        let entries: Vec<_> = entries.map(entry).collect();
+        let failed = |entry: &&_| matches!(entry, PutMessagesResultEntry::Failed { .. });
+        let failures = entries.iter().filter(failed).count();
         Self {
-            failures: 0,
-            entries: entries.iter().map(entry).collect(),
+            failures: u32::try_from(failures).unwrap_or(u32::MAX),
+            entries,
         }
     }
 }
@@ -120,16 +135,6 @@ pub(super) struct UpdateGroupDetails {
     #[serde(rename = "type")]
     pub(super) kind: Option<String>,
     pub(super) time: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct CreateStreamDetails {
-    pub(super) name: String,
-    pub(super) partitions: u32,
-    pub(super) compartment_id: Option<String>,
-    pub(super) stream_pool_id: Option<String>,
-    pub(super) retention_in_hours: Option<u32>,
 }
 
 /// The answer of the operations that give a cursor.
@@ -174,48 +179,6 @@ impl From<GroupView> for GroupBody {
             stream_id: view.stream_id,
             group_name: view.name,
             reservations,
-        }
-    }
-}
-
-/// A Stream; a StreamSummary without the retention.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct StreamBody<'a> {
-    name: &'a str,
-    id: &'a str,
-    partitions: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retention_in_hours: Option<u32>,
-    compartment_id: &'a str,
-    stream_pool_id: &'a str,
-    lifecycle_state: &'static str,
-    time_created: String,
-    messages_endpoint: &'a str,
-}
-
-impl<'a> StreamBody<'a> {
-    pub(super) fn whole(stream: &'a Stream, endpoint: &'a str) -> Self {
-        let retention_in_hours = Some(stream.retention_hours);
-        Self {
-            retention_in_hours,
-            ..Self::summary(stream, endpoint)
-        }
-    }
-
-    pub(super) fn summary(stream: &'a Stream, endpoint: &'a str) -> Self {
-        let compartment = stream.compartment_id.as_deref();
-        let pool = stream.stream_pool_id.as_deref();
-        Self {
-            name: &stream.name,
-            id: &stream.id,
-            partitions: stream.partitions,
-            retention_in_hours: None,
-            compartment_id: compartment.unwrap_or("ocid1.compartment.oc1..local"),
-            stream_pool_id: pool.unwrap_or("ocid1.streampool.oc1.local.default"),
-            lifecycle_state: "ACTIVE",
-            time_created: stream.created.to_string(),
-            messages_endpoint: endpoint,
         }
     }
 }

@@ -69,7 +69,7 @@ impl Service {
                 check_name("instanceName", &name)?;
                 name
             }
-            None => self.made_up_name(),
+            None => format!("instance-{}", self.unique()),
         };
         let stream = self.find_stream(stream_id).await?;
         let known = self.group_key(&stream, &request.group);
@@ -228,14 +228,6 @@ impl Service {
             starts.insert(partition, offset);
         }
         Ok(starts)
-    }
-
-    fn made_up_name(&self) -> String {
-        format!(
-            "instance-{:016x}{:016x}",
-            (self.entropy)(),
-            (self.entropy)()
-        )
     }
 }
 

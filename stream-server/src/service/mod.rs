@@ -4,23 +4,31 @@
 //! of randomness; a simulation drives it as the HTTP server does. Operations on groups must not be
 //! dropped half-way (a commit could be durable without the group knowing): run them to their end.
 
+mod catalog;
 mod consume;
 mod groups;
+mod page;
+mod pools;
 mod produce;
 mod streams;
+mod work;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use catalog::{StreamSettings, Tags, TagsUpdate};
 pub use consume::{CursorRequest, Fetched};
 pub use groups::{GroupCursorRequest, GroupStart, GroupView};
+pub use page::{Filter, Page, Paging};
+pub use pools::{KafkaSettings, PoolRequest, StreamPool};
 pub use produce::{PutEntry, PutMessage};
-pub use streams::{ListRequest, StreamPage, StreamRequest};
+pub use streams::{ListRequest, StreamRequest, StreamUpdate, StreamView};
+pub use work::WorkRequest;
 
 use crate::cursor::{Cursor, CursorCodec};
 use crate::engine::{Engine, EngineError, Stream};
 use crate::group::{Group, GroupCursor};
-use crate::limits::{CURSOR_CHARS_MAX, STREAM_ID_CHARS_MAX};
+use crate::limits::{CURSOR_CHARS_MAX, CURSOR_LIFE_MS, STREAM_ID_CHARS_MAX};
 use crate::refusal::Refusal;
 use crate::time::TimeMs;
 
@@ -34,6 +42,11 @@ pub struct Service {
     entropy: Entropy,
     /// All groups of all streams, by their key. Locked for microseconds, never across an await.
     groups: Mutex<GroupTable>,
+    /// Cursors that were issued until then count as expired, whatever their age; by stream. Only
+    /// faults put something here.
+    expired_until: Mutex<BTreeMap<u64, TimeMs>>,
+    /// What the control plane keeps.
+    catalog: tokio::sync::Mutex<catalog::Catalog>,
 }
 
 #[derive(Default)]
@@ -53,6 +66,15 @@ impl GroupTable {
     }
 }
 
+impl GroupTable {
+    fn forget_stream(&mut self, stream_key: u64) {
+        self.by_key
+            .retain(|_, group| group.record().stream_key != stream_key);
+        self.key_by_name
+            .retain(|(stream, _), _| *stream != stream_key);
+    }
+}
+
 impl Service {
     /// A service on an engine. Loads its groups; membership starts empty, and cursors of groups
     /// from before are invalid.
@@ -66,11 +88,14 @@ impl Service {
         for record in engine.groups().await? {
             groups.add(Group::new(record));
         }
+        let catalog = catalog::Catalog::load(&*engine).await?;
         Ok(Self {
             engine,
+            catalog: tokio::sync::Mutex::new(catalog),
             codec,
             entropy,
             groups: Mutex::new(groups),
+            expired_until: Mutex::default(),
         })
     }
 
@@ -94,7 +119,35 @@ impl Service {
         if text.is_empty() || text.len() > CURSOR_CHARS_MAX {
             return Err(Refusal::cursor_invalid());
         }
-        Ok(self.codec.open(stream.key, now, text)?)
+        let expired_until = self.expired_until();
+        // The moment at which the latest of them would have expired by itself.
+        let then = expired_until
+            .get(&stream.key)
+            .map_or(now, |until| until.plus_ms(CURSOR_LIFE_MS));
+        Ok(self.codec.open(stream.key, now.max(then), text)?)
+    }
+
+    fn expired_until(&self) -> MutexGuard<'_, BTreeMap<u64, TimeMs>> {
+        let locked = self.expired_until.lock();
+        locked.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Expires all cursors of a stream that were issued up to now.
+    pub(crate) async fn expire_cursors(&self, stream_id: &str, now: TimeMs) -> Result<(), Refusal> {
+        let stream = self.find_stream(stream_id).await?;
+        self.expired_until().insert(stream.key, now);
+        Ok(())
+    }
+
+    /// Ends all instances of all groups of a stream, as if they had timed out.
+    pub(crate) async fn forget_members(&self, stream_id: &str, now: TimeMs) -> Result<(), Refusal> {
+        let stream = self.find_stream(stream_id).await?;
+        let mut groups = self.groups();
+        let of_stream = groups.by_key.values_mut();
+        of_stream
+            .filter(|group| group.record().stream_key == stream.key)
+            .for_each(|group| group.forget_members(now));
+        Ok(())
     }
 
     fn seal_group(&self, stream: &Stream, now: TimeMs, cursor: GroupCursor) -> String {

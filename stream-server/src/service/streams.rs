@@ -1,11 +1,15 @@
-//! CreateStream, ListStreams, GetStream.
+//! CreateStream, ListStreams, GetStream, UpdateStream, DeleteStream, ChangeStreamCompartment.
 
-use std::cmp::Reverse;
 use std::sync::Arc;
 
 use super::Service;
+use super::catalog::{COMPARTMENT_DEFAULT, Catalog, Kind, StreamSettings, TagsUpdate};
+use super::catalog::{check_etag, check_label};
+use super::page::{Filter, Listed, Page, Paging, page};
+use super::pools::POOL_DEFAULT;
+use super::work::Work;
 use crate::engine::{EngineError, Stream};
-use crate::limits::{STREAM_NAME_CHARS_MAX, STREAM_PARTITIONS_MAX};
+use crate::limits::{RETRY_TOKEN_LIFE_MS, STREAM_NAME_CHARS_MAX, STREAM_PARTITIONS_MAX};
 use crate::refusal::Refusal;
 use crate::time::TimeMs;
 
@@ -27,6 +31,19 @@ pub struct StreamRequest {
     pub stream_pool_id: Option<String>,
     /// 24..=168, default 24.
     pub retention_hours: Option<u32>,
+    /// Its tags.
+    pub tags: TagsUpdate,
+    /// What the request can be repeated with, for 24 hours.
+    pub retry_token: Option<String>,
+}
+
+/// What a client asks of UpdateStream (OCI `UpdateStreamDetails`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamUpdate {
+    /// Another pool.
+    pub stream_pool_id: Option<String>,
+    /// Other tags.
+    pub tags: TagsUpdate,
 }
 
 /// What a client asks of ListStreams.
@@ -34,57 +51,129 @@ pub struct StreamRequest {
 pub struct ListRequest {
     /// Only streams of this compartment, and those that belong to none.
     pub compartment_id: Option<String>,
-    /// Only streams of this pool, and those that belong to none.
+    /// Only streams of this pool.
     pub stream_pool_id: Option<String>,
-    /// Only the stream with this id.
-    pub id: Option<String>,
-    /// Only the stream with this name.
-    pub name: Option<String>,
-    /// Sort by name instead of by time of creation.
-    pub by_name: bool,
-    /// Sort in descending order.
-    pub descending: bool,
-    /// At most so many.
-    pub limit: usize,
-    /// The id of the last stream of the page before.
-    pub page: Option<String>,
+    /// Only some of them.
+    pub filter: Filter,
+    /// How they are sorted and cut.
+    pub paging: Paging,
 }
 
-/// One page of ListStreams.
+/// A stream with its settings.
 #[derive(Clone, Debug)]
-pub struct StreamPage {
-    /// The streams.
-    pub streams: Vec<Arc<Stream>>,
-    /// What to ask the next page with, if there is one.
-    pub next_page: Option<String>,
+pub struct StreamView {
+    /// What never changes.
+    pub stream: Arc<Stream>,
+    /// What does.
+    pub settings: StreamSettings,
+}
+
+impl StreamView {
+    /// The compartment it is shown in.
+    #[must_use]
+    pub fn compartment_id(&self) -> &str {
+        let own = self.settings.compartment_id.as_deref();
+        own.unwrap_or(COMPARTMENT_DEFAULT)
+    }
+
+    /// The pool it is in.
+    #[must_use]
+    pub fn pool_id(&self) -> &str {
+        let own = self.settings.stream_pool_id.as_deref();
+        own.unwrap_or(POOL_DEFAULT)
+    }
+}
+
+impl Listed for StreamView {
+    fn id(&self) -> &str {
+        &self.stream.id
+    }
+
+    fn name(&self) -> &str {
+        &self.stream.name
+    }
+
+    fn created(&self) -> TimeMs {
+        self.stream.created
+    }
+}
+
+impl Catalog {
+    fn view(&self, stream: Arc<Stream>) -> StreamView {
+        let initial = || StreamSettings {
+            compartment_id: stream.compartment_id.clone(),
+            stream_pool_id: stream.stream_pool_id.clone(),
+            etag: "initial".to_owned(),
+            ..StreamSettings::default()
+        };
+        let settings = self.streams.get(&stream.id).cloned();
+        StreamView {
+            settings: settings.unwrap_or_else(initial),
+            stream,
+        }
+    }
 }
 
 impl Service {
-    /// Creates a stream with a unique id (OCI CreateStream).
+    /// Creates a stream with a unique id (OCI CreateStream); gives it with its work request.
     ///
     /// # Errors
-    /// 400 for the name, the numbers and limits, 409 if the name is taken, 500.
+    /// 400 for the name, the numbers and limits, 404 for the pool, 409 if the name is taken, 500.
     pub async fn create_stream(
         &self,
         now: TimeMs,
-        request: StreamRequest,
-    ) -> Result<Arc<Stream>, Refusal> {
+        mut request: StreamRequest,
+    ) -> Result<(StreamView, String), Refusal> {
         check(&request)?;
+        check_label("compartmentId", request.compartment_id.as_deref())?;
+        check_label("opc-retry-token", request.retry_token.as_deref())?;
+        let catalog = &mut *self.catalog.lock().await;
+        let streams = self.views(catalog).await?;
+        let twin = streams
+            .into_iter()
+            .find(|view| view.stream.name == request.name);
+        let view = match twin {
+            Some(view) if repeats(&view, &request, now) => view,
+            Some(_) => return Err(Refusal::stream_exists(&request.name)),
+            None => {
+                if let Some(pool) = &request.stream_pool_id {
+                    request.compartment_id = Some(catalog.pool(pool)?.compartment_id);
+                }
+                self.add_stream(catalog, now, request).await?
+            }
+        };
+        let work = work_on(&view, "CREATE_STREAM", "CREATED");
+        let work = self.record_work(catalog, now, work).await?;
+        Ok((view, work))
+    }
+
+    async fn add_stream(
+        &self,
+        catalog: &mut Catalog,
+        now: TimeMs,
+        request: StreamRequest,
+    ) -> Result<StreamView, Refusal> {
         let name = request.name.clone();
-        let id = format!(
-            "{ID_PREFIX}{:016x}{:016x}",
-            (self.entropy)(),
-            (self.entropy)()
-        );
-        match self
-            .engine
-            .create_stream(new_stream(id, now, request))
+        let id = format!("{ID_PREFIX}{}", self.unique());
+        let settings = StreamSettings {
+            compartment_id: request.compartment_id.clone(),
+            stream_pool_id: request.stream_pool_id.clone(),
+            retry_token: request.retry_token.clone(),
+            tags: StreamSettings::default()
+                .tags
+                .updated(request.tags.clone())?,
+            etag: self.unique(),
+        };
+        let stream = self.engine.create_stream(new_stream(id, now, request));
+        let stream = match stream.await {
+            Ok(stream) => stream,
+            Err(EngineError::StreamExists) => return Err(Refusal::stream_exists(&name)),
+            Err(error @ (EngineError::TooMany(_) | EngineError::Failed(_))) => {
+                return Err(error.into());
+            }
+        };
+        self.keep_settings(catalog, StreamView { stream, settings })
             .await
-        {
-            Ok(stream) => Ok(stream),
-            Err(EngineError::StreamExists) => Err(Refusal::stream_exists(&name)),
-            Err(error @ (EngineError::TooMany(_) | EngineError::Failed(_))) => Err(error.into()),
-        }
     }
 
     /// Creates a stream named by the operator, with the id `ocid1.stream.oc1.local.NAME`, unless
@@ -119,58 +208,131 @@ impl Service {
     ///
     /// # Errors
     /// 404.
-    pub async fn get_stream(&self, stream_id: &str) -> Result<Arc<Stream>, Refusal> {
-        self.find_stream(stream_id).await
+    pub async fn get_stream(&self, stream_id: &str) -> Result<StreamView, Refusal> {
+        let catalog = self.catalog.lock().await;
+        Ok(catalog.view(self.find_stream(stream_id).await?))
     }
 
     /// Streams, page by page (OCI ListStreams).
     ///
     /// # Errors
     /// 400 for a page that isn't one, 500.
-    pub async fn list_streams(&self, request: &ListRequest) -> Result<StreamPage, Refusal> {
-        let mut streams = self.engine.streams().await?;
-        streams.retain(|stream| matches(stream, request));
-        match request.by_name {
-            true => streams.sort_by(|a, b| a.name.cmp(&b.name)),
-            false => streams.sort_by_key(|stream| Reverse((stream.created, stream.key))),
+    pub async fn list_streams(&self, request: &ListRequest) -> Result<Page<StreamView>, Refusal> {
+        let mut streams = self.views(&*self.catalog.lock().await).await?;
+        streams.retain(|view| {
+            // A stream that the operator named belongs to no compartment and shows in all.
+            let compartment = view.settings.compartment_id.as_ref();
+            let asked = request.compartment_id.as_ref();
+            let pool = request.stream_pool_id.as_deref();
+            asked.is_none_or(|asked| compartment.is_none_or(|own| own == asked))
+                && pool.is_none_or(|asked| view.pool_id() == asked)
+        });
+        page(streams, &request.filter, &request.paging)
+    }
+
+    /// Changes pool and tags (OCI UpdateStream).
+    ///
+    /// # Errors
+    /// 400 for tags, 404 for stream and pool, 412 for the etag, 500.
+    pub async fn update_stream(
+        &self,
+        now: TimeMs,
+        stream_id: &str,
+        if_match: Option<&str>,
+        update: StreamUpdate,
+    ) -> Result<(StreamView, String), Refusal> {
+        let catalog = &mut *self.catalog.lock().await;
+        let mut view = catalog.view(self.find_stream(stream_id).await?);
+        check_etag(if_match, &view.settings.etag)?;
+        if let Some(pool) = update.stream_pool_id {
+            catalog.pool(&pool)?;
+            view.settings.stream_pool_id = Some(pool);
         }
-        // OCI's own defaults: names ascending, times descending.
-        if request.descending == request.by_name {
-            streams.reverse();
-        }
-        let start = match &request.page {
-            None => 0,
-            Some(last) => {
-                let found = streams.iter().position(|stream| stream.id == *last);
-                let unknown = || Refusal::invalid_parameter("There is no such page, start anew");
-                found.ok_or_else(unknown)?.saturating_add(1)
-            }
-        };
-        let more = streams.len() > start.saturating_add(request.limit);
-        let streams: Vec<_> = streams
+        view.settings.tags = view.settings.tags.updated(update.tags)?;
+        let view = self.keep_settings(catalog, view).await?;
+        let work = work_on(&view, "UPDATE_STREAM", "UPDATED");
+        let work = self.record_work(catalog, now, work).await?;
+        Ok((view, work))
+    }
+
+    /// Moves a stream to another compartment (OCI ChangeStreamCompartment).
+    ///
+    /// # Errors
+    /// 400, 404, 412 for the etag, 500.
+    pub async fn change_stream_compartment(
+        &self,
+        now: TimeMs,
+        stream_id: &str,
+        if_match: Option<&str>,
+        compartment_id: String,
+    ) -> Result<String, Refusal> {
+        check_label("compartmentId", Some(&compartment_id))?;
+        let catalog = &mut *self.catalog.lock().await;
+        let mut view = catalog.view(self.find_stream(stream_id).await?);
+        check_etag(if_match, &view.settings.etag)?;
+        view.settings.compartment_id = Some(compartment_id);
+        let view = self.keep_settings(catalog, view).await?;
+        let work = work_on(&view, "CHANGE_STREAM_COMPARTMENT", "UPDATED");
+        self.record_work(catalog, now, work).await
+    }
+
+    /// Deletes a stream with its messages and groups (OCI DeleteStream). It is gone at once and for
+    /// good; the room of its messages becomes free little by little.
+    ///
+    /// # Errors
+    /// 404, 412 for the etag, 500.
+    pub async fn delete_stream(
+        &self,
+        now: TimeMs,
+        stream_id: &str,
+        if_match: Option<&str>,
+    ) -> Result<String, Refusal> {
+        let catalog = &mut *self.catalog.lock().await;
+        let view = catalog.view(self.find_stream(stream_id).await?);
+        check_etag(if_match, &view.settings.etag)?;
+        self.engine.delete_stream(&view.stream).await?;
+        catalog.streams.remove(stream_id);
+        self.groups().forget_stream(view.stream.key);
+        self.expired_until().remove(&view.stream.key);
+        let work = work_on(&view, "DELETE_STREAM", "DELETED");
+        self.record_work(catalog, now, work).await
+    }
+
+    pub(super) async fn views(&self, catalog: &Catalog) -> Result<Vec<StreamView>, Refusal> {
+        let streams = self.engine.streams().await?;
+        Ok(streams
             .into_iter()
-            .skip(start)
-            .take(request.limit)
-            .collect();
-        let next_page = streams
-            .last()
-            .filter(|_| more)
-            .map(|stream| stream.id.clone());
-        Ok(StreamPage { streams, next_page })
+            .map(|stream| catalog.view(stream))
+            .collect())
+    }
+
+    async fn keep_settings(
+        &self,
+        catalog: &mut Catalog,
+        mut view: StreamView,
+    ) -> Result<StreamView, Refusal> {
+        view.settings.etag = self.unique();
+        let id = &view.stream.id;
+        self.keep(Kind::Stream, id, &view.settings).await?;
+        catalog.streams.insert(id.clone(), view.settings.clone());
+        Ok(view)
     }
 }
 
-fn matches(stream: &Stream, request: &ListRequest) -> bool {
-    // A stream that the operator named belongs to no compartment and shows in all.
-    let within = |own: &Option<String>, asked: &Option<String>| match (own, asked) {
-        (Some(own), Some(asked)) => own == asked,
-        (None, _) | (_, None) => true,
-    };
-    let equal = |own: &str, asked: &Option<String>| asked.as_ref().is_none_or(|asked| asked == own);
-    within(&stream.compartment_id, &request.compartment_id)
-        && within(&stream.stream_pool_id, &request.stream_pool_id)
-        && equal(&stream.id, &request.id)
-        && equal(&stream.name, &request.name)
+/// Whether a request to create repeats the one that has created this stream.
+fn repeats(view: &StreamView, request: &StreamRequest, now: TimeMs) -> bool {
+    let fresh = view.stream.created.plus_ms(RETRY_TOKEN_LIFE_MS) > now;
+    fresh && request.retry_token.is_some() && view.settings.retry_token == request.retry_token
+}
+
+fn work_on<'a>(view: &'a StreamView, operation: &'static str, action: &'static str) -> Work<'a> {
+    Work {
+        operation,
+        action,
+        entity: "stream",
+        resource: &view.stream.id,
+        compartment_id: Some(view.compartment_id()),
+    }
 }
 
 fn new_stream(id: String, now: TimeMs, request: StreamRequest) -> Stream {

@@ -18,6 +18,7 @@ use crate::time::TimeMs;
 pub(super) enum Done {
     Append(Reply<Vec<Stamp>>, Result<Vec<Stamp>, EngineError>),
     Commit(Reply<()>),
+    Change(Reply<()>, Option<u64>),
     CreateStream(Reply<Arc<Stream>>, Result<LoadedStream, EngineError>),
     Group(Reply<GroupRecord>, Result<GroupRecord, EngineError>),
 }
@@ -28,6 +29,12 @@ impl Done {
         match self {
             Self::Append(answer, stamps) => drop(answer.send(stamps)),
             Self::Commit(answer) => drop(answer.send(Ok(()))),
+            Self::Change(answer, deleted_stream) => {
+                if let Some(key) = deleted_stream {
+                    writer.forget_stream(key);
+                }
+                drop(answer.send(Ok(())));
+            }
             Self::CreateStream(answer, created) => {
                 let added = created.map(|loaded| {
                     for (number, (_, log)) in (0_u32..).zip(&loaded.partitions) {
@@ -44,7 +51,7 @@ impl Done {
     pub(super) fn fail(self, error: EngineError) {
         match self {
             Self::Append(answer, _) => drop(answer.send(Err(error))),
-            Self::Commit(answer) => drop(answer.send(Err(error))),
+            Self::Commit(answer) | Self::Change(answer, _) => drop(answer.send(Err(error))),
             Self::CreateStream(answer, _) => drop(answer.send(Err(error))),
             Self::Group(answer, _) => drop(answer.send(Err(error))),
         }
@@ -67,6 +74,10 @@ impl Writer {
             Write::Commit { commit, answer } => {
                 let stored = store_commit(&self.db, &commit);
                 Self::keep(stored, answer, |answer, ()| Done::Commit(answer))
+            }
+            Write::Change { change, answer } => {
+                let applied = change.apply(&self.db);
+                Self::keep(applied, answer, Done::Change)
             }
             Write::CreateStream { stream, answer } => {
                 let created = create_stream(&self.db, &stream);
@@ -105,6 +116,13 @@ impl Writer {
                 Err(error)
             }
         }
+    }
+
+    /// Forgets a stream whose deletion is durable, and begins to remove its messages.
+    fn forget_stream(&mut self, key: u64) {
+        self.directory.remove(key);
+        self.logs.retain(|(stream, _), _| *stream != key);
+        self.purging = true;
     }
 
     fn append(

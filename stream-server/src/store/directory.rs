@@ -128,6 +128,16 @@ impl Directory {
         stream
     }
 
+    pub(super) fn remove(&self, key: u64) {
+        let mut by_key = self.by_key.write().unwrap_or_else(PoisonError::into_inner);
+        let mut key_by_id = self
+            .key_by_id
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        by_key.remove(&key);
+        key_by_id.retain(|_, known| *known != key);
+    }
+
     pub(super) fn logs_at_start(&self) -> BTreeMap<(u64, u32), PartitionLog> {
         self.logs_at_start.clone()
     }

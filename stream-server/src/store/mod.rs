@@ -5,6 +5,7 @@
 //! their own and never wait for the writer.
 
 mod apply;
+mod change;
 mod directory;
 mod open;
 mod reader;
@@ -18,11 +19,14 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::engine::{Answer, Engine, EngineError, Message, NewMessage, ReadBounds, Stream};
+use crate::engine::{
+    Answer, Document, Engine, EngineError, Message, NewMessage, ReadBounds, Stream,
+};
 use crate::group::{Commit, GroupRecord, ReadRange};
 use crate::limits::WRITE_QUEUE_COUNT_MAX;
 use crate::log::{Extent, Stamp};
 use crate::time::TimeMs;
+use change::Change;
 use directory::Directory;
 pub use open::OpenError;
 use reader::Readers;
@@ -92,6 +96,10 @@ impl Store {
         );
     }
 
+    fn change(&self, change: Change) -> Answer<'_, ()> {
+        Box::pin(self.write(|answer| Write::Change { change, answer }))
+    }
+
     /// Hands a write to the writer and waits for its answer.
     async fn write<T: Send>(
         &self,
@@ -122,6 +130,28 @@ impl Engine for Store {
 
     fn stream<'a>(&'a self, id: &'a str) -> Answer<'a, Option<Arc<Stream>>> {
         Box::pin(async move { Ok(self.directory.by_id(id)) })
+    }
+
+    fn documents(&self) -> Answer<'_, Vec<Document>> {
+        Box::pin(self.readers.run(change::documents))
+    }
+
+    fn put_document(&self, document: Document) -> Answer<'_, ()> {
+        self.change(Change::PutDocument(document))
+    }
+
+    fn delete_document<'a>(&'a self, kind: &'a str, id: &'a str) -> Answer<'a, ()> {
+        self.change(Change::DeleteDocument {
+            kind: kind.to_owned(),
+            id: id.to_owned(),
+        })
+    }
+
+    fn delete_stream<'a>(&'a self, stream: &'a Stream) -> Answer<'a, ()> {
+        self.change(Change::DeleteStream {
+            key: stream.key,
+            id: stream.id.clone(),
+        })
     }
 
     fn create_stream(&self, stream: Stream) -> Answer<'_, Arc<Stream>> {

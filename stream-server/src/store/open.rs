@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
+use super::change;
 use super::directory::{LoadedStream, table_name};
 use crate::engine::Stream;
 use crate::limits::{READERS_COUNT, WAL_PAGES_MAX};
@@ -153,6 +154,7 @@ pub(super) fn open(folder: &Path, bytes_max: Option<u64>) -> Result<Opened, Open
     let database = |error: rusqlite::Error| OpenError::sqlite(folder, &error);
     let connection = Connection::open(&path).map_err(database)?;
     prepare(folder, &connection, small)?;
+    change::create_table(&connection).map_err(database)?;
     if let Some(bytes) = bytes_max {
         let pages = i64::try_from(bytes / PAGE_BYTES)
             .unwrap_or(i64::MAX)

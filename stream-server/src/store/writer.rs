@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rusqlite::Connection;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
+use super::change::{Change, purge};
 use super::directory::Directory;
 use super::open::load_streams;
 use crate::engine::{EngineError, NewMessage, Stream};
@@ -33,6 +35,8 @@ pub(super) enum Write {
         stream: Stream,
         answer: Reply<Arc<Stream>>,
     },
+    /// Something of the control plane.
+    Change { change: Change, answer: Reply<()> },
     /// A group, new or not.
     OpenGroup {
         stream_key: u64,
@@ -53,6 +57,7 @@ impl Write {
         match self {
             Self::Append { messages, .. } => messages.iter().map(|m| m.value.len()).sum(),
             Self::Commit { .. }
+            | Self::Change { .. }
             | Self::CreateStream { .. }
             | Self::OpenGroup { .. }
             | Self::MoveGroup { .. } => 0,
@@ -62,7 +67,9 @@ impl Write {
     pub(super) fn fail(self, error: EngineError) {
         match self {
             Self::Append { answer, .. } => drop(answer.send(Err(error))),
-            Self::Commit { answer, .. } => drop(answer.send(Err(error))),
+            Self::Commit { answer, .. } | Self::Change { answer, .. } => {
+                drop(answer.send(Err(error)));
+            }
             Self::CreateStream { answer, .. } => drop(answer.send(Err(error))),
             Self::OpenGroup { answer, .. } | Self::MoveGroup { answer, .. } => {
                 drop(answer.send(Err(error)));
@@ -78,6 +85,8 @@ pub(super) struct Writer {
     pub(super) logs: BTreeMap<(u64, u32), PartitionLog>,
     /// Partitions that the present transaction appends to.
     pub(super) touched: Vec<(u64, u32)>,
+    /// Whether messages of deleted streams may be left.
+    pub(super) purging: bool,
 }
 
 impl Writer {
@@ -88,12 +97,13 @@ impl Writer {
             directory,
             logs,
             touched: Vec::new(),
+            purging: true,
         }
     }
 
     /// Works until the queue is closed and empty.
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Write>) {
-        while let Some(first) = queue.blocking_recv() {
+        while let Some(first) = self.next(&mut queue) {
             let mut bytes = first.bytes();
             let mut batch = vec![first];
             while bytes < TRANSACTION_BYTES_MAX && batch.len() < WRITE_QUEUE_COUNT_MAX {
@@ -105,6 +115,19 @@ impl Writer {
         }
         // The next start finds one file and no log to replay. It would do without.
         let _ = self.db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+    }
+
+    /// The next write. While there is none, messages of deleted streams are removed.
+    fn next(&mut self, queue: &mut mpsc::Receiver<Write>) -> Option<Write> {
+        while self.purging {
+            match queue.try_recv() {
+                Ok(write) => return Some(write),
+                Err(TryRecvError::Disconnected) => return None,
+                // Where that fails (a full disk), the next deletion or start tries again.
+                Err(TryRecvError::Empty) => self.purging = purge(&self.db).unwrap_or(false),
+            }
+        }
+        queue.blocking_recv()
     }
 
     /// All writes of the batch in one transaction; if one fails, all do.

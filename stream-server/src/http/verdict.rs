@@ -1,0 +1,149 @@
+//! Who may have an operation done, and what the rules of `/faults` do to it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::header::{EXPECT, HeaderMap};
+use hyper::{Method, Request};
+
+use super::respond::Reply;
+use super::route::Route;
+use super::{App, Call, body};
+use crate::auth::{BodyHash, Coverage, Head};
+use crate::faults::{Effect, Moment};
+use crate::refusal::Refusal;
+
+impl App {
+    /// Reads the body of a request that is signed well enough for this operation.
+    pub(super) async fn authenticated_body(
+        &self,
+        route: &Route,
+        request: Request<Incoming>,
+    ) -> Result<body::Body, Refusal> {
+        let hash = match self.verify_head(route, &request) {
+            Ok(hash) => hash,
+            Err(refusal) => {
+                // Else whoever is still sending finds a closed connection instead of the reason.
+                if !expects_permission(request.headers()) {
+                    body::discard(request).await;
+                }
+                return Err(refusal);
+            }
+        };
+        let body = body::read(request, &self.bodies_room).await?;
+        hash.verify(body.bytes())?;
+        Ok(body)
+    }
+
+    fn verify_head(&self, route: &Route, request: &Request<Incoming>) -> Result<BodyHash, Refusal> {
+        let Some(verifier) = self.verifier.as_ref().filter(|_| *route != Route::Health) else {
+            return Ok(BodyHash::any());
+        };
+        let method = request.method();
+        let signs_body = [Method::POST, Method::PUT, Method::PATCH].contains(method);
+        let coverage = match route {
+            Route::PutMessages { .. } => Coverage::HeadReused,
+            _ if signs_body => Coverage::Body,
+            _ => Coverage::Head,
+        };
+        let target = request.uri().path_and_query();
+        let head = Head {
+            method: method.as_str(),
+            target: target.map_or("/", |target| target.as_str()),
+            headers: request.headers(),
+        };
+        Ok(verifier.verify_head(head, coverage, self.clock.wall())?)
+    }
+
+    /// Does the operation, and to it what the rules say.
+    pub(super) async fn perform_with_faults(self: Arc<Self>, call: Call) -> Result<Reply, Refusal> {
+        let route = &call.route;
+        let rule = self
+            .faults
+            .as_ref()
+            .and_then(|faults| faults.strike(route.operation(), route.stream()));
+        let Some(rule) = rule else {
+            return self.perform(&call).await;
+        };
+        tokio::time::sleep(Duration::from_millis(rule.delay_ms)).await;
+        let Some(effect) = rule.effect else {
+            return self.perform(&call).await;
+        };
+        match &effect {
+            Effect::Answer {
+                when: Moment::Before,
+                ..
+            }
+            | Effect::Throttle { .. } => {
+                return Err(Refusal::told(&effect));
+            }
+            Effect::OutsideRetention => return Err(Refusal::outside_retention()),
+            Effect::Drop {
+                when: Moment::Before,
+            } => return Ok(Reply::dropped()),
+            Effect::FailEntries {
+                every,
+                error,
+                error_message,
+            } => {
+                if let Route::PutMessages { stream } = route {
+                    let failing = (*every, error.as_str(), error_message.as_str());
+                    return self
+                        .put_some_messages(stream, call.body.bytes(), failing)
+                        .await;
+                }
+            }
+            Effect::ExpireCursors => self.expire_cursors(route).await?,
+            Effect::ForgetMembers => self.forget_members(route).await?,
+            Effect::Answer { .. } | Effect::Drop { .. } => {}
+            Effect::Truncate { .. } | Effect::Garbage { .. } => {}
+        }
+        let done = self.perform(&call).await;
+        match effect {
+            Effect::Answer {
+                when: Moment::After,
+                ..
+            } => Err(Refusal::told(&effect)),
+            Effect::Drop {
+                when: Moment::After,
+            } => Ok(Reply::dropped()),
+            Effect::Truncate { bytes } => Ok(Reply::from(done).truncated(bytes)),
+            Effect::Garbage { status, body } => Ok(Reply::garbage(status, body)),
+            Effect::Answer { .. }
+            | Effect::Drop { .. }
+            | Effect::Throttle { .. }
+            | Effect::FailEntries { .. }
+            | Effect::ExpireCursors
+            | Effect::OutsideRetention
+            | Effect::ForgetMembers => done,
+        }
+    }
+
+    async fn expire_cursors(&self, route: &Route) -> Result<(), Refusal> {
+        let Some(stream) = route.stream() else {
+            return Ok(());
+        };
+        let now = self.clock.steady();
+        self.service.expire_cursors(stream, now).await?;
+        // Cursors count milliseconds: one that is issued from here on is later than those.
+        while self.clock.steady() <= now {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Ok(())
+    }
+
+    async fn forget_members(&self, route: &Route) -> Result<(), Refusal> {
+        let Some(stream) = route.stream() else {
+            return Ok(());
+        };
+        self.service
+            .forget_members(stream, self.clock.steady())
+            .await
+    }
+}
+
+/// Whether the client waits for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
+fn expects_permission(headers: &HeaderMap) -> bool {
+    headers.contains_key(EXPECT)
+}

@@ -1,0 +1,81 @@
+//! Work requests: what was done to a resource, for clients that wait for it. Everything is done
+//! when it is answered, so all of them have succeeded.
+
+use serde::{Deserialize, Serialize};
+
+use super::Service;
+use super::catalog::{Catalog, Kind};
+use crate::limits::WORK_REQUESTS_MAX;
+use crate::refusal::Refusal;
+use crate::time::TimeMs;
+
+/// What was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkRequest {
+    /// Its OCID.
+    pub id: String,
+    /// `CREATE_STREAM` and so on.
+    pub operation: String,
+    /// `CREATED`, `UPDATED` or `DELETED`.
+    pub action: String,
+    /// `stream` or `streampool`.
+    pub entity: String,
+    /// The OCID of the resource.
+    pub resource: String,
+    /// The compartment of the resource.
+    pub compartment_id: Option<String>,
+    /// When it was done, in milliseconds since 1970.
+    pub time_ms: u64,
+}
+
+/// What was done to what.
+pub(super) struct Work<'a> {
+    pub(super) operation: &'static str,
+    pub(super) action: &'static str,
+    pub(super) entity: &'static str,
+    pub(super) resource: &'a str,
+    pub(super) compartment_id: Option<&'a str>,
+}
+
+impl Service {
+    /// Keeps a work request; gives its id. The oldest makes room.
+    pub(super) async fn record_work(
+        &self,
+        catalog: &mut Catalog,
+        now: TimeMs,
+        work: Work<'_>,
+    ) -> Result<String, Refusal> {
+        let done = WorkRequest {
+            id: format!("ocid1.workrequest.oc1.local.{}", self.unique()),
+            operation: work.operation.to_owned(),
+            action: work.action.to_owned(),
+            entity: work.entity.to_owned(),
+            resource: work.resource.to_owned(),
+            compartment_id: work.compartment_id.map(str::to_owned),
+            time_ms: now.0,
+        };
+        let id = done.id.clone();
+        self.keep(Kind::WorkRequest, &id, &done).await?;
+        catalog.work_requests.insert(id.clone(), done);
+        while catalog.work_requests.len() > WORK_REQUESTS_MAX {
+            let all = catalog.work_requests.values();
+            let Some(oldest) = all.min_by_key(|work| work.time_ms).map(|w| w.id.clone()) else {
+                break;
+            };
+            self.forget(Kind::WorkRequest, &oldest).await?;
+            catalog.work_requests.remove(&oldest);
+        }
+        Ok(id)
+    }
+
+    /// One work request (OCI GetWorkRequest).
+    ///
+    /// # Errors
+    /// 404.
+    pub async fn work_request(&self, id: &str) -> Result<WorkRequest, Refusal> {
+        let catalog = self.catalog.lock().await;
+        let found = catalog.work_requests.get(id).cloned();
+        found.ok_or_else(|| Refusal::unknown_resource("work request", id))
+    }
+}

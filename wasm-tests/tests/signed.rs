@@ -1,0 +1,143 @@
+//! The gateway's configuration for Oracle's service, against a stream server that verifies every
+//! signature as Oracle does.
+#![cfg(not(target_arch = "wasm32"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use local_gateway::render::cluster;
+use local_gateway::{Builder, LocalSet, Project};
+use serde_json::{Value, json};
+use wasm_tests::client::Request;
+use wasm_tests::gateway::Gateway;
+use wasm_tests::target::Target;
+
+const KEY_ID: &str = "ocid1.tenancy.oc1..ours/ocid1.user.oc1..gateway/\
+                      79:1e:d4:79:05:63:52:b2:30:b6:27:c4:ae:cc:70:7e";
+
+fn key(name: &str) -> PathBuf {
+    Project::here().root().join("tests/keys").join(name)
+}
+
+/// A folder in which the stream server finds the public key, as the key of `key_id`.
+fn key_folder(name: &str, key_id: &str) -> PathBuf {
+    let folder = Project::here().target().join("test-keys").join(name);
+    fs::create_dir_all(&folder).unwrap();
+    fs::copy(key("rsa-2048-public.pem"), folder.join("gateway.pub.pem")).unwrap();
+    fs::write(folder.join("gateway.keyid"), key_id).unwrap();
+    folder
+}
+
+/// The configuration for Oracle's service, with the stream server in its place.
+fn at_oracle(builder: Builder, keys: &Path) -> Builder {
+    let local = json!({
+        "stream": { "streamId": "ocid1.stream.oc1.local.calls" },
+        "lanes": [{ "streamId": "ocid1.stream.oc1.local.calls-5s", "delayMs": 5000 }],
+    });
+    let mut drain = local.clone();
+    drain["deadLetters"] = json!({ "streamId": "ocid1.stream.oc1.local.calls-dead" });
+    drain["attempt"] = json!({ "backoffBaseMs": 20, "backoffMaxMs": 200 });
+    let private = fs::read_to_string(key("rsa-2048-pkcs8.pem")).unwrap();
+    builder
+        .configuration(&Project::here().root().join("envoy/gateway.oci.yaml"))
+        .stream_server_arguments(["--auth".into(), "keys".into(), keys.as_os_str().to_owned()])
+        .envoy_environment("OCI_PRIVATE_KEY", &private)
+        .accept_patch(local)
+        .drain_patch(drain)
+        .edit(without_tls)
+}
+
+fn without_tls(config: &mut Value) -> anyhow::Result<()> {
+    let stream = cluster(config, "stream")?;
+    let members = stream.as_object_mut().context("a cluster is a mapping")?;
+    members.remove("transport_socket");
+    Ok(())
+}
+
+/// Denies the filter Envoy's own arithmetic.
+fn without_function(config: &mut Value) -> anyhow::Result<()> {
+    let text = config.to_string();
+    *config = serde_json::from_str(&text.replace("\"proxy_call_foreign_function\":{},", ""))?;
+    Ok(())
+}
+
+fn calls_arrive(gateway: &Gateway) {
+    let id = gateway.call("/signed");
+    gateway.wait_for_call(&id);
+    // What is moved to a lane and to the dead letters is signed too.
+    let late = Request::new("POST", "/late").marked();
+    let late = gateway.accept(&late.field("async-delay", "6s").body("x"));
+    gateway.wait_for_call(&late);
+    gateway.wait("everything is committed", || {
+        gateway.metric("sluice_commits_total") > 1
+    });
+    assert_eq!(gateway.metric("sluice_stream_unauthenticated_total"), 0);
+    assert_eq!(gateway.metric("sluice_stream_failures_total"), 0);
+}
+
+#[test]
+fn a_server_that_verifies_takes_what_envoy_signs() {
+    let keys = key_folder("envoys", KEY_ID);
+    let change = |builder| at_oracle(builder, &keys);
+    let gateway = Gateway::with("signed", Target::start(), change);
+    calls_arrive(&gateway);
+}
+
+#[test]
+fn a_server_that_verifies_takes_what_the_filter_signs_itself() {
+    let keys = key_folder("own", KEY_ID);
+    let change = |builder| at_oracle(builder, &keys).edit(without_function);
+    let gateway = Gateway::with("signed-own", Target::start(), change);
+    calls_arrive(&gateway);
+}
+
+#[test]
+fn whose_key_is_unknown_is_told_what_to_check() {
+    let keys = key_folder(
+        "unknown",
+        "ocid1.tenancy.oc1..ours/ocid1.user.oc1..other/aa",
+    );
+    let change = |builder| at_oracle(builder, &keys);
+    let gateway = Gateway::with("signed-unknown", Target::start(), change);
+    let refused = gateway.exchange(&Request::new("POST", "/x").marked().body("x"));
+    assert_eq!(refused.status, 503);
+    assert_eq!(refused.json()["stored"], "no");
+    gateway.wait("the log says what to check", || {
+        let log = fs::read_to_string(gateway.set.folder().join("envoy.log")).unwrap();
+        log.contains("CreateGroupCursor failed: 401") && log.contains("the API key 79:1e:d4")
+    });
+    assert!(gateway.metric("sluice_stream_unauthenticated_total") > 0);
+}
+
+#[test]
+fn a_gateway_without_its_key_does_not_start() {
+    for (variable, expected) in [
+        (None, "the environment variable OCI_PRIVATE_KEY is not set"),
+        (Some("ec-pkcs8.pem"), "a private key that is not of RSA"),
+        (Some("rsa-2048-encrypted.pem"), "with a passphrase"),
+        (Some("oci-published-1024.pem"), "an RSA key of 1024 bits"),
+    ] {
+        let file = Project::here().root().join("envoy/gateway.oci.yaml");
+        let builder = LocalSet::builder().name("no-key").configuration(&file);
+        let builder = match variable {
+            Some(name) => {
+                let pem = fs::read_to_string(key(name)).unwrap();
+                builder.envoy_environment("OCI_PRIVATE_KEY", &pem)
+            }
+            None => builder,
+        };
+        let error = format!("{:#}", builder.start().unwrap_err());
+        assert!(
+            error.contains("$.stream.signing.privateKeyEnvironment"),
+            "{error}"
+        );
+        assert!(error.contains(expected), "{error}");
+    }
+}

@@ -234,11 +234,19 @@ fn everything_else_is_401_with_the_reason() {
         let message = signed.send(&process).refused(401, "NotAuthenticated");
         assert!(message.contains(part), "{part}: {message}");
     }
+}
+
+#[test]
+fn unsigned_and_rewritten_requests_are_401() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = start(folder.path());
+    let messages = on_stream("messages");
+    let put = Signed::new("POST", &messages, "{}");
     let mut client = Client::connect(process.address);
     let unsigned = client.on_stream("GET", "groups/g", &serde_json::Value::Null);
     let message = unsigned.refused(401, "NotAuthenticated");
     assert!(message.contains("no Authorization header"), "{message}");
-    let rewritten = put()
+    let rewritten = put
         .text("a.example")
         .replace("host: a.example", "host: b.example");
     client.send(rewritten.as_bytes()).unwrap();

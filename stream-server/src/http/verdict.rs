@@ -80,7 +80,7 @@ impl App {
             | Effect::Throttle { .. } => {
                 return Err(Refusal::told(&effect));
             }
-            Effect::OutsideRetention => return Err(Refusal::outside_retention()),
+            Effect::OutsideRetention => return Err(Refusal::cursor_outside_retention()),
             Effect::Drop {
                 when: Moment::Before,
             } => return Ok(Reply::dropped()),

@@ -39,7 +39,9 @@ pub const WORK_REQUESTS_MAX: usize = 1_000;
 /// How long an `opc-retry-token` gives what it has created (OCI: 24 hours).
 pub const RETRY_TOKEN_LIFE_MS: u64 = 86_400_000;
 /// Messages of a deleted stream that one transaction removes: few, because publishers wait for it.
-pub const PURGE_COUNT: u32 = 200;
+pub const PURGE_COUNT: u32 = 1_000;
+/// Bytes of their values, after which a transaction removes no more.
+pub const PURGE_BYTES: u64 = 4_194_304;
 /// Groups of one stream (OCI limit).
 pub const GROUPS_PER_STREAM_MAX: usize = 50;
 /// Live instances of one group; those beyond the number of partitions only stand by.

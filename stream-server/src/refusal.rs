@@ -128,6 +128,33 @@ impl Refusal {
         Self::new(409, "InvalidatedRetryToken", message)
     }
 
+    /// 429 with the words that clients take the time to wait from.
+    #[must_use]
+    pub fn throttled(next_in_ms: u64) -> Self {
+        let message = format!("Too many requests: the next request can be made in {next_in_ms} ms");
+        Self::new(429, "TooManyRequests", message)
+    }
+
+    /// What a rule of `/faults` says.
+    pub(crate) fn told(effect: &Effect) -> Self {
+        match effect {
+            Effect::Answer {
+                status,
+                code,
+                message,
+                ..
+            } => Self::new(*status, code.clone(), message),
+            Effect::Throttle { next_in_ms } => Self::throttled(*next_in_ms),
+            Effect::OutsideRetention => Self::cursor_outside_retention(),
+            Effect::FailEntries { .. }
+            | Effect::Drop { .. }
+            | Effect::Truncate { .. }
+            | Effect::Garbage { .. }
+            | Effect::ExpireCursors
+            | Effect::ForgetMembers => Self::internal("Told so by /faults"),
+        }
+    }
+
     /// 405: the path exists, with other methods.
     #[must_use]
     pub fn method_not_allowed(method: &str, allowed: &str) -> Self {
@@ -169,38 +196,10 @@ impl Refusal {
         Self::new(503, "ServiceUnavailable", message)
     }
 
-    /// 400: retention has removed what the cursor points to. The cure is UpdateGroup, or another
-    /// cursor.
+    /// 400: what the cursor would read next is no longer kept. A group goes on after UpdateGroup.
     #[must_use]
-    pub fn outside_retention() -> Self {
+    pub fn cursor_outside_retention() -> Self {
         Self::invalid_parameter("The cursor is outside the retention period and is now invalid.")
-    }
-
-    /// 429 with the words that clients take the time to wait from.
-    #[must_use]
-    pub fn throttled(next_in_ms: u64) -> Self {
-        let message = format!("Too many requests: the next request can be made in {next_in_ms} ms");
-        Self::new(429, "TooManyRequests", message)
-    }
-
-    /// What a rule of `/faults` says.
-    pub(crate) fn told(effect: &Effect) -> Self {
-        match effect {
-            Effect::Answer {
-                status,
-                code,
-                message,
-                ..
-            } => Self::new(*status, code.clone(), message),
-            Effect::Throttle { next_in_ms } => Self::throttled(*next_in_ms),
-            Effect::OutsideRetention => Self::outside_retention(),
-            Effect::FailEntries { .. }
-            | Effect::Drop { .. }
-            | Effect::Truncate { .. }
-            | Effect::Garbage { .. }
-            | Effect::ExpireCursors
-            | Effect::ForgetMembers => Self::internal("Told so by /faults"),
-        }
     }
 
     /// 400: the text that clients match, and on which they create a new cursor.

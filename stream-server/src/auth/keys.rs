@@ -153,9 +153,11 @@ fn names(folder: &Path) -> std::io::Result<std::collections::BTreeSet<String>> {
 fn read_text(path: &Path) -> Result<String, String> {
     use std::io::Read as _;
     let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => "is missing; key and keyId belong together".to_owned(),
-        _ => format!("cannot be read: {error}"),
+    let file = std::fs::File::open(path).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            return "is missing; key and keyId belong together".to_owned();
+        }
+        format!("cannot be read: {error}")
     })?;
     file.take(KEY_FILE_BYTES_MAX.saturating_add(1))
         .read_to_string(&mut text)

@@ -11,6 +11,8 @@ pub(crate) struct AnswerBody {
     data: Bytes,
     /// Bytes that the headers announce, more than there are if the answer is to be cut off.
     announced: u64,
+    /// Whether the server has been told to write what it has.
+    flushed: bool,
 }
 
 /// The end of an answer that is cut off; the server closes the connection on it.
@@ -21,13 +23,18 @@ pub(crate) struct CutOff;
 impl AnswerBody {
     pub(crate) fn whole(data: Bytes) -> Self {
         let announced = u64::try_from(data.len()).unwrap_or(u64::MAX);
-        Self { data, announced }
+        Self {
+            data,
+            announced,
+            flushed: false,
+        }
     }
 
     /// The first bytes of a body, of which one more is missing at least.
     pub(crate) fn cut_off(data: &Bytes, bytes: usize) -> Self {
         let whole = Self::whole(data.clone());
         Self {
+            flushed: false,
             data: data.slice(..bytes.min(data.len())),
             announced: whole
                 .announced
@@ -42,7 +49,7 @@ impl Body for AnswerBody {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
         let data = std::mem::take(&mut self.data);
         let bytes = u64::try_from(data.len()).unwrap_or(u64::MAX);
@@ -50,7 +57,15 @@ impl Body for AnswerBody {
             self.announced = self.announced.saturating_sub(bytes);
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
-        Poll::Ready((self.announced > 0).then_some(Err(CutOff)))
+        if self.announced == 0 {
+            return Poll::Ready(None);
+        }
+        // An error at once would take away what is not written yet.
+        if !std::mem::replace(&mut self.flushed, true) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Err(CutOff)))
     }
 
     fn is_end_stream(&self) -> bool {

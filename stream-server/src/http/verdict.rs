@@ -42,10 +42,12 @@ impl App {
         };
         let method = request.method();
         let signs_body = [Method::POST, Method::PUT, Method::PATCH].contains(method);
-        let coverage = match route {
-            Route::PutMessages { .. } => Coverage::HeadReused,
-            _ if signs_body => Coverage::Body,
-            _ => Coverage::Head,
+        let coverage = if matches!(route, Route::PutMessages { .. }) {
+            Coverage::HeadReused
+        } else if signs_body {
+            Coverage::Body
+        } else {
+            Coverage::Head
         };
         let target = request.uri().path_and_query();
         let head = Head {
@@ -78,7 +80,7 @@ impl App {
             | Effect::Throttle { .. } => {
                 return Err(Refusal::told(&effect));
             }
-            Effect::OutsideRetention => return Err(Refusal::outside_retention()),
+            Effect::OutsideRetention => return Err(Refusal::cursor_outside_retention()),
             Effect::Drop {
                 when: Moment::Before,
             } => return Ok(Reply::dropped()),

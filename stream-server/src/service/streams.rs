@@ -220,12 +220,17 @@ impl Service {
     pub async fn list_streams(&self, request: &ListRequest) -> Result<Page<StreamView>, Refusal> {
         let mut streams = self.views(&*self.catalog.lock().await).await?;
         streams.retain(|view| {
-            // A stream that the operator named belongs to no compartment and shows in all.
-            let compartment = view.settings.compartment_id.as_ref();
-            let asked = request.compartment_id.as_ref();
-            let pool = request.stream_pool_id.as_deref();
-            asked.is_none_or(|asked| compartment.is_none_or(|own| own == asked))
-                && pool.is_none_or(|asked| view.pool_id() == asked)
+            // A stream that the operator named belongs to no compartment and shows in all of them,
+            // and in all pools.
+            let within = |own: &Option<String>, asked: &Option<String>| {
+                own.is_none() || asked.is_none() || own == asked
+            };
+            let own = &view.settings;
+            let in_pool = match (&own.compartment_id, &request.stream_pool_id) {
+                (Some(_), Some(asked)) => view.pool_id() == asked,
+                (None, _) | (_, None) => within(&own.stream_pool_id, &request.stream_pool_id),
+            };
+            in_pool && within(&own.compartment_id, &request.compartment_id)
         });
         page(streams, &request.filter, &request.paging)
     }

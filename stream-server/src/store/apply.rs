@@ -245,6 +245,15 @@ fn open_group(
     if let Some(key) = found {
         return group(db, key).map(Ok);
     }
+    let stream = "SELECT 1 FROM stream WHERE key = ?1";
+    if db
+        .query_row(stream, [stream_key], |_| Ok(()))
+        .optional()?
+        .is_none()
+    {
+        let gone = "the stream was deleted meanwhile".to_owned();
+        return Ok(Err(EngineError::Failed(gone)));
+    }
     let count = "SELECT count(*) FROM consumer_group WHERE stream_key = ?1";
     let count: u64 = db.query_row(count, [stream_key], |row| row.get(0))?;
     if usize::try_from(count).unwrap_or(usize::MAX) >= GROUPS_PER_STREAM_MAX {

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::directory::table_name;
 use crate::engine::Document;
-use crate::limits::PURGE_COUNT;
+use crate::limits::{PURGE_BYTES, PURGE_COUNT};
 
 /// One change, in a transaction with others.
 pub(super) enum Change {
@@ -93,18 +93,33 @@ pub(super) fn purge(db: &Connection) -> rusqlite::Result<bool> {
         return Ok(false);
     };
     let table = table_name(key);
-    let removed = db.execute(
-        &format!(
-            "DELETE FROM {table} WHERE \"offset\" IN \
-             (SELECT \"offset\" FROM {table} ORDER BY \"offset\" LIMIT ?1)"
-        ),
-        [PURGE_COUNT],
-    )?;
-    if removed == 0 {
+    let Some(last) = last_to_purge(db, &table)? else {
         db.execute_batch(&format!(
             "BEGIN IMMEDIATE; DROP TABLE {table}; DELETE FROM partition WHERE key = {key}; COMMIT;"
         ))
         .inspect_err(|_| drop(db.execute_batch("ROLLBACK")))?;
-    }
+        return Ok(true);
+    };
+    db.execute(
+        &format!("DELETE FROM {table} WHERE \"offset\" <= ?1"),
+        [last],
+    )?;
     Ok(true)
+}
+
+/// The last offset of what one transaction may remove; none where nothing is left.
+fn last_to_purge(db: &Connection, table: &str) -> rusqlite::Result<Option<u64>> {
+    let mut statement = db.prepare(&format!(
+        "SELECT \"offset\", length(value) FROM {table} ORDER BY \"offset\" LIMIT {PURGE_COUNT}"
+    ))?;
+    let mut rows = statement.query([])?;
+    let (mut last, mut bytes) = (None, 0_u64);
+    while let Some(row) = rows.next()? {
+        last = Some(row.get(0)?);
+        bytes = bytes.saturating_add(row.get(1)?);
+        if bytes >= PURGE_BYTES {
+            break;
+        }
+    }
+    Ok(last)
 }

@@ -1,0 +1,293 @@
+//! Requests to a server with keys (`--auth keys DIR`), and what it tells those it doesn't believe.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+mod common;
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use common::process::{Process, command};
+use common::{Answer, Client, STREAM, encode};
+use rsa::pkcs1::DecodeRsaPrivateKey;
+use rsa::sha2::{Digest, Sha256};
+use rsa::{Pkcs1v15Sign, RsaPrivateKey};
+use serde_json::json;
+
+const KEY_ID: &str = "ocid1.tenancy.oc1..t/ocid1.user.oc1..u/73:61:a2";
+const JSON: &str = "application/json";
+
+/// A server that knows Oracle's published test key under two keyIds.
+fn start(folder: &Path) -> Process {
+    let keys = folder.join("keys");
+    std::fs::create_dir(&keys).unwrap();
+    let public = include_str!("keys/official.pub.pem");
+    for (name, key_id) in [("user", KEY_ID), ("session", "ST$eyJ.token")] {
+        std::fs::write(keys.join(format!("{name}.pub.pem")), public).unwrap();
+        std::fs::write(keys.join(format!("{name}.keyid")), format!("{key_id}\n")).unwrap();
+    }
+    let data = folder.join("data");
+    Process::start_with(&[
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        data.to_str().unwrap(),
+        "--stream",
+        "calls",
+        "--auth",
+        "keys",
+        keys.to_str().unwrap(),
+    ])
+}
+
+/// A request, and what of it is signed.
+struct Signed<'a> {
+    method: &'a str,
+    target: &'a str,
+    body: &'a str,
+    /// The body that the signature is made for.
+    signed_body: &'a str,
+    key_id: &'a str,
+    names: &'a str,
+    date: String,
+}
+
+impl<'a> Signed<'a> {
+    /// As the Python SDK does it.
+    fn new(method: &'a str, target: &'a str, body: &'a str) -> Self {
+        let names = match method {
+            "GET" | "DELETE" => "date (request-target) host",
+            _ => "date (request-target) host content-length content-type x-content-sha256",
+        };
+        Self {
+            method,
+            target,
+            body,
+            signed_body: body,
+            key_id: KEY_ID,
+            names,
+            date: date(0),
+        }
+    }
+
+    fn send(&self, process: &Process) -> Answer {
+        let mut client = Client::connect(process.address);
+        client.send(self.text("127.0.0.1:8090").as_bytes()).unwrap();
+        client.receive().unwrap()
+    }
+
+    fn text(&self, host: &str) -> String {
+        let length = self.body.len().to_string();
+        let hash = STANDARD.encode(Sha256::digest(self.signed_body));
+        let target = format!("{} {}", self.method.to_lowercase(), self.target);
+        let value = |name: &str| match name {
+            "(request-target)" => target.clone(),
+            "host" => host.to_owned(),
+            "date" | "x-date" => self.date.clone(),
+            "content-length" => length.clone(),
+            "content-type" => JSON.to_owned(),
+            _ => hash.clone(),
+        };
+        let names = self.names.to_lowercase();
+        let line = |name: &str| format!("{name}: {}", value(name));
+        let string = names.split(' ').map(line).collect::<Vec<_>>().join("\n");
+        let key = RsaPrivateKey::from_pkcs1_pem(include_str!("keys/official.pem")).unwrap();
+        let signature = key
+            .sign(Pkcs1v15Sign::new::<Sha256>(), &Sha256::digest(string))
+            .unwrap();
+        let date_name = if names.contains("x-date") {
+            "x-date"
+        } else {
+            "date"
+        };
+        format!(
+            "{} {} HTTP/1.1\r\nhost: {host}\r\n{date_name}: {}\r\ncontent-length: {length}\r\n\
+             content-type: {JSON}\r\nx-content-sha256: {hash}\r\nauthorization: Signature \
+             algorithm=\"rsa-sha256\",headers=\"{}\",keyId=\"{}\",signature=\"{}\",\
+             version=\"1\"\r\n\r\n{}",
+            self.method,
+            self.target,
+            self.date,
+            self.names,
+            self.key_id,
+            STANDARD.encode(signature),
+            self.body,
+        )
+    }
+}
+
+/// An HTTP date so many seconds from now.
+fn date(seconds: i64) -> String {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let now = i64::try_from(since_epoch.unwrap().as_secs()).unwrap();
+    let moment = jiff::Timestamp::from_second(now + seconds).unwrap();
+    moment.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
+}
+
+fn on_stream(rest: &str) -> String {
+    format!("/20180418/streams/{STREAM}/{rest}")
+}
+
+#[test]
+fn signed_requests_of_all_shapes_are_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = start(folder.path());
+    let message = json!({ "messages": [{ "value": encode("x") }] }).to_string();
+    let (messages, cursors) = (on_stream("messages"), on_stream("cursors"));
+    let cursor = json!({ "partition": "0", "type": "TRIM_HORIZON" }).to_string();
+    let twice = format!("/{}", on_stream("messages"));
+    let short = "date (request-target) host";
+    for (target, names) in [
+        (&messages, short),
+        (&messages, "x-date (request-target) host Content-Type"),
+        (
+            &messages,
+            "date (request-target) host content-length content-type x-content-sha256",
+        ),
+        (&twice, short),
+    ] {
+        let put = Signed {
+            names,
+            ..Signed::new("POST", target, &message)
+        };
+        assert_eq!(put.send(&process).ok()["failures"], 0, "{target} {names}");
+    }
+    let session = Signed {
+        key_id: "ST$eyJ.token",
+        ..Signed::new("POST", &cursors, &cursor)
+    };
+    let value = common::value(session.send(&process));
+    let get = format!("{messages}?cursor={value}&limit=10");
+    let read = Signed::new("GET", &get, "").send(&process).ok();
+    assert_eq!(read.as_array().unwrap().len(), 4);
+    let mut anyone = Client::connect(process.address);
+    anyone.request("GET", "/health", "").ok();
+}
+
+#[test]
+fn everything_else_is_401_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = start(folder.path());
+    let (messages, cursors) = (on_stream("messages"), on_stream("cursors"));
+    let cursor = json!({ "partition": "0", "type": "LATEST" }).to_string();
+    let put = || Signed::new("POST", &messages, "{}");
+    let create = || Signed::new("POST", &cursors, &cursor);
+    for (signed, part) in [
+        (
+            Signed {
+                date: date(-400),
+                ..put()
+            },
+            "5 minutes apart",
+        ),
+        (
+            Signed {
+                date: date(400),
+                ..put()
+            },
+            "5 minutes apart",
+        ),
+        (
+            Signed {
+                date: "today".to_owned(),
+                ..put()
+            },
+            "is no date",
+        ),
+        (
+            Signed {
+                key_id: "t/u/f",
+                ..put()
+            },
+            "keyId \"t/u/f\" is unknown",
+        ),
+        (
+            Signed {
+                names: "date (request-target) host",
+                ..create()
+            },
+            "has to cover content-length, content-type, x-content-sha256",
+        ),
+        (
+            Signed {
+                names: "date host",
+                ..put()
+            },
+            "has to cover (request-target)",
+        ),
+        (
+            Signed {
+                signed_body: "other",
+                ..create()
+            },
+            "The body's SHA-256 is",
+        ),
+        (
+            Signed {
+                signed_body: "other",
+                ..put()
+            },
+            "The body's SHA-256 is",
+        ),
+    ] {
+        let message = signed.send(&process).refused(401, "NotAuthenticated");
+        assert!(message.contains(part), "{part}: {message}");
+    }
+}
+
+#[test]
+fn unsigned_and_rewritten_requests_are_401() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = start(folder.path());
+    let messages = on_stream("messages");
+    let put = Signed::new("POST", &messages, "{}");
+    let mut client = Client::connect(process.address);
+    let unsigned = client.on_stream("GET", "groups/g", &serde_json::Value::Null);
+    let message = unsigned.refused(401, "NotAuthenticated");
+    assert!(message.contains("no Authorization header"), "{message}");
+    let rewritten = put
+        .text("a.example")
+        .replace("host: a.example", "host: b.example");
+    client.send(rewritten.as_bytes()).unwrap();
+    let message = client.receive().unwrap().refused(401, "NotAuthenticated");
+    assert!(message.contains("does not fit"), "{message}");
+    assert!(message.contains("b.example"), "{message}");
+}
+
+#[test]
+fn a_large_body_with_a_bad_signature_is_not_kept_but_its_sender_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let process = start(folder.path());
+    let mut client = Client::connect(process.address);
+    let body = "x".repeat(1_400_000);
+    for _ in 0..2 {
+        let answer = client.request("POST", &on_stream("messages"), &body);
+        answer.refused(401, "NotAuthenticated");
+    }
+}
+
+#[test]
+fn a_bad_key_folder_is_refused_at_start_with_all_mistakes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    std::fs::write(folder.path().join("a.pub.pem"), "no key").unwrap();
+    std::fs::write(folder.path().join("b.keyid"), "t/u/f").unwrap();
+    let ended = command(&["--data", path, "--auth", "keys", path])
+        .output()
+        .unwrap();
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(2), "{told}");
+    for part in [
+        "a.pub.pem: is no RSA",
+        "a.keyid: is missing",
+        "b.pub.pem: is missing",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let ended = command(&["--data", path, "--auth", "kyes", path])
+        .output()
+        .unwrap();
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert!(told.contains("--auth takes"), "{told}");
+}

@@ -1,11 +1,13 @@
 //! Header fields as they stand in a call record.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
-use serde::de::{Deserializer, Error as _};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, SerializeTuple, Serializer};
 
 use crate::http::Fields;
@@ -56,31 +58,66 @@ impl Serialize for WireBytes<'_> {
 
 impl<'de> Deserialize<'de> for WireFields<'_> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let pairs = Vec::<(String, WireValue<'de>)>::deserialize(deserializer)?;
-        let fields = pairs.into_iter().map(|(mut name, value)| {
-            name.make_ascii_lowercase();
-            let value = match value {
-                WireValue::Text(text) => text.into_owned().into_bytes(),
-                WireValue::Bytes { base64 } => {
-                    BASE64.decode(base64.as_bytes()).map_err(|error| {
-                        D::Error::custom(format!("header {name}: no standard base64: {error}"))
-                    })?
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = Fields;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a list of [name, value]")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Fields, A::Error> {
+                let mut fields = Fields::with_capacity(USUAL_FIELDS);
+                while let Some((mut name, WireValue(value))) = list.next_element::<(String, _)>()? {
+                    name.make_ascii_lowercase();
+                    fields.push((name, value));
                 }
-            };
-            Ok((name, value))
-        });
-        Ok(WireFields(Cow::Owned(
-            fields.collect::<Result<Fields, D::Error>>()?,
-        )))
+                Ok(fields)
+            }
+        }
+        let fields = deserializer.deserialize_seq(Pairs)?;
+        Ok(WireFields(Cow::Owned(fields)))
+    }
+}
+
+/// As many fields as most requests have; more are no problem.
+const USUAL_FIELDS: usize = 16;
+
+/// A field's value: text, or `{"base64": "…"}`.
+struct WireValue(Vec<u8>);
+
+impl<'de> Deserialize<'de> for WireValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrBytes;
+        impl<'de> Visitor<'de> for TextOrBytes {
+            type Value = WireValue;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str(r#"text, or {"base64": "…"}"#)
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<WireValue, E> {
+                Ok(WireValue(text.as_bytes().to_vec()))
+            }
+
+            fn visit_string<E: Error>(self, text: String) -> Result<WireValue, E> {
+                Ok(WireValue(text.into_bytes()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<WireValue, A::Error> {
+                let Bytes { base64 } = Bytes::deserialize(MapAccessDeserializer::new(map))?;
+                let bytes = BASE64.decode(base64.as_bytes());
+                let bytes = bytes
+                    .map_err(|error| A::Error::custom(format!("no standard base64: {error}")))?;
+                Ok(WireValue(bytes))
+            }
+        }
+        deserializer.deserialize_any(TextOrBytes)
     }
 }
 
 #[derive(Deserialize)]
-#[serde(untagged)]
-enum WireValue<'a> {
-    Text(#[serde(borrow)] Cow<'a, str>),
-    Bytes {
-        #[serde(borrow)]
-        base64: Cow<'a, str>,
-    },
+struct Bytes<'a> {
+    #[serde(borrow)]
+    base64: Cow<'a, str>,
 }

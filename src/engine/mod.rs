@@ -102,6 +102,8 @@ pub enum Level {
 #[derive(Debug, Default)]
 struct Outputs {
     queue: VecDeque<Output>,
+    /// Summed up until they are performed: each costs a hostcall.
+    counts: Vec<(Metric, i64)>,
     tickets: u64,
 }
 
@@ -111,12 +113,21 @@ impl Outputs {
     }
 
     fn pop(&mut self) -> Option<Output> {
-        self.queue.pop_front()
+        if let Some(output) = self.queue.pop_front() {
+            return Some(output);
+        }
+        while let Some((metric, by)) = self.counts.pop() {
+            if by != 0 {
+                return Some(Output::Count(metric, by));
+            }
+        }
+        None
     }
 
     fn count(&mut self, metric: Metric, by: i64) {
-        if by != 0 {
-            self.push(Output::Count(metric, by));
+        match self.counts.iter_mut().find(|(known, _)| *known == metric) {
+            Some((_, sum)) => *sum = sum.saturating_add(by),
+            None => self.counts.push((metric, by)),
         }
     }
 

@@ -96,7 +96,9 @@ impl DrainHost {
     }
 
     fn drive(&mut self, input: Input) {
-        self.engine.handle(input, self.worker.now());
+        // Asking Envoy for the time costs a hostcall for each clock: once a callback is enough.
+        let now = self.worker.now();
+        self.engine.handle(input, now);
         for _ in 0..OUTPUTS_PER_CALLBACK_MAX {
             let Some(output) = self.engine.poll_output() else {
                 break;
@@ -104,14 +106,14 @@ impl DrainHost {
             match self.worker.perform(output) {
                 Performed::NotSent(ticket) => {
                     let input = Input::CalloutDone(ticket, CalloutResult::NotSent);
-                    self.engine.handle(input, self.worker.now());
+                    self.engine.handle(input, now);
                 }
                 Performed::Left(Output::ReleaseKey(key)) => self.release_key(&key),
                 // Only the accept role has requests to read and answer.
                 Performed::Done | Performed::Left(_) => {}
             }
         }
-        self.set_alarm();
+        self.set_alarm(now.steady);
     }
 
     /// Tells the accept role, if there is one in this Envoy; elsewhere the key is known until its
@@ -125,8 +127,7 @@ impl DrainHost {
 
     /// Envoy's timer is periodic and costs a call to set, so it is left alone while it rings early
     /// enough; a spurious tick is harmless.
-    fn set_alarm(&mut self) {
-        let now = self.worker.now().steady;
+    fn set_alarm(&mut self, now: Steady) {
         let Some(due) = self.engine.wakeup(now) else {
             return;
         };

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::held::State;
 use super::outbox::{Destination, Publication};
-use super::window::State;
 use super::{DrainEngine, Purpose};
 use crate::call::deliver::dead_letter::Reason;
 use crate::call::deliver::dispatch::Marks;
@@ -72,6 +72,7 @@ impl DrainEngine {
     }
 
     fn attempt(&mut self, id: RecordId, now: Now) {
+        let understood = self.window.understand(id);
         let Some(held) = self.window.get_mut(id) else {
             return;
         };
@@ -81,7 +82,7 @@ impl DrainEngine {
         let (target, timeout) = (plan.target.clone(), plan.limits.timeout);
         let is_first = held.progress.attempts == 0;
         let late = now.wall.since(plan.due);
-        let call = match record::decode(&held.record) {
+        let call = match understood {
             Ok(call) => call,
             // It was understood when it came.
             Err(error) => {

@@ -1,8 +1,9 @@
 //! Reading: the sessions with the stream of calls and with each lane, and what they bring.
 
+use super::held::State;
 use super::room::{is_room_to_fetch, room};
 use super::session::{Demand, Operation};
-use super::window::{State, Taken};
+use super::window::Taken;
 use super::{DrainEngine, Purpose};
 use crate::call::deliver::commit::FetchNumber;
 use crate::engine::{CalloutResult, Level};
@@ -15,41 +16,47 @@ use crate::stream::error::{StreamError, expect_ok};
 use crate::time::{Now, Steady};
 
 impl DrainEngine {
-    /// Sends each session's next request, if one is due and none is open.
-    pub(super) fn advance_sessions(&mut self, now: Now) {
-        let mut due = Vec::new();
-        for (source, session) in &mut self.sessions {
-            let demand = demand(
-                &self.config,
-                &self.window,
-                self.active_until,
-                *source,
-                now.steady,
-            );
-            if let Some((operation, request)) = session.next(demand, now.steady) {
-                due.push((*source, operation, request));
-            }
-        }
-        for (source, operation, request) in due {
-            let purpose = Purpose::Session(source, operation);
-            let timeout = self.config.fetch.timeout;
-            let limit = STREAM_ANSWER_BYTES_MAX;
-            self.call_out(purpose, request, timeout, limit, now);
-        }
+    /// Sends the next request of a session, if one is due and none is open.
+    pub(super) fn advance_session(&mut self, source: Source, now: Now) {
+        let demand = self.demand(source, now.steady);
+        let session = self.sessions.get_mut(&source);
+        let next = session.and_then(|session| session.next(demand, now.steady));
+        let Some((operation, request)) = next else {
+            return;
+        };
+        let purpose = Purpose::Session(source, operation);
+        let timeout = self.config.fetch.timeout;
+        let limit = STREAM_ANSWER_BYTES_MAX;
+        self.call_out(purpose, request, timeout, limit, now);
     }
 
-    /// When [`Self::advance_sessions`] has something to do next.
-    pub(super) fn sessions_wakeup(&self, now: Steady) -> Option<Steady> {
-        let wakeups = self.sessions.iter().filter_map(|(source, session)| {
-            session.wakeup(demand(
-                &self.config,
-                &self.window,
-                self.active_until,
-                *source,
-                now,
-            ))
-        });
-        wakeups.min()
+    /// The same for all lanes.
+    pub(super) fn advance_lanes(&mut self, now: Now) {
+        let lanes = self.config.lanes.iter();
+        let lanes: Vec<Source> = lanes.map(|(number, _)| Source::Lane(number)).collect();
+        for lane in &lanes {
+            self.advance_session(*lane, now);
+        }
+        let wakeups = lanes.into_iter();
+        let wakeups = wakeups.filter_map(|lane| self.session_wakeup(lane, now.steady));
+        self.lanes_wakeup = wakeups.min();
+    }
+
+    /// When [`Self::advance_session`] has something to do next.
+    pub(super) fn session_wakeup(&self, source: Source, now: Steady) -> Option<Steady> {
+        let session = self.sessions.get(&source)?;
+        session.wakeup(self.demand(source, now))
+    }
+
+    /// What the drain wants of one of its streams.
+    fn demand(&self, source: Source, now: Steady) -> Demand {
+        let is_active = self.active_until.is_some_and(|until| now < until);
+        Demand {
+            is_active,
+            room: room(&self.config, &self.window, source),
+            may_fetch: is_active && is_room_to_fetch(&self.config, &self.window, source),
+            is_idle: self.window.count(source).unsettled == 0,
+        }
     }
 
     /// A request of a session has ended.
@@ -159,22 +166,5 @@ impl DrainEngine {
                 _ => {}
             }
         }
-    }
-}
-
-/// What the drain wants of one of its streams.
-fn demand(
-    config: &crate::config::DrainConfig,
-    window: &super::window::Window,
-    active_until: Option<Steady>,
-    source: Source,
-    now: Steady,
-) -> Demand {
-    let is_active = active_until.is_some_and(|until| now < until);
-    Demand {
-        is_active,
-        room: room(config, window, source),
-        may_fetch: is_active && is_room_to_fetch(config, window, source),
-        is_idle: window.count(source).unsettled == 0,
     }
 }

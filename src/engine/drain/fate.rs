@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::DrainEngine;
+use super::held::State;
 use super::outbox::{Destination, Publication};
-use super::window::State;
 use crate::call::deliver::dead_letter::{DeadLetter, Reason};
 use crate::call::deliver::hop::{Known, with_progress};
 use crate::call::deliver::lanes::Wait;
@@ -33,8 +33,11 @@ impl DrainEngine {
                     None => fallback_id(id.position),
                 };
                 let plan = Plan::new(&call, &call_id, held.stored_at, &self.config.attempt);
-                held.progress = call.head.progress;
+                held.progress.clone_from(&call.head.progress);
                 held.plan = Some(plan);
+                if id.source == Source::Calls {
+                    self.window.keep(id, call);
+                }
             }
             Err(error) => {
                 let detail = error.to_string();
@@ -292,9 +295,9 @@ impl DrainEngine {
         if let Some(held) = self.window.get_mut(id) {
             let messages = u8::try_from(publications.len()).unwrap_or(u8::MAX);
             held.state = State::Leaving { messages };
-            // What is needed of it is in the messages.
-            held.record = std::rc::Rc::default();
         }
+        // What is needed of it is in the messages.
+        self.window.drop_record(id);
         for (destination, publication) in publications {
             self.outbox.add(destination, publication);
         }

@@ -14,6 +14,7 @@
 mod attempt;
 mod consume;
 mod fate;
+mod held;
 mod hops;
 mod outbox;
 mod room;
@@ -86,6 +87,8 @@ pub struct DrainEngine {
     turn_budget: usize,
     /// A new turn is asked for.
     turn_pending: bool,
+    /// When a session with a lane has something to do next.
+    lanes_wakeup: Option<Steady>,
     stream_cluster: Rc<str>,
     signing: Signing,
     outputs: Outputs,
@@ -109,6 +112,7 @@ impl DrainEngine {
             active_until: None,
             turn_budget: config.window.per_turn_max,
             turn_pending: false,
+            lanes_wakeup: None,
             stream_cluster: Rc::from(config.stream.cluster.as_str()),
             signing: Signing::default(),
             outputs: Outputs::default(),
@@ -143,7 +147,8 @@ impl DrainEngine {
             self.room_wakeup(now),
             self.window.next_timer(),
             self.outbox.wakeup(),
-            self.sessions_wakeup(now),
+            self.session_wakeup(Source::Calls, now),
+            self.lanes_wakeup,
         ]
         .into_iter()
         .flatten()
@@ -152,6 +157,8 @@ impl DrainEngine {
 
     /// Takes one input.
     pub fn handle(&mut self, input: Input, now: Now) {
+        // What an attempt results in is nothing to lanes, which is most of what comes.
+        let concerns_lanes = !self.is_attempt(&input);
         match input {
             Input::Heartbeat => {
                 self.active_until = Some(now.steady.plus(self.config.group.lease));
@@ -172,7 +179,15 @@ impl DrainEngine {
                 self.give_up_overdue(now);
             }
         }
-        self.advance(now);
+        self.advance(concerns_lanes, now);
+    }
+
+    fn is_attempt(&self, input: &Input) -> bool {
+        let Input::CalloutDone(ticket, _) = input else {
+            return false;
+        };
+        let open = self.open.get(ticket);
+        matches!(open, Some((_, Purpose::Attempt(..))))
     }
 
     /// A new turn of the event loop: attempts may be started again.
@@ -182,12 +197,15 @@ impl DrainEngine {
     }
 
     /// Starts everything that may start now.
-    fn advance(&mut self, now: Now) {
+    fn advance(&mut self, concerns_lanes: bool, now: Now) {
         self.end_waits(now);
         self.make_room(now);
         self.dispatch_due(now);
         self.publish(now);
-        self.advance_sessions(now);
+        self.advance_session(Source::Calls, now);
+        if concerns_lanes || self.lanes_wakeup.is_some_and(|due| due <= now.steady) {
+            self.advance_lanes(now);
+        }
     }
 
     fn callout_done(&mut self, ticket: Ticket, result: CalloutResult, now: Now) {

@@ -5,66 +5,20 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::held::{Held, State};
 use super::hops::RememberedHops;
 use crate::call::deliver::commit::FetchNumber;
 use crate::call::deliver::line::Lines;
-use crate::call::deliver::plan::Plan;
-use crate::call::progress::Progress;
+use crate::call::record::{self, Call, RecordError};
 use crate::config::DrainConfig;
 use crate::id::{RecordId, Source};
+use crate::limits::UNDERSTOOD_BYTES_MAX;
 use crate::stream::consume::Message;
-use crate::time::{Steady, Wall};
-use crate::time_text::parse_rfc_3339;
+use crate::time::Steady;
 
 /// How long a record is remembered whose session was lost: the next session reads it again, and
 /// what is settled must not be done again. What isn't settled then belongs to whoever reads it.
 const LOST_REMEMBERED: Duration = Duration::from_secs(120);
-
-/// One record that was fetched and isn't committed.
-#[derive(Debug)]
-pub(super) struct Held {
-    /// The fetch of this session that brought it; `None` if that session is lost.
-    pub(super) fetch: Option<FetchNumber>,
-    pub(super) record: Rc<Vec<u8>>,
-    pub(super) stored_at: Wall,
-    /// `None` where the record can't be understood.
-    pub(super) plan: Option<Plan>,
-    /// What has happened to the call, before this record was written and since.
-    pub(super) progress: Progress,
-    /// Faults of the gateway in a row.
-    pub(super) faults: u32,
-    pub(super) state: State,
-    /// Bytes that it counts for.
-    bytes: usize,
-}
-
-impl Held {
-    /// Whether it may wait on another stream.
-    fn may_leave(&self) -> bool {
-        let plan = self.plan.as_ref();
-        plan.is_some_and(|plan| plan.order_key.is_none())
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
-    /// Just taken in.
-    New,
-    /// In its target's line.
-    Ready,
-    /// Behind an earlier call with the same order key.
-    Behind,
-    /// An attempt is under way.
-    InFlight,
-    /// Waits for a moment.
-    Waiting { until: Steady },
-    /// Its session is lost: it waits to be read again.
-    Suspended { until: Steady, since: Steady },
-    /// Messages have to be stored before it is settled: so many.
-    Leaving { messages: u8 },
-    /// Only the commit is missing.
-    Settled { at: Steady },
-}
 
 /// What is held of one stream.
 #[derive(Clone, Copy, Debug, Default)]
@@ -84,6 +38,8 @@ pub(super) struct Window {
     order: BTreeMap<Rc<str>, VecDeque<RecordId>>,
     timers: BTreeSet<(Steady, RecordId)>,
     pub(super) in_flight: usize,
+    /// Bytes of the records whose calls are kept too.
+    understood_bytes: usize,
     hops: RememberedHops,
 }
 
@@ -106,6 +62,7 @@ impl Window {
             order: BTreeMap::new(),
             timers: BTreeSet::new(),
             in_flight: 0,
+            understood_bytes: 0,
             hops: RememberedHops::default(),
         }
     }
@@ -136,19 +93,48 @@ impl Window {
                 count.records += 1;
                 count.unsettled += 1;
                 count.bytes = count.bytes.saturating_add(bytes);
-                let held = Held {
-                    fetch: Some(fetch),
-                    record: Rc::new(message.value),
-                    stored_at: parse_rfc_3339(&message.stored_at).unwrap_or_default(),
-                    plan: None,
-                    progress: Progress::default(),
-                    faults: 0,
-                    state: State::New,
-                    bytes,
-                };
-                self.held.insert(id, held);
+                self.held.insert(id, Held::new(message, fetch));
                 Taken::New
             }
+        }
+    }
+
+    /// Keeps what a record says until its first attempt, unless that is too much: then it is read
+    /// once more.
+    pub(super) fn keep(&mut self, id: RecordId, call: Call) {
+        if let Some(held) = self.held.get_mut(&id) {
+            let bytes = self.understood_bytes.saturating_add(held.record.len());
+            if bytes <= UNDERSTOOD_BYTES_MAX {
+                self.understood_bytes = bytes;
+                held.call = Some(Box::new(call));
+            }
+        }
+    }
+
+    /// What a record says, for an attempt.
+    ///
+    /// # Errors
+    /// Why it can't be understood.
+    pub(super) fn understand(&mut self, id: RecordId) -> Result<Call, RecordError> {
+        let Some(held) = self.held.get_mut(&id) else {
+            return Err(RecordError("the record is gone".to_owned()));
+        };
+        match held.let_go() {
+            Some((bytes, call)) => {
+                self.understood_bytes = self.understood_bytes.saturating_sub(bytes);
+                Ok(*call)
+            }
+            None => record::decode(&held.record),
+        }
+    }
+
+    /// Lets go of the record itself: nothing more is to be read in it.
+    pub(super) fn drop_record(&mut self, id: RecordId) {
+        if let Some(held) = self.held.get_mut(&id) {
+            if let Some((bytes, _)) = held.let_go() {
+                self.understood_bytes = self.understood_bytes.saturating_sub(bytes);
+            }
+            held.record = Rc::default();
         }
     }
 
@@ -278,9 +264,9 @@ impl Window {
 
     /// Nothing more is to be done for this record but its commit. Gives its fetch.
     pub(super) fn settle(&mut self, id: RecordId, now: Steady) -> Option<FetchNumber> {
+        self.drop_record(id);
         let held = self.held.get_mut(&id)?;
         held.state = State::Settled { at: now };
-        held.record = Rc::default();
         held.progress.history = Vec::new();
         held.plan = None;
         let (fetch, bytes) = (held.fetch, std::mem::take(&mut held.bytes));
@@ -347,6 +333,7 @@ impl Window {
 
     /// Forgets a record, and gives whether it was unsettled.
     fn forget(&mut self, id: RecordId) -> bool {
+        self.drop_record(id);
         let Some(held) = self.held.remove(&id) else {
             return false;
         };

@@ -1,0 +1,79 @@
+//! One record in the window, and where it stands.
+
+use std::rc::Rc;
+
+use crate::call::deliver::commit::FetchNumber;
+use crate::call::deliver::plan::Plan;
+use crate::call::progress::Progress;
+use crate::call::record::Call;
+use crate::stream::consume::Message;
+use crate::time::{Steady, Wall};
+use crate::time_text::parse_rfc_3339;
+
+/// One record that was fetched and isn't committed.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// The fetch of this session that brought it; `None` if that session is lost.
+    pub(super) fetch: Option<FetchNumber>,
+    pub(super) record: Rc<Vec<u8>>,
+    pub(super) stored_at: Wall,
+    /// `None` where the record can't be understood.
+    pub(super) plan: Option<Plan>,
+    /// What the record says, kept for its first attempt where there is room.
+    pub(super) call: Option<Box<Call>>,
+    /// What has happened to the call, before this record was written and since.
+    pub(super) progress: Progress,
+    /// Faults of the gateway in a row.
+    pub(super) faults: u32,
+    pub(super) state: State,
+    /// Bytes that it counts for.
+    pub(super) bytes: usize,
+}
+
+impl Held {
+    pub(super) fn new(message: Message, fetch: FetchNumber) -> Self {
+        Self {
+            fetch: Some(fetch),
+            bytes: message.value.len(),
+            record: Rc::new(message.value),
+            stored_at: parse_rfc_3339(&message.stored_at).unwrap_or_default(),
+            plan: None,
+            call: None,
+            progress: Progress::default(),
+            faults: 0,
+            state: State::New,
+        }
+    }
+
+    /// Gives away what the record says, if it was kept, and the bytes that it counted for.
+    pub(super) fn let_go(&mut self) -> Option<(usize, Box<Call>)> {
+        let call = self.call.take()?;
+        Some((self.record.len(), call))
+    }
+
+    /// Whether it may wait on another stream.
+    pub(super) fn may_leave(&self) -> bool {
+        let plan = self.plan.as_ref();
+        plan.is_some_and(|plan| plan.order_key.is_none())
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Just taken in.
+    New,
+    /// In its target's line.
+    Ready,
+    /// Behind an earlier call with the same order key.
+    Behind,
+    /// An attempt is under way.
+    InFlight,
+    /// Waits for a moment.
+    Waiting { until: Steady },
+    /// Its session is lost: it waits to be read again.
+    Suspended { until: Steady, since: Steady },
+    /// Messages have to be stored before it is settled: so many.
+    Leaving { messages: u8 },
+    /// Only the commit is missing.
+    Settled { at: Steady },
+}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::key::TextForm;
 use super::lanes::read_lanes;
 use super::reader::Section;
 use super::{Document, OptionsConfig, StreamConfig, TargetsConfig, options};
@@ -44,6 +45,19 @@ pub struct PublishConfig {
     pub batch_bytes_max: usize,
     /// Open PutMessages of one worker.
     pub in_flight_max: usize,
+    /// Where clients get their answer before their call is stored: what is kept until then.
+    pub buffer: Option<BufferLimits>,
+}
+
+/// How much is kept of calls that are answered and aren't stored (`ack: immediate`), in one worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BufferLimits {
+    /// Calls.
+    pub calls_max: usize,
+    /// Bytes of their records.
+    pub bytes_max: usize,
+    /// How long it is tried to store one; then it is lost.
+    pub age_max: Duration,
 }
 
 /// How long and how many idempotency keys are known.
@@ -130,7 +144,9 @@ impl IdempotencyConfig {
 
 impl PublishConfig {
     fn read(publish: &mut Section<'_>) -> Self {
+        let buffer = Self::read_ack(publish);
         Self {
+            buffer,
             timeout: publish.duration_ms(
                 "timeoutMs",
                 100..=60_000,
@@ -161,6 +177,53 @@ impl PublishConfig {
                 "Open PutMessages of one worker; a further one starts only with a full batch.",
             ),
         }
+    }
+}
+
+impl PublishConfig {
+    fn read_ack(publish: &mut Section<'_>) -> Option<BufferLimits> {
+        let ack = publish.text(
+            "ack",
+            "durable",
+            "When a call is answered 202: `durable`, once the Stream has stored it; `immediate`, \
+             before that, from memory, which a crash of Envoy empties: calls with a 202 are lost \
+             then.",
+        );
+        publish.declare_form(TextForm::OneOf(vec!["durable", "immediate"]));
+        let is_immediate = match ack.as_str() {
+            "durable" => false,
+            "immediate" => true,
+            _ => {
+                publish.refuse("ack", "must be durable or immediate".to_owned());
+                false
+            }
+        };
+        let limits = publish.section("buffer", |buffer| BufferLimits {
+            calls_max: buffer.count(
+                "calls",
+                1..=1_000_000,
+                10_000,
+                "calls",
+                "With `immediate`: calls that one worker keeps until the Stream has stored them; \
+                 further ones get 429.",
+            ),
+            bytes_max: buffer.count(
+                "bytes",
+                RECORD_BYTES_MAX as u64..=1 << 30,
+                33_554_432,
+                "bytes",
+                "With `immediate`: bytes of the records of these calls.",
+            ),
+            age_max: Duration::from_secs(buffer.integer(
+                "ageSeconds",
+                1..=86_400,
+                600,
+                "seconds",
+                "With `immediate`: how long it is tried to store a call. After that it is lost, \
+                 which is logged and counted.",
+            )),
+        });
+        is_immediate.then_some(limits)
     }
 }
 

@@ -16,7 +16,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-pub use accept::{AcceptConfig, AcceptLimits, IdempotencyConfig, PublishConfig};
+pub use accept::{AcceptConfig, AcceptLimits, BufferLimits, IdempotencyConfig, PublishConfig};
 pub use allow::TargetsConfig;
 pub use drain::{DispatchConfig, DrainConfig, FetchConfig, GroupConfig, WindowConfig};
 pub use key::{Absent, KeyDocumentation, KeyKind, TextForm};

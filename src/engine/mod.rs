@@ -11,6 +11,7 @@
 
 pub mod accept;
 pub mod drain;
+mod put_queue;
 mod signing;
 
 use std::collections::VecDeque;

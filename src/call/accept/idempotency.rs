@@ -98,8 +98,8 @@ pub enum Claim {
     First,
     /// The same request is being published by somebody else.
     InProgress,
-    /// The same request has been accepted.
-    Accepted(Receipt, Position),
+    /// The same request has been accepted; where its call stands, if it was stored by then.
+    Accepted(Receipt, Option<Position>),
     /// Another request has this key.
     Other,
 }
@@ -116,7 +116,7 @@ struct Entry {
     until: Wall,
     /// Absent while the call is being published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    accepted: Option<(Receipt, Position)>,
+    accepted: Option<(Receipt, Option<Position>)>,
 }
 
 impl Slot {
@@ -162,7 +162,13 @@ impl Slot {
     }
 
     /// The call of a claimed key was accepted: the key is known until `until`.
-    pub fn accept(&mut self, key: &KeyHash, receipt: &Receipt, position: Position, until: Wall) {
+    pub fn accept(
+        &mut self,
+        key: &KeyHash,
+        receipt: &Receipt,
+        position: Option<Position>,
+        until: Wall,
+    ) {
         let entry = self.0.iter_mut().find(|entry| entry.key == *key);
         if let Some(entry) = entry {
             entry.accepted = Some((receipt.clone(), position));
@@ -205,7 +211,7 @@ mod tests {
         Fingerprint::new(&head, body.as_bytes())
     }
 
-    fn receipt() -> (Receipt, Position) {
+    fn receipt() -> (Receipt, Option<Position>) {
         let text = |text: &str| text.to_owned();
         let receipt = Receipt {
             id: text("c1"),
@@ -217,7 +223,7 @@ mod tests {
             partition: 1,
             offset: 7,
         };
-        (receipt, position)
+        (receipt, Some(position))
     }
 
     #[test]

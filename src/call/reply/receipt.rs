@@ -25,21 +25,23 @@ struct Body<'a> {
     correlation_id: &'a str,
     accepted_at: &'a str,
     deliver_at: &'a str,
-    partition: String,
-    offset: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partition: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset: Option<u64>,
 }
 
 impl Receipt {
-    /// The answer for a call that stands at `position`.
+    /// The answer for a call that stands at `position`, or that isn't stored yet.
     #[must_use]
-    pub fn response(&self, position: Position) -> OutgoingResponse {
+    pub fn response(&self, position: Option<Position>) -> OutgoingResponse {
         let body = Body {
             id: &self.id,
             correlation_id: &self.correlation_id,
             accepted_at: &self.accepted_at,
             deliver_at: &self.deliver_at,
-            partition: position.partition.to_string(),
-            offset: position.offset,
+            partition: position.map(|position| position.partition.to_string()),
+            offset: position.map(|position| position.offset),
         };
         OutgoingResponse {
             status: 202,

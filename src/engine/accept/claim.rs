@@ -39,7 +39,7 @@ pub(super) struct Claims {
 /// How a claim ends.
 #[derive(Clone, Debug)]
 enum End {
-    Accepted(Receipt, Position),
+    Accepted(Receipt, Option<Position>),
     Released,
 }
 
@@ -78,13 +78,21 @@ impl Claims {
         }
     }
 
+    /// A request's call has been answered before it was stored.
+    pub(super) fn answered(&mut self, request: RequestId, receipt: &Receipt) {
+        if let Some((key, _)) = self.held.remove(&request) {
+            self.ends
+                .push_back((key, End::Accepted(receipt.clone(), None)));
+        }
+    }
+
     /// The Stream has stored a request's call, or hasn't.
     pub(super) fn end(&mut self, request: RequestId, stored: Option<Position>) {
         let Some((key, receipt)) = self.held.remove(&request) else {
             return;
         };
         let end = match (receipt, stored) {
-            (Some(receipt), Some(position)) => End::Accepted(receipt, position),
+            (Some(receipt), Some(position)) => End::Accepted(receipt, Some(position)),
             _ => End::Released,
         };
         self.ends.push_back((key, end));

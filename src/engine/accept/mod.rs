@@ -5,6 +5,7 @@
 //! the next batch gathers. The Stream's one answer settles a whole batch. Calls that are to be made
 //! later go to a lane, which has an outbox and batches of its own.
 
+mod buffer;
 mod claim;
 mod publish;
 
@@ -27,6 +28,7 @@ use crate::metric::Metric;
 use crate::stream::StreamClient;
 use crate::stream::signing::Signer;
 use crate::time::{Now, Steady};
+use buffer::Buffer;
 use claim::Claims;
 use publish::Publisher;
 
@@ -108,6 +110,7 @@ pub struct AcceptEngine {
     /// The request whose body is being read, and whose publisher it is.
     reading: Option<(usize, RequestId)>,
     claims: Claims,
+    buffer: Buffer,
     /// When each complete request has waited long enough, in the same order.
     deadlines: VecDeque<(Steady, RequestId)>,
     in_flight: BTreeMap<Ticket, (usize, Vec<RequestId>)>,
@@ -125,11 +128,11 @@ impl AcceptEngine {
     pub fn new(config: AcceptConfig, entropy: Entropy) -> Self {
         let lanes = config.lanes.iter().map(|(_, lane)| &lane.stream_id);
         let streams = std::iter::once(&config.stream.stream_id).chain(lanes);
-        let publisher = |stream_id: &String| {
-            Publisher::new(StreamClient::new(&config.stream.authority, stream_id))
-        };
+        let client = |stream_id: &String| StreamClient::new(&config.stream.authority, stream_id);
+        let clients: Vec<StreamClient> = streams.map(client).collect();
         Self {
-            publishers: streams.map(publisher).collect(),
+            buffer: Buffer::new(clients.iter().cloned()),
+            publishers: clients.into_iter().map(Publisher::new).collect(),
             cluster: Rc::from(config.stream.cluster.as_str()),
             config,
             entropy,
@@ -161,7 +164,10 @@ impl AcceptEngine {
     /// How often the host has to tick, while anything waits.
     #[must_use]
     pub fn tick_period(&self) -> Option<Duration> {
-        let idle = self.requests.is_empty() && self.deadlines.is_empty() && !self.claims.is_busy();
+        let idle = self.requests.is_empty()
+            && self.deadlines.is_empty()
+            && self.buffer.is_empty()
+            && !self.claims.is_busy();
         (!idle).then_some(TICK)
     }
 
@@ -200,7 +206,13 @@ impl AcceptEngine {
                 self.claims.release(key);
                 self.gather();
             }
-            Input::CalloutDone(ticket, result) => self.published(ticket, result),
+            Input::CalloutDone(ticket, result) => {
+                if self.buffer.is_open(ticket) {
+                    self.buffered_stored(ticket, result);
+                } else {
+                    self.published(ticket, result);
+                }
+            }
             Input::Wake => {
                 self.wake_pending = false;
                 self.answer_some();
@@ -213,6 +225,7 @@ impl AcceptEngine {
                 self.gather();
             }
         }
+        self.store_buffered();
     }
 
     fn request_head(&mut self, request: RequestId, head: RequestHead, whole: bool, now: Now) {

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 
+use super::buffer::Buffered;
 use super::{AcceptEngine, Accepting, Output};
 use crate::call::accept::admission::body_too_large;
 use crate::call::accept::refusal::{Refusal, Stored};
 use crate::call::record;
 use crate::call::reply::receipt::Receipt;
-use crate::config::PublishConfig;
+use crate::config::{BufferLimits, PublishConfig};
 use crate::engine::signing::Covers;
 use crate::engine::{Callout, CalloutResult, Level};
 use crate::id::{RequestId, Ticket};
@@ -180,6 +181,16 @@ impl AcceptEngine {
             };
             return self.refuse(request, &refusal);
         }
+        if let Some(limits) = self.config.publish.buffer {
+            let call = Buffered {
+                id: receipt.id.clone(),
+                order_key: head.order_key.clone(),
+                idempotency: head.idempotency.clone(),
+                record: encoded,
+                since: self.now.steady,
+            };
+            return self.answer_first(number, request, &receipt, call, &limits);
+        }
         let key = head.order_key.clone();
         self.claims.published(request, &receipt);
         self.requests
@@ -201,6 +212,24 @@ impl AcceptEngine {
             publisher.body.push(key.as_deref(), &encoded);
             publisher.members.push(request);
         }
+    }
+
+    /// The client gets its answer now, and the Stream its record later.
+    fn answer_first(
+        &mut self,
+        number: usize,
+        request: RequestId,
+        receipt: &Receipt,
+        call: Buffered,
+        limits: &BufferLimits,
+    ) {
+        if !self.buffer.has_room(call.record.len(), limits) {
+            return self.refuse(request, &Refusal::TooManyWaiting);
+        }
+        self.claims.answered(request, receipt);
+        self.keep(number, call);
+        self.outputs.count(Metric::Accepted, 1);
+        self.answer(request, receipt.response(None));
     }
 
     /// Sends a batch off.
@@ -269,7 +298,7 @@ impl AcceptEngine {
                     stored += 1;
                     if let Some(receipt) = publishing {
                         accepted += 1;
-                        let response = receipt.response(position);
+                        let response = receipt.response(Some(position));
                         self.answer(request, response);
                     }
                 }
@@ -282,14 +311,19 @@ impl AcceptEngine {
             }
         }
         self.outputs.count(Metric::PublishedBatches, 1);
-        self.outputs.count(Metric::PublishedRecords, stored);
-        if number > 0 {
-            self.outputs.count(Metric::EnteredLanes, stored);
-        }
         self.outputs.count(Metric::Accepted, accepted);
         if stored > 0 {
-            self.outputs.push(Output::WakeDrain);
+            self.count_stored(number, stored);
         }
+    }
+
+    /// Records have come onto a stream: the drain shall know.
+    pub(super) fn count_stored(&mut self, number: usize, records: i64) {
+        self.outputs.count(Metric::PublishedRecords, records);
+        if number > 0 {
+            self.outputs.count(Metric::EnteredLanes, records);
+        }
+        self.outputs.push(Output::WakeDrain);
     }
 
     /// A whole batch has failed.

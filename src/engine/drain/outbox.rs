@@ -2,24 +2,19 @@
 //! replies, dead letters. They are put in batches, in order, and again until they are stored,
 //! however long that takes.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use super::{DrainEngine, Purpose};
 use crate::config::DrainConfig;
+use crate::engine::put_queue::{Message, PutQueue};
 use crate::engine::{CalloutResult, Level};
 use crate::http::OutgoingRequest;
 use crate::id::{LaneNumber, RecordId, Source};
-use crate::limits::{PUT_BYTES_MAX, PUT_MESSAGES_MAX, STREAM_ANSWER_BYTES_MAX};
+use crate::limits::STREAM_ANSWER_BYTES_MAX;
 use crate::metric::Metric;
 use crate::stream::StreamClient;
-use crate::stream::error::{StreamError, expect_ok, wait_in};
-use crate::stream::put::{PutBody, PutEntry, parse_put_answer};
+use crate::stream::error::StreamError;
 use crate::time::{Now, Steady};
-
-/// Pauses after messages could not be stored double from the first to the last.
-const FAILURE_PAUSE_MIN: Duration = Duration::from_millis(200);
-const FAILURE_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// Where a message goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,28 +38,29 @@ pub(super) struct Publication {
     pub(super) metric: Option<Metric>,
 }
 
-#[derive(Debug)]
-struct Queue {
-    client: StreamClient,
-    waiting: VecDeque<Publication>,
-    in_flight: Vec<Publication>,
-    not_before: Steady,
-    failures: u32,
+impl Message for Publication {
+    fn record(&self) -> &[u8] {
+        &self.message
+    }
+
+    fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    fn order_key(&self) -> Option<&str> {
+        // Calls with an order key stay where they are until they end.
+        None
+    }
 }
 
 /// The messages of all destinations.
 #[derive(Debug)]
-pub(super) struct Outbox(BTreeMap<Destination, Queue>);
+pub(super) struct Outbox(BTreeMap<Destination, PutQueue<Publication>>);
 
 impl Outbox {
     pub(super) fn new(config: &DrainConfig) -> Self {
-        let queue = |stream_id: &str| Queue {
-            client: StreamClient::new(&config.stream.authority, stream_id),
-            waiting: VecDeque::new(),
-            in_flight: Vec::new(),
-            not_before: Steady(0),
-            failures: 0,
-        };
+        let authority = &config.stream.authority;
+        let queue = |stream_id: &str| PutQueue::new(StreamClient::new(authority, stream_id));
         let lanes = config.lanes.iter();
         let lanes = lanes.map(|(number, lane)| (Destination::Lane(number), queue(&lane.stream_id)));
         let fixed = [
@@ -77,7 +73,7 @@ impl Outbox {
     /// A message waits for its turn.
     pub(super) fn add(&mut self, destination: Destination, publication: Publication) {
         if let Some(queue) = self.0.get_mut(&destination) {
-            queue.waiting.push_back(publication);
+            queue.add(publication);
         }
     }
 
@@ -85,44 +81,18 @@ impl Outbox {
     pub(super) fn bound_for_lanes(&self) -> usize {
         let lanes = self.0.iter();
         let lanes = lanes.filter(|(to, _)| matches!(to, Destination::Lane(_)));
-        lanes
-            .map(|(_, queue)| queue.waiting.len().saturating_add(queue.in_flight.len()))
-            .sum()
+        lanes.map(|(_, queue)| queue.len()).sum()
     }
 
     /// When the next batch may be sent.
     pub(super) fn wakeup(&self) -> Option<Steady> {
-        let ready = self.0.values().filter(|queue| queue.is_ready());
-        ready.map(|queue| queue.not_before).min()
+        self.0.values().filter_map(PutQueue::wakeup).min()
     }
 
     /// The next batch that may be sent now.
     fn next(&mut self, now: Steady) -> Option<(Destination, OutgoingRequest)> {
-        let due = |queue: &Queue| queue.is_ready() && queue.not_before <= now;
-        let (destination, queue) = self.0.iter_mut().find(|(_, queue)| due(queue))?;
-        Some((*destination, queue.batch()))
-    }
-}
-
-impl Queue {
-    fn is_ready(&self) -> bool {
-        self.in_flight.is_empty() && !self.waiting.is_empty()
-    }
-
-    fn batch(&mut self) -> OutgoingRequest {
-        let mut body = PutBody::default();
-        while let Some(publication) = self.waiting.front() {
-            let bytes = publication.message.len().saturating_add(256);
-            let is_full = self.in_flight.len() >= PUT_MESSAGES_MAX
-                || body.bytes().saturating_add(bytes) > PUT_BYTES_MAX;
-            // A single message always goes, whatever the Stream says to it.
-            if is_full && !self.in_flight.is_empty() {
-                break;
-            }
-            body.push(publication.key.as_deref(), &publication.message);
-            self.in_flight.extend(self.waiting.pop_front());
-        }
-        self.client.put_messages(body)
+        let mut queues = self.0.iter_mut();
+        queues.find_map(|(destination, queue)| Some((*destination, queue.next(now)?)))
     }
 }
 
@@ -142,44 +112,10 @@ impl DrainEngine {
         let Some(queue) = self.outbox.0.get_mut(&destination) else {
             return;
         };
-        let batch = std::mem::take(&mut queue.in_flight);
-        let answer = expect_ok(result).and_then(|answer| {
-            parse_put_answer(&answer.body, batch.len()).map_err(StreamError::Unanswered)
-        });
-        let (mut stored, mut again) = (Vec::new(), Vec::new());
-        let mut problem = None;
-        match answer {
-            Ok(entries) => {
-                for (publication, entry) in batch.into_iter().zip(entries) {
-                    match entry {
-                        PutEntry::Stored(_) => stored.push(publication),
-                        PutEntry::Failed(why) => {
-                            let asked = wait_in(&why).unwrap_or_default();
-                            problem = Some((why, asked));
-                            again.push(publication);
-                        }
-                    }
-                }
-            }
-            Err(error) => {
-                again = batch;
-                let why = self.signing.describe(&error, now.wall, &mut self.outputs);
-                problem = Some((why, error.asked_pause()));
-            }
-        }
-        queue.failures = match problem {
-            Some(_) => queue.failures.saturating_add(1),
-            None => 0,
-        };
-        if let Some((why, asked)) = problem {
-            let doublings = queue.failures.saturating_sub(1).min(10);
-            let pause = FAILURE_PAUSE_MIN.saturating_mul(1 << doublings);
-            let pause = pause.min(FAILURE_PAUSE_MAX).max(asked);
-            queue.not_before = now.steady.plus(pause);
-            let count = again.len();
-            for publication in again.into_iter().rev() {
-                queue.waiting.push_front(publication);
-            }
+        let (signing, outputs) = (&mut self.signing, &mut self.outputs);
+        let describe = |error: &StreamError| signing.describe(error, now.wall, outputs);
+        let settled = queue.settle(result, now.steady, describe);
+        if let Some((count, why)) = settled.again {
             let what = match destination {
                 Destination::Calls => "calls",
                 Destination::Lane(_) => "calls that wait",
@@ -189,7 +125,7 @@ impl DrainEngine {
             self.outputs.count(Metric::OutboxFailures, 1);
             self.outputs.log(Level::Error, line);
         }
-        for publication in stored {
+        for publication in settled.stored {
             self.stored(publication, destination, now);
         }
     }

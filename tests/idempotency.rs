@@ -35,8 +35,13 @@ struct Process {
 
 impl Process {
     fn new() -> Self {
+        Self::with("")
+    }
+
+    /// With more configuration.
+    fn with(extra: &str) -> Self {
         Self {
-            workers: [accept_engine(""), accept_engine("")],
+            workers: [accept_engine(extra), accept_engine(extra)],
             table: BTreeMap::new(),
             open: VecDeque::new(),
             responses: Vec::new(),
@@ -246,4 +251,20 @@ fn requests_without_a_key_never_meet_the_table() {
     assert!(process.table.is_empty());
     let record = json!({ "status": process.statuses() });
     assert_eq!(record, json!({ "status": [202] }));
+}
+
+#[test]
+fn a_call_that_is_answered_and_not_stored_yet_is_known_until_it_is_lost() {
+    let immediate = r#","publish":{"ack":"immediate","buffer":{"ageSeconds":5}}"#;
+    let mut process = Process::with(immediate);
+    process.ask(0, 1, "k");
+    process.ask(1, 2, "k");
+    assert_eq!(process.statuses(), [202, 202]);
+    assert_eq!(process.responses[0].2, process.responses[1].2);
+    assert_eq!(process.open.len(), 1, "one call");
+    process.publish(|_| CalloutResult::NotSent);
+    process.tick(6_000);
+    assert_eq!(process.counts[&Metric::Lost], 1);
+    process.ask(1, 3, "k");
+    assert_ne!(process.responses[0].2["id"], process.responses[2].2["id"]);
 }

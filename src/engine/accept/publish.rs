@@ -230,6 +230,8 @@ impl AcceptEngine {
         self.keep(number, call);
         self.outputs.count(Metric::Accepted, 1);
         self.answer(request, receipt.response(None));
+        // In the next turn: one callback gives only so many answers.
+        self.wake();
     }
 
     /// Sends a batch off.

@@ -52,7 +52,7 @@ fn answers_do_not_wait_for_the_stream_and_calls_follow() {
     gateway.wait_until_settled();
     assert_eq!(gateway.metric("sluice_buffered_calls"), 0);
     assert_eq!(gateway.metric("sluice_lost_calls_total"), 0);
-    gateway.exchange(&post("/after")).expect(202);
+    gateway.accept(&post("/after"));
     gateway.wait_for("/after", 1);
 }
 
@@ -60,13 +60,13 @@ fn answers_do_not_wait_for_the_stream_and_calls_follow() {
 fn what_is_never_stored_is_counted_as_lost() {
     let mut gateway = gateway("ack-lost", &json!({ "ageSeconds": 1 }));
     gateway.set.kill9_stream_server().unwrap();
-    gateway.exchange(&post("/lost")).expect(202);
+    gateway.accept(&post("/lost"));
     gateway.wait("it is given up", || {
         gateway.metric("sluice_lost_calls_total") == 1
     });
     assert_eq!(gateway.metric("sluice_buffered_calls"), 0);
     gateway.set.restart_stream_server().unwrap();
-    gateway.exchange(&post("/next")).expect(202);
+    gateway.accept(&post("/next"));
     gateway.wait_for("/next", 1);
     assert_eq!(gateway.target.of("/lost").len(), 0);
 }

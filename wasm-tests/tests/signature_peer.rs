@@ -70,6 +70,7 @@ fn receive(secrets: &str, body: &[u8], at_ms: u64) -> Received {
         attempts: 1,
         response: Some(Response {
             content_type: None,
+            content_encoding: None,
             body: body.to_vec(),
             is_cut: false,
         }),

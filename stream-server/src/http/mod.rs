@@ -19,8 +19,9 @@ use crate::refusal::Refusal;
 use crate::service::Service;
 use crate::time::Clock;
 pub(crate) use respond::Response;
-use respond::{Reply, request_id};
-use route::{Route, route};
+pub(crate) use respond::Reply;
+use respond::request_id;
+pub(crate) use route::{Route, route};
 
 /// What all requests share.
 pub(crate) struct App {
@@ -62,28 +63,32 @@ impl App {
         let route = route(request.method(), request.uri().path())?;
         let query = request.uri().query().unwrap_or_default().to_owned();
         let body = body::read(request, &self.bodies_room).await?;
-        let work = async move {
-            match route {
-                Route::Health => Ok(Reply::json(200, &wire::Health { status: "ready" })),
-                Route::CreateStream => self.create_stream(body.bytes()).await,
-                Route::ListStreams => self.list_streams(&query).await,
-                Route::GetStream { stream } => self.get_stream(&stream).await,
-                Route::PutMessages { stream } => self.put_messages(&stream, body.bytes()).await,
-                Route::GetMessages { stream } => self.get_messages(&stream, &query).await,
-                Route::CreateCursor { stream } => self.create_cursor(&stream, body.bytes()).await,
-                Route::CreateGroupCursor { stream } => {
-                    self.create_group_cursor(&stream, body.bytes()).await
-                }
-                Route::Commit { stream } => self.commit(&stream, &query).await,
-                Route::Heartbeat { stream } => self.heartbeat(&stream, &query).await,
-                Route::GetGroup { stream, group } => self.get_group(&stream, &group).await,
-                Route::UpdateGroup { stream, group } => {
-                    self.update_group(&stream, &group, body.bytes()).await
-                }
-            }
-        };
+        let work = async move { self.perform(route, &query, body.bytes()).await };
         // A task of its own, because a client that goes away must not stop an operation half-way.
         let done = tokio::spawn(work).await;
         done.unwrap_or_else(|_| Err(Refusal::internal("The operation ended unexpectedly")))
+    }
+
+    /// Does what a request asks for.
+    pub(crate) async fn perform(
+        &self,
+        route: Route,
+        query: &str,
+        body: &[u8],
+    ) -> Result<Reply, Refusal> {
+        match route {
+            Route::Health => Ok(Reply::json(200, &wire::Health { status: "ready" })),
+            Route::CreateStream => self.create_stream(body).await,
+            Route::ListStreams => self.list_streams(query).await,
+            Route::GetStream { stream } => self.get_stream(&stream).await,
+            Route::PutMessages { stream } => self.put_messages(&stream, body).await,
+            Route::GetMessages { stream } => self.get_messages(&stream, query).await,
+            Route::CreateCursor { stream } => self.create_cursor(&stream, body).await,
+            Route::CreateGroupCursor { stream } => self.create_group_cursor(&stream, body).await,
+            Route::Commit { stream } => self.commit(&stream, query).await,
+            Route::Heartbeat { stream } => self.heartbeat(&stream, query).await,
+            Route::GetGroup { stream, group } => self.get_group(&stream, &group).await,
+            Route::UpdateGroup { stream, group } => self.update_group(&stream, &group, body).await,
+        }
     }
 }

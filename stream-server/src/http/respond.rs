@@ -70,6 +70,11 @@ impl Reply {
         }
     }
 
+    /// Status, the header that the operation adds, and content.
+    pub(crate) fn into_parts(self) -> (u16, Option<(HeaderName, String)>, Bytes) {
+        (self.status, self.header, self.body)
+    }
+
     pub(crate) fn into_response(self, request_id: &str) -> Response {
         let mut response = Response::new(Full::new(self.body));
         let unknown_status = hyper::StatusCode::INTERNAL_SERVER_ERROR;

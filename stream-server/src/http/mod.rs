@@ -18,8 +18,8 @@ use crate::limits::{ANSWERS_BYTES_MAX, BODIES_BYTES_MAX};
 use crate::refusal::Refusal;
 use crate::service::Service;
 use crate::time::Clock;
-pub(crate) use respond::Response;
 pub(crate) use respond::Reply;
+pub(crate) use respond::Response;
 use respond::request_id;
 pub(crate) use route::{Route, route};
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sluice::call::accept::options::ReplyAddress;
 use sluice::call::record::{CallHead, decode};
 use sluice::call::reply::result::reply_id;
 use sluice::engine::CalloutResult;
@@ -141,18 +142,18 @@ impl Ledger {
             }
         }
         let is_dead = self.dead.contains_key(&place);
-        if !is_dead && !self.has_end(&record.id, End::Delivered) {
+        let is_delivered = self.has_end(&record.id, End::Delivered);
+        if !is_dead && !is_delivered {
             return Err("is neither delivered nor dead, and went nowhere".to_owned());
         }
-        let address = match is_dead {
-            true => head.failure_to.as_ref().or(head.reply_to.as_ref()),
-            false => head.reply_to.as_ref(),
+        // After a lost session both may be true; then one of the two ends is enough.
+        let told = |address: Option<&ReplyAddress>| {
+            head.reply.is_some() || address.is_none() || self.replies(&record.id, redrives) > 0
         };
-        let wants_reply = head.reply.is_none() && address.is_some();
-        if wants_reply && self.replies(&record.id, redrives) == 0 {
-            return Err("has no reply".to_owned());
-        }
-        Ok(())
+        let of_failure = head.failure_to.as_ref().or(head.reply_to.as_ref());
+        let is_told =
+            (is_dead && told(of_failure)) || (is_delivered && told(head.reply_to.as_ref()));
+        is_told.then_some(()).ok_or("has no reply".to_owned())
     }
 
     /// How many replies of a call are stored.

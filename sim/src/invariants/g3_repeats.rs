@@ -12,6 +12,9 @@ use crate::world::flight::field;
 /// A record whose session was lost is remembered this long (docs/ordering.md: two minutes).
 const REMEMBERED_MS: u64 = 120_000;
 
+/// A callout whose end is this overdue is taken for lost.
+const GIVEN_UP_MS: u64 = 5_000;
+
 /// An attempt starts.
 ///
 /// # Errors
@@ -23,7 +26,11 @@ pub fn check(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>) -> Result
     let mut mine = ledger.attempts_of(start.call).filter(own);
     let is_recent = |at: u64| start.at < at.saturating_add(REMEMBERED_MS);
     let known = mine.clone().find(|attempt| match attempt.end {
-        Some((at, End::Delivered | End::Refused)) => is_recent(at),
+        // An answer that comes long after its time, as to a gateway that stood still, may find that
+        // it was given up already.
+        Some((at, End::Delivered | End::Refused)) => {
+            is_recent(at) && at < attempt.deadline.saturating_add(GIVEN_UP_MS)
+        }
         Some((_, End::Again(_) | End::NeverSent)) | None => false,
     });
     if is_in_doubt(ledger, start) {

@@ -13,7 +13,7 @@ use sluice::call::record;
 use sluice::call::target::Destination;
 use sluice::config::{AcceptConfig, Document, DrainConfig};
 use sluice::engine::CalloutResult;
-use sluice::http::{Fields, IncomingResponse};
+use sluice::http::{Fields, IncomingResponse, is_field_value, is_token};
 use sluice::id::Position;
 use sluice::limits::RECORD_ERROR_BYTES_MAX;
 use sluice::stream::consume::{parse_cursor, parse_messages};
@@ -116,7 +116,10 @@ pub fn request_head(data: &[u8]) {
         let mut parts = line.splitn(2, |byte| *byte == b'=');
         let name = String::from_utf8_lossy(parts.next().unwrap_or_default());
         let value = parts.next().unwrap_or_default();
-        fields.push((name.to_ascii_lowercase(), value.to_vec()));
+        // Envoy lets nothing else through.
+        if is_token(name.as_bytes()) && is_field_value(value) {
+            fields.push((name.to_ascii_lowercase(), value.to_vec()));
+        }
     }
     let head = RequestHead {
         fields,

@@ -22,6 +22,10 @@ pub const PUT_MESSAGES_MAX: usize = 100;
 /// Calls that came from another stream and are remembered, so that a repeated hop is recognised.
 pub const HOPS_REMEMBERED_MAX: usize = 8_192;
 
+/// Settled records of lost sessions that are remembered at least, whatever the window's bounds:
+/// each takes some hundred bytes, and one that is forgotten early is made again.
+pub const LEFT_SETTLED_MIN: usize = 1_024;
+
 /// Room that a call record leaves in a message, so that a dead letter, which holds the whole record
 /// and tells why it died, is still one message.
 pub const DEAD_LETTER_RESERVE_BYTES: usize = 32_768;

@@ -64,6 +64,24 @@ fn a_dead_letter_lets_the_next_call_of_its_key_go() {
     lab.deliver("/2");
 }
 
+#[test]
+fn a_call_that_is_too_old_lets_the_next_one_go_when_its_dead_letter_is_stored() {
+    let mut lab = Lab::joined("");
+    let old = json!({
+        "path": "/old", "orderKey": "a", "acceptedAt": "2026-11-01T00:00:00Z", "maxAgeMs": 1_000,
+    });
+    fetch(
+        &mut lab,
+        0,
+        &[old, json!({ "path": "/next", "orderKey": "a" })],
+    );
+    assert!(!lab.is_open("GET /next"), "the letter is not stored yet");
+    let put = lab.take("dead/messages");
+    lab.input(Input::CalloutDone(put.ticket, support::stored(&put, 0)));
+    lab.deliver("/next");
+    assert!(!lab.is_open("GET /old"));
+}
+
 /// The same records, stored at the same time.
 fn answer_with(lab: &mut Lab, list: &[Value]) {
     let list: Vec<String> = list.iter().map(Value::to_string).collect();

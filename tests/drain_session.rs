@@ -45,6 +45,38 @@ fn after_a_lost_session_nothing_is_made_twice() {
 }
 
 #[test]
+fn what_a_lost_session_has_left_does_not_fill_the_window() {
+    let mut lab = Lab::joined(r#","window":{"calls":2},"limits":{"inFlight":1}"#);
+    lab.fetch(0, &["/running", "/waiting"]);
+    // The window is full; what is open now is what keeps the session alive.
+    lab.wait(4_000);
+    lab.answer("calls/heartbeat", answer(400, &[], "{}"));
+    lab.wait(1_000);
+    lab.answer("groupCursors", answer(200, &[], r#"{"value":"again"}"#));
+    lab.fetch(0, &["/running", "/waiting"]);
+    lab.deliver("/running");
+    lab.deliver("/waiting");
+    lab.fetch_nothing(2);
+    lab.wait(100);
+    assert!(lab.is_open("commit?cursor=after-2"));
+    assert_eq!(lab.said.counted(Metric::Held), 0);
+}
+
+#[test]
+fn a_worker_without_health_checks_forgets_what_it_has_lost() {
+    let mut lab = Lab::joined(r#","limits":{"inFlight":1}"#);
+    lab.fetch(0, &["/running", "/waiting"]);
+    lab.answer("GET calls/messages", answer(400, &[], "{}"));
+    lab.deliver("/running");
+    assert_eq!(lab.said.counted(Metric::Held), 1);
+    let now = support::at(lab.millis).steady;
+    let due = lab.engine.wakeup(now).map(|due| due.since(now));
+    assert!(due.is_some_and(|due| due.as_secs() <= 120), "{due:?}");
+    lab.wait(120_000);
+    assert_eq!(lab.said.counted(Metric::Held), 0);
+}
+
+#[test]
 fn a_stream_that_was_made_anew_has_other_records_at_the_same_offsets() {
     let mut lab = Lab::joined("");
     lab.fetch(0, &["/done", "/running"]);

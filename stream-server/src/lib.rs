@@ -12,6 +12,7 @@
 //! | who of a group reads what | [`group`] (pure) |
 //! | offsets, times, hashes | [`log`] (pure) |
 //! | cursors as text | [`cursor`] (pure) |
+//! | the same without a network | [`protocol`] |
 //! | the seam to any store | [`engine`] |
 //! | SQLite, one writer, group commit | [`store`] |
 //!
@@ -36,6 +37,7 @@ pub mod group;
 mod http;
 pub mod limits;
 pub mod log;
+pub mod protocol;
 pub mod refusal;
 pub mod server;
 pub mod service;

@@ -4,6 +4,8 @@
 //! so that tests and simulations own the time.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// A moment, in milliseconds since 1970-01-01T00:00:00Z.
@@ -37,36 +39,68 @@ impl fmt::Display for TimeMs {
     }
 }
 
-/// The machine's time, as two readings with different promises.
+/// The time, as two readings with different promises.
 #[derive(Debug)]
-pub struct Clock {
-    started: Instant,
-    started_at: TimeMs,
+pub struct Clock(Source);
+
+#[derive(Debug)]
+enum Source {
+    Machine {
+        started: Instant,
+        started_at: TimeMs,
+    },
+    Given(Arc<GivenTime>),
+}
+
+/// The time of a simulation: whatever it was told last, in milliseconds since the Unix epoch.
+#[derive(Debug, Default)]
+pub struct GivenTime {
+    /// What [`Clock::wall`] shows.
+    pub wall_ms: AtomicU64,
+    /// What [`Clock::steady`] shows. It must not go back.
+    pub steady_ms: AtomicU64,
 }
 
 impl Clock {
     /// A clock that starts at the machine's present wall time.
     #[must_use]
     pub fn start() -> Self {
-        Self {
+        Self(Source::Machine {
             started: Instant::now(),
             started_at: wall_now(),
-        }
+        })
+    }
+
+    /// A clock that shows what a simulation says.
+    #[must_use]
+    pub const fn given(time: Arc<GivenTime>) -> Self {
+        Self(Source::Given(time))
     }
 
     /// Wall time, for what is stored (timestamps of messages). It may jump when the machine's clock
     /// is set.
     #[must_use]
     pub fn wall(&self) -> TimeMs {
-        wall_now()
+        match &self.0 {
+            Source::Machine { .. } => wall_now(),
+            Source::Given(time) => TimeMs(time.wall_ms.load(Ordering::Relaxed)),
+        }
     }
 
     /// Time that never jumps, for deadlines (reservations, cursors): wall time at the start plus
     /// the time that has passed since.
     #[must_use]
     pub fn steady(&self) -> TimeMs {
-        let passed_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.started_at.plus_ms(passed_ms)
+        match &self.0 {
+            Source::Machine {
+                started,
+                started_at,
+            } => {
+                let passed_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                started_at.plus_ms(passed_ms)
+            }
+            Source::Given(time) => TimeMs(time.steady_ms.load(Ordering::Relaxed)),
+        }
     }
 }
 

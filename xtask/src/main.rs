@@ -1,4 +1,4 @@
-//! The project's tasks: `cargo xtask up | test | dist | bench`. One file per task.
+//! The project's tasks: `cargo xtask up | test | sim | dist | bench`. One file per task.
 
 mod commands;
 
@@ -24,6 +24,7 @@ enum Task {
     Dist(commands::dist::Arguments),
     Bench(commands::bench::Arguments),
     Render(commands::render::Arguments),
+    Sim(commands::sim::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Task::Dist(arguments) => commands::dist::run(&project, &arguments),
         Task::Bench(arguments) => commands::bench::run(&project, &arguments),
         Task::Render(arguments) => commands::render::run(&project, &arguments),
+        Task::Sim(arguments) => commands::sim::run(&project, &arguments),
     });
     match result {
         Ok(code) => code,

@@ -1,7 +1,7 @@
 //! Reading: the sessions with the stream of calls and with each lane, and what they bring.
 
 use super::held::State;
-use super::room::{is_room_to_fetch, room};
+use super::room::{is_room_to_fetch, left_max, room};
 use super::session::{Demand, Operation};
 use super::window::Taken;
 use super::{DrainEngine, Purpose};
@@ -76,7 +76,9 @@ impl DrainEngine {
             Ok(()) => session.succeeded(),
             Err(error) => {
                 if session.failed(operation, &error, now.steady) {
-                    self.window.detach(source, now.steady);
+                    let left_max = left_max(&self.config, source);
+                    let forgotten = self.window.detach(source, left_max, now.steady);
+                    self.count_forgotten(forgotten);
                 }
                 self.outputs.count(Metric::StreamFailures, 1);
                 // A lost cursor mends itself; a Stream that refuses needs somebody.

@@ -88,13 +88,14 @@ impl DrainEngine {
         };
         let (not_before, expires_at) = (plan.not_before, plan.limits.expires_at);
         let is_ordered = plan.order_key.is_some();
+        // Due or not, or too old, it takes its place among the calls of its key: the next one goes
+        // when this one's end is stored.
+        if !self.window.stand_in_order(id) {
+            return;
+        }
         if now.wall > expires_at {
             let detail = format!("it was to be delivered until {expires_at}");
             return self.give_up(id, Reason::Expired, detail, None, now);
-        }
-        // Due or not, it takes its place among the calls of its key.
-        if !self.window.stand_in_order(id) {
-            return;
         }
         let remaining = not_before.since(now.wall);
         if remaining.is_zero() {

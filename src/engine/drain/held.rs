@@ -31,6 +31,10 @@ pub(super) struct Held {
 }
 
 impl Held {
+    pub(super) fn is_unsettled(&self) -> bool {
+        !matches!(self.state, State::Settled { .. })
+    }
+
     pub(super) fn new(message: Message, fetch: FetchNumber) -> Self {
         Self {
             fetch: Some(fetch),

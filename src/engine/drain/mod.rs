@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`session`], [`consume`] | reads calls and lanes, each stream as a member of a group |
 //! | [`window`] | holds what is read until it is committed |
+//! | [`left`] | what lost sessions leave there |
 //! | [`fate`] | decides what becomes of a record |
 //! | [`room`] | moves calls aside that are in the way of others |
 //! | [`attempt`] | makes calls, and learns from their results |
@@ -16,6 +17,7 @@ mod consume;
 mod fate;
 mod held;
 mod hops;
+mod left;
 mod outbox;
 mod room;
 mod session;
@@ -146,6 +148,7 @@ impl DrainEngine {
             line,
             self.room_wakeup(now),
             self.window.next_timer(),
+            self.window.next_forgetting(),
             self.outbox.wakeup(),
             self.session_wakeup(Source::Calls, now),
             self.lanes_wakeup,
@@ -163,9 +166,7 @@ impl DrainEngine {
             Input::Heartbeat => {
                 self.active_until = Some(now.steady.plus(self.config.group.lease));
                 self.outputs.count(Metric::Heartbeats, 1);
-                let forgotten = self.window.forget_stale(now.steady);
-                let forgotten = i64::try_from(forgotten).unwrap_or(i64::MAX);
-                self.outputs.count(Metric::Held, forgotten.saturating_neg());
+                self.forget_stale(now.steady);
             }
             Input::News => {
                 if let Some(session) = self.sessions.get_mut(&Source::Calls) {
@@ -190,6 +191,19 @@ impl DrainEngine {
         matches!(open, Some((_, Purpose::Attempt(..))))
     }
 
+    /// Records of lost sessions that nobody has shown us again. A worker without health checks has
+    /// to forget them too, so a timer of its own says when.
+    fn forget_stale(&mut self, now: Steady) {
+        let forgotten = self.window.forget_stale(now);
+        self.count_forgotten(forgotten);
+    }
+
+    /// So many unsettled records are no longer held: they belong to whoever reads them.
+    fn count_forgotten(&mut self, forgotten: usize) {
+        let forgotten = i64::try_from(forgotten).unwrap_or(i64::MAX);
+        self.outputs.count(Metric::Held, forgotten.saturating_neg());
+    }
+
     /// A new turn of the event loop: attempts may be started again.
     fn new_turn(&mut self) {
         self.turn_budget = self.config.window.per_turn_max;
@@ -198,6 +212,13 @@ impl DrainEngine {
 
     /// Starts everything that may start now.
     fn advance(&mut self, concerns_lanes: bool, now: Now) {
+        if self
+            .window
+            .next_forgetting()
+            .is_some_and(|at| at <= now.steady)
+        {
+            self.forget_stale(now.steady);
+        }
         self.end_waits(now);
         self.make_room(now);
         self.dispatch_due(now);

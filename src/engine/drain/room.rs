@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use super::DrainEngine;
+use super::left::LeftMax;
 use super::outbox::Destination;
 use super::window::Window;
 use crate::call::deliver::lanes::Wait;
 use crate::config::DrainConfig;
 use crate::id::{LaneNumber, RecordId, Source};
+use crate::limits::LEFT_SETTLED_MIN;
 use crate::metric::Metric;
 use crate::time::{Now, Steady, millis};
 
@@ -38,6 +40,14 @@ pub(super) fn is_room_to_fetch(config: &DrainConfig, window: &Window, source: So
         Source::Lane(_) => limits.bytes_max / 4,
     };
     window.count(source).bytes < bytes_max && room(config, window, source) >= worthwhile
+}
+
+/// How much sessions that were lost may leave in memory.
+pub(super) fn left_max(config: &DrainConfig, source: Source) -> LeftMax {
+    LeftMax {
+        unsettled: calls_max(config, source),
+        records: config.window.uncommitted_max.max(LEFT_SETTLED_MIN),
+    }
 }
 
 fn calls_max(config: &DrainConfig, source: Source) -> usize {

@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
-use std::time::Duration;
 
 use super::held::{Held, State};
 use super::hops::RememberedHops;
@@ -16,11 +15,8 @@ use crate::limits::UNDERSTOOD_BYTES_MAX;
 use crate::stream::consume::Message;
 use crate::time::Steady;
 
-/// How long a record is remembered whose session was lost: the next session reads it again, and
-/// what is settled must not be done again. What isn't settled then belongs to whoever reads it.
-const LOST_REMEMBERED: Duration = Duration::from_secs(120);
-
-/// What is held of one stream.
+/// What is held of one stream in its present session. What lost sessions have left takes no room:
+/// it would keep the drain from reading just these records again.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct HeldCount {
     pub(super) records: usize,
@@ -28,19 +24,39 @@ pub(super) struct HeldCount {
     pub(super) bytes: usize,
 }
 
+impl HeldCount {
+    fn add(&mut self, held: &Held) {
+        self.records = self.records.saturating_add(1);
+        self.unsettled = self
+            .unsettled
+            .saturating_add(usize::from(held.is_unsettled()));
+        self.bytes = self.bytes.saturating_add(held.bytes);
+    }
+
+    fn remove(&mut self, held: &Held) {
+        self.records = self.records.saturating_sub(1);
+        self.unsettled = self
+            .unsettled
+            .saturating_sub(usize::from(held.is_unsettled()));
+        self.bytes = self.bytes.saturating_sub(held.bytes);
+    }
+}
+
 /// All records held.
 #[derive(Debug)]
 pub(super) struct Window {
-    held: BTreeMap<RecordId, Held>,
-    counts: BTreeMap<Source, HeldCount>,
+    pub(super) held: BTreeMap<RecordId, Held>,
+    pub(super) counts: BTreeMap<Source, HeldCount>,
     pub(super) lines: Lines,
     /// Calls with the same order key, in their order; the first one may be made.
-    order: BTreeMap<Rc<str>, VecDeque<RecordId>>,
-    timers: BTreeSet<(Steady, RecordId)>,
+    pub(super) order: BTreeMap<Rc<str>, VecDeque<RecordId>>,
+    pub(super) timers: BTreeSet<(Steady, RecordId)>,
     pub(super) in_flight: usize,
     /// Bytes of the records whose calls are kept too.
     understood_bytes: usize,
     hops: RememberedHops,
+    /// When records of lost sessions are looked through next.
+    pub(super) next_forgetting: Option<Steady>,
 }
 
 /// What a fetched record is to the window.
@@ -64,6 +80,7 @@ impl Window {
             in_flight: 0,
             understood_bytes: 0,
             hops: RememberedHops::default(),
+            next_forgetting: None,
         }
     }
 
@@ -85,15 +102,13 @@ impl Window {
             Some(held) if held.fetch.is_some() => Taken::Twice,
             Some(held) => {
                 held.fetch = Some(fetch);
+                self.counts.entry(id.source).or_default().add(held);
                 Taken::Again
             }
             None => {
-                let bytes = message.value.len();
-                let count = self.counts.entry(id.source).or_default();
-                count.records += 1;
-                count.unsettled += 1;
-                count.bytes = count.bytes.saturating_add(bytes);
-                self.held.insert(id, Held::new(message, fetch));
+                let held = Held::new(message, fetch);
+                self.counts.entry(id.source).or_default().add(&held);
+                self.held.insert(id, held);
                 Taken::New
             }
         }
@@ -266,15 +281,19 @@ impl Window {
     pub(super) fn settle(&mut self, id: RecordId, now: Steady) -> Option<FetchNumber> {
         self.drop_record(id);
         let held = self.held.get_mut(&id)?;
+        let mut count = self.counts.get_mut(&id.source);
+        let mut count = count.as_mut().filter(|_| held.fetch.is_some());
+        if let Some(count) = &mut count {
+            count.remove(held);
+        }
         held.state = State::Settled { at: now };
+        held.bytes = 0;
         held.progress.history = Vec::new();
         held.plan = None;
-        let (fetch, bytes) = (held.fetch, std::mem::take(&mut held.bytes));
-        if let Some(count) = self.counts.get_mut(&id.source) {
-            count.bytes = count.bytes.saturating_sub(bytes);
-            count.unsettled = count.unsettled.saturating_sub(1);
+        if let Some(count) = count {
+            count.add(held);
         }
-        fetch
+        held.fetch
     }
 
     /// Forgets records whose commit is done.
@@ -284,65 +303,16 @@ impl Window {
         }
     }
 
-    /// A session is lost: what is under way goes on; everything else waits until it is read again,
-    /// because another drain may have it by now.
-    pub(super) fn detach(&mut self, source: Source, now: Steady) {
-        let lost = self.held.iter_mut().filter(|(id, _)| id.source == source);
-        for (id, held) in lost {
-            held.fetch = None;
-            let until = match held.state {
-                State::New | State::Ready | State::Behind => now,
-                State::Waiting { until } => until,
-                State::InFlight
-                | State::Suspended { .. }
-                | State::Leaving { .. }
-                | State::Settled { .. } => continue,
-            };
-            self.timers.remove(&(until, *id));
-            if let Some(plan) = &held.plan {
-                if held.state == State::Ready {
-                    self.lines.remove(&plan.target, *id);
-                }
-                if let Some(order) = plan.order_key.as_ref().and_then(|k| self.order.get_mut(k)) {
-                    order.retain(|other| other != id);
-                }
-            }
-            held.state = State::Suspended { until, since: now };
-        }
-        self.order.retain(|_, order| !order.is_empty());
-    }
-
-    /// Forgets records of lost sessions that nobody has shown us again, and gives how many of them
-    /// were unsettled.
-    pub(super) fn forget_stale(&mut self, now: Steady) -> usize {
-        self.lines.forget_idle(now);
-        let is_stale = |held: &Held| match held.state {
-            State::Settled { at } => held.fetch.is_none() && now >= at.plus(LOST_REMEMBERED),
-            State::Suspended { since, .. } => now >= since.plus(LOST_REMEMBERED),
-            State::New
-            | State::Ready
-            | State::Behind
-            | State::InFlight
-            | State::Waiting { .. }
-            | State::Leaving { .. } => false,
-        };
-        let stale = self.held.iter().filter(|(_, held)| is_stale(held));
-        let stale: Vec<RecordId> = stale.map(|(id, _)| *id).collect();
-        stale.into_iter().filter(|id| self.forget(*id)).count()
-    }
-
     /// Forgets a record, and gives whether it was unsettled.
-    fn forget(&mut self, id: RecordId) -> bool {
+    pub(super) fn forget(&mut self, id: RecordId) -> bool {
         self.drop_record(id);
         let Some(held) = self.held.remove(&id) else {
             return false;
         };
-        let is_unsettled = !matches!(held.state, State::Settled { .. });
-        if let Some(count) = self.counts.get_mut(&id.source) {
-            count.records = count.records.saturating_sub(1);
-            count.bytes = count.bytes.saturating_sub(held.bytes);
-            count.unsettled = count.unsettled.saturating_sub(usize::from(is_unsettled));
+        let count = self.counts.get_mut(&id.source);
+        if let Some(count) = count.filter(|_| held.fetch.is_some()) {
+            count.remove(&held);
         }
-        is_unsettled
+        held.is_unsettled()
     }
 }

@@ -17,6 +17,14 @@ pub(crate) struct Body {
 }
 
 impl Body {
+    /// A body that comes from no network.
+    pub(crate) fn given(bytes: &[u8]) -> Self {
+        Self {
+            bytes: bytes.to_vec(),
+            _room: None,
+        }
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -82,7 +82,11 @@ impl App {
     }
 
     async fn answer_room(&self) -> Result<OwnedSemaphorePermit, Refusal> {
-        let acquire = Arc::clone(&self.answers_room).acquire_many_owned(FETCH_ROOM_BYTES);
+        let room = Arc::clone(&self.answers_room);
+        if let Ok(permit) = Arc::clone(&room).try_acquire_many_owned(FETCH_ROOM_BYTES) {
+            return Ok(permit);
+        }
+        let acquire = room.acquire_many_owned(FETCH_ROOM_BYTES);
         let acquired = tokio::time::timeout(ANSWER_ROOM_TIMEOUT, acquire).await;
         let busy = || Refusal::unavailable("Too many answers are waiting to be read");
         acquired.ok().and_then(Result::ok).ok_or_else(busy)

@@ -24,8 +24,8 @@ use crate::limits::{ANSWERS_BYTES_MAX, BODIES_BYTES_MAX};
 use crate::refusal::Refusal;
 use crate::service::Service;
 use crate::time::Clock;
-pub(crate) use respond::{Dropped, Response};
-use respond::{Reply, request_id};
+use respond::request_id;
+pub(crate) use respond::{Dropped, Reply, Response};
 pub(crate) use route::OPERATIONS;
 use route::{Route, route};
 
@@ -119,6 +119,23 @@ impl App {
                 "GET, PUT or DELETE",
             )),
         }
+    }
+
+    /// Does what a request without a network asks for.
+    pub(crate) async fn perform_given(
+        &self,
+        method: &Method,
+        path: &str,
+        query: &str,
+        body: &[u8],
+    ) -> Result<Reply, Refusal> {
+        let call = Call {
+            route: route(method, path)?,
+            query: query.to_owned(),
+            headers: wire_control::ControlHeaders::default(),
+            body: body::Body::given(body),
+        };
+        self.perform(&call).await
     }
 
     /// Does the operation.

@@ -112,6 +112,11 @@ impl Reply {
         }
     }
 
+    /// Status, the headers that the operation adds, and content.
+    pub(crate) fn into_parts(self) -> (u16, Vec<(HeaderName, String)>, Bytes) {
+        (self.status, self.headers, self.body)
+    }
+
     pub(crate) fn into_response(self, request_id: &str) -> Result<Response, Dropped> {
         let body = match self.ending {
             Ending::Whole => AnswerBody::whole(self.body),

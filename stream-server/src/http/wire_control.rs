@@ -10,6 +10,7 @@ use crate::service::{
 use crate::time::TimeMs;
 
 /// Headers that only the control plane reads.
+#[derive(Default)]
 pub(super) struct ControlHeaders {
     /// The etag that the resource must have.
     pub(super) if_match: Option<String>,

@@ -3,5 +3,6 @@
 pub(crate) mod bench;
 pub(crate) mod dist;
 pub(crate) mod render;
+pub(crate) mod sim;
 pub(crate) mod test;
 pub(crate) mod up;

@@ -12,7 +12,7 @@ use local_gateway::tools::Tools;
 use local_gateway::{PREPARED, Project, command, envoy, node};
 
 use super::runner::{self, Outcome};
-use crate::commands::render;
+use crate::commands::{render, sim};
 
 /// One step.
 pub(super) struct Step {
@@ -54,6 +54,12 @@ pub(super) const STEPS: &[Step] = &[
         about: "tests that need no Envoy",
         needs: &[],
         run: native,
+    },
+    Step {
+        name: "simulation",
+        about: "gateways, a Stream and targets with faults: fixed seeds, and fresh ones",
+        needs: &[],
+        run: simulation,
     },
     Step {
         name: "wasm-lints",
@@ -135,6 +141,15 @@ fn native(project: &Project) -> Result<Outcome> {
         "--no-fail-fast",
     ];
     runner::tests(&mut cargo(project, &arguments))
+}
+
+/// The fresh seeds are printed, so that what they find can be replayed.
+fn simulation(project: &Project) -> Result<Outcome> {
+    let fixed = runner::check(sim::command(project).args(["--seeds", "1500"]))?;
+    if !fixed.is_green() {
+        return Ok(fixed);
+    }
+    runner::check(sim::command(project).args(["--seeds", "300", "--fresh"]))
 }
 
 fn wasm_lints(project: &Project) -> Result<Outcome> {

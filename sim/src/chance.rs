@@ -1,0 +1,75 @@
+//! The only randomness there is: one generator, started from one seed. A fuzzer may put bytes in
+//! front of it, which are used up first.
+
+use std::collections::VecDeque;
+
+/// Draws.
+pub struct Chance {
+    rng: fastrand::Rng,
+    bytes: VecDeque<u8>,
+}
+
+impl Chance {
+    /// Starts from a seed.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self::steered(seed, &[])
+    }
+
+    /// The first draws come from these bytes, two of them each.
+    #[must_use]
+    pub fn steered(seed: u64, bytes: &[u8]) -> Self {
+        Self {
+            rng: fastrand::Rng::with_seed(seed),
+            bytes: bytes.iter().copied().collect(),
+        }
+    }
+
+    /// A number in `0..bound`; 0 where that is empty.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        if bound <= 1 {
+            return 0;
+        }
+        match (self.bytes.pop_front(), self.bytes.pop_front()) {
+            (Some(high), Some(low)) => {
+                (u64::from(u16::from_be_bytes([high, low])) * bound.min(1 << 47)) >> 16
+            }
+            _ => self.rng.u64(..bound),
+        }
+    }
+
+    /// A number in `from..=to`.
+    pub fn between(&mut self, from: u64, to: u64) -> u64 {
+        from + self.below(to.saturating_sub(from) + 1)
+    }
+
+    /// True so often in a thousand.
+    pub fn per_mille(&mut self, rate: u64) -> bool {
+        self.below(1_000) < rate
+    }
+
+    /// True half of the time.
+    pub fn coin(&mut self) -> bool {
+        self.below(2) == 0
+    }
+
+    /// One of these.
+    pub fn one_of<T: Copy>(&mut self, choices: &[T]) -> Option<T> {
+        let count = u64::try_from(choices.len()).unwrap_or_default();
+        choices
+            .get(usize::try_from(self.below(count)).unwrap_or_default())
+            .copied()
+    }
+
+    /// The seed of an engine.
+    pub fn seed(&mut self) -> [u8; 32] {
+        let mut seed = [0; 32];
+        self.rng.fill(&mut seed);
+        seed
+    }
+
+    /// The seed of another generator.
+    pub fn fork(&mut self) -> u64 {
+        self.rng.u64(..)
+    }
+}

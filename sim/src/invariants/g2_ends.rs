@@ -1,0 +1,55 @@
+//! G2: every call on the Stream ends delivered, or as a dead letter, once faults have stopped.
+
+use super::Violation;
+use crate::ledger::{End, Ledger};
+use crate::world::World;
+
+/// Whether everything that is on the streams is committed, and every client is answered.
+#[must_use]
+pub fn is_done(world: &World) -> bool {
+    let mut backlog = world.backlog().into_iter();
+    world.waiting_clients() == 0 && backlog.all(|(_, _, written, committed)| written <= committed)
+}
+
+/// What is not done although it should be.
+#[must_use]
+pub fn what_is_missing(world: &World) -> Violation {
+    let behind = world.backlog().into_iter();
+    let mut behind = behind.filter(|(_, _, written, committed)| committed < written);
+    if let Some((stream, partition, written, committed)) = behind.next() {
+        let text = format!("{stream} {partition} stands at {committed} of {written}");
+        return Violation::new("G2", unfinished(&world.ledger), text);
+    }
+    if let Some(busy) = world.busy_engine() {
+        return Violation::new("G10", "", busy);
+    }
+    Violation::new("G10", "", "clients still wait for an answer")
+}
+
+fn unfinished(ledger: &Ledger) -> String {
+    let places = ledger.records.keys();
+    let mut open = places.filter(|place| ledger.is_settled(**place).is_err());
+    let record = open.next().and_then(|place| ledger.records.get(place));
+    record.map(|record| record.id.clone()).unwrap_or_default()
+}
+
+/// Every call has its end.
+///
+/// # Errors
+/// The first one that has none.
+pub fn check(world: &World) -> Result<(), Violation> {
+    let ledger = &world.ledger;
+    for (id, places) in &ledger.places {
+        let is_dead = places.iter().any(|place| ledger.dead.contains_key(place));
+        if !is_dead && !ledger.has_end(id, End::Delivered) {
+            let text = "it has come to no end, and everything is committed";
+            return Err(Violation::new("G2", id.clone(), text));
+        }
+    }
+    for id in ledger.accepted.keys() {
+        if !ledger.places.contains_key(id) {
+            return Err(Violation::new("G2", id.clone(), "it is nowhere"));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,125 @@
+//! G3: a call is repeated only where its outcome is unknown. One engine knows what it was told; two
+//! records of one call, after a doubtful PutMessages or a death, are two calls to it.
+
+use std::collections::BTreeSet;
+
+use sluice::config::DrainConfig;
+
+use super::{Start, Violation};
+use crate::ledger::{Attempt, End, Ledger, Place, Record};
+use crate::world::flight::field;
+
+/// A record whose session was lost is remembered this long (docs/ordering.md: two minutes).
+const REMEMBERED_MS: u64 = 120_000;
+
+/// A callout whose end is this overdue is taken for lost.
+const GIVEN_UP_MS: u64 = 5_000;
+
+/// An attempt starts.
+///
+/// # Errors
+/// The same engine knows the outcome already, or has not heard of its last attempt yet, or has made
+/// all attempts that it may make.
+pub fn check(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>) -> Result<(), Violation> {
+    let broken = |text: String| Err(Violation::new("G3", start.call, text));
+    let own = |attempt: &&Attempt| attempt.by == start.by;
+    let mut mine = ledger.attempts_of(start.call).filter(own);
+    let is_recent = |at: u64| start.at < at.saturating_add(REMEMBERED_MS);
+    let known = mine.clone().find(|attempt| match attempt.end {
+        // An answer that comes long after its time, as to a gateway that stood still, may find that
+        // it was given up already.
+        Some((at, End::Delivered | End::Refused)) => {
+            is_recent(at) && at < attempt.deadline.saturating_add(GIVEN_UP_MS)
+        }
+        Some((_, End::Again(_) | End::NeverSent)) | None => false,
+    });
+    if is_in_doubt(ledger, start) {
+        return Ok(());
+    }
+    if let Some(known) = known {
+        return broken(format!("its outcome was known: {known:?}"));
+    }
+    if let Some(open) = mine.find(|attempt| attempt.end.is_none() && start.at < attempt.deadline) {
+        return broken(format!("an attempt of it is under way: {open:?}"));
+    }
+    let asked = ledger
+        .heads(start.call)
+        .filter_map(|(_, head)| head.retries)
+        .next();
+    let retries = asked
+        .unwrap_or(config.attempt.retries_default)
+        .min(config.attempt.retries_max);
+    let number = field(start.callout, "async-attempt");
+    // A reply doesn't tell which attempt this is.
+    let number: u32 = number.parse().unwrap_or(1);
+    if number == 0 || number > retries.saturating_add(1) {
+        return broken(format!("attempt {number} with {retries} retries"));
+    }
+    Ok(())
+}
+
+/// Whether there may be two records of the same call that this engine can't tell apart: two that
+/// have never hopped, or one for each of two engines, of which one has lost its session before it
+/// could commit. A hop that was stored twice is recognised.
+fn is_in_doubt(ledger: &Ledger, start: &Start<'_>) -> bool {
+    let places = ledger.places.get(start.call).into_iter().flatten();
+    let records: Vec<_> = places
+        .filter_map(|place| ledger.records.get(place))
+        .collect();
+    let has_hopped = |record: &&&Record| {
+        record
+            .head
+            .as_ref()
+            .is_some_and(|head| head.progress.hops > 0)
+    };
+    let hopped = records.iter().filter(has_hopped).count();
+    let mut later = records.iter().skip(1);
+    let mut attempts = ledger.attempts_of(start.call);
+    records.len().saturating_sub(hopped) > 1
+        || records.len() > 1
+            && (later.any(|record| record.by != Some(start.by))
+                || attempts.any(|attempt| attempt.by != start.by))
+}
+
+/// A record is stored: a reply is stored once for each end that its call has come to, and once more
+/// for each doubt.
+///
+/// # Errors
+/// There is one too many.
+pub fn stored(ledger: &Ledger, place: Place, id: &str) -> Result<(), Violation> {
+    let head = ledger
+        .records
+        .get(&place)
+        .and_then(|record| record.head.as_ref());
+    let reply = head.filter(|head| head.progress.hops == 0);
+    let Some(reply) = reply.and_then(|head| head.reply.as_ref()) else {
+        return Ok(());
+    };
+    let replies = ledger.replies(&reply.call_id, 0);
+    let ends = |attempt: &&Attempt| matches!(attempt.end, Some((_, End::Delivered | End::Refused)));
+    let ended = ledger.attempts_of(&reply.call_id).filter(ends).count();
+    let places = ledger.places.get(&reply.call_id).into_iter().flatten();
+    let dead: usize = places.filter_map(|place| ledger.dead.get(place)).sum();
+    let doubts = ledger.doubts.get(id).copied().unwrap_or_default();
+    // Each record of a call that another engine has put there may come to an end of its own.
+    let engine = ledger.records.get(&place).and_then(|record| record.by);
+    let places = ledger
+        .places
+        .get(&reply.call_id)
+        .into_iter()
+        .flatten()
+        .skip(1);
+    let others = places.filter_map(|place| ledger.records.get(place));
+    let others = others.filter(|record| record.by != engine).count();
+    let places = ledger.places.get(id).into_iter().flatten();
+    let publishers = places.filter_map(|place| ledger.records.get(place)?.by);
+    let publishers = publishers.collect::<BTreeSet<_>>().len();
+    // A call may end without an attempt, and its dead letter be stored after the reply.
+    let losses = ledger.deaths + others + publishers.saturating_sub(1);
+    let allowed = ended.max(dead).max(1) + doubts + losses;
+    if replies > allowed {
+        let text = format!("{replies} replies, and {allowed} reasons for one");
+        return Err(Violation::new("G3", reply.call_id.clone(), text));
+    }
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! G5: no call is made before its time, by the clock of the gateway that makes it; nor before the
+//! time that its target has asked for.
+
+use sluice::config::DrainConfig;
+
+use super::{Start, Violation, millis};
+use crate::ledger::{Attempt, End, Ledger};
+
+/// An attempt starts.
+///
+/// # Errors
+/// It is early.
+pub fn check(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>) -> Result<(), Violation> {
+    for (_, head) in ledger.heads(start.call) {
+        let Some(due) = head.deliver_at else { continue };
+        if start.latest_wall < due.0 {
+            let early = due.0.saturating_sub(start.latest_wall);
+            return Err(Violation::new(
+                "G5",
+                start.call,
+                format!("it is {early} ms early"),
+            ));
+        }
+    }
+    let own = |attempt: &&Attempt| attempt.by == start.by;
+    let last = ledger.attempts_of(start.call).rfind(own);
+    let asked_max = millis(config.attempt.retry_after_max);
+    if let Some((at, End::Again(asked))) = last.and_then(|attempt| attempt.end)
+        && start.at < at.saturating_add(asked.min(asked_max))
+        && ledger
+            .places
+            .get(start.call)
+            .is_some_and(|places| places.len() == 1)
+    {
+        let text = format!("the target has asked for a pause of {asked} ms at {at}");
+        return Err(Violation::new("G5", start.call, text));
+    }
+    Ok(())
+}

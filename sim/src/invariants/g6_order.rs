@@ -1,0 +1,49 @@
+//! G6: calls with one order key neither overlap nor overtake, but for what docs/ordering.md says.
+
+use super::{Start, Violation};
+use crate::ledger::{Attempt, CALLS, Ledger, Place};
+
+/// An attempt starts.
+///
+/// # Errors
+/// The same engine has a call of the same key under way; or this is the call's first attempt, and
+/// an earlier one of its key isn't settled.
+pub fn check(ledger: &Ledger, start: &Start<'_>) -> Result<(), Violation> {
+    let of_calls = |(place, _): &(Place, &_)| place.stream == CALLS;
+    let mut records = ledger.heads(start.call).filter(of_calls);
+    let Some((place, head)) = records.next() else {
+        return Ok(());
+    };
+    let Some(key) = head.order_key.as_ref() else {
+        return Ok(());
+    };
+    let is_first = ledger.attempts_of(start.call).next().is_none();
+    let range = Place { offset: 0, ..place }..;
+    let same_partition = ledger.records.range(range).take_while(|(other, _)| {
+        (other.stream, other.partition) == (place.stream, place.partition)
+    });
+    for (other, record) in same_partition {
+        let other_key = record
+            .head
+            .as_ref()
+            .and_then(|head| head.order_key.as_ref());
+        if other_key != Some(key) || record.id == start.call {
+            continue;
+        }
+        if is_first
+            && *other < place
+            && let Err(what) = ledger.is_settled(*other)
+        {
+            let text = format!("it overtakes call {}, which {what}", record.id);
+            return Err(Violation::new("G6", start.call, text));
+        }
+        let is_open = |attempt: &Attempt| attempt.by == start.by && attempt.end.is_none();
+        // A host that never tells the end of a callout is given up after a while.
+        let is_open = |a: &Attempt| is_open(a) && start.at < a.at.saturating_add(5_000);
+        if ledger.attempts_of(&record.id).any(is_open) {
+            let text = format!("it overlaps with call {}", record.id);
+            return Err(Violation::new("G6", start.call, text));
+        }
+    }
+    Ok(())
+}

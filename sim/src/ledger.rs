@@ -1,0 +1,213 @@
+//! What is true, seen from above: every record, attempt and answer. Invariants are asked of it.
+
+use std::collections::BTreeMap;
+
+use sluice::call::accept::options::ReplyAddress;
+use sluice::call::record::{CallHead, decode};
+use sluice::call::reply::result::reply_id;
+use sluice::engine::CalloutResult;
+use sluice::http::first;
+
+/// Where a record stands: number of the stream in the plan, partition, offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The stream, as the plan counts them.
+    pub stream: usize,
+    /// The partition.
+    pub partition: u32,
+    /// The offset.
+    pub offset: u64,
+}
+
+/// The stream of calls, as every plan has it.
+pub const CALLS: usize = 0;
+/// The stream of dead letters.
+pub const DEAD: usize = 1;
+
+/// One life of one worker's engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Engine {
+    /// The worker.
+    pub worker: usize,
+    /// How often its VM was started anew.
+    pub life: u32,
+}
+
+/// A record of a call, on whatever stream.
+#[derive(Debug)]
+pub struct Record {
+    /// The call id, also where the record has none.
+    pub id: String,
+    /// `None`: nobody can read it.
+    pub head: Option<CallHead>,
+    /// Who has put it there; `None`: nobody of ours.
+    pub by: Option<Engine>,
+}
+
+/// What an attempt came to, as the drain was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The target has taken it.
+    Delivered,
+    /// The target or the gateway has refused it for good.
+    Refused,
+    /// It may be tried again, after so many milliseconds at least.
+    Again(u64),
+    /// Nobody has seen it.
+    NeverSent,
+}
+
+/// One attempt.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// Who made it.
+    pub by: Engine,
+    /// When, in steady milliseconds.
+    pub at: u64,
+    /// The callout.
+    pub flight: u64,
+    /// When its time limit ends.
+    pub deadline: u64,
+    /// When the drain was told what, if ever.
+    pub end: Option<(u64, End)>,
+}
+
+/// Everything.
+#[derive(Default)]
+pub struct Ledger {
+    /// All records of calls and lanes.
+    pub records: BTreeMap<Place, Record>,
+    /// Their places, by call id.
+    pub places: BTreeMap<String, Vec<Place>>,
+    /// Dead letters by the place of the record that died, and how many there are.
+    pub dead: BTreeMap<Place, usize>,
+    /// All attempts, by call id.
+    pub attempts: BTreeMap<String, Vec<Attempt>>,
+    /// Calls that were answered with 202.
+    pub accepted: BTreeMap<String, usize>,
+    /// How often a record of this call may have been stored without its publisher knowing.
+    pub doubts: BTreeMap<String, usize>,
+    /// Engines that have died.
+    pub deaths: usize,
+}
+
+impl Ledger {
+    /// A record was stored on the calls or a lane.
+    pub fn stored(&mut self, place: Place, value: &[u8], by: Option<Engine>) -> String {
+        let head = decode(value).ok().map(|call| call.head);
+        let given = head.as_ref().and_then(|head| head.id.clone());
+        let id = match given {
+            Some(id) => id.0,
+            None => format!("p{}-o{}", place.partition, place.offset),
+        };
+        self.places.entry(id.clone()).or_default().push(place);
+        let record = Record {
+            id: id.clone(),
+            head,
+            by,
+        };
+        self.records.insert(place, record);
+        id
+    }
+
+    /// The heads of all records of a call.
+    pub fn heads(&self, id: &str) -> impl Iterator<Item = (Place, &CallHead)> + Clone {
+        let places = self.places.get(id).into_iter().flatten();
+        places.filter_map(|place| {
+            let head = self.records.get(place)?.head.as_ref()?;
+            Some((*place, head))
+        })
+    }
+
+    /// Whether nothing has to be done for a record any more; an error says what is missing.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn is_settled(&self, place: Place) -> Result<(), String> {
+        let Some(record) = self.records.get(&place) else {
+            return Ok(());
+        };
+        let Some(head) = &record.head else {
+            let is_dead = self.dead.contains_key(&place);
+            return is_dead.then_some(()).ok_or("has no dead letter".to_owned());
+        };
+        let (hops, redrives) = (head.progress.hops, head.progress.redrives);
+        let others = self.heads(&record.id).filter(|(other, _)| *other != place);
+        for (_, other) in others {
+            let is_same = other.progress.redrives == redrives;
+            let is_next = other.progress.hops == hops.saturating_add(1);
+            let is_twin = hops > 0 && other.progress.hops == hops;
+            if is_same && (is_next || is_twin) {
+                return Ok(());
+            }
+        }
+        let is_dead = self.dead.contains_key(&place);
+        let is_delivered = self.has_end(&record.id, End::Delivered);
+        if !is_dead && !is_delivered {
+            return Err("is neither delivered nor dead, and went nowhere".to_owned());
+        }
+        // After a lost session both may be true; then one of the two ends is enough.
+        let told = |address: Option<&ReplyAddress>| {
+            head.reply.is_some() || address.is_none() || self.replies(&record.id, redrives) > 0
+        };
+        let of_failure = head.failure_to.as_ref().or(head.reply_to.as_ref());
+        let is_told =
+            (is_dead && told(of_failure)) || (is_delivered && told(head.reply_to.as_ref()));
+        is_told.then_some(()).ok_or("has no reply".to_owned())
+    }
+
+    /// How many replies of a call are stored.
+    #[must_use]
+    pub fn replies(&self, id: &str, redrives: u32) -> usize {
+        let reply = reply_id(id, redrives).0;
+        let first = self
+            .heads(&reply)
+            .filter(|(_, head)| head.progress.hops == 0);
+        first.count()
+    }
+
+    /// Whether an attempt of this call had this end.
+    #[must_use]
+    pub fn has_end(&self, id: &str, end: End) -> bool {
+        self.attempts_of(id)
+            .any(|attempt| attempt.end.is_some_and(|(_, e)| e == end))
+    }
+
+    /// The attempts of a call.
+    pub fn attempts_of(&self, id: &str) -> impl DoubleEndedIterator<Item = &Attempt> + Clone {
+        self.attempts.get(id).into_iter().flatten()
+    }
+
+    /// An attempt has ended.
+    pub fn attempt_ended(&mut self, id: &str, flight: u64, at: u64, end: End) {
+        let attempts = self.attempts.get_mut(id).into_iter().flatten();
+        for attempt in attempts.filter(|attempt| attempt.flight == flight) {
+            attempt.end.get_or_insert((at, end));
+        }
+    }
+}
+
+/// What a result means, by the contract's table and not by the core's code.
+#[must_use]
+pub fn meaning(result: &CalloutResult) -> End {
+    let response = match result {
+        CalloutResult::NotSent => return End::NeverSent,
+        CalloutResult::Lost => return End::Again(0),
+        CalloutResult::Answered(response) => response,
+    };
+    if let Some(own) = first(&response.headers, "async-local-reply") {
+        return match own.starts_with(b"UAEX") {
+            true => End::Refused,
+            false => End::NeverSent,
+        };
+    }
+    match response.status {
+        200..=399 => End::Delivered,
+        0 | 408 | 425 | 429 | 500 | 502 | 503 | 504 => {
+            let asked = first(&response.headers, "retry-after");
+            let asked = asked.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+            End::Again(asked.unwrap_or(0_u64).saturating_mul(1_000))
+        }
+        _ => End::Refused,
+    }
+}

@@ -1,0 +1,69 @@
+//! Targets: what the receiver of a call does.
+
+use sluice::engine::CalloutResult;
+use sluice::http::IncomingResponse;
+
+use crate::call::Temper;
+use crate::chance::Chance;
+
+/// What a target does: an answer after so many milliseconds, or nothing.
+pub type Reaction = Option<(u64, CalloutResult)>;
+
+/// How a target reacts to a request for this path. `is_calm`: nothing goes wrong any more.
+pub fn react(chance: &mut Chance, path: &str, unusual: u64, is_calm: bool) -> Reaction {
+    let after = chance.between(0, 40);
+    let unusual = if is_calm { 0 } else { unusual };
+    if chance.per_mille(unusual) {
+        return fail(chance);
+    }
+    match Temper::of(path) {
+        Temper::Good => Some((after, answer(200, &[], "done"))),
+        Temper::Flaky if !is_calm && chance.coin() => fail(chance),
+        Temper::Flaky => Some((after, answer(204, &[], ""))),
+        Temper::Broken => Some((after, answer(422, &[], "no"))),
+        Temper::Failing => Some((after, answer(503, &[], "never"))),
+        Temper::Limiting if !is_calm && chance.per_mille(600) => {
+            let seconds = chance.between(1, 12).to_string();
+            Some((after, answer(429, &[("retry-after", &seconds)], "")))
+        }
+        Temper::Limiting => Some((after, answer(302, &[("location", "/elsewhere")], ""))),
+        Temper::Slow => Some((chance.between(100, 3_000), answer(200, &[], "at last"))),
+    }
+}
+
+fn fail(chance: &mut Chance) -> Reaction {
+    let after = chance.between(0, 200);
+    match chance.below(7) {
+        0 => None,
+        1 => Some((after, CalloutResult::Lost)),
+        2 => Some((
+            after,
+            answer(503, &[("async-local-reply", "UH no_healthy_upstream")], ""),
+        )),
+        3 => {
+            let denied = [(
+                "async-local-reply",
+                "UAEX rbac_access_denied_matched_policy[x]",
+            )];
+            Some((after, answer(403, &denied, "")))
+        }
+        4 => Some((
+            after,
+            answer(500, &[("retry-after", "nonsense")], "\u{0}\u{fffd}"),
+        )),
+        5 => Some((after, answer(0, &[], ""))),
+        _ => Some((after, answer(504, &[], "slow"))),
+    }
+}
+
+/// An answer with these fields.
+#[must_use]
+pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> CalloutResult {
+    let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).into());
+    CalloutResult::Answered(IncomingResponse {
+        status,
+        headers: headers.iter().map(own).collect(),
+        body: body.into(),
+        body_bytes: body.len(),
+    })
+}

@@ -1,0 +1,268 @@
+//! What the Stream does with a request, and what is learnt of that.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde_json::{Value, json};
+use sluice::engine::CalloutResult;
+use sluice::http::{Fields, IncomingResponse};
+use stream_server::protocol::Answer;
+
+use super::fate::Fate;
+use super::flight::Flight;
+use super::{EPOCH_MS, World};
+use crate::invariants::{self, Violation};
+use crate::ledger::{DEAD, Engine, Place};
+use crate::stream::incoming;
+use crate::target;
+
+impl World {
+    /// What the Stream does with a request.
+    pub(super) fn at_the_stream(
+        &mut self,
+        flight: &mut Flight,
+    ) -> Result<Option<CalloutResult>, Violation> {
+        if self.now < self.stream_away_until {
+            return Ok(None);
+        }
+        let (method, path) = (flight.field(":method"), flight.field(":path"));
+        let mut body = flight.callout.request.body.as_ref().clone();
+        if let Some(refusal) = self.refusal(flight.fate) {
+            return Ok(Some(refusal));
+        }
+        let mut failing = Vec::new();
+        if flight.fate == Fate::Partial {
+            (body, failing) = self.without_some(&body);
+        }
+        let now = (
+            EPOCH_MS.saturating_add(self.now),
+            EPOCH_MS.saturating_add(self.now),
+        );
+        let is_empty = body.is_empty() && !failing.is_empty();
+        let answer = match is_empty {
+            true => None,
+            false => self.stream.answer(&method, &path, &body, now),
+        };
+        self.learn(Some(flight))?;
+        let mut response = match answer {
+            Some(answer) => {
+                self.note_stream(flight, &path, &answer);
+                incoming(&answer)
+            }
+            None => IncomingResponse {
+                status: 200,
+                headers: Fields::new(),
+                body: br#"{"failures":0,"entries":[]}"#.to_vec(),
+                body_bytes: 0,
+            },
+        };
+        if !failing.is_empty() {
+            response.body = with_failures(&response.body, &failing);
+        }
+        if flight.fate == Fate::Torn && response.status == 200 {
+            response.body = self.tear(response.body);
+            if self.chance.coin() {
+                response.headers.clear();
+            }
+        }
+        response.body_bytes = response.body.len();
+        Ok(Some(CalloutResult::Answered(response)))
+    }
+
+    fn note_stream(&mut self, flight: &Flight, path: &str, answer: &Answer) {
+        let is_idle = answer.status == 200 && (answer.body.len() < 3 || path.contains("heartbeat"));
+        if !is_idle {
+            let short = path
+                .rsplit("streams/ocid1.stream.oc1.local.")
+                .next()
+                .unwrap_or_default();
+            let short: String = short.chars().take(24).collect();
+            let who = self.name(flight.by.worker);
+            let fate = flight.fate;
+            self.note(
+                "stream",
+                format!("{} to {who} for {short} {fate:?}", answer.status),
+            );
+        }
+    }
+
+    fn refusal(&mut self, fate: Fate) -> Option<CalloutResult> {
+        let refusal = |status, code: &str, message: &str| {
+            let body = json!({ "code": code, "message": message }).to_string();
+            Some(target::answer(status, &[], &body))
+        };
+        if fate == Fate::CursorRefused {
+            return refusal(400, "InvalidParameter", "The cursor is invalid");
+        }
+        if fate != Fate::Refused {
+            return None;
+        }
+        match self.chance.below(4) {
+            0 => {
+                let wait = self.chance.below(3_000);
+                let message = format!("next request can be made in {wait} ms");
+                refusal(429, "TooManyRequests", &message)
+            }
+            1 => refusal(500, "InternalServerError", "x"),
+            2 => refusal(503, "ServiceUnavailable", "x"),
+            _ => refusal(401, "NotAuthenticated", "x"),
+        }
+    }
+
+    /// Takes some messages out of a PutMessages; gives the places of those that fail.
+    fn without_some(&mut self, body: &[u8]) -> (Vec<u8>, Vec<bool>) {
+        let details: Value = serde_json::from_slice(body).unwrap_or_default();
+        let messages = details.get("messages").and_then(Value::as_array);
+        let messages = messages.cloned().unwrap_or_default();
+        let failing: Vec<bool> = messages.iter().map(|_| self.chance.coin()).collect();
+        let kept = messages
+            .into_iter()
+            .zip(&failing)
+            .filter(|(_, fails)| !**fails);
+        let kept: Vec<Value> = kept.map(|(message, _)| message).collect();
+        let body = match kept.is_empty() {
+            true => Vec::new(),
+            false => json!({ "messages": kept }).to_string().into_bytes(),
+        };
+        (body, failing)
+    }
+
+    fn tear(&mut self, mut body: Vec<u8>) -> Vec<u8> {
+        match self.chance.below(4) {
+            0 => b"<html>".to_vec(),
+            1 => br#"{"value":7,"entries":{},"failures":-1}"#.to_vec(),
+            2 => Vec::new(),
+            _ => {
+                let length = u64::try_from(body.len()).unwrap_or_default();
+                // Never all of it: that would be no tear.
+                body.truncate(usize::try_from(self.chance.below(length)).unwrap_or_default());
+                body
+            }
+        }
+    }
+
+    /// Takes note of what the Stream has stored and committed.
+    fn learn(&mut self, mut flight: Option<&mut Flight>) -> Result<(), Violation> {
+        let (appended, committed) = self.stream.memory.news();
+        for new in appended {
+            let place = Place {
+                stream: self.stream_number(&new.stream),
+                partition: new.message.partition,
+                offset: new.message.stamp.offset,
+            };
+            let by = flight.as_ref().map(|flight| flight.by);
+            // Whoever has been told an end already won't hear of this one.
+            let is_late = flight
+                .as_ref()
+                .is_some_and(|f| f.has_ended || !self.is_alive(f.by));
+            let id = self.store(place, &new.message.value, by, is_late)?;
+            if let Some(flight) = &mut flight {
+                flight.stored.push(id);
+            }
+        }
+        for commit in committed {
+            let stream = self.stream_number(&commit.stream);
+            let what = format!(
+                "committed {} {}: {}..{}",
+                commit.stream, commit.partition, commit.from, commit.until
+            );
+            self.note("everybody", what);
+            let places = (commit.from..commit.until).map(|offset| Place {
+                stream,
+                partition: commit.partition,
+                offset,
+            });
+            invariants::g4_commit::check(&self.ledger, places)?;
+        }
+        Ok(())
+    }
+
+    fn store(
+        &mut self,
+        place: Place,
+        value: &[u8],
+        by: Option<Engine>,
+        is_late: bool,
+    ) -> Result<String, Violation> {
+        let Place {
+            stream,
+            partition,
+            offset,
+        } = place;
+        if stream == DEAD {
+            let letter: Value = serde_json::from_slice(value).unwrap_or_default();
+            let text = |name: &str| letter.get(name).and_then(Value::as_str).unwrap_or_default();
+            let source = Place {
+                stream: self.stream_number(text("streamId")),
+                partition: text("partition").parse().unwrap_or_default(),
+                offset: letter
+                    .get("offset")
+                    .and_then(Value::as_u64)
+                    .unwrap_or_default(),
+            };
+            let id = text("id").to_owned();
+            self.note(
+                "stream",
+                format!("call {id} is dead: {} {}", text("reason"), text("detail")),
+            );
+            let dead = self.ledger.dead.entry(source).or_default();
+            *dead = dead.saturating_add(1);
+            return Ok(id);
+        }
+        let id = self.ledger.stored(place, value, by);
+        let head = self
+            .ledger
+            .records
+            .get(&place)
+            .and_then(|record| record.head.as_ref());
+        let hops = head.map_or(0, |head| head.progress.hops);
+        let reply = head.and_then(|head| head.reply.as_ref());
+        let of = reply.map_or_else(String::new, |reply| format!(", reply to {}", reply.call_id));
+        let by = by.map_or_else(|| "somebody".to_owned(), |by| self.name(by.worker));
+        let what =
+            format!("call {id} stored on {stream}, {partition}:{offset} by {by}, hops {hops}{of}");
+        self.note("stream", what);
+        if is_late {
+            self.doubt(std::slice::from_ref(&id));
+        }
+        invariants::g3_repeats::stored(&self.ledger, place, &id)?;
+        Ok(id)
+    }
+
+    /// A record comes to the Stream past the gateway.
+    pub(super) fn publish_past_the_gateway(&mut self, record: &[u8]) -> Result<(), Violation> {
+        let path = format!(
+            "/20180418/streams/{}/messages",
+            crate::stream::ocid("calls")
+        );
+        let message = json!({ "key": null, "value": BASE64.encode(record) });
+        let body = json!({ "messages": [message] }).to_string();
+        let now = (
+            EPOCH_MS.saturating_add(self.now),
+            EPOCH_MS.saturating_add(self.now),
+        );
+        let _ = self.stream.answer("POST", &path, body.as_bytes(), now);
+        self.learn(None)
+    }
+}
+
+/// Puts failed entries between the stored ones.
+fn with_failures(body: &[u8], failing: &[bool]) -> Vec<u8> {
+    let answer: Value = serde_json::from_slice(body).unwrap_or_default();
+    let entries = answer.get("entries").and_then(Value::as_array);
+    let mut stored = entries.cloned().unwrap_or_default().into_iter();
+    let failed = json!({ "error": "ThrottledError", "errorMessage": "x" });
+    let entries: Vec<Value> = failing
+        .iter()
+        .filter_map(|fails| {
+            if *fails {
+                Some(failed.clone())
+            } else {
+                stored.next()
+            }
+        })
+        .collect();
+    let failures = failing.iter().filter(|fails| **fails).count();
+    json!({ "failures": failures, "entries": entries })
+        .to_string()
+        .into_bytes()
+}

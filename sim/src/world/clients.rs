@@ -1,0 +1,171 @@
+//! Clients: they send requests, wait, leave, and are answered.
+
+use sluice::engine::accept::Input;
+use sluice::http::OutgoingResponse;
+use sluice::id::RequestId;
+
+use super::{Event, World};
+use crate::call::Request;
+use crate::invariants::{Violation, g1_stored};
+use crate::ledger::Engine;
+
+/// A client with its one request.
+pub(super) struct Client {
+    request: Request,
+    /// The accept worker that has its request.
+    pub(super) worker: Option<Engine>,
+    has_left: bool,
+    answer: Option<u16>,
+}
+
+impl Client {
+    pub(super) fn is_waiting(&self) -> bool {
+        self.worker.is_some() && !self.has_left && self.answer.is_none()
+    }
+}
+
+/// The number by which a gateway knows the request of a client.
+fn request_id(client: usize) -> RequestId {
+    RequestId(u32::try_from(client).unwrap_or(u32::MAX))
+}
+
+impl World {
+    pub(super) fn set_up_clients(&mut self) {
+        for (at, request) in std::mem::take(&mut self.plan.requests) {
+            let client = self.clients.len();
+            self.clients.push(Client {
+                request,
+                worker: None,
+                has_left: false,
+                answer: None,
+            });
+            self.at(at, Event::Request(client));
+        }
+    }
+
+    pub(super) fn request(&mut self, client: usize) -> Result<(), Violation> {
+        let Some(Client { request, .. }) = self.clients.get(client) else {
+            return Ok(());
+        };
+        let request = request.clone();
+        if let Some(record) = request.record {
+            return self.publish_past_the_gateway(&record);
+        }
+        let running = self.workers.iter().enumerate().filter(|(_, worker)| {
+            let gateway = self.gateways.get(worker.gateway);
+            let is_up = gateway.is_some_and(|g| g.is_up && g.stopped_until <= self.now);
+            !worker.is_drain && is_up
+        });
+        let running: Vec<Engine> = running
+            .map(|(number, worker)| Engine {
+                worker: number,
+                life: worker.life,
+            })
+            .collect();
+        let Some(by) = self.chance.one_of(&running) else {
+            return Ok(());
+        };
+        if let Some(client) = self.clients.get_mut(client) {
+            client.worker = Some(by);
+        }
+        let text = |name: &str| {
+            let field = request.fields.iter().find(|(field, _)| field == name);
+            field.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+        };
+        let what = format!(
+            "client {client} asks for {}",
+            text(":path").unwrap_or_default()
+        );
+        self.note(self.name(by.worker), what);
+        if let Some(patience) = request.patience {
+            self.after(patience, Event::Leave(client));
+        }
+        let end_of_stream = request.body.is_empty();
+        let input = Input::RequestHead {
+            request: request_id(client),
+            head: request.head(),
+            end_of_stream,
+        };
+        if !end_of_stream {
+            let after = self.chance.below(300);
+            self.after(after, Event::Body(client));
+        }
+        self.accept_input(by, input)
+    }
+
+    pub(super) fn body(&mut self, client: usize) -> Result<(), Violation> {
+        let Some(waiting) = self.clients.get(client).filter(|c| c.is_waiting()) else {
+            return Ok(());
+        };
+        let (Some(by), buffered_bytes) = (waiting.worker, waiting.request.body.len()) else {
+            return Ok(());
+        };
+        let input = Input::RequestBody {
+            request: request_id(client),
+            buffered_bytes,
+            end_of_stream: true,
+        };
+        self.accept_input(by, input)
+    }
+
+    pub(super) fn leave(&mut self, client: usize) -> Result<(), Violation> {
+        let Some(waiting) = self.clients.get_mut(client).filter(|c| c.is_waiting()) else {
+            return Ok(());
+        };
+        waiting.has_left = true;
+        let Some(by) = waiting.worker else {
+            return Ok(());
+        };
+        self.note(self.name(by.worker), format!("client {client} leaves"));
+        self.accept_input(by, Input::RequestGone(request_id(client)))
+    }
+
+    /// The body of a request, where the host still has it.
+    pub(super) fn body_of(&self, request: RequestId) -> Option<Vec<u8>> {
+        let client = self.clients.get(usize::try_from(request.0).ok()?)?;
+        client.is_waiting().then(|| client.request.body.clone())
+    }
+
+    /// An engine answers a request.
+    pub(super) fn respond(
+        &mut self,
+        by: Engine,
+        request: RequestId,
+        response: &OutgoingResponse,
+    ) -> Result<(), Violation> {
+        let number = usize::try_from(request.0).unwrap_or_default();
+        let said = String::from_utf8_lossy(&response.body).into_owned();
+        self.note(
+            self.name(by.worker),
+            format!("client {number} gets {} {said}", response.status),
+        );
+        let Some(client) = self.clients.get_mut(number) else {
+            return Err(Violation::new("G10", "", "an answer to no request"));
+        };
+        if client.worker != Some(by) || client.has_left {
+            return Err(Violation::new(
+                "G10",
+                "",
+                format!("client {number} is not there"),
+            ));
+        }
+        if client.answer.replace(response.status).is_some() {
+            return Err(Violation::new(
+                "G10",
+                "",
+                format!("client {number} is answered twice"),
+            ));
+        }
+        let key = client.request.key.clone();
+        g1_stored::answered(&mut self.ledger, number, response, key.is_some())
+    }
+
+    /// The clients of an engine that is gone have no answer.
+    pub(super) fn cut_off(&mut self, by: Engine) {
+        let cut = self
+            .clients
+            .iter_mut()
+            .filter(|client| client.worker == Some(by));
+        cut.for_each(|client| client.has_left |= client.answer.is_none());
+    }
+}

@@ -1,0 +1,67 @@
+//! What goes wrong on the wire.
+
+use super::World;
+
+/// What goes wrong with a callout, decided when it is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Nothing.
+    Fine,
+    /// It is lost before it has any effect.
+    Lost,
+    /// Its answer is lost.
+    Unanswered,
+    /// It arrives after its time limit.
+    LateRequest,
+    /// Its answer comes after its time limit.
+    LateAnswer,
+    /// Its answer comes twice.
+    Twice,
+    /// Its sender never learns its end.
+    Silent,
+    /// Its answer is cut off or senseless.
+    Torn,
+    /// The Stream has trouble.
+    Refused,
+    /// The Stream refuses its cursor.
+    CursorRefused,
+    /// The Stream stores a part of it.
+    Partial,
+}
+
+impl World {
+    pub(super) fn draw_fate(&mut self, is_attempt: bool, method: &str, path: &str) -> Fate {
+        let faults = self.plan.faults.clone();
+        let to_stream = |rate: u64| if is_attempt { 0 } else { rate };
+        let is_put = method == "POST" && path.ends_with("/messages");
+        let has_cursor = path.contains("cursor=");
+        let rates = [
+            (Fate::Lost, faults.lost),
+            (Fate::Unanswered, faults.unanswered),
+            (Fate::LateRequest, faults.late / 2),
+            (Fate::LateAnswer, faults.late),
+            (Fate::Twice, faults.twice),
+            (Fate::Silent, faults.silent),
+            (Fate::Torn, to_stream(faults.torn)),
+            (Fate::Refused, to_stream(faults.refused)),
+            (
+                Fate::CursorRefused,
+                if has_cursor {
+                    to_stream(faults.cursor)
+                } else {
+                    0
+                },
+            ),
+            (
+                Fate::Partial,
+                if is_put { to_stream(faults.partial) } else { 0 },
+            ),
+        ];
+        for (fate, rate) in rates {
+            if self.chance.per_mille(rate) {
+                return fate;
+            }
+        }
+        Fate::Fine
+    }
+}

@@ -1,0 +1,315 @@
+//! The event loop: one queue of events, ordered by time and then by chance, and what each does.
+
+mod at_stream;
+mod clients;
+pub mod fate;
+pub mod flight;
+mod mishaps;
+mod worker;
+
+use std::collections::BTreeMap;
+
+use sluice::config::{AcceptConfig, Document, DrainConfig};
+use sluice::time::{Now, Steady, Wall};
+
+use crate::chance::Chance;
+use crate::invariants::{self, Violation};
+use crate::ledger::Ledger;
+use crate::plan::{IDLE_MS_MAX, Plan};
+use crate::stream::Stream;
+use crate::trace::Trace;
+use clients::Client;
+use flight::Flight;
+use worker::Worker;
+
+/// The wall clock at the start: 2026-11-23T04:36:00Z.
+const EPOCH_MS: u64 = 1_795_408_560_000;
+/// Every engine's steady clock starts here.
+const STEADY_START_MS: u64 = 1_000;
+/// How often Envoy's health check comes.
+const HEALTH_CHECK_MS: u64 = 1_000;
+/// Events of a run at most: beyond, something goes round in circles.
+const EVENTS_MAX: u64 = 1_000_000;
+
+/// Something that happens at a moment.
+#[derive(Clone, Debug)]
+enum Event {
+    Request(usize),
+    Body(usize),
+    Leave(usize),
+    Turn(usize, u32),
+    Tick(usize, u32),
+    News(usize),
+    HealthCheck(usize),
+    Released(usize, String),
+    Arrive(u64),
+    Done(u64),
+    Deadline(u64),
+    Mishap(usize),
+    Rise(usize),
+    Calm,
+    Look,
+}
+
+/// One Envoy.
+struct Gateway {
+    is_up: bool,
+    stopped_until: u64,
+    /// Its wall clock is ahead by so many milliseconds.
+    skew: i64,
+    /// The latest time that its wall clock has shown.
+    latest_wall: u64,
+    /// Which of its drain workers gets the health checks.
+    checked: usize,
+    /// Envoy's shared data: the table of idempotency keys.
+    slots: BTreeMap<u32, (Vec<u8>, u32)>,
+    /// How often the process was started anew.
+    life: u32,
+}
+
+/// Everything there is.
+pub struct World {
+    now: u64,
+    plan: Plan,
+    chance: Chance,
+    accept: AcceptConfig,
+    drain: DrainConfig,
+    stream: Stream,
+    stream_away_until: u64,
+    gateways: Vec<Gateway>,
+    workers: Vec<Worker>,
+    clients: Vec<Client>,
+    flights: BTreeMap<u64, Flight>,
+    next_flight: u64,
+    queue: BTreeMap<(u64, u64, u64), Event>,
+    sequence: u64,
+    is_calm: bool,
+    /// What is true.
+    pub ledger: Ledger,
+    /// What happened.
+    pub trace: Trace,
+    /// Inputs that engines were given.
+    pub inputs: u64,
+}
+
+impl World {
+    /// A world at its start.
+    ///
+    /// # Errors
+    /// The plan's configuration is refused.
+    pub fn new(plan: Plan, mut chance: Chance) -> Result<Self, Violation> {
+        let refused = |error: sluice::config::ConfigError| {
+            Violation::new("configuration", "", error.to_string())
+        };
+        let accept = AcceptConfig::from_json(plan.accept.to_string().as_bytes());
+        let drain = DrainConfig::from_json(plan.drain.to_string().as_bytes());
+        let gateway = |_| Gateway {
+            is_up: true,
+            stopped_until: 0,
+            skew: 0,
+            latest_wall: 0,
+            checked: 0,
+            slots: BTreeMap::new(),
+            life: 0,
+        };
+        let mut world = Self {
+            now: 0,
+            accept: accept.map_err(refused)?,
+            drain: drain.map_err(refused)?,
+            stream: Stream::start(chance.fork(), &plan.streams),
+            stream_away_until: 0,
+            gateways: (0..plan.gateways).map(gateway).collect(),
+            workers: Vec::new(),
+            clients: Vec::new(),
+            flights: BTreeMap::new(),
+            next_flight: 0,
+            queue: BTreeMap::new(),
+            sequence: 0,
+            is_calm: false,
+            ledger: Ledger::default(),
+            trace: Trace::default(),
+            inputs: 0,
+            plan,
+            chance,
+        };
+        world.note("everybody", format!("accept {}", world.plan.accept));
+        world.note("everybody", format!("drain {}", world.plan.drain));
+        world.note("everybody", format!("{:?}", world.plan.faults));
+        world.set_up();
+        Ok(world)
+    }
+
+    fn set_up(&mut self) {
+        for gateway in 0..self.plan.gateways {
+            for number in 0..self.plan.workers.saturating_mul(2) {
+                let worker = self.new_worker(gateway, number >= self.plan.workers);
+                self.workers.push(worker);
+            }
+            let offset = self.chance.below(HEALTH_CHECK_MS);
+            self.at(offset, Event::HealthCheck(gateway));
+        }
+        self.set_up_clients();
+        for (number, (at, _)) in self.plan.mishaps.clone().into_iter().enumerate() {
+            self.at(at, Event::Mishap(number));
+        }
+        self.at(self.plan.calm_at, Event::Calm);
+    }
+
+    /// Runs until everything is done, or something is not as it should be.
+    ///
+    /// # Errors
+    /// The first guarantee that doesn't hold.
+    pub fn run(&mut self) -> Result<(), Violation> {
+        for _ in 0..EVENTS_MAX {
+            let Some(((at, _, _), event)) = self.queue.pop_first() else {
+                return Err(Violation::new("liveness", "", "nothing happens any more"));
+            };
+            self.now = self.now.max(at);
+            if matches!(event, Event::Look) {
+                let is_done = invariants::g2_ends::is_done(self);
+                if is_done && self.busy_engine().is_none() {
+                    return invariants::at_the_end(self);
+                }
+                let idle_at = self.plan.calm_at.saturating_add(IDLE_MS_MAX);
+                if (!is_done && self.now > self.plan.done_at) || self.now > idle_at {
+                    return Err(invariants::g2_ends::what_is_missing(self));
+                }
+                self.after(500, Event::Look);
+                continue;
+            }
+            self.happen(event)?;
+        }
+        Err(Violation::new("liveness", "", "it goes round in circles"))
+    }
+
+    fn happen(&mut self, event: Event) -> Result<(), Violation> {
+        if let Some(until) = self.stopped(&event) {
+            self.at(until, event);
+            return Ok(());
+        }
+        match event {
+            Event::Request(client) => self.request(client),
+            Event::Body(client) => self.body(client),
+            Event::Leave(client) => self.leave(client),
+            Event::Turn(worker, life) => self.turn(worker, life),
+            Event::Tick(worker, life) => self.tick(worker, life),
+            Event::News(gateway) => self.news(gateway),
+            Event::HealthCheck(gateway) => self.health_check(gateway),
+            Event::Released(gateway, key) => self.released(gateway, &key),
+            Event::Arrive(flight) => self.arrive(flight),
+            Event::Done(flight) => self.done(flight, false),
+            Event::Deadline(flight) => self.done(flight, true),
+            Event::Mishap(number) => self.mishap(number),
+            Event::Rise(gateway) => {
+                self.rise(gateway);
+                Ok(())
+            }
+            Event::Calm => {
+                self.calm();
+                Ok(())
+            }
+            Event::Look => Ok(()),
+        }
+    }
+
+    /// Until when an event has to wait because its gateway stands still.
+    fn stopped(&self, event: &Event) -> Option<u64> {
+        let gateway = match event {
+            Event::Turn(worker, _) | Event::Tick(worker, _) => self.workers.get(*worker)?.gateway,
+            Event::Done(flight) | Event::Deadline(flight) => {
+                let by = self.flights.get(flight)?.by;
+                self.workers.get(by.worker)?.gateway
+            }
+            Event::News(gateway) | Event::HealthCheck(gateway) | Event::Released(gateway, _) => {
+                *gateway
+            }
+            Event::Body(client) | Event::Leave(client) => {
+                let worker = self.clients.get(*client)?.worker?.worker;
+                self.workers.get(worker)?.gateway
+            }
+            Event::Request(_)
+            | Event::Arrive(_)
+            | Event::Mishap(_)
+            | Event::Rise(_)
+            | Event::Calm
+            | Event::Look => return None,
+        };
+        let until = self.gateways.get(gateway)?.stopped_until;
+        (until > self.now).then_some(until)
+    }
+
+    fn at(&mut self, at: u64, event: Event) {
+        self.sequence = self.sequence.saturating_add(1);
+        // Of what happens in one millisecond, anything may be first; but what one and the same
+        // engine asked for keeps its order where Envoy keeps it, by the time that it is given.
+        let order = self.chance.below(4);
+        self.queue
+            .insert((at.max(self.now), order, self.sequence), event);
+    }
+
+    fn after(&mut self, millis: u64, event: Event) {
+        self.at(self.now.saturating_add(millis), event);
+    }
+
+    fn note(&mut self, who: impl Into<String>, what: impl Into<String>) {
+        self.trace.note(self.now, who, what);
+    }
+
+    /// What time it is at a gateway.
+    fn clock(&mut self, gateway: usize) -> Now {
+        let wall = EPOCH_MS.saturating_add(self.now);
+        let gateway = self.gateways.get_mut(gateway);
+        let wall = gateway.map_or(wall, |gateway| {
+            let wall = wall.saturating_add_signed(gateway.skew);
+            gateway.latest_wall = gateway.latest_wall.max(wall);
+            wall
+        });
+        Now {
+            steady: Steady(STEADY_START_MS.saturating_add(self.now)),
+            wall: Wall(wall),
+        }
+    }
+
+    /// The number of a stream in the plan, by its OCID.
+    fn stream_number(&self, ocid: &str) -> usize {
+        let mut streams = self.plan.streams.iter();
+        let found = streams.position(|(name, _)| crate::stream::ocid(name) == ocid);
+        found.unwrap_or(usize::MAX)
+    }
+
+    /// The plan of this world.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The drain role's configuration.
+    #[must_use]
+    pub fn drain_config(&self) -> &DrainConfig {
+        &self.drain
+    }
+
+    /// For each stream that is read, its partitions with what is written and what is committed.
+    #[must_use]
+    pub fn backlog(&self) -> Vec<(String, u32, u64, u64)> {
+        let streams = self.plan.streams.iter().filter(|(name, _)| name != "dead");
+        let mut backlog = Vec::new();
+        for (name, _) in streams {
+            for (partition, (written, committed)) in
+                self.stream.memory.backlog(&crate::stream::ocid(name))
+            {
+                backlog.push((name.clone(), partition, written, committed));
+            }
+        }
+        backlog
+    }
+
+    /// Clients that still wait for an answer from an engine that lives.
+    #[must_use]
+    pub fn waiting_clients(&self) -> usize {
+        self.clients
+            .iter()
+            .filter(|client| client.is_waiting())
+            .count()
+    }
+}

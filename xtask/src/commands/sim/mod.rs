@@ -1,0 +1,54 @@
+//! `cargo xtask sim`: the deterministic simulation, and whether it finds what it should.
+
+mod mutations;
+
+use std::ffi::OsString;
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context, Result};
+use local_gateway::Project;
+
+/// Run the deterministic simulation, or see whether it finds bugs
+///
+/// Arguments go to the simulation: `--seed N` replays one seed, `--seeds N` runs many, `--fresh`
+/// starts at a new one; `-- --help` lists all.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Apply each patch of sim/mutations/ to a copy of the sources, and run seeds until a guarantee
+    /// breaks
+    #[arg(long)]
+    mutations: bool,
+
+    /// Handed on to the simulation
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    simulation: Vec<OsString>,
+}
+
+pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
+    if arguments.mutations {
+        return mutations::run(project);
+    }
+    let status = command(project)
+        .args(&arguments.simulation)
+        .status()
+        .context("cargo did not start")?;
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The simulation, built with optimisation, with arguments to come.
+pub(crate) fn command(project: &Project) -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(project.root()).args([
+        "run",
+        "--quiet",
+        "--profile=tools",
+        "--package=sim",
+        "--locked",
+        "--",
+    ]);
+    command
+}

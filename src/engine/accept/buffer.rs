@@ -138,6 +138,7 @@ impl AcceptEngine {
             self.outputs.log(Level::Error, line);
             if let Some(key) = call.idempotency {
                 self.claims.release(key);
+                self.wake();
             }
         }
     }

@@ -33,7 +33,8 @@ pub struct Arguments {
     /// is ocid1.stream.oc1.local.NAME
     #[arg(long = "stream", value_name = "NAME[:PARTITIONS]", value_parser = parse_stream)]
     streams: Vec<StreamSetting>,
-    /// JSON file with the same settings (listen, data, streams: [{name, partitions}], allowRemote,
+    /// JSON file with the same settings (listen, data, streams: [{name, partitions,
+    /// retentionInHours; for tests, and not at Oracle: retentionSecondsForTests}], allowRemote,
     /// externalUrl, dataBytesMax). The command line wins; streams of both are created
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -66,6 +67,8 @@ struct ConfigFile {
 struct StreamEntry {
     name: String,
     partitions: Option<u32>,
+    retention_in_hours: Option<u32>,
+    retention_seconds_for_tests: Option<u64>,
 }
 
 /// What is wrong with the settings, and what to change.
@@ -100,6 +103,8 @@ impl Arguments {
         let entry = |entry: StreamEntry| StreamSetting {
             name: entry.name,
             partitions: entry.partitions,
+            retention_hours: entry.retention_in_hours,
+            retention_seconds: entry.retention_seconds_for_tests,
         };
         let mut streams: Vec<StreamSetting> = Vec::new();
         for stream in self
@@ -148,5 +153,7 @@ fn parse_stream(text: &str) -> Result<StreamSetting, String> {
     Ok(StreamSetting {
         name: name.to_owned(),
         partitions,
+        retention_hours: None,
+        retention_seconds: None,
     })
 }

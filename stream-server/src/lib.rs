@@ -33,6 +33,7 @@ mod http;
 pub mod limits;
 pub mod log;
 pub mod refusal;
+mod retention;
 pub mod server;
 pub mod service;
 pub mod settings;

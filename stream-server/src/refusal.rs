@@ -125,6 +125,12 @@ impl Refusal {
         Self::new(503, "ServiceUnavailable", message)
     }
 
+    /// 400: what the cursor would read next is no longer kept. A group goes on after UpdateGroup.
+    #[must_use]
+    pub fn cursor_outside_retention() -> Self {
+        Self::invalid_parameter("The cursor is outside the retention period and is now invalid.")
+    }
+
     /// 400: the text that clients match, and on which they create a new cursor.
     #[must_use]
     pub fn cursor_invalid() -> Self {

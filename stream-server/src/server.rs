@@ -18,6 +18,7 @@ use crate::http::App;
 use crate::http::connection::{Connection, Working};
 use crate::limits::{CONNECTIONS_MAX, HEAD_BYTES_MAX, SHUTDOWN_TIMEOUT};
 use crate::refusal::Refusal;
+use crate::retention::Retention;
 use crate::service::Service;
 use crate::settings::{Settings, StreamSetting};
 use crate::store::{OpenError, Store};
@@ -82,6 +83,7 @@ pub struct Server {
     store: Arc<Store>,
     stopping: watch::Sender<bool>,
     accepting: JoinHandle<()>,
+    retaining: JoinHandle<()>,
 }
 
 impl Server {
@@ -106,6 +108,8 @@ impl Server {
         let external_url = settings
             .external_url
             .unwrap_or_else(|| format!("http://{address}"));
+        let retention = Retention::new(Arc::clone(&store), Arc::clone(&service), &settings.streams);
+        let retaining = tokio::spawn(retention.run());
         let app = Arc::new(App::new(service, clock, external_url));
         let (stopping, stop) = watch::channel(false);
         let accepting = tokio::spawn(accept(listener, app, stop));
@@ -114,6 +118,7 @@ impl Server {
             store,
             stopping,
             accepting,
+            retaining,
         })
     }
 
@@ -133,6 +138,7 @@ impl Server {
     /// store.
     pub async fn stop(self) {
         self.stopping.send_replace(true);
+        self.retaining.abort();
         // A task that panicked has stopped too.
         let _ = self.accepting.await;
         let store = self.store;
@@ -147,7 +153,12 @@ async fn ensure_stream(
 ) -> Result<(), StartError> {
     let name = setting.name.clone();
     let ensured = service
-        .ensure_stream(now, &name, setting.partitions.unwrap_or(1))
+        .ensure_stream(
+            now,
+            &name,
+            setting.partitions.unwrap_or(1),
+            setting.retention_hours,
+        )
         .await;
     let problem = |refusal: Refusal| StartError::Stream {
         name: name.clone(),

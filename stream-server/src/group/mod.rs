@@ -183,6 +183,12 @@ impl Group {
         self.reissue(cursor)
     }
 
+    /// Whether it has live instances.
+    pub fn is_used(&mut self, now: TimeMs) -> bool {
+        self.expire(now);
+        !self.members.is_empty()
+    }
+
     /// Who holds what (GetGroup), by partition.
     pub fn reservations(&mut self, now: TimeMs) -> Vec<Reservation> {
         self.expire(now);

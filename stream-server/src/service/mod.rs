@@ -74,6 +74,35 @@ impl Service {
         })
     }
 
+    /// The groups that have live instances.
+    #[must_use]
+    pub fn groups_in_use(&self, now: TimeMs) -> Vec<u64> {
+        let mut groups = self.groups();
+        let used = groups.by_key.iter_mut().filter_map(|(key, group)| {
+            let is_used = group.is_used(now);
+            is_used.then_some(*key)
+        });
+        used.collect()
+    }
+
+    /// Forgets those of the groups that have no live instances, and gives them: whoever joins one
+    /// now opens it anew.
+    #[must_use]
+    pub fn forget_groups(&self, now: TimeMs, mut keys: Vec<u64>) -> Vec<u64> {
+        let mut groups = self.groups();
+        keys.retain(|key| {
+            groups
+                .by_key
+                .get_mut(key)
+                .is_none_or(|group| !group.is_used(now))
+        });
+        for key in &keys {
+            groups.by_key.remove(key);
+        }
+        groups.key_by_name.retain(|_, key| !keys.contains(key));
+        keys
+    }
+
     fn groups(&self) -> MutexGuard<'_, GroupTable> {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }

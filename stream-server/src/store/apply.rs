@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::directory::{LoadedStream, table_name};
 use super::reader::group;
+use super::retention::{delete_groups, note_opening, note_use};
 use super::writer::{Reply, Write, Writer};
 use crate::engine::{EngineError, NewMessage, Stream};
 use crate::group::{Commit, GroupRecord};
@@ -80,6 +81,23 @@ impl Writer {
             } => {
                 let record = open_group(&self.db, stream_key, &name, &starts);
                 Self::keep(record, answer, Done::Group)
+            }
+            Write::Trim {
+                stream_key,
+                partition,
+                below,
+                answer,
+            } => {
+                let trimmed = self.trim(stream_key, partition, below);
+                Self::keep(trimmed, answer, |answer, ()| Done::Commit(answer))
+            }
+            Write::NoteUse { used, now, answer } => {
+                let noted = note_use(&self.db, &used, now);
+                Self::keep(noted, answer, |answer, ()| Done::Commit(answer))
+            }
+            Write::DeleteGroups { keys, answer } => {
+                let deleted = delete_groups(&self.db, &keys);
+                Self::keep(deleted, answer, |answer, ()| Done::Commit(answer))
             }
             Write::MoveGroup {
                 group_key,
@@ -225,6 +243,7 @@ fn open_group(
         .query_row(find, params![stream_key, name], |row| row.get(0))
         .optional()?;
     if let Some(key) = found {
+        note_opening(db, key)?;
         return group(db, key).map(Ok);
     }
     let count = "SELECT count(*) FROM consumer_group WHERE stream_key = ?1";

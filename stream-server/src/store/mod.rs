@@ -8,6 +8,7 @@ mod apply;
 mod directory;
 mod open;
 mod reader;
+mod retention;
 mod writer;
 
 use std::collections::BTreeMap;

@@ -40,6 +40,21 @@ pub(super) enum Write {
         starts: BTreeMap<u32, u64>,
         answer: Reply<GroupRecord>,
     },
+    /// Messages that are too old.
+    Trim {
+        stream_key: u64,
+        partition: u32,
+        below: u64,
+        answer: Reply<()>,
+    },
+    /// Which groups are in use now.
+    NoteUse {
+        used: Vec<u64>,
+        now: TimeMs,
+        answer: Reply<()>,
+    },
+    /// Groups that nobody uses.
+    DeleteGroups { keys: Vec<u64>, answer: Reply<()> },
     /// New start positions of a group.
     MoveGroup {
         group_key: u64,
@@ -55,6 +70,9 @@ impl Write {
             Self::Commit { .. }
             | Self::CreateStream { .. }
             | Self::OpenGroup { .. }
+            | Self::Trim { .. }
+            | Self::NoteUse { .. }
+            | Self::DeleteGroups { .. }
             | Self::MoveGroup { .. } => 0,
         }
     }
@@ -62,7 +80,10 @@ impl Write {
     pub(super) fn fail(self, error: EngineError) {
         match self {
             Self::Append { answer, .. } => drop(answer.send(Err(error))),
-            Self::Commit { answer, .. } => drop(answer.send(Err(error))),
+            Self::Commit { answer, .. }
+            | Self::Trim { answer, .. }
+            | Self::NoteUse { answer, .. }
+            | Self::DeleteGroups { answer, .. } => drop(answer.send(Err(error))),
             Self::CreateStream { answer, .. } => drop(answer.send(Err(error))),
             Self::OpenGroup { answer, .. } | Self::MoveGroup { answer, .. } => {
                 drop(answer.send(Err(error)));

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use serde::Deserialize;
 
+use crate::config_check::mistakes;
 use crate::settings::{Settings, StreamSetting};
 
 /// Where to listen unless told otherwise: this machine alone.
@@ -80,6 +81,9 @@ pub enum UsageError {
     /// The configuration file is not what it should be.
     #[error("the configuration file {0} is wrong: {1}. Correct it there")]
     Invalid(PathBuf, serde_json::Error),
+    /// The configuration file has mistakes, one a line.
+    #[error("the configuration file {0} is wrong. Correct it there:{1}")]
+    Mistakes(PathBuf, String),
     /// No folder.
     #[error("no data folder: name one with --data DIR, or as \"data\" in the file of --config")]
     NoData,
@@ -137,7 +141,14 @@ impl Arguments {
 fn read_file(path: &Path) -> Result<ConfigFile, UsageError> {
     let text =
         std::fs::read(path).map_err(|error| UsageError::Unreadable(path.to_owned(), error))?;
-    serde_json::from_slice(&text).map_err(|error| UsageError::Invalid(path.to_owned(), error))
+    let invalid = |error| UsageError::Invalid(path.to_owned(), error);
+    let file: serde_json::Value = serde_json::from_slice(&text).map_err(invalid)?;
+    let mistakes = mistakes(&file);
+    if !mistakes.is_empty() {
+        let lines = mistakes.iter().map(|mistake| format!("\n  {mistake}"));
+        return Err(UsageError::Mistakes(path.to_owned(), lines.collect()));
+    }
+    serde_json::from_value(file).map_err(invalid)
 }
 
 fn parse_stream(text: &str) -> Result<StreamSetting, String> {

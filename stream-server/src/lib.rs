@@ -26,12 +26,15 @@
 //! ```
 
 pub mod cli;
+mod config_check;
 pub mod cursor;
 pub mod engine;
 pub mod group;
 mod http;
 pub mod limits;
 pub mod log;
+mod metric;
+mod ops;
 pub mod refusal;
 mod retention;
 pub mod server;

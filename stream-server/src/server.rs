@@ -17,6 +17,7 @@ use crate::engine::EngineError;
 use crate::http::App;
 use crate::http::connection::{Connection, Working};
 use crate::limits::{CONNECTIONS_MAX, HEAD_BYTES_MAX, SHUTDOWN_TIMEOUT};
+use crate::ops::{self, Ops};
 use crate::refusal::Refusal;
 use crate::retention::Retention;
 use crate::service::Service;
@@ -110,9 +111,10 @@ impl Server {
             .unwrap_or_else(|| format!("http://{address}"));
         let retention = Retention::new(Arc::clone(&store), Arc::clone(&service), &settings.streams);
         let retaining = tokio::spawn(retention.run());
+        let ops = Arc::new(Ops::new(Arc::clone(&store), Arc::clone(&service)));
         let app = Arc::new(App::new(service, clock, external_url));
         let (stopping, stop) = watch::channel(false);
-        let accepting = tokio::spawn(accept(listener, app, stop));
+        let accepting = tokio::spawn(accept(listener, app, ops, stop));
         Ok(Self {
             address,
             store,
@@ -172,7 +174,12 @@ async fn ensure_stream(
 }
 
 /// Accepts connections until the server stops, then waits for those that are open.
-async fn accept(listener: TcpListener, app: Arc<App>, mut stop: watch::Receiver<bool>) {
+async fn accept(
+    listener: TcpListener,
+    app: Arc<App>,
+    ops: Arc<Ops>,
+    mut stop: watch::Receiver<bool>,
+) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut open = JoinSet::new();
     loop {
@@ -184,10 +191,13 @@ async fn accept(listener: TcpListener, app: Arc<App>, mut stop: watch::Receiver<
         tokio::select! {
             (permit, accepted) = next => match accepted {
                 Ok((stream, _)) => {
-                    let served = serve(stream, Arc::clone(&app), stop.clone());
+                    let served = serve(stream, Arc::clone(&app), Arc::clone(&ops), stop.clone());
+                    let connections = ops.metrics.connections.clone();
+                    connections.inc();
                     open.spawn(async move {
                         let _permit = permit;
                         served.await;
+                        connections.dec();
                     });
                 }
                 // Out of file descriptors, mostly: a moment later there may be some.
@@ -207,15 +217,22 @@ async fn accept(listener: TcpListener, app: Arc<App>, mut stop: watch::Receiver<
 fn serve(
     stream: TcpStream,
     app: Arc<App>,
+    ops: Arc<Ops>,
     mut stop: watch::Receiver<bool>,
 ) -> impl Future<Output = ()> {
     let working = Working::default();
     let answer = {
         let working = working.clone();
-        service_fn(move |request| {
-            let (app, guard) = (Arc::clone(&app), working.start());
+        service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+            let (app, ops, guard) = (Arc::clone(&app), Arc::clone(&ops), working.start());
             async move {
-                let response = app.handle(request).await;
+                let operation = ops::operation(request.method(), request.uri().path());
+                let response = match ops.answer(&request).await {
+                    Some(response) => response,
+                    None => app.handle(request).await,
+                };
+                ops.metrics
+                    .count_request(operation, response.status().as_u16());
                 drop(guard);
                 Ok::<_, Infallible>(response)
             }

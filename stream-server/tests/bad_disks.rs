@@ -1,5 +1,10 @@
 //! Disks that are full, read-only, torn or damaged: a clear error, and nothing acknowledged is lost.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
 
 mod common;
 

@@ -183,10 +183,10 @@ impl Group {
         self.reissue(cursor)
     }
 
-    /// Whether it has live instances.
-    pub fn is_used(&mut self, now: TimeMs) -> bool {
+    /// How many live instances it has.
+    pub fn members_count(&mut self, now: TimeMs) -> usize {
         self.expire(now);
-        !self.members.is_empty()
+        self.members.len()
     }
 
     /// Who holds what (GetGroup), by partition.

@@ -19,7 +19,7 @@ pub use streams::{ListRequest, StreamPage, StreamRequest};
 
 use crate::cursor::{Cursor, CursorCodec};
 use crate::engine::{Engine, EngineError, Stream};
-use crate::group::{Group, GroupCursor};
+use crate::group::{Group, GroupCursor, GroupRecord};
 use crate::limits::{CURSOR_CHARS_MAX, STREAM_ID_CHARS_MAX};
 use crate::refusal::Refusal;
 use crate::time::TimeMs;
@@ -34,6 +34,12 @@ pub struct Service {
     entropy: Entropy,
     /// All groups of all streams, by their key. Locked for microseconds, never across an await.
     groups: Mutex<GroupTable>,
+}
+
+/// A group, for the metrics.
+pub(crate) struct GroupState {
+    pub(crate) record: GroupRecord,
+    pub(crate) members: usize,
 }
 
 #[derive(Default)]
@@ -74,12 +80,22 @@ impl Service {
         })
     }
 
+    /// All groups as they are now.
+    pub(crate) fn group_states(&self, now: TimeMs) -> Vec<GroupState> {
+        let mut groups = self.groups();
+        let state = |group: &mut Group| GroupState {
+            members: group.members_count(now),
+            record: group.record().clone(),
+        };
+        groups.by_key.values_mut().map(state).collect()
+    }
+
     /// The groups that have live instances.
     #[must_use]
     pub fn groups_in_use(&self, now: TimeMs) -> Vec<u64> {
         let mut groups = self.groups();
         let used = groups.by_key.iter_mut().filter_map(|(key, group)| {
-            let is_used = group.is_used(now);
+            let is_used = group.members_count(now) > 0;
             is_used.then_some(*key)
         });
         used.collect()
@@ -94,7 +110,7 @@ impl Service {
             groups
                 .by_key
                 .get_mut(key)
-                .is_none_or(|group| !group.is_used(now))
+                .is_none_or(|group| group.members_count(now) == 0)
         });
         for key in &keys {
             groups.by_key.remove(key);

@@ -27,7 +27,14 @@ impl Done {
     /// Answers, now that the transaction is durable.
     pub(super) fn answer(self, writer: &mut Writer) {
         match self {
-            Self::Append(answer, stamps) => drop(answer.send(stamps)),
+            Self::Append(answer, stamps) => {
+                let count = stamps.as_ref().map_or(0, Vec::len);
+                writer
+                    .metrics
+                    .stored
+                    .inc_by(u64::try_from(count).unwrap_or(0));
+                drop(answer.send(stamps));
+            }
             Self::Commit(answer) => drop(answer.send(Ok(()))),
             Self::CreateStream(answer, created) => {
                 let added = created.map(|loaded| {
@@ -95,6 +102,10 @@ impl Writer {
                 let noted = note_use(&self.db, &used, now);
                 Self::keep(noted, answer, |answer, ()| Done::Commit(answer))
             }
+            Write::Probe { answer } => {
+                let written = probe(&self.db);
+                Self::keep(written, answer, |answer, ()| Done::Commit(answer))
+            }
             Write::DeleteGroups { keys, answer } => {
                 let deleted = delete_groups(&self.db, &keys);
                 Self::keep(deleted, answer, |answer, ()| Done::Commit(answer))
@@ -141,6 +152,7 @@ impl Writer {
                 )));
             };
             let stamp = log.append(now);
+            self.appended_bytes = self.appended_bytes.saturating_add(message.value.len());
             let (key, value) = (&message.key, &message.value);
             self.db.prepare_cached(&file.insert_sql)?.execute(params![
                 stamp.offset,
@@ -155,6 +167,15 @@ impl Writer {
         }
         Ok(Ok(stamps))
     }
+}
+
+/// Writes a page for sure: the value changes each time.
+fn probe(db: &Connection) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO setting (name, value) VALUES ('probe', randomblob(8))",
+    )?
+    .execute([])
+    .map(|_| ())
 }
 
 fn store_commit(db: &Connection, commit: &Commit) -> rusqlite::Result<()> {

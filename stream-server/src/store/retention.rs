@@ -72,6 +72,14 @@ impl Store {
         self.readers.run(unused).await
     }
 
+    /// Writes something, to see whether that can be done.
+    ///
+    /// # Errors
+    /// [`EngineError::Failed`].
+    pub async fn probe(&self) -> Result<(), EngineError> {
+        self.write(|answer| Write::Probe { answer }).await
+    }
+
     /// Deletes groups, except those that were opened again meanwhile.
     ///
     /// # Errors
@@ -113,7 +121,10 @@ impl Writer {
             return Ok(());
         };
         let below = below.min(log.extent.next);
-        self.db.prepare_cached(&file.trim_sql)?.execute([below])?;
+        let removed = self.db.prepare_cached(&file.trim_sql)?.execute([below])?;
+        self.metrics
+            .removed
+            .inc_by(u64::try_from(removed).unwrap_or(0));
         log.extent.oldest = log.extent.oldest.max(below);
         // An empty table tells neither the next offset nor the newest time: this row does.
         self.db

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::Command;
 
 use common::process::Process;
-use common::{Client, encode};
+use common::{Client, encode, wait_until};
 use serde_json::json;
 
 const BIG: usize = 100_000;
@@ -32,6 +32,11 @@ fn put(client: &mut Client, name: &str) -> u16 {
         );
     }
     answer.status
+}
+
+/// A message that fits where the others don't.
+fn small() -> serde_json::Value {
+    json!({ "messages": [{ "value": encode("small x") }] })
 }
 
 /// The names of all messages, from the oldest.
@@ -78,10 +83,16 @@ fn a_full_disk_refuses_messages_and_keeps_what_it_has() {
     let acknowledged = fill(&mut client);
     assert!(!acknowledged.is_empty());
     assert_eq!(names(&mut client), acknowledged, "reading goes on");
+    wait_until("it is not ready", || {
+        let _ = client.on_stream("POST", "messages", &small());
+        client.request("GET", "/ready", "").status == 503
+    });
+    assert_eq!(client.request("GET", "/health", "").status, 200);
+    let kept = names(&mut client);
     server.kill();
     let server = Process::start(folder.path(), "calls:1");
     let mut client = Client::connect(server.address);
-    assert_eq!(names(&mut client), acknowledged);
+    assert_eq!(names(&mut client), kept);
     assert_eq!(put(&mut client, "more"), 200, "with room it goes on");
 }
 

@@ -1,4 +1,4 @@
-//! Disks that are full, read-only, torn or damaged: a clear error, and nothing acknowledged is lost.
+//! Full, read-only and torn disks: a clear error, and nothing acknowledged is lost.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,

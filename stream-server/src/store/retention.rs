@@ -1,8 +1,8 @@
 //! Retention: messages leave when they are old enough, groups when nobody has used them as long.
 //!
-//! Deletion goes through the writer's queue like everything else, in small pieces: what is published
-//! meanwhile waits for one piece at most. The space is used again for new messages; the file does
-//! not shrink.
+//! Deletion goes through the writer's queue like everything else, in small pieces: what is
+//! published meanwhile waits for one piece at most. The space is used again for new messages; the
+//! file does not shrink.
 
 use std::sync::Arc;
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use serde::Deserialize;
 
+use crate::config_check::mistakes;
 use crate::settings::{AuthSetting, Settings, StreamSetting};
 
 /// Where to listen unless told otherwise: this machine alone.
@@ -33,9 +34,10 @@ pub struct Arguments {
     /// is ocid1.stream.oc1.local.NAME
     #[arg(long = "stream", value_name = "NAME[:PARTITIONS]", value_parser = parse_stream)]
     streams: Vec<StreamSetting>,
-    /// JSON file with the same settings (listen, data, streams: [{name, partitions}], auth:
-    /// "open" or {"keys": DIR}, faults, allowRemote, externalUrl, dataBytesMax). The command line
-    /// wins; streams of both are created
+    /// JSON file with the same settings (listen, data, streams: [{name, partitions,
+    /// retentionInHours; for tests, and not at Oracle: retentionSecondsForTests}], auth: "open" or
+    /// {"keys": DIR}, faults, allowRemote, externalUrl, dataBytesMax). The command line wins;
+    /// streams of both are created
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Who may do anything: "open" for everyone (signatures are not verified), or "keys DIR" for
@@ -94,6 +96,8 @@ impl From<AuthEntry> for AuthSetting {
 struct StreamEntry {
     name: String,
     partitions: Option<u32>,
+    retention_in_hours: Option<u32>,
+    retention_seconds_for_tests: Option<u64>,
 }
 
 /// What is wrong with the settings, and what to change.
@@ -105,6 +109,9 @@ pub enum UsageError {
     /// The configuration file is not what it should be.
     #[error("the configuration file {0} is wrong: {1}. Correct it there")]
     Invalid(PathBuf, serde_json::Error),
+    /// The configuration file has mistakes, one a line.
+    #[error("the configuration file {0} is wrong. Correct it there:{1}")]
+    Mistakes(PathBuf, String),
     /// No folder.
     #[error("no data folder: name one with --data DIR, or as \"data\" in the file of --config")]
     NoData,
@@ -131,6 +138,8 @@ impl Arguments {
         let entry = |entry: StreamEntry| StreamSetting {
             name: entry.name,
             partitions: entry.partitions,
+            retention_hours: entry.retention_in_hours,
+            retention_seconds: entry.retention_seconds_for_tests,
         };
         let auth = match self.auth.as_slice() {
             [] => file.auth.map_or(AuthSetting::Open, AuthSetting::from),
@@ -171,7 +180,14 @@ impl Arguments {
 fn read_file(path: &Path) -> Result<ConfigFile, UsageError> {
     let text =
         std::fs::read(path).map_err(|error| UsageError::Unreadable(path.to_owned(), error))?;
-    serde_json::from_slice(&text).map_err(|error| UsageError::Invalid(path.to_owned(), error))
+    let invalid = |error| UsageError::Invalid(path.to_owned(), error);
+    let file: serde_json::Value = serde_json::from_slice(&text).map_err(invalid)?;
+    let mistakes = mistakes(&file);
+    if !mistakes.is_empty() {
+        let lines = mistakes.iter().map(|mistake| format!("\n  {mistake}"));
+        return Err(UsageError::Mistakes(path.to_owned(), lines.collect()));
+    }
+    serde_json::from_value(file).map_err(invalid)
 }
 
 fn parse_stream(text: &str) -> Result<StreamSetting, String> {
@@ -187,5 +203,7 @@ fn parse_stream(text: &str) -> Result<StreamSetting, String> {
     Ok(StreamSetting {
         name: name.to_owned(),
         partitions,
+        retention_hours: None,
+        retention_seconds: None,
     })
 }

@@ -30,6 +30,7 @@
 
 pub mod auth;
 pub mod cli;
+mod config_check;
 pub mod cursor;
 pub mod engine;
 mod faults;
@@ -37,8 +38,11 @@ pub mod group;
 mod http;
 pub mod limits;
 pub mod log;
+mod metric;
+mod ops;
 pub mod protocol;
 pub mod refusal;
+mod retention;
 pub mod server;
 pub mod service;
 pub mod settings;

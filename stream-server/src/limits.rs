@@ -83,6 +83,14 @@ pub const ANSWER_ROOM_TIMEOUT: Duration = Duration::from_secs(10);
 pub const WRITE_QUEUE_COUNT_MAX: usize = CONNECTIONS_MAX;
 /// Bytes of one transaction: bounds the time until its first request is answered.
 pub const TRANSACTION_BYTES_MAX: usize = 16_777_216;
+/// Messages that retention deletes in one transaction, so that publishing never waits long.
+pub const TRIM_COUNT_MAX: u32 = 1_000;
+/// Bytes of values that retention deletes in one transaction, except that one always goes.
+pub const TRIM_BYTES_MAX: u64 = 4_194_304;
+/// Longest time between two rounds of retention.
+pub const RETENTION_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// Partitions of groups whose lag is among the metrics: more would be slow to collect.
+pub const LAG_SERIES_MAX: usize = 1_000;
 /// Connections that read. Two cores gain nothing from more, and each has a cache.
 pub const READERS_COUNT: usize = 4;
 /// Pages of the write-ahead log after which the writer copies it into the database: 16 MiB, so that

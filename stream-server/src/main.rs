@@ -66,7 +66,12 @@ async fn run(settings: Settings) -> ExitCode {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
-    server.stop().await;
+    tokio::select! {
+        () = server.stop() => {}
+        // A second signal: whoever sends it does not want to wait.
+        _ = terminate.recv() => return complain(FAILURE, &"stopped before it was done"),
+        _ = interrupt.recv() => return complain(FAILURE, &"stopped before it was done"),
+    }
     ExitCode::SUCCESS
 }
 

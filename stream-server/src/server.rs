@@ -15,10 +15,12 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::auth::{KeyFolderError, KeyRing, Verifier};
 use crate::engine::EngineError;
 use crate::faults::Faults;
-use crate::http::App;
 use crate::http::connection::{Connection, Working};
+use crate::http::{self, App};
 use crate::limits::{CONNECTIONS_MAX, HEAD_BYTES_MAX, SHUTDOWN_TIMEOUT};
+use crate::ops::Ops;
 use crate::refusal::Refusal;
+use crate::retention::Retention;
 use crate::service::Service;
 use crate::settings::{AuthSetting, Settings, StreamSetting};
 use crate::store::{OpenError, Store};
@@ -97,6 +99,7 @@ pub struct Server {
     store: Arc<Store>,
     stopping: watch::Sender<bool>,
     accepting: JoinHandle<()>,
+    retaining: JoinHandle<()>,
 }
 
 impl Server {
@@ -127,15 +130,19 @@ impl Server {
         let external_url = settings
             .external_url
             .unwrap_or_else(|| format!("http://{address}"));
+        let retention = Retention::new(Arc::clone(&store), Arc::clone(&service), &settings.streams);
+        let retaining = tokio::spawn(retention.run());
+        let ops = Arc::new(Ops::new(Arc::clone(&store), Arc::clone(&service)));
         let faults = settings.faults.then(Faults::default);
         let app = Arc::new(App::new(service, clock, external_url, verifier, faults));
         let (stopping, stop) = watch::channel(false);
-        let accepting = tokio::spawn(accept(listener, app, stop));
+        let accepting = tokio::spawn(accept(listener, app, ops, stop));
         Ok(Self {
             address,
             store,
             stopping,
             accepting,
+            retaining,
         })
     }
 
@@ -155,6 +162,7 @@ impl Server {
     /// store.
     pub async fn stop(self) {
         self.stopping.send_replace(true);
+        self.retaining.abort();
         // A task that panicked has stopped too.
         let _ = self.accepting.await;
         let store = self.store;
@@ -186,7 +194,12 @@ async fn ensure_stream(
 ) -> Result<(), StartError> {
     let name = setting.name.clone();
     let ensured = service
-        .ensure_stream(now, &name, setting.partitions.unwrap_or(1))
+        .ensure_stream(
+            now,
+            &name,
+            setting.partitions.unwrap_or(1),
+            setting.retention_hours,
+        )
         .await;
     let problem = |refusal: Refusal| StartError::Stream {
         name: name.clone(),
@@ -200,7 +213,12 @@ async fn ensure_stream(
 }
 
 /// Accepts connections until the server stops, then waits for those that are open.
-async fn accept(listener: TcpListener, app: Arc<App>, mut stop: watch::Receiver<bool>) {
+async fn accept(
+    listener: TcpListener,
+    app: Arc<App>,
+    ops: Arc<Ops>,
+    mut stop: watch::Receiver<bool>,
+) {
     let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut open = JoinSet::new();
     loop {
@@ -212,10 +230,13 @@ async fn accept(listener: TcpListener, app: Arc<App>, mut stop: watch::Receiver<
         tokio::select! {
             (permit, accepted) = next => match accepted {
                 Ok((stream, _)) => {
-                    let served = serve(stream, Arc::clone(&app), stop.clone());
+                    let served = serve(stream, Arc::clone(&app), Arc::clone(&ops), stop.clone());
+                    let connections = ops.metrics.connections.clone();
+                    connections.inc();
                     open.spawn(async move {
                         let _permit = permit;
                         served.await;
+                        connections.dec();
                     });
                 }
                 // Out of file descriptors, mostly: a moment later there may be some.
@@ -235,15 +256,24 @@ async fn accept(listener: TcpListener, app: Arc<App>, mut stop: watch::Receiver<
 fn serve(
     stream: TcpStream,
     app: Arc<App>,
+    ops: Arc<Ops>,
     mut stop: watch::Receiver<bool>,
 ) -> impl Future<Output = ()> {
     let working = Working::default();
     let answer = {
         let working = working.clone();
-        service_fn(move |request| {
-            let (app, guard) = (Arc::clone(&app), working.start());
+        service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+            let (app, ops, guard) = (Arc::clone(&app), Arc::clone(&ops), working.start());
             async move {
-                let response = app.handle(request).await;
+                let operation = http::operation(request.method(), request.uri().path());
+                let response = match ops.answer(&request).await {
+                    Some(response) => Ok(response),
+                    None => app.handle(request).await,
+                };
+                if let Ok(response) = &response {
+                    let status = response.status().as_u16();
+                    ops.metrics.count_request(operation, status);
+                }
                 drop(guard);
                 response
             }

@@ -10,6 +10,10 @@ pub struct StreamSetting {
     pub name: String,
     /// Its partitions, or any number where `None` (1 if it is created).
     pub partitions: Option<u32>,
+    /// How long its messages are kept if it is created, 24..=168 hours; 24 where `None`.
+    pub retention_hours: Option<u32>,
+    /// Instead of the above, for tests; there is no such thing at Oracle. Not remembered.
+    pub retention_seconds: Option<u64>,
 }
 
 /// Who may do anything.
@@ -65,6 +69,8 @@ impl Settings {
         self.streams.push(StreamSetting {
             name,
             partitions: Some(partitions),
+            retention_hours: None,
+            retention_seconds: None,
         });
         self
     }

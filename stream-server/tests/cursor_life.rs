@@ -24,7 +24,10 @@ fn with_service(test: impl AsyncFnOnce(&Service)) {
         let store = Arc::new(Store::open(folder.path(), None).unwrap());
         let engine: Arc<dyn Engine> = Arc::<Store>::clone(&store);
         let service = Service::start(engine, Box::new(|| 7 << 8)).await.unwrap();
-        service.ensure_stream(BEGIN, "calls", 1).await.unwrap();
+        service
+            .ensure_stream(BEGIN, "calls", 1, None)
+            .await
+            .unwrap();
         let message = PutMessage {
             key: None,
             value: b"x".to_vec(),

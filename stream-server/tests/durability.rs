@@ -13,9 +13,17 @@ use common::{Client, STREAM, encode, wait_until};
 use serde_json::{Value, json};
 
 const WRITERS: usize = 4;
-const KILLS: usize = 5;
-/// Acknowledgements to wait for between two kills.
-const ACKNOWLEDGED: usize = 60;
+/// How often each test kills the server, unless `STREAM_SERVER_KILLS` says otherwise.
+const KILLS: usize = 20;
+
+fn kills() -> usize {
+    std::env::var("STREAM_SERVER_KILLS").map_or(KILLS, |kills| kills.parse().unwrap())
+}
+
+/// Acknowledgements to wait for before a kill: another moment each time, also right at the start.
+fn random_goal() -> usize {
+    fastrand::usize(1..60)
+}
 
 /// Where each acknowledged value is: partition and offset.
 type Acknowledged = Arc<Mutex<BTreeMap<String, (String, u64)>>>;
@@ -66,7 +74,7 @@ fn read_all(client: &mut Client, partition: &str) -> Vec<(u64, String)> {
 fn every_acknowledged_message_survives_kills_once_and_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let acked = Acknowledged::default();
-    for run in 0..KILLS {
+    for run in 0..kills() {
         let mut server = Process::start(folder.path(), "calls:3");
         let address = server.address;
         let writers: Vec<_> = (0..WRITERS)
@@ -75,7 +83,7 @@ fn every_acknowledged_message_survives_kills_once_and_in_order() {
                 std::thread::spawn(move || write_until_killed(address, writer, run, &acked))
             })
             .collect();
-        let goal = acked.lock().unwrap().len() + ACKNOWLEDGED;
+        let goal = acked.lock().unwrap().len() + random_goal();
         wait_until("enough is acknowledged", || {
             acked.lock().unwrap().len() >= goal
         });
@@ -127,11 +135,11 @@ fn acknowledged_commits_survive_kills_and_never_go_back() {
     let folder = tempfile::tempdir().unwrap();
     let acknowledged = Arc::new(AtomicUsize::new(0));
     let mut last_seen = None;
-    for _ in 0..3 {
+    for _ in 0..kills() {
         let mut server = Process::start(folder.path(), "calls:1");
         let address = server.address;
         let mut client = Client::connect(address);
-        client.put(None, &["x"; 300]);
+        client.put(None, &["x"; 100]);
         let done = Arc::clone(&acknowledged);
         let reader = std::thread::spawn(move || -> Option<u64> {
             let mut client = Client::connect(address);
@@ -150,12 +158,14 @@ fn acknowledged_commits_survive_kills_and_never_go_back() {
                 };
                 cursor = common::value(answer);
                 if let Some(message) = messages.as_array().unwrap().last() {
-                    committed = message["offset"].as_u64();
+                    let offset = message["offset"].as_u64();
+                    assert!(offset > committed, "read goes on behind what is committed");
+                    committed = offset;
                 }
                 done.fetch_add(1, Ordering::Relaxed);
             }
         });
-        let goal = acknowledged.load(Ordering::Relaxed) + 30;
+        let goal = acknowledged.load(Ordering::Relaxed) + random_goal();
         wait_until("some commits", || {
             acknowledged.load(Ordering::Relaxed) >= goal
         });

@@ -47,7 +47,7 @@ impl Stream {
         for (name, partitions) in streams {
             if let Some(service) = &service {
                 // A stream that is missing shows in the first request to it.
-                let _ = at_once(service.ensure_stream(TimeMs(1), name, *partitions));
+                let _ = at_once(service.ensure_stream(TimeMs(1), name, *partitions, None));
             }
         }
         stream

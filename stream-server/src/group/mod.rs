@@ -183,6 +183,12 @@ impl Group {
         self.reissue(cursor)
     }
 
+    /// How many live instances it has.
+    pub fn members_count(&mut self, now: TimeMs) -> usize {
+        self.expire(now);
+        self.members.len()
+    }
+
     /// Who holds what (GetGroup), by partition.
     pub fn reservations(&mut self, now: TimeMs) -> Vec<Reservation> {
         self.expire(now);

@@ -156,6 +156,17 @@ impl App {
     }
 }
 
+/// An answer with this content and nothing else.
+pub(crate) fn plain(content: bytes::Bytes) -> Response {
+    Response::new(answer_body::AnswerBody::whole(content))
+}
+
+/// The name of the operation that a request asks for, from a short list: labels of metrics must be
+/// few.
+pub(crate) fn operation(method: &Method, path: &str) -> &'static str {
+    route(method, path).map_or("Other", |route| route.operation())
+}
+
 /// A request that is whole, and may be done.
 struct Call {
     route: Route,

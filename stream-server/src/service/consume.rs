@@ -7,7 +7,7 @@ use crate::cursor::Cursor;
 use crate::engine::{Message, ReadBounds, Stream};
 use crate::group::{GroupCursor, ReadRange};
 use crate::limits::{GET_BYTES_MAX, GET_COUNT_MAX};
-use crate::log::{Position, Start};
+use crate::log::{Extent, Position, Start};
 use crate::refusal::Refusal;
 use crate::time::TimeMs;
 
@@ -131,6 +131,8 @@ impl Service {
                 },
             ));
         };
+        let extents = self.engine.extents(stream).await?;
+        check_kept(&extents, partition, from)?;
         let range = ReadRange {
             partition,
             from,
@@ -163,6 +165,12 @@ impl Service {
         let extents = self.engine.extents(stream).await?;
         let next_of = |partition: u32| extents.get(&partition).map_or(0, |extent| extent.next);
         let read = self.with_group(key, |group| group.begin_read(&get.cursor, next_of))?;
+        let kept = |range: &ReadRange| check_kept(&extents, range.partition, range.from);
+        if let Err(outside) = read.ranges.iter().try_for_each(kept) {
+            // A read must come back, whatever becomes of it.
+            self.with_group(key, |group| group.finish_read(read, &BTreeMap::new()))?;
+            return Err(outside);
+        }
         let result = match read.ranges.is_empty() {
             true => Ok(Vec::new()),
             false => self.engine.read(stream, &read.ranges, bounds).await,
@@ -174,5 +182,13 @@ impl Service {
             .collect();
         let next = self.with_group(key, |group| group.finish_read(read, &delivered))?;
         Ok((result?, Cursor::Group(next)))
+    }
+}
+
+/// Refuses to go on where messages have left unread: the client would never know.
+fn check_kept(extents: &BTreeMap<u32, Extent>, partition: u32, from: u64) -> Result<(), Refusal> {
+    match extents.get(&partition) {
+        Some(extent) if from < extent.oldest => Err(Refusal::cursor_outside_retention()),
+        Some(_) | None => Ok(()),
     }
 }

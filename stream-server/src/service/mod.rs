@@ -27,7 +27,7 @@ pub use work::WorkRequest;
 
 use crate::cursor::{Cursor, CursorCodec};
 use crate::engine::{Engine, EngineError, Stream};
-use crate::group::{Group, GroupCursor};
+use crate::group::{Group, GroupCursor, GroupRecord};
 use crate::limits::{CURSOR_CHARS_MAX, CURSOR_LIFE_MS, STREAM_ID_CHARS_MAX};
 use crate::refusal::Refusal;
 use crate::time::TimeMs;
@@ -47,6 +47,12 @@ pub struct Service {
     expired_until: Mutex<BTreeMap<u64, TimeMs>>,
     /// What the control plane keeps.
     catalog: tokio::sync::Mutex<catalog::Catalog>,
+}
+
+/// A group, for the metrics.
+pub(crate) struct GroupState {
+    pub(crate) record: GroupRecord,
+    pub(crate) members: usize,
 }
 
 #[derive(Default)]
@@ -97,6 +103,45 @@ impl Service {
             groups: Mutex::new(groups),
             expired_until: Mutex::default(),
         })
+    }
+
+    /// All groups as they are now.
+    pub(crate) fn group_states(&self, now: TimeMs) -> Vec<GroupState> {
+        let mut groups = self.groups();
+        let state = |group: &mut Group| GroupState {
+            members: group.members_count(now),
+            record: group.record().clone(),
+        };
+        groups.by_key.values_mut().map(state).collect()
+    }
+
+    /// The groups that have live instances.
+    #[must_use]
+    pub fn groups_in_use(&self, now: TimeMs) -> Vec<u64> {
+        let mut groups = self.groups();
+        let used = groups.by_key.iter_mut().filter_map(|(key, group)| {
+            let is_used = group.members_count(now) > 0;
+            is_used.then_some(*key)
+        });
+        used.collect()
+    }
+
+    /// Forgets those of the groups that have no live instances, and gives them: whoever joins one
+    /// now opens it anew.
+    #[must_use]
+    pub fn forget_groups(&self, now: TimeMs, mut keys: Vec<u64>) -> Vec<u64> {
+        let mut groups = self.groups();
+        keys.retain(|key| {
+            groups
+                .by_key
+                .get_mut(key)
+                .is_none_or(|group| group.members_count(now) == 0)
+        });
+        for key in &keys {
+            groups.by_key.remove(key);
+        }
+        groups.key_by_name.retain(|_, key| !keys.contains(key));
+        keys
     }
 
     fn groups(&self) -> MutexGuard<'_, GroupTable> {

@@ -186,6 +186,7 @@ impl Service {
         now: TimeMs,
         name: &str,
         partitions: u32,
+        retention_hours: Option<u32>,
     ) -> Result<Arc<Stream>, Refusal> {
         let find = |streams: Vec<Arc<Stream>>| streams.into_iter().find(|s| s.name == name);
         if let Some(stream) = find(self.engine.streams().await?) {
@@ -194,6 +195,7 @@ impl Service {
         let request = StreamRequest {
             name: name.to_owned(),
             partitions,
+            retention_hours,
             ..StreamRequest::default()
         };
         check(&request)?;

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::directory::{LoadedStream, table_name};
 use super::reader::group;
+use super::retention::{delete_groups, note_opening, note_use};
 use super::writer::{Reply, Write, Writer};
 use crate::engine::{EngineError, NewMessage, Stream};
 use crate::group::{Commit, GroupRecord};
@@ -27,7 +28,14 @@ impl Done {
     /// Answers, now that the transaction is durable.
     pub(super) fn answer(self, writer: &mut Writer) {
         match self {
-            Self::Append(answer, stamps) => drop(answer.send(stamps)),
+            Self::Append(answer, stamps) => {
+                let count = stamps.as_ref().map_or(0, Vec::len);
+                writer
+                    .metrics
+                    .stored
+                    .inc_by(u64::try_from(count).unwrap_or(0));
+                drop(answer.send(stamps));
+            }
             Self::Commit(answer) => drop(answer.send(Ok(()))),
             Self::Change(answer, deleted_stream) => {
                 if let Some(key) = deleted_stream {
@@ -92,6 +100,27 @@ impl Writer {
                 let record = open_group(&self.db, stream_key, &name, &starts);
                 Self::keep(record, answer, Done::Group)
             }
+            Write::Trim {
+                stream_key,
+                partition,
+                below,
+                answer,
+            } => {
+                let trimmed = self.trim(stream_key, partition, below);
+                Self::keep(trimmed, answer, |answer, ()| Done::Commit(answer))
+            }
+            Write::NoteUse { used, now, answer } => {
+                let noted = note_use(&self.db, &used, now);
+                Self::keep(noted, answer, |answer, ()| Done::Commit(answer))
+            }
+            Write::Probe { answer } => {
+                let written = probe(&self.db);
+                Self::keep(written, answer, |answer, ()| Done::Commit(answer))
+            }
+            Write::DeleteGroups { keys, answer } => {
+                let deleted = delete_groups(&self.db, &keys);
+                Self::keep(deleted, answer, |answer, ()| Done::Commit(answer))
+            }
             Write::MoveGroup {
                 group_key,
                 starts,
@@ -141,6 +170,7 @@ impl Writer {
                 )));
             };
             let stamp = log.append(now);
+            self.appended_bytes = self.appended_bytes.saturating_add(message.value.len());
             let (key, value) = (&message.key, &message.value);
             self.db.prepare_cached(&file.insert_sql)?.execute(params![
                 stamp.offset,
@@ -155,6 +185,15 @@ impl Writer {
         }
         Ok(Ok(stamps))
     }
+}
+
+/// Writes a page for sure: the value changes each time.
+fn probe(db: &Connection) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "INSERT OR REPLACE INTO setting (name, value) VALUES ('probe', randomblob(8))",
+    )?
+    .execute([])
+    .map(|_| ())
 }
 
 fn store_commit(db: &Connection, commit: &Commit) -> rusqlite::Result<()> {
@@ -243,6 +282,7 @@ fn open_group(
         .query_row(find, params![stream_key, name], |row| row.get(0))
         .optional()?;
     if let Some(key) = found {
+        note_opening(db, key)?;
         return group(db, key).map(Ok);
     }
     let stream = "SELECT 1 FROM stream WHERE key = ?1";

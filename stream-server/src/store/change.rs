@@ -76,6 +76,11 @@ fn delete_stream(db: &Connection, key: u64) -> rusqlite::Result<()> {
          WHERE group_key IN (SELECT key FROM consumer_group WHERE stream_key = ?1)",
         [key],
     )?;
+    db.execute(
+        "DELETE FROM group_use \
+         WHERE group_key IN (SELECT key FROM consumer_group WHERE stream_key = ?1)",
+        [key],
+    )?;
     db.execute("DELETE FROM consumer_group WHERE stream_key = ?1", [key])?;
     db.execute("DELETE FROM stream WHERE key = ?1", [key])?;
     Ok(())

@@ -18,6 +18,10 @@ pub(super) struct LogFile {
     pub(super) read_sql: String,
     /// `SELECT` of the time of the first message from an offset on.
     pub(super) time_sql: String,
+    /// `SELECT` of offset and size of value from an offset on, before an offset, so many.
+    pub(super) size_sql: String,
+    /// `DELETE` of what is before an offset.
+    pub(super) trim_sql: String,
     oldest: AtomicU64,
     next: AtomicU64,
 }
@@ -38,6 +42,11 @@ impl LogFile {
                 "SELECT \"offset\", time FROM {table} \
                  WHERE \"offset\" >= ?1 ORDER BY \"offset\" LIMIT 1"
             ),
+            size_sql: format!(
+                "SELECT \"offset\", length(value) FROM {table} \
+                 WHERE \"offset\" >= ?1 AND \"offset\" < ?2 ORDER BY \"offset\" LIMIT ?3"
+            ),
+            trim_sql: format!("DELETE FROM {table} WHERE \"offset\" < ?1"),
             oldest: AtomicU64::new(extent.oldest),
             next: AtomicU64::new(extent.next),
         }

@@ -9,14 +9,16 @@ mod change;
 mod directory;
 mod open;
 mod reader;
+mod retention;
 mod writer;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::{
@@ -25,6 +27,7 @@ use crate::engine::{
 use crate::group::{Commit, GroupRecord, ReadRange};
 use crate::limits::WRITE_QUEUE_COUNT_MAX;
 use crate::log::{Extent, Stamp};
+use crate::metric::Metrics;
 use crate::time::TimeMs;
 use change::Change;
 use directory::Directory;
@@ -37,6 +40,8 @@ use writer::{Write, Writer};
 pub struct Store {
     cursor_secret: [u8; 64],
     directory: Arc<Directory>,
+    metrics: Arc<Metrics>,
+    folder: PathBuf,
     readers: Readers,
     writes: Mutex<Option<mpsc::Sender<Write>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -53,7 +58,12 @@ impl Store {
         let opened = open::open(folder, bytes_max)?;
         let directory = Arc::new(Directory::new(opened.streams));
         let (sender, receiver) = mpsc::channel(WRITE_QUEUE_COUNT_MAX);
-        let writer = Writer::new(opened.connection, Arc::clone(&directory));
+        let metrics = Metrics::new();
+        let writer = Writer::new(
+            opened.connection,
+            Arc::clone(&directory),
+            Arc::clone(&metrics),
+        );
         let thread = std::thread::Builder::new()
             .name("store-writer".to_owned())
             .spawn(move || writer.run(receiver))
@@ -61,11 +71,24 @@ impl Store {
         Ok(Self {
             cursor_secret: opened.cursor_secret,
             directory,
+            metrics,
+            folder: folder.to_owned(),
             readers: Readers::new(opened.readers),
             writes: Mutex::new(Some(sender)),
             writer: Mutex::new(Some(thread)),
             lock: Mutex::new(Some(opened.lock)),
         })
+    }
+
+    /// What the store counts.
+    pub(crate) fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    /// Bytes of the database and its log.
+    pub(crate) fn bytes(&self) -> u64 {
+        let size = |name: &str| std::fs::metadata(self.folder.join(name)).map_or(0, |f| f.len());
+        size("stream.db").saturating_add(size("stream.db-wal"))
     }
 
     /// Writes what waits, and ends. Later operations fail. Blocks until the disk has everything.
@@ -208,9 +231,13 @@ impl Engine for Store {
             if ranges.is_empty() {
                 return Ok(Vec::new());
             }
-            self.readers
-                .run(move |db| reader::read(db, &ranges, bounds))
-                .await
+            let read = move |db: &Connection| reader::read(db, &ranges, bounds);
+            let messages = self.readers.run(read).await?;
+            let bytes: usize = messages.iter().map(|message| message.value.len()).sum();
+            let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+            self.metrics.read.inc_by(whole(messages.len()));
+            self.metrics.read_bytes.inc_by(whole(bytes));
+            Ok(messages)
         })
     }
 

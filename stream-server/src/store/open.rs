@@ -241,7 +241,10 @@ fn prepare(folder: &Path, db: &Connection, check_all: bool) -> Result<(), OpenEr
                  PRAGMA user_version = {SCHEMA_VERSION}; {SCHEMA} COMMIT;"
             ))?;
         }
-        Ok(())
+        db.execute_batch(
+            "CREATE TABLE IF NOT EXISTS group_use \
+             (group_key INTEGER PRIMARY KEY, used_ms INTEGER NOT NULL)",
+        )
     };
     tune().map_err(database)
 }

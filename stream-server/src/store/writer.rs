@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use rusqlite::Connection;
 use tokio::sync::mpsc::error::TryRecvError;
@@ -14,6 +15,7 @@ use crate::engine::{EngineError, NewMessage, Stream};
 use crate::group::{Commit, GroupRecord};
 use crate::limits::{TRANSACTION_BYTES_MAX, WRITE_QUEUE_COUNT_MAX};
 use crate::log::{PartitionLog, Stamp};
+use crate::metric::Metrics;
 use crate::time::TimeMs;
 
 /// Where a write's result goes. Who no longer waits loses nothing but the answer.
@@ -44,6 +46,23 @@ pub(super) enum Write {
         starts: BTreeMap<u32, u64>,
         answer: Reply<GroupRecord>,
     },
+    /// Messages that are too old.
+    Trim {
+        stream_key: u64,
+        partition: u32,
+        below: u64,
+        answer: Reply<()>,
+    },
+    /// Which groups are in use now.
+    NoteUse {
+        used: Vec<u64>,
+        now: TimeMs,
+        answer: Reply<()>,
+    },
+    /// Something small, to see whether the disk takes it.
+    Probe { answer: Reply<()> },
+    /// Groups that nobody uses.
+    DeleteGroups { keys: Vec<u64>, answer: Reply<()> },
     /// New start positions of a group.
     MoveGroup {
         group_key: u64,
@@ -60,6 +79,10 @@ impl Write {
             | Self::Change { .. }
             | Self::CreateStream { .. }
             | Self::OpenGroup { .. }
+            | Self::Trim { .. }
+            | Self::NoteUse { .. }
+            | Self::Probe { .. }
+            | Self::DeleteGroups { .. }
             | Self::MoveGroup { .. } => 0,
         }
     }
@@ -67,9 +90,12 @@ impl Write {
     pub(super) fn fail(self, error: EngineError) {
         match self {
             Self::Append { answer, .. } => drop(answer.send(Err(error))),
-            Self::Commit { answer, .. } | Self::Change { answer, .. } => {
-                drop(answer.send(Err(error)));
-            }
+            Self::Commit { answer, .. }
+            | Self::Change { answer, .. }
+            | Self::Trim { answer, .. }
+            | Self::NoteUse { answer, .. }
+            | Self::Probe { answer }
+            | Self::DeleteGroups { answer, .. } => drop(answer.send(Err(error))),
             Self::CreateStream { answer, .. } => drop(answer.send(Err(error))),
             Self::OpenGroup { answer, .. } | Self::MoveGroup { answer, .. } => {
                 drop(answer.send(Err(error)));
@@ -81,23 +107,28 @@ impl Write {
 pub(super) struct Writer {
     pub(super) db: Connection,
     pub(super) directory: Arc<Directory>,
+    pub(super) metrics: Arc<Metrics>,
     /// The ends of all logs, including what the present transaction appends.
     pub(super) logs: BTreeMap<(u64, u32), PartitionLog>,
     /// Partitions that the present transaction appends to.
     pub(super) touched: Vec<(u64, u32)>,
     /// Whether messages of deleted streams may be left.
     pub(super) purging: bool,
+    /// Bytes of values that the present transaction appends.
+    pub(super) appended_bytes: usize,
 }
 
 impl Writer {
-    pub(super) fn new(db: Connection, directory: Arc<Directory>) -> Self {
+    pub(super) fn new(db: Connection, directory: Arc<Directory>, metrics: Arc<Metrics>) -> Self {
         let logs = directory.logs_at_start();
         Self {
             db,
             directory,
+            metrics,
             logs,
             touched: Vec::new(),
             purging: true,
+            appended_bytes: 0,
         }
     }
 
@@ -132,6 +163,7 @@ impl Writer {
 
     /// All writes of the batch in one transaction; if one fails, all do.
     fn transact(&mut self, batch: Vec<Write>) {
+        let (count, started) = (batch.len(), Instant::now());
         let mut waiting = batch.into_iter();
         let mut done = Vec::with_capacity(waiting.len());
         let outcome = self.execute("BEGIN IMMEDIATE").and_then(|()| {
@@ -142,10 +174,12 @@ impl Writer {
         });
         match outcome {
             Ok(()) => {
+                self.metrics.count_transaction(count, started.elapsed());
                 self.publish();
                 done.into_iter().for_each(|done| done.answer(self));
             }
             Err(error) => {
+                self.metrics.failed.inc();
                 self.recover();
                 let error = EngineError::Failed(error.to_string());
                 done.into_iter().for_each(|done| done.fail(error.clone()));
@@ -156,6 +190,8 @@ impl Writer {
 
     /// Shows readers what the transaction has appended.
     fn publish(&mut self) {
+        let bytes = u64::try_from(std::mem::take(&mut self.appended_bytes)).unwrap_or(0);
+        self.metrics.stored_bytes.inc_by(bytes);
         for (stream_key, partition) in std::mem::take(&mut self.touched) {
             let log = self.logs.get(&(stream_key, partition));
             let file = self.directory.log(stream_key, partition);
@@ -172,6 +208,7 @@ impl Writer {
     /// Forgets what a failed transaction did, so that the next one starts from what is stored.
     fn recover(&mut self) {
         self.touched.clear();
+        self.appended_bytes = 0;
         if !self.db.is_autocommit() {
             // SQLite has rolled back by itself where this fails.
             let _ = self.db.execute_batch("ROLLBACK");

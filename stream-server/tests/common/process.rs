@@ -33,7 +33,11 @@ impl Process {
 
     /// Starts it, and waits until it is ready.
     pub fn start_with(arguments: &[&str]) -> Self {
-        let mut command = command(arguments);
+        Self::start_command(&mut command(arguments))
+    }
+
+    /// Starts what this command starts, and waits until it is ready.
+    pub fn start_command(command: &mut Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

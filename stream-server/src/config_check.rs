@@ -1,0 +1,147 @@
+//! All mistakes of a configuration file at once, each with its path.
+//!
+//! The types of the file say what is right (`cli`); they stop at the first mistake. Here is what
+//! makes the list complete.
+
+use serde_json::{Map, Value};
+
+/// What a key takes.
+#[derive(Clone, Copy)]
+enum Kind {
+    Text,
+    Flag,
+    Number(u64, u64),
+    Address,
+    Streams,
+    /// Checked where it is used.
+    Other,
+}
+
+const KEYS: &[(&str, Kind)] = &[
+    ("listen", Kind::Address),
+    ("data", Kind::Text),
+    ("streams", Kind::Streams),
+    ("auth", Kind::Other),
+    ("faults", Kind::Flag),
+    ("allowRemote", Kind::Flag),
+    ("externalUrl", Kind::Text),
+    ("dataBytesMax", Kind::Number(1, u64::MAX)),
+];
+
+const STREAM_KEYS: &[(&str, Kind)] = &[
+    ("name", Kind::Text),
+    ("partitions", Kind::Number(1, 1_000)),
+    ("retentionInHours", Kind::Number(24, 168)),
+    ("retentionSecondsForTests", Kind::Number(1, 604_800)),
+];
+
+/// Everything that is wrong with the file; empty if nothing is.
+pub(crate) fn mistakes(file: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    match file.as_object() {
+        Some(members) => check_members("", members, KEYS, &mut found),
+        None => found.push("the file must be a JSON object: {\"data\": \"...\"}".to_owned()),
+    }
+    found
+}
+
+fn check_members(
+    path: &str,
+    members: &Map<String, Value>,
+    keys: &[(&str, Kind)],
+    found: &mut Vec<String>,
+) {
+    for (name, value) in members {
+        let path = format!("{path}{name}");
+        match keys.iter().find(|(key, _)| key == name) {
+            Some((_, kind)) => check(&path, *kind, value, found),
+            None => {
+                let known: Vec<&str> = keys.iter().map(|(key, _)| *key).collect();
+                found.push(format!(
+                    "{path}: unknown; the keys are {}",
+                    known.join(", ")
+                ));
+            }
+        }
+    }
+}
+
+fn check(path: &str, kind: Kind, value: &Value, found: &mut Vec<String>) {
+    let wanted = match kind {
+        Kind::Other => return,
+        Kind::Text => (!value.is_string()).then(|| "a text".to_owned()),
+        Kind::Flag => (!value.is_boolean()).then(|| "true or false".to_owned()),
+        Kind::Number(least, most) => {
+            let fits = value.as_u64().is_some_and(|n| (least..=most).contains(&n));
+            (!fits).then(|| format!("a whole number between {least} and {most}"))
+        }
+        Kind::Address => {
+            let parsed = value.as_str().map(str::parse::<std::net::SocketAddr>);
+            let fits = matches!(parsed, Some(Ok(_)));
+            (!fits).then(|| "an address and a port, such as \"127.0.0.1:8090\"".to_owned())
+        }
+        Kind::Streams => match value.as_array() {
+            Some(streams) => return check_streams(path, streams, found),
+            None => Some("a list of streams: [{\"name\": \"calls\"}]".to_owned()),
+        },
+    };
+    if let Some(wanted) = wanted {
+        found.push(format!("{path}: must be {wanted}, not {value}"));
+    }
+}
+
+fn check_streams(path: &str, streams: &[Value], found: &mut Vec<String>) {
+    for (place, stream) in streams.iter().enumerate() {
+        let path = format!("{path}[{place}]");
+        let Some(members) = stream.as_object() else {
+            found.push(format!(
+                "{path}: must be an object with a name, not {stream}"
+            ));
+            continue;
+        };
+        if !members.contains_key("name") {
+            found.push(format!("{path}.name: is missing"));
+        }
+        check_members(&format!("{path}."), members, STREAM_KEYS, found);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::mistakes;
+
+    #[test]
+    fn all_mistakes_are_found_with_their_paths() {
+        let file = json!({
+            "listen": "nowhere", "dataa": 1, "allowRemote": "yes", "dataBytesMax": -1,
+            "streams": [{ "name": "a" }, { "partitions": 0, "retentionInHours": 1 }, 7],
+        });
+        let found = mistakes(&file);
+        let mut paths: Vec<&str> = found
+            .iter()
+            .filter_map(|text| Some(text.split_once(':')?.0))
+            .collect();
+        paths.sort_unstable();
+        let expected = [
+            "allowRemote",
+            "dataBytesMax",
+            "dataa",
+            "listen",
+            "streams[1].name",
+            "streams[1].partitions",
+            "streams[1].retentionInHours",
+            "streams[2]",
+        ];
+        assert_eq!(paths, expected, "{found:?}");
+    }
+
+    #[test]
+    fn a_right_file_has_none() {
+        let stream = json!({ "name": "a", "partitions": 4, "retentionInHours": 168 });
+        let file = json!({ "listen": "127.0.0.1:0", "data": "d", "streams": [stream] });
+        assert_eq!(mistakes(&file), Vec::<String>::new());
+        assert_eq!(mistakes(&json!([])).len(), 1);
+    }
+}

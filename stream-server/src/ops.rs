@@ -1,0 +1,110 @@
+//! What operators ask: `/ready` and `/metrics`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Body;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, StatusCode};
+
+use crate::engine::{Engine as _, EngineError};
+use crate::http::Response;
+use crate::metric::{LagLabels, Metrics, Snapshot};
+use crate::service::Service;
+use crate::store::Store;
+use crate::time::Clock;
+
+/// A store that does not write within this time is not ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(5);
+const JSON: &str = "application/json";
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What the operators' requests need.
+pub(crate) struct Ops {
+    store: Arc<Store>,
+    service: Arc<Service>,
+    clock: Clock,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+impl Ops {
+    pub(crate) fn new(store: Arc<Store>, service: Arc<Service>) -> Self {
+        let metrics = store.metrics();
+        Self {
+            store,
+            service,
+            clock: Clock::start(),
+            metrics,
+        }
+    }
+
+    /// Answers an operator's request; `None` for any other.
+    pub(crate) async fn answer<B: Body>(&self, request: &Request<B>) -> Option<Response> {
+        match (request.method(), request.uri().path()) {
+            (&Method::GET, "/ready") => Some(self.ready().await),
+            (&Method::GET, "/metrics") => Some(self.metrics().await),
+            _ => None,
+        }
+    }
+
+    /// Ready is who can write to the disk: tried, not guessed.
+    async fn ready(&self) -> Response {
+        let (status, text) = match tokio::time::timeout(READY_TIMEOUT, self.store.probe()).await {
+            Ok(Ok(())) => (StatusCode::OK, r#"{"status":"ready"}"#.to_owned()),
+            Ok(Err(error)) => unready(&error.to_string()),
+            Err(_) => unready("the store did not write within 5 seconds"),
+        };
+        respond(status, JSON, text)
+    }
+
+    async fn metrics(&self) -> Response {
+        match self.snapshot().await {
+            Ok(snapshot) => respond(StatusCode::OK, OPEN_METRICS, self.metrics.text(snapshot)),
+            Err(error) => {
+                let (status, text) = unready(&error.to_string());
+                respond(status, JSON, text)
+            }
+        }
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, EngineError> {
+        let mut snapshot = Snapshot {
+            database_bytes: self.store.bytes(),
+            ..Snapshot::default()
+        };
+        let streams = self.store.streams().await?;
+        for group in self.service.group_states(self.clock.steady()) {
+            snapshot.groups = snapshot.groups.saturating_add(1);
+            snapshot.members = snapshot.members.saturating_add(group.members);
+            let Some(stream) = streams.iter().find(|s| s.key == group.record.stream_key) else {
+                continue;
+            };
+            let extents = self.store.extents(stream).await?;
+            for (partition, position) in &group.record.positions {
+                let labels = LagLabels {
+                    stream: stream.name.clone(),
+                    group: group.record.name.clone(),
+                    partition: *partition,
+                };
+                let next = extents.get(partition).map_or(0, |extent| extent.next);
+                snapshot
+                    .lags
+                    .push((labels, next.saturating_sub(position.next())));
+            }
+        }
+        Ok(snapshot)
+    }
+}
+
+fn unready(problem: &str) -> (StatusCode, String) {
+    let body = serde_json::json!({ "status": "not ready", "problem": problem });
+    (StatusCode::SERVICE_UNAVAILABLE, body.to_string())
+}
+
+fn respond(status: StatusCode, kind: &'static str, text: String) -> Response {
+    let mut response = crate::http::plain(text.into());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}

@@ -191,3 +191,28 @@ fn ordered_calls_at_the_end_of_a_line_keep_no_other_from_moving_aside() {
         "{aside:?}"
     );
 }
+
+#[test]
+fn a_healthy_target_goes_on_beside_many_that_hang() {
+    let mut lab = Lab::joined(r#","window":{"inFlight":64},"limits":{"inFlight":32}"#);
+    let hanging = |number: usize| {
+        let target = number % 6;
+        json!({ "path": format!("/hangs/{number}"), "cluster": format!("hanging-{target}") })
+    };
+    let list: Vec<Value> = (0..240).map(hanging).collect();
+    fetch(&mut lab, 0, &list);
+    let hanging = lab.calls().len();
+    assert!((40..64).contains(&hanging), "{hanging} hang");
+    let healthy: Vec<Value> = (0..50)
+        .map(|number| json!({ "path": format!("/healthy/{number}"), "cluster": "healthy" }))
+        .collect();
+    fetch(&mut lab, 240, &healthy);
+    for number in 0..50 {
+        assert!(
+            lab.is_open(&format!("GET /healthy/{number}")),
+            "{number} waits"
+        );
+        lab.deliver(&format!("/healthy/{number}"));
+    }
+    assert_eq!(lab.said.counted(Metric::Delivered), 50);
+}

@@ -158,7 +158,8 @@ fn read_limit(section: &mut Section<'_>) -> TargetLimit {
         1..=10_000,
         64,
         "calls",
-        "Calls in flight to one target, per drain.",
+        "Calls in flight to one target, per drain; also no more than two for each slot of \
+         window.inFlight that is free.",
     );
     let per_second = section.integer(
         "perSecond",

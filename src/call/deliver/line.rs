@@ -45,6 +45,12 @@ struct Line {
     filled_at: Steady,
 }
 
+/// A target may have in flight so many times as many calls as there are free slots. The more slots
+/// are taken, the less a target gets that holds many already, so that some that hang leave room for
+/// others whatever the number of slots (as in the sharing of a switch's buffer by a dynamic
+/// threshold).
+const SHARE_OF_FREE: usize = 2;
+
 /// A whole attempt, in thousandths: at N a second, N thousandths come with each millisecond.
 const TOKEN: u64 = 1_000;
 
@@ -72,8 +78,9 @@ impl Line {
         }
     }
 
-    fn may_start(&self) -> bool {
-        let has_slot = self.in_flight < self.limit.in_flight_max;
+    fn may_start(&self, free_slots: usize) -> bool {
+        let share = free_slots.saturating_mul(SHARE_OF_FREE);
+        let has_slot = self.in_flight < self.limit.in_flight_max.min(share);
         has_slot && (self.limit.per_second_max.is_none() || self.tokens >= TOKEN)
     }
 
@@ -137,15 +144,16 @@ impl Lines {
         self.waiting = self.waiting.saturating_add(1);
     }
 
-    /// The next call that may be made; it counts as in flight from here on.
-    pub fn next(&mut self, now: Steady) -> Option<RecordId> {
+    /// The next call that may be made, where so many slots are free for calls to any target; it
+    /// counts as in flight from here on.
+    pub fn next(&mut self, free_slots: usize, now: Steady) -> Option<RecordId> {
         for _ in 0..self.turns.len() {
             let target = self.turns.pop_front()?;
             let Some(line) = self.lines.get_mut(&target) else {
                 continue;
             };
             line.fill(now);
-            if !line.may_start() {
+            if !line.may_start(free_slots) {
                 self.turns.push_back(target);
                 continue;
             }

@@ -32,7 +32,7 @@ fn offsets(records: impl IntoIterator<Item = RecordId>) -> Vec<u64> {
 }
 
 fn all_that_may(lines: &mut Lines, now: u64) -> Vec<u64> {
-    offsets(std::iter::from_fn(|| lines.next(Steady(now))))
+    offsets(std::iter::from_fn(|| lines.next(1_000_000, Steady(now))))
 }
 
 #[test]
@@ -125,7 +125,38 @@ fn a_removed_call_has_no_turn() {
     let target: Rc<str> = "t".into();
     lines.add(&target, record(1), Steady(0));
     lines.remove(&target, record(1));
-    assert_eq!((lines.waiting(), lines.next(Steady(0))), (0, None));
+    assert_eq!(
+        (lines.waiting(), lines.next(1_000_000, Steady(0))),
+        (0, None)
+    );
     lines.add(&target, record(2), Steady(0));
     assert_eq!(all_that_may(&mut lines, 0), [2]);
+}
+
+#[test]
+fn targets_that_hang_leave_slots_for_others() {
+    const SLOTS: usize = 256;
+    let mut lines = lines(64, None);
+    let mut in_flight = 0;
+    let mut all_that_may = |lines: &mut Lines| {
+        let mut started = 0;
+        while lines.next(SLOTS - in_flight, Steady(0)).is_some() {
+            in_flight += 1;
+            started += 1;
+        }
+        started
+    };
+    let mut got = Vec::new();
+    for number in 0..7 {
+        let target: Rc<str> = format!("hangs-{number}").into();
+        for offset in 0..100 {
+            lines.add(&target, record(offset), Steady(0));
+        }
+        got.push(all_that_may(&mut lines));
+    }
+    assert_eq!(
+        got,
+        [64, 64, 64, 43, 14, 5, 2],
+        "each newcomer gets a part of what is left"
+    );
 }

@@ -26,16 +26,19 @@ impl DrainEngine {
     /// Makes attempts that are due and have a slot, but only so many in one turn of the event
     /// loop: the requests of clients share the worker, and go on between two turns.
     pub(super) fn dispatch_due(&mut self, now: Now) {
-        while self.window.in_flight < self.config.window.in_flight_max
-            && self.window.lines.waiting() > 0
-        {
+        while self.window.lines.waiting() > 0 {
+            let slots = self.config.window.in_flight_max;
+            let free_slots = slots.saturating_sub(self.window.in_flight);
+            if free_slots == 0 {
+                return;
+            }
             if self.turn_budget == 0 {
                 if !std::mem::replace(&mut self.turn_pending, true) {
                     self.outputs.push(Output::Wake);
                 }
                 return;
             }
-            let Some(record) = self.window.lines.next(now.steady) else {
+            let Some(record) = self.window.lines.next(free_slots, now.steady) else {
                 return;
             };
             self.turn_budget -= 1;

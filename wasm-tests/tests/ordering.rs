@@ -10,6 +10,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -110,9 +111,14 @@ fn gateway(name: &str, number: usize, origin: u16, stream: Option<u16>) -> Gatew
 
 /// Has all calls accepted by the gateway on this port, one after the other, the keys in turns.
 fn accept_all(port: u16) -> JoinHandle<()> {
+    accept(port, 1..=CALLS)
+}
+
+/// Has these calls of each key accepted.
+fn accept(port: u16, numbers: RangeInclusive<usize>) -> JoinHandle<()> {
     thread::spawn(move || {
         let mut connection = Connection::open(port).unwrap();
-        for number in 1..=CALLS {
+        for number in numbers {
             for key in 0..KEYS {
                 let request = Request::new("POST", &format!("/k{key}/{number}"))
                     .marked()
@@ -314,7 +320,8 @@ fn a_gateway_is_stopped_and_goes_on() {
     scene.first.wait("both hold partitions", || {
         scene.first.stream().drains() == 2
     });
-    let clients = accept_all(scene.first.port());
+    let half = CALLS / 2;
+    let clients = accept(scene.first.port(), 1..=half);
     scene.wait_for("1", 10);
     scene.trouble();
     scene
@@ -339,5 +346,10 @@ fn a_gateway_is_stopped_and_goes_on() {
     scene
         .first
         .wait("it is back", || scene.first.stream().drains() == 2);
+    let before = scene.made_by("1");
+    accept(scene.first.port(), half + 1..=CALLS).join().unwrap();
+    scene
+        .first
+        .wait("it makes calls again", || scene.made_by("1") > before);
     scene.check();
 }

@@ -150,6 +150,9 @@ fn everything_is_counted_and_shown() {
         (Metric::MovedAside, 0),
         (Metric::RepeatedHops, 0),
         (Metric::Replies, 0),
+        (Metric::Lost, 0),
+        (Metric::Unauthenticated, 0),
+        (Metric::OutsideRetention, 0),
     ]);
     for metric in Metric::ALL {
         let name = metric.name();

@@ -69,7 +69,8 @@ fn advice(error: &rustls::Error) -> &'static str {
             | Bad::NotValidYet
             | Bad::NotValidYetContext { .. }
     );
-    if *bad == Bad::UnknownIssuer {
+    // A signature is bad where an authority was made anew under its old name.
+    if matches!(bad, Bad::UnknownIssuer | Bad::BadSignature) {
         "Nobody whom this tool trusts has issued the certificate: give the certificate of the \
          authority with --ca-file, if it is the right one"
     } else if is_foreign {

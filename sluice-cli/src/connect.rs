@@ -25,11 +25,7 @@ pub fn client(common: &Common, environment: Environment<'_>) -> Result<StreamCli
     let region = identity
         .as_ref()
         .and_then(|identity| identity.region.as_deref());
-    let endpoint = match (given, region) {
-        (Some(endpoint), _) => endpoint,
-        (None, Some(region)) => Endpoint::of_region(region)?,
-        (None, None) => Endpoint::parse(ENDPOINT_DEFAULT)?,
-    };
+    let endpoint = endpoint(given, region)?;
     if identity.is_some() && !endpoint.is_tls() && !endpoint.is_loopback() {
         return Err(format!(
             "{} is not secure: whoever sees a signed request can publish on that stream for \
@@ -49,4 +45,31 @@ pub fn client(common: &Common, environment: Environment<'_>) -> Result<StreamCli
     };
     let signer = identity.map(|identity| identity.signer);
     Ok(StreamClient::new(endpoint, signer, authorities))
+}
+
+/// The endpoint that is given, else Oracle's service in a region, else the local server.
+fn endpoint(given: Option<Endpoint>, region: Option<&str>) -> Result<Endpoint, String> {
+    match (given, region) {
+        (Some(endpoint), _) => Ok(endpoint),
+        (None, Some(region)) => Endpoint::of_region(region),
+        (None, None) => Endpoint::parse(ENDPOINT_DEFAULT),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_without_an_endpoint_leads_to_oracles_service() {
+        let of = |given: Option<&str>, region| {
+            let given = given.map(|given| Endpoint::parse(given).unwrap());
+            endpoint(given, region).map(|endpoint| endpoint.as_str().to_owned())
+        };
+        let oracle = "https://cell-1.streaming.eu-frankfurt-1.oci.oraclecloud.com";
+        assert_eq!(of(None, Some("eu-frankfurt-1")), Ok(oracle.to_owned()));
+        assert_eq!(of(None, None), Ok(ENDPOINT_DEFAULT.to_owned()));
+        assert_eq!(of(Some("http://h"), Some("x")), Ok("http://h".to_owned()));
+        assert!(of(None, Some("FRA")).is_err_and(|problem| problem.contains("--endpoint")));
+    }
 }

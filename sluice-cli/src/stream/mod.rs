@@ -81,7 +81,8 @@ impl StreamClient {
     pub fn new(endpoint: Endpoint, signer: Option<Signer>, authorities: Option<TlsConfig>) -> Self {
         // Through TLS a proxy can't change what is signed. Without, the endpoint is this machine,
         // or a signing proxy, and one more would break signatures.
-        let proxy = endpoint.is_tls().then(ureq::Proxy::try_from_env).flatten();
+        let is_far = endpoint.is_tls() && !endpoint.is_loopback();
+        let proxy = is_far.then(ureq::Proxy::try_from_env).flatten();
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(proxy)

@@ -7,7 +7,8 @@ use rustls::CertificateError;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 use crate::files;
-use crate::limits::CA_FILE_BYTES_MAX;
+use crate::limits::{CA_FILE_BYTES_MAX, ERROR_CHARS_MAX};
+use crate::text;
 
 /// The certificates of the authorities to trust, in PEM, instead of the public ones.
 ///
@@ -50,7 +51,9 @@ pub(super) fn trouble(error: &ureq::Error) -> Option<(String, &'static str)> {
     } else {
         return None;
     };
-    Some((error.to_string(), advice(error)))
+    // It names what the certificate says, which nobody has vouched for.
+    let problem = text::line(&error.to_string(), ERROR_CHARS_MAX);
+    Some((problem, advice(error)))
 }
 
 fn advice(error: &rustls::Error) -> &'static str {

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use crate::dead::filter::Filter;
 use crate::failure::Failure;
+use crate::identity::Credentials;
 use crate::list::ListOptions;
 use crate::moment;
 use crate::redrive::{Pace, RedriveOptions};
@@ -14,8 +15,11 @@ const AFTER_HELP: &str = "\
 Exit codes: 0 done, 1 failed (the endpoint can't be reached, or not everything could be done), \
 2 wrong usage, 3 no letter matched.
 
-The endpoint speaks OCI Streaming's REST protocol. Requests are not signed yet, so it must be \
-open, or reached through a signing proxy.";
+The endpoint speaks OCI Streaming's REST protocol. Requests are signed for https endpoints and \
+wherever an option for signing is given; Oracle's limits of requests are kept then.
+
+Oracle's service:
+  sluice dead list --profile DEFAULT --dead-stream ocid1.stream.oc1...";
 
 const REDRIVE_HELP: &str = "\
 The call goes back as it was, with its attempts counted anew and without a delivery time. Once the \
@@ -31,9 +35,7 @@ Examples:
   sluice dead redrive --all --rate 200
 
 Exit codes: 0 done, 1 failed (the endpoint can't be reached, or not everything could be done), \
-2 wrong usage, 3 no letter matched.
-
-Requests are not signed yet, so the endpoint must be open, or reached through a signing proxy.";
+2 wrong usage, 3 no letter matched.";
 
 /// Looks at calls that Sluice has given up, and puts them back.
 #[derive(Debug, Parser)]
@@ -50,17 +52,17 @@ pub struct Arguments {
 /// Options of all commands.
 #[derive(Debug, Args)]
 pub struct Common {
-    /// Stream endpoint
+    /// Stream endpoint [default: Oracle's service in the region of --profile, else
+    /// http://127.0.0.1:8090]
     #[arg(
         long,
         global = true,
         hide_env_values = true,
         help_heading = "Stream",
         env = "SLUICE_ENDPOINT",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8090"
+        value_name = "URL"
     )]
-    pub endpoint: String,
+    pub endpoint: Option<String>,
     /// Stream of dead letters
     #[arg(
         long,
@@ -85,6 +87,12 @@ pub struct Common {
         value_parser = stream_id
     )]
     pub stream: Option<String>,
+    /// Certificates of the authorities to trust, in PEM, instead of the public ones
+    #[arg(long, global = true, help_heading = "Stream", value_name = "FILE")]
+    pub ca_file: Option<String>,
+    /// Who signs.
+    #[command(flatten)]
+    pub credentials: Credentials,
 }
 
 /// Where calls go whose letter names no stream.

@@ -12,7 +12,7 @@ pub const EXIT_NOTHING: u8 = 3;
 /// Why a command didn't do what it should.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The command line is wrong.
+    /// The command line is wrong, or a file that it names; nothing was sent.
     #[error("{0}")]
     Usage(String),
     /// No letter matched.

@@ -3,6 +3,7 @@
 //! | what | where |
 //! |---|---|
 //! | the command line | [`arguments`] |
+//! | where the Stream is, and who signs | [`connect`], [`identity`] |
 //! | OCI Streaming's REST protocol | [`stream`] |
 //! | what stands on the dead stream, and how it is gone through | [`dead`] |
 //! | the call record in a letter | [`call`] |
@@ -14,8 +15,11 @@
 
 pub mod arguments;
 pub mod call;
+pub mod connect;
 pub mod dead;
 pub mod failure;
+pub mod files;
+pub mod identity;
 pub mod json;
 pub mod limits;
 pub mod list;
@@ -34,7 +38,6 @@ use jiff::Timestamp;
 use arguments::{Arguments, Command, DeadCommand};
 use dead::DeadStream;
 use failure::Failure;
-use stream::StreamClient;
 
 /// Does what the command line asks for, and writes to `out`. Times such as `2h` count back from
 /// `now`.
@@ -44,8 +47,8 @@ use stream::StreamClient;
 pub fn run(arguments: Arguments, now: Timestamp, out: &mut dyn Write) -> Result<(), Failure> {
     let common = arguments.common;
     let Command::Dead(command) = arguments.command;
-    let client = StreamClient::new(&common.endpoint)
-        .map_err(|problem| Failure::Usage(format!("--endpoint: {problem}")))?;
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let client = connect::client(&common, &variable).map_err(Failure::Usage)?;
     let dead = DeadStream {
         client: &client,
         id: &common.dead_stream,

@@ -56,7 +56,19 @@ pub const TRIES_MAX: u32 = 4;
 pub const THROTTLED_TRIES_MAX: u32 = 60;
 /// Tries of the entries of a PutMessages that failed while others succeeded.
 pub const ENTRY_TRIES_MAX: u32 = 5;
+/// Time between two signed requests that share a limit of OCI's, which is 5 in a second: for
+/// GetMessages of each partition, for CreateCursor and GetStream altogether.
+pub const REQUEST_INTERVAL: Duration = Duration::from_millis(210);
+/// Kinds of requests whose turns are remembered: all partitions of a stream and some more.
+pub const PACED_MAX: usize = 10_100;
 /// First pause before another try; it doubles.
 pub const PAUSE_FIRST: Duration = Duration::from_millis(250);
 /// Longest pause, whatever the endpoint asks for.
 pub const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// Bytes of Oracle's configuration file.
+pub const CONFIG_FILE_BYTES_MAX: u64 = 1_048_576;
+/// Bytes of a private key's or a security token's file; a key of 4096 bits has 3,300.
+pub const KEY_FILE_BYTES_MAX: u64 = 65_536;
+/// Bytes of a file of authorities; all public ones together have 250,000.
+pub const CA_FILE_BYTES_MAX: u64 = 4_194_304;

@@ -285,7 +285,8 @@ fn wrong_usage_ends_with_2() {
         "At least once",
         "SLUICE_ENDPOINT",
         "--dry-run",
-        "signing proxy",
+        "--profile",
+        "~/.oci/config",
     ] {
         assert!(help.contains(word), "{word}\n{help}");
     }

@@ -155,7 +155,7 @@ fn calls_that_could_not_be_marked_are_said_to_be() {
         run.out.contains("3 calls put back; 3 of them not marked"),
         "{run:?}"
     );
-    assert!(run.error.contains("signing proxy"), "{run:?}");
+    assert!(run.error.contains("wants signed requests"), "{run:?}");
     // At least once: the next run repeats them.
     assert_eq!(stream.run(&REDRIVE).code, 0);
     assert_eq!(distinct(&stream), (6, 3));

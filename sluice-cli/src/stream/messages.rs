@@ -1,6 +1,7 @@
 //! The JSON of GetStream, CreateCursor, GetMessages and PutMessages.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -90,7 +91,8 @@ impl StreamClient {
             operation: "GetStream",
             method: "GET",
             path: path(stream, ""),
-            body: Vec::new(),
+            body: Rc::default(),
+            paced: Some("GetStream".to_owned()),
         };
         let stream: Stream = json("GetStream", &self.perform(&call)?)?;
         if stream.partitions > PARTITIONS_MAX {
@@ -130,6 +132,7 @@ impl StreamClient {
             method: "POST",
             path: path(stream, "/cursors"),
             body: body(&details),
+            paced: Some("CreateCursor".to_owned()),
         };
         json::<Cursor>("CreateCursor", &self.perform(&call)?).map(|cursor| cursor.value)
     }
@@ -148,7 +151,8 @@ impl StreamClient {
             operation,
             method: "GET",
             path: path(stream, &format!("/messages?cursor={cursor}&limit={limit}")),
-            body: Vec::new(),
+            body: Rc::default(),
+            paced: Some(format!("{operation} {stream} {partition}")),
         };
         let answer = self.perform(&call)?;
         let messages = read_messages(&answer.body, partition);
@@ -204,6 +208,8 @@ impl StreamClient {
             method: "POST",
             path: path(stream, "/messages"),
             body: body(&PutMessagesDetails { messages: details }),
+            // OCI bounds bytes here, not requests.
+            paced: None,
         };
         let answer = self.perform(&call)?;
         let entries = read_entries(&answer)?;
@@ -220,9 +226,9 @@ fn path(stream: &str, rest: &str) -> String {
     format!("{BASE_PATH}/streams/{stream}{rest}")
 }
 
-fn body(details: &impl Serialize) -> Vec<u8> {
+fn body(details: &impl Serialize) -> Rc<Vec<u8>> {
     // Cannot fail: there are only strings and numbers in it.
-    serde_json::to_vec(details).unwrap_or_default()
+    Rc::new(serde_json::to_vec(details).unwrap_or_default())
 }
 
 fn json<T: DeserializeOwned>(operation: &'static str, answer: &Answer) -> Result<T, StreamError> {

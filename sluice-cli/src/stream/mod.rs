@@ -3,75 +3,40 @@
 //!
 //! Every request goes through `StreamClient::send`, which alone knows the network.
 
+mod endpoint;
+mod error;
 mod messages;
+mod pacing;
 mod reader;
+mod tls;
 
-use std::time::Duration;
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use serde::Deserialize;
+use sluice::http::OutgoingRequest;
+use sluice::stream::signing::Signer;
+use sluice::time::Wall;
 use ureq::http::Request;
+use ureq::tls::TlsConfig;
 use ureq::{Agent, Error};
 
+pub use endpoint::Endpoint;
+pub use error::StreamError;
 pub use messages::{Message, Outgoing};
 pub use reader::PartitionReader;
+pub use tls::read_authorities;
 
 use crate::limits::{
-    ANSWER_BYTES_MAX, ANSWER_TIMEOUT, CONNECT_TIMEOUT, ERROR_CHARS_MAX, PAUSE_FIRST, PAUSE_MAX,
-    STREAM_ID_CHARS_MAX, THROTTLED_TRIES_MAX, TRIES_MAX,
+    ANSWER_BYTES_MAX, ANSWER_TIMEOUT, CONNECT_TIMEOUT, PAUSE_FIRST, PAUSE_MAX, STREAM_ID_CHARS_MAX,
+    THROTTLED_TRIES_MAX, TRIES_MAX,
 };
-use crate::text;
+use error::{Signed, advice, describe, wait_in};
+use pacing::Pacing;
 
 /// What all paths begin with.
 const BASE_PATH: &str = "/20180418";
-
-/// Why a request has brought nothing, by what to do about it.
-#[derive(Debug, thiserror::Error)]
-pub enum StreamError {
-    /// The request was not sent.
-    #[error(
-        "cannot reach {endpoint}: {problem}. Start the endpoint, or name another one with \
-         --endpoint or SLUICE_ENDPOINT"
-    )]
-    Unreachable {
-        /// As it was given.
-        endpoint: String,
-        /// What the network says.
-        problem: String,
-    },
-    /// No answer, or 5xx: the request may or may not have been carried out.
-    #[error("{operation} at {endpoint} failed: {problem}. Run the command again")]
-    Unanswered {
-        /// As it was given.
-        endpoint: String,
-        /// Such as `GetMessages`.
-        operation: &'static str,
-        /// What is known.
-        problem: String,
-    },
-    /// Any other answer than 200.
-    #[error("{operation} was refused with {status}: {problem}. {advice}")]
-    Refused {
-        /// Such as `GetMessages`.
-        operation: &'static str,
-        /// Such as 404.
-        status: u16,
-        /// The endpoint's code and message, fit for a terminal.
-        problem: String,
-        /// What to change.
-        advice: &'static str,
-    },
-    /// A 200 that OCI Streaming would not give.
-    #[error(
-        "the answer to {operation} is not what OCI Streaming gives: {problem}. Does --endpoint \
-         name a stream endpoint?"
-    )]
-    Foreign {
-        /// Such as `GetMessages`.
-        operation: &'static str,
-        /// What is wrong with it.
-        problem: String,
-    },
-}
 
 /// One request, before anything that only the network needs is added.
 #[derive(Debug)]
@@ -81,7 +46,9 @@ struct Call {
     method: &'static str,
     /// With the query, percent-encoded.
     path: String,
-    body: Vec<u8>,
+    body: Rc<Vec<u8>>,
+    /// The requests that have a limit of OCI's together with this one.
+    paced: Option<String>,
 }
 
 /// A 200.
@@ -91,45 +58,53 @@ struct Answer {
     body: Vec<u8>,
 }
 
+/// Signs requests, no faster than OCI takes them.
+#[derive(Debug)]
+struct SignedTraffic {
+    signer: Signer,
+    pacing: Pacing,
+}
+
 /// A client of one endpoint.
 #[derive(Debug)]
 pub struct StreamClient {
     agent: Agent,
-    endpoint: String,
+    endpoint: Endpoint,
+    control: Endpoint,
+    signed: Option<RefCell<SignedTraffic>>,
 }
 
 impl StreamClient {
-    /// A client of an endpoint, such as `http://127.0.0.1:8090`; nothing is sent yet.
-    ///
-    /// # Errors
-    /// A text that says why this is no endpoint.
-    pub fn new(endpoint: &str) -> Result<Self, String> {
-        let endpoint = endpoint.trim_end_matches('/');
-        if endpoint.starts_with("https://") {
-            return Err(format!(
-                "{endpoint}: https needs signed requests, which this tool can't make yet. Name a \
-                 signing proxy by its http:// address"
-            ));
-        }
-        let uri = endpoint.parse::<ureq::http::Uri>().ok();
-        let host = uri.as_ref().and_then(ureq::http::Uri::host);
-        if !endpoint.starts_with("http://") || host.is_none_or(str::is_empty) {
-            return Err(format!(
-                "{endpoint:?} is no endpoint; write a URL such as http://127.0.0.1:8090"
-            ));
-        }
+    /// A client of an endpoint; nothing is sent yet. Requests are signed and paced where there is
+    /// a `signer`; `authorities` are trusted instead of the public ones.
+    #[must_use]
+    pub fn new(endpoint: Endpoint, signer: Option<Signer>, authorities: Option<TlsConfig>) -> Self {
+        // Through TLS a proxy can't change what is signed. Without, the endpoint is this machine,
+        // or a signing proxy, and one more would break signatures.
+        let is_far = endpoint.is_tls() && !endpoint.is_loopback();
+        let proxy = is_far.then(ureq::Proxy::try_from_env).flatten();
         let agent = Agent::config_builder()
             .http_status_as_error(false)
-            // The endpoint is this machine or a signing proxy; one more would break signatures.
-            .proxy(None)
+            .proxy(proxy)
             // A redirect would lead a signed request elsewhere.
             .max_redirects(0)
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_global(Some(ANSWER_TIMEOUT))
+            .tls_config(authorities.unwrap_or_default())
             .build()
             .into();
-        let endpoint = endpoint.to_owned();
-        Ok(Self { agent, endpoint })
+        let signed = signer.map(|signer| {
+            RefCell::new(SignedTraffic {
+                signer,
+                pacing: Pacing::default(),
+            })
+        });
+        Self {
+            agent,
+            control: endpoint.control(),
+            endpoint,
+            signed,
+        }
     }
 
     /// Performs a request, with patience: 429 is obeyed, 5xx and silence are tried again a few
@@ -139,6 +114,7 @@ impl StreamClient {
         let mut pause = PAUSE_FIRST;
         loop {
             tries += 1;
+            self.await_turn(call);
             let error = match self.send(call) {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
@@ -152,6 +128,8 @@ impl StreamClient {
                 } if tries < THROTTLED_TRIES_MAX => wait_in(problem).unwrap_or(pause),
                 StreamError::Unanswered { .. }
                 | StreamError::Unreachable { .. }
+                | StreamError::Insecure { .. }
+                | StreamError::Unsigned { .. }
                 | StreamError::Refused { .. }
                 | StreamError::Foreign { .. } => return Err(error),
             };
@@ -160,46 +138,54 @@ impl StreamClient {
         }
     }
 
-    /// The one way by which requests leave. A signature is to be added here: method, path and query
-    /// are final, and `host` and `date` are known to nobody before.
+    /// Waits until OCI's limits allow a request.
+    fn await_turn(&self, call: &Call) {
+        let (Some(signed), Some(kind)) = (&self.signed, &call.paced) else {
+            return;
+        };
+        let wait = signed.borrow_mut().pacing.wait(kind, Instant::now());
+        std::thread::sleep(wait);
+    }
+
+    /// The one way by which requests leave.
     fn send(&self, call: &Call) -> Result<Answer, StreamError> {
         let operation = call.operation;
+        let endpoint = self.endpoint_of(operation);
         let foreign = |problem: String| StreamError::Foreign { operation, problem };
-        let request = Request::builder()
-            .method(call.method)
-            .uri(format!("{}{}", self.endpoint, call.path))
-            .header("accept", "application/json")
-            .header("content-type", "application/json");
+        let request = self.request(call, endpoint)?;
         let sent = if call.method == "GET" {
             let request = request
                 .body(())
                 .map_err(|error| foreign(error.to_string()))?;
             self.agent.run(request)
         } else {
-            let body = call.body.as_slice();
             let request = request
-                .body(body)
+                .body(call.body.as_slice())
                 .map_err(|error| foreign(error.to_string()))?;
             self.agent.run(request)
         };
-        let mut response = sent.map_err(|error| self.failure(operation, &error))?;
+        let mut response = sent.map_err(|error| failure(operation, endpoint, &error))?;
         let status = response.status().as_u16();
-        let cursor = response.headers().get("opc-next-cursor");
-        let next_cursor = cursor
-            .and_then(|cursor| cursor.to_str().ok())
-            .map(str::to_owned);
+        let field = |name: &str| {
+            let value = response.headers().get(name);
+            value
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned)
+        };
+        let (next_cursor, date) = (field("opc-next-cursor"), field("date"));
         let body = response
             .body_mut()
             .with_config()
             .limit(ANSWER_BYTES_MAX)
             .read_to_vec();
-        let body = body.map_err(|error| self.failure(operation, &error))?;
+        let body = body.map_err(|error| failure(operation, endpoint, &error))?;
         if status == 200 {
             return Ok(Answer { next_cursor, body });
         }
         let problem = describe(&body);
         Err(if status >= 500 {
-            let (endpoint, problem) = (self.endpoint.clone(), format!("{status} {problem}"));
+            let endpoint = endpoint.as_str().to_owned();
+            let problem = format!("{status} {problem}");
             StreamError::Unanswered {
                 endpoint,
                 operation,
@@ -210,40 +196,130 @@ impl StreamClient {
                 operation,
                 status,
                 problem,
-                advice: advice(status),
+                advice: self.advice(status, date.as_deref()),
             }
         })
     }
 
-    fn failure(&self, operation: &'static str, error: &Error) -> StreamError {
-        use std::io::ErrorKind;
-        let (endpoint, problem) = (self.endpoint.clone(), error.to_string());
-        let refused = |error: &std::io::Error| {
-            matches!(
-                error.kind(),
-                ErrorKind::ConnectionRefused
-                    | ErrorKind::HostUnreachable
-                    | ErrorKind::NetworkUnreachable
-                    | ErrorKind::AddrNotAvailable
-            )
-        };
-        let unsent = matches!(
-            error,
-            Error::HostNotFound
-                | Error::ConnectionFailed
-                | Error::BadUri(_)
-                | Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve)
-        ) || matches!(error, Error::Io(error) if refused(error));
-        if unsent {
-            StreamError::Unreachable { endpoint, problem }
-        } else if matches!(error, Error::BodyExceedsLimit(_)) {
-            StreamError::Foreign { operation, problem }
+    fn endpoint_of(&self, operation: &str) -> &Endpoint {
+        if operation == "GetStream" {
+            &self.control
         } else {
-            StreamError::Unanswered {
-                endpoint,
-                operation,
+            &self.endpoint
+        }
+    }
+
+    /// The request without its body: signed, if there is somebody who signs.
+    fn request(
+        &self,
+        call: &Call,
+        endpoint: &Endpoint,
+    ) -> Result<ureq::http::request::Builder, StreamError> {
+        let path = endpoint.path(&call.path);
+        let url = endpoint.url(&path);
+        let field = |name: &'static str, value: &str| {
+            let value = Cow::Owned(value.as_bytes().to_vec());
+            (Cow::Borrowed(name), value)
+        };
+        let mut outgoing = OutgoingRequest {
+            headers: vec![
+                field(":method", call.method),
+                field(":authority", endpoint.authority()),
+                field(":path", &path),
+                field("accept", "application/json"),
+                field("content-type", "application/json"),
+                field("content-length", &call.body.len().to_string()),
+            ],
+            body: Rc::clone(&call.body),
+        };
+        if let Some(signed) = &self.signed {
+            let signer = &mut signed.borrow_mut().signer;
+            let done = if call.operation == "PutMessages" {
+                signer.sign_put_messages(&mut outgoing, now())
+            } else {
+                signer.sign(&mut outgoing, now())
+            };
+            done.map_err(|problem| StreamError::Unsigned {
+                operation: call.operation,
                 problem,
-            }
+            })?;
+        }
+        let request = Request::builder().method(call.method).uri(url);
+        let request = request.header("host", endpoint.authority());
+        let fields = outgoing.headers.iter().filter(|(name, _)| {
+            // The library writes the length itself; a GET has none.
+            !name.starts_with(':') && name != "content-length"
+        });
+        Ok(fields.fold(request, |request, (name, value)| {
+            request.header(name.as_ref(), value.as_ref())
+        }))
+    }
+
+    fn advice(&self, status: u16, date: Option<&str>) -> Cow<'static, str> {
+        let Some(signed) = &self.signed else {
+            return advice(status, None);
+        };
+        let mut traffic = signed.borrow_mut();
+        if status == 401 {
+            traffic.signer.forget();
+        }
+        let key_id = traffic.signer.key_id();
+        let theirs = date.and_then(|date| httpdate::parse_http_date(date).ok());
+        let signed = Signed {
+            key_id: &key_id.to_string(),
+            is_token: key_id.fingerprint().is_none(),
+            theirs: theirs.map(wall),
+            ours: now(),
+        };
+        advice(status, Some(signed))
+    }
+}
+
+fn now() -> Wall {
+    wall(SystemTime::now())
+}
+
+fn wall(time: SystemTime) -> Wall {
+    let since_epoch = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Wall(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn failure(operation: &'static str, endpoint: &Endpoint, error: &Error) -> StreamError {
+    use std::io::ErrorKind;
+    let endpoint = endpoint.as_str().to_owned();
+    if let Some((problem, advice)) = tls::trouble(error) {
+        return StreamError::Insecure {
+            endpoint,
+            problem,
+            advice,
+        };
+    }
+    let problem = error.to_string();
+    let refused = |error: &std::io::Error| {
+        matches!(
+            error.kind(),
+            ErrorKind::ConnectionRefused
+                | ErrorKind::HostUnreachable
+                | ErrorKind::NetworkUnreachable
+                | ErrorKind::AddrNotAvailable
+        )
+    };
+    let unsent = matches!(
+        error,
+        Error::HostNotFound
+            | Error::ConnectionFailed
+            | Error::BadUri(_)
+            | Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve)
+    ) || matches!(error, Error::Io(error) if refused(error));
+    if unsent {
+        StreamError::Unreachable { endpoint, problem }
+    } else if matches!(error, Error::BodyExceedsLimit(_)) {
+        StreamError::Foreign { operation, problem }
+    } else {
+        StreamError::Unanswered {
+            endpoint,
+            operation,
+            problem,
         }
     }
 }
@@ -257,64 +333,9 @@ pub fn is_stream_id(id: &str) -> bool {
         && id.bytes().all(characters)
 }
 
-fn advice(status: u16) -> &'static str {
-    match status {
-        401 | 403 => {
-            "This endpoint wants signed requests, which this tool can't make yet: name a signing \
-             proxy with --endpoint"
-        }
-        404 => "Check --dead-stream, --stream and --endpoint",
-        429 => "The endpoint was busy for long: run the command again later",
-        _ => "Check --endpoint",
-    }
-}
-
-/// The endpoint's code and message, or the beginning of whatever it said.
-fn describe(body: &[u8]) -> String {
-    #[derive(Deserialize)]
-    struct OciError {
-        code: String,
-        message: String,
-    }
-    let said = match serde_json::from_slice::<OciError>(body) {
-        Ok(error) => format!("{} {}", error.code, error.message),
-        Err(_) => String::from_utf8_lossy(body).into_owned(),
-    };
-    let said = text::line(said.trim(), ERROR_CHARS_MAX);
-    said.trim_end_matches('.').to_owned()
-}
-
-/// The wait that OCI states as "next request can be made in N ms".
-fn wait_in(problem: &str) -> Option<Duration> {
-    let (_, after) = problem.split_once("next request can be made in ")?;
-    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
-    digits.parse().ok().map(Duration::from_millis)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn endpoints_are_http_urls() {
-        for good in [
-            "http://127.0.0.1:8090",
-            "http://h/prefix/",
-            "http://[::1]:1",
-        ] {
-            assert!(StreamClient::new(good).is_ok(), "{good}");
-        }
-        for bad in [
-            "",
-            "127.0.0.1:8090",
-            "https://h",
-            "ftp://h",
-            "http://",
-            "http://a b",
-        ] {
-            assert!(StreamClient::new(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn stream_ids_cannot_change_the_path() {
@@ -322,15 +343,5 @@ mod tests {
         for bad in ["", "..", ".x", "a/b", "a?b", "a%2fb", "ä", &"x".repeat(257)] {
             assert!(!is_stream_id(bad), "{bad}");
         }
-    }
-
-    #[test]
-    fn the_endpoint_says_how_long_to_wait() {
-        let said = describe(
-            br#"{"code":"TooManyRequests","message":"the next request can be made in 120 ms."}"#,
-        );
-        assert_eq!(wait_in(&said), Some(Duration::from_millis(120)));
-        assert_eq!(wait_in("later"), None);
-        assert!(describe(&[b'x'; 10_000]).chars().count() <= ERROR_CHARS_MAX + 1);
     }
 }

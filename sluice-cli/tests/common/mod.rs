@@ -9,7 +9,9 @@
     reason = "tests, and not every test needs everything"
 )]
 
+pub mod keys;
 pub mod proxy;
+pub mod tls;
 
 use std::process::{Command, Output};
 
@@ -17,7 +19,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use stream_server::server::Server;
-use stream_server::settings::Settings;
+use stream_server::settings::{AuthSetting, Settings};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -28,9 +30,9 @@ pub const DEAD: &str = "ocid1.stream.oc1.local.calls-dead";
 /// A server with the streams `calls`, `other` and `calls-dead`. It ends with this.
 pub struct Stream {
     pub url: String,
-    _server: Server,
-    _runtime: Runtime,
-    _folder: TempDir,
+    server: Server,
+    runtime: Runtime,
+    folder: TempDir,
 }
 
 /// What a run of the binary gave.
@@ -87,9 +89,29 @@ impl Stream {
         let url = server.url();
         Self {
             url,
-            _server: server,
-            _runtime: runtime,
-            _folder: folder,
+            server,
+            runtime,
+            folder,
+        }
+    }
+
+    /// The same streams, on a server that wants signatures by these keys: keyIds and public PEMs.
+    pub fn with_keys(self, keys: &[(&str, &str)]) -> Self {
+        let key_folder = self.folder.path().join("keys");
+        std::fs::create_dir(&key_folder).unwrap();
+        for (number, (key_id, pem)) in keys.iter().enumerate() {
+            std::fs::write(key_folder.join(format!("{number}.pub.pem")), pem).unwrap();
+            std::fs::write(key_folder.join(format!("{number}.keyid")), key_id).unwrap();
+        }
+        let mut settings = Settings::local(self.folder.path().join("data"));
+        settings.auth = AuthSetting::Keys(key_folder);
+        self.runtime.block_on(self.server.stop());
+        let server = self.runtime.block_on(Server::start(settings)).unwrap();
+        Self {
+            url: server.url(),
+            server,
+            runtime: self.runtime,
+            folder: self.folder,
         }
     }
 

@@ -22,7 +22,7 @@ use crate::time::Wall;
 
 pub use key::{KEY_BITS_MIN, KeyError, PrivateKey};
 pub use key_id::{Fingerprint, KeyId};
-pub use trouble::explain;
+pub use trouble::{clock_trouble, explain};
 
 /// How long one signature serves for PutMessages. OCI takes a date for five minutes; a minute
 /// leaves room for a clock that is wrong and for a request that is slow.

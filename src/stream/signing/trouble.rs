@@ -14,20 +14,8 @@ pub fn explain(signer: Option<&Signer>, theirs: Option<Wall>, ours: Wall) -> Str
     let Some(signer) = signer else {
         return "requests to the Stream are not signed: configure stream.signing".to_owned();
     };
-    if let Some(theirs) = theirs {
-        let (off, how) = if ours > theirs {
-            (ours.since(theirs), "ahead of")
-        } else {
-            (theirs.since(ours), "behind")
-        };
-        if off >= SKEW_MAX {
-            return format!(
-                "this machine's clock is {} s {how} the Stream's, and OCI refuses more than {} s: \
-                 set the clock",
-                off.as_secs(),
-                SKEW_MAX.as_secs()
-            );
-        }
+    if let Some(trouble) = theirs.and_then(|theirs| clock_trouble(theirs, ours)) {
+        return trouble;
     }
     let clock = match theirs {
         Some(_) => "The clocks agree, so check",
@@ -47,4 +35,22 @@ pub fn explain(signer: Option<&Signer>, theirs: Option<Wall>, ours: Wall) -> Str
          that nothing between here and there rewrites host or path (signed as {})",
         signer.key_id()
     )
+}
+
+/// What is wrong with the clock, if it is so far off that OCI refuses signatures.
+#[must_use]
+pub fn clock_trouble(theirs: Wall, ours: Wall) -> Option<String> {
+    let (off, how) = if ours > theirs {
+        (ours.since(theirs), "ahead of")
+    } else {
+        (theirs.since(ours), "behind")
+    };
+    (off >= SKEW_MAX).then(|| {
+        format!(
+            "this machine's clock is {} s {how} the Stream's, and OCI refuses more than {} s: set \
+             the clock",
+            off.as_secs(),
+            SKEW_MAX.as_secs()
+        )
+    })
 }

@@ -1,0 +1,75 @@
+//! From the options to a client of the Stream: where it is, whom to trust, and who signs.
+
+use crate::arguments::Common;
+use crate::files::expand_home;
+use crate::identity::Environment;
+use crate::stream::{Endpoint, StreamClient, read_authorities};
+
+/// The local stream server.
+const ENDPOINT_DEFAULT: &str = "http://127.0.0.1:8090";
+
+/// A client as the options want it; nothing is sent yet.
+///
+/// # Errors
+/// A text that says which option to change.
+pub fn client(common: &Common, environment: Environment<'_>) -> Result<StreamClient, String> {
+    let given = common.endpoint.as_deref().map(Endpoint::parse).transpose();
+    let given = given.map_err(|problem| format!("--endpoint: {problem}"))?;
+    // Oracle's service is behind TLS, and nobody else needs to be told that it wants signatures.
+    let signs = common.credentials.are_given() || given.as_ref().is_some_and(Endpoint::is_tls);
+    let identity = if signs {
+        Some(common.credentials.identity(environment)?)
+    } else {
+        None
+    };
+    let region = identity
+        .as_ref()
+        .and_then(|identity| identity.region.as_deref());
+    let endpoint = endpoint(given, region)?;
+    if identity.is_some() && !endpoint.is_tls() && !endpoint.is_loopback() {
+        return Err(format!(
+            "{} is not secure: whoever sees a signed request can publish on that stream for \
+             minutes. Give an https:// endpoint, or leave out the options for signing",
+            endpoint.as_str()
+        ));
+    }
+    let authorities = match &common.ca_file {
+        Some(_) if !endpoint.is_tls() => {
+            return Err("--ca-file is for https endpoints only: leave it out".to_owned());
+        }
+        Some(file) => Some(
+            read_authorities(&expand_home(file))
+                .map_err(|problem| format!("--ca-file: {problem}"))?,
+        ),
+        None => None,
+    };
+    let signer = identity.map(|identity| identity.signer);
+    Ok(StreamClient::new(endpoint, signer, authorities))
+}
+
+/// The endpoint that is given, else Oracle's service in a region, else the local server.
+fn endpoint(given: Option<Endpoint>, region: Option<&str>) -> Result<Endpoint, String> {
+    match (given, region) {
+        (Some(endpoint), _) => Ok(endpoint),
+        (None, Some(region)) => Endpoint::of_region(region),
+        (None, None) => Endpoint::parse(ENDPOINT_DEFAULT),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_without_an_endpoint_leads_to_oracles_service() {
+        let of = |given: Option<&str>, region| {
+            let given = given.map(|given| Endpoint::parse(given).unwrap());
+            endpoint(given, region).map(|endpoint| endpoint.as_str().to_owned())
+        };
+        let oracle = "https://cell-1.streaming.eu-frankfurt-1.oci.oraclecloud.com";
+        assert_eq!(of(None, Some("eu-frankfurt-1")), Ok(oracle.to_owned()));
+        assert_eq!(of(None, None), Ok(ENDPOINT_DEFAULT.to_owned()));
+        assert_eq!(of(Some("http://h"), Some("x")), Ok("http://h".to_owned()));
+        assert!(of(None, Some("FRA")).is_err_and(|problem| problem.contains("--endpoint")));
+    }
+}

@@ -1,0 +1,101 @@
+//! As whom requests are signed: a profile of Oracle's configuration file, or a key that is named.
+
+mod key;
+mod profile;
+
+use std::path::Path;
+
+use clap::Args;
+use sluice::stream::signing::{KeyId, Signer};
+
+use crate::files::expand_home;
+
+pub use profile::Profile;
+
+/// Options about signing.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Credentials {
+    /// Sign as this profile of Oracle's configuration file [default for https endpoints:
+    /// $OCI_CLI_PROFILE, else DEFAULT]
+    #[arg(long, global = true, help_heading = "Signing", value_name = "NAME")]
+    pub profile: Option<String>,
+    /// Oracle's configuration file [default: $OCI_CLI_CONFIG_FILE, else ~/.oci/config]
+    #[arg(long, global = true, help_heading = "Signing", value_name = "FILE")]
+    pub config_file: Option<String>,
+    /// Sign as TENANCY/USER/FINGERPRINT, instead of as a profile
+    #[arg(long, global = true, help_heading = "Signing", value_name = "ID")]
+    pub key_id: Option<String>,
+    /// Private key of --key-id: RSA, PEM, without passphrase
+    #[arg(long, global = true, help_heading = "Signing", value_name = "FILE")]
+    pub key_file: Option<String>,
+}
+
+/// A variable of the environment, if it is set to something.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Who signs.
+#[derive(Debug)]
+pub struct Identity {
+    /// Signs requests.
+    pub signer: Signer,
+    /// The region of the profile.
+    pub region: Option<String>,
+}
+
+impl Credentials {
+    /// Whether the command line asks for signatures.
+    #[must_use]
+    pub fn are_given(&self) -> bool {
+        let Self {
+            profile,
+            config_file,
+            key_id,
+            key_file,
+        } = self;
+        [profile, config_file, key_id, key_file]
+            .iter()
+            .any(|option| option.is_some())
+    }
+
+    /// Reads keys and configuration.
+    ///
+    /// # Errors
+    /// A text that says what to change.
+    pub fn identity(&self, environment: Environment<'_>) -> Result<Identity, String> {
+        match (&self.key_id, &self.key_file) {
+            (None, None) => Profile::read(self, environment)?.identity(),
+            (Some(_), Some(_)) if self.profile.is_some() || self.config_file.is_some() => Err(
+                "--key-id and --key-file are instead of --profile and --config-file: leave out \
+                 either"
+                    .to_owned(),
+            ),
+            (Some(key_id), Some(file)) => {
+                let key_id = KeyId::parse(key_id);
+                let key_id = key_id.map_err(|problem| format!("--key-id: it {problem}"))?;
+                let signer = signer(key_id, &expand_home(file), "--key-id")
+                    .map_err(|problem| format!("--key-file: {problem}"))?;
+                Ok(Identity {
+                    signer,
+                    region: None,
+                })
+            }
+            (Some(_), None) | (None, Some(_)) => {
+                Err("--key-id and --key-file belong together: give both".to_owned())
+            }
+        }
+    }
+}
+
+/// Signs as `key_id`, which `origin` names, with the key of a file.
+fn signer(key_id: KeyId, file: &Path, origin: &str) -> Result<Signer, String> {
+    let (rsa, found) = key::read(file)?;
+    if let Some(named) = key_id.fingerprint()
+        && named != found
+    {
+        return Err(format!(
+            "{} is another key than {origin} names: its fingerprint is {found}, not {named}",
+            file.display()
+        ));
+    }
+    Ok(Signer::new(key_id, rsa))
+}

@@ -1,0 +1,148 @@
+//! Oracle's configuration file: an INI file with a section for each profile, whose values the
+//! section `DEFAULT` completes and the environment overrides ("SDK and CLI Configuration File",
+//! "CLI Environment Variables").
+
+use std::path::Path;
+
+use configparser::ini::{Ini, IniDefault};
+use sluice::stream::signing::KeyId;
+
+use super::{Credentials, Environment, Identity, signer};
+use crate::files;
+use crate::limits::{CONFIG_FILE_BYTES_MAX, KEY_FILE_BYTES_MAX};
+
+/// Where Oracle's tools look.
+const FILE_DEFAULT: &str = "~/.oci/config";
+/// The profile that they take.
+const PROFILE_DEFAULT: &str = "DEFAULT";
+/// What stands before the name of an entry in the environment.
+const VARIABLE_PREFIX: &str = "OCI_CLI_";
+
+/// What a profile says, as far as it is needed here.
+#[derive(Debug, Default)]
+pub struct Profile {
+    /// For messages, such as `profile DEFAULT of ~/.oci/config`.
+    origin: String,
+    user: Option<String>,
+    tenancy: Option<String>,
+    fingerprint: Option<String>,
+    key_file: Option<String>,
+    region: Option<String>,
+    security_token_file: Option<String>,
+}
+
+impl Profile {
+    /// Reads the profile that the options name, or else the environment.
+    ///
+    /// # Errors
+    /// A text that says what to change.
+    pub fn read(credentials: &Credentials, environment: Environment<'_>) -> Result<Self, String> {
+        let variable = |name: &str| environment(&format!("{VARIABLE_PREFIX}{name}"));
+        let named = credentials.config_file.clone();
+        let named = named.or_else(|| variable("CONFIG_FILE"));
+        let file = named.as_deref().unwrap_or(FILE_DEFAULT);
+        let name = credentials.profile.clone();
+        let name = name.or_else(|| variable("PROFILE"));
+        let path = files::expand_home(file);
+        let ini = if named.is_none() && name.is_none() && !path.exists() {
+            // The environment may have everything, and if not, what is missing is said.
+            Ini::new()
+        } else {
+            read_ini(&path)?
+        };
+        let name = name.as_deref().unwrap_or(PROFILE_DEFAULT);
+        let has_profile = |section: &String| section.eq_ignore_ascii_case(name);
+        if name != PROFILE_DEFAULT && !ini.sections().iter().any(has_profile) {
+            return Err(format!(
+                "{} has no profile {name}: it has {}",
+                path.display(),
+                listed(&ini.sections())
+            ));
+        }
+        let entry = |key: &str| {
+            let value = variable(&key.to_ascii_uppercase()).or_else(|| ini.get(name, key));
+            value.filter(|value| !value.is_empty())
+        };
+        Ok(Self {
+            origin: format!("profile {name} of {file}"),
+            user: entry("user"),
+            tenancy: entry("tenancy"),
+            fingerprint: entry("fingerprint"),
+            key_file: entry("key_file"),
+            region: entry("region"),
+            security_token_file: entry("security_token_file"),
+        })
+    }
+
+    /// Reads the key and, if there is one, the security token.
+    ///
+    /// # Errors
+    /// A text that says what to change.
+    pub fn identity(self) -> Result<Identity, String> {
+        let Self { origin, .. } = &self;
+        let wanted = match &self.security_token_file {
+            Some(_) => vec![("key_file", &self.key_file)],
+            None => vec![
+                ("user", &self.user),
+                ("tenancy", &self.tenancy),
+                ("fingerprint", &self.fingerprint),
+                ("key_file", &self.key_file),
+            ],
+        };
+        let missing = wanted.iter().filter(|(_, value)| value.is_none());
+        let missing: Vec<String> = missing.map(|(name, _)| (*name).to_owned()).collect();
+        if !missing.is_empty() {
+            return Err(format!(
+                "no key to sign with: {origin} lacks {}. Write it with `oci setup config`, name \
+                 another with --profile and --config-file, or give --key-id and --key-file",
+                missing.join(", ")
+            ));
+        }
+        let key_id = self.key_id();
+        let key_id = key_id.map_err(|problem| format!("{origin}: {problem}"))?;
+        let file = files::expand_home(self.key_file.as_deref().unwrap_or_default());
+        let signer = signer(key_id, &file, "the profile")
+            .map_err(|problem| format!("{origin}: key_file: {problem}"))?;
+        Ok(Identity {
+            signer,
+            region: self.region,
+        })
+    }
+
+    fn key_id(&self) -> Result<KeyId, String> {
+        if let Some(file) = &self.security_token_file {
+            let token = files::read_text(&files::expand_home(file), KEY_FILE_BYTES_MAX)
+                .map_err(|problem| format!("security_token_file: {problem}"))?;
+            return KeyId::parse(&format!("ST${}", token.trim()))
+                .map_err(|problem| format!("security_token_file: the token in {file} {problem}"));
+        }
+        let part = |value: &Option<String>| value.clone().unwrap_or_default();
+        let (tenancy, user) = (part(&self.tenancy), part(&self.user));
+        let key_id = format!("{tenancy}/{user}/{}", part(&self.fingerprint));
+        KeyId::parse(&key_id)
+            .map_err(|problem| format!("tenancy, user and fingerprint: together they {problem}"))
+    }
+}
+
+/// As Python's configparser reads it, which Oracle's tools use; but for capitals in names of
+/// profiles, which don't count here.
+fn read_ini(path: &Path) -> Result<Ini, String> {
+    let mut rules = IniDefault::default();
+    rules.cascade_defaults = true;
+    rules.enable_inline_comments = false;
+    let mut ini = Ini::new_from_defaults(rules);
+    let text = files::read_text(path, CONFIG_FILE_BYTES_MAX)?;
+    match ini.read(text) {
+        Ok(_) => Ok(ini),
+        Err(problem) => Err(format!("{}: {problem}", path.display())),
+    }
+}
+
+fn listed(sections: &[String]) -> String {
+    if sections.is_empty() {
+        return "none".to_owned();
+    }
+    let mut sections = sections.to_vec();
+    sections.sort();
+    sections.join(", ")
+}

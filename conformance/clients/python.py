@@ -252,7 +252,7 @@ def streams_of_the_control_plane():
     assert made.defined_tags["space"] == {"key": "value"}, made
     assert made.messages_endpoint == SERVER["endpoint"], made
     assert made.stream_pool_id and made.time_created, made
-    refused(409, "Conflict", admin.create_stream, details)
+    refused(409, "NotAuthorizedOrResourceAlreadyExists", admin.create_stream, details)
 
     got = admin.get_stream(made.id)
     assert got.data == made, got.data

@@ -132,7 +132,17 @@ fn streams_and_work_requests() {
     let list = "admin stream list --name made --all --compartment-id";
     let listed = call(&server, list, &[OTHER]);
     assert_eq!(listed["data"][0]["id"], id, "{listed}");
-    let delete = [&stream[..], &["--force", "--wait-for-state", "SUCCEEDED"]].concat();
+    let delete = [
+        &stream[..],
+        &[
+            "--force",
+            "--wait-for-state",
+            "SUCCEEDED",
+            "--wait-interval-seconds",
+            "1",
+        ],
+    ]
+    .concat();
     call(&server, "admin stream delete", &delete);
     let gone = format!("admin stream get --stream-id {id}");
     refused(

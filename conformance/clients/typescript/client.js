@@ -211,7 +211,8 @@ async function streams_of_the_control_plane() {
   assert.equal(made.lifecycleState, "ACTIVE");
   assert.deepEqual(made.definedTags.space, { key: "value" });
   assert.equal(made.messagesEndpoint, SERVER.endpoint);
-  await refused(409, "Conflict", admin.createStream({ createStreamDetails }));
+  const taken = "NotAuthorizedOrResourceAlreadyExists";
+  await refused(409, taken, admin.createStream({ createStreamDetails }));
   const streamId = made.id;
   const got = await admin.getStream({ streamId });
   assert.deepEqual(got.stream, made);
@@ -269,7 +270,8 @@ async function pools() {
   assert.deepEqual(names, [1, 2, 3, 4, 5].map((number) => `inside-${number}`));
   const changeStreamPoolCompartmentDetails = { compartmentId: OTHER_COMPARTMENT };
   await admin.changeStreamPoolCompartment({ streamPoolId, changeStreamPoolCompartmentDetails });
-  const listed = await admin.listStreamPools({ compartmentId: OTHER_COMPARTMENT, id: streamPoolId });
+  const there = { compartmentId: OTHER_COMPARTMENT, id: streamPoolId };
+  const listed = await admin.listStreamPools(there);
   assert.deepEqual(listed.items.map((item) => item.name), ["renamed"]);
   await admin.deleteStreamPool({ streamPoolId });
   await refused(404, "NotAuthorizedOrNotFound", admin.getStreamPool({ streamPoolId }));

@@ -9,7 +9,8 @@
 //! | a Rust that can build wasm | [`toolchain`] |
 //! | the shipped filter, built and inspected | [`dist`], [`inspect`] |
 //! | Envoy, Node and our own programs, found, installed or built | [`envoy`], [`node`], [`tools`] |
-//! | pinned Python packages | [`python`] |
+//! | pinned packages for Python and Node | [`python`], [`npm`] |
+//! | Oracle's own clients | [`oracle`] |
 //! | the gateway's configuration with other ports and settings | [`render`] |
 //! | one program that we started | [`process`] |
 //! | the whole set, started and held | [`LocalSet`] |
@@ -21,6 +22,8 @@ pub mod envoy;
 pub mod http;
 pub mod inspect;
 pub mod node;
+pub mod npm;
+pub mod oracle;
 pub mod ports;
 pub mod process;
 pub mod progress;

@@ -1,13 +1,16 @@
 //! The programs of this workspace that the local set consists of or is looked after with, built by
 //! cargo.
 
+use std::env;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
-use crate::Project;
 use crate::command::run;
+use crate::progress::timed;
+use crate::{PREPARED, Project};
 
 /// Where the built programs are.
 #[derive(Clone, Debug)]
@@ -33,6 +36,25 @@ impl Tools {
             demo_function: folder.join("demo-function"),
             sluice: folder.join("sluice"),
         }
+    }
+
+    /// Builds what changed, for tests: once in a process, and nothing where [`PREPARED`] says that
+    /// everything is built.
+    ///
+    /// # Errors
+    /// When one does not compile.
+    pub fn for_tests(project: &Project) -> Result<Self> {
+        static BUILT: Mutex<Option<Tools>> = Mutex::new(None);
+        if env::var(PREPARED).as_deref() == Ok("1") {
+            return Ok(Self::of(project));
+        }
+        let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tools) = &*built {
+            return Ok(tools.clone());
+        }
+        let tools = timed("building the local set's programs", || Self::build(project))?;
+        *built = Some(tools.clone());
+        Ok(tools)
     }
 
     /// Builds what changed.

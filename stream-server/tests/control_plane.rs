@@ -180,11 +180,22 @@ fn work_requests_tell_the_resource() {
         );
         assert_eq!(
             client.request("GET", &format!("{path}/errors"), "").ok(),
-            json!([])
+            json!({ "items": [] })
         );
         let logs = client.request("GET", &format!("{path}/logs"), "").ok();
-        assert_eq!(logs.as_array().unwrap().len(), 1);
+        assert_eq!(logs["items"].as_array().unwrap().len(), 1);
     }
+    let all = "/20180418/workRequests";
+    let list = client.request("GET", &format!("{all}?compartmentId=c&sortOrder=ASC"), "");
+    let items = list.ok()["items"].clone();
+    assert_eq!(items.as_array().unwrap().len(), 2);
+    assert_eq!(text(&items[0]["operationType"]), "CREATE_STREAM");
+    let first = client.request("GET", &format!("{all}?limit=1"), "");
+    assert!(first.headers.contains_key("opc-next-page"), "{first:?}");
+    let other = client.request("GET", &format!("{all}?resourceId=other"), "");
+    assert_eq!(other.ok(), json!({ "items": [] }));
+    let wrong = client.request("GET", &format!("{all}?sortBy=NAME"), "");
+    wrong.refused(400, "InvalidParameter");
     let unknown = client.request("GET", "/20180418/workRequests/x", "");
     unknown.refused(404, "NotAuthorizedOrNotFound");
     let harness = client.request("GET", "/20180418/connectharnesses", "");

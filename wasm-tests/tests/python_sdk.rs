@@ -16,44 +16,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use local_gateway::Project;
 use local_gateway::command::capture;
-use local_gateway::python::{Environment, environment};
+use local_gateway::{Project, oracle};
 use serde_json::{Value, json};
 use sluice::time::Wall;
 use wasm_tests::gateway::Gateway;
 use wasm_tests::server::Answer;
 use wasm_tests::stream::{CALLS, DEAD};
 use wasm_tests::target::Target;
-
-/// The SDK and all that it depends on.
-const REQUIREMENTS: [&str; 25] = [
-    "oci==2.189.0",
-    "aiohappyeyeballs==2.7.1",
-    "aiohttp==3.14.5",
-    "aiosignal==1.4.0",
-    "asn1crypto==1.5.1",
-    "attrs==26.1.0",
-    "certifi==2026.10.19.post1",
-    "cffi==2.1.1",
-    "circuitbreaker==2.1.3",
-    "crc32c==2.8",
-    "cryptography==50.0.2",
-    "frozenlist==1.8.0",
-    "idna==3.20",
-    "multidict==7.2.1",
-    "propcache==0.5.4",
-    "pycparser==3.12",
-    "PyJWT==2.15.1",
-    "pyOpenSSL==26.4.0",
-    "python-dateutil==2.9.0.post0",
-    "python-pkcs11==0.9.4",
-    "pytz==2026.6",
-    "six==1.17.0",
-    "typing_extensions==4.16.0",
-    "urllib3==2.8.0",
-    "yarl==1.25.1",
-];
 
 const DELAY: Duration = Duration::from_secs(2);
 
@@ -65,13 +35,8 @@ struct Sdk {
 
 impl Sdk {
     fn of(gateway: &Gateway) -> Self {
-        let oracle = Environment {
-            name: "Oracle's SDK",
-            folder: "oci-sdk",
-            requirements: &REQUIREMENTS,
-        };
         Self {
-            python: environment(&Project::here(), oracle).unwrap(),
+            python: oracle::python_sdk(&Project::here()).unwrap(),
             endpoint: gateway.set.stream_url(),
         }
     }

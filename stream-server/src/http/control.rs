@@ -5,11 +5,11 @@ use super::respond::Reply;
 use super::route::Control;
 use super::wire_control::{
     ChangeCompartmentDetails, CreateStreamDetails, StreamBody, UpdateStreamDetails,
-    WorkRequestBody, WorkRequestLog,
+    WorkRequestBody, WorkRequestCollection, WorkRequestLog,
 };
 use super::{App, Call, wire};
 use crate::refusal::Refusal;
-use crate::service::{Filter, ListRequest, Paging};
+use crate::service::{Filter, ListRequest, Paging, WorkFilter};
 
 /// Items of a page where the client says nothing, and at most (OCI contract).
 const PAGE_COUNT_DEFAULT: usize = 10;
@@ -44,12 +44,15 @@ impl App {
             }
             Control::WorkRequestErrors(id) => {
                 self.service.work_request(id).await?;
-                Ok(Reply::json(200, &[(); 0]))
+                // Everything has succeeded.
+                Ok(Reply::json(200, &WorkRequestCollection::<()>::of([])))
             }
             Control::WorkRequestLogs(id) => {
                 let work = self.service.work_request(id).await?;
-                Ok(Reply::json(200, &[WorkRequestLog::from(&work)]))
+                let logs = WorkRequestCollection::of([WorkRequestLog::from(&work)]);
+                Ok(Reply::json(200, &logs))
             }
+            Control::ListWorkRequests => self.list_work_requests(&call.query).await,
         }
     }
 
@@ -118,6 +121,22 @@ impl App {
         let bodies: Vec<_> = page.items.iter().map(summary).collect();
         Ok(Reply::json(200, &bodies).with_next_page(page.next))
     }
+
+    async fn list_work_requests(&self, query: &str) -> Result<Reply, Refusal> {
+        let filter = WorkFilter {
+            compartment_id: parameter(query, "compartmentId"),
+            id: parameter(query, "workRequestId"),
+            resource: parameter(query, "resourceId"),
+        };
+        match parameter(query, "sortBy").as_deref() {
+            None | Some("TIMEACCEPTED") => {}
+            Some(_) => return Err(Refusal::invalid_parameter("sortBy must be TIMEACCEPTED")),
+        }
+        let paging = paging_by(query, false)?;
+        let page = self.service.work_requests(&filter, &paging).await?;
+        let summaries = page.items.iter().map(WorkRequestBody::from);
+        Ok(Reply::json(200, &WorkRequestCollection::of(summaries)).with_next_page(page.next))
+    }
 }
 
 /// What a list is to show.
@@ -148,6 +167,10 @@ pub(super) fn paging(query: &str) -> Result<Paging, Refusal> {
             ));
         }
     };
+    paging_by(query, by_name)
+}
+
+fn paging_by(query: &str, by_name: bool) -> Result<Paging, Refusal> {
     // OCI's own defaults: names ascending, times descending.
     let descending = match parameter(query, "sortOrder").as_deref() {
         None => !by_name,

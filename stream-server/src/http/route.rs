@@ -29,6 +29,7 @@ pub(crate) const OPERATIONS: &[&str] = &[
     "UpdateStreamPool",
     "DeleteStreamPool",
     "ChangeStreamPoolCompartment",
+    "ListWorkRequests",
     "GetWorkRequest",
     "ListWorkRequestErrors",
     "ListWorkRequestLogs",
@@ -64,6 +65,7 @@ pub(crate) enum Control {
     UpdatePool(String),
     DeletePool(String),
     ChangePoolCompartment(String),
+    ListWorkRequests,
     GetWorkRequest(String),
     WorkRequestErrors(String),
     WorkRequestLogs(String),
@@ -118,6 +120,7 @@ impl Control {
             Self::UpdatePool(_) => "UpdateStreamPool",
             Self::DeletePool(_) => "DeleteStreamPool",
             Self::ChangePoolCompartment(_) => "ChangeStreamPoolCompartment",
+            Self::ListWorkRequests => "ListWorkRequests",
             Self::GetWorkRequest(_) => "GetWorkRequest",
             Self::WorkRequestErrors(_) => "ListWorkRequestErrors",
             Self::WorkRequestLogs(_) => "ListWorkRequestLogs",
@@ -138,6 +141,7 @@ impl Control {
             | Self::UpdatePool(_)
             | Self::DeletePool(_)
             | Self::ChangePoolCompartment(_)
+            | Self::ListWorkRequests
             | Self::GetWorkRequest(_)
             | Self::WorkRequestErrors(_)
             | Self::WorkRequestLogs(_) => None,
@@ -242,6 +246,7 @@ fn pool_routes(pool: String, what: &str, name: &str) -> Vec<(Method, Route)> {
 
 fn work_request_routes(id: String, what: &str, name: &str) -> Vec<(Method, Route)> {
     match (id.is_empty(), what, name) {
+        (true, "", "") => control([(Method::GET, Control::ListWorkRequests)]),
         (false, "", "") => control([(Method::GET, Control::GetWorkRequest(id))]),
         (false, "errors", "") => control([(Method::GET, Control::WorkRequestErrors(id))]),
         (false, "logs", "") => control([(Method::GET, Control::WorkRequestLogs(id))]),

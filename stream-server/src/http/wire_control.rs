@@ -253,6 +253,20 @@ impl<'a> From<&'a WorkRequest> for WorkRequestBody<'a> {
     }
 }
 
+/// A list of what belongs to work requests: unlike streams and pools they come in an object.
+#[derive(Serialize)]
+pub(super) struct WorkRequestCollection<T> {
+    items: Vec<T>,
+}
+
+impl<T> WorkRequestCollection<T> {
+    pub(super) fn of(items: impl IntoIterator<Item = T>) -> Self {
+        Self {
+            items: items.into_iter().collect(),
+        }
+    }
+}
+
 /// A line of a work request's log.
 #[derive(Serialize)]
 pub(super) struct WorkRequestLog {

@@ -23,7 +23,7 @@ pub use page::{Filter, Page, Paging};
 pub use pools::{KafkaSettings, PoolRequest, StreamPool};
 pub use produce::{PutEntry, PutMessage};
 pub use streams::{ListRequest, StreamRequest, StreamUpdate, StreamView};
-pub use work::WorkRequest;
+pub use work::{WorkFilter, WorkRequest};
 
 use crate::cursor::{Cursor, CursorCodec};
 use crate::engine::{Engine, EngineError, Stream};

@@ -1,5 +1,9 @@
 //! Lists, page by page.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
 use crate::refusal::Refusal;
 use crate::time::TimeMs;
 
@@ -52,6 +56,56 @@ impl Filter {
     }
 }
 
+/// The last item of a page, with all that it may have been sorted by: it may be gone when the next
+/// page is asked for, as it is where a client deletes what it lists.
+#[derive(Serialize, Deserialize)]
+struct Last {
+    id: String,
+    name: String,
+    created_ms: u64,
+}
+
+impl Last {
+    fn of(item: &impl Listed) -> Self {
+        Self {
+            id: item.id().to_owned(),
+            name: item.name().to_owned(),
+            created_ms: item.created().0,
+        }
+    }
+
+    fn encode(&self) -> Option<String> {
+        let json = serde_json::to_vec(self).ok()?;
+        Some(URL_SAFE_NO_PAD.encode(json))
+    }
+
+    fn decode(token: &str) -> Option<Self> {
+        let json = URL_SAFE_NO_PAD.decode(token).ok()?;
+        serde_json::from_slice(&json).ok()
+    }
+
+    /// Where the next page starts. What was created in the same moment as an item that is gone may
+    /// come twice, but is never left out.
+    fn next_start(&self, items: &[impl Listed], paging: &Paging) -> usize {
+        if let Some(place) = items.iter().position(|item| item.id() == self.id) {
+            return place.saturating_add(1);
+        }
+        let is_later = |own: &dyn Listed| {
+            let order = match paging.by_name {
+                true => (own.name(), own.id()).cmp(&(self.name.as_str(), self.id.as_str())),
+                false => own.created().0.cmp(&self.created_ms),
+            };
+            let order = if paging.descending {
+                order.reverse()
+            } else {
+                order
+            };
+            order.is_ge()
+        };
+        items.iter().take_while(|item| !is_later(*item)).count()
+    }
+}
+
 /// Filters, sorts and cuts.
 pub(super) fn page<T: Listed>(
     mut items: Vec<T>,
@@ -69,15 +123,15 @@ pub(super) fn page<T: Listed>(
     }
     let start = match &paging.page {
         None => 0,
-        Some(last) => {
-            let found = items.iter().position(|item| item.id() == last);
+        Some(token) => {
             let unknown = || Refusal::invalid_parameter("There is no such page, start anew");
-            found.ok_or_else(unknown)?.saturating_add(1)
+            let last = Last::decode(token).ok_or_else(unknown)?;
+            last.next_start(&items, paging)
         }
     };
     let more = items.len() > start.saturating_add(paging.limit);
     let items: Vec<T> = items.into_iter().skip(start).take(paging.limit).collect();
     let last = items.last().filter(|_| more);
-    let next = last.map(|item| item.id().to_owned());
+    let next = last.and_then(|item| Last::of(item).encode());
     Ok(Page { items, next })
 }

@@ -225,7 +225,7 @@ impl Service {
         check_etag(if_match, &pool.etag)?;
         pool.compartment_id = compartment_id;
         let pool = self.keep_pool(catalog, pool).await?;
-        let work = work_on(&pool, "CHANGE_STREAM_POOL_COMPARTMENT", "UPDATED");
+        let work = work_on(&pool, "UPDATE_STREAM_POOL", "UPDATED");
         self.record_work(catalog, now, work).await
     }
 

@@ -279,7 +279,7 @@ impl Service {
         check_etag(if_match, &view.settings.etag)?;
         view.settings.compartment_id = Some(compartment_id);
         let view = self.keep_settings(catalog, view).await?;
-        let work = work_on(&view, "CHANGE_STREAM_COMPARTMENT", "UPDATED");
+        let work = work_on(&view, "UPDATE_STREAM", "UPDATED");
         self.record_work(catalog, now, work).await
     }
 

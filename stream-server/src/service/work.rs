@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Service;
 use super::catalog::{Catalog, Kind};
+use super::page::{Filter, Listed, Page, Paging, page};
 use crate::limits::WORK_REQUESTS_MAX;
 use crate::refusal::Refusal;
 use crate::time::TimeMs;
@@ -27,6 +28,31 @@ pub struct WorkRequest {
     pub compartment_id: Option<String>,
     /// When it was done, in milliseconds since 1970.
     pub time_ms: u64,
+}
+
+/// Which work requests a list shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WorkFilter {
+    /// Only those of resources that were in this compartment then.
+    pub compartment_id: Option<String>,
+    /// Only the one with this id.
+    pub id: Option<String>,
+    /// Only those that did something to this resource.
+    pub resource: Option<String>,
+}
+
+impl Listed for WorkRequest {
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn name(&self) -> &str {
+        &self.operation
+    }
+
+    fn created(&self) -> TimeMs {
+        TimeMs(self.time_ms)
+    }
 }
 
 /// What was done to what.
@@ -77,5 +103,31 @@ impl Service {
         let catalog = self.catalog.lock().await;
         let found = catalog.work_requests.get(id).cloned();
         found.ok_or_else(|| Refusal::unknown_resource("work request", id))
+    }
+
+    /// Work requests by the time when they were accepted (OCI ListWorkRequests).
+    ///
+    /// # Errors
+    /// 400 for an unknown page.
+    pub async fn work_requests(
+        &self,
+        filter: &WorkFilter,
+        paging: &Paging,
+    ) -> Result<Page<WorkRequest>, Refusal> {
+        let catalog = self.catalog.lock().await;
+        let all = catalog.work_requests.values();
+        let of_compartment = |work: &&WorkRequest| {
+            filter.compartment_id.is_none() || work.compartment_id == filter.compartment_id
+        };
+        let of_resource = |work: &&WorkRequest| {
+            let asked = filter.resource.as_ref();
+            asked.is_none_or(|asked| *asked == work.resource)
+        };
+        let shown = all.filter(of_compartment).filter(of_resource).cloned();
+        let by_id = Filter {
+            id: filter.id.clone(),
+            ..Filter::default()
+        };
+        page(shown.collect(), &by_id, paging)
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use local_gateway::dist::{self, Variant};
 use local_gateway::toolchain::{WasmTarget, WasmToolchain};
 use local_gateway::tools::Tools;
-use local_gateway::{PREPARED, Project, command, envoy, node};
+use local_gateway::{PREPARED, Project, command, envoy, node, oracle};
 
 use super::runner::{self, Outcome};
 use crate::commands::{render, sim};
@@ -86,6 +86,12 @@ pub(super) const STEPS: &[Step] = &[
         run: local_set,
     },
     Step {
+        name: "conformance",
+        about: "the stream server by Oracle's own clients",
+        needs: &["local-set"],
+        run: conformance,
+    },
+    Step {
         name: "envoy",
         about: "end to end, with the shipped filter in a real Envoy",
         needs: &["dist", "local-set"],
@@ -102,6 +108,9 @@ pub(super) const STEPS: &[Step] = &[
 /// The package whose native tests need the built filter and Envoy, and whose library has the tests
 /// that run in Node.
 const WASM_TESTS: &str = "wasm-tests";
+
+/// The package whose tests have the stream server used by Oracle's clients, which they install.
+const CONFORMANCE: &str = "conformance";
 
 fn cargo(project: &Project, arguments: &[&str]) -> Command {
     let mut command = Command::new("cargo");
@@ -137,6 +146,8 @@ fn native(project: &Project) -> Result<Outcome> {
         "--workspace",
         "--exclude",
         WASM_TESTS,
+        "--exclude",
+        CONFORMANCE,
         "--locked",
         "--no-fail-fast",
     ];
@@ -219,6 +230,20 @@ fn local_set(project: &Project) -> Result<Outcome> {
     Tools::build(project)?;
     let (major, minor, patch) = envoy::version(&envoy)?;
     Ok(Outcome::success(&format!("Envoy {major}.{minor}.{patch}")))
+}
+
+fn conformance(project: &Project) -> Result<Outcome> {
+    // Before the tests, because these hide what goes on until they fail.
+    oracle::python_sdk(project)?;
+    oracle::typescript_sdk(project)?;
+    let arguments = [
+        "test",
+        "--package",
+        CONFORMANCE,
+        "--locked",
+        "--no-fail-fast",
+    ];
+    runner::tests(cargo(project, &arguments).env(PREPARED, "1"))
 }
 
 fn end_to_end(project: &Project) -> Result<Outcome> {

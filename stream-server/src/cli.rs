@@ -7,7 +7,7 @@ use clap::Parser;
 use serde::Deserialize;
 
 use crate::config_check::mistakes;
-use crate::settings::{AuthSetting, Settings, StreamSetting};
+use crate::settings::{AuthSetting, Settings, StreamSetting, ThrottleSetting};
 
 /// Where to listen unless told otherwise: this machine alone.
 const LISTEN_DEFAULT: ([u8; 4], u16) = ([127, 0, 0, 1], 8090);
@@ -36,7 +36,7 @@ pub struct Arguments {
     streams: Vec<StreamSetting>,
     /// JSON file with the same settings (listen, data, streams: [{name, partitions,
     /// retentionInHours; for tests, and not at Oracle: retentionSecondsForTests}], auth: "open" or
-    /// {"keys": DIR}, faults, allowRemote, externalUrl, dataBytesMax). The command line wins;
+    /// {"keys": DIR}, faults, throttle, allowRemote, externalUrl, dataBytesMax). The command line wins;
     /// streams of both are created
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -49,6 +49,10 @@ pub struct Arguments {
     /// loopback interface; the README has the rules
     #[arg(long)]
     faults: bool,
+    /// How fast clients may be: as fast as the server is, or as at Oracle, with 429 beyond (1 MB/s
+    /// to a partition, 5 requests a second; the README has all rates) [default: off]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "off|oci")]
+    throttle: Option<ThrottleSetting>,
     /// Listen on an address that other machines can reach, although signatures are not verified
     #[arg(long)]
     allow_remote: bool,
@@ -70,6 +74,7 @@ struct ConfigFile {
     streams: Vec<StreamEntry>,
     auth: Option<AuthEntry>,
     faults: Option<bool>,
+    throttle: Option<ThrottleSetting>,
     allow_remote: Option<bool>,
     external_url: Option<String>,
     data_bytes_max: Option<u64>,
@@ -170,6 +175,7 @@ impl Arguments {
             streams,
             auth,
             faults: self.faults || file.faults.unwrap_or(false),
+            throttle: self.throttle.or(file.throttle).unwrap_or_default(),
             allow_remote: self.allow_remote || file.allow_remote.unwrap_or(false),
             external_url: self.external_url.or(file.external_url),
             data_bytes_max: self.data_bytes_max.or(file.data_bytes_max),

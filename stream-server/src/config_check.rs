@@ -12,6 +12,7 @@ enum Kind {
     Flag,
     Number(u64, u64),
     Address,
+    OneOf(&'static [&'static str]),
     Streams,
     /// Checked where it is used.
     Other,
@@ -23,6 +24,7 @@ const KEYS: &[(&str, Kind)] = &[
     ("streams", Kind::Streams),
     ("auth", Kind::Other),
     ("faults", Kind::Flag),
+    ("throttle", Kind::OneOf(&["off", "oci"])),
     ("allowRemote", Kind::Flag),
     ("externalUrl", Kind::Text),
     ("dataBytesMax", Kind::Number(1, u64::MAX)),
@@ -80,6 +82,11 @@ fn check(path: &str, kind: Kind, value: &Value, found: &mut Vec<String>) {
             let fits = matches!(parsed, Some(Ok(_)));
             (!fits).then(|| "an address and a port, such as \"127.0.0.1:8090\"".to_owned())
         }
+        Kind::OneOf(words) => {
+            let fits = value.as_str().is_some_and(|word| words.contains(&word));
+            let listed = || format!("one of \"{}\"", words.join("\", \""));
+            (!fits).then(listed)
+        }
         Kind::Streams => match value.as_array() {
             Some(streams) => return check_streams(path, streams, found),
             None => Some("a list of streams: [{\"name\": \"calls\"}]".to_owned()),
@@ -116,6 +123,7 @@ mod tests {
     fn all_mistakes_are_found_with_their_paths() {
         let file = json!({
             "listen": "nowhere", "dataa": 1, "allowRemote": "yes", "dataBytesMax": -1,
+            "throttle": "OCI",
             "streams": [{ "name": "a" }, { "partitions": 0, "retentionInHours": 1 }, 7],
         });
         let found = mistakes(&file);
@@ -133,6 +141,7 @@ mod tests {
             "streams[1].partitions",
             "streams[1].retentionInHours",
             "streams[2]",
+            "throttle",
         ];
         assert_eq!(paths, expected, "{found:?}");
     }

@@ -12,6 +12,7 @@
 //! | who of a group reads what | [`group`] (pure) |
 //! | offsets, times, hashes | [`log`] (pure) |
 //! | cursors as text | [`cursor`] (pure) |
+//! | Oracle's rates | [`throttle`] (pure) |
 //! | the same without a network | [`protocol`] |
 //! | the seam to any store | [`engine`] |
 //! | SQLite, one writer, group commit | [`store`] |
@@ -47,4 +48,5 @@ pub mod server;
 pub mod service;
 pub mod settings;
 pub mod store;
+pub mod throttle;
 pub mod time;

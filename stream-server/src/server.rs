@@ -22,8 +22,9 @@ use crate::ops::Ops;
 use crate::refusal::Refusal;
 use crate::retention::Retention;
 use crate::service::Service;
-use crate::settings::{AuthSetting, Settings, StreamSetting};
+use crate::settings::{AuthSetting, Settings, StreamSetting, ThrottleSetting};
 use crate::store::{OpenError, Store};
+use crate::throttle::Throttle;
 use crate::time::{Clock, TimeMs};
 
 /// Why a server does not start, and what to do about it.
@@ -119,7 +120,11 @@ impl Server {
         }
         let store = Arc::new(Store::open(&settings.data, settings.data_bytes_max)?);
         let engine = Arc::<Store>::clone(&store);
-        let service = Arc::new(Service::start(engine, Box::new(|| fastrand::u64(..))).await?);
+        let service = Service::start(engine, Box::new(|| fastrand::u64(..))).await?;
+        let service = Arc::new(match settings.throttle {
+            ThrottleSetting::Off => service,
+            ThrottleSetting::Oci => service.with_throttle(Throttle::default()),
+        });
         let clock = Clock::start();
         for stream in &settings.streams {
             ensure_stream(&service, clock.wall(), stream).await?;

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use serde::Deserialize;
+
 /// A stream that exists when the server is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamSetting {
@@ -26,6 +28,17 @@ pub enum AuthSetting {
     Keys(PathBuf),
 }
 
+/// How fast clients may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum ThrottleSetting {
+    /// As fast as the server is.
+    #[default]
+    Off,
+    /// As fast as at Oracle ([`crate::throttle`]); beyond that they get 429.
+    Oci,
+}
+
 /// What a server is started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -39,6 +52,8 @@ pub struct Settings {
     pub auth: AuthSetting,
     /// Whether `/faults` tells the server what to do wrong. For tests.
     pub faults: bool,
+    /// How fast clients may be.
+    pub throttle: ThrottleSetting,
     /// Whether to listen on an address that other machines can reach.
     pub allow_remote: bool,
     /// What clients see as `messagesEndpoint`; `http://ADDR:PORT` where `None`.
@@ -56,6 +71,7 @@ impl Settings {
             streams: Vec::new(),
             auth: AuthSetting::Open,
             faults: false,
+            throttle: ThrottleSetting::Off,
             allow_remote: false,
             external_url: None,
             data_bytes_max: None,

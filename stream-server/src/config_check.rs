@@ -27,6 +27,8 @@ const KEYS: &[(&str, Kind)] = &[
     ("throttle", Kind::OneOf(&["off", "oci"])),
     ("allowRemote", Kind::Flag),
     ("externalUrl", Kind::Text),
+    ("logFormat", Kind::OneOf(&["text", "json"])),
+    ("logLevel", Kind::OneOf(&["error", "warn", "info", "debug"])),
     ("dataBytesMax", Kind::Number(1, u64::MAX)),
 ];
 
@@ -123,7 +125,7 @@ mod tests {
     fn all_mistakes_are_found_with_their_paths() {
         let file = json!({
             "listen": "nowhere", "dataa": 1, "allowRemote": "yes", "dataBytesMax": -1,
-            "throttle": "OCI",
+            "throttle": "OCI", "logLevel": "trace",
             "streams": [{ "name": "a" }, { "partitions": 0, "retentionInHours": 1 }, 7],
         });
         let found = mistakes(&file);
@@ -137,6 +139,7 @@ mod tests {
             "dataBytesMax",
             "dataa",
             "listen",
+            "logLevel",
             "streams[1].name",
             "streams[1].partitions",
             "streams[1].retentionInHours",

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::logging::{LogFormat, LogLevel};
+
 /// A stream that exists when the server is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamSetting {
@@ -58,6 +60,10 @@ pub struct Settings {
     pub allow_remote: bool,
     /// What clients see as `messagesEndpoint`; `http://ADDR:PORT` where `None`.
     pub external_url: Option<String>,
+    /// How a line of the log looks. The program's; a library's log is its user's.
+    pub log_format: LogFormat,
+    /// What the program's log tells.
+    pub log_level: LogLevel,
     /// Bound of the database file in bytes; writes beyond it get 500. Without bound where `None`.
     pub data_bytes_max: Option<u64>,
 }
@@ -75,6 +81,8 @@ impl Settings {
             allow_remote: false,
             external_url: None,
             data_bytes_max: None,
+            log_format: LogFormat::Text,
+            log_level: LogLevel::Info,
         }
     }
 

@@ -7,7 +7,8 @@ use clap::Parser;
 use serde::Deserialize;
 
 use crate::config_check::mistakes;
-use crate::settings::{AuthSetting, Settings, StreamSetting};
+use crate::logging::{LogFormat, LogLevel};
+use crate::settings::{AuthSetting, Settings, StreamSetting, ThrottleSetting};
 
 /// Where to listen unless told otherwise: this machine alone.
 const LISTEN_DEFAULT: ([u8; 4], u16) = ([127, 0, 0, 1], 8090);
@@ -25,39 +26,72 @@ const LISTEN_DEFAULT: ([u8; 4], u16) = ([127, 0, 0, 1], 8090);
 )]
 pub struct Arguments {
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8090]
-    #[arg(long, value_name = "ADDR:PORT")]
+    #[arg(long, value_name = "ADDR:PORT", help_heading = "Network")]
     listen: Option<SocketAddr>,
+    /// Listen on an address that other machines can reach, although signatures are not verified
+    #[arg(long, help_heading = "Network")]
+    allow_remote: bool,
+    /// What clients are told as the streams' messagesEndpoint [default: http://ADDR:PORT]
+    #[arg(long, value_name = "URL", help_heading = "Network")]
+    external_url: Option<String>,
     /// Folder of the store; created if it doesn't exist
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "Streams")]
     data: Option<PathBuf>,
     /// Stream to create if it doesn't exist, with 1 partition unless told; may be repeated. Its id
     /// is ocid1.stream.oc1.local.NAME
-    #[arg(long = "stream", value_name = "NAME[:PARTITIONS]", value_parser = parse_stream)]
+    #[arg(long = "stream", value_name = "NAME[:PARTITIONS]", value_parser = parse_stream,
+          help_heading = "Streams")]
     streams: Vec<StreamSetting>,
-    /// JSON file with the same settings (listen, data, streams: [{name, partitions,
-    /// retentionInHours; for tests, and not at Oracle: retentionSecondsForTests}], auth: "open" or
-    /// {"keys": DIR}, faults, allowRemote, externalUrl, dataBytesMax). The command line wins;
-    /// streams of both are created
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    /// Bound of the database file in bytes; publishing beyond it is answered with 500
+    #[arg(long, value_name = "BYTES", help_heading = "Streams")]
+    data_bytes_max: Option<u64>,
     /// Who may do anything: "open" for everyone (signatures are not verified), or "keys DIR" for
     /// whoever signs with a key of DIR, which has NAME.pub.pem (RSA, SPKI or PKCS#1) and
     /// NAME.keyid (the keyId that the key answers to) [default: open]
-    #[arg(long, num_args = 1..=2, value_name = "open|keys DIR")]
+    #[arg(long, num_args = 1..=2, value_name = "open|keys DIR", help_heading = "Security")]
     auth: Vec<String>,
-    /// For tests: PUT, GET and DELETE /faults tell the server what to do wrong. Only on the
-    /// loopback interface; the README has the rules
-    #[arg(long)]
+    /// JSON file with the same settings (listen, data, streams: [{name, partitions,
+    /// retentionInHours; for tests, and not at Oracle: retentionSecondsForTests}], auth: "open" or
+    /// {"keys": DIR}, faults, throttle, allowRemote, externalUrl, dataBytesMax, logFormat,
+    /// logLevel). The command line wins; streams of both are created
+    #[arg(long, value_name = "FILE", help_heading = "Configuration")]
+    config: Option<PathBuf>,
+    /// Check the settings and the folder of keys, and end: 0 if they are right, 2 if not. Neither
+    /// the store nor the network is touched
+    #[arg(long, help_heading = "Configuration")]
+    pub check: bool,
+    /// How a line of the log on standard error looks: text, or one JSON object [default: text]
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "text|json",
+        help_heading = "Log"
+    )]
+    log_format: Option<LogFormat>,
+    /// The least important events that the log tells; each request is one of debug [default: info]
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "error|warn|info|debug",
+        help_heading = "Log"
+    )]
+    log_level: Option<LogLevel>,
+    /// How fast clients may be: as fast as the server is, or as at Oracle, with 429 beyond (1 MB/s
+    /// to a partition, 5 requests a second; the README has all rates) [default: off]
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "off|oci",
+        help_heading = "Tests of clients"
+    )]
+    throttle: Option<ThrottleSetting>,
+    /// PUT, GET and DELETE /faults tell the server what to do wrong. Only on the loopback
+    /// interface; the README has the rules
+    #[arg(long, help_heading = "Tests of clients")]
     faults: bool,
-    /// Listen on an address that other machines can reach, although signatures are not verified
-    #[arg(long)]
-    allow_remote: bool,
-    /// What clients are told as the streams' messagesEndpoint [default: http://ADDR:PORT]
-    #[arg(long, value_name = "URL")]
-    external_url: Option<String>,
-    /// Bound of the database file in bytes; publishing beyond it is answered with 500
-    #[arg(long, value_name = "BYTES")]
-    data_bytes_max: Option<u64>,
 }
 
 /// The configuration file.
@@ -70,9 +104,12 @@ struct ConfigFile {
     streams: Vec<StreamEntry>,
     auth: Option<AuthEntry>,
     faults: Option<bool>,
+    throttle: Option<ThrottleSetting>,
     allow_remote: Option<bool>,
     external_url: Option<String>,
     data_bytes_max: Option<u64>,
+    log_format: Option<LogFormat>,
+    log_level: Option<LogLevel>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -170,9 +207,12 @@ impl Arguments {
             streams,
             auth,
             faults: self.faults || file.faults.unwrap_or(false),
+            throttle: self.throttle.or(file.throttle).unwrap_or_default(),
             allow_remote: self.allow_remote || file.allow_remote.unwrap_or(false),
             external_url: self.external_url.or(file.external_url),
             data_bytes_max: self.data_bytes_max.or(file.data_bytes_max),
+            log_format: self.log_format.or(file.log_format).unwrap_or_default(),
+            log_level: self.log_level.or(file.log_level).unwrap_or_default(),
         })
     }
 }

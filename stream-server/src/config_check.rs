@@ -12,6 +12,7 @@ enum Kind {
     Flag,
     Number(u64, u64),
     Address,
+    OneOf(&'static [&'static str]),
     Streams,
     /// Checked where it is used.
     Other,
@@ -23,8 +24,11 @@ const KEYS: &[(&str, Kind)] = &[
     ("streams", Kind::Streams),
     ("auth", Kind::Other),
     ("faults", Kind::Flag),
+    ("throttle", Kind::OneOf(&["off", "oci"])),
     ("allowRemote", Kind::Flag),
     ("externalUrl", Kind::Text),
+    ("logFormat", Kind::OneOf(&["text", "json"])),
+    ("logLevel", Kind::OneOf(&["error", "warn", "info", "debug"])),
     ("dataBytesMax", Kind::Number(1, u64::MAX)),
 ];
 
@@ -80,6 +84,11 @@ fn check(path: &str, kind: Kind, value: &Value, found: &mut Vec<String>) {
             let fits = matches!(parsed, Some(Ok(_)));
             (!fits).then(|| "an address and a port, such as \"127.0.0.1:8090\"".to_owned())
         }
+        Kind::OneOf(words) => {
+            let fits = value.as_str().is_some_and(|word| words.contains(&word));
+            let listed = || format!("one of \"{}\"", words.join("\", \""));
+            (!fits).then(listed)
+        }
         Kind::Streams => match value.as_array() {
             Some(streams) => return check_streams(path, streams, found),
             None => Some("a list of streams: [{\"name\": \"calls\"}]".to_owned()),
@@ -116,6 +125,7 @@ mod tests {
     fn all_mistakes_are_found_with_their_paths() {
         let file = json!({
             "listen": "nowhere", "dataa": 1, "allowRemote": "yes", "dataBytesMax": -1,
+            "throttle": "OCI", "logLevel": "trace",
             "streams": [{ "name": "a" }, { "partitions": 0, "retentionInHours": 1 }, 7],
         });
         let found = mistakes(&file);
@@ -129,10 +139,12 @@ mod tests {
             "dataBytesMax",
             "dataa",
             "listen",
+            "logLevel",
             "streams[1].name",
             "streams[1].partitions",
             "streams[1].retentionInHours",
             "streams[2]",
+            "throttle",
         ];
         assert_eq!(paths, expected, "{found:?}");
     }

@@ -12,6 +12,7 @@
 //! | who of a group reads what | [`group`] (pure) |
 //! | offsets, times, hashes | [`log`] (pure) |
 //! | cursors as text | [`cursor`] (pure) |
+//! | Oracle's rates | [`throttle`] (pure) |
 //! | the same without a network | [`protocol`] |
 //! | the seam to any store | [`engine`] |
 //! | SQLite, one writer, group commit | [`store`] |
@@ -38,13 +39,16 @@ pub mod group;
 mod http;
 pub mod limits;
 pub mod log;
+pub mod logging;
 mod metric;
 mod ops;
 pub mod protocol;
 pub mod refusal;
+mod request_log;
 mod retention;
 pub mod server;
 pub mod service;
 pub mod settings;
 pub mod store;
+pub mod throttle;
 pub mod time;

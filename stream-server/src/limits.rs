@@ -91,6 +91,8 @@ pub const TRIM_BYTES_MAX: u64 = 4_194_304;
 pub const RETENTION_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Partitions of groups whose lag is among the metrics: more would be slow to collect.
 pub const LAG_SERIES_MAX: usize = 1_000;
+/// Rates that are being watched at a time with `--throttle oci`; what would be one more is refused.
+pub const THROTTLE_BUCKETS_MAX: usize = 65_536;
 /// Connections that read. Two cores gain nothing from more, and each has a cache.
 pub const READERS_COUNT: usize = 4;
 /// Pages of the write-ahead log after which the writer copies it into the database: 16 MiB, so that

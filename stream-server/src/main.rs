@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use stream_server::cli::Arguments;
+use stream_server::logging;
 use stream_server::server::Server;
 use stream_server::settings::{AuthSetting, Settings};
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,10 +16,23 @@ const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let settings = match Arguments::parse().settings() {
+    let arguments = Arguments::parse();
+    let only_check = arguments.check;
+    let settings = match arguments.settings() {
         Ok(settings) => settings,
-        Err(error) => return complain(USAGE, &error),
+        Err(error) => {
+            // Before the log, because what it should look like is among the settings.
+            eprintln!("stream-server: {error}");
+            return ExitCode::from(USAGE);
+        }
     };
+    logging::start(settings.log_format, settings.log_level);
+    if only_check {
+        return match Server::check(&settings) {
+            Ok(()) => tell("stream-server: the configuration is right"),
+            Err(error) => complain(USAGE, &error),
+        };
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -45,52 +59,54 @@ async fn run(settings: Settings) -> ExitCode {
         Err(error) if error.is_usage() => return complain(USAGE, &error),
         Err(error) => return complain(FAILURE, &error),
     };
+    let url = server.url();
     if open {
-        warn_of_openness(&server.url(), remote);
+        warn_of_openness(&url, remote);
     }
     if faults {
-        eprintln!(
-            "stream-server: WARNING: {}/faults tells this server what to do wrong; for tests only",
-            server.url()
-        );
+        tracing::warn!("{url}/faults tells this server what to do wrong; for tests only");
     }
-    let mut out = std::io::stdout();
-    let printed = writeln!(out, "stream-server listens on {}", server.url());
-    if printed.and_then(|()| out.flush()).is_err() {
-        eprintln!(
-            "stream-server: nobody reads standard output; listening on {}",
-            server.url()
-        );
-    }
+    tracing::info!(url, "ready");
+    tell(&format!("stream-server listens on {url}"));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
+    tracing::info!("stopping: requests in flight are answered first");
     tokio::select! {
         () = server.stop() => {}
         // A second signal: whoever sends it does not want to wait.
         _ = terminate.recv() => return complain(FAILURE, &"stopped before it was done"),
         _ = interrupt.recv() => return complain(FAILURE, &"stopped before it was done"),
     }
+    tracing::info!("stopped");
     ExitCode::SUCCESS
 }
 
 fn warn_of_openness(url: &str, remote: bool) {
     if remote {
-        eprintln!(
-            "stream-server: WARNING: SIGNATURES ARE NOT VERIFIED (--auth open), and other machines \
-             can reach {url}. Everyone who does can read, write and delete streams. Give it keys \
-             with --auth keys DIR, let a firewall stand before it, or listen on 127.0.0.1."
+        tracing::warn!(
+            "SIGNATURES ARE NOT VERIFIED (--auth open), and other machines can reach {url}. \
+             Everyone who does can read, write and delete streams. Give it keys with --auth keys \
+             DIR, let a firewall stand before it, or listen on 127.0.0.1."
         );
     } else {
-        eprintln!(
-            "stream-server: WARNING: signatures are NOT verified (--auth open): every program on \
-             this machine can use it"
+        tracing::warn!(
+            "signatures are NOT verified (--auth open): every program on this machine can use it"
         );
     }
 }
 
+/// Writes a line to standard output. That nobody reads it is no reason to fail.
+fn tell(line: &str) -> ExitCode {
+    let mut out = std::io::stdout();
+    if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {
+        tracing::warn!("nobody reads standard output");
+    }
+    ExitCode::SUCCESS
+}
+
 fn complain(code: u8, problem: &dyn std::fmt::Display) -> ExitCode {
-    eprintln!("stream-server: {problem}");
+    tracing::error!("{problem}");
     ExitCode::from(code)
 }

@@ -8,7 +8,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 
 use crate::engine::{Engine as _, EngineError};
-use crate::http::Response;
+use crate::http::{REQUEST_ID, Response, request_id};
 use crate::metric::{LagLabels, Metrics, Snapshot};
 use crate::service::Service;
 use crate::store::Store;
@@ -40,11 +40,15 @@ impl Ops {
 
     /// Answers an operator's request; `None` for any other.
     pub(crate) async fn answer<B: Body>(&self, request: &Request<B>) -> Option<Response> {
-        match (request.method(), request.uri().path()) {
+        let mut response = match (request.method(), request.uri().path()) {
             (&Method::GET, "/ready") => Some(self.ready().await),
             (&Method::GET, "/metrics") => Some(self.metrics().await),
             _ => None,
+        }?;
+        if let Ok(id) = HeaderValue::try_from(request_id(request.headers())) {
+            response.headers_mut().insert(REQUEST_ID, id);
         }
+        Some(response)
     }
 
     /// Ready is who can write to the disk: tried, not guessed.

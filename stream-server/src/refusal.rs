@@ -8,6 +8,7 @@ use crate::engine::EngineError;
 use crate::faults::Effect;
 use crate::group::GroupError;
 use crate::limits::INSTANCES_PER_GROUP_MAX;
+use crate::throttle::Throttled;
 
 /// An error answer. Clients match codes and the messages about cursors, so those don't change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -212,6 +213,12 @@ impl Refusal {
 impl From<Unauthenticated> for Refusal {
     fn from(error: Unauthenticated) -> Self {
         Self::new(401, "NotAuthenticated", error.to_string())
+    }
+}
+
+impl From<Throttled> for Refusal {
+    fn from(throttled: Throttled) -> Self {
+        Self::throttled(throttled.next_in_ms)
     }
 }
 

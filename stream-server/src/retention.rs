@@ -44,7 +44,7 @@ impl Retention {
         loop {
             tokio::time::sleep(pause).await;
             if let Err(error) = self.round().await {
-                eprintln!("stream-server: retention waits for {pause:?}: {error}");
+                tracing::error!("retention waits for {pause:?}: {error}");
             }
         }
     }

@@ -20,10 +20,12 @@ use crate::http::{self, App};
 use crate::limits::{CONNECTIONS_MAX, HEAD_BYTES_MAX, SHUTDOWN_TIMEOUT};
 use crate::ops::Ops;
 use crate::refusal::Refusal;
+use crate::request_log::RequestLog;
 use crate::retention::Retention;
 use crate::service::Service;
-use crate::settings::{AuthSetting, Settings, StreamSetting};
+use crate::settings::{AuthSetting, Settings, StreamSetting, ThrottleSetting};
 use crate::store::{OpenError, Store};
+use crate::throttle::Throttle;
 use crate::time::{Clock, TimeMs};
 
 /// Why a server does not start, and what to do about it.
@@ -108,18 +110,14 @@ impl Server {
     /// # Errors
     /// [`StartError`] says what to change.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
-        let verifier = verifier(&settings)?;
-        if !settings.listen.ip().is_loopback() {
-            if settings.faults {
-                return Err(StartError::RemoteFaults(settings.listen));
-            }
-            if verifier.is_none() && !settings.allow_remote {
-                return Err(StartError::Remote(settings.listen));
-            }
-        }
+        let verifier = Self::verifier_if_right(&settings)?;
         let store = Arc::new(Store::open(&settings.data, settings.data_bytes_max)?);
         let engine = Arc::<Store>::clone(&store);
-        let service = Arc::new(Service::start(engine, Box::new(|| fastrand::u64(..))).await?);
+        let service = Service::start(engine, Box::new(|| fastrand::u64(..))).await?;
+        let service = Arc::new(match settings.throttle {
+            ThrottleSetting::Off => service,
+            ThrottleSetting::Oci => service.with_throttle(Throttle::default()),
+        });
         let clock = Clock::start();
         for stream in &settings.streams {
             ensure_stream(&service, clock.wall(), stream).await?;
@@ -146,6 +144,32 @@ impl Server {
         })
     }
 
+    /// Finds what is wrong with the settings without the store and without listening.
+    ///
+    /// # Errors
+    /// [`StartError`] says what to change.
+    pub fn check(settings: &Settings) -> Result<(), StartError> {
+        Self::verifier_if_right(settings).map(drop)
+    }
+
+    fn verifier_if_right(settings: &Settings) -> Result<Option<Verifier>, StartError> {
+        let verifier = verifier(settings)?;
+        if !settings.listen.ip().is_loopback() {
+            if settings.faults {
+                return Err(StartError::RemoteFaults(settings.listen));
+            }
+            if verifier.is_none() && !settings.allow_remote {
+                return Err(StartError::Remote(settings.listen));
+            }
+        }
+        for stream in &settings.streams {
+            let (name, partitions) = (stream.name.as_str(), stream.partitions.unwrap_or(1));
+            let checked = Service::check_stream(name, partitions, stream.retention_hours);
+            checked.map_err(|refusal| unfit(name, refusal))?;
+        }
+        Ok(verifier)
+    }
+
     /// Where it listens, with the real port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -170,16 +194,16 @@ impl Server {
     }
 }
 
-/// What verifies requests, if anything does. Tells on standard error what it will be.
+/// What verifies requests, if anything does. Tells the log what it will be.
 fn verifier(settings: &Settings) -> Result<Option<Verifier>, KeyFolderError> {
     let AuthSetting::Keys(folder) = &settings.auth else {
         return Ok(None);
     };
     let ring = KeyRing::read(folder)?;
     let (count, folder) = (ring.count(), folder.display());
-    eprintln!("stream-server: every request must be signed by one of {count} keys of {folder}");
+    tracing::info!("every request must be signed by one of {count} keys of {folder}");
     for warning in ring.warnings() {
-        eprintln!("stream-server: WARNING: {warning}");
+        tracing::warn!("{warning}");
     }
     let external = settings.external_url.as_deref();
     let after_scheme = external.and_then(|url| Some(url.split_once("://")?.1));
@@ -201,14 +225,25 @@ async fn ensure_stream(
             setting.retention_hours,
         )
         .await;
-    let problem = |refusal: Refusal| StartError::Stream {
-        name: name.clone(),
-        problem: refusal.message,
-    };
-    let found = ensured.map_err(problem)?.partitions;
+    let stream = ensured.map_err(|refusal| unfit(&name, refusal))?;
+    let (found, kept) = (stream.partitions, stream.retention_hours);
+    if setting.retention_hours.is_some_and(|asked| asked != kept) {
+        tracing::warn!(
+            stream = name,
+            "the stream exists and keeps its messages for {kept} hours, whatever the configuration \
+             says; its retention was fixed when it was created"
+        );
+    }
     match setting.partitions {
         Some(asked) if asked != found => Err(StartError::Partitions { name, asked, found }),
         Some(_) | None => Ok(()),
+    }
+}
+
+fn unfit(name: &str, refusal: Refusal) -> StartError {
+    StartError::Stream {
+        name: name.to_owned(),
+        problem: refusal.message,
     }
 }
 
@@ -229,9 +264,10 @@ async fn accept(
         };
         tokio::select! {
             (permit, accepted) = next => match accepted {
-                Ok((stream, _)) => {
-                    let served = serve(stream, Arc::clone(&app), Arc::clone(&ops), stop.clone());
+                Ok((stream, peer)) => {
+                    let (app, ops) = (Arc::clone(&app), Arc::clone(&ops));
                     let connections = ops.metrics.connections.clone();
+                    let served = serve(stream, peer, app, ops, stop.clone());
                     connections.inc();
                     open.spawn(async move {
                         let _permit = permit;
@@ -255,6 +291,7 @@ async fn accept(
 /// Serves one connection until it ends, or the server stops and its request is answered.
 fn serve(
     stream: TcpStream,
+    peer: SocketAddr,
     app: Arc<App>,
     ops: Arc<Ops>,
     mut stop: watch::Receiver<bool>,
@@ -266,6 +303,7 @@ fn serve(
             let (app, ops, guard) = (Arc::clone(&app), Arc::clone(&ops), working.start());
             async move {
                 let operation = http::operation(request.method(), request.uri().path());
+                let told = RequestLog::begin(&request, peer);
                 let response = match ops.answer(&request).await {
                     Some(response) => Ok(response),
                     None => app.handle(request).await,
@@ -273,6 +311,9 @@ fn serve(
                 if let Ok(response) = &response {
                     let status = response.status().as_u16();
                     ops.metrics.count_request(operation, status);
+                }
+                if let Some(told) = told {
+                    told.end(operation, response.as_ref().ok());
                 }
                 drop(guard);
                 response

@@ -3,6 +3,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use serde::Deserialize;
+
+use crate::logging::{LogFormat, LogLevel};
+
 /// A stream that exists when the server is ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamSetting {
@@ -26,6 +30,17 @@ pub enum AuthSetting {
     Keys(PathBuf),
 }
 
+/// How fast clients may be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum ThrottleSetting {
+    /// As fast as the server is.
+    #[default]
+    Off,
+    /// As fast as at Oracle ([`crate::throttle`]); beyond that they get 429.
+    Oci,
+}
+
 /// What a server is started with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -39,10 +54,16 @@ pub struct Settings {
     pub auth: AuthSetting,
     /// Whether `/faults` tells the server what to do wrong. For tests.
     pub faults: bool,
+    /// How fast clients may be.
+    pub throttle: ThrottleSetting,
     /// Whether to listen on an address that other machines can reach.
     pub allow_remote: bool,
     /// What clients see as `messagesEndpoint`; `http://ADDR:PORT` where `None`.
     pub external_url: Option<String>,
+    /// How a line of the log looks. The program's; a library's log is its user's.
+    pub log_format: LogFormat,
+    /// What the program's log tells.
+    pub log_level: LogLevel,
     /// Bound of the database file in bytes; writes beyond it get 500. Without bound where `None`.
     pub data_bytes_max: Option<u64>,
 }
@@ -56,9 +77,12 @@ impl Settings {
             streams: Vec::new(),
             auth: AuthSetting::Open,
             faults: false,
+            throttle: ThrottleSetting::Off,
             allow_remote: false,
             external_url: None,
             data_bytes_max: None,
+            log_format: LogFormat::Text,
+            log_level: LogLevel::Info,
         }
     }
 

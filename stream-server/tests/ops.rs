@@ -66,5 +66,9 @@ fn ready_is_who_can_write() {
     let server = TestServer::start(1);
     let mut client = server.client();
     assert_eq!(client.request("GET", "/ready", "").ok()["status"], "ready");
-    assert_eq!(client.request("GET", "/health", "").status, 200);
+    for path in ["/ready", "/health", "/metrics"] {
+        let answer = client.request("GET", path, "");
+        assert_eq!(answer.status, 200, "{path}");
+        assert!(answer.headers.contains_key("opc-request-id"), "{path}");
+    }
 }

@@ -189,6 +189,13 @@ impl Group {
         self.members.len()
     }
 
+    /// The partitions that one joining of an instance holds now.
+    pub(crate) fn held_by(&mut self, now: TimeMs, epoch: u64) -> Vec<u32> {
+        self.expire(now);
+        let member = self.members.get(&epoch);
+        member.map_or_else(Vec::new, |member| member.held.keys().copied().collect())
+    }
+
     /// Who holds what (GetGroup), by partition.
     pub fn reservations(&mut self, now: TimeMs) -> Vec<Reservation> {
         self.expire(now);

@@ -25,6 +25,8 @@ impl App {
         control: &Control,
         call: &Call,
     ) -> Result<Reply, Refusal> {
+        self.service
+            .admit_control(self.clock.steady(), control.operation())?;
         match control {
             Control::CreateStream => self.create_stream(call).await,
             Control::ListStreams => self.list_streams(&call.query).await,

@@ -10,7 +10,7 @@ use super::{App, wire};
 use crate::limits::{ANSWER_ROOM_TIMEOUT, GET_BYTES_MAX, INSTANCE_TIMEOUT_MS_DEFAULT};
 use crate::log::Start;
 use crate::refusal::Refusal;
-use crate::service::{CursorRequest, GroupCursorRequest, GroupStart};
+use crate::service::{CursorRequest, GroupCursorRequest, GroupStart, PutEntry};
 use crate::time::TimeMs;
 
 /// Room that a GetMessages takes while it is read: the values, and their JSON in base64.
@@ -23,7 +23,7 @@ impl App {
             .service
             .put_messages(self.clock.wall(), stream, messages)
             .await?;
-        let result = wire::PutMessagesResult::new(entries.into_iter().map(Ok));
+        let result = wire::PutMessagesResult::new(entries.into_iter().map(entry));
         Ok(Reply::json(200, &result))
     }
 
@@ -54,7 +54,7 @@ impl App {
         let failure = || (error.to_owned(), error_message.to_owned());
         let results = failing.iter().map(|fails| match fails {
             true => Err(failure()),
-            false => entries.next().ok_or_else(failure),
+            false => entries.next().map_or_else(|| Err(failure()), entry),
         });
         Ok(Reply::json(200, &wire::PutMessagesResult::new(results)))
     }
@@ -189,6 +189,11 @@ impl App {
             .await?;
         Ok(Reply::empty(200))
     }
+}
+
+/// Where a message went, or `error` and `errorMessage`.
+fn entry(stored: Result<PutEntry, Refusal>) -> Result<PutEntry, (String, String)> {
+    stored.map_err(|refusal| (refusal.code.into_owned(), refusal.message))
 }
 
 /// The JSON of an answer together with the room it takes.

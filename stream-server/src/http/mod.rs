@@ -24,8 +24,7 @@ use crate::limits::{ANSWERS_BYTES_MAX, BODIES_BYTES_MAX};
 use crate::refusal::Refusal;
 use crate::service::Service;
 use crate::time::Clock;
-use respond::request_id;
-pub(crate) use respond::{Dropped, Reply, Response};
+pub(crate) use respond::{Dropped, REQUEST_ID, Reply, Response, request_id};
 pub(crate) use route::OPERATIONS;
 use route::{Route, route};
 

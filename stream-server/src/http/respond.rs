@@ -15,7 +15,8 @@ pub(crate) type Response = hyper::Response<AnswerBody>;
 #[error("told to close the connection")]
 pub(crate) struct Dropped;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("opc-request-id");
+/// OCI's field for the id of a request.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("opc-request-id");
 const NEXT_CURSOR: HeaderName = HeaderName::from_static("opc-next-cursor");
 const NEXT_PAGE: HeaderName = HeaderName::from_static("opc-next-page");
 const WORK_REQUEST: HeaderName = HeaderName::from_static("opc-work-request-id");

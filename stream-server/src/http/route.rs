@@ -106,7 +106,8 @@ impl Route {
 }
 
 impl Control {
-    fn operation(&self) -> &'static str {
+    /// OCI's name of the operation.
+    pub(super) fn operation(&self) -> &'static str {
         match self {
             Self::CreateStream => "CreateStream",
             Self::ListStreams => "ListStreams",

@@ -9,6 +9,7 @@ use crate::group::{GroupCursor, ReadRange};
 use crate::limits::{GET_BYTES_MAX, GET_COUNT_MAX};
 use crate::log::{Extent, Position, Start};
 use crate::refusal::Refusal;
+use crate::throttle::Bucket;
 use crate::time::TimeMs;
 
 /// What a client asks of CreateCursor (OCI `CreateCursorDetails`), checked.
@@ -42,7 +43,7 @@ impl Service {
         stream_id: &str,
         request: CursorRequest,
     ) -> Result<String, Refusal> {
-        let stream = self.find_stream(stream_id).await?;
+        let stream = self.find_stream_for(now, "CreateCursor", stream_id).await?;
         let extents = self.engine.extents(&stream).await?;
         let partition = request.partition;
         let extent = extents.get(&partition).ok_or_else(|| {
@@ -93,7 +94,9 @@ impl Service {
             bytes_max: GET_BYTES_MAX,
         };
         let stream = self.find_stream(stream_id).await?;
-        let (messages, next) = match self.open_cursor(&stream, now, cursor)? {
+        let cursor = self.open_cursor(&stream, now, cursor)?;
+        self.admit_read(&stream, now, &cursor)?;
+        let (messages, next) = match cursor {
             Cursor::Partition {
                 partition,
                 position,
@@ -109,6 +112,28 @@ impl Service {
             messages,
             next_cursor,
         })
+    }
+
+    /// Counts a read of each partition that it may look at.
+    fn admit_read(&self, stream: &Stream, now: TimeMs, cursor: &Cursor) -> Result<(), Refusal> {
+        if self.throttle.is_none() {
+            return Ok(());
+        }
+        let (group, partitions) = match cursor {
+            Cursor::Partition { partition, .. } => (None, vec![*partition]),
+            Cursor::Group(GroupCursor {
+                group_key, epoch, ..
+            }) => {
+                let held = self.with_group(*group_key, |group| Ok(group.held_by(now, *epoch)))?;
+                (Some(*group_key), held)
+            }
+        };
+        let bucket = |partition| Bucket::Read {
+            stream: stream.key,
+            group,
+            partition,
+        };
+        self.admit(now, partitions.into_iter().map(bucket))
     }
 
     async fn read_partition(

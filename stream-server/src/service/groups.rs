@@ -71,7 +71,9 @@ impl Service {
             }
             None => format!("instance-{}", self.unique()),
         };
-        let stream = self.find_stream(stream_id).await?;
+        let stream = self
+            .find_stream_for(now, "CreateGroupCursor", stream_id)
+            .await?;
         let known = self.group_key(&stream, &request.group);
         let key = match known {
             Some(key) => key,
@@ -105,7 +107,9 @@ impl Service {
         stream_id: &str,
         cursor: &str,
     ) -> Result<String, Refusal> {
-        let (stream, cursor) = self.open_group_cursor(now, stream_id, cursor).await?;
+        let (stream, cursor) = self
+            .open_group_cursor(now, "ConsumerCommit", stream_id, cursor)
+            .await?;
         let key = cursor.group_key;
         let commit = self.with_group(key, |group| group.begin_commit(now, &cursor))?;
         self.make_durable(&commit).await?;
@@ -124,7 +128,9 @@ impl Service {
         stream_id: &str,
         cursor: &str,
     ) -> Result<String, Refusal> {
-        let (stream, cursor) = self.open_group_cursor(now, stream_id, cursor).await?;
+        let (stream, cursor) = self
+            .open_group_cursor(now, "ConsumerHeartbeat", stream_id, cursor)
+            .await?;
         let next = self.with_group(cursor.group_key, |group| group.heartbeat(now, &cursor))?;
         Ok(self.seal_group(&stream, now, next))
     }
@@ -139,7 +145,7 @@ impl Service {
         stream_id: &str,
         name: &str,
     ) -> Result<GroupView, Refusal> {
-        let stream = self.find_stream(stream_id).await?;
+        let stream = self.find_stream_for(now, "GetGroup", stream_id).await?;
         let key = self
             .group_key(&stream, name)
             .ok_or_else(|| Refusal::unknown_group(name))?;
@@ -163,7 +169,7 @@ impl Service {
         name: &str,
         start: Option<GroupStart>,
     ) -> Result<(), Refusal> {
-        let stream = self.find_stream(stream_id).await?;
+        let stream = self.find_stream_for(now, "UpdateGroup", stream_id).await?;
         let key = self
             .group_key(&stream, name)
             .ok_or_else(|| Refusal::unknown_group(name))?;
@@ -191,10 +197,11 @@ impl Service {
     async fn open_group_cursor(
         &self,
         now: TimeMs,
+        operation: &'static str,
         stream_id: &str,
         cursor: &str,
     ) -> Result<(std::sync::Arc<Stream>, GroupCursor), Refusal> {
-        let stream = self.find_stream(stream_id).await?;
+        let stream = self.find_stream_for(now, operation, stream_id).await?;
         match self.open_cursor(&stream, now, cursor)? {
             Cursor::Group(cursor) => Ok((stream, cursor)),
             Cursor::Partition { .. } => Err(Refusal::invalid_parameter(

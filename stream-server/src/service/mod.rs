@@ -30,6 +30,7 @@ use crate::engine::{Engine, EngineError, Stream};
 use crate::group::{Group, GroupCursor, GroupRecord};
 use crate::limits::{CURSOR_CHARS_MAX, CURSOR_LIFE_MS, STREAM_ID_CHARS_MAX};
 use crate::refusal::Refusal;
+use crate::throttle::{Bucket, Throttle};
 use crate::time::TimeMs;
 
 /// A source of random numbers.
@@ -45,6 +46,8 @@ pub struct Service {
     /// Cursors that were issued until then count as expired, whatever their age; by stream. Only
     /// faults put something here.
     expired_until: Mutex<BTreeMap<u64, TimeMs>>,
+    /// Oracle's rates; none where absent.
+    throttle: Option<Throttle>,
     /// What the control plane keeps.
     catalog: tokio::sync::Mutex<catalog::Catalog>,
 }
@@ -102,7 +105,31 @@ impl Service {
             entropy,
             groups: Mutex::new(groups),
             expired_until: Mutex::default(),
+            throttle: None,
         })
+    }
+
+    /// The same with Oracle's rates.
+    #[must_use]
+    pub fn with_throttle(self, throttle: Throttle) -> Self {
+        let throttle = Some(throttle);
+        Self { throttle, ..self }
+    }
+
+    /// Counts a request for an operation of the control plane, by OCI's name of it.
+    pub(crate) fn admit_control(
+        &self,
+        now: TimeMs,
+        operation: &'static str,
+    ) -> Result<(), Refusal> {
+        self.admit(now, [Bucket::Control { operation }])
+    }
+
+    fn admit(&self, now: TimeMs, buckets: impl IntoIterator<Item = Bucket>) -> Result<(), Refusal> {
+        let Some(throttle) = &self.throttle else {
+            return Ok(());
+        };
+        Ok(throttle.admit_request(now, buckets)?)
     }
 
     /// All groups as they are now.
@@ -158,6 +185,19 @@ impl Service {
             .stream(id)
             .await?
             .ok_or_else(|| Refusal::unknown_stream(id))
+    }
+
+    /// Finds the stream for an operation that Oracle limits by itself.
+    async fn find_stream_for(
+        &self,
+        now: TimeMs,
+        operation: &'static str,
+        id: &str,
+    ) -> Result<Arc<Stream>, Refusal> {
+        let found = self.find_stream(id).await?;
+        let stream = found.key;
+        self.admit(now, [Bucket::OnStream { stream, operation }])?;
+        Ok(found)
     }
 
     fn open_cursor(&self, stream: &Stream, now: TimeMs, text: &str) -> Result<Cursor, Refusal> {

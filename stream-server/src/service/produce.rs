@@ -1,10 +1,13 @@
 //! PutMessages.
 
+use std::collections::BTreeMap;
+
 use super::Service;
-use crate::engine::NewMessage;
+use crate::engine::{NewMessage, Stream};
 use crate::limits::{KEY_BYTES_MAX, REQUEST_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::log::{Stamp, partition_of_key, partition_of_random};
 use crate::refusal::Refusal;
+use crate::throttle::{Bucket, Throttled};
 use crate::time::TimeMs;
 
 /// One message to publish (OCI `PutMessagesDetailsEntry`), decoded.
@@ -28,17 +31,20 @@ pub struct PutEntry {
 impl Service {
     /// Publishes messages (OCI PutMessages). The partition comes
     /// from the key ([`partition_of_key`]), or from chance without one. All are durable when this
-    /// returns; the entries are in the order of the messages.
+    /// returns, except for those whose partition has had its bytes: their entries are 429. Once one
+    /// is refused, all later ones of its partition are, so that their order is the client's. The
+    /// entries are in the order of the messages.
     ///
     /// # Errors
-    /// 400 for sizes and an empty list, 404 for the stream, 500 if the store failed. Then nothing
-    /// was published, unless the store failed in the very moment of writing.
+    /// 400 for sizes and an empty list, 404 for the stream, 429 if no partition takes any, 500 if
+    /// the store failed. Then nothing was published, unless the store failed in the very moment of
+    /// writing.
     pub async fn put_messages(
         &self,
         now: TimeMs,
         stream_id: &str,
         messages: Vec<PutMessage>,
-    ) -> Result<Vec<PutEntry>, Refusal> {
+    ) -> Result<Vec<Result<PutEntry, Refusal>>, Refusal> {
         check_sizes(&messages)?;
         let stream = self.find_stream(stream_id).await?;
         let place = |PutMessage { key, value }| {
@@ -53,10 +59,55 @@ impl Service {
             }
         };
         let messages: Vec<NewMessage> = messages.into_iter().map(place).collect();
-        let partitions: Vec<u32> = messages.iter().map(|message| message.partition).collect();
-        let stamps = self.engine.append(&stream, now, messages).await?;
-        let entry = |(partition, stamp)| PutEntry { partition, stamp };
-        Ok(partitions.into_iter().zip(stamps).map(entry).collect())
+        let admitted = self.admit_messages(now, &stream, &messages);
+        let refused = admitted.iter().map(|place| place.as_ref().err().copied());
+        // Absent if one was admitted.
+        let all_refused: Option<Vec<Throttled>> = refused.collect();
+        if let Some(soonest) = all_refused.and_then(|all| all.into_iter().min()) {
+            return Err(soonest.into());
+        }
+        let both = messages.into_iter().zip(&admitted);
+        let stored = both.filter_map(|(message, place)| place.is_ok().then_some(message));
+        let stamps = self.engine.append(&stream, now, stored.collect()).await?;
+        let mut stamps = stamps.into_iter();
+        let entry = |place: Result<u32, Throttled>| {
+            let partition = place?;
+            let missing = || Refusal::internal("The store did not tell the offset");
+            let stamp = stamps.next().ok_or_else(missing)?;
+            Ok(PutEntry { partition, stamp })
+        };
+        Ok(admitted.into_iter().map(entry).collect())
+    }
+
+    /// The partition of each message, or why it is not to be stored now.
+    fn admit_messages(
+        &self,
+        now: TimeMs,
+        stream: &Stream,
+        messages: &[NewMessage],
+    ) -> Vec<Result<u32, Throttled>> {
+        let mut refused: BTreeMap<u32, Throttled> = BTreeMap::new();
+        let place = |message: &NewMessage| {
+            let partition = message.partition;
+            let Some(throttle) = &self.throttle else {
+                return Ok(partition);
+            };
+            if let Some(earlier) = refused.get(&partition) {
+                return Err(*earlier);
+            }
+            let bucket = Bucket::Write {
+                stream: stream.key,
+                partition,
+            };
+            let key_bytes = message.key.as_ref().map_or(0, Vec::len);
+            let bytes = key_bytes.saturating_add(message.value.len());
+            let admitted = throttle.admit_bytes(now, bucket, bytes);
+            let refuse = |throttled: &Throttled| {
+                refused.insert(partition, *throttled);
+            };
+            admitted.inspect_err(refuse).map(|()| partition)
+        };
+        messages.iter().map(place).collect()
     }
 }
 

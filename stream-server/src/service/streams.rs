@@ -176,6 +176,18 @@ impl Service {
             .await
     }
 
+    /// Whether [`Self::ensure_stream`] could create such a stream.
+    ///
+    /// # Errors
+    /// 400 says what is wrong.
+    pub fn check_stream(
+        name: &str,
+        partitions: u32,
+        retention_hours: Option<u32>,
+    ) -> Result<(), Refusal> {
+        check(&named(name, partitions, retention_hours))
+    }
+
     /// Creates a stream named by the operator, with the id `ocid1.stream.oc1.local.NAME`, unless
     /// there is a stream of that name. Returns the stream of that name.
     ///
@@ -192,12 +204,7 @@ impl Service {
         if let Some(stream) = find(self.engine.streams().await?) {
             return Ok(stream);
         }
-        let request = StreamRequest {
-            name: name.to_owned(),
-            partitions,
-            retention_hours,
-            ..StreamRequest::default()
-        };
+        let request = named(name, partitions, retention_hours);
         check(&request)?;
         let id = format!("{ID_PREFIX}{name}");
         Ok(self
@@ -352,6 +359,15 @@ fn new_stream(id: String, now: TimeMs, request: StreamRequest) -> Stream {
         stream_pool_id: request.stream_pool_id,
         retention_hours: request.retention_hours.unwrap_or(RETENTION_HOURS_DEFAULT),
         created: now,
+    }
+}
+
+fn named(name: &str, partitions: u32, retention_hours: Option<u32>) -> StreamRequest {
+    StreamRequest {
+        name: name.to_owned(),
+        partitions,
+        retention_hours,
+        ..StreamRequest::default()
     }
 }
 

@@ -38,11 +38,17 @@ impl Process {
 
     /// Starts what this command starts, and waits until it is ready.
     pub fn start_command(command: &mut Command) -> Self {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        Self::wait_until_ready(command.stderr(Stdio::null()))
+    }
+
+    /// Starts what this command starts, with its log in a file, and waits until it is ready.
+    pub fn start_with_log(arguments: &[&str], log: &Path) -> Self {
+        let log = std::fs::File::create(log).unwrap();
+        Self::wait_until_ready(command(arguments).stderr(log))
+    }
+
+    fn wait_until_ready(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap())
             .read_line(&mut line)
@@ -63,9 +69,14 @@ impl Process {
 
     /// Ends it as `kill` does; gives its exit code.
     pub fn terminate(&mut self) -> Option<i32> {
+        self.signal();
+        self.child.wait().unwrap().code()
+    }
+
+    /// Asks it to end.
+    pub fn signal(&self) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").arg(&id).status().unwrap().success());
-        self.child.wait().unwrap().code()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The project's tasks: `cargo xtask up | test | sim | dist | bench`. One file per task.
+//! The project's tasks: `cargo xtask up | test | sim | dist | bench | bench-stream`. One file per task.
 
 mod commands;
 
@@ -23,6 +23,7 @@ enum Task {
     Test(commands::test::Arguments),
     Dist(commands::dist::Arguments),
     Bench(commands::bench::Arguments),
+    BenchStream(commands::bench::stream::Arguments),
     Render(commands::render::Arguments),
     Sim(commands::sim::Arguments),
 }
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => commands::test::run(&project, &arguments),
         Task::Dist(arguments) => commands::dist::run(&project, &arguments),
         Task::Bench(arguments) => commands::bench::run(&project, &arguments),
+        Task::BenchStream(arguments) => commands::bench::stream::run(&project, &arguments),
         Task::Render(arguments) => commands::render::run(&project, &arguments),
         Task::Sim(arguments) => commands::sim::run(&project, &arguments),
     });

@@ -14,6 +14,7 @@ mod report;
 mod rounds;
 mod sets;
 mod socket;
+pub(crate) mod stream;
 mod target;
 mod wire;
 

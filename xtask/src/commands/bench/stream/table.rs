@@ -1,0 +1,90 @@
+//! What was measured, and how it is shown.
+
+use std::fmt;
+
+use super::super::report::median;
+use super::servers::System;
+
+/// One cell of one round.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Measured {
+    pub(super) per_second: f64,
+    /// Microseconds of the server's processor time for each message.
+    pub(super) cpu: f64,
+}
+
+impl Measured {
+    pub(super) fn rate(per_second: f64) -> Self {
+        Self {
+            per_second,
+            cpu: f64::NAN,
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Row {
+    what: String,
+    who: &'static str,
+    /// Of each round.
+    measured: Vec<Measured>,
+}
+
+/// All cells, in the order in which they were first measured.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    rows: Vec<Row>,
+}
+
+impl Table {
+    pub(super) fn add(&mut self, what: String, who: &'static str, measured: Measured) {
+        let row = self.rows.iter_mut();
+        match row.rev().find(|row| row.what == what && row.who == who) {
+            Some(row) => row.measured.push(measured),
+            None => self.rows.push(Row {
+                what,
+                who,
+                measured: vec![measured],
+            }),
+        }
+    }
+
+    /// The median of what the stream server does in a round for each that this row does.
+    fn ratio(&self, row: &Row) -> Option<f64> {
+        let ours =
+            |other: &&Row| other.what == row.what && other.who == System::StreamServer.name();
+        let ours = self.rows.iter().find(ours)?;
+        let pairs = ours.measured.iter().zip(&row.measured);
+        Some(median(
+            pairs
+                .map(|(our, its)| our.per_second / its.per_second)
+                .collect(),
+        ))
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rounds = self.rows.first().map_or(0, |row| row.measured.len());
+        writeln!(
+            f,
+            "\nMedians of {rounds} rounds; processor time of the server in \u{b5}s for each"
+        )?;
+        let mut what = "";
+        for row in &self.rows {
+            if row.what != what {
+                what = &row.what;
+                writeln!(
+                    f,
+                    "\n  {what:<44}{:>12}{:>8}{:>8}",
+                    "per second", "CPU", "ours/"
+                )?;
+            }
+            let of = |get: fn(&Measured) -> f64| median(row.measured.iter().map(get).collect());
+            let (rate, cpu) = (of(|cell| cell.per_second), of(|cell| cell.cpu));
+            let ratio = self.ratio(row).unwrap_or(f64::NAN);
+            writeln!(f, "    {:<42}{rate:>12.0}{cpu:>8.1}{ratio:>8.2}", row.who)?;
+        }
+        Ok(())
+    }
+}

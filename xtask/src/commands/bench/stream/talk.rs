@@ -1,0 +1,151 @@
+//! Batches on many connections of one thread: the same loop for every protocol.
+
+use std::net::{Ipv4Addr, TcpStream};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use local_gateway::cancel;
+
+use super::super::socket::{Socket, State, wait};
+
+/// Not counted: connections are made in it, and files grow.
+const WARM_UP: Duration = Duration::from_millis(200);
+const POLL_TIMEOUT: Duration = Duration::from_millis(20);
+/// No server takes so long for one batch.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the first bytes that have come are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Taken {
+    /// How many bytes they are.
+    pub(super) length: usize,
+    /// How many messages they acknowledge or carry.
+    pub(super) messages: usize,
+}
+
+/// What one connection says, again and again: a request for a batch, until all of it is answered.
+pub(super) trait Talk {
+    /// Is said once, before the first request.
+    fn opening(&self) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// The next request.
+    fn request(&self) -> Vec<u8>;
+
+    /// How many messages answer a request.
+    fn batch(&self) -> usize;
+
+    /// The first answer, once it is there. Wrong ones are errors.
+    fn take(&mut self, received: &[u8]) -> Result<Option<Taken>>;
+}
+
+struct Connection<T> {
+    socket: Socket,
+    talk: T,
+    /// Of the present request.
+    unanswered: usize,
+}
+
+impl<T: Talk> Connection<T> {
+    fn open(port: u16, talk: T) -> Result<Self> {
+        let mut socket = Socket::new(TcpStream::connect((Ipv4Addr::LOCALHOST, port))?)?;
+        let unanswered = talk.batch();
+        socket.send(&[talk.opening(), talk.request()].concat());
+        Ok(Self {
+            socket,
+            talk,
+            unanswered,
+        })
+    }
+
+    /// Counts what has come, and asks again where a batch is done.
+    fn turn(&mut self, go_on: bool) -> Result<usize> {
+        if self.socket.flush() == State::Closed || self.socket.receive() == State::Closed {
+            bail!("the server closed the connection");
+        }
+        let (mut start, mut messages) = (0, 0);
+        let received = &self.socket.received;
+        while let Some(taken) = self.talk.take(received.get(start..).unwrap_or_default())? {
+            start += taken.length;
+            messages += taken.messages;
+        }
+        self.socket.received.drain(..start);
+        self.unanswered = self.unanswered.saturating_sub(messages);
+        if messages > 0 && self.unanswered == 0 && go_on {
+            self.unanswered = self.talk.batch();
+            self.socket.send(&self.talk.request());
+        }
+        Ok(messages)
+    }
+}
+
+/// Talks on all connections for a while, and gives messages per second.
+pub(super) fn rate<T: Talk>(
+    port: u16,
+    talks: impl Iterator<Item = T>,
+    duration: Duration,
+) -> Result<(f64, u64)> {
+    let connections: Result<Vec<_>> = talks.map(|talk| Connection::open(port, talk)).collect();
+    let (mut connections, mut messages) = (connections?, 0);
+    let start = Instant::now();
+    while start.elapsed() < WARM_UP {
+        messages += turn(&mut connections, true)?;
+    }
+    let (since, before) = (Instant::now(), messages);
+    while since.elapsed() < duration {
+        messages += turn(&mut connections, true)?;
+    }
+    let per_second = per_second(messages - before, since.elapsed())?;
+    // What was asked for has to end before the next thing is measured.
+    let end = Instant::now();
+    while connections.iter().any(|open| open.unanswered > 0) && end.elapsed() < PATIENCE {
+        messages += turn(&mut connections, false)?;
+    }
+    Ok((per_second, messages))
+}
+
+/// Talks on one connection until so many messages have come, and gives messages per second.
+pub(super) fn rate_of(port: u16, talk: impl Talk, messages_max: u64) -> Result<f64> {
+    let start = Instant::now();
+    let mut connection = [Connection::open(port, talk)?];
+    let (mut messages, mut progress) = (0, start);
+    while messages < messages_max {
+        let more = turn(&mut connection, true)?;
+        messages += more;
+        if more > 0 {
+            progress = Instant::now();
+        } else if progress.elapsed() > PATIENCE {
+            bail!("no answer for {} s", PATIENCE.as_secs());
+        }
+    }
+    per_second(messages, start.elapsed())
+}
+
+fn turn<T: Talk>(connections: &mut [Connection<T>], go_on: bool) -> Result<u64> {
+    cancel::check()?;
+    let mut waiting: Vec<_> = connections
+        .iter()
+        .map(|open| open.socket.interest())
+        .collect();
+    let is_ready = wait(&mut waiting, POLL_TIMEOUT)?;
+    let mut messages = 0;
+    for (open, _) in connections
+        .iter_mut()
+        .zip(is_ready)
+        .filter(|(_, ready)| *ready)
+    {
+        messages += open.turn(go_on)?;
+    }
+    Ok(u64::try_from(messages)?)
+}
+
+pub(super) fn per_second(count: u64, time: Duration) -> Result<f64> {
+    Ok(f64::from(u32::try_from(count)?) / time.as_secs_f64())
+}
+
+/// The first line with its end, and what comes after it.
+pub(super) fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = bytes.iter().position(|byte| *byte == b'\n')?;
+    bytes.split_at_checked(end + 1)
+}

@@ -405,15 +405,12 @@ def errors():
     refused(400, "MissingParameter", streams.create_cursor, CALLS, incomplete)
     refused(400, invalid, streams.get_messages, CALLS, mine, limit=10_001)
     refused(400, invalid, streams.put_messages, CALLS, PutMessagesDetails(messages=[]))
-    for wrong in [
-        CreateStreamDetails(name="s", partitions=0, compartment_id=COMPARTMENT),
-        CreateStreamDetails(name="s", partitions=1),
-        CreateStreamDetails(
-            name="s", partitions=1, compartment_id=COMPARTMENT, retention_in_hours=169
-        ),
-    ]:
+    for wrong in [{"partitions": 0}, {"partitions": 1, "retention_in_hours": 169}]:
+        wrong = CreateStreamDetails(name="s", compartment_id=COMPARTMENT, **wrong)
         refused(400, invalid, admin.create_stream, wrong)
-    refused(400, invalid, admin.list_streams)
+    nowhere = CreateStreamDetails(name="s", partitions=1)
+    refused(400, "MissingParameter", admin.create_stream, nowhere)
+    refused(400, "MissingParameter", admin.list_streams)
     refused(404, "NotFound", admin.list_connect_harnesses, COMPARTMENT)
 
 

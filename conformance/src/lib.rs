@@ -2,7 +2,8 @@
 //!
 //! Each test starts a server that verifies signatures, and has one client do one thing with it. The
 //! Python and TypeScript SDKs are driven by scripts in `clients/`, one function for each test; the
-//! CLI is called as a person would. The clients are installed on first use, pinned, below `target/`.
+//! CLI is called as a person would. The clients are pinned, and installed below `target/` when they
+//! are needed first.
 
 use std::ffi::OsString;
 use std::fs;

@@ -302,15 +302,15 @@ async function errors() {
 async function signatures() {
   const allRefused = async (streams, admin, why) => {
     const putMessagesDetails = { messages: [{ value: encoded("x") }] };
-    for (const promise of [
-      streams.putMessages({ streamId: CALLS, putMessagesDetails }),
-      streams.getMessages({ streamId: CALLS, cursor: "cursor" }),
-      streams.consumerCommit({ streamId: CALLS, cursor: "cursor" }),
-      join(streams, "g", "one"),
-      admin.getStream({ streamId: CALLS }),
-      admin.deleteStream({ streamId: CALLS }),
+    for (const call of [
+      () => streams.putMessages({ streamId: CALLS, putMessagesDetails }),
+      () => streams.getMessages({ streamId: CALLS, cursor: "cursor" }),
+      () => streams.consumerCommit({ streamId: CALLS, cursor: "cursor" }),
+      () => join(streams, "g", "one"),
+      () => admin.getStream({ streamId: CALLS }),
+      () => admin.deleteStream({ streamId: CALLS }),
     ]) {
-      assert.match((await refused(401, "NotAuthenticated", promise)).message, why);
+      assert.match((await refused(401, "NotAuthenticated", call())).message, why);
     }
   };
   for (const [identity, why] of [

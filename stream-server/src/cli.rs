@@ -22,7 +22,8 @@ const LISTEN_DEFAULT: ([u8; 4], u16) = ([127, 0, 0, 1], 8090);
     name = "stream-server",
     version,
     after_help = "Example:\n  stream-server --data ./data --stream calls:4 --stream dead\n\n\
-        Exit codes: 0 stopped by a signal, 1 failure at run time, 2 wrong usage or configuration."
+        Exit codes: 0 stopped by a signal (or checked), 1 failure at run time, 2 wrong usage or \
+        configuration."
 )]
 pub struct Arguments {
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8090]

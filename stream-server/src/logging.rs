@@ -56,6 +56,8 @@ where
 {
     let builder = tracing_subscriber::fmt()
         .with_writer(to)
+        // It would tell them on standard error, and panic if nobody reads that.
+        .log_internal_errors(false)
         .with_ansi(false)
         .with_target(false)
         .with_max_level(LevelFilter::from(level));

@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use common::process::{Process, command};
@@ -34,7 +35,7 @@ fn the_log_is_json_with_a_line_for_each_request() {
     });
     let config = write(folder.path(), &settings);
     let arguments = [&ANY_PORT[..], &["--config", config.to_str().unwrap()]].concat();
-    let mut server = Process::start_with_log(&arguments, &log);
+    let mut server = Process::start_with_log(&arguments, File::create(&log).unwrap());
     let mut client = Client::connect(server.address);
     let cursor = client.cursor(&json!({ "partition": "0", "type": "LATEST" }));
     let answer = client.try_get(&cursor, 1);
@@ -72,7 +73,8 @@ fn the_log_tells_of_another_retention_and_the_level_counts() {
         let stream = json!({ "name": "calls", "retentionInHours": hours });
         let config = write(folder.path(), &json!({ "data": data, "streams": [stream] }));
         let more = ["--config", config.to_str().unwrap(), "--log-level", "warn"];
-        let mut server = Process::start_with_log(&[&ANY_PORT[..], &more].concat(), &log);
+        let arguments = [&ANY_PORT[..], &more].concat();
+        let mut server = Process::start_with_log(&arguments, File::create(&log).unwrap());
         assert_eq!(server.terminate(), Some(0));
         messages.push(std::fs::read_to_string(&log).unwrap());
     }
@@ -131,6 +133,22 @@ fn check_tells_whether_the_settings_are_right_and_touches_nothing() {
     let (code, text) = check(&["--auth", "keys", keys_text]);
     assert_eq!(code, 0, "{text}");
     assert!(!data.exists(), "the store was touched");
+}
+
+/// Whoever read the log may be gone; its clients are not.
+#[test]
+fn a_log_that_nobody_reads_is_no_reason_to_fail() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let more = ["--data", data, "--stream", "calls", "--log-level", "debug"];
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut server = Process::start_with_log(&[&ANY_PORT[..], &more].concat(), writer);
+    let mut client = Client::connect(server.address);
+    for value in ["a", "b"] {
+        client.put(None, &[value]);
+    }
+    assert_eq!(server.terminate(), Some(0));
 }
 
 #[test]

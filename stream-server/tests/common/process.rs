@@ -41,9 +41,8 @@ impl Process {
         Self::wait_until_ready(command.stderr(Stdio::null()))
     }
 
-    /// Starts what this command starts, with its log in a file, and waits until it is ready.
-    pub fn start_with_log(arguments: &[&str], log: &Path) -> Self {
-        let log = std::fs::File::create(log).unwrap();
+    /// Starts it with its log going there, and waits until it is ready.
+    pub fn start_with_log(arguments: &[&str], log: impl Into<Stdio>) -> Self {
         Self::wait_until_ready(command(arguments).stderr(log))
     }
 

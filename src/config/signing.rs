@@ -27,6 +27,7 @@ impl SigningConfig {
                  `<tenancy OCID>/<user OCID>/<fingerprint>`, or `ST$<token>`. Either this or the \
                  next three.",
             );
+            signing.declare_form(TextForm::Pattern("^(ST\\$.+|[^/]+/[^/]+/[^/]+)$"));
             let mut part = |key, meaning| signing.optional_text(key, meaning);
             let parts = [
                 ("tenancy", part("tenancy", "OCID of the tenancy.")),

@@ -1,4 +1,4 @@
-//! The project's tasks: `cargo xtask up | test | sim | dist | bench | bench-stream`. One file per task.
+//! The project's tasks: `cargo xtask up | test | sim | dist | bench | bench-stream`, one file each.
 
 mod commands;
 

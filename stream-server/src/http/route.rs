@@ -337,7 +337,7 @@ mod tests {
             (Method::GET, "/20180418", 404),
             (Method::GET, "/20180418/streampool", 404),
             (Method::GET, "/20180418/connectharnesses", 404),
-            (Method::GET, "/20180418/workRequests", 404),
+            (Method::GET, "/20180418/workRequest", 404),
             (Method::GET, "/20180418/streams/a/groups", 404),
             (Method::GET, "/20180418/streams/a/messages/b", 404),
             (Method::POST, "/health", 405),

@@ -1,4 +1,5 @@
-//! The project's tasks: `cargo xtask up | test | sim | dist | bench | bench-stream`. One file per task.
+//! The project's tasks: `cargo xtask up | test | sim | dist | bench | bench-stream`. One file per
+//! task.
 
 mod commands;
 

@@ -83,6 +83,8 @@ pub const ANSWER_ROOM_TIMEOUT: Duration = Duration::from_secs(10);
 pub const WRITE_QUEUE_COUNT_MAX: usize = CONNECTIONS_MAX;
 /// Bytes of one transaction: bounds the time until its first request is answered.
 pub const TRANSACTION_BYTES_MAX: usize = 16_777_216;
+/// Longest time that a transaction waits for the writes that the one before it has let come.
+pub const GATHERING_TIMEOUT: Duration = Duration::from_millis(5);
 /// Messages that retention deletes in one transaction, so that publishing never waits long.
 pub const TRIM_COUNT_MAX: u32 = 1_000;
 /// Bytes of values that retention deletes in one transaction, except that one always goes.

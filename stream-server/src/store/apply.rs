@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::directory::{LoadedStream, table_name};
 use super::reader::group;
@@ -161,23 +161,27 @@ impl Writer {
         messages: &[NewMessage],
     ) -> rusqlite::Result<Result<Vec<Stamp>, EngineError>> {
         let mut stamps = Vec::with_capacity(messages.len());
+        // One statement serves as long as messages go to the same partition.
+        let mut open: Option<(u32, CachedStatement<'_>)> = None;
         for message in messages {
             let place = (stream_key, message.partition);
-            let file = self.directory.log(stream_key, message.partition);
-            let (Some(file), Some(log)) = (file, self.logs.get_mut(&place)) else {
-                return Ok(Err(EngineError::Failed(
-                    "there is no such partition".to_owned(),
-                )));
+            let Some(log) = self.logs.get_mut(&place) else {
+                return Ok(Err(no_such_partition()));
+            };
+            let insert = match &mut open {
+                Some((partition, insert)) if *partition == message.partition => insert,
+                other => {
+                    let Some(file) = self.directory.log(stream_key, message.partition) else {
+                        return Ok(Err(no_such_partition()));
+                    };
+                    let insert = self.db.prepare_cached(&file.insert_sql)?;
+                    &mut other.insert((message.partition, insert)).1
+                }
             };
             let stamp = log.append(now);
             self.appended_bytes = self.appended_bytes.saturating_add(message.value.len());
             let (key, value) = (&message.key, &message.value);
-            self.db.prepare_cached(&file.insert_sql)?.execute(params![
-                stamp.offset,
-                stamp.time.0,
-                key,
-                value
-            ])?;
+            insert.execute(params![stamp.offset, stamp.time.0, key, value])?;
             if !self.touched.contains(&place) {
                 self.touched.push(place);
             }
@@ -185,6 +189,10 @@ impl Writer {
         }
         Ok(Ok(stamps))
     }
+}
+
+fn no_such_partition() -> EngineError {
+    EngineError::Failed("there is no such partition".to_owned())
 }
 
 /// Writes a page for sure: the value changes each time.

@@ -7,6 +7,7 @@
 mod apply;
 mod change;
 mod directory;
+mod gathering;
 mod open;
 mod reader;
 mod retention;

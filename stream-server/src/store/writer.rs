@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::change::{Change, purge};
 use super::directory::Directory;
+use super::gathering::Gathering;
 use super::open::load_streams;
 use crate::engine::{EngineError, NewMessage, Stream};
 use crate::group::{Commit, GroupRecord};
@@ -134,7 +135,9 @@ impl Writer {
 
     /// Works until the queue is closed and empty.
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Write>) {
+        let mut gathering = Gathering::default();
         while let Some(first) = self.next(&mut queue) {
+            gathering.wait(&queue);
             let mut bytes = first.bytes();
             let mut batch = vec![first];
             while bytes < TRANSACTION_BYTES_MAX && batch.len() < WRITE_QUEUE_COUNT_MAX {
@@ -142,7 +145,9 @@ impl Writer {
                 bytes = bytes.saturating_add(write.bytes());
                 batch.push(write);
             }
+            let (count, started) = (batch.len(), Instant::now());
             self.transact(batch);
+            gathering.note(count, queue.len(), started.elapsed());
         }
         // The next start finds one file and no log to replay. It would do without.
         let _ = self.db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");

@@ -39,10 +39,9 @@ pub use programs::{PREPARED, Programs};
 const STREAM_SERVER_DEADLINE: Duration = Duration::from_secs(30);
 const FUNCTION_DEADLINE: Duration = Duration::from_secs(10);
 /// Envoy compiles the filter once for each worker, which a busy machine takes its time for.
+const ENVOY_DEADLINE: Duration = Duration::from_secs(60);
 /// Counts the sessions of drains with their consumer group.
 const DRAIN_JOINED: &str = "sluice_group_sessions_total";
-
-const ENVOY_DEADLINE: Duration = Duration::from_secs(60);
 /// For an end in peace.
 const PATIENCE: Duration = Duration::from_secs(5);
 

@@ -3,7 +3,8 @@
 //! Group commit: requests that are complete wait in an outbox. If nothing is in flight, the next
 //! turn of the event loop publishes everything that has gathered; while a publish is in flight,
 //! the next batch gathers. The Stream's one answer settles a whole batch. Calls that are to be made
-//! later go to a lane, which has an outbox and batches of its own.
+//! later go to a lane, which has an outbox and batches of its own. With `ack: immediate` the answer
+//! comes before the batch: [`buffer`].
 
 mod buffer;
 mod claim;

@@ -3,7 +3,7 @@
 //! | part | what it does |
 //! |---|---|
 //! | [`session`], [`consume`] | reads calls and lanes, each stream as a member of a group |
-//! | [`window`] | holds what is read until it is committed |
+//! | [`window`], [`held`] | holds what is read until it is committed |
 //! | [`left`] | what lost sessions leave there |
 //! | [`fate`] | decides what becomes of a record |
 //! | [`room`] | moves calls aside that are in the way of others |

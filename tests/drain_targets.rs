@@ -40,6 +40,15 @@ fn explicit_targets_go_out_where_the_list_has_them_and_nowhere_else() {
         .map(|letter| letter["reason"].clone())
         .collect();
     assert_eq!(reasons, ["denied"; 4]);
+    let told = |line: &&String| {
+        line.starts_with("event=dead_letter call_id=p0-o") && line.contains(" reason=denied ")
+    };
+    assert_eq!(
+        lab.said.logs.iter().filter(told).count(),
+        4,
+        "{:?}",
+        lab.said.logs
+    );
     assert_eq!(
         lab.said.counted(Metric::Attempts),
         0,

@@ -16,8 +16,7 @@ use crate::limits::{DEAD_LETTER_PART_BYTES, PUT_BYTES_MAX};
 use crate::metric::Metric;
 
 /// Why a call is given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// The target has refused it for good.
     Rejected,
@@ -31,7 +30,25 @@ pub enum Reason {
     UnreadableRecord,
 }
 
+impl Serialize for Reason {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 impl Reason {
+    /// Its name in dead letters and in the log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::AttemptsExhausted => "attempts_exhausted",
+            Self::Expired => "expired",
+            Self::Denied => "denied",
+            Self::UnreadableRecord => "unreadable_record",
+        }
+    }
+
     /// The counter of this reason.
     #[must_use]
     pub const fn metric(self) -> Metric {

@@ -132,7 +132,7 @@ impl AcceptEngine {
             self.outputs.count(Metric::Lost, 1);
             let age = limits.age_max.as_secs();
             let line = format!(
-                "call {} is lost: it was answered 202 and could not be stored for {age} seconds",
+                "event=lost call_id={} age_seconds={age} detail=\"answered 202, never stored\"",
                 call.id
             );
             self.outputs.log(Level::Error, line);

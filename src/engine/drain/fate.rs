@@ -239,7 +239,11 @@ impl DrainEngine {
             Some(plan) => plan.id.to_string(),
             None => fallback_id(id.position),
         };
-        let line = format!("call {call_id} becomes a dead letter: {detail}");
+        let attempts = held.progress.attempts;
+        let line = format!(
+            "event=dead_letter call_id={call_id} reason={} attempts={attempts} detail={detail:?}",
+            reason.name()
+        );
         let dead_at = now.wall.to_string();
         let letter = DeadLetter {
             id: &call_id,

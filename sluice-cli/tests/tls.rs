@@ -3,19 +3,17 @@
 
 mod common;
 
-use common::tls::Authority;
 use common::{Run, Stream, command, keys, letter};
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
+use wasm_tests::tls::{Authority, Proxy};
 
 /// A signed stream behind a proxy whose certificate is for `name`.
 struct Secure {
     port: u16,
     home: TempDir,
-    _authority: Authority,
     _stream: Stream,
-    _runtime: Runtime,
+    _proxy: Proxy,
 }
 
 impl Secure {
@@ -23,20 +21,19 @@ impl Secure {
         let stream = Stream::start(1);
         stream.put_dead(&[letter("a", &json!({ "id": "a", "path": "/" }))]);
         let stream = stream.with_keys(&[(&keys::key_id(), keys::PUBLIC)]);
-        let (authority, runtime) = (Authority::new(), Runtime::new().unwrap());
-        let address = stream.url.strip_prefix("http://").unwrap();
-        let port = authority.start_proxy(&runtime, name, address);
+        let authority = Authority::new();
+        let proxy = authority.start_proxy(name);
+        proxy.leads_to(stream.url.strip_prefix("http://").unwrap());
         let home = tempfile::tempdir().unwrap();
         keys::home(home.path());
         std::fs::write(home.path().join("ca.pem"), authority.pem()).unwrap();
         std::fs::write(home.path().join("other.pem"), Authority::new().pem()).unwrap();
         std::fs::write(home.path().join("rubbish.pem"), "rubbish").unwrap();
         Self {
-            port,
+            port: proxy.port(),
             home,
-            _authority: authority,
             _stream: stream,
-            _runtime: runtime,
+            _proxy: proxy,
         }
     }
 

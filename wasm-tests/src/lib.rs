@@ -10,6 +10,7 @@
 //! | a client for HTTP/2 | [`client2`] |
 //! | the Stream, as another client of it sees it | [`stream`] |
 //! | `sluice`, the command line for dead letters | [`sluice`] |
+//! | TLS before a server, by an authority of its own | [`tls`] |
 //! | many clients with a ledger of what they were promised | [`load`] |
 //!
 //! Nothing of this exists for wasm, where only `tests/core.rs` runs.
@@ -31,3 +32,4 @@ pub mod server;
 pub mod sluice;
 pub mod stream;
 pub mod target;
+pub mod tls;

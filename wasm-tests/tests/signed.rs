@@ -12,12 +12,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use local_gateway::render::cluster;
+use local_gateway::render::{at, cluster, egress, merge_patch};
 use local_gateway::{Builder, LocalSet, Project};
 use serde_json::{Value, json};
 use wasm_tests::client::Request;
 use wasm_tests::gateway::Gateway;
 use wasm_tests::target::Target;
+use wasm_tests::tls::{Authority, Proxy};
+
+/// The Stream's host in the configuration for Oracle's service.
+const HOST: &str = "cell-1.streaming.eu-frankfurt-1.oci.oraclecloud.com";
 
 const KEY_ID: &str = "ocid1.tenancy.oc1..ours/ocid1.user.oc1..gateway/\
                       79:1e:d4:79:05:63:52:b2:30:b6:27:c4:ae:cc:70:7e";
@@ -35,12 +39,19 @@ fn key_folder(name: &str, key_id: &str) -> PathBuf {
     folder
 }
 
-/// The configuration for Oracle's service, with the stream server in its place.
+/// The configuration for Oracle's service, with the stream server in its place, without TLS.
 fn at_oracle(builder: Builder, keys: &Path) -> Builder {
-    let local = json!({
+    at_oracle_tls(builder, keys, &json!({})).edit(without_tls)
+}
+
+/// The configuration for Oracle's service, with the stream server in its place and `more` in both
+/// roles.
+fn at_oracle_tls(builder: Builder, keys: &Path, more: &Value) -> Builder {
+    let mut local = json!({
         "stream": { "streamId": "ocid1.stream.oc1.local.calls" },
         "lanes": [{ "streamId": "ocid1.stream.oc1.local.calls-5s", "delayMs": 5000 }],
     });
+    merge_patch(&mut local, more);
     let mut drain = local.clone();
     drain["deadLetters"] = json!({ "streamId": "ocid1.stream.oc1.local.calls-dead" });
     drain["attempt"] = json!({ "backoffBaseMs": 20, "backoffMaxMs": 200 });
@@ -51,7 +62,6 @@ fn at_oracle(builder: Builder, keys: &Path) -> Builder {
         .envoy_environment("OCI_PRIVATE_KEY", &private)
         .accept_patch(local)
         .drain_patch(drain)
-        .edit(without_tls)
 }
 
 fn without_tls(config: &mut Value) -> anyhow::Result<()> {
@@ -59,6 +69,43 @@ fn without_tls(config: &mut Value) -> anyhow::Result<()> {
     let members = stream.as_object_mut().context("a cluster is a mapping")?;
     members.remove("transport_socket");
     Ok(())
+}
+
+/// The Stream behind TLS: at this port, with a certificate of this authority.
+fn behind(
+    authority: &Authority,
+    port: u16,
+    name: &str,
+) -> impl FnOnce(&mut Value) -> anyhow::Result<()> + 'static {
+    let file = authority_file(authority, name);
+    move |config| {
+        const PORT: &str = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address/port_value";
+        const TRUSTED: &str = "/transport_socket/typed_config/common_tls_context/validation_context/trusted_ca/filename";
+        let stream = cluster(config, "stream")?;
+        *at(stream, PORT)? = json!(port);
+        *at(stream, TRUSTED)? = json!(file);
+        Ok(())
+    }
+}
+
+fn authority_file(authority: &Authority, name: &str) -> PathBuf {
+    let file = Project::here()
+        .target()
+        .join("test-keys")
+        .join(format!("{name}.pem"));
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, authority.pem()).unwrap();
+    file
+}
+
+/// A gateway whose Stream is behind this proxy, and which trusts this authority.
+fn gateway_through(proxy: &Proxy, trusted: &Authority, name: &str) -> Gateway {
+    let keys = key_folder(name, KEY_ID);
+    let gateway = Gateway::with(name, Target::start(), |builder| {
+        at_oracle_tls(builder, &keys, &json!({})).edit(behind(trusted, proxy.port(), name))
+    });
+    proxy.leads_to(&format!("127.0.0.1:{}", gateway.set.ports().stream));
+    gateway
 }
 
 /// Denies the filter Envoy's own arithmetic.
@@ -96,6 +143,83 @@ fn a_server_that_verifies_takes_what_the_filter_signs_itself() {
     let change = |builder| at_oracle(builder, &keys).edit(without_function);
     let gateway = Gateway::with("signed-own", Target::start(), change);
     calls_arrive(&gateway);
+}
+
+#[test]
+fn the_stream_is_reached_over_tls_by_the_name_that_is_configured() {
+    let authority = Authority::new();
+    let proxy = authority.start_proxy(HOST);
+    let gateway = gateway_through(&proxy, &authority, "signed-tls");
+    calls_arrive(&gateway);
+    let names = proxy.server_names();
+    assert!(!names.is_empty());
+    assert!(
+        names.iter().all(|name| name.as_deref() == Some(HOST)),
+        "{names:?}"
+    );
+}
+
+#[test]
+fn a_stream_that_cannot_prove_its_name_gets_nothing() {
+    let (ours, another) = (Authority::new(), Authority::new());
+    for (what, certified, trusted) in [
+        (
+            "signed-tls-name",
+            ours.start_proxy("elsewhere.example"),
+            &ours,
+        ),
+        ("signed-tls-authority", another.start_proxy(HOST), &ours),
+    ] {
+        let gateway = gateway_through(&certified, trusted, what);
+        let refused = gateway.exchange(&Request::new("POST", "/x").marked().body("x"));
+        assert_eq!(refused.status, 503, "{what}");
+        assert_eq!(refused.json()["stored"], "no", "{what}");
+        assert_eq!(gateway.metric("sluice_accepted_total"), 0, "{what}");
+    }
+}
+
+/// The function is a stream server: it takes only what is signed as Oracle's functions want it.
+#[test]
+fn a_call_to_a_function_of_oracle_is_signed_and_others_are_not() {
+    let authority = Authority::new();
+    let proxy = authority.start_proxy("localhost");
+    let file = authority_file(&authority, "signed-function");
+    let rule = |path: &str, sign: &str| {
+        json!({ "host": "localhost", "port": proxy.port(), "pathPrefix": path,
+            "allowPrivate": true, "sign": sign })
+    };
+    let functions = "/20180418/streams/ocid1.stream.oc1.local.calls-5s";
+    let others = "/20180418/streams/ocid1.stream.oc1.local.calls-dead";
+    let targets = json!({ "targets": { "allow": [rule(functions, "oci"), rule(others, "none")] } });
+    let keys = key_folder("function", KEY_ID);
+    let gateway = Gateway::with("signed-function", Target::start(), |builder| {
+        at_oracle_tls(builder, &keys, &targets)
+            .edit(without_tls)
+            .allow_private_egress()
+            .edit(move |config| egress::trust(config, &file))
+    });
+    proxy.leads_to(&format!("127.0.0.1:{}", gateway.set.ports().stream));
+    let invoke = |path: &str| {
+        let url = format!("https://localhost:{}{path}/messages", proxy.port());
+        let request = Request::new("POST", "/")
+            .marked()
+            .field("Async-Target", &url);
+        let content = json!({ "messages": [{ "key": null, "value": "e30=" }] }).to_string();
+        gateway.accept(
+            &request
+                .field("content-type", "application/json")
+                .body(&content),
+        );
+    };
+    invoke(functions);
+    gateway.wait("the signed call is taken", || {
+        gateway.metric("sluice_delivered_total") == 1
+    });
+    invoke(others);
+    gateway.wait("the unsigned one is refused", || {
+        gateway.metric("sluice_dead_lettered.reason=rejected;.total") == 1
+    });
+    assert_eq!(gateway.metric("sluice_delivered_total"), 1);
 }
 
 #[test]

@@ -154,6 +154,8 @@ fn tls(host: &str) -> Result<Value> {
         "@type":
             "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext",
         "common_tls_context": {
+            // Unless it is told, Envoy offers servers no more than 1.2.
+            "tls_params": { "tls_maximum_protocol_version": "TLSv1_3" },
             "validation_context": {
                 "trusted_ca": { "filename": authorities },
                 "match_typed_subject_alt_names":

@@ -11,7 +11,6 @@
 
 pub mod keys;
 pub mod proxy;
-pub mod tls;
 
 use std::process::{Command, Output};
 

@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64_simd::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
 use super::{StreamClient, percent_encode};
@@ -141,8 +140,8 @@ pub fn parse_messages(response: &IncomingResponse) -> Result<(Vec<Message>, Curs
             .parse()
             .map_err(|_| format!("partition {:?} is no number", message.partition))?;
         let value = BASE64
-            .decode(message.value.as_bytes())
-            .map_err(|error| format!("offset {}: no base64: {error}", message.offset))?;
+            .decode_to_vec(message.value.as_bytes())
+            .map_err(|_| format!("offset {}: the value is no base64", message.offset))?;
         let position = Position {
             partition,
             offset: message.offset,

@@ -1,7 +1,6 @@
 //! PutMessages: many records in one request, one answer for each.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use base64_simd::STANDARD as BASE64;
 use serde::Deserialize;
 
 use super::StreamClient;
@@ -41,27 +40,15 @@ impl PutBody {
         self.json.push(b'{');
         if let Some(key) = key {
             self.json.extend_from_slice(b"\"key\":\"");
-            append_base64(&mut self.json, key.as_bytes());
+            BASE64.encode_append(key.as_bytes(), &mut self.json);
             self.json.extend_from_slice(b"\",");
         }
         self.json.extend_from_slice(b"\"value\":\"");
-        append_base64(&mut self.json, record);
+        BASE64.encode_append(record, &mut self.json);
         self.json.extend_from_slice(b"\"}");
         self.records += 1;
         self.bytes += record.len() + key.map_or(0, str::len);
     }
-}
-
-/// Encodes without an allocation of its own.
-fn append_base64(json: &mut Vec<u8>, record: &[u8]) {
-    let start = json.len();
-    let length = record.len().div_ceil(3).saturating_mul(4);
-    json.resize(start.saturating_add(length), 0);
-    let written = json
-        .get_mut(start..)
-        .and_then(|slot| BASE64.encode_slice(record, slot).ok())
-        .unwrap_or_default();
-    json.truncate(start.saturating_add(written));
 }
 
 impl StreamClient {

@@ -101,6 +101,10 @@ pub const DESTINATION_BYTES_MAX: usize = 8_192;
 /// Rules of one allow-list: each call is held against all of them.
 pub const ALLOW_RULES_MAX: usize = 256;
 
+/// A call that waits in memory for a time of day looks at the clock again after this: a clock that
+/// was wrong and is set right makes nothing later than that.
+pub const CLOCK_TRUSTED_MAX: Duration = Duration::from_secs(30);
+
 /// How long a call with an order key may wait for its time. It waits in its place on the stream of
 /// calls, which may keep records for no more than a day (OCI Streaming: 24 hours at least).
 pub const ORDERED_WAIT_MAX: Duration = Duration::from_secs(3_600);

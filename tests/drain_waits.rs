@@ -178,3 +178,23 @@ fn thousands_on_a_lane_need_no_more_memory_than_the_window_has() {
     assert_eq!(lab.put("calls").len(), 4, "one batch brings them back");
     lab.bring("minute", 4, &four);
 }
+
+#[test]
+fn a_clock_that_is_set_right_makes_no_call_late() {
+    for key in [None, Some("k")] {
+        let mut lab = Lab::joined("");
+        let mut record = json!({ "id": "c1", "path": "/soon", "deliverAt": due(5_000) });
+        if let Some(key) = key {
+            record["orderKey"] = json!(key);
+        }
+        lab.slow_clock = 1_000_000;
+        fetch(&mut lab, "calls", 0, &record);
+        assert_eq!(lab.calls(), [""; 0]);
+        lab.slow_clock = 0;
+        while lab.calls().is_empty() {
+            lab.live(1_000);
+            assert!(lab.millis < 60_000, "it waits for the clock that was wrong");
+        }
+        assert!(lab.millis >= 5_000, "it isn't early");
+    }
+}

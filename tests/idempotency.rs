@@ -13,7 +13,7 @@ mod support;
 use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value, json};
-use sluice::call::accept::idempotency::KeyHash;
+use sluice::call::accept::idempotency::{KeyHash, KeyHolder};
 use sluice::engine::accept::{AcceptEngine, Input};
 use sluice::engine::{Callout, CalloutResult, Output};
 use sluice::id::RequestId;
@@ -209,14 +209,38 @@ fn a_dead_letter_frees_its_key() {
     let mut process = Process::new();
     process.ask(0, 1, "k");
     let (_, callout) = process.open.front().unwrap();
-    let key = records(callout)[0]["idempotency"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let holder = holder(callout);
     process.publish(|callout| stored(callout, 0));
-    process.input(1, Input::KeyReleased(KeyHash::parse(&key).unwrap()));
+    process.input(1, Input::KeyReleased(holder));
     process.ask(0, 2, "k");
     assert_eq!(process.open.len(), 1, "it may be sent anew");
+}
+
+#[test]
+fn the_dead_letter_of_another_call_frees_no_key() {
+    let mut process = Process::new();
+    process.ask(0, 1, "k");
+    let (_, callout) = process.open.front().unwrap();
+    let lost = holder(callout);
+    process.publish(|_| CalloutResult::Lost);
+    process.ask(0, 2, "k");
+    process.publish(|callout| stored(callout, 1));
+    assert_eq!(process.statuses(), [503, 202]);
+    // The first one was stored after all, and dies.
+    process.input(1, Input::KeyReleased(lost));
+    process.ask(0, 3, "k");
+    assert_eq!(process.statuses(), [503, 202, 202]);
+    assert!(process.open.is_empty(), "it is known by the second call");
+}
+
+/// The call of the only record of a batch, with its key.
+fn holder(callout: &Callout) -> KeyHolder {
+    let record = &records(callout)[0];
+    let text = |name: &str| record[name].as_str().unwrap().to_owned();
+    KeyHolder {
+        key: KeyHash::parse(&text("idempotency")).unwrap(),
+        call_id: text("id"),
+    }
 }
 
 #[test]

@@ -222,22 +222,22 @@ fn accepting_goes_on_after_the_pause_that_the_stream_asks_for() {
 
 #[test]
 fn keys_count_as_bytes_of_a_batch() {
-    // Two records of this size fit without their keys, and don't with them.
-    let mut engine = accept_engine(r#","publish":{"batchBytes":2048}"#);
-    let key = format!("{:?}", "k".repeat(200));
-    for number in 1..=2 {
-        let order = [("async-order-key", key.as_str())];
-        accept(&mut engine, request(number, &order), at(0), b"");
-    }
-    let said = accept(&mut engine, AcceptInput::Wake, at(0), b"");
-    let bytes: Vec<usize> = said
-        .callouts
-        .iter()
-        .map(|put| {
-            let records = support::records(put);
-            let sizes = records.iter().map(|record| record.to_string().len() + 200);
-            sizes.sum()
-        })
-        .collect();
-    assert!(bytes.iter().all(|bytes| *bytes <= 2_048), "{bytes:?}");
+    let first_batch = |batch_bytes: usize| {
+        let config = format!(r#","publish":{{"batchBytes":{batch_bytes}}}"#);
+        let mut engine = accept_engine(&config);
+        let key = "k".repeat(200);
+        for number in 1..=2 {
+            let order = [("async-order-key", key.as_str())];
+            accept(&mut engine, request(number, &order), at(0), b"");
+        }
+        let mut said = accept(&mut engine, AcceptInput::Wake, at(0), b"");
+        said.callouts.remove(0)
+    };
+    let both = first_batch(1_048_576);
+    let records = support::records(&both);
+    assert_eq!(records.len(), 2);
+    let bytes: usize = records.iter().map(|r| r.to_string().len() + 200).sum();
+    assert!(bytes > 1_024, "a limit as low as that can be configured");
+    assert_eq!(support::records(&first_batch(bytes)).len(), 2);
+    assert_eq!(support::records(&first_batch(bytes - 1)).len(), 1);
 }

@@ -104,7 +104,7 @@ pub fn configuration(data: &[u8]) {
 }
 
 /// The head of a marked request, one field a line; options, `Prefer` and marks among them. What is
-/// admitted can be stored, and read again.
+/// admitted can be stored, and read again, and carries no option any more.
 pub fn request_head(data: &[u8]) {
     let mut fields: Fields = vec![
         (":method".to_owned(), b"POST".to_vec()),
@@ -132,6 +132,9 @@ pub fn request_head(data: &[u8]) {
         panic!("the configuration is wrong");
     };
     if let Ok(admitted) = admit(head, &config, Wall(1_795_408_560_000)) {
+        let removes = |name: &str| config.options.headers.removes(name);
+        let option = admitted.head.headers.iter().find(|(name, _)| removes(name));
+        assert_eq!(option, None, "the target would see it");
         let stored = record::encode(&admitted.head, b"").map(|json| record::decode(&json));
         assert!(
             matches!(stored, Ok(Ok(_))),

@@ -100,6 +100,9 @@ impl Request {
             (":scheme".to_owned(), b"https".to_vec()),
             ("prefer".to_owned(), b"respond-async".to_vec()),
         ]);
+        if options.key.is_some() && chance.per_mille(200) {
+            fields.push(("authorization".to_owned(), b"Bearer other".to_vec()));
+        }
         if chance.per_mille(60) {
             fields.extend(forged_marks());
         }

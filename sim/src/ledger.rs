@@ -1,6 +1,6 @@
 //! What is true, seen from above: every record, attempt and answer. Invariants are asked of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sluice::call::accept::options::ReplyAddress;
 use sluice::call::record::{CallHead, decode};
@@ -42,6 +42,10 @@ pub struct Record {
     pub head: Option<CallHead>,
     /// Who has put it there; `None`: nobody of ours.
     pub by: Option<Engine>,
+    /// What it has for content.
+    pub body: Vec<u8>,
+    /// When it was stored, in milliseconds.
+    pub at: u64,
 }
 
 /// What an attempt came to, as the drain was told.
@@ -89,12 +93,17 @@ pub struct Ledger {
     pub doubts: BTreeMap<String, usize>,
     /// Engines that have died.
     pub deaths: usize,
+    /// What each engine has fetched of a stream since it has joined, and nobody has committed.
+    pub fetched: BTreeMap<(Engine, usize), BTreeSet<Place>>,
+    /// Who has committed each partition last, by stream and partition.
+    pub committers: BTreeMap<(usize, u32), Engine>,
 }
 
 impl Ledger {
     /// A record was stored on the calls or a lane.
-    pub fn stored(&mut self, place: Place, value: &[u8], by: Option<Engine>) -> String {
-        let head = decode(value).ok().map(|call| call.head);
+    pub fn stored(&mut self, place: Place, value: &[u8], by: Option<Engine>, at: u64) -> String {
+        let call = decode(value).ok();
+        let (head, body) = call.map_or((None, Vec::new()), |call| (Some(call.head), call.body));
         let given = head.as_ref().and_then(|head| head.id.clone());
         let id = match given {
             Some(id) => id.0,
@@ -105,9 +114,20 @@ impl Ledger {
             id: id.clone(),
             head,
             by,
+            body,
+            at,
         };
         self.records.insert(place, record);
         id
+    }
+
+    /// These records are committed: nobody has to hold them any more.
+    pub fn committed(&mut self, places: impl Iterator<Item = Place>) {
+        for place in places {
+            self.fetched.values_mut().for_each(|fetched| {
+                fetched.remove(&place);
+            });
+        }
     }
 
     /// The heads of all records of a call.

@@ -8,11 +8,13 @@
 //! | [`stream`] | the stream server's code on a store in memory |
 //! | [`target`] | what receives calls |
 //! | [`ledger`] | what is true |
+//! | [`happenings`] | what went wrong, counted |
 //! | [`invariants`] | G1 to G10 as code, one file each |
 //! | [`trace`] | what happened, for people |
 
 pub mod call;
 pub mod chance;
+pub mod happenings;
 pub mod invariants;
 pub mod ledger;
 pub mod plan;
@@ -24,6 +26,7 @@ pub mod world;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chance::Chance;
+use happenings::Happenings;
 use invariants::Violation;
 use plan::Plan;
 use world::World;
@@ -42,6 +45,8 @@ pub struct Report {
     pub attempts: usize,
     /// Inputs that engines were given.
     pub inputs: u64,
+    /// What went wrong, and how often.
+    pub happenings: Happenings,
 }
 
 /// Runs a seed to its end, or to the first violation.
@@ -75,6 +80,7 @@ pub fn run_steered(seed: u64, bytes: &[u8]) -> Report {
         accepted: world.ledger.accepted.len(),
         attempts: world.ledger.attempts.values().map(Vec::len).sum(),
         inputs: world.inputs,
+        happenings: world.happenings,
         trace: world.trace,
     }
 }
@@ -88,6 +94,7 @@ impl Report {
             accepted: 0,
             attempts: 0,
             inputs: 0,
+            happenings: Happenings::default(),
         }
     }
 

@@ -37,6 +37,10 @@ struct Arguments {
     /// Stop at the first violation
     #[arg(long)]
     stop: bool,
+
+    /// Tell how often each fault has happened
+    #[arg(long)]
+    faults: bool,
 }
 
 fn main() -> ExitCode {
@@ -48,7 +52,7 @@ fn main() -> ExitCode {
         true => many::fresh_seed(),
         false => arguments.from.unwrap_or_default(),
     };
-    many::run(from, arguments.seeds, arguments.stop)
+    many::run(from, arguments.seeds, arguments.stop, arguments.faults)
 }
 
 fn replay(seed: u64, is_whole: bool) -> ExitCode {

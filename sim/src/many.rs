@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sim::Report;
+use sim::happenings::{Happening, Happenings};
 
 /// Stories that are told in full; of further seeds only the number.
 const STORIES_MAX: u64 = 3;
@@ -31,6 +32,7 @@ struct Sum {
     attempts: usize,
     inputs: u64,
     broken: u64,
+    happenings: Happenings,
 }
 
 impl Sum {
@@ -39,6 +41,7 @@ impl Sum {
         self.accepted += report.accepted;
         self.attempts += report.attempts;
         self.inputs += report.inputs;
+        self.happenings.merge(&report.happenings);
         if report.violation.is_none() {
             return;
         }
@@ -55,7 +58,7 @@ impl Sum {
 }
 
 /// Runs seeds `from..from + count`; fails if one of them breaks a guarantee.
-pub(crate) fn run(from: u64, count: u64, stops: bool) -> ExitCode {
+pub(crate) fn run(from: u64, count: u64, stops: bool, shows_faults: bool) -> ExitCode {
     let start = Instant::now();
     let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
     // A panic is a violation with a story; the hook would say it twice.
@@ -90,6 +93,11 @@ pub(crate) fn run(from: u64, count: u64, stops: bool) -> ExitCode {
          {} broken\n",
         sum.runs, sum.accepted, sum.attempts, sum.inputs, sum.broken
     ));
+    if shows_faults {
+        for what in Happening::ALL {
+            say(&format!("{:>9} {what:?}\n", sum.happenings.count(what)));
+        }
+    }
     match sum.broken {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,

@@ -39,12 +39,17 @@ pub struct Faults {
 pub enum Mishap {
     /// The VM of a worker ends and comes again.
     Restart(usize),
+    /// The VM of a worker ends within a callback: so many outputs from now.
+    Trap(usize, u64),
     /// A gateway dies, with all that it knew; it comes again after so many milliseconds.
     Die(usize, u64),
     /// A gateway stands still for so many milliseconds.
     Stop(usize, u64),
     /// A gateway's wall clock is set by so many milliseconds.
     Jump(usize, i64),
+    /// A gateway's wall clock is wrong by so many milliseconds, for so many: by more than OCI's
+    /// signatures allow.
+    WrongClock(usize, i64, u64),
     /// Health checks of a gateway go to another worker.
     Elsewhere(usize),
     /// The Stream's server restarts.
@@ -61,6 +66,8 @@ pub struct Plan {
     pub workers: usize,
     /// Streams with their partitions.
     pub streams: Vec<(String, u32)>,
+    /// Requests to the Stream are signed, and it looks at their dates.
+    pub is_signed: bool,
     /// Lanes: milliseconds.
     pub lanes: Vec<u64>,
     /// The configuration of the accept roles.
@@ -77,11 +84,13 @@ pub struct Plan {
     pub calm_at: u64,
     /// When everything has to be done at the latest, in milliseconds.
     pub done_at: u64,
+    /// When every engine has to be idle at the latest, in milliseconds.
+    pub idle_at: u64,
 }
 
 /// Until when, after faults have stopped, every engine has to be idle, in milliseconds. Records of
 /// lost sessions are remembered for two minutes.
-pub const IDLE_MS_MAX: u64 = 300_000;
+const IDLE_MS_MAX: u64 = 300_000;
 /// The longest delay that a call asks for, in milliseconds.
 const DELAY_MS_MAX: u64 = 25_000;
 /// What joining, fetching and committing may take altogether, in milliseconds.
@@ -112,15 +121,18 @@ impl Plan {
         let max_age = chance.one_of(&[15, 15, 90]).unwrap_or(15);
         let mishaps = draw_mishaps(chance, calm_at, gateways, workers);
         let jumps = mishaps.iter().map(|(_, mishap)| {
-            let Mishap::Jump(_, millis) = mishap else {
+            let (Mishap::Jump(_, millis) | Mishap::WrongClock(_, millis, _)) = mishap else {
                 return 0;
             };
             millis.unsigned_abs()
         });
+        let jumps: u64 = jumps.sum();
         // A call and then its reply may each become as old as they may.
         let ages = DELAY_MS_MAX + 2 * 1_000 * max_age;
         Self {
-            done_at: calm_at + ages + jumps.sum::<u64>() + SLACK_MS,
+            done_at: calm_at + ages + jumps + SLACK_MS,
+            idle_at: calm_at + IDLE_MS_MAX + jumps,
+            is_signed: chance.coin(),
             accept: accept_config(chance, &lanes),
             drain: drain_config(chance, &lanes, max_age),
             faults: draw_faults(chance),
@@ -257,8 +269,9 @@ fn draw_mishaps(
     for _ in 0..count {
         let at = chance.below(until);
         let gateway = index(chance, gateways);
-        let mishap = match chance.below(8) {
-            0 | 1 => Mishap::Restart(index(chance, worker_count)),
+        let mishap = match chance.below(10) {
+            0 => Mishap::Restart(index(chance, worker_count)),
+            1 | 8 => Mishap::Trap(index(chance, worker_count), chance.below(6)),
             2 => Mishap::Die(gateway, chance.between(100, 15_000)),
             3 => Mishap::Stop(gateway, chance.between(500, 15_000)),
             4 => {
@@ -267,6 +280,16 @@ fn draw_mishaps(
             }
             5 => Mishap::Elsewhere(gateway),
             6 => Mishap::StreamRestart,
+            9 => {
+                let by = i64::try_from(chance.between(310_000, 400_000)).unwrap_or_default();
+                let by = if chance.coin() {
+                    by
+                } else {
+                    by.saturating_neg()
+                };
+                let millis = chance.between(1_000, 20_000);
+                Mishap::WrongClock(gateway, by, millis.min(until.saturating_sub(at)))
+            }
             _ => Mishap::StreamAway(chance.between(500, 12_000)),
         };
         mishaps.push((at, mishap));

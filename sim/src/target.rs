@@ -5,6 +5,11 @@ use sluice::http::IncomingResponse;
 
 use crate::call::Temper;
 use crate::chance::Chance;
+use crate::happenings::Happening;
+use crate::ledger::{End, meaning};
+
+/// The field that marks an answer as Envoy's own.
+const OWN_ANSWER: &str = "async-local-reply";
 
 /// What a target does: an answer after so many milliseconds, or nothing.
 pub type Reaction = Option<(u64, CalloutResult)>;
@@ -31,6 +36,26 @@ pub fn react(chance: &mut Chance, path: &str, unusual: u64, is_calm: bool) -> Re
     }
 }
 
+/// What is wrong with a reaction.
+#[must_use]
+pub fn trouble(reaction: Option<&(u64, CalloutResult)>) -> Option<Happening> {
+    let Some((_, result)) = reaction else {
+        return Some(Happening::TargetHangs);
+    };
+    let CalloutResult::Answered(response) = result else {
+        return Some(Happening::TargetBreaks);
+    };
+    let is_own = response.headers.iter().any(|(name, _)| name == OWN_ANSWER);
+    match meaning(result) {
+        End::Delivered => None,
+        End::Refused if is_own => Some(Happening::TargetDenied),
+        End::Refused => Some(Happening::TargetRefuses),
+        End::NeverSent => Some(Happening::TargetMissing),
+        End::Again(pause) if pause > 0 => Some(Happening::TargetLimits),
+        End::Again(_) => Some(Happening::TargetFails),
+    }
+}
+
 fn fail(chance: &mut Chance) -> Reaction {
     let after = chance.between(0, 200);
     match chance.below(7) {
@@ -38,13 +63,10 @@ fn fail(chance: &mut Chance) -> Reaction {
         1 => Some((after, CalloutResult::Lost)),
         2 => Some((
             after,
-            answer(503, &[("async-local-reply", "UH no_healthy_upstream")], ""),
+            answer(503, &[(OWN_ANSWER, "UH no_healthy_upstream")], ""),
         )),
         3 => {
-            let denied = [(
-                "async-local-reply",
-                "UAEX rbac_access_denied_matched_policy[x]",
-            )];
+            let denied = [(OWN_ANSWER, "UAEX rbac_access_denied_matched_policy[x]")];
             Some((after, answer(403, &denied, "")))
         }
         4 => Some((

@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::call::accept::idempotency::KeyHash;
+use crate::call::accept::idempotency::KeyHolder;
 use crate::http::{IncomingResponse, OutgoingRequest, OutgoingResponse};
 use crate::id::{RequestId, Ticket};
 use crate::metric::Metric;
@@ -46,8 +46,8 @@ pub enum Output {
         /// The version that it had when it was read.
         version: u32,
     },
-    /// Tell the accept roles of this Envoy that an idempotency key may be used again.
-    ReleaseKey(KeyHash),
+    /// Tell the accept roles of this Envoy that a call has given its idempotency key back.
+    ReleaseKey(KeyHolder),
     /// Answer a request.
     Respond(RequestId, OutgoingResponse),
     /// Change a counter or gauge.

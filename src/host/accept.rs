@@ -52,8 +52,8 @@ impl Role for AcceptHost {
 
     fn queue_ready(&mut self, queue: u32) {
         if self.table.is_released_queue(queue) {
-            for key in self.table.released(queue) {
-                self.drive(Input::KeyReleased(key), self.root_id);
+            for holder in self.table.released(queue) {
+                self.drive(Input::KeyReleased(holder), self.root_id);
             }
             return;
         }

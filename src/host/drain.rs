@@ -11,7 +11,7 @@ use proxy_wasm::types::Action;
 use super::entry::Role;
 use super::table::RELEASE_QUEUE;
 use super::worker::{Performed, Worker, empty};
-use crate::call::accept::idempotency::KeyHash;
+use crate::call::accept::idempotency::KeyHolder;
 use crate::call::reply::signature::Secrets;
 use crate::config::DrainConfig;
 use crate::engine::drain::{DrainEngine, Input};
@@ -108,7 +108,7 @@ impl DrainHost {
                     let input = Input::CalloutDone(ticket, CalloutResult::NotSent);
                     self.engine.handle(input, now);
                 }
-                Performed::Left(Output::ReleaseKey(key)) => self.release_key(&key),
+                Performed::Left(Output::ReleaseKey(holder)) => self.release_key(&holder),
                 // Only the accept role has requests to read and answer.
                 Performed::Done | Performed::Left(_) => {}
             }
@@ -118,10 +118,10 @@ impl DrainHost {
 
     /// Tells the accept role, if there is one in this Envoy; elsewhere the key is known until its
     /// window ends.
-    fn release_key(&self, key: &KeyHash) {
+    fn release_key(&self, holder: &KeyHolder) {
         let queue = hostcalls::resolve_shared_queue(&self.accept_vm_id, RELEASE_QUEUE);
         if let Ok(Some(queue)) = queue {
-            let _ = hostcalls::enqueue_shared_queue(queue, Some(key.0.as_bytes()));
+            let _ = hostcalls::enqueue_shared_queue(queue, Some(holder.to_text().as_bytes()));
         }
     }
 

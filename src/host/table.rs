@@ -3,7 +3,7 @@
 
 use proxy_wasm::hostcalls;
 
-use crate::call::accept::idempotency::KeyHash;
+use crate::call::accept::idempotency::KeyHolder;
 
 /// The name of the shared queue, within the accept role's `vm_id`, by which drains tell which keys
 /// are free again.
@@ -47,13 +47,13 @@ impl Table {
         self.released == Some(queue)
     }
 
-    /// The keys that are free again.
-    pub(super) fn released(&self, queue: u32) -> Vec<KeyHash> {
-        let mut keys = Vec::new();
-        while let Ok(Some(key)) = hostcalls::dequeue_shared_queue(queue) {
-            keys.extend(KeyHash::parse(&String::from_utf8_lossy(&key)));
+    /// The calls that have given their keys back.
+    pub(super) fn released(&self, queue: u32) -> Vec<KeyHolder> {
+        let mut holders = Vec::new();
+        while let Ok(Some(text)) = hostcalls::dequeue_shared_queue(queue) {
+            holders.extend(KeyHolder::parse(&String::from_utf8_lossy(&text)));
         }
-        keys
+        holders
     }
 }
 

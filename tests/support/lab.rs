@@ -14,6 +14,8 @@ pub struct Lab {
     pub engine: DrainEngine,
     pub open: VecDeque<Callout>,
     pub millis: u64,
+    /// By how many milliseconds its wall clock is behind.
+    pub slow_clock: u64,
     pub said: Said,
 }
 
@@ -34,6 +36,7 @@ impl Lab {
             engine,
             open: VecDeque::new(),
             millis: 0,
+            slow_clock: 0,
             said: Said::default(),
         };
         lab.input(Input::Heartbeat);
@@ -45,7 +48,9 @@ impl Lab {
     }
 
     pub fn input(&mut self, input: Input) {
-        let said = drain(&mut self.engine, input, at(self.millis));
+        let mut now = at(self.millis);
+        now.wall.0 -= self.slow_clock;
+        let said = drain(&mut self.engine, input, now);
         for (metric, by) in said.counts {
             *self.said.counts.entry(metric).or_default() += by;
         }

@@ -6,7 +6,8 @@ use sluice::http::OutgoingResponse;
 use super::Violation;
 use crate::ledger::{CALLS, Ledger, Place};
 
-/// A client is answered. `is_keyed`: it may be told of another one's call.
+/// A client is answered; gives the call that it is told of, if any. `is_keyed`: it may be another
+/// one's.
 ///
 /// # Errors
 /// The call that it is told of isn't stored, or not where the answer says.
@@ -15,9 +16,9 @@ pub fn answered(
     client: usize,
     response: &OutgoingResponse,
     is_keyed: bool,
-) -> Result<(), Violation> {
+) -> Result<Option<String>, Violation> {
     if response.status != 202 {
-        return Ok(());
+        return Ok(None);
     }
     let receipt: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     let text = |name: &str| {
@@ -45,5 +46,5 @@ pub fn answered(
     if ledger.accepted.insert(id.clone(), client).is_some() && !is_keyed {
         return broken("two requests were answered with one call");
     }
-    Ok(())
+    Ok(Some(id))
 }

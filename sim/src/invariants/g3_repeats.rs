@@ -12,8 +12,8 @@ use crate::world::flight::field;
 /// A record whose session was lost is remembered this long (docs/ordering.md: two minutes).
 const REMEMBERED_MS: u64 = 120_000;
 
-/// A callout whose end is this overdue is taken for lost.
-const GIVEN_UP_MS: u64 = 5_000;
+/// A callout whose end is this overdue is taken for lost, in milliseconds.
+pub const GIVEN_UP_MS: u64 = 5_000;
 
 /// An attempt starts.
 ///
@@ -95,7 +95,14 @@ pub fn stored(ledger: &Ledger, place: Place, id: &str) -> Result<(), Violation> 
     let Some(reply) = reply.and_then(|head| head.reply.as_ref()) else {
         return Ok(());
     };
-    let replies = ledger.replies(&reply.call_id, 0);
+    // What an engine has stored longer ago it may have forgotten, if its session was lost.
+    let now = ledger.records.get(&place).map_or(0, |record| record.at);
+    let is_recent = |place: &Place| {
+        let record = ledger.records.get(place);
+        record.is_some_and(|record| now < record.at.saturating_add(REMEMBERED_MS))
+    };
+    let replies = ledger.heads(id).filter(|(_, head)| head.progress.hops == 0);
+    let replies = replies.filter(|(place, _)| is_recent(place)).count();
     let ends = |attempt: &&Attempt| matches!(attempt.end, Some((_, End::Delivered | End::Refused)));
     let ended = ledger.attempts_of(&reply.call_id).filter(ends).count();
     let places = ledger.places.get(&reply.call_id).into_iter().flatten();

@@ -6,6 +6,50 @@ use sluice::config::{AcceptConfig, DrainConfig};
 use sluice::metric::Metric;
 
 use super::Violation;
+use crate::ledger::{CALLS, Engine, Ledger};
+
+/// What all sessions of one drain may hold.
+fn session_max(drain: &DrainConfig) -> usize {
+    let lanes = drain.lanes.iter().count();
+    let lanes = lanes.saturating_mul(drain.window.lane_records_max);
+    drain.window.calls_max.saturating_add(lanes)
+}
+
+/// A drain asks a stream for up to `limit` records. What is settled and what is committed is seen
+/// from above, which is never later than the drain learns of it.
+///
+/// # Errors
+/// It would hold more of the stream than it may.
+pub fn fetch(
+    ledger: &Ledger,
+    drain: &DrainConfig,
+    session: (Engine, usize),
+    limit: usize,
+) -> Result<(), Violation> {
+    let (_, stream) = session;
+    let fetched = ledger.fetched.get(&session).into_iter().flatten();
+    let unsettled = fetched
+        .clone()
+        .filter(|place| ledger.is_settled(**place).is_err());
+    let unsettled_max = match stream {
+        CALLS => drain.window.calls_max,
+        _ => drain.window.lane_records_max,
+    };
+    let bounds = [
+        ("unsettled", unsettled.count(), unsettled_max),
+        ("uncommitted", fetched.count(), drain.window.uncommitted_max),
+    ];
+    for (what, held, max) in bounds {
+        if held.saturating_add(limit) > max {
+            let text = format!(
+                "{held} records of stream {stream} are {what}, and {limit} more are asked for: \
+                 the bound is {max}"
+            );
+            return Err(Violation::new("G9", "", text));
+        }
+    }
+    Ok(())
+}
 
 /// What one engine has counted.
 #[derive(Default)]
@@ -26,15 +70,9 @@ impl Gauges {
         let value = self.0.entry(metric).or_default();
         *value = value.saturating_add(change);
         let value = *value;
-        let lanes = drain.lanes.iter().count();
-        let lanes = lanes.saturating_mul(drain.window.lane_records_max);
-        // Once for what a session holds, once for what sessions that were lost have left, and what
-        // is under way.
-        let held = drain
-            .window
-            .calls_max
-            .saturating_add(lanes)
-            .saturating_mul(3);
+        // What sessions hold, as much again that lost ones have left, and what is under way.
+        let held = session_max(drain).saturating_mul(2);
+        let held = held.saturating_add(drain.window.in_flight_max);
         let bounds = [
             (Metric::Held, held),
             (Metric::InFlight, drain.window.in_flight_max),

@@ -11,6 +11,7 @@ pub mod g6_order;
 pub mod g7_allowed;
 pub mod g8_marks;
 pub mod g9_bounds;
+pub mod keys;
 
 use std::fmt;
 use std::time::Duration;

@@ -10,6 +10,7 @@ use stream_server::protocol::Answer;
 use super::fate::Fate;
 use super::flight::Flight;
 use super::{EPOCH_MS, World};
+use crate::happenings::Happening;
 use crate::invariants::{self, Violation};
 use crate::ledger::{DEAD, Engine, Place};
 use crate::stream::incoming;
@@ -22,7 +23,11 @@ impl World {
         flight: &mut Flight,
     ) -> Result<Option<CalloutResult>, Violation> {
         if self.now < self.stream_away_until {
+            self.happens(Happening::StreamAway);
             return Ok(None);
+        }
+        if let Some(refusal) = self.unauthenticated(flight) {
+            return Ok(Some(refusal));
         }
         let (method, path) = (flight.field(":method"), flight.field(":path"));
         let mut body = flight.callout.request.body.as_ref().clone();
@@ -32,6 +37,9 @@ impl World {
         let mut failing = Vec::new();
         if flight.fate == Fate::Partial {
             (body, failing) = self.without_some(&body);
+            if failing.contains(&true) && failing.contains(&false) {
+                self.happens(Happening::StoredInPart);
+            }
         }
         let now = (
             EPOCH_MS.saturating_add(self.now),
@@ -46,6 +54,9 @@ impl World {
         let mut response = match answer {
             Some(answer) => {
                 self.note_stream(flight, &path, &answer);
+                if answer.status == 400 && path.contains("cursor=") {
+                    self.happens(Happening::CursorExpired);
+                }
                 incoming(&answer)
             }
             None => IncomingResponse {
@@ -60,6 +71,7 @@ impl World {
         }
         if flight.fate == Fate::Torn && response.status == 200 {
             response.body = self.tear(response.body);
+            self.happens(Happening::AnswerTorn);
             if self.chance.coin() {
                 response.headers.clear();
             }
@@ -91,12 +103,19 @@ impl World {
             Some(target::answer(status, &[], &body))
         };
         if fate == Fate::CursorRefused {
+            self.happens(Happening::CursorRefused);
             return refusal(400, "InvalidParameter", "The cursor is invalid");
         }
         if fate != Fate::Refused {
             return None;
         }
-        match self.chance.below(4) {
+        let kind = self.chance.below(4);
+        self.happens(match kind {
+            0 => Happening::StreamThrottled,
+            1 | 2 => Happening::StreamFailed,
+            _ => Happening::StreamUnauthenticated,
+        });
+        match kind {
             0 => {
                 let wait = self.chance.below(3_000);
                 let message = format!("next request can be made in {wait} ms");
@@ -171,7 +190,14 @@ impl World {
                 partition: commit.partition,
                 offset,
             });
-            invariants::g4_commit::check(&self.ledger, places)?;
+            invariants::g4_commit::check(&self.ledger, places.clone())?;
+            self.ledger.committed(places);
+            let partition = (stream, commit.partition);
+            let by = flight.as_ref().map(|flight| flight.by);
+            let before = by.and_then(|by| self.ledger.committers.insert(partition, by));
+            if before.is_some() && before != by {
+                self.happens(Happening::PartitionMoved);
+            }
         }
         Ok(())
     }
@@ -208,7 +234,7 @@ impl World {
             *dead = dead.saturating_add(1);
             return Ok(id);
         }
-        let id = self.ledger.stored(place, value, by);
+        let id = self.ledger.stored(place, value, by, self.now);
         let head = self
             .ledger
             .records
@@ -217,12 +243,16 @@ impl World {
         let hops = head.map_or(0, |head| head.progress.hops);
         let reply = head.and_then(|head| head.reply.as_ref());
         let of = reply.map_or_else(String::new, |reply| format!(", reply to {}", reply.call_id));
+        let publisher = by;
         let by = by.map_or_else(|| "somebody".to_owned(), |by| self.name(by.worker));
         let what =
             format!("call {id} stored on {stream}, {partition}:{offset} by {by}, hops {hops}{of}");
         self.note("stream", what);
         if is_late {
             self.doubt(std::slice::from_ref(&id));
+        } else if let Some(by) = publisher {
+            self.keys
+                .stored(&self.ledger, place, self.process(by.worker))?;
         }
         invariants::g3_repeats::stored(&self.ledger, place, &id)?;
         Ok(id)
@@ -234,6 +264,13 @@ impl World {
             "/20180418/streams/{}/messages",
             crate::stream::ocid("calls")
         );
+        match sluice::call::record::decode(record) {
+            Err(_) => self.happens(Happening::RecordBad),
+            Ok(call) if call.head.target.as_deref().is_some_and(is_forbidden) => {
+                self.happens(Happening::TargetForbidden);
+            }
+            Ok(_) => {}
+        }
         let message = json!({ "key": null, "value": BASE64.encode(record) });
         let body = json!({ "messages": [message] }).to_string();
         let now = (
@@ -243,6 +280,11 @@ impl World {
         let _ = self.stream.answer("POST", &path, body.as_bytes(), now);
         self.learn(None)
     }
+}
+
+/// Whether nobody may call this address, of those that [`crate::call`] draws for other publishers.
+fn is_forbidden(target: &str) -> bool {
+    target != "https://a.allowed.test/t/flaky"
 }
 
 /// Puts failed entries between the stored ones.

@@ -1,17 +1,22 @@
 //! Clients: they send requests, wait, leave, and are answered.
 
 use sluice::engine::accept::Input;
-use sluice::http::OutgoingResponse;
+use sluice::http::{OutgoingResponse, first};
 use sluice::id::RequestId;
+use sluice::time::Wall;
 
 use super::{Event, World};
 use crate::call::Request;
+use crate::happenings::Happening;
+use crate::invariants::keys::Asked;
 use crate::invariants::{Violation, g1_stored};
 use crate::ledger::Engine;
 
 /// A client with its one request.
 pub(super) struct Client {
     request: Request,
+    /// When it came, by its gateway's clock.
+    at: Wall,
     /// The accept worker that has its request.
     pub(super) worker: Option<Engine>,
     has_left: bool,
@@ -35,6 +40,7 @@ impl World {
             let client = self.clients.len();
             self.clients.push(Client {
                 request,
+                at: Wall(0),
                 worker: None,
                 has_left: false,
                 answer: None,
@@ -65,8 +71,14 @@ impl World {
         let Some(by) = self.chance.one_of(&running) else {
             return Ok(());
         };
+        let gateway = self.process(by.worker).0;
+        let at = self.clock(gateway).wall;
         if let Some(client) = self.clients.get_mut(client) {
             client.worker = Some(by);
+            client.at = at;
+        }
+        if first(&request.fields, "async-attempt").is_some() {
+            self.happens(Happening::MarksForged);
         }
         let text = |name: &str| {
             let field = request.fields.iter().find(|(field, _)| field == name);
@@ -113,6 +125,7 @@ impl World {
             return Ok(());
         };
         waiting.has_left = true;
+        self.happenings.add(Happening::ClientLeft);
         let Some(by) = waiting.worker else {
             return Ok(());
         };
@@ -156,8 +169,36 @@ impl World {
                 format!("client {number} is answered twice"),
             ));
         }
-        let key = client.request.key.clone();
-        g1_stored::answered(&mut self.ledger, number, response, key.is_some())
+        let (request, at) = (client.request.clone(), client.at);
+        let is_keyed = request.key.is_some();
+        let id = g1_stored::answered(&mut self.ledger, number, response, is_keyed)?;
+        let asked = self.asked(by, at);
+        match id.filter(|_| is_keyed) {
+            Some(id) => {
+                let ledger = &self.ledger;
+                if self.keys.accepted(ledger, &request, &id, &asked)? {
+                    self.happens(Happening::KeyAgain);
+                }
+            }
+            None if response.status == 422 => {
+                self.keys.refused(&self.ledger, &request, asked.process)?;
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn asked(&self, by: Engine, at: Wall) -> Asked {
+        let process = self.process(by.worker);
+        let latest = self.gateways.get(process.0).map(|found| found.latest_wall);
+        let publish = self.accept.publish.timeout.as_millis();
+        Asked {
+            by,
+            process,
+            at,
+            now: Wall(latest.unwrap_or_default()),
+            publish_ms: u64::try_from(publish).unwrap_or(u64::MAX),
+        }
     }
 
     /// The clients of an engine that is gone have no answer.

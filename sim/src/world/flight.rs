@@ -4,6 +4,8 @@ use sluice::engine::{Callout, CalloutResult};
 
 use super::fate::Fate;
 use super::{Event, World};
+use crate::happenings::Happening;
+use crate::invariants::g3_repeats::GIVEN_UP_MS;
 use crate::invariants::{self, Violation};
 use crate::ledger::{End, Engine, meaning};
 use crate::target;
@@ -20,8 +22,12 @@ pub struct Flight {
     result: Option<CalloutResult>,
     /// The other side has seen it, or never will.
     has_arrived: bool,
+    /// When its sender takes it for lost, whatever comes.
+    pub(super) given_up_at: u64,
     /// Its sender was told its end.
     pub(super) has_ended: bool,
+    /// What it was told was an answer.
+    was_answered: bool,
     /// Calls whose records it has stored.
     pub(super) stored: Vec<String>,
 }
@@ -31,6 +37,21 @@ impl Flight {
     #[must_use]
     pub fn field(&self, name: &str) -> String {
         field(&self.callout, name)
+    }
+
+    /// What is unusual in how it ends for its sender. `is_first`: it has not ended before.
+    fn how_it_ends(&self, result: &CalloutResult, is_first: bool) -> Option<Happening> {
+        let is_lost = *result == CalloutResult::Lost;
+        let is_commit = self.field(":path").contains("/commit?");
+        match (is_first, self.was_answered) {
+            (true, _) if is_lost && is_commit => Some(Happening::CommitLost),
+            (true, _) if is_lost && !self.call.is_empty() && self.result.is_some() => {
+                Some(Happening::TargetSlow)
+            }
+            (true, _) => None,
+            (false, true) => Some(Happening::AnswerTwice),
+            (false, false) => (!is_lost).then_some(Happening::AnswerLate),
+        }
     }
 }
 
@@ -58,11 +79,15 @@ impl World {
             false => String::new(),
         };
         let (method, path) = (field(&callout, ":method"), field(&callout, ":path"));
+        if !is_attempt {
+            self.check_fetch(by, &path)?;
+        }
         let fate = self.draw_fate(is_attempt, &method, &path);
         if is_attempt {
             self.note_attempt(by, &callout, &call, number, fate)?;
         }
         if !is_sent {
+            self.happens(Happening::NotSent);
             self.ledger
                 .attempt_ended(&call, number, self.now, End::NeverSent);
             return Ok(false);
@@ -75,6 +100,9 @@ impl World {
         } else {
             latency
         };
+        if fate == Fate::Lost {
+            self.happens(Happening::RequestLost);
+        }
         let arrives = (fate != Fate::Lost).then_some(arrives);
         self.after(timeout, Event::Deadline(number));
         match arrives {
@@ -89,7 +117,9 @@ impl World {
             fate,
             result: None,
             has_arrived: arrives.is_none(),
+            given_up_at: self.now.saturating_add(timeout).saturating_add(GIVEN_UP_MS),
             has_ended: false,
+            was_answered: false,
             stored: Vec::new(),
         };
         self.flights.insert(number, flight);
@@ -141,13 +171,20 @@ impl World {
             return Ok(());
         };
         flight.has_arrived = true;
+        if flight.has_ended {
+            self.happens(Happening::RequestLate);
+        }
         let mut after = self.chance.between(1, 15);
         let result = if flight.call.is_empty() {
             self.at_the_stream(&mut flight)?
         } else {
             let path = flight.field(":path");
             let unusual = self.plan.faults.target;
-            match target::react(&mut self.chance, &path, unusual, self.is_calm) {
+            let reaction = target::react(&mut self.chance, &path, unusual, self.is_calm);
+            if let Some(trouble) = target::trouble(reaction.as_ref()) {
+                self.happens(trouble);
+            }
+            match reaction {
                 Some((takes, result)) => {
                     after = after.saturating_add(takes);
                     Some(result)
@@ -170,6 +207,9 @@ impl World {
         }
         let is_answered = flight.fate == Fate::LateAnswer || result.is_some();
         let goes_back = is_answered && flight.fate != Fate::Unanswered;
+        if is_answered && !goes_back {
+            self.happens(Happening::AnswerLost);
+        }
         flight.result = result;
         let is_over = flight.has_ended;
         if goes_back && !is_over {
@@ -192,6 +232,7 @@ impl World {
         };
         if flight.fate == Fate::Silent && is_late && !flight.has_ended {
             // The host never tells; only what has arrived meanwhile counts.
+            self.happenings.add(Happening::NeverTold);
             flight.has_ended = true;
             let stored = flight.stored.clone();
             self.doubt(&stored);
@@ -200,7 +241,7 @@ impl World {
         if flight.fate == Fate::Silent || (is_late && flight.has_ended) {
             return Ok(());
         }
-        if flight.has_ended && flight.fate != Fate::Twice {
+        if flight.has_ended && !matches!(flight.fate, Fate::Twice | Fate::LateAnswer) {
             return Ok(());
         }
         let result = match (&flight.result, is_late) {
@@ -209,6 +250,8 @@ impl World {
         };
         let (by, ticket, call) = (flight.by, flight.callout.ticket, flight.call.clone());
         let is_first = !std::mem::replace(&mut flight.has_ended, true);
+        let happening = flight.how_it_ends(&result, is_first);
+        flight.was_answered |= result != CalloutResult::Lost;
         let is_in_doubt = result == CalloutResult::Lost || flight.fate == Fate::Torn;
         let stored = flight.stored.clone();
         let is_alive = self.is_alive(by);
@@ -217,6 +260,12 @@ impl World {
         }
         if !is_alive {
             return Ok(());
+        }
+        if let Some(happening) = happening {
+            self.happens(happening);
+        }
+        if is_first && call.is_empty() {
+            self.learn_of_a_session(number, &result);
         }
         if is_first && !call.is_empty() {
             let end = meaning(&result);

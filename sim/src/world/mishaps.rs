@@ -1,6 +1,9 @@
 //! What happens to whole machines.
 
+use sluice::time::Wall;
+
 use super::{Event, World};
+use crate::happenings::Happening;
 use crate::invariants::Violation;
 use crate::ledger::Engine;
 use crate::plan::{Faults, Mishap};
@@ -12,26 +15,41 @@ impl World {
         };
         self.note("everybody", format!("{mishap:?}"));
         match mishap {
-            Mishap::Restart(worker) => self.restart(worker),
+            Mishap::Restart(worker) => {
+                self.happens(Happening::VmEnded);
+                self.restart(worker);
+            }
+            Mishap::Trap(worker, outputs) => {
+                if let Some(worker) = self.workers.get_mut(worker) {
+                    worker.traps_after = Some(outputs);
+                }
+            }
             Mishap::Die(gateway, millis) => self.die(gateway, millis),
             Mishap::Stop(gateway, millis) => {
                 let until = self.now.saturating_add(millis);
+                self.happens(Happening::GatewayStopped);
                 if let Some(gateway) = self.gateways.get_mut(gateway) {
                     gateway.stopped_until = until;
                 }
             }
-            Mishap::Jump(gateway, millis) => {
-                if let Some(gateway) = self.gateways.get_mut(gateway) {
-                    gateway.skew = gateway.skew.saturating_add(millis);
-                }
+            Mishap::Jump(gateway, millis) => self.set_clock(gateway, millis),
+            Mishap::WrongClock(gateway, by, millis) => {
+                self.set_clock(gateway, by);
+                self.after(millis, Event::ClockSet(gateway, by.saturating_neg()));
             }
             Mishap::Elsewhere(gateway) => {
                 let workers = self.plan.workers.max(1);
+                if workers > 1 {
+                    self.happens(Happening::HealthElsewhere);
+                }
                 if let Some(gateway) = self.gateways.get_mut(gateway) {
                     gateway.checked = gateway.checked.saturating_add(1) % workers;
                 }
             }
-            Mishap::StreamRestart => self.stream.restart(),
+            Mishap::StreamRestart => {
+                self.happens(Happening::StreamRestarted);
+                self.stream.restart();
+            }
             Mishap::StreamAway(millis) => {
                 self.stream_away_until = self.now.saturating_add(millis);
             }
@@ -39,8 +57,39 @@ impl World {
         Ok(())
     }
 
+    pub(super) fn set_clock(&mut self, number: usize, millis: i64) {
+        self.happens(match millis < 0 {
+            true => Happening::ClockBack,
+            false => Happening::ClockForward,
+        });
+        if let Some(gateway) = self.gateways.get_mut(number) {
+            gateway.skew = gateway.skew.saturating_add(millis);
+        }
+    }
+
+    /// Counts down to a worker's trap, if it has one ahead; true: now.
+    pub(super) fn is_trapping(&mut self, worker: usize) -> bool {
+        let worker = self.workers.get_mut(worker);
+        let Some(left) = worker.and_then(|worker| worker.traps_after.as_mut()) else {
+            return false;
+        };
+        let is_now = *left == 0;
+        *left = left.saturating_sub(1);
+        is_now
+    }
+
+    /// What its VM has asked for so far is done, and nothing that it was about to ask for.
+    pub(super) fn trap(&mut self, by: Engine) {
+        self.note(self.name(by.worker), "traps");
+        self.happens(Happening::VmTrapped);
+        let gateway = self.process(by.worker).0;
+        let latest = self.gateways.get(gateway).map(|found| found.latest_wall);
+        self.keys.trapped(by, Wall(latest.unwrap_or_default()));
+        self.restart(by.worker);
+    }
+
     /// The VM of a worker ends, with everything that it knew, and starts again.
-    fn restart(&mut self, worker: usize) {
+    pub(super) fn restart(&mut self, worker: usize) {
         let Some(old) = self.workers.get(worker) else {
             return;
         };
@@ -65,6 +114,7 @@ impl World {
         gateway.is_up = false;
         gateway.slots.clear();
         gateway.life = gateway.life.saturating_add(1);
+        self.happenings.add(Happening::GatewayDied);
         let workers = self.workers.iter().enumerate();
         let own: Vec<usize> = workers
             .filter(|(_, worker)| worker.gateway == number)
@@ -92,6 +142,9 @@ impl World {
         for gateway in &mut self.gateways {
             gateway.stopped_until = 0;
             gateway.is_up = true;
+        }
+        for worker in &mut self.workers {
+            worker.traps_after = None;
         }
         self.after(500, Event::Look);
     }

@@ -5,17 +5,22 @@ mod clients;
 pub mod fate;
 pub mod flight;
 mod mishaps;
+mod sessions;
+mod signing;
 mod worker;
 
 use std::collections::BTreeMap;
 
+use sluice::call::accept::idempotency::KeyHolder;
 use sluice::config::{AcceptConfig, Document, DrainConfig};
 use sluice::time::{Now, Steady, Wall};
 
 use crate::chance::Chance;
+use crate::happenings::{Happening, Happenings};
+use crate::invariants::keys::{Keys, Process};
 use crate::invariants::{self, Violation};
 use crate::ledger::Ledger;
-use crate::plan::{IDLE_MS_MAX, Plan};
+use crate::plan::Plan;
 use crate::stream::Stream;
 use crate::trace::Trace;
 use clients::Client;
@@ -41,12 +46,13 @@ enum Event {
     Tick(usize, u32),
     News(usize),
     HealthCheck(usize),
-    Released(usize, String),
+    Released(usize, KeyHolder),
     Arrive(u64),
     Done(u64),
     Deadline(u64),
     Mishap(usize),
     Rise(usize),
+    ClockSet(usize, i64),
     Calm,
     Look,
 }
@@ -84,10 +90,13 @@ pub struct World {
     queue: BTreeMap<(u64, u64, u64), Event>,
     sequence: u64,
     is_calm: bool,
+    keys: Keys,
     /// What is true.
     pub ledger: Ledger,
     /// What happened.
     pub trace: Trace,
+    /// What went wrong.
+    pub happenings: Happenings,
     /// Inputs that engines were given.
     pub inputs: u64,
 }
@@ -128,6 +137,8 @@ impl World {
             is_calm: false,
             ledger: Ledger::default(),
             trace: Trace::default(),
+            happenings: Happenings::default(),
+            keys: Keys::default(),
             inputs: 0,
             plan,
             chance,
@@ -170,8 +181,8 @@ impl World {
                 if is_done && self.busy_engine().is_none() {
                     return invariants::at_the_end(self);
                 }
-                let idle_at = self.plan.calm_at.saturating_add(IDLE_MS_MAX);
-                if (!is_done && self.now > self.plan.done_at) || self.now > idle_at {
+                let is_late = !is_done && self.now > self.plan.done_at;
+                if is_late || self.now > self.plan.idle_at {
                     return Err(invariants::g2_ends::what_is_missing(self));
                 }
                 self.after(500, Event::Look);
@@ -195,13 +206,17 @@ impl World {
             Event::Tick(worker, life) => self.tick(worker, life),
             Event::News(gateway) => self.news(gateway),
             Event::HealthCheck(gateway) => self.health_check(gateway),
-            Event::Released(gateway, key) => self.released(gateway, &key),
+            Event::Released(gateway, holder) => self.released(gateway, holder),
             Event::Arrive(flight) => self.arrive(flight),
             Event::Done(flight) => self.done(flight, false),
             Event::Deadline(flight) => self.done(flight, true),
             Event::Mishap(number) => self.mishap(number),
             Event::Rise(gateway) => {
                 self.rise(gateway);
+                Ok(())
+            }
+            Event::ClockSet(gateway, millis) => {
+                self.set_clock(gateway, millis);
                 Ok(())
             }
             Event::Calm => {
@@ -231,6 +246,7 @@ impl World {
             | Event::Arrive(_)
             | Event::Mishap(_)
             | Event::Rise(_)
+            | Event::ClockSet(..)
             | Event::Calm
             | Event::Look => return None,
         };
@@ -249,6 +265,17 @@ impl World {
 
     fn after(&mut self, millis: u64, event: Event) {
         self.at(self.now.saturating_add(millis), event);
+    }
+
+    fn happens(&mut self, what: Happening) {
+        self.happenings.add(what);
+    }
+
+    /// The process that a worker is part of.
+    fn process(&self, worker: usize) -> Process {
+        let gateway = self.workers.get(worker).map_or(0, |found| found.gateway);
+        let life = self.gateways.get(gateway).map_or(0, |found| found.life);
+        (gateway, life)
     }
 
     fn note(&mut self, who: impl Into<String>, what: impl Into<String>) {

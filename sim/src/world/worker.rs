@@ -1,6 +1,6 @@
 //! Workers: engines, and what Envoy does for them.
 
-use sluice::call::accept::idempotency::KeyHash;
+use sluice::call::accept::idempotency::KeyHolder;
 use sluice::engine::accept::{AcceptEngine, Input as AcceptInput};
 use sluice::engine::drain::{DrainEngine, Input as DrainInput};
 use sluice::engine::{CalloutResult, Level, Output};
@@ -8,6 +8,7 @@ use sluice::id::{Entropy, Ticket};
 use sluice::metric::Metric;
 
 use super::{Event, HEALTH_CHECK_MS, World};
+use crate::happenings::Happening;
 use crate::invariants::{Violation, g9_bounds};
 use crate::ledger::Engine;
 
@@ -28,6 +29,8 @@ pub(super) struct Worker {
     pub(super) life: u32,
     /// Absent while it is being driven.
     vm: Option<Vm>,
+    /// It ends within a callback: so many outputs from now.
+    pub(super) traps_after: Option<u64>,
     /// When Envoy's timer rings.
     alarm: Option<u64>,
     pub(super) gauges: g9_bounds::Gauges,
@@ -43,13 +46,11 @@ impl World {
     pub(super) fn new_worker(&mut self, gateway: usize, is_drain: bool) -> Worker {
         let entropy = Entropy::from_seed(self.chance.seed());
         let vm = if is_drain {
-            Vm::Drain(Box::new(DrainEngine::new(
-                self.drain.clone(),
-                None,
-                entropy,
-            )))
+            let engine = DrainEngine::new(self.drain.clone(), None, entropy);
+            Vm::Drain(Box::new(engine.signed_by(self.signer())))
         } else {
-            Vm::Accept(Box::new(AcceptEngine::new(self.accept.clone(), entropy)))
+            let engine = AcceptEngine::new(self.accept.clone(), entropy);
+            Vm::Accept(Box::new(engine.signed_by(self.signer())))
         };
         Worker {
             gateway,
@@ -57,6 +58,7 @@ impl World {
             life: 0,
             vm: Some(vm),
             alarm: None,
+            traps_after: None,
             gauges: g9_bounds::Gauges::default(),
         }
     }
@@ -113,15 +115,15 @@ impl World {
     }
 
     /// A drain has said that a key is free again; one of the accept workers learns of it.
-    pub(super) fn released(&mut self, gateway: usize, key: &str) -> Result<(), Violation> {
+    pub(super) fn released(&mut self, gateway: usize, holder: KeyHolder) -> Result<(), Violation> {
         let mut workers = self.workers.iter().enumerate();
         let found = workers.find(|(_, worker)| worker.gateway == gateway && !worker.is_drain);
-        match (found, KeyHash::parse(key)) {
-            (Some((worker, found)), Some(key)) => {
+        match found {
+            Some((worker, found)) => {
                 let life = found.life;
-                self.accept_input(Engine { worker, life }, AcceptInput::KeyReleased(key))
+                self.accept_input(Engine { worker, life }, AcceptInput::KeyReleased(holder))
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
@@ -198,6 +200,13 @@ impl World {
             return Ok(());
         };
         let done = self.drive_vm(by, gateway, &mut vm, input);
+        if self
+            .workers
+            .get(by.worker)
+            .is_some_and(|w| w.traps_after == Some(0))
+        {
+            return done.map(|()| self.trap(by));
+        }
         if let Some(worker) = self.workers.get_mut(by.worker) {
             worker.vm = Some(vm);
         }
@@ -231,6 +240,9 @@ impl World {
             let Some(output) = output else {
                 return Ok(());
             };
+            if self.is_trapping(by.worker) {
+                return Ok(());
+            }
             next = self.perform(by, gateway, output)?;
         }
         Err(Violation::new(
@@ -287,7 +299,10 @@ impl World {
                 let is_written = self.write_slot(gateway, slot, bytes, version);
                 return Ok(Some(Input::Accept(AcceptInput::SlotWritten(is_written))));
             }
-            Output::ReleaseKey(key) => self.after(1, Event::Released(gateway, key.0)),
+            Output::ReleaseKey(holder) => {
+                self.keys.released(self.process(by.worker), &holder);
+                self.after(1, Event::Released(gateway, holder));
+            }
             Output::Respond(request, response) => self.respond(by, request, &response)?,
             Output::Count(metric, change) => {
                 let (drain, accept) = (&self.drain, &self.accept);
@@ -313,6 +328,7 @@ impl World {
         };
         let found = gateway.slots.entry(slot).or_default();
         if is_late || found.1 != version {
+            self.happenings.add(Happening::SlotTaken);
             found.1 = found.1.wrapping_add(u32::from(is_late));
             return false;
         }

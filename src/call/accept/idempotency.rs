@@ -22,6 +22,32 @@ pub const KEYS_PER_SLOT: usize = 8;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct KeyHash(pub String);
 
+/// A key, and the call that it stands for: what becomes of a call is nothing to a key that another
+/// call has by now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyHolder {
+    /// The key.
+    pub key: KeyHash,
+    /// The id of the call.
+    pub call_id: String,
+}
+
+impl KeyHolder {
+    /// As [`Self::parse`] reads it.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        format!("{} {}", self.key.0, self.call_id)
+    }
+
+    /// Reads what [`Self::to_text`] has written; `None`: it is something else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (key, call_id) = text.split_once(' ')?;
+        let (key, call_id) = (KeyHash::parse(key)?, call_id.to_owned());
+        Some(Self { key, call_id })
+    }
+}
+
 /// Which request: a hash over what would be called.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint(String);
@@ -111,12 +137,20 @@ pub struct Slot(Vec<Entry>);
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
     key: KeyHash,
+    /// The call that has it.
+    call_id: String,
     request: Fingerprint,
     /// When it is forgotten.
     until: Wall,
     /// Absent while the call is being published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     accepted: Option<(Receipt, Option<Position>)>,
+}
+
+impl Entry {
+    fn is_held_by(&self, holder: &KeyHolder) -> bool {
+        (&self.key, &self.call_id) == (&holder.key, &holder.call_id)
+    }
 }
 
 impl Slot {
@@ -137,7 +171,14 @@ impl Slot {
 
     /// Claims a key for a request until `until`, if it is free. Where the slot is full, the key
     /// that would be forgotten first is forgotten now.
-    pub fn claim(&mut self, key: &KeyHash, request: &Fingerprint, now: Wall, until: Wall) -> Claim {
+    pub fn claim(
+        &mut self,
+        holder: &KeyHolder,
+        request: &Fingerprint,
+        now: Wall,
+        until: Wall,
+    ) -> Claim {
+        let key = &holder.key;
         self.0.retain(|entry| entry.until > now);
         if let Some(entry) = self.0.iter().find(|entry| entry.key == *key) {
             return match &entry.accepted {
@@ -154,6 +195,7 @@ impl Slot {
         }
         self.0.push(Entry {
             key: key.clone(),
+            call_id: holder.call_id.clone(),
             request: request.clone(),
             until,
             accepted: None,
@@ -164,12 +206,12 @@ impl Slot {
     /// The call of a claimed key was accepted: the key is known until `until`.
     pub fn accept(
         &mut self,
-        key: &KeyHash,
+        holder: &KeyHolder,
         receipt: &Receipt,
         position: Option<Position>,
         until: Wall,
     ) {
-        let entry = self.0.iter_mut().find(|entry| entry.key == *key);
+        let entry = self.0.iter_mut().find(|entry| entry.is_held_by(holder));
         if let Some(entry) = entry {
             entry.accepted = Some((receipt.clone(), position));
             entry.until = until;
@@ -177,8 +219,8 @@ impl Slot {
     }
 
     /// The call was not accepted, or has ended as a dead letter: the key is free.
-    pub fn release(&mut self, key: &KeyHash) {
-        self.0.retain(|entry| entry.key != *key);
+    pub fn release(&mut self, holder: &KeyHolder) {
+        self.0.retain(|entry| !entry.is_held_by(holder));
     }
 }
 
@@ -200,6 +242,13 @@ mod tests {
     fn key(key: &str, authorization: &str) -> KeyHash {
         let scope = ["authorization".to_owned()];
         KeyHash::new(key, &fields(authorization), &scope)
+    }
+
+    fn holder(name: &str, call_id: &str) -> KeyHolder {
+        KeyHolder {
+            key: key(name, "me"),
+            call_id: call_id.to_owned(),
+        }
     }
 
     fn request(path: &str, body: &str) -> Fingerprint {
@@ -241,7 +290,7 @@ mod tests {
 
     #[test]
     fn a_slot_tells_the_first_the_same_and_another_apart() {
-        let (mine, until) = (key("a", "me"), Wall(100));
+        let (mine, until) = (holder("a", "c1"), Wall(100));
         let mut slot = Slot::default();
         let first = request("/a", "x");
         assert_eq!(slot.claim(&mine, &first, Wall(0), until), Claim::First);
@@ -265,17 +314,43 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_has_lost_its_key_does_not_take_it_from_another() {
+        let (lost, has, until) = (holder("a", "c0"), holder("a", "c1"), Wall(100));
+        let mut slot = Slot::default();
+        let same = request("/a", "x");
+        assert_eq!(slot.claim(&has, &same, Wall(0), until), Claim::First);
+        let (receipt, position) = receipt();
+        slot.release(&lost);
+        slot.accept(&lost, &receipt, position, until);
+        let next = holder("a", "c2");
+        assert_eq!(slot.claim(&next, &same, Wall(1), until), Claim::InProgress);
+        slot.accept(&has, &receipt, position, until);
+        slot.release(&lost);
+        let accepted = Claim::Accepted(receipt, position);
+        assert_eq!(slot.claim(&next, &same, Wall(1), until), accepted);
+    }
+
+    #[test]
+    fn a_holder_is_read_as_it_was_written() {
+        let holder = holder("a", "any id");
+        assert_eq!(KeyHolder::parse(&holder.to_text()), Some(holder));
+        for bad in ["", "x", "x c1", &key("a", "me").0] {
+            assert_eq!(KeyHolder::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
     fn a_slot_is_bounded_and_forgets_the_oldest() {
         let mut slot = Slot::default();
         for number in 0..100 {
             let name = number.to_string();
             let until = Wall(1_000 + number);
-            slot.claim(&key(&name, ""), &request("/", ""), Wall(0), until);
+            slot.claim(&holder(&name, "c1"), &request("/", ""), Wall(0), until);
         }
         assert_eq!(slot.0.len(), KEYS_PER_SLOT);
-        let again = slot.claim(&key("99", ""), &request("/", ""), Wall(0), Wall(9));
+        let again = slot.claim(&holder("99", "c2"), &request("/", ""), Wall(0), Wall(9));
         assert_eq!(again, Claim::InProgress);
-        let again = slot.claim(&key("0", ""), &request("/", ""), Wall(0), Wall(9));
+        let again = slot.claim(&holder("0", "c2"), &request("/", ""), Wall(0), Wall(9));
         assert_eq!(again, Claim::First);
         assert_eq!(Slot::read(Some(b"rubbish")).0.len(), 0);
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{AcceptEngine, Output};
-use crate::call::accept::idempotency::KeyHash;
+use crate::call::accept::idempotency::{KeyHash, KeyHolder};
 use crate::config::BufferLimits;
 use crate::engine::put_queue::{Message, PutQueue};
 use crate::engine::signing::Covers;
@@ -137,7 +137,8 @@ impl AcceptEngine {
             );
             self.outputs.log(Level::Error, line);
             if let Some(key) = call.idempotency {
-                self.claims.release(key);
+                let call_id = call.id;
+                self.claims.release(KeyHolder { key, call_id });
                 self.wake();
             }
         }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::{AcceptEngine, Accepting, Output};
-use crate::call::accept::idempotency::{Claim, Fingerprint, KeyHash, Slot};
+use crate::call::accept::idempotency::{Claim, Fingerprint, KeyHash, KeyHolder, Slot};
 use crate::call::accept::refusal::Refusal;
 use crate::call::reply::receipt::Receipt;
 use crate::id::{Position, RequestId};
@@ -29,9 +29,9 @@ pub(super) struct Claims {
     /// Requests whose key is another one's that is being published: they look again.
     behind: Vec<RequestId>,
     /// Keys that requests of ours hold, with the receipt once their call is in a batch.
-    held: BTreeMap<RequestId, (KeyHash, Option<Receipt>)>,
+    held: BTreeMap<RequestId, (KeyHolder, Option<Receipt>)>,
     /// What the table has to learn.
-    ends: VecDeque<(KeyHash, End)>,
+    ends: VecDeque<(KeyHolder, End)>,
     work: Option<Work>,
     tries: u32,
 }
@@ -47,15 +47,15 @@ enum End {
 enum Work {
     /// The body of a request is read for its fingerprint.
     Reading(RequestId),
-    Claiming(RequestId, KeyHash, Fingerprint),
-    Ending(KeyHash, End),
+    Claiming(RequestId, KeyHolder, Fingerprint),
+    Ending(KeyHolder, End),
 }
 
 impl Work {
     fn key(&self) -> Option<&KeyHash> {
         match self {
             Self::Reading(_) => None,
-            Self::Claiming(_, key, _) | Self::Ending(key, _) => Some(key),
+            Self::Claiming(_, holder, _) | Self::Ending(holder, _) => Some(&holder.key),
         }
     }
 }
@@ -80,27 +80,27 @@ impl Claims {
 
     /// A request's call has been answered before it was stored.
     pub(super) fn answered(&mut self, request: RequestId, receipt: &Receipt) {
-        if let Some((key, _)) = self.held.remove(&request) {
+        if let Some((holder, _)) = self.held.remove(&request) {
             self.ends
-                .push_back((key, End::Accepted(receipt.clone(), None)));
+                .push_back((holder, End::Accepted(receipt.clone(), None)));
         }
     }
 
     /// The Stream has stored a request's call, or hasn't.
     pub(super) fn end(&mut self, request: RequestId, stored: Option<Position>) {
-        let Some((key, receipt)) = self.held.remove(&request) else {
+        let Some((holder, receipt)) = self.held.remove(&request) else {
             return;
         };
         let end = match (receipt, stored) {
             (Some(receipt), Some(position)) => End::Accepted(receipt, Some(position)),
             _ => End::Released,
         };
-        self.ends.push_back((key, end));
+        self.ends.push_back((holder, end));
     }
 
     /// A call has ended as a dead letter: its key may be used again.
-    pub(super) fn release(&mut self, key: KeyHash) {
-        self.ends.push_back((key, End::Released));
+    pub(super) fn release(&mut self, holder: KeyHolder) {
+        self.ends.push_back((holder, End::Released));
     }
 
     /// Whether the table has to learn something yet.
@@ -113,8 +113,8 @@ impl AcceptEngine {
     /// Starts the next piece of work. Gives whether something is under way.
     pub(super) fn claim_next(&mut self) -> bool {
         while self.claims.work.is_none() {
-            if let Some((key, end)) = self.claims.ends.pop_front() {
-                self.begin(Work::Ending(key, end));
+            if let Some((holder, end)) = self.claims.ends.pop_front() {
+                self.begin(Work::Ending(holder, end));
             } else if let Some(request) = self.claims.waiting.pop_front() {
                 self.claim(request);
             } else {
@@ -143,7 +143,10 @@ impl AcceptEngine {
         };
         if let Some(key) = head.idempotency.clone() {
             let fingerprint = Fingerprint::new(head, body);
-            self.begin(Work::Claiming(request, key, fingerprint));
+            let call_id = head.id.as_ref().map(|id| id.0.clone());
+            let call_id = call_id.unwrap_or_default();
+            let holder = KeyHolder { key, call_id };
+            self.begin(Work::Claiming(request, holder, fingerprint));
         }
     }
 
@@ -183,22 +186,22 @@ impl AcceptEngine {
         };
         match &work {
             Work::Reading(_) => {}
-            Work::Claiming(request, key, fingerprint) => {
+            Work::Claiming(request, holder, fingerprint) => {
                 let lease = self.config.publish.timeout.saturating_add(CLAIM_MARGIN);
-                match slot.claim(key, fingerprint, now, now.plus(lease)) {
+                match slot.claim(holder, fingerprint, now, now.plus(lease)) {
                     Claim::First => self.write_slot(work, &slot, version),
                     other @ (Claim::InProgress | Claim::Accepted(..) | Claim::Other) => {
                         self.not_first(*request, other);
                     }
                 }
             }
-            Work::Ending(key, end) => {
+            Work::Ending(holder, end) => {
                 match end {
                     End::Accepted(receipt, position) => {
                         let until = now.plus(self.config.idempotency.window);
-                        slot.accept(key, receipt, *position, until);
+                        slot.accept(holder, receipt, *position, until);
                     }
-                    End::Released => slot.release(key),
+                    End::Released => slot.release(holder),
                 }
                 self.write_slot(work, &slot, version);
             }
@@ -239,9 +242,9 @@ impl AcceptEngine {
         if !is_written && self.claims.tries < TRIES_MAX {
             return self.read_slot(work);
         }
-        if let Work::Claiming(request, key, _) = work {
+        if let Work::Claiming(request, holder, _) = work {
             if is_written {
-                self.claims.held.insert(request, (key, None));
+                self.claims.held.insert(request, (holder, None));
             }
             self.enqueue(request);
         }

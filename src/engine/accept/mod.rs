@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::signing::Signing;
 use super::{CalloutResult, Output, Outputs};
 use crate::call::accept::admission::{Admitted, RequestHead, admit, body_too_large};
-use crate::call::accept::idempotency::KeyHash;
+use crate::call::accept::idempotency::KeyHolder;
 use crate::call::accept::refusal::{Refusal, Stored};
 use crate::call::deliver::lanes::Wait;
 use crate::call::record::CallHead;
@@ -75,7 +75,7 @@ pub enum Input {
     /// The answer to [`Output::WriteSlot`]: false where somebody else has written it meanwhile.
     SlotWritten(bool),
     /// A call has ended as a dead letter; its idempotency key may be used again.
-    KeyReleased(KeyHash),
+    KeyReleased(KeyHolder),
     /// The answer to [`Output::Wake`].
     Wake,
     /// Time has passed.
@@ -203,8 +203,8 @@ impl AcceptEngine {
                 self.slot_written(is_written);
                 self.gather();
             }
-            Input::KeyReleased(key) => {
-                self.claims.release(key);
+            Input::KeyReleased(holder) => {
+                self.claims.release(holder);
                 self.gather();
             }
             Input::CalloutDone(ticket, result) => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::DrainEngine;
 use super::held::State;
 use super::outbox::{Destination, Publication};
+use crate::call::accept::idempotency::KeyHolder;
 use crate::call::deliver::dead_letter::{DeadLetter, Reason};
 use crate::call::deliver::hop::{Known, with_progress};
 use crate::call::deliver::lanes::Wait;
@@ -15,7 +16,7 @@ use crate::call::reply::member::ReplyOutcome;
 use crate::engine::{Level, Output};
 use crate::http::IncomingResponse;
 use crate::id::{LaneNumber, Position, RecordId, Source};
-use crate::limits::ORDERED_WAIT_MAX;
+use crate::limits::{CLOCK_TRUSTED_MAX, ORDERED_WAIT_MAX};
 use crate::metric::Metric;
 use crate::time::{Now, Steady};
 
@@ -104,21 +105,17 @@ impl DrainEngine {
             let limit = ORDERED_WAIT_MAX.as_secs();
             let detail = format!("deliverAt: with an orderKey at most {limit} seconds ahead");
             self.give_up(id, Reason::UnreadableRecord, detail, None, now);
-        } else if is_ordered {
+        } else if is_ordered || !self.waits_on_lane(id, remaining, now) {
+            let remaining = remaining.min(CLOCK_TRUSTED_MAX);
             self.window.wait(id, now.steady.plus(remaining));
-        } else {
-            self.wait_or_hop(id, remaining, now);
         }
     }
 
-    /// Waits on a lane, or in memory where no lane is that short.
-    fn wait_or_hop(&mut self, id: RecordId, remaining: Duration, now: Now) {
-        let hopped = match self.config.lanes.wait(remaining) {
+    /// Puts a record onto a lane. False where no lane is that short.
+    fn waits_on_lane(&mut self, id: RecordId, remaining: Duration, now: Now) -> bool {
+        match self.config.lanes.wait(remaining) {
             Wait::On(number) => self.hop(id, Destination::Lane(number), remaining, now),
             Wait::Over | Wait::InMemory(_) => false,
-        };
-        if !hopped {
-            self.window.wait(id, now.steady.plus(remaining));
         }
     }
 
@@ -216,10 +213,8 @@ impl DrainEngine {
         }
         let until = now.steady.plus(pause);
         // A call with an order key stays in its place, whatever happens to it.
-        if is_ordered {
+        if is_ordered || !self.waits_on_lane(id, pause, now) {
             self.window.wait(id, until);
-        } else {
-            self.wait_or_hop(id, pause, now);
         }
     }
 
@@ -282,7 +277,8 @@ impl DrainEngine {
         self.outputs.log(Level::Warn, line);
         let key = self.plan(id).and_then(|plan| plan.idempotency.clone());
         if let Some(key) = key {
-            self.outputs.push(Output::ReleaseKey(key));
+            self.outputs
+                .push(Output::ReleaseKey(KeyHolder { key, call_id }));
         }
         self.leave(id, publications, now);
     }

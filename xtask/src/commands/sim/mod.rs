@@ -15,18 +15,18 @@ use local_gateway::Project;
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Apply each patch of sim/mutations/ to a copy of the sources, and run seeds until a guarantee
-    /// breaks
+    /// breaks; with names behind it, only these
     #[arg(long)]
     mutations: bool,
 
-    /// Handed on to the simulation
+    /// Handed on to the simulation; with --mutations: the names of those that are wanted
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     simulation: Vec<OsString>,
 }
 
 pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
     if arguments.mutations {
-        return mutations::run(project);
+        return mutations::run(project, &arguments.simulation);
     }
     let status = command(project)
         .args(&arguments.simulation)

@@ -1,5 +1,6 @@
 //! Bugs on purpose: each patch of `sim/mutations/` makes one, and the simulation has to find it.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -11,12 +12,14 @@ use local_gateway::{Project, cancel};
 /// Seeds after which a mutation counts as not found.
 const SEEDS_MAX: &str = "5000";
 
-pub(crate) fn run(project: &Project) -> Result<ExitCode> {
+/// Makes the bugs with these names, or all.
+pub(crate) fn run(project: &Project, wanted: &[OsString]) -> Result<ExitCode> {
     let copy = project.target().join("mutated");
     copy_sources(project, &copy)?;
+    let patches = patches(project, wanted)?;
     let mut missed = 0;
     println!("| mutation | found as | runs |\n|---|---|---|");
-    for patch in patches(project)? {
+    for patch in patches {
         let name = patch
             .file_stem()
             .unwrap_or_default()
@@ -43,8 +46,8 @@ pub(crate) fn run(project: &Project) -> Result<ExitCode> {
     })
 }
 
-/// All patches, by name.
-fn patches(project: &Project) -> Result<Vec<PathBuf>> {
+/// The patches with these names, or all, by name.
+fn patches(project: &Project, wanted: &[OsString]) -> Result<Vec<PathBuf>> {
     let folder = project.root().join("sim/mutations");
     let mut patches = Vec::new();
     for entry in fs::read_dir(&folder).context("sim/mutations is missing")? {
@@ -57,6 +60,14 @@ fn patches(project: &Project) -> Result<Vec<PathBuf>> {
         }
     }
     patches.sort();
+    let name = |path: &PathBuf| path.file_stem().map(OsStr::to_owned).unwrap_or_default();
+    if let Some(unknown) = wanted
+        .iter()
+        .find(|w| !patches.iter().any(|p| name(p) == **w))
+    {
+        bail!("sim/mutations has no {}.patch", unknown.display());
+    }
+    patches.retain(|path| wanted.is_empty() || wanted.contains(&name(path)));
     Ok(patches)
 }
 

@@ -1,0 +1,168 @@
+//! What has gone wrong in a run, counted where it takes effect: a fault that is drawn and changes
+//! nothing proves nothing.
+
+use std::collections::BTreeMap;
+
+/// A kind of trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Happening {
+    /// The gateway can't send a callout.
+    NotSent,
+    /// A request is lost before it has any effect.
+    RequestLost,
+    /// A request takes effect, and its answer is lost.
+    AnswerLost,
+    /// A request arrives after its time limit.
+    RequestLate,
+    /// An engine is told the answer after it was told that there is none.
+    AnswerLate,
+    /// An engine is told an answer twice.
+    AnswerTwice,
+    /// The host never tells the end of a callout.
+    NeverTold,
+    /// An answer of the Stream is cut off, or makes no sense.
+    AnswerTorn,
+    /// The Stream says 429.
+    StreamThrottled,
+    /// The Stream says 500 or 503.
+    StreamFailed,
+    /// The Stream says 401 for no reason.
+    StreamUnauthenticated,
+    /// The Stream says 401 because the clock of a gateway is wrong.
+    SignatureRefused,
+    /// The Stream refuses a cursor that is good.
+    CursorRefused,
+    /// The Stream refuses a cursor because it has given the partitions away.
+    CursorExpired,
+    /// The Stream stores a part of a batch.
+    StoredInPart,
+    /// A commit has no effect, or nobody learns that it had one.
+    CommitLost,
+    /// A partition is committed by another engine than before.
+    PartitionMoved,
+    /// The Stream's server restarts.
+    StreamRestarted,
+    /// A request reaches no Stream.
+    StreamAway,
+    /// A VM ends between two callbacks.
+    VmEnded,
+    /// A VM ends within a callback.
+    VmTrapped,
+    /// A gateway dies.
+    GatewayDied,
+    /// A gateway stands still.
+    GatewayStopped,
+    /// A wall clock is set forward.
+    ClockForward,
+    /// A wall clock is set back.
+    ClockBack,
+    /// Health checks go to another worker.
+    HealthElsewhere,
+    /// Two workers write a slot of the table of keys at once.
+    SlotTaken,
+    /// A client leaves before it is answered.
+    ClientLeft,
+    /// A client sends a key again.
+    KeyAgain,
+    /// A client sends the marks of a dispatched call.
+    MarksForged,
+    /// Somebody publishes a record that nobody can read.
+    RecordBad,
+    /// Somebody publishes a record with a target that isn't allowed.
+    TargetForbidden,
+    /// A target says nothing.
+    TargetHangs,
+    /// A target closes the connection.
+    TargetBreaks,
+    /// A target asks for a pause.
+    TargetLimits,
+    /// A target fails, in a way that allows another attempt.
+    TargetFails,
+    /// A target refuses a call for good.
+    TargetRefuses,
+    /// A target takes longer than an attempt may.
+    TargetSlow,
+    /// Envoy finds no host for a target.
+    TargetMissing,
+    /// Envoy doesn't let a call reach its target.
+    TargetDenied,
+}
+
+impl Happening {
+    /// All kinds.
+    pub const ALL: [Self; 40] = [
+        Self::NotSent,
+        Self::RequestLost,
+        Self::AnswerLost,
+        Self::RequestLate,
+        Self::AnswerLate,
+        Self::AnswerTwice,
+        Self::NeverTold,
+        Self::AnswerTorn,
+        Self::StreamThrottled,
+        Self::StreamFailed,
+        Self::StreamUnauthenticated,
+        Self::SignatureRefused,
+        Self::CursorRefused,
+        Self::CursorExpired,
+        Self::StoredInPart,
+        Self::CommitLost,
+        Self::PartitionMoved,
+        Self::StreamRestarted,
+        Self::StreamAway,
+        Self::VmEnded,
+        Self::VmTrapped,
+        Self::GatewayDied,
+        Self::GatewayStopped,
+        Self::ClockForward,
+        Self::ClockBack,
+        Self::HealthElsewhere,
+        Self::SlotTaken,
+        Self::ClientLeft,
+        Self::KeyAgain,
+        Self::MarksForged,
+        Self::RecordBad,
+        Self::TargetForbidden,
+        Self::TargetHangs,
+        Self::TargetBreaks,
+        Self::TargetLimits,
+        Self::TargetFails,
+        Self::TargetRefuses,
+        Self::TargetSlow,
+        Self::TargetMissing,
+        Self::TargetDenied,
+    ];
+}
+
+/// How often each kind has happened.
+#[derive(Clone, Debug, Default)]
+pub struct Happenings(BTreeMap<Happening, u64>);
+
+impl Happenings {
+    /// It happens.
+    pub fn add(&mut self, what: Happening) {
+        let count = self.0.entry(what).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// What has happened in another run has happened too.
+    pub fn merge(&mut self, other: &Self) {
+        for (what, more) in &other.0 {
+            let count = self.0.entry(*what).or_default();
+            *count = count.saturating_add(*more);
+        }
+    }
+
+    /// How often.
+    #[must_use]
+    pub fn count(&self, what: Happening) -> u64 {
+        self.0.get(&what).copied().unwrap_or_default()
+    }
+
+    /// What has never happened.
+    #[must_use]
+    pub fn missing(&self) -> Vec<Happening> {
+        let never = |what: &Happening| self.count(*what) == 0;
+        Happening::ALL.into_iter().filter(never).collect()
+    }
+}

@@ -1,0 +1,181 @@
+//! Idempotency keys, as docs/idempotency.md promises: within one Envoy process a key that was
+//! answered `202` gives the same `202` to the same request again, `422` to another one, and nothing
+//! more is stored for it, until its call becomes a dead letter.
+
+use std::collections::BTreeMap;
+
+use sluice::call::accept::idempotency::KeyHolder;
+use sluice::http::{Fields, first};
+use sluice::time::Wall;
+
+use super::Violation;
+use crate::call::Request;
+use crate::ledger::{Engine, Ledger, Place, Record};
+
+/// How much longer than a publish may take a key stays claimed (docs/idempotency.md gives no
+/// number; an exchange that takes longer may lose its key).
+const CLAIM_MARGIN_MS: u64 = 5_000;
+
+/// One life of one Envoy process.
+pub type Process = (usize, u32);
+
+/// Who is asked, and by the clock of which gateway.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// The engine that answers.
+    pub by: Engine,
+    /// Its process.
+    pub process: Process,
+    /// When the request came.
+    pub at: Wall,
+    /// When it is answered: the latest time that the clock has shown.
+    pub now: Wall,
+    /// How long a publish may take, in milliseconds.
+    pub publish_ms: u64,
+}
+
+impl Asked {
+    /// The key may have been another request's before this one was answered.
+    fn is_overlong(&self) -> bool {
+        let took = self.now.since(self.at).as_millis();
+        took > u128::from(self.publish_ms.saturating_add(CLAIM_MARGIN_MS))
+    }
+}
+
+/// A key with a `202` that holds.
+#[derive(Debug)]
+struct Told {
+    by: Engine,
+    at: Wall,
+    /// The call.
+    id: String,
+}
+
+/// What clients were told, by process and key hash.
+#[derive(Debug, Default)]
+pub struct Keys(BTreeMap<(Process, String), Told>);
+
+impl Keys {
+    /// A client with a key is told of a call. Gives whether the call was known by its key.
+    ///
+    /// # Errors
+    /// It is another request's call, or another one than the key's.
+    pub fn accepted(
+        &mut self,
+        ledger: &Ledger,
+        request: &Request,
+        id: &str,
+        asked: &Asked,
+    ) -> Result<bool, Violation> {
+        let broken = |text: String| Err(Violation::new("keys", id, text));
+        let place = ledger.places.get(id).and_then(|places| places.first());
+        let Some(record) = place.and_then(|place| ledger.records.get(place)) else {
+            return broken("nobody knows it".to_owned());
+        };
+        if !is_same(request, record) {
+            return broken("it was told to a client whose request is another one".to_owned());
+        }
+        let Some(hash) = hash(record) else {
+            return broken("its record has lost the key".to_owned());
+        };
+        let process = asked.process;
+        match self.0.get(&(process, hash.clone())) {
+            Some(told) if told.id == id => return Ok(true),
+            Some(told) if !asked.is_overlong() => {
+                return broken(format!("its key had been answered with call {}", told.id));
+            }
+            Some(_) | None => {}
+        }
+        if !asked.is_overlong() {
+            let (by, at, id) = (asked.by, asked.now, id.to_owned());
+            self.0.insert((process, hash), Told { by, at, id });
+        }
+        Ok(false)
+    }
+
+    /// A client is told that its key stands for another request.
+    ///
+    /// # Errors
+    /// The key was answered for the same one.
+    pub fn refused(
+        &self,
+        ledger: &Ledger,
+        request: &Request,
+        process: Process,
+    ) -> Result<(), Violation> {
+        let own = self.0.iter().filter(|((found, _), _)| *found == process);
+        for (_, told) in own {
+            let places = ledger.places.get(&told.id).into_iter().flatten();
+            let mut records = places.filter_map(|place| ledger.records.get(place));
+            if records.any(|record| is_same(request, record)) {
+                let text = "the same request was refused as another one of its key";
+                return Err(Violation::new("keys", told.id.clone(), text));
+            }
+        }
+        Ok(())
+    }
+
+    /// A process has stored a record.
+    ///
+    /// # Errors
+    /// Its key was answered already.
+    pub fn stored(&self, ledger: &Ledger, place: Place, process: Process) -> Result<(), Violation> {
+        let Some(record) = ledger.records.get(&place) else {
+            return Ok(());
+        };
+        let is_new = record
+            .head
+            .as_ref()
+            .is_some_and(|head| head.progress.hops == 0 && head.reply.is_none());
+        let Some(hash) = hash(record).filter(|_| is_new) else {
+            return Ok(());
+        };
+        match self.0.get(&(process, hash)) {
+            Some(told) if told.id != record.id => {
+                let text = format!("it is stored, and its key was answered with {}", told.id);
+                Err(Violation::new("keys", record.id.clone(), text))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// A dead letter frees the key of its call: whoever has it next may make a call of its own.
+    pub fn released(&mut self, process: Process, holder: &KeyHolder) {
+        let key = (process, holder.key.0.clone());
+        if self
+            .0
+            .get(&key)
+            .is_some_and(|told| told.id == holder.call_id)
+        {
+            self.0.remove(&key);
+        }
+    }
+
+    /// An engine has ended within the callback in which it answered: it may not have come to write
+    /// the answer down.
+    pub fn trapped(&mut self, by: Engine, now: Wall) {
+        self.0.retain(|_, told| told.by != by || told.at < now);
+    }
+}
+
+/// The hash under which a record's key is known.
+fn hash(record: &Record) -> Option<String> {
+    let head = record.head.as_ref()?;
+    head.idempotency.as_ref().map(|key| key.0.clone())
+}
+
+/// Whether a record is what this request asks for, with its key and by its caller.
+fn is_same(request: &Request, record: &Record) -> bool {
+    let Some(head) = &record.head else {
+        return false;
+    };
+    let of_both = ["idempotency-key", "authorization"];
+    let text = |fields: &Fields, name: &str| first(fields, name).map(<[u8]>::to_vec);
+    let has_same = |name: &&str| text(&request.fields, name) == text(&head.headers, name);
+    let target = text(&request.fields, "async-target");
+    let goes_there = match &target {
+        Some(target) => head.target.as_ref().map(String::as_bytes) == Some(target),
+        None => text(&request.fields, ":path").as_deref() == Some(head.path.as_bytes()),
+    };
+    of_both.iter().all(has_same) && goes_there && request.body == record.body
+}

@@ -1,0 +1,76 @@
+//! What drains hold of each stream, as far as the wire tells.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+use sluice::engine::CalloutResult;
+
+use super::World;
+use super::flight::Flight;
+use crate::invariants::{Violation, g9_bounds};
+use crate::ledger::{Engine, Place};
+
+impl World {
+    /// A drain asks for records: it has to have room for them.
+    pub(super) fn check_fetch(&self, by: Engine, path: &str) -> Result<(), Violation> {
+        let Some((_, limit)) = path.split_once("&limit=") else {
+            return Ok(());
+        };
+        let limit = limit.parse().unwrap_or(usize::MAX);
+        let stream = self.stream_of(path);
+        g9_bounds::fetch(&self.ledger, &self.drain, (by, stream), limit)
+    }
+
+    /// An engine is told how a request to the Stream has ended.
+    pub(super) fn learn_of_a_session(&mut self, number: u64, result: &CalloutResult) {
+        let Some(flight) = self.flights.get(&number).filter(|flight| !flight.is_torn()) else {
+            return;
+        };
+        let CalloutResult::Answered(response) = result else {
+            return;
+        };
+        let path = flight.field(":path");
+        let session = (flight.by, self.stream_of(&path));
+        if response.status != 200 {
+            return;
+        }
+        // It may have been taken for lost before, as by a gateway that stood still.
+        let is_overdue = self.now > flight.given_up_at;
+        if path.ends_with("/groupCursors") {
+            self.ledger.fetched.remove(&session);
+        } else if !is_overdue && path.contains("/messages?cursor=") {
+            let messages: Vec<Value> = serde_json::from_slice(&response.body).unwrap_or_default();
+            let places = messages.iter().map(|message| place(session.1, message));
+            let fetched: BTreeSet<Place> = places.collect();
+            self.ledger
+                .fetched
+                .entry(session)
+                .or_default()
+                .extend(fetched);
+        }
+    }
+
+    fn stream_of(&self, path: &str) -> usize {
+        let ocid = path.split("/streams/").nth(1).unwrap_or_default();
+        self.stream_number(ocid.split('/').next().unwrap_or_default())
+    }
+}
+
+impl Flight {
+    fn is_torn(&self) -> bool {
+        self.fate == super::fate::Fate::Torn
+    }
+}
+
+/// Where a message stands that GetMessages gives. Its partition is text there.
+fn place(stream: usize, message: &Value) -> Place {
+    let partition = message.get("partition").and_then(Value::as_str);
+    let offset = message.get("offset").and_then(Value::as_u64);
+    Place {
+        stream,
+        partition: partition
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(u32::MAX),
+        offset: offset.unwrap_or(u64::MAX),
+    }
+}

@@ -1,0 +1,54 @@
+//! Signatures: what they are made with here, and what the Stream says of them.
+
+use std::time::Duration;
+
+use serde_json::json;
+use sluice::engine::CalloutResult;
+use sluice::stream::signing::{KeyId, RsaSha256, Signer};
+use sluice::time::Wall;
+use sluice::time_text::parse_http_date;
+
+use super::flight::Flight;
+use super::{EPOCH_MS, World};
+use crate::happenings::Happening;
+use crate::target;
+
+/// How far off the date of a signed request may be (Oracle's "Request Signatures").
+const DATE_OFF_MAX: Duration = Duration::from_secs(300);
+
+/// Signatures of which only the date is looked at.
+struct NoArithmetic;
+
+impl RsaSha256 for NoArithmetic {
+    fn sign(&mut self, _: &[u8]) -> Result<Vec<u8>, String> {
+        Ok(vec![7])
+    }
+
+    fn name(&self) -> &'static str {
+        "the simulation"
+    }
+}
+
+impl World {
+    pub(super) fn signer(&self) -> Option<Signer> {
+        let key_id = KeyId::parse("ST$token").ok()?;
+        let signer = || Signer::new(key_id, Box::new(NoArithmetic));
+        self.plan.is_signed.then(signer)
+    }
+
+    /// The Stream's answer to a request whose signature is too old, or not of this time yet.
+    pub(super) fn unauthenticated(&mut self, flight: &Flight) -> Option<CalloutResult> {
+        if !self.plan.is_signed {
+            return None;
+        }
+        let now = Wall(EPOCH_MS.saturating_add(self.now));
+        let date = parse_http_date(&flight.field("date")).unwrap_or_default();
+        let off = now.since(date).max(date.since(now));
+        if off <= DATE_OFF_MAX {
+            return None;
+        }
+        self.happens(Happening::SignatureRefused);
+        let body = json!({ "code": "NotAuthenticated", "message": "date" }).to_string();
+        Some(target::answer(401, &[], &body))
+    }
+}

@@ -59,9 +59,9 @@ fn panel(
     let (end, top) = (most(|point| point.0), most(|point| point.1) * 1.1);
     let wrong = |error: String| anyhow!("the picture can't be drawn: {error}");
     let mut builder = ChartBuilder::on(area);
-    builder.margin(8).x_label_area_size(28).y_label_area_size(58);
+    builder.margin(8).x_label_area_size(38).y_label_area_size(62);
     if !title.is_empty() {
-        builder.caption(title, ("sans-serif", 15));
+        builder.caption(title, ("sans-serif", 18));
     }
     let mut chart = builder
         .build_cartesian_2d(0.0..end, 0.0..top)
@@ -71,17 +71,17 @@ fn panel(
         .disable_x_mesh()
         .light_line_style(WHITE)
         .max_light_lines(1)
-        .x_labels(8)
+        .x_labels(10)
         .y_labels(5)
         .x_desc("seconds")
         .y_desc(unit)
         .x_label_formatter(&|value| format!("{value:.0}"))
         .y_label_formatter(&|value| format!("{value:.0}"))
-        .label_style(("sans-serif", 11))
+        .label_style(("sans-serif", 15))
         .draw()
         .map_err(|error| wrong(error.to_string()))?;
     let grey = RGBColor(150, 150, 150);
-    let style = TextStyle::from(("sans-serif", 11))
+    let style = TextStyle::from(("sans-serif", 15))
         .color(&grey)
         .pos(Pos::new(HPos::Left, VPos::Top));
     for (second, name) in moments {
@@ -104,7 +104,7 @@ fn panel(
     chart
         .configure_series_labels()
         .position(SeriesLabelPosition::UpperRight)
-        .label_font(("sans-serif", 11))
+        .label_font(("sans-serif", 15))
         .background_style(WHITE.mix(0.8))
         .draw()
         .map_err(|error| wrong(error.to_string()))
@@ -119,9 +119,6 @@ fn curve(samples: &[Sample], of: Of) -> impl Iterator<Item = (f64, f64)> {
     let stretch = samples.len().div_ceil(POINTS_MAX).max(1);
     samples.chunks(stretch).filter_map(move |part| {
         let most = part.iter().map(of).max()?;
-        // A picture has no use for the last bits.
-        let most = u32::try_from(most / 1_024).map(|kib| f64::from(kib) * 1_024.0).ok()?;
-        let most = if most == 0.0 { f64::from(u16::try_from(part.iter().map(of).max()?).ok()?) } else { most };
-        Some((part.first()?.seconds, most))
+        Some((part.first()?.seconds, most as f64))
     })
 }

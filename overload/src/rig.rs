@@ -19,7 +19,7 @@ use crate::verdict::{Aftermath, suspicious};
 const POLL: Duration = Duration::from_millis(50);
 
 /// Longer than anything takes that is waited for, on a machine that does other things too.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What has to be back at zero.
 const GAUGES: [&str; 4] = [
@@ -121,9 +121,7 @@ impl Rig {
 
     /// Waits until everything has settled, and looks at what is left.
     pub(crate) async fn settle(&self, tally: &Tally) -> Result<Aftermath> {
-        // What is missing in the end is told, not what was waited for.
-        let arrived = || Ok(self.target.missing(&tally.promised) == 0);
-        let _all = self.wait(arrived).await?;
+        self.wait_for_arrivals(&tally.promised).await?;
         let _zero = self.wait(|| Ok(self.gauges()?.is_empty())).await?;
         let serves = self.serves().await?;
         let _zero = self.wait(|| Ok(self.gauges()?.is_empty())).await?;
@@ -138,6 +136,20 @@ impl Rig {
             log: suspicious(&self.set.log(Part::Envoy)),
             serves,
         })
+    }
+
+    /// Waits until all of these calls have arrived, or none has for a long time.
+    async fn wait_for_arrivals(&self, calls: &[String]) -> Result<()> {
+        let (mut missing, mut since) = (usize::MAX, Instant::now());
+        while missing > 0 && since.elapsed() < PATIENCE {
+            local_gateway::cancel::check()?;
+            let now = self.target.missing(calls);
+            if now < missing {
+                (missing, since) = (now, Instant::now());
+            }
+            sleep(POLL).await;
+        }
+        Ok(())
     }
 
     fn gauges(&self) -> Result<Vec<(String, u64)>> {

@@ -89,6 +89,27 @@ fn floods() -> Vec<Flood> {
     ]
 }
 
+/// How many fields of how many bytes.
+type Many = (usize, usize);
+
+/// Floods by HTTP/2: fields, trailers, and the statuses that are right.
+const FLOODS2: [(&str, Many, Many, &[u16]); 6] = [
+    ("80 small fields", (80, 5), (0, 0), &[202]),
+    ("2,000 small fields", (2_000, 5), (0, 0), TOO_LARGE),
+    ("a field of 50,000 bytes", (1, 50_000), (0, 0), &[202]),
+    ("20 fields of 15,000 bytes", (20, 15_000), (0, 0), TOO_LARGE),
+    ("50 trailers", (1, 1), (50, 10), &[202]),
+    ("2,000 trailers", (1, 1), (2_000, 10), TOO_LARGE),
+];
+
+fn map((count, bytes): Many) -> Result<HeaderMap> {
+    let mut map = HeaderMap::new();
+    for (name, value) in fields(count, bytes) {
+        map.insert(HeaderName::try_from(name)?, HeaderValue::try_from(value)?);
+    }
+    Ok(map)
+}
+
 pub(super) async fn run(scale: Scale) -> Result<Report> {
     let times = scale.choose(50, 5);
     let patch = json!({ "limits": { "waitingBytes": WAITING } });
@@ -106,7 +127,18 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
         );
         tally.merge(told);
     }
-    report.figure("floods", format!("{} kinds, {times} each", floods().len()));
+    for (name, fields, trailers, right) in FLOODS2 {
+        let told = pour2(rig.port(), map(fields)?, map(trailers)?, times).await?;
+        let is_right = told.statuses.keys().all(|status| right.contains(status));
+        let is_refused = !right.contains(&202);
+        report.check(
+            format!("HTTP/2, {name}: {right:?} ({told})"),
+            is_right && (told.closed == 0 || is_refused),
+        );
+        tally.merge(told);
+    }
+    let kinds = floods().len() + FLOODS2.len();
+    report.figure("floods", format!("{kinds} kinds, {times} each"));
     let count = scale.choose(20_000, 2_000);
     report.moments.push((rig.seconds(), "heads that wait"));
     let waiting = wait_with_large_heads(&rig, count).await?;
@@ -141,6 +173,28 @@ async fn pour(port: u16, request: &[u8], times: usize) -> Result<Tally> {
     let mut tally = Tally::default();
     while let Some(ended) = clients.join_next().await {
         tally.add(ended?);
+    }
+    Ok(tally)
+}
+
+/// Makes the same request many times on connections of HTTP/2, one each.
+async fn pour2(port: u16, fields: HeaderMap, trailers: HeaderMap, times: usize) -> Result<Tally> {
+    let mut tally = Tally::default();
+    for _ in 0..times {
+        let connection = http2::Connection::open(port).await?;
+        let ended = match connection.begin("/headers", fields.clone()).await {
+            Ok(mut exchange) => {
+                let has_trailers = !trailers.is_empty();
+                // Who is refused already can't send the rest.
+                let _refused = exchange.send(3, !has_trailers);
+                if has_trailers {
+                    let _refused = exchange.trailers(trailers.clone());
+                }
+                exchange.answer().await
+            }
+            Err(_) => Ended::Closed,
+        };
+        tally.add(ended);
     }
     Ok(tally)
 }

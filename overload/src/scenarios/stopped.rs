@@ -28,8 +28,8 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
     report.figure("clients", clients);
     report.figure("the Stream stands still for", format!("{} s", stop.as_secs()));
     let request = Request::marked("/stopped").body(BODY).bytes();
-    // Clients come again after a moment, whatever Retry-After says.
-    let pause = Duration::from_millis(100);
+    // Clients come again sooner than Retry-After says.
+    let pause = Duration::from_secs(1);
     let load = Load::start(rig.port(), clients, request, pause);
     let warm = rig.wait(|| Ok(load.accepted() >= before_and_after)).await?;
     report.check("calls are accepted before", warm);

@@ -278,7 +278,9 @@ fn at_the_limit_of_waiting_bytes_heads_and_trailers_are_refused_too() {
     };
     let refused = (0..50).filter(|number| {
         let said = accept(&mut engine, head(*number), at(0), b"");
-        said.responses.first().is_some_and(|(_, status, _)| *status == 429)
+        said.responses
+            .first()
+            .is_some_and(|(_, status, _)| *status == 429)
     });
     assert_eq!(refused.count(), 50 - 41);
     let trailers = Input::RequestTrailers {

@@ -1,124 +1,142 @@
 //! Curves as SVG.
 
+use std::fmt::Display;
 use std::path::Path;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Error, Result, anyhow};
+use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::sample::{Of, Sample};
 
-const SIZE: (u32, u32) = (760, 460);
+const SIZE: (u32, u32) = (760, 470);
+
+/// Where the panels begin, below the title and the names of the curves.
+const HEAD: i32 = 48;
+const BELOW: i32 = 330;
 
 /// Points of a curve: a picture has no room for more.
 const POINTS_MAX: usize = 240;
 
 const MIB: f64 = 1_048_576.0;
+const GREY: RGBColor = RGBColor(120, 120, 120);
 
-const MEMORY: [(&str, Of, RGBColor); 4] = [
-    ("Envoy RSS", |s| s.envoy_rss, RGBColor(31, 119, 180)),
-    ("Envoy allocated", |s| s.allocated, RGBColor(44, 160, 44)),
-    ("accept VM", |s| s.accept_vm, RGBColor(214, 39, 40)),
-    ("drain VM", |s| s.drain_vm, RGBColor(148, 103, 189)),
+/// A curve: its name, its colour, what it shows, and the unit of that.
+type Curve = (&'static str, RGBColor, Of, f64);
+
+const MEMORY: [Curve; 4] = [
+    ("Envoy's RSS", RGBColor(31, 119, 180), |s| s.envoy_rss, MIB),
+    (
+        "Envoy allocated",
+        RGBColor(44, 160, 44),
+        |s| s.allocated,
+        MIB,
+    ),
+    ("accept VM", RGBColor(214, 39, 40), |s| s.accept_vm, MIB),
+    ("drain VM", RGBColor(148, 103, 189), |s| s.drain_vm, MIB),
 ];
 
-/// Draws memory above, and who waits below.
+const WAITING: [Curve; 1] = [("waiting", GREY, |s| s.waiting, 1.0)];
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// Draws memory above, and how many requests wait below.
 pub(crate) fn draw(
     file: &Path,
     title: &str,
     samples: &[Sample],
-    moments: &[(f64, &str)],
+    moments: &[(f64, &'static str)],
 ) -> Result<()> {
     let root = SVGBackend::new(file, SIZE).into_drawing_area();
-    let (above, below) = root.split_vertically(310);
-    let memory: Vec<_> = MEMORY
-        .iter()
-        .map(|(name, of, colour)| (*name, mebibytes(samples, *of), *colour))
-        .collect();
-    let waiting = vec![(
-        "waiting requests",
-        curve(samples, |s| s.waiting).collect(),
-        RGBColor(90, 90, 90),
-    )];
-    panel(&above, title, "MiB", &memory, moments)?;
-    panel(&below, "", "requests", &waiting, moments)?;
-    root.present().map_err(|error| anyhow!("{}: {error}", file.display()))
+    let (head, panels) = root.split_vertically(HEAD);
+    let (above, below) = panels.split_vertically(BELOW - HEAD);
+    write(&head, title, (10, 6), 18, BLACK)?;
+    for (place, (name, colour, ..)) in (0..).zip(MEMORY) {
+        write(&head, name, (70 + 150 * place, 30), 15, colour)?;
+    }
+    panel(&above, "MiB", &MEMORY, samples, moments)?;
+    panel(&below, "waiting requests", &WAITING, samples, &[])?;
+    root.present().map_err(wrong)
 }
 
-type Curve = (&'static str, Vec<(f64, f64)>, RGBColor);
-
 fn panel(
-    area: &DrawingArea<SVGBackend<'_>, plotters::coord::Shift>,
-    title: &str,
+    area: &Area<'_>,
     unit: &str,
     curves: &[Curve],
-    moments: &[(f64, &str)],
+    samples: &[Sample],
+    moments: &[(f64, &'static str)],
 ) -> Result<()> {
-    let points = || curves.iter().flat_map(|(_, points, _)| points);
-    let most = |value: fn(&(f64, f64)) -> f64| points().map(value).fold(1.0, f64::max);
-    let (end, top) = (most(|point| point.0), most(|point| point.1) * 1.1);
-    let wrong = |error: String| anyhow!("the picture can't be drawn: {error}");
-    let mut builder = ChartBuilder::on(area);
-    builder.margin(8).x_label_area_size(38).y_label_area_size(62);
-    if !title.is_empty() {
-        builder.caption(title, ("sans-serif", 18));
-    }
-    let mut chart = builder
+    let points: Vec<Vec<(f64, f64)>> = curves.iter().map(|curve| points(samples, curve)).collect();
+    let most =
+        |value: fn(&(f64, f64)) -> f64| points.iter().flatten().map(value).fold(1.0, f64::max);
+    let (end, top) = (most(|point| point.0), most(|point| point.1) * 1.15);
+    let mut chart = ChartBuilder::on(area)
+        .margin(8)
+        .x_label_area_size(38)
+        .y_label_area_size(62)
         .build_cartesian_2d(0.0..end, 0.0..top)
-        .map_err(|error| wrong(error.to_string()))?;
+        .map_err(wrong)?;
     chart
         .configure_mesh()
         .disable_x_mesh()
-        .light_line_style(WHITE)
-        .max_light_lines(1)
+        .max_light_lines(0)
         .x_labels(10)
         .y_labels(5)
         .x_desc("seconds")
         .y_desc(unit)
         .x_label_formatter(&|value| format!("{value:.0}"))
         .y_label_formatter(&|value| format!("{value:.0}"))
-        .label_style(("sans-serif", 15))
+        .label_style(("sans-serif", 14))
         .draw()
-        .map_err(|error| wrong(error.to_string()))?;
-    let grey = RGBColor(150, 150, 150);
-    let style = TextStyle::from(("sans-serif", 15))
-        .color(&grey)
-        .pos(Pos::new(HPos::Left, VPos::Top));
+        .map_err(wrong)?;
     for (second, name) in moments {
-        let line = [(*second, 0.0), (*second, top)];
-        let drawn = chart.draw_series([PathElement::new(line, grey)]);
-        drawn.map_err(|error| wrong(error.to_string()))?;
-        let name = if title.is_empty() { "" } else { name };
-        let text = Text::new(name.to_owned(), (*second, top), style.clone());
-        let drawn = chart.draw_series([text]);
-        drawn.map_err(|error| wrong(error.to_string()))?;
+        let line = PathElement::new([(*second, 0.0), (*second, top)], GREY);
+        chart.draw_series([line]).map_err(wrong)?;
+        let style = ("sans-serif", 13).into_font().color(&GREY);
+        let text = Text::new(format!(" {name}"), (*second, top), style);
+        chart.draw_series([text]).map_err(wrong)?;
     }
-    for (name, points, colour) in curves {
-        let colour = *colour;
-        chart
-            .draw_series(LineSeries::new(points.iter().copied(), colour))
-            .map_err(|error| wrong(error.to_string()))?
-            .label(*name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 14, y)], colour));
+    for ((_, colour, ..), points) in curves.iter().zip(points) {
+        let line = LineSeries::new(points, *colour);
+        chart.draw_series(line).map_err(wrong)?;
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
-        .label_font(("sans-serif", 15))
-        .background_style(WHITE.mix(0.8))
-        .draw()
-        .map_err(|error| wrong(error.to_string()))
+    Ok(())
 }
 
-fn mebibytes(samples: &[Sample], of: Of) -> Vec<(f64, f64)> {
-    curve(samples, of).map(|(x, y)| (x, y / MIB)).collect()
+fn write(area: &Area<'_>, text: &str, at: (i32, i32), size: u32, colour: RGBColor) -> Result<()> {
+    let style = ("sans-serif", size).into_font().color(&colour);
+    area.draw(&Text::new(text, at, style)).map_err(wrong)
 }
 
 /// Of each stretch of a long curve its largest value.
-fn curve(samples: &[Sample], of: Of) -> impl Iterator<Item = (f64, f64)> {
+fn points(samples: &[Sample], (_, _, of, unit): &Curve) -> Vec<(f64, f64)> {
     let stretch = samples.len().div_ceil(POINTS_MAX).max(1);
-    samples.chunks(stretch).filter_map(move |part| {
+    let parts = samples.chunks(stretch);
+    let point = |part: &[Sample]| {
         let most = part.iter().map(of).max()?;
-        Some((part.first()?.seconds, most as f64))
-    })
+        Some((part.first()?.seconds, most as f64 / unit))
+    };
+    parts.filter_map(point).collect()
+}
+
+fn wrong(error: impl Display) -> Error {
+    anyhow!("the picture can't be drawn: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_curve_keeps_its_peaks_in_few_points() {
+        let sample = |second: u16| Sample {
+            seconds: f64::from(second),
+            waiting: if second == 777 { 90 } else { 1 },
+            ..Sample::default()
+        };
+        let samples: Vec<Sample> = (0..1_000).map(sample).collect();
+        let points = points(&samples, &WAITING[0]);
+        assert!(points.len() <= POINTS_MAX, "{}", points.len());
+        assert!(points.contains(&(775.0, 90.0)), "{points:?}");
+    }
 }

@@ -12,5 +12,7 @@ pub(crate) fn limit() -> usize {
         let _refused = setrlimit(Resource::Nofile, limits);
     }
     let current = getrlimit(Resource::Nofile).current;
-    current.map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX))
+    current.map_or(usize::MAX, |files| {
+        usize::try_from(files).unwrap_or(usize::MAX)
+    })
 }

@@ -115,9 +115,8 @@ fn chosen(names: &[String]) -> Result<Vec<Scenario>> {
             bail!("there is no scenario '{name}': `cargo xtask overload --list` lists them");
         }
     }
-    let is_chosen = |scenario: &Scenario| {
-        names.is_empty() || names.iter().any(|name| name == scenario.name())
-    };
+    let is_chosen =
+        |scenario: &Scenario| names.is_empty() || names.iter().any(|name| name == scenario.name());
     Ok(Scenario::ALL.into_iter().filter(is_chosen).collect())
 }
 

@@ -73,7 +73,12 @@ impl Rig {
 
     /// One counter or gauge of Envoy.
     pub(crate) fn stat(&self, name: &str) -> Result<u64> {
-        Ok(self.set.admin_stats()?.get(name).copied().unwrap_or_default())
+        Ok(self
+            .set
+            .admin_stats()?
+            .get(name)
+            .copied()
+            .unwrap_or_default())
     }
 
     /// Waits until a condition holds; false if it doesn't.
@@ -91,7 +96,8 @@ impl Rig {
 
     /// Waits until as many requests wait in the filter; false if they never do.
     pub(crate) async fn wait_for_waiting(&self, count: u64) -> Result<bool> {
-        self.wait(|| Ok(self.metric("sluice_waiting_requests")? >= count)).await
+        self.wait(|| Ok(self.metric("sluice_waiting_requests")? >= count))
+            .await
     }
 
     /// Stops the stream server in the middle of whatever it does.
@@ -163,8 +169,12 @@ impl Rig {
 
     /// Whether a fresh call is accepted and arrives.
     async fn serves(&self) -> Result<bool> {
-        let mut connection = Connection::open(self.port()).await.context("the gateway is gone")?;
-        let ended = connection.exchange(&Request::marked("/fresh").body(4).bytes()).await;
+        let mut connection = Connection::open(self.port())
+            .await
+            .context("the gateway is gone")?;
+        let ended = connection
+            .exchange(&Request::marked("/fresh").body(4).bytes())
+            .await;
         let Ended::Answered(answer) = ended else {
             return Ok(false);
         };

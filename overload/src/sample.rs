@@ -62,7 +62,9 @@ pub(crate) fn is_flat(samples: &[Sample], of: Of, percent: u64, bytes: u64) -> b
 
 /// The kilobytes after `VmRSS:` in `/proc/PID/status`, as bytes.
 pub(crate) fn resident(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)
 }
@@ -89,7 +91,10 @@ mod tests {
     #[test]
     fn what_has_risen_and_stays_is_flat() {
         let samples = curve((0..40).map(|second| 1_000 * second.min(20)));
-        assert_eq!(quarters(&samples, |s| s.allocated), [5_000, 15_000, 20_000, 20_000]);
+        assert_eq!(
+            quarters(&samples, |s| s.allocated),
+            [5_000, 15_000, 20_000, 20_000]
+        );
         assert!(is_flat(&samples, |s| s.allocated, 0, 0));
     }
 

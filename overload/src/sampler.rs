@@ -81,5 +81,7 @@ impl Drop for Sampler {
 
 fn rss(pid: Option<u32>) -> u64 {
     let status = pid.and_then(|pid| fs::read_to_string(format!("/proc/{pid}/status")).ok());
-    status.and_then(|status| resident(&status)).unwrap_or_default()
+    status
+        .and_then(|status| resident(&status))
+        .unwrap_or_default()
 }

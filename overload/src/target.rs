@@ -68,7 +68,8 @@ impl Target {
 
 async fn serve(stream: TcpStream, arrivals: Arrivals) {
     let service = service_fn(|request| answer(request, Arc::clone(&arrivals)));
-    let connection = server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    let connection =
+        server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
     // A gateway that ends a connection is no fault.
     let _ended = connection.await;
 }

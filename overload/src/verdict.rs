@@ -45,12 +45,19 @@ pub(crate) fn always(tally: &Tally, after: &Aftermath) -> Vec<Check> {
             tally.hung == 0,
         ),
         Check::new(
-            format!("every 429 and 503 has Retry-After ({} had none)", tally.unclear),
+            format!(
+                "every 429 and 503 has Retry-After ({} had none)",
+                tally.unclear
+            ),
             tally.unclear == 0,
         ),
         Check::new("every 202 names its call", tally.nameless == 0),
         Check::new(
-            format!("all {} calls with a 202 have arrived ({} missing)", tally.promised.len(), after.missing),
+            format!(
+                "all {} calls with a 202 have arrived ({} missing)",
+                tally.promised.len(),
+                after.missing
+            ),
             after.missing == 0,
         ),
         Check::new(
@@ -62,9 +69,13 @@ pub(crate) fn always(tally: &Tally, after: &Aftermath) -> Vec<Check> {
             after.reloads == 0,
         ),
         Check::new(
-            format!("Envoy's log is clean ({} lines) {}", after.log.len(), log.join(" | "))
-                .trim_end()
-                .to_owned(),
+            format!(
+                "Envoy's log is clean ({} lines) {}",
+                after.log.len(),
+                log.join(" | ")
+            )
+            .trim_end()
+            .to_owned(),
             after.log.is_empty(),
         ),
         Check::new("the gateway accepts and delivers afterwards", after.serves),

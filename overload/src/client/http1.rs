@@ -187,7 +187,9 @@ impl Request {
         }
         request.body.extend(b"0\r\n");
         for (name, value) in trailers {
-            request.body.extend(format!("{name}: {value}\r\n").into_bytes());
+            request
+                .body
+                .extend(format!("{name}: {value}\r\n").into_bytes());
         }
         request.body.extend(b"\r\n");
         request

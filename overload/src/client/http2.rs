@@ -59,7 +59,9 @@ impl Connection {
 impl Exchange {
     /// Sends a piece of the body.
     pub(crate) fn send(&mut self, bytes: usize, is_end: bool) -> Result<()> {
-        Ok(self.body.send_data(Bytes::from(vec![b'x'; bytes]), is_end)?)
+        Ok(self
+            .body
+            .send_data(Bytes::from(vec![b'x'; bytes]), is_end)?)
     }
 
     /// Ends the request by fields after its body.

@@ -41,16 +41,23 @@ fn fields(count: usize, bytes: usize) -> Vec<(String, String)> {
 fn with_fields(count: usize, bytes: usize) -> Vec<u8> {
     let request = Request::marked("/headers");
     let fields = fields(count, bytes).into_iter();
-    let request = fields.fold(request, |request, (name, value)| request.field(&name, &value));
+    let request = fields.fold(request, |request, (name, value)| {
+        request.field(&name, &value)
+    });
     request.body(3).bytes()
 }
 
 fn with(name: &str, value: &str) -> Vec<u8> {
-    Request::marked("/headers").field(name, value).body(3).bytes()
+    Request::marked("/headers")
+        .field(name, value)
+        .body(3)
+        .bytes()
 }
 
 fn with_trailers(count: usize, bytes: usize) -> Vec<u8> {
-    Request::marked("/headers").chunks(3, &fields(count, bytes)).bytes()
+    Request::marked("/headers")
+        .chunks(3, &fields(count, bytes))
+        .bytes()
 }
 
 fn repeated(name: &str, value: &str) -> Vec<u8> {
@@ -74,18 +81,61 @@ fn floods() -> Vec<Flood> {
         flood("80 fields of 500 bytes", with_fields(80, 500), &[202]),
         flood("a field of 50,000 bytes", with_fields(1, 50_000), &[202]),
         flood("a field of 70,000 bytes", with_fields(1, 70_000), TOO_LARGE),
-        flood("a field of 5,000,000 bytes", with_fields(1, 5_000_000), TOO_LARGE),
-        flood("a name of 40,000 bytes", with(&"n".repeat(40_000), "v"), &[202, 400]),
-        flood("80 preferences", repeated("prefer", "respond-async, wait=1"), &[202]),
+        flood(
+            "a field of 5,000,000 bytes",
+            with_fields(1, 5_000_000),
+            TOO_LARGE,
+        ),
+        flood(
+            "a name of 40,000 bytes",
+            with(&"n".repeat(40_000), "v"),
+            &[202, 400],
+        ),
+        flood(
+            "80 preferences",
+            repeated("prefer", "respond-async, wait=1"),
+            &[202],
+        ),
         flood("80 retries", repeated("async-retries", "3"), &[400]),
-        flood("a correlation id of 50,000 bytes", with("async-correlation-id", &"i".repeat(50_000)), &[400]),
-        flood("an order key of 50,000 bytes", with("async-order-key", &"k".repeat(50_000)), &[400]),
-        flood("a target of 50,000 bytes", with("async-target", &format!("http://a.test/{}", "p".repeat(50_000))), &[400, 403]),
-        flood("a path of 50,000 bytes", Request::marked(&format!("/{}", "p".repeat(50_000))).body(3).bytes(), &[202]),
-        flood("a path of 70,000 bytes", Request::marked(&format!("/{}", "p".repeat(70_000))).body(3).bytes(), TOO_LARGE),
+        flood(
+            "a correlation id of 50,000 bytes",
+            with("async-correlation-id", &"i".repeat(50_000)),
+            &[400],
+        ),
+        flood(
+            "an order key of 50,000 bytes",
+            with("async-order-key", &"k".repeat(50_000)),
+            &[400],
+        ),
+        flood(
+            "a target of 50,000 bytes",
+            with(
+                "async-target",
+                &format!("http://a.test/{}", "p".repeat(50_000)),
+            ),
+            &[400, 403],
+        ),
+        flood(
+            "a path of 50,000 bytes",
+            Request::marked(&format!("/{}", "p".repeat(50_000)))
+                .body(3)
+                .bytes(),
+            &[202],
+        ),
+        flood(
+            "a path of 70,000 bytes",
+            Request::marked(&format!("/{}", "p".repeat(70_000)))
+                .body(3)
+                .bytes(),
+            TOO_LARGE,
+        ),
         flood("50 trailers", with_trailers(50, 10), &[202]),
         flood("5,000 trailers", with_trailers(5_000, 10), TOO_LARGE),
-        flood("a trailer of 70,000 bytes", with_trailers(1, 70_000), TOO_LARGE),
+        flood(
+            "a trailer of 70,000 bytes",
+            with_trailers(1, 70_000),
+            TOO_LARGE,
+        ),
     ]
 }
 
@@ -118,7 +168,10 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
     let mut tally = Tally::default();
     for flood in floods() {
         let told = pour(rig.port(), &flood.request, times).await?;
-        let is_right = told.statuses.keys().all(|status| flood.right.contains(status));
+        let is_right = told
+            .statuses
+            .keys()
+            .all(|status| flood.right.contains(status));
         // A server that refuses what it hasn't read may have to end the connection.
         let is_refused = !flood.right.contains(&202);
         report.check(

@@ -61,7 +61,10 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
     leave(rig.port(), count / 10, 1).await?;
     let empty = rig.settle(&Tally::default()).await?;
     let before = rig.stat("server.memory_allocated")?;
-    report.check("nothing is left after the first tenth", empty.gauges.is_empty());
+    report.check(
+        "nothing is left after the first tenth",
+        empty.gauges.is_empty(),
+    );
     leave(rig.port(), count * 7 / 10, 2).await?;
     report.moments.push((rig.seconds(), "while they wait"));
     let waited = leave_waiting(&mut rig, count - count / 10 - count * 7 / 10).await?;
@@ -70,7 +73,10 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
     report.figure("clients that left", count);
     let names: Vec<&str> = STAGES.iter().map(|(_, name)| *name).collect();
     report.figure("in equal parts", names.join(", "));
-    report.figure("missed by the filter", rig.metric("sluice_clients_gone_total")?);
+    report.figure(
+        "missed by the filter",
+        rig.metric("sluice_clients_gone_total")?,
+    );
     let mut report = report.conclude(&rig, &Tally::default()).await?;
     let allocated = || rig.stat("server.memory_allocated");
     let back = rig.wait(|| Ok(allocated()? <= before + LEFT_BYTES)).await?;
@@ -124,7 +130,9 @@ async fn client(port: u16, stage: Stage, mut chance: fastrand::Rng) -> Result<()
         Stage::Connection => return connection2(port, body).await,
     };
     let mut connection = Connection::open(port).await?;
-    connection.send(bytes.get(..sent).unwrap_or_default()).await?;
+    connection
+        .send(bytes.get(..sent).unwrap_or_default())
+        .await?;
     match stage {
         Stage::Answer => {
             connection.first_byte().await?;
@@ -202,7 +210,9 @@ async fn leave_waiting(rig: &mut Rig, count: usize) -> Result<u64> {
         rig.resume_stream()?;
         left += number;
     }
-    let all_gone = rig.wait(|| Ok(rig.metric("sluice_waiting_requests")? == 0)).await?;
+    let all_gone = rig
+        .wait(|| Ok(rig.metric("sluice_waiting_requests")? == 0))
+        .await?;
     let now = rig.metric("sluice_clients_gone_total")?;
     Ok(if all_gone { now - gone } else { 0 })
 }

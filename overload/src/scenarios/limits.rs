@@ -47,15 +47,24 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
     let many = many(&rig, count).await?;
     report.figure("bodies at a time", format!("{count} of {BODY} bytes"));
     report.figure("the many", &many);
-    report.check("each is accepted or told to come again", many.of(202) + many.of(429) == count);
+    report.check(
+        "each is accepted or told to come again",
+        many.of(202) + many.of(429) == count,
+    );
     let room = WAITING / BODY;
-    report.check(format!("there is room for about {room}"), many.of(202) + 2 >= room);
+    report.check(
+        format!("there is room for about {room}"),
+        many.of(202) + 2 >= room,
+    );
     tally.merge(many);
     let report_of_end = report.conclude(&rig, &tally).await?;
     let mut report = report_of_end;
     let most = rig.peak(|sample| sample.allocated).saturating_sub(before);
     report.check(
-        format!("Envoy allocates no more than is allowed ({} more)", mebibytes(most)),
+        format!(
+            "Envoy allocates no more than is allowed ({} more)",
+            mebibytes(most)
+        ),
         most <= u64::try_from(KEPT_BYTES)?,
     );
     Ok(report)

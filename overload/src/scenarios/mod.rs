@@ -128,7 +128,10 @@ impl Report {
         self.figure("answers", tally);
         self.checks.extend(always(tally, &after));
         self.figure("most that waited at a time", rig.peak(|s| s.waiting));
-        self.figure("Envoy's memory (RSS), most", mebibytes(rig.peak(|s| s.envoy_rss)));
+        self.figure(
+            "Envoy's memory (RSS), most",
+            mebibytes(rig.peak(|s| s.envoy_rss)),
+        );
         self.figure("accept VM, most", mebibytes(rig.peak(|s| s.accept_vm)));
         self.figure("drain VM, most", mebibytes(rig.peak(|s| s.drain_vm)));
         self.samples = rig.samples();

@@ -47,12 +47,17 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
     report.check("they wait in the filter", all_wait);
     let request = Request::marked("/quick").body(512).bytes();
     let load = Load::start(rig.port(), 10, request, Duration::from_millis(10));
-    let served = rig.wait(|| Ok(load.accepted() >= scale.choose(2_000, 200))).await?;
+    let served = rig
+        .wait(|| Ok(load.accepted() >= scale.choose(2_000, 200)))
+        .await?;
     let still = rig.metric("sluice_waiting_requests")?;
     report.figure("slow ones that were still there", still);
     report.check("others are served meanwhile", served && load.refused() == 0);
     let (quick, longest) = load.end().await?;
-    report.figure("longest wait of a quick client", format!("{} ms", longest.as_millis()));
+    report.figure(
+        "longest wait of a quick client",
+        format!("{} ms", longest.as_millis()),
+    );
 
     let mut tally = Tally::default();
     while let Some(ended) = clients.join_next().await {

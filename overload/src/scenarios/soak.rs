@@ -50,10 +50,16 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
     }
     leavers.join_all().await;
     report.figure("minutes", format!("{:.1}", duration.as_secs_f64() / 60.0));
-    report.figure("clients that left", rig.metric("sluice_clients_gone_total")?);
+    report.figure(
+        "clients that left",
+        rig.metric("sluice_clients_gone_total")?,
+    );
     report.figure("calls delivered", rig.target.calls());
     for (name, of, percent, bytes) in CURVES {
-        report.check(flat(&samples, name, of, percent, bytes), is_flat(&samples, of, percent, bytes));
+        report.check(
+            flat(&samples, name, of, percent, bytes),
+            is_flat(&samples, of, percent, bytes),
+        );
     }
     report.conclude(&rig, &tally).await
 }
@@ -71,12 +77,34 @@ fn loads(port: u16) -> Vec<Load> {
         (8, marked("/soak").body(200), 40),
         (4, marked("/soak").body(20_000), 80),
         (1, marked("/soak").body(600_000), 500),
-        (2, marked("/soak").chunks(5_000, &[("x-sum".to_owned(), "1".to_owned())]), 80),
-        (2, marked("/soak").field("async-delay", "1500ms").body(100), 100),
-        (2, marked("/soak").field("async-order-key", "soak").body(100), 200),
-        (2, marked("/soak").field("idempotency-key", "\"soak\"").body(100), 100),
+        (
+            2,
+            marked("/soak").chunks(5_000, &[("x-sum".to_owned(), "1".to_owned())]),
+            80,
+        ),
+        (
+            2,
+            marked("/soak").field("async-delay", "1500ms").body(100),
+            100,
+        ),
+        (
+            2,
+            marked("/soak").field("async-order-key", "soak").body(100),
+            200,
+        ),
+        (
+            2,
+            marked("/soak")
+                .field("idempotency-key", "\"soak\"")
+                .body(100),
+            100,
+        ),
         (1, marked(FLAKY).body(100), 200),
-        (1, marked("/soak").field("async-retries", "many").body(100), 100),
+        (
+            1,
+            marked("/soak").field("async-retries", "many").body(100),
+            100,
+        ),
         (1, marked("/soak").body(700_000), 500),
         (4, Request::plain("/soak").body(1_000), 40),
     ];
@@ -94,7 +122,9 @@ fn leavers(port: u16, is_over: &Arc<AtomicBool>) -> JoinSet<()> {
         tasks.spawn(async move {
             let mut chance = fastrand::Rng::with_seed(seed);
             while !is_over.load(Ordering::Relaxed) {
-                let bytes = Request::marked("/left").body(chance.usize(1..30_000)).bytes();
+                let bytes = Request::marked("/left")
+                    .body(chance.usize(1..30_000))
+                    .bytes();
                 let sent = chance.usize(1..=bytes.len());
                 let stay = Duration::from_millis(chance.u64(0..300));
                 if let Ok(mut connection) = Connection::open(port).await {

@@ -26,7 +26,10 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
     let mut rig = Rig::start("overload-stopped", |builder| builder).await?;
     let mut report = Report::default();
     report.figure("clients", clients);
-    report.figure("the Stream stands still for", format!("{} s", stop.as_secs()));
+    report.figure(
+        "the Stream stands still for",
+        format!("{} s", stop.as_secs()),
+    );
     let request = Request::marked("/stopped").body(BODY).bytes();
     // Clients come again sooner than Retry-After says.
     let pause = Duration::from_secs(1);
@@ -50,11 +53,19 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
     let (start, accepted) = (rig.seconds(), load.accepted());
     let again = rig.wait(|| Ok(load.accepted() > accepted)).await?;
     report.figure("first 202 after", format!("{:.1} s", rig.seconds() - start));
-    let more = rig.wait(|| Ok(load.accepted() >= accepted + before_and_after)).await?;
+    let more = rig
+        .wait(|| Ok(load.accepted() >= accepted + before_and_after))
+        .await?;
     report.check("calls are accepted again", again && more);
     let (tally, longest) = load.end().await?;
-    report.figure("longest wait for an answer", format!("{:.1} s", longest.as_secs_f64()));
-    report.figure("publish timeout", format!("{} s", PUBLISH_TIMEOUT.as_secs()));
+    report.figure(
+        "longest wait for an answer",
+        format!("{:.1} s", longest.as_secs_f64()),
+    );
+    report.figure(
+        "publish timeout",
+        format!("{} s", PUBLISH_TIMEOUT.as_secs()),
+    );
     let sessions = rig.metric("sluice_group_sessions_total")? - rejoined;
     report.figure("sessions that the drain made anew", sessions);
     let known = tally.of(202) + tally.of(503);

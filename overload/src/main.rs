@@ -37,8 +37,8 @@ const THREADS: usize = 2;
 
 /// Overload and hostility on the accept side, with memory curves
 ///
-/// Each scenario has a set of its own: Envoy with one worker, a stream server, a target. What has to
-/// hold is printed with what was counted; the exit code is 1 if something doesn't.
+/// Each scenario has a set of its own: Envoy with one worker, a stream server, a target. What has
+/// to hold is printed with what was counted; the exit code is 1 if something doesn't.
 #[derive(Parser)]
 #[command(name = "cargo xtask overload", version)]
 struct Arguments {

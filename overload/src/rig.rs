@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use local_gateway::render::Target as Function;
+use local_gateway::render::{Target as Function, at, listener};
 use local_gateway::{Builder, LocalSet, Part};
+use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use crate::client::Ended;
@@ -184,4 +185,29 @@ impl Rig {
         let call = [call];
         self.wait(|| Ok(self.target.missing(&call) == 0)).await
     }
+}
+
+/// Sets time limits of the gateway's listener. It is an error if its configuration has none.
+pub(crate) fn set_limits(config: &mut Value, limits: &[(&str, &str)]) -> Result<()> {
+    let manager = manager(config)?;
+    for (limit, seconds) in limits {
+        let value = manager.get_mut(*limit);
+        *value.with_context(|| format!("the gateway has no {limit}"))? = json!(seconds);
+    }
+    Ok(())
+}
+
+/// Gives clients the time that they take on a busy machine to be many at the same time, and to
+/// read why they were refused before the connection is closed.
+pub(crate) fn without_haste(config: &mut Value) -> Result<()> {
+    let limits = [("request_timeout", "300s"), ("stream_idle_timeout", "300s")];
+    set_limits(config, &limits)?;
+    let manager = manager(config)?.as_object_mut().context("no mapping")?;
+    manager.insert("delayed_close_timeout".to_owned(), json!("60s"));
+    Ok(())
+}
+
+fn manager(config: &mut Value) -> Result<&mut Value> {
+    const MANAGER: &str = "/filter_chains/0/filters/0/typed_config";
+    at(listener(config, "gateway")?, MANAGER)
 }

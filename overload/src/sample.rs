@@ -9,7 +9,7 @@ pub(crate) struct Sample {
     pub(crate) seconds: f64,
     /// Resident memory of Envoy's process, in bytes.
     pub(crate) envoy_rss: u64,
-    /// Bytes that Envoy has allocated (`server.memory_allocated`): without what its allocator keeps.
+    /// Bytes that Envoy uses (`server.memory_allocated`), without what its allocator keeps.
     pub(crate) allocated: u64,
     /// Bytes of linear memory of the accept role's VM.
     pub(crate) accept_vm: u64,

@@ -142,7 +142,7 @@ mod tests {
     fn traps_and_errors_are_found_in_the_log() {
         let log = "[2026-11-25 08:00:00.000][7][info][main] starting\n\
                    [2026-11-25 08:00:01.000][7][critical][wasm] wasm log: panicked at src/x.rs\n\
-                   [2026-11-25 08:00:02.000][7][warning][wasm] wasm log: publishing 3 calls failed\n\
+                   [2026-11-25 08:00:02.000][7][warning][wasm] wasm log: publishing failed\n\
                    [2026-11-25 08:00:03.000][7][error][wasm] wasm log sluice-drain sluice-drain: \
                    GetMessages failed\n\
                    [2026-11-25 08:00:04.000][7][error][wasm] Function: proxy_on_tick failed\n";

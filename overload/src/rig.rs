@@ -20,7 +20,10 @@ use crate::verdict::{Aftermath, suspicious};
 const POLL: Duration = Duration::from_millis(50);
 
 /// Longer than anything takes that is waited for, on a machine that does other things too.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// How long no call arrives before those that are missing count as lost.
+const ARRIVAL_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What has to be back at zero.
 const GAUGES: [&str; 4] = [
@@ -148,7 +151,7 @@ impl Rig {
     /// Waits until all of these calls have arrived, or none has for a long time.
     async fn wait_for_arrivals(&self, calls: &[String]) -> Result<()> {
         let (mut missing, mut since) = (usize::MAX, Instant::now());
-        while missing > 0 && since.elapsed() < PATIENCE {
+        while missing > 0 && since.elapsed() < ARRIVAL_PATIENCE {
             local_gateway::cancel::check()?;
             let now = self.target.missing(calls);
             if now < missing {

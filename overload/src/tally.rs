@@ -89,6 +89,7 @@ mod tests {
         Ended::Answered(Answer {
             status,
             has_retry_after,
+            is_last: false,
             call_id: call.map(str::to_owned),
         })
     }

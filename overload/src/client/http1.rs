@@ -105,6 +105,7 @@ impl Connection {
                     let answer = Answer {
                         status: response.code.unwrap_or_default(),
                         has_retry_after: field("retry-after").is_some(),
+                        is_last: field("connection") == Some("close"),
                         call_id: field("async-call-id").map(str::to_owned),
                     };
                     return Ok((answer, head, length.unwrap_or(0)));

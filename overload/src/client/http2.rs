@@ -80,6 +80,7 @@ impl Exchange {
             Ok(Ok(response)) => Ended::Answered(Answer {
                 status: response.status().as_u16(),
                 has_retry_after: response.headers().contains_key("retry-after"),
+                is_last: false,
                 call_id: response
                     .headers()
                     .get("async-call-id")

@@ -15,6 +15,8 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     /// Whether it says when to try again.
     pub(crate) has_retry_after: bool,
+    /// Whether the connection ends with it (RFC 9112 §9.6).
+    pub(crate) is_last: bool,
     /// The call that was accepted.
     pub(crate) call_id: Option<String>,
 }

@@ -77,7 +77,7 @@ async fn send(port: u16, request: &[u8], pause: Duration, shared: &Shared) -> (T
         let ended = match connection {
             Ok(mut connection) => {
                 let ended = connection.exchange(request).await;
-                if matches!(ended, Ended::Answered(_)) {
+                if matches!(&ended, Ended::Answered(answer) if !answer.is_last) {
                     open = Some(connection);
                 }
                 ended

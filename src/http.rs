@@ -16,6 +16,18 @@ pub fn first<'a>(fields: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a [u8]
         .map(|(_, value)| value.as_slice())
 }
 
+/// Bytes of a list of fields as HTTP/2 counts them: names, values, and 32 for each field (RFC 9113
+/// §6.5.2), which is about what keeping one takes.
+#[must_use]
+pub fn list_bytes(fields: &[(String, Vec<u8>)]) -> usize {
+    const FIELD_BYTES: usize = 32;
+    fields.iter().fold(0, |sum, (name, value)| {
+        sum.saturating_add(name.len())
+            .saturating_add(value.len())
+            .saturating_add(FIELD_BYTES)
+    })
+}
+
 /// Every value of a field, in order.
 pub fn all<'a>(
     fields: &'a [(String, Vec<u8>)],

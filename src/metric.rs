@@ -131,4 +131,8 @@ metrics! {
         "Groups moved on because the Stream no longer kept what was next: calls may be lost."
     Heartbeats Counter "sluice_drain_heartbeats_total"
         "Health checks that the drain has answered; alert when it stands still."
+    AcceptMemory Gauge "sluice_accept_memory_bytes"
+        "Wasm memory of the accept role. It never shrinks, and a VM that has trapped still counts."
+    DrainMemory Gauge "sluice_drain_memory_bytes"
+        "Wasm memory of the drain role. It never shrinks, and a VM that has trapped still counts."
 }

@@ -234,6 +234,64 @@ fn at_the_limit_of_waiting_requests_the_next_is_refused() {
 }
 
 #[test]
+fn at_the_limit_of_waiting_bytes_bodies_are_refused_until_there_is_room() {
+    let mut engine = accept_engine(r#","limits":{"waitingBytes":2097152}"#);
+    let body = |number, buffered_bytes| Input::RequestBody {
+        request: RequestId(number),
+        buffered_bytes,
+        end_of_stream: false,
+    };
+    for number in 0..4 {
+        accept(&mut engine, open_request(number), at(0), b"");
+    }
+    for number in 0..3 {
+        for bytes in [300_000, 655_360] {
+            let said = accept(&mut engine, body(number, bytes), at(0), b"");
+            assert!(said.responses.is_empty());
+        }
+    }
+    let said = accept(&mut engine, body(3, 100_000), at(0), b"");
+    assert!(said.responses.is_empty());
+    let said = accept(&mut engine, body(3, 200_000), at(0), b"");
+    assert_eq!(said.responses[0].1, 429);
+    assert_eq!(said.counted(Metric::WaitingRequests), -1);
+    accept(&mut engine, Input::RequestGone(RequestId(0)), at(0), b"");
+    accept(&mut engine, open_request(4), at(0), b"");
+    let said = accept(&mut engine, body(4, 655_360), at(0), b"");
+    assert!(said.responses.is_empty(), "there is room again");
+}
+
+#[test]
+fn at_the_limit_of_waiting_bytes_heads_and_trailers_are_refused_too() {
+    let mut engine = accept_engine(r#","limits":{"waitingBytes":2097152}"#);
+    let large = "x".repeat(50_000);
+    let head = |number| {
+        let Input::RequestHead { request, head, .. } = request(number, &[("x-large", &large)])
+        else {
+            panic!("no head")
+        };
+        Input::RequestHead {
+            request,
+            head,
+            end_of_stream: false,
+        }
+    };
+    let refused = (0..50).filter(|number| {
+        let said = accept(&mut engine, head(*number), at(0), b"");
+        said.responses
+            .first()
+            .is_some_and(|(_, status, _)| *status == 429)
+    });
+    assert_eq!(refused.count(), 50 - 41);
+    let trailers = Input::RequestTrailers {
+        request: RequestId(0),
+        trailers: vec![("checksum".to_owned(), large.clone().into_bytes())],
+    };
+    let said = accept(&mut engine, trailers, at(0), b"");
+    assert_eq!(said.responses[0].1, 429);
+}
+
+#[test]
 fn a_body_that_grows_past_the_limit_is_refused_with_the_limit() {
     let mut engine = accept_engine(r#","limits":{"bodyBytes":10}"#);
     accept(&mut engine, open_request(0), at(0), b"");

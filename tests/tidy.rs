@@ -22,6 +22,7 @@ fn sources() -> Vec<(String, String)> {
         "demo-function",
         "fuzz",
         "local-gateway",
+        "overload",
         "sim",
         "sluice-cli",
         "stream-server",

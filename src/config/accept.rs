@@ -78,6 +78,8 @@ pub struct AcceptLimits {
     pub body_bytes_max: usize,
     /// Marked requests that wait in one worker.
     pub waiting_requests_max: usize,
+    /// Bytes of their heads and bodies.
+    pub waiting_bytes_max: usize,
     /// What a refused client is told to wait.
     pub retry_after: Duration,
 }
@@ -245,6 +247,15 @@ impl AcceptLimits {
                 "requests",
                 "Marked requests that wait in one worker for their body or for the Stream; \
                  further ones get 429.",
+            ),
+            waiting_bytes_max: limits.count(
+                "waitingBytes",
+                2_097_152..=536_870_912,
+                268_435_456,
+                "bytes",
+                "Bytes of the heads (32 more for each field) and bodies of these requests; beyond \
+                 that a request gets 429. Bodies are in Envoy's memory, heads in the filter's, \
+                 which never shrinks.",
             ),
             retry_after: Duration::from_secs(limits.integer(
                 "retryAfterSeconds",

@@ -21,6 +21,7 @@ use crate::engine::{CalloutResult, Level, Output};
 use crate::http::{Fields, OutgoingResponse};
 use crate::id::{Entropy, RequestId};
 use crate::limits::OUTPUTS_PER_CALLBACK_MAX;
+use crate::metric::Metric;
 use crate::stream::signing::Signer;
 
 /// What the requests of a worker share.
@@ -130,6 +131,7 @@ impl AcceptHost {
         if effective != context {
             let _ = hostcalls::set_effective_context(context);
         }
+        self.worker.tell_memory(Metric::AcceptMemory);
         if !self.ticking
             && let Some(period) = self.engine.tick_period()
         {

@@ -18,6 +18,7 @@ use crate::engine::drain::{DrainEngine, Input};
 use crate::engine::{CalloutResult, Output};
 use crate::id::Entropy;
 use crate::limits::OUTPUTS_PER_CALLBACK_MAX;
+use crate::metric::Metric;
 use crate::stream::signing::Signer;
 use crate::time::{Steady, millis};
 
@@ -113,6 +114,7 @@ impl DrainHost {
                 Performed::Done | Performed::Left(_) => {}
             }
         }
+        self.worker.tell_memory(Metric::DrainMemory);
         self.set_alarm(now.steady);
     }
 

@@ -7,7 +7,11 @@ use super::clock::Clock;
 use super::sink::{Metrics, log};
 use crate::engine::{CalloutResult, Output};
 use crate::id::{Entropy, Ticket};
+use crate::metric::Metric;
 use crate::time::Now;
+
+/// Bytes of a page of linear memory (WebAssembly core specification, §4.2.8).
+const PAGE_BYTES: usize = 65_536;
 
 /// A plugin's dealings with Envoy on one worker.
 pub(super) struct Worker {
@@ -18,6 +22,8 @@ pub(super) struct Worker {
     /// Envoy notifies only the last one that has registered a name.
     queue: Option<u32>,
     queue_name: String,
+    /// Pages of this VM's linear memory that the gauge has been told.
+    pages: usize,
 }
 
 /// What became of an output.
@@ -38,6 +44,7 @@ impl Worker {
             metrics: None,
             queue: None,
             queue_name: format!("turn-{}", entropy.uuid()),
+            pages: 0,
         }
     }
 
@@ -75,6 +82,20 @@ impl Worker {
             }
         }
         Performed::Done
+    }
+
+    /// Tells how large this VM's memory is, where it has grown: Envoy's own stats don't. Asking is
+    /// one instruction.
+    pub(super) fn tell_memory(&mut self, gauge: Metric) {
+        let pages = core::arch::wasm32::memory_size::<0>();
+        let grown = pages.saturating_sub(self.pages);
+        if grown > 0 {
+            self.pages = pages;
+            let bytes = i64::try_from(grown.saturating_mul(PAGE_BYTES)).unwrap_or(i64::MAX);
+            self.metrics
+                .get_or_insert_with(Metrics::define)
+                .count(gauge, bytes);
+        }
     }
 
     /// The answer to a callout, in the callback that brings it; `None` if it isn't ours.

@@ -6,7 +6,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::{AcceptEngine, Accepting, Output};
+use super::waiting::Accepting;
+use super::{AcceptEngine, Output};
 use crate::call::accept::idempotency::{Claim, Fingerprint, KeyHash, KeyHolder, Slot};
 use crate::call::accept::refusal::Refusal;
 use crate::call::reply::receipt::Receipt;
@@ -125,7 +126,7 @@ impl AcceptEngine {
     }
 
     fn claim(&mut self, request: RequestId) {
-        match self.requests.get(&request) {
+        match self.requests.get(request) {
             Some(Accepting::Waiting { body_bytes: 0, .. }) => self.claim_with_body(request, &[]),
             Some(Accepting::Waiting { .. }) => {
                 self.claims.work = Some(Work::Reading(request));
@@ -138,7 +139,7 @@ impl AcceptEngine {
     }
 
     fn claim_with_body(&mut self, request: RequestId, body: &[u8]) {
-        let Some(Accepting::Waiting { head, .. }) = self.requests.get(&request) else {
+        let Some(Accepting::Waiting { head, .. }) = self.requests.get(request) else {
             return;
         };
         if let Some(key) = head.idempotency.clone() {

@@ -9,6 +9,7 @@
 mod buffer;
 mod claim;
 mod publish;
+mod waiting;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -20,10 +21,8 @@ use crate::call::accept::admission::{Admitted, RequestHead, admit, body_too_larg
 use crate::call::accept::idempotency::KeyHolder;
 use crate::call::accept::refusal::{Refusal, Stored};
 use crate::call::deliver::lanes::Wait;
-use crate::call::record::CallHead;
-use crate::call::reply::receipt::Receipt;
 use crate::config::AcceptConfig;
-use crate::http::{Fields, OutgoingResponse};
+use crate::http::{Fields, OutgoingResponse, list_bytes};
 use crate::id::{Entropy, RequestId, Ticket};
 use crate::metric::Metric;
 use crate::stream::StreamClient;
@@ -32,6 +31,7 @@ use crate::time::{Now, Steady};
 use buffer::Buffer;
 use claim::Claims;
 use publish::Publisher;
+use waiting::{Accepting, Requests};
 
 /// How often the host has to look after waiting requests.
 const TICK: Duration = Duration::from_millis(50);
@@ -82,30 +82,12 @@ pub enum Input {
     Tick,
 }
 
-/// What a marked request waits for. Each state holds just what is needed from there on.
-#[derive(Debug)]
-enum Accepting {
-    /// The rest of its body.
-    Receiving { head: CallHead, body_bytes: usize },
-    /// A place in a batch.
-    Waiting {
-        head: CallHead,
-        body_bytes: usize,
-        /// Whose outbox is its.
-        publisher: usize,
-    },
-    /// The Stream's answer.
-    Publishing(Receipt),
-    /// Its turn to be answered.
-    Answering,
-}
-
 /// The accept role's state machine; one per worker.
 pub struct AcceptEngine {
     config: AcceptConfig,
     cluster: Rc<str>,
     entropy: Entropy,
-    requests: BTreeMap<RequestId, Accepting>,
+    requests: Requests,
     /// One for the stream of calls, then one for each lane.
     publishers: Vec<Publisher>,
     /// The request whose body is being read, and whose publisher it is.
@@ -137,7 +119,7 @@ impl AcceptEngine {
             cluster: Rc::from(config.stream.cluster.as_str()),
             config,
             entropy,
-            requests: BTreeMap::new(),
+            requests: Requests::default(),
             reading: None,
             claims: Claims::default(),
             deadlines: VecDeque::new(),
@@ -230,22 +212,17 @@ impl AcceptEngine {
     }
 
     fn request_head(&mut self, request: RequestId, head: RequestHead, whole: bool, now: Now) {
-        let admitted = if self.requests.len() >= self.config.limits.waiting_requests_max {
-            Err(Refusal::TooManyWaiting)
-        } else {
+        let head_bytes = list_bytes(&head.fields);
+        let admitted = if self.has_room(head_bytes) {
             admit(head, &self.config, now.wall)
+        } else {
+            Err(Refusal::TooManyWaiting)
         };
         match admitted {
             Err(refusal) => self.refuse_now(request, &refusal),
             Ok(Admitted { head, .. }) => {
                 self.outputs.count(Metric::WaitingRequests, 1);
-                self.requests.insert(
-                    request,
-                    Accepting::Receiving {
-                        head,
-                        body_bytes: 0,
-                    },
-                );
+                self.requests.begin(request, head, head_bytes);
                 if whole {
                     self.complete(request, now);
                 }
@@ -255,22 +232,27 @@ impl AcceptEngine {
 
     fn request_body(&mut self, request: RequestId, buffered: usize, whole: bool, now: Now) {
         // Whatever arrives after an answer is of no use, and must not reach the route.
-        let Some(Accepting::Receiving { body_bytes, .. }) = self.requests.get_mut(&request) else {
+        let Some(Accepting::Receiving { body_bytes, .. }) = self.requests.get_mut(request) else {
             return;
         };
         *body_bytes = buffered;
+        self.requests.set_body(request, buffered);
         if buffered > self.config.limits.body_bytes_max {
             self.forget(request);
             self.refuse_now(request, &body_too_large(self.config.limits.body_bytes_max));
-        } else if whole {
+        } else if !self.refuse_excess(request) && whole {
             self.complete(request, now);
         }
     }
 
     fn request_trailers(&mut self, request: RequestId, trailers: Fields, now: Now) {
-        if let Some(Accepting::Receiving { head, .. }) = self.requests.get_mut(&request) {
+        if let Some(Accepting::Receiving { head, .. }) = self.requests.get_mut(request) {
+            let bytes = list_bytes(&trailers);
             head.trailers = trailers;
-            self.complete(request, now);
+            self.requests.add_fields(request, bytes);
+            if !self.refuse_excess(request) {
+                self.complete(request, now);
+            }
         }
     }
 
@@ -285,7 +267,7 @@ impl AcceptEngine {
 
     /// The request is whole: it gets its identity and its place in the outbox.
     fn complete(&mut self, request: RequestId, now: Now) {
-        let Some(state) = self.requests.get_mut(&request) else {
+        let Some(state) = self.requests.get_mut(request) else {
             return;
         };
         let Accepting::Receiving { head, body_bytes } = state else {
@@ -320,7 +302,7 @@ impl AcceptEngine {
 
     /// A request gets its place in the outbox of its stream.
     fn enqueue(&mut self, request: RequestId) {
-        let Some(Accepting::Waiting { publisher, .. }) = self.requests.get(&request) else {
+        let Some(Accepting::Waiting { publisher, .. }) = self.requests.get(request) else {
             // It has left, or waited too long, while its key was claimed.
             return self.claims.end(request, None);
         };
@@ -332,7 +314,7 @@ impl AcceptEngine {
     /// Refuses every request that has waited for the whole publish timeout.
     fn expire(&mut self, now: Steady) {
         while let Some((deadline, request)) = self.deadlines.front().copied() {
-            let stored = match self.requests.get(&request) {
+            let stored = match self.requests.get(request) {
                 Some(Accepting::Waiting { .. }) => Stored::No,
                 Some(Accepting::Publishing(_)) => Stored::Unknown,
                 // Gone or answered: nothing to expire.
@@ -366,7 +348,7 @@ impl AcceptEngine {
 
     /// Puts an answer into the line.
     fn answer(&mut self, request: RequestId, response: OutgoingResponse) {
-        if let Some(state) = self.requests.get_mut(&request) {
+        if let Some(state) = self.requests.get_mut(request) {
             *state = Accepting::Answering;
             self.answers.push_back((request, response));
         }
@@ -375,9 +357,10 @@ impl AcceptEngine {
     /// Forgets a request; false if it isn't known any more.
     fn forget(&mut self, request: RequestId) -> bool {
         self.free_key(request);
-        let known = self.requests.remove(&request).is_some();
+        let known = self.requests.remove(request);
         if known {
             self.outputs.count(Metric::WaitingRequests, -1);
+            self.sweep();
         }
         known
     }
@@ -385,7 +368,7 @@ impl AcceptEngine {
     /// Gives a key back whose request comes to nothing. What is being published ends by the
     /// Stream's answer.
     fn free_key(&mut self, request: RequestId) {
-        if matches!(self.requests.get(&request), Some(Accepting::Waiting { .. })) {
+        if matches!(self.requests.get(request), Some(Accepting::Waiting { .. })) {
             self.claims.end(request, None);
         }
     }

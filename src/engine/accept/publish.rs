@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use super::buffer::Buffered;
-use super::{AcceptEngine, Accepting, Output};
+use super::waiting::Accepting;
+use super::{AcceptEngine, Output};
 use crate::call::accept::admission::body_too_large;
 use crate::call::accept::refusal::{Refusal, Stored};
 use crate::call::record;
@@ -24,7 +25,7 @@ use crate::time::Steady;
 pub(super) struct Publisher {
     client: StreamClient,
     /// Complete requests in the order of their completion; may name requests that are gone.
-    outbox: VecDeque<RequestId>,
+    pub(super) outbox: VecDeque<RequestId>,
     /// The batch while it gathers.
     body: PutBody,
     members: Vec<RequestId>,
@@ -116,7 +117,7 @@ impl AcceptEngine {
 
     /// Takes the next request of an outbox into its batch, or asks for its body first.
     fn take_in(&mut self, number: usize, request: RequestId) {
-        match self.requests.get(&request) {
+        match self.requests.get(request) {
             Some(Accepting::Waiting { body_bytes: 0, .. }) => {
                 self.add_to_batch(number, request, &[]);
             }
@@ -149,7 +150,7 @@ impl AcceptEngine {
     }
 
     fn add_to_batch(&mut self, number: usize, request: RequestId, body: &[u8]) {
-        let Some(Accepting::Waiting { head, .. }) = self.requests.get(&request) else {
+        let Some(Accepting::Waiting { head, .. }) = self.requests.get(request) else {
             return;
         };
         let id = head.id.as_ref().map(|id| id.0.clone()).unwrap_or_default();
@@ -193,8 +194,9 @@ impl AcceptEngine {
         }
         let key = head.order_key.clone();
         self.claims.published(request, &receipt);
-        self.requests
-            .insert(request, Accepting::Publishing(receipt));
+        if let Some(state) = self.requests.get_mut(request) {
+            *state = Accepting::Publishing(receipt);
+        }
         let Some(publisher) = self.publishers.get_mut(number) else {
             return;
         };
@@ -291,7 +293,7 @@ impl AcceptEngine {
                 PutEntry::Failed(_) => None,
             };
             self.claims.end(request, position);
-            let publishing = match self.requests.get(&request) {
+            let publishing = match self.requests.get(request) {
                 Some(Accepting::Publishing(receipt)) => Some(receipt),
                 _ => None,
             };
@@ -356,7 +358,7 @@ impl AcceptEngine {
         };
         for request in members {
             self.claims.end(request, None);
-            if matches!(self.requests.get(&request), Some(Accepting::Publishing(_))) {
+            if matches!(self.requests.get(request), Some(Accepting::Publishing(_))) {
                 self.refuse(request, &refusal);
             }
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod dist;
+pub(crate) mod overload;
 pub(crate) mod render;
 pub(crate) mod sim;
 pub(crate) mod test;

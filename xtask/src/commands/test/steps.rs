@@ -12,7 +12,7 @@ use local_gateway::tools::Tools;
 use local_gateway::{PREPARED, Project, command, envoy, node, oracle};
 
 use super::runner::{self, Outcome};
-use crate::commands::{render, sim};
+use crate::commands::{overload, render, sim};
 
 /// One step.
 pub(super) struct Step {
@@ -96,6 +96,12 @@ pub(super) const STEPS: &[Step] = &[
         about: "end to end, with the shipped filter in a real Envoy",
         needs: &["dist", "local-set"],
         run: end_to_end,
+    },
+    Step {
+        name: "overload",
+        about: "too much for the accept side, the short form",
+        needs: &["dist", "local-set"],
+        run: overload,
     },
     Step {
         name: "compose",
@@ -255,6 +261,10 @@ fn end_to_end(project: &Project) -> Result<Outcome> {
         "--no-fail-fast",
     ];
     runner::tests(cargo(project, &arguments).env(PREPARED, "1"))
+}
+
+fn overload(project: &Project) -> Result<Outcome> {
+    runner::check(overload::command(project).arg("--short").env(PREPARED, "1"))
 }
 
 /// What containers run: Envoy's configuration for them, and the file that starts them.

@@ -1,0 +1,98 @@
+//! What the gateway calls: takes everything and remembers which calls have arrived.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::Result;
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response, server};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
+
+/// Calls to paths that begin like this fail at their first attempt.
+pub(crate) const FLAKY: &str = "/flaky";
+
+/// How often each call has arrived.
+type Arrivals = Arc<Mutex<BTreeMap<String, u32>>>;
+
+/// The running target; it ends with the program.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    port: u16,
+    arrivals: Arrivals,
+}
+
+impl Target {
+    /// Starts on a free port.
+    pub(crate) async fn start() -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let port = listener.local_addr()?.port();
+        let arrivals = Arrivals::default();
+        let target = Self {
+            port,
+            arrivals: Arc::clone(&arrivals),
+        };
+        tokio::spawn(async move {
+            loop {
+                // One that broke before it was there is nobody's loss.
+                if let Ok((stream, _)) = listener.accept().await {
+                    tokio::spawn(serve(stream, Arc::clone(&arrivals)));
+                }
+            }
+        });
+        Ok(target)
+    }
+
+    /// Its port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// How many of these calls have not arrived yet.
+    pub(crate) fn missing(&self, calls: &[String]) -> usize {
+        let arrivals = lock(&self.arrivals);
+        let calls = calls.iter();
+        calls.filter(|call| !arrivals.contains_key(*call)).count()
+    }
+
+    /// How many different calls have arrived.
+    pub(crate) fn calls(&self) -> usize {
+        lock(&self.arrivals).len()
+    }
+}
+
+async fn serve(stream: TcpStream, arrivals: Arrivals) {
+    let service = service_fn(|request| answer(request, Arc::clone(&arrivals)));
+    let connection =
+        server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    // A gateway that ends a connection is no fault.
+    let _ended = connection.await;
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    arrivals: Arrivals,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let is_whole = body.collect().await.is_ok();
+    let field = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+    let is_first = field("async-attempt") == Some("1");
+    let mut response = Response::new(Full::from("ok"));
+    if !is_whole || (is_first && head.uri.path().starts_with(FLAKY)) {
+        *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
+        return Ok(response);
+    }
+    if let Some(call) = field("async-call-id") {
+        *lock(&arrivals).entry(call.to_owned()).or_default() += 1;
+    }
+    Ok(response)
+}
+
+fn lock(arrivals: &Arrivals) -> MutexGuard<'_, BTreeMap<String, u32>> {
+    arrivals.lock().unwrap_or_else(PoisonError::into_inner)
+}

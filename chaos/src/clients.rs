@@ -22,6 +22,10 @@ const FREE_CLIENTS: usize = 6;
 /// The mean pause of a client between two requests.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// The same for clients with an order key, whose calls are made one at a time, failures included:
+/// what they send has to be less than that, or a backlog would hold back commits.
+const ORDERED_PAUSE: Duration = Duration::from_millis(800);
+
 /// What clients share.
 struct Shared {
     seed: u64,
@@ -98,7 +102,8 @@ fn send(shared: &Shared, client: usize, order_key: Option<usize>) {
         };
         let request = ask(shared, connection, gateway, number, wish);
         shared.record.request(request);
-        thread::sleep(PAUSE.mul_f64(rng.f64() * 2.0));
+        let pause = order_key.map_or(PAUSE, |_| ORDERED_PAUSE);
+        thread::sleep(pause.mul_f64(rng.f64() * 2.0));
     }
 }
 

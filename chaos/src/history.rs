@@ -106,7 +106,8 @@ pub struct Arrival {
     pub start: Millis,
     /// The same by the wall clock, in Unix milliseconds.
     pub start_unix: u64,
-    /// When its answer was about to be sent, or its time limit ended, whatever comes first.
+    /// When its answer was about to be sent; for one that hangs, the earliest moment at which its
+    /// gateway may have given it up.
     pub end: Millis,
     /// What the target did.
     pub fate: Fate,

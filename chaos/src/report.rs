@@ -1,5 +1,6 @@
 //! What is told while it runs and at the end.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -10,10 +11,10 @@ use anyhow::{Context as _, Result};
 use crate::history::{History, Millis, Number};
 use crate::plan::Round;
 use crate::run::Outcome;
-use crate::verdict::Verdict;
+use crate::verdict::{Verdict, Violation};
 
-/// So many violations are told with their history; all of them are counted.
-const TOLD_MAX: usize = 10;
+/// So many violations of each kind are told on the terminal; the file has all of them.
+const TOLD_MAX: usize = 3;
 
 /// A round of faults begins.
 pub fn round(now: Millis, accepted: usize, taken: usize, round: &Round) {
@@ -42,14 +43,21 @@ pub fn settled(took: Duration, pending: usize, is_settled: bool) {
 /// The table at the end, and what led to each violation.
 pub fn outcome(outcome: &Outcome) {
     print!("\n{}", table(&outcome.verdict, outcome.traps.len()));
-    for (kind, violation) in outcome.verdict.violations().take(TOLD_MAX) {
-        println!("\n{kind}: request {}: {}", violation.number, violation.what);
-        print!("{}", story(&outcome.history, violation.number));
+    let mut counts = BTreeMap::new();
+    for (kind, violation) in outcome.verdict.violations() {
+        let count: &mut usize = counts.entry(kind).or_default();
+        *count = count.saturating_add(1);
+        if *count <= TOLD_MAX {
+            print!("{}", told(&outcome.history, kind, violation));
+        }
     }
     for trap in outcome.traps.iter().take(TOLD_MAX) {
         println!("\ntrap: {trap}");
     }
-    println!("\nlogs and history.txt: {}", outcome.folder.display());
+    println!(
+        "\nlogs, history.txt and violations.txt: {}",
+        outcome.folder.display()
+    );
 }
 
 /// The table at the end.
@@ -108,6 +116,24 @@ pub fn story(history: &History, number: Number) -> String {
     let faults = faults.filter(|fault| fault.from <= until && fault.until + 5_000 >= from);
     let faults = faults.map(|fault| (fault.from, format!("{fault:?}")));
     lines(span.iter().cloned().chain(faults).collect())
+}
+
+fn told(history: &History, kind: &str, violation: &Violation) -> String {
+    let Violation { number, what } = violation;
+    let story = story(history, *number);
+    format!("\n{kind}: request {number}: {what}\n{story}")
+}
+
+/// Writes all that must not be, with what led to it.
+///
+/// # Errors
+/// When the file can't be written.
+pub fn write_violations(file: &Path, history: &History, verdict: &Verdict) -> Result<()> {
+    let violations = verdict.violations();
+    let text: String = violations
+        .map(|(kind, violation)| told(history, kind, violation))
+        .collect();
+    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Writes all that happened, in order.

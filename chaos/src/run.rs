@@ -84,6 +84,7 @@ pub fn run(settings: Settings) -> Result<Outcome> {
     drop(stage);
     let verdict = judge(&history);
     report::write(&folder.join("history.txt"), &history)?;
+    report::write_violations(&folder.join("violations.txt"), &history, &verdict)?;
     Ok(Outcome {
         traps: traps(&folder)?,
         history,
@@ -161,11 +162,11 @@ fn settle(stage: &Stage, record: &Record) -> Result<Vec<Letter>> {
     }
 }
 
-/// Whether no gateway holds a call, and none waits on a stream.
+/// Whether nothing waits on a stream.
 fn is_committed(stage: &Stage) -> bool {
     let stream = stage.stream();
     let mut streams = STREAMS.iter();
-    stage.held() == Some(0) && streams.all(|name| stream.uncommitted_on(name).is_empty())
+    streams.all(|name| stream.uncommitted_on(name).is_empty())
 }
 
 fn letters(stream: &Stream) -> Vec<Letter> {

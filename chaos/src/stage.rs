@@ -69,17 +69,6 @@ impl Stage {
         Stream::at(self.stream_port)
     }
 
-    /// Calls that gateways hold in memory; `None` while one doesn't answer.
-    #[must_use]
-    pub fn held(&self) -> Option<u64> {
-        let stats = self
-            .gateways
-            .iter()
-            .map(|gateway| gateway.admin_stats().ok());
-        let held = stats.map(|stats| Some(*stats?.get("wasmcustom.sluice_calls_held")?));
-        held.sum()
-    }
-
     /// Begins a fault.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! No call is made before its time (G5), nor before the pause is over that its target has asked for.
 
 use super::{Case, Verdict, Violation};
-use crate::history::{Fate, Role};
+use crate::history::{Arrival, Fate, Role};
 
 /// Compares each attempt with its time.
 pub fn judge(case: &Case<'_>, verdict: &mut Verdict) {
@@ -16,21 +16,30 @@ pub fn judge(case: &Case<'_>, verdict: &mut Verdict) {
                 let by = due.saturating_sub(call.start_unix);
                 say(format!("{by} ms before its time: {call:?}"));
             }
-            let Some(before) = index.checked_sub(1).and_then(|index| calls.get(index)) else {
-                continue;
-            };
-            let Fate::Again(pause) = before.fate else {
-                continue;
-            };
-            // Another process may not know of it.
-            let is_told = before.gateway == call.gateway
-                && case.life(call.gateway, before.start) == case.life(call.gateway, call.start)
-                && call.attempt > before.attempt;
-            if is_told && call.start < before.end.saturating_add(pause) {
+            let before = calls.get(..index).unwrap_or_default();
+            if let Some((before, pause)) = follows(before, call)
+                && call.start < before.end.saturating_add(pause)
+            {
                 say(format!(
                     "{call:?} before the pause after {before:?} was over"
                 ));
             }
         }
+    }
+}
+
+/// The attempt that this one follows, and the pause that its target has asked for. Where there were
+/// two attempts with that number there are two records of the call, and nobody can see which one
+/// goes on here.
+fn follows<'a>(before: &[&'a Arrival], call: &Arrival) -> Option<(&'a Arrival, u64)> {
+    let previous = call.attempt?.checked_sub(1)?;
+    let is_previous = |before: &&&Arrival| before.attempt == Some(previous);
+    let mut previous = before.iter().filter(is_previous);
+    let (Some(before), None) = (previous.next(), previous.next()) else {
+        return None;
+    };
+    match before.fate {
+        Fate::Again(pause) => Some((before, pause)),
+        Fate::Taken | Fate::Refused | Fate::Silence => None,
     }
 }

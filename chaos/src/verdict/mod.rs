@@ -16,7 +16,7 @@ pub mod repeats;
 
 use std::collections::BTreeMap;
 
-use crate::history::{Arrival, Fault, Gateway, History, How, Millis, Number, Part, Request, Role};
+use crate::history::{Arrival, Fault, Gateway, History, How, Millis, Number, Part, Role};
 use recovery::Recovery;
 use repeats::Cause;
 
@@ -101,10 +101,7 @@ impl<'a> Case<'a> {
             let key = (arrival.number, arrival.role);
             arrivals.entry(key).or_default().push(arrival);
         }
-        Self {
-            history,
-            arrivals,
-        }
+        Self { history, arrivals }
     }
 
     /// All arrivals of a call or of a reply, in order.

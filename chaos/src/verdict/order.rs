@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use super::repeats::{AFTERMATH, TRANSIT, meets, takes_session};
+use super::repeats::{TRANSIT, loses, meets};
 use super::{Case, Verdict, Violation};
 use crate::history::{Arrival, Fault, Part, Request, Role, Told};
 
@@ -79,9 +79,6 @@ fn is_excused(case: &Case<'_>, earlier: &Arrival, later: &Arrival) -> bool {
         Part::Stream | Part::ToStream(_) => false,
     };
     let is_lost = case.faults(is_way).any(|fault| meets(fault, span, TRANSIT));
-    let takes_session = |fault: &Fault| takes_session(fault, earlier.gateway);
-    let mut losses = case.faults(takes_session);
-    let is_taken_over =
-        earlier.gateway != later.gateway && losses.any(|fault| meets(fault, span, AFTERMATH));
+    let is_taken_over = earlier.gateway != later.gateway && loses(case, earlier.gateway, span);
     is_lost || is_taken_over
 }

@@ -8,14 +8,19 @@
 //! - **its drain died**: the gateway of the earlier one was killed between the two, so that nobody
 //!   knows what it had not committed;
 //! - **its session was lost**: its gateway stood still, or the stream server or the way there was in
-//!   trouble, between the two, *and* another process has made the later one. The drain that has lost
+//!   trouble, between the two, and another process has made the later one. The drain that has lost
 //!   its session remembers what it has done;
-//! - **it was stored twice**: a reply, or a call on its way over lanes, for which a PutMessages was in
-//!   doubt. Two records of a call that the same drain reads are one to it; replies are not compared;
+//! - **the later one's session was lost**: the same of the later one's gateway, which had not heard of
+//!   that yet. Calls with an order key wait until it has (`docs/ordering.md`);
+//! - **there were two records of it**: a drain had put the call onto a lane, and was in trouble before
+//!   it had committed that. So there are the record that it was and its hop, and whoever reads both
+//!   makes both (`docs/deferral.md`);
+//! - **the reply was stored twice**: a PutMessages was in doubt. Replies are not compared;
 //! - **the call was made twice**, with one of the causes above, and each has its reply.
 
 use super::{Case, Verdict, Violation};
 use crate::history::{Arrival, Fault, Gateway, How, Millis, Part, Request, Role};
+use crate::plan::GATEWAYS;
 
 /// How long an answer may be on its way on a busy machine.
 pub const TRANSIT: Millis = 500;
@@ -33,8 +38,12 @@ pub enum Cause {
     DrainDied,
     /// Another drain took over what the first one had not committed.
     SessionLost,
-    /// A PutMessages was in doubt, and its records were stored twice.
-    StoredTwice,
+    /// A drain went on with what another one had taken over, before it had heard of that.
+    NotHeardYet,
+    /// A drain had put the call onto a lane, and had not committed that.
+    TwoRecords,
+    /// A PutMessages was in doubt, and its reply was stored twice.
+    ReplyStoredTwice,
     /// A reply for each of the times that its call was made.
     CallMadeTwice,
 }
@@ -47,7 +56,9 @@ impl Cause {
             Self::AnswerLost => "its answer was lost",
             Self::DrainDied => "its drain died before the commit",
             Self::SessionLost => "another drain took over before the commit",
-            Self::StoredTwice => "a PutMessages was in doubt",
+            Self::NotHeardYet => "its drain had not heard yet that another one took over",
+            Self::TwoRecords => "its drain was in trouble between a hop and its commit",
+            Self::ReplyStoredTwice => "a reply whose PutMessages was in doubt",
             Self::CallMadeTwice => "a reply to a call that was made twice",
         }
     }
@@ -98,7 +109,6 @@ fn judge_one(
 fn cause(case: &Case<'_>, request: &Request, earlier: &Arrival, later: &Arrival) -> Option<Cause> {
     let between = (earlier.start, later.start);
     let under_way = (earlier.start, earlier.end.saturating_add(TRANSIT));
-    let same_process = is_same_process(case, earlier, later);
     let gateway = earlier.gateway;
     let is_way = |fault: &Fault| match fault.part {
         Part::Target(target) => target == earlier.target,
@@ -109,55 +119,55 @@ fn cause(case: &Case<'_>, request: &Request, earlier: &Arrival, later: &Arrival)
     if case.faults(is_way).any(|fault| meets(fault, under_way, 0)) {
         return Some(Cause::AnswerLost);
     }
-    let is_death = |fault: &Fault| fault.part == Part::Gateway(gateway) && fault.how == How::Kill;
-    if !same_process && case.faults(is_death).any(|fault| meets(fault, between, 0)) {
-        return Some(Cause::DrainDied);
+    if !is_same_process(case, earlier, later) {
+        let is_death =
+            |fault: &Fault| fault.part == Part::Gateway(gateway) && fault.how == How::Kill;
+        if case.faults(is_death).any(|fault| meets(fault, between, 0)) {
+            return Some(Cause::DrainDied);
+        }
+        if loses(case, gateway, between) {
+            return Some(Cause::SessionLost);
+        }
+        if request.wish.order_key.is_none() && loses(case, later.gateway, between) {
+            return Some(Cause::NotHeardYet);
+        }
     }
-    let takes_session = |fault: &Fault| takes_session(fault, gateway);
-    let mut losses = case.faults(takes_session);
-    if !same_process && losses.any(|fault| meets(fault, between, AFTERMATH)) {
-        return Some(Cause::SessionLost);
+    match earlier.role {
+        Role::Call => two_records(case, request, later),
+        Role::Reply => reply_stored_twice(case, request, later),
     }
-    stored_twice(case, request, earlier, later, same_process)
 }
 
-/// A doubt may be much older than its two records: they wait on a lane, or behind others.
-fn stored_twice(
-    case: &Case<'_>,
-    request: &Request,
-    earlier: &Arrival,
-    later: &Arrival,
-    same_process: bool,
-) -> Option<Cause> {
-    let calls = case.arrivals(request.number, Role::Call);
-    let conclusive = || calls.iter().filter(|call| call.is_conclusive());
-    let since = match earlier.role {
-        Role::Call => request.at,
-        Role::Reply => conclusive().map(|call| call.start).min()?,
-    };
-    let is_doubt = |fault: &Fault| match fault.part {
-        Part::Stream | Part::ToStream(_) | Part::Gateway(_) => true,
-        Part::Target(_) | Part::ToTarget(..) => false,
-    };
-    let is_excused = match earlier.role {
-        Role::Call => !same_process && may_hop(request, calls),
-        Role::Reply => true,
-    };
-    let mut doubts = case.faults(is_doubt);
-    if is_excused && doubts.any(|fault| meets(fault, (since, later.start), AFTERMATH)) {
-        return Some(Cause::StoredTwice);
+/// Two records of a call may be read long after the trouble that there are two: they wait on lanes.
+/// Only a call that was deferred, or has failed, has been on one.
+fn two_records(case: &Case<'_>, request: &Request, later: &Arrival) -> Option<Cause> {
+    if request.wish.order_key.is_some() {
+        return None;
     }
-    let replies = case.arrivals(request.number, Role::Reply);
-    let before = replies.iter().filter(|reply| reply.start < later.start);
-    let made = conclusive().filter(|call| call.start < later.start).count();
-    let is_own = earlier.role == Role::Reply && before.count() < made;
-    is_own.then_some(Cause::CallMadeTwice)
+    let is_deferred = request.wish.delay.is_some();
+    let span = (request.at, later.start);
+    // Nobody can see whose lane it was on.
+    let by_deferral = is_deferred && (0..GATEWAYS).any(|gateway| loses(case, gateway, span));
+    let mut calls = case.arrivals(request.number, Role::Call).iter();
+    let by_failure = calls.any(|call| {
+        let span = (call.start, later.start);
+        let is_before = call.start < later.start && !call.is_conclusive();
+        is_before && loses(case, call.gateway, span)
+    });
+    (by_deferral || by_failure).then_some(Cause::TwoRecords)
 }
 
-/// Whether a call may have been on a lane: deferred, or put off for as long as the shortest one.
-fn may_hop(request: &Request, calls: &[&Arrival]) -> bool {
-    let has_failed = calls.iter().any(|call| !call.is_conclusive());
-    request.wish.delay.is_some() || has_failed
+fn reply_stored_twice(case: &Case<'_>, request: &Request, later: &Arrival) -> Option<Cause> {
+    let calls = case.arrivals(request.number, Role::Call).iter();
+    let is_before = |call: &&&Arrival| call.is_conclusive() && call.start < later.start;
+    let made: Vec<_> = calls.filter(is_before).collect();
+    let doubtful = |call: &&&Arrival| loses(case, call.gateway, (call.start, later.start));
+    if made.iter().any(|call| doubtful(&call)) {
+        return Some(Cause::ReplyStoredTwice);
+    }
+    let replies = case.arrivals(request.number, Role::Reply).iter();
+    let before = replies.filter(|reply| reply.start < later.start);
+    (before.count() < made.len()).then_some(Cause::CallMadeTwice)
 }
 
 /// Whether one process of one gateway has made both.
@@ -166,14 +176,16 @@ fn is_same_process(case: &Case<'_>, one: &Arrival, other: &Arrival) -> bool {
     one.gateway == other.gateway && life(one) == life(other)
 }
 
-/// Whether a gateway's drain may lose its partitions by this.
+/// Whether a gateway's drain may have lost its partitions in a span of time.
 #[must_use]
-pub fn takes_session(fault: &Fault, gateway: Gateway) -> bool {
-    match fault.part {
+pub fn loses(case: &Case<'_>, gateway: Gateway, span: (Millis, Millis)) -> bool {
+    let takes_session = |fault: &Fault| match fault.part {
         Part::Gateway(one) | Part::ToStream(one) => one == gateway,
         Part::Stream => true,
         Part::Target(_) | Part::ToTarget(..) => false,
-    }
+    };
+    let mut losses = case.faults(takes_session);
+    losses.any(|fault| meets(fault, span, AFTERMATH))
 }
 
 /// Whether a fault, with what comes after it, meets a span of time.

@@ -163,9 +163,9 @@ fn message(seed: u64, number: Number, wish: &Wish, due_unix: Option<u64>) -> Mes
 
 /// Sends a request on the connection that is there, or on a new one.
 fn told(connection: &mut Option<Connection>, port: u16, message: &Message) -> Told {
-    let mut open = match connection.take().map_or_else(|| Connection::open(port), Ok) {
-        Ok(open) => open,
-        Err(_) => return Told::NotSent,
+    let open = connection.take();
+    let Ok(mut open) = open.map_or_else(|| Connection::open(port), Ok) else {
+        return Told::NotSent;
     };
     let answer: io::Result<Response> = open.exchange(message);
     let Ok(answer) = answer else {

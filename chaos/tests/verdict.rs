@@ -97,7 +97,10 @@ fn a_good_history_is_counted_and_nothing_else() {
         &[],
     );
     assert!(verdict.is_good(), "{verdict:?}");
-    assert_eq!((verdict.accepted, verdict.delivered, verdict.dead), (2, 2, 0));
+    assert_eq!(
+        (verdict.accepted, verdict.delivered, verdict.dead),
+        (2, 2, 0)
+    );
     assert!(verdict.repeated.is_empty());
 }
 
@@ -180,7 +183,10 @@ fn one_idempotency_key_is_one_call_while_its_gateway_lives() {
 #[test]
 fn a_repetition_in_quiet_times_has_no_excuse() {
     let twice = [taken(1, 0, 10), taken(1, 1, 500)];
-    assert_eq!(guilty(&[request(1, 0)], &twice, &[]), ["unexplained duplicate"]);
+    assert_eq!(
+        guilty(&[request(1, 0)], &twice, &[]),
+        ["unexplained duplicate"]
+    );
     // Long over, elsewhere, or not yet.
     for fault in [
         fault(Part::Gateway(1), How::Kill, 600, 900),
@@ -241,7 +247,10 @@ fn a_call_that_is_still_under_way_is_not_made_again() {
     let mut hanging = arrival(1, 0, 10, Fate::Silence);
     hanging.end = 1_000;
     let soon = [hanging.clone(), taken(1, 0, 500)];
-    assert_eq!(guilty(&[request(1, 0)], &soon, &[]), ["unexplained duplicate"]);
+    assert_eq!(
+        guilty(&[request(1, 0)], &soon, &[]),
+        ["unexplained duplicate"]
+    );
     let then = [hanging, taken(1, 0, 1_100)];
     assert!(guilty(&[request(1, 0)], &then, &[]).is_empty());
 }
@@ -269,7 +278,10 @@ fn replies_are_repeated_for_calls_that_are_or_for_a_doubt() {
 fn early_is_before_the_due_time_or_the_pause_that_was_asked_for() {
     let mut deferred = request(1, 0);
     deferred.due_unix = Some(UNIX + 1_000);
-    assert_eq!(guilty(&[deferred.clone()], &[taken(1, 0, 999)], &[]), ["early"]);
+    assert_eq!(
+        guilty(&[deferred.clone()], &[taken(1, 0, 999)], &[]),
+        ["early"]
+    );
     assert!(guilty(&[deferred], &[taken(1, 0, 1_000)], &[]).is_empty());
     let failed = arrival(1, 0, 10, Fate::Again(1_000));
     let mut again = taken(1, 1, 1_000);
@@ -297,7 +309,10 @@ fn calls_of_one_key_neither_overtake_nor_overlap() {
     assert_eq!(guilty(&both, &early, &[]), ["order"]);
     let overlap = [taken(1, 0, 30), taken(1, 1, 35), taken(2, 1, 50)];
     let stopped = fault(Part::Gateway(0), How::Stop, 10, 32);
-    assert_eq!(guilty(&both, &overlap, &[]), ["unexplained duplicate", "order"]);
+    assert_eq!(
+        guilty(&both, &overlap, &[]),
+        ["unexplained duplicate", "order"]
+    );
     assert!(guilty(&both, &overlap, &[stopped]).is_empty());
 }
 

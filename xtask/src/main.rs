@@ -1,4 +1,5 @@
-//! The project's tasks: `cargo xtask up | test | sim | dist | bench | bench-stream`, one file each.
+//! The project's tasks: `cargo xtask up | test | sim | chaos | dist | bench | bench-stream`, one
+//! file each.
 
 mod commands;
 
@@ -26,6 +27,7 @@ enum Task {
     BenchStream(commands::bench::stream::Arguments),
     Render(commands::render::Arguments),
     Sim(commands::sim::Arguments),
+    Chaos(commands::chaos::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +41,7 @@ fn main() -> ExitCode {
         Task::BenchStream(arguments) => commands::bench::stream::run(&project, &arguments),
         Task::Render(arguments) => commands::render::run(&project, &arguments),
         Task::Sim(arguments) => commands::sim::run(&project, &arguments),
+        Task::Chaos(arguments) => commands::chaos::run(&project, &arguments),
     });
     match result {
         Ok(code) => code,

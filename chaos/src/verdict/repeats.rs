@@ -162,7 +162,7 @@ fn reply_stored_twice(case: &Case<'_>, request: &Request, later: &Arrival) -> Op
     let is_before = |call: &&&Arrival| call.is_conclusive() && call.start < later.start;
     let made: Vec<_> = calls.filter(is_before).collect();
     let doubtful = |call: &&&Arrival| loses(case, call.gateway, (call.start, later.start));
-    if made.iter().any(|call| doubtful(&call)) {
+    if made.iter().any(doubtful) {
         return Some(Cause::ReplyStoredTwice);
     }
     let replies = case.arrivals(request.number, Role::Reply).iter();

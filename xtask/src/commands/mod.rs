@@ -1,6 +1,7 @@
 //! One file per task.
 
 pub(crate) mod bench;
+pub(crate) mod chaos;
 pub(crate) mod dist;
 pub(crate) mod render;
 pub(crate) mod sim;

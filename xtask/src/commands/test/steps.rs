@@ -12,7 +12,7 @@ use local_gateway::tools::Tools;
 use local_gateway::{PREPARED, Project, command, envoy, node, oracle};
 
 use super::runner::{self, Outcome};
-use crate::commands::{render, sim};
+use crate::commands::{chaos, render, sim};
 
 /// One step.
 pub(super) struct Step {
@@ -96,6 +96,12 @@ pub(super) const STEPS: &[Step] = &[
         about: "end to end, with the shipped filter in a real Envoy",
         needs: &["dist", "local-set"],
         run: end_to_end,
+    },
+    Step {
+        name: "chaos",
+        about: "real parts killed, stopped and cut off under load: a short run with a fresh seed",
+        needs: &["dist", "local-set"],
+        run: short_chaos,
     },
     Step {
         name: "compose",
@@ -255,6 +261,13 @@ fn end_to_end(project: &Project) -> Result<Outcome> {
         "--no-fail-fast",
     ];
     runner::tests(cargo(project, &arguments).env(PREPARED, "1"))
+}
+
+/// The seed is printed. What a longer run has found stands in `docs/chaos.md`.
+fn short_chaos(project: &Project) -> Result<Outcome> {
+    let mut command = chaos::command(project);
+    command.args(["--seconds", "45"]).env(PREPARED, "1");
+    runner::check(&mut command)
 }
 
 /// What containers run: Envoy's configuration for them, and the file that starts them.

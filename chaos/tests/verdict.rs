@@ -197,6 +197,11 @@ fn a_repetition_in_quiet_times_has_no_excuse() {
         let found = guilty(&[request(1, 0)], &twice, &[fault]);
         assert_eq!(found, ["unexplained duplicate"], "{fault:?}");
     }
+    // It was committed long before.
+    let old = [taken(1, 0, 10), taken(1, 1, 50_000)];
+    let died = fault(Part::Gateway(0), How::Kill, 40_000, 45_000);
+    let found = guilty(&[request(1, 0)], &old, &[died]);
+    assert_eq!(found, ["unexplained duplicate"]);
     let late = [taken(1, 0, 9_000), taken(1, 1, 9_500)];
     let over = fault(Part::Stream, How::Kill, 1_000, 2_000);
     let found = guilty(&[request(1, 0)], &late, &[over]);
@@ -333,8 +338,19 @@ fn the_longest_recovery_of_each_kind_is_told() {
         fault(Part::Gateway(0), How::Kill, 100, 200),
         fault(Part::Gateway(1), How::Kill, 5_000, 5_100),
     ];
-    let arrivals = [taken(1, 1, 300), taken(2, 0, 700), taken(3, 1, 6_000)];
-    let requests = [request(1, 0), request(2, 0), request(3, 0)];
+    let arrivals = [
+        taken(1, 1, 300),
+        taken(2, 0, 400),
+        taken(3, 0, 700),
+        taken(4, 1, 6_000),
+    ];
+    // What was in memory before shows nothing.
+    let requests = [
+        request(1, 250),
+        request(2, 0),
+        request(3, 250),
+        request(4, 5_500),
+    ];
     let verdict = verdict(&requests, &arrivals, &faults);
     let took: Vec<_> = verdict.recoveries.iter().map(|r| r.took).collect();
     assert_eq!(took, [900]);

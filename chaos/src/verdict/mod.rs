@@ -16,7 +16,7 @@ pub mod repeats;
 
 use std::collections::BTreeMap;
 
-use crate::history::{Arrival, Fault, Gateway, History, How, Millis, Number, Part, Role};
+use crate::history::{Arrival, Fault, Gateway, History, How, Millis, Number, Part, Request, Role};
 use recovery::Recovery;
 use repeats::Cause;
 
@@ -89,6 +89,7 @@ impl Verdict {
 pub struct Case<'a> {
     /// All of it.
     pub history: &'a History,
+    requests: BTreeMap<Number, &'a Request>,
     arrivals: BTreeMap<(Number, Role), Vec<&'a Arrival>>,
 }
 
@@ -96,12 +97,27 @@ impl<'a> Case<'a> {
     /// Sorts a history.
     #[must_use]
     pub fn of(history: &'a History) -> Self {
+        let requests = history
+            .requests
+            .iter()
+            .map(|request| (request.number, request));
+        let requests = requests.collect();
         let mut arrivals: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for arrival in &history.arrivals {
             let key = (arrival.number, arrival.role);
             arrivals.entry(key).or_default().push(arrival);
         }
-        Self { history, arrivals }
+        Self {
+            history,
+            requests,
+            arrivals,
+        }
+    }
+
+    /// The request that an arrival goes back to.
+    #[must_use]
+    pub fn request(&self, arrival: &Arrival) -> Option<&'a Request> {
+        self.requests.get(&arrival.number).copied()
     }
 
     /// All arrivals of a call or of a reply, in order.

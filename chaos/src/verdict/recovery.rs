@@ -8,7 +8,8 @@ use crate::history::{Arrival, Fault, How, Millis, Part};
 pub struct Recovery {
     /// Which kind of part, and what was done to it.
     pub kind: (&'static str, How),
-    /// From its return to the next call that was made by it, through it, or at it.
+    /// From its return to the next call that was made by it, through it, or at it. What a gateway
+    /// had in memory when it lost the stream server shows nothing; only what was sent since does.
     pub took: Millis,
 }
 
@@ -28,7 +29,7 @@ pub fn kind(part: Part) -> &'static str {
 pub fn judge(case: &Case<'_>, verdict: &mut Verdict) {
     for fault in &case.history.faults {
         let mut arrivals = case.history.arrivals.iter();
-        let next = arrivals.find(|call| call.start >= fault.until && proves(call, fault));
+        let next = arrivals.find(|call| call.start >= fault.until && proves(case, call, fault));
         let Some(next) = next else { continue };
         let others = |other: &Fault| other.from > fault.from && other.from < next.start;
         let overlaps = |other: &Fault| other.until > fault.from && other.from < fault.from;
@@ -52,10 +53,12 @@ pub fn judge(case: &Case<'_>, verdict: &mut Verdict) {
 }
 
 /// Whether an arrival shows that a part works.
-fn proves(arrival: &Arrival, fault: &Fault) -> bool {
+fn proves(case: &Case<'_>, arrival: &Arrival, fault: &Fault) -> bool {
+    let request = case.request(arrival);
+    let is_new = request.is_some_and(|request| request.at >= fault.until);
     match fault.part {
-        Part::Gateway(gateway) | Part::ToStream(gateway) => arrival.gateway == gateway,
-        Part::Stream => true,
+        Part::Gateway(gateway) | Part::ToStream(gateway) => is_new && arrival.gateway == gateway,
+        Part::Stream => is_new,
         Part::Target(target) => arrival.target == target,
         Part::ToTarget(gateway, target) => (arrival.gateway, arrival.target) == (gateway, target),
     }

@@ -6,7 +6,7 @@
 //! - **the answer was lost**: while the earlier one was under way, its target, the way there, or its
 //!   gateway was in trouble;
 //! - **its drain died**: the gateway of the earlier one was killed between the two, so that nobody
-//!   knows what it had not committed;
+//!   knows what it had not committed. Nothing stays uncommitted for longer than [`COMMIT_LAG`];
 //! - **its session was lost**: its gateway stood still, or the stream server or the way there was in
 //!   trouble, between the two, and another process has made the later one. The drain that has lost
 //!   its session remembers what it has done;
@@ -28,6 +28,10 @@ pub const TRANSIT: Millis = 500;
 /// How long after a trouble is over a drain may not have noticed yet that its session is lost, or
 /// have partitions moved because of it: the group's time limit and that of a request.
 pub const AFTERMATH: Millis = 2_500;
+
+/// How long after its outcome a call may still be uncommitted: a commit waits for all that was read
+/// before, and that for retries, for its turn behind others of its key, and for what has to be stored.
+pub const COMMIT_LAG: Millis = 30_000;
 
 /// Why something was made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -107,7 +111,8 @@ fn judge_one(
 }
 
 fn cause(case: &Case<'_>, request: &Request, earlier: &Arrival, later: &Arrival) -> Option<Cause> {
-    let between = (earlier.start, later.start);
+    let committed = earlier.end.saturating_add(COMMIT_LAG);
+    let between = (earlier.start, later.start.min(committed));
     let under_way = (earlier.start, earlier.end.saturating_add(TRANSIT));
     let gateway = earlier.gateway;
     let is_way = |fault: &Fault| match fault.part {

@@ -18,8 +18,8 @@ use crate::report;
 use crate::stage::Stage;
 use crate::verdict::{Verdict, judge, pending};
 
-/// How long everything may take to be settled once all parts are well. Deferred calls are due within
-/// seconds, and no back-off is longer.
+/// How long everything may take to be settled once all parts are well. Deferred calls are due
+/// within seconds, and no back-off is longer.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(120);
 
 /// How long nothing may arrive any more before the books are closed.

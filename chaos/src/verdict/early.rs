@@ -1,4 +1,5 @@
-//! No call is made before its time (G5), nor before the pause is over that its target has asked for.
+//! No call is made before its time (G5), nor before the pause is over that its target has asked
+//! for.
 
 use super::{Case, Verdict, Violation};
 use crate::history::{Arrival, Fate, Role};

@@ -1,5 +1,5 @@
-//! Every accepted call ends, delivered or as a dead letter, and its result is told where it shall be
-//! (G1, G2). What was refused is not made.
+//! Every accepted call ends, delivered or as a dead letter, and its result is told where it shall
+//! be (G1, G2). What was refused is not made.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,9 +1,10 @@
 //! Calls with one order key neither overlap nor overtake (G6), as `docs/ordering.md` has it.
 //!
-//! - The first arrival of a call comes after an earlier call of its key has come to its end, whatever
-//!   was in trouble. Earlier is what one client was told to be accepted before it sent the next.
-//! - Two attempts of one key are under way at the same time only if the gateway of the earlier one has
-//!   died or may have lost its session meanwhile, and another process makes the later one.
+//! - The first arrival of a call comes after an earlier call of its key has come to its end,
+//!   whatever was in trouble. Earlier is what one client was told to be accepted before it sent the
+//!   next.
+//! - Two attempts of one key are under way at the same time only if the gateway of the earlier one
+//!   has died or may have lost its session meanwhile, and another process makes the later one.
 //!
 //! That an earlier call comes again after a later one is a repetition, and needs a cause as such.
 

@@ -1,20 +1,20 @@
 //! A call is made again only where its outcome is unknown to whoever makes it again (G3).
 //!
-//! An arrival is a *repetition* of an earlier one if that had an outcome after which nobody who knows
-//! it tries again, or was still under way. For each of them there has to be a cause:
+//! An arrival is a *repetition* of an earlier one if that had an outcome after which nobody who
+//! knows it tries again, or was still under way. For each of them there has to be a cause:
 //!
-//! - **the answer was lost**: while the earlier one was under way, its target, the way there, or its
-//!   gateway was in trouble;
+//! - **the answer was lost**: while the earlier one was under way, its target, the way there, or
+//!   its gateway was in trouble;
 //! - **its drain died**: the gateway of the earlier one was killed between the two, so that nobody
 //!   knows what it had not committed. Nothing stays uncommitted for longer than [`COMMIT_LAG`];
-//! - **its session was lost**: its gateway stood still, or the stream server or the way there was in
-//!   trouble, between the two, and another process has made the later one. The drain that has lost
-//!   its session remembers what it has done;
-//! - **the later one's session was lost**: the same of the later one's gateway, which had not heard of
-//!   that yet. Calls with an order key wait until it has (`docs/ordering.md`);
-//! - **there were two records of it**: a drain had put the call onto a lane, and was in trouble before
-//!   it had committed that. So there are the record that it was and its hop, and whoever reads both
-//!   makes both (`docs/deferral.md`);
+//! - **its session was lost**: its gateway stood still, or the stream server or the way there was
+//!   in trouble, between the two, and another process has made the later one. The drain that has
+//!   lost its session remembers what it has done;
+//! - **the later one's session was lost**: the same of the later one's gateway, which had not heard
+//!   of that yet. Calls with an order key wait until it has (`docs/ordering.md`);
+//! - **there were two records of it**: a drain had put the call onto a lane, and was in trouble
+//!   before it had committed that. So there are the record that it was and its hop, and whoever
+//!   reads both makes both (`docs/deferral.md`);
 //! - **the reply was stored twice**: a PutMessages was in doubt. Replies are not compared;
 //! - **the call was made twice**, with one of the causes above, and each has its reply.
 
@@ -30,7 +30,7 @@ pub const TRANSIT: Millis = 500;
 pub const AFTERMATH: Millis = 2_500;
 
 /// How long after its outcome a call may still be uncommitted: a commit waits for all that was read
-/// before, and that for retries, for its turn behind others of its key, and for what has to be stored.
+/// before, and that for retries, its turn behind others of its key, and what has to be stored.
 pub const COMMIT_LAG: Millis = 30_000;
 
 /// Why something was made again.

@@ -107,8 +107,8 @@ impl DrainEngine {
             return Ok(());
         };
         if session.may_have_been_replaced(operation, now.steady) {
-            let why = "the group had not heard of this drain for group.timeoutMs, and may have given \
-                       its partitions to others meanwhile";
+            let why = "the group had not heard of this drain for group.timeoutMs, and may have \
+                       given its partitions to others meanwhile";
             return Err(StreamError::CursorLost(why.to_owned()));
         }
         match operation {

@@ -8,8 +8,8 @@ use local_gateway::Project;
 
 /// Kill, stop and cut off real parts under load, and see whether the guarantees hold
 ///
-/// Two Envoys with the shipped filter, a stream server and targets. Arguments go to it: `--seconds N`,
-/// `--calls N`, `--seed N`; `-- --help` explains them.
+/// Two Envoys with the shipped filter, a stream server and targets. Arguments go to it:
+/// `--seconds N`, `--calls N`, `--seed N`; `-- --help` explains them.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Handed on

@@ -230,6 +230,14 @@ fn each_cause_excuses_what_it_can_have_caused() {
     failed.attempt = Some(1);
     let both = [failed, taken(1, 1, 5_000), taken(1, 1, 5_400)];
     assert_eq!(causes(&both, stopped), [Cause::TwoRecords]);
+    let unreached = fault(Part::ToTarget(0, 0), How::Drop, 5, 1_500);
+    let both_late = [taken(1, 1, 5_000), taken(1, 1, 5_400)];
+    let faults = [unreached, stopped];
+    assert!(verdict(&[request(1, 0)], &both_late, &faults).is_good());
+    let unexplained = ["unexplained duplicate"; 1];
+    assert_eq!(guilty(&[request(1, 0)], &both, &[]), unexplained);
+    // Calls with a key are on no lane.
+    assert_eq!(guilty(&[ordered(1, 0)], &both, &[stopped]), unexplained);
 }
 
 #[test]

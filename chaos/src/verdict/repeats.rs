@@ -12,9 +12,9 @@
 //!   lost its session remembers what it has done;
 //! - **the later one's session was lost**: the same of the later one's gateway, which had not heard
 //!   of that yet. Calls with an order key wait until it has (`docs/ordering.md`);
-//! - **there were two records of it**: a drain had put the call onto a lane, and was in trouble
-//!   before it had committed that. So there are the record that it was and its hop, and whoever
-//!   reads both makes both (`docs/deferral.md`);
+//! - **there were two records of it**: a drain had put the call onto a lane, or back from one, and
+//!   was in trouble before it had committed that. So there are the record that it was and its hop,
+//!   or two hops, and whoever reads both makes both (`docs/deferral.md`);
 //! - **the reply was stored twice**: a PutMessages was in doubt. Replies are not compared;
 //! - **the call was made twice**, with one of the causes above, and each has its reply.
 
@@ -73,9 +73,19 @@ pub fn judge(case: &Case<'_>, verdict: &mut Verdict) {
     for request in &case.history.requests {
         for role in [Role::Call, Role::Reply] {
             let arrivals = case.arrivals(request.number, role);
+            // Replies of their own, and not one of them again.
+            let mut own = 1;
             for (index, later) in arrivals.iter().enumerate() {
                 let earlier = arrivals.get(..index).unwrap_or_default();
-                judge_one(case, request, earlier, later, verdict);
+                match judge_one(case, request, earlier, later, own) {
+                    Ok(None) => {}
+                    Ok(Some(cause)) => {
+                        own += usize::from(cause == Cause::CallMadeTwice);
+                        let count = verdict.repeated.entry(cause).or_default();
+                        *count = count.saturating_add(1);
+                    }
+                    Err(violation) => verdict.unexplained.push(violation),
+                }
             }
         }
     }
@@ -86,31 +96,33 @@ fn judge_one(
     request: &Request,
     before: &[&Arrival],
     later: &Arrival,
-    verdict: &mut Verdict,
-) {
+    own_replies: usize,
+) -> Result<Option<Cause>, Violation> {
     let mut found = None;
     let repeated = |earlier: &&&Arrival| {
         earlier.id == later.id && (earlier.is_conclusive() || earlier.end > later.start)
     };
     for earlier in before.iter().filter(repeated) {
-        match cause(case, request, earlier, later) {
+        match cause(case, request, earlier, later, own_replies) {
             // The strongest one: the least that is excused by it comes first.
             Some(cause) => found = found.max(Some(cause)),
             None => {
                 let what = format!("{later:?} repeats {earlier:?}");
                 let number = request.number;
-                verdict.unexplained.push(Violation { number, what });
-                return;
+                return Err(Violation { number, what });
             }
         }
     }
-    if let Some(cause) = found {
-        let count = verdict.repeated.entry(cause).or_default();
-        *count = count.saturating_add(1);
-    }
+    Ok(found)
 }
 
-fn cause(case: &Case<'_>, request: &Request, earlier: &Arrival, later: &Arrival) -> Option<Cause> {
+fn cause(
+    case: &Case<'_>,
+    request: &Request,
+    earlier: &Arrival,
+    later: &Arrival,
+    own_replies: usize,
+) -> Option<Cause> {
     let committed = earlier.end.saturating_add(COMMIT_LAG);
     let between = (earlier.start, later.start.min(committed));
     let under_way = (earlier.start, earlier.end.saturating_add(TRANSIT));
@@ -139,30 +151,40 @@ fn cause(case: &Case<'_>, request: &Request, earlier: &Arrival, later: &Arrival)
     }
     match earlier.role {
         Role::Call => two_records(case, request, later),
-        Role::Reply => reply_stored_twice(case, request, later),
+        Role::Reply => reply_stored_twice(case, request, later, own_replies),
     }
 }
 
 /// Two records of a call may be read long after the trouble that there are two: they wait on lanes.
-/// Only a call that was deferred, or has failed, has been on one.
+/// Only a call that was deferred, has failed, or could not reach its target has been on one.
 fn two_records(case: &Case<'_>, request: &Request, later: &Arrival) -> Option<Cause> {
     if request.wish.order_key.is_some() {
         return None;
     }
-    let is_deferred = request.wish.delay.is_some();
-    let span = (request.at, later.start);
-    // Nobody can see whose lane it was on.
-    let by_deferral = is_deferred && (0..GATEWAYS).any(|gateway| loses(case, gateway, span));
-    let mut calls = case.arrivals(request.number, Role::Call).iter();
-    let by_failure = calls.any(|call| {
-        let span = (call.start, later.start);
-        let is_before = call.start < later.start && !call.is_conclusive();
-        is_before && loses(case, call.gateway, span)
+    let calls = case.arrivals(request.number, Role::Call).iter();
+    let failures = calls.filter(|call| !call.is_conclusive() && call.start < later.start);
+    let failures = failures.map(|call| call.start);
+    let life = (request.at, later.start);
+    let unreached = case.faults(|fault| match fault.part {
+        Part::Target(target) | Part::ToTarget(_, target) => target == later.target,
+        Part::Gateway(_) | Part::Stream | Part::ToStream(_) => false,
     });
-    (by_deferral || by_failure).then_some(Cause::TwoRecords)
+    let unreached = unreached.filter(|fault| meets(fault, life, 0));
+    let unreached = unreached.map(|fault| fault.from.max(request.at));
+    let deferred = request.wish.delay.map(|_| request.at).into_iter();
+    let on_a_lane_since = deferred.chain(failures).chain(unreached);
+    let span = (on_a_lane_since.min()?, later.start);
+    // Nobody can see who reads which lane.
+    let is_excused = (0..GATEWAYS).any(|gateway| loses(case, gateway, span));
+    is_excused.then_some(Cause::TwoRecords)
 }
 
-fn reply_stored_twice(case: &Case<'_>, request: &Request, later: &Arrival) -> Option<Cause> {
+fn reply_stored_twice(
+    case: &Case<'_>,
+    request: &Request,
+    later: &Arrival,
+    own_replies: usize,
+) -> Option<Cause> {
     let calls = case.arrivals(request.number, Role::Call).iter();
     let is_before = |call: &&&Arrival| call.is_conclusive() && call.start < later.start;
     let made: Vec<_> = calls.filter(is_before).collect();
@@ -170,9 +192,7 @@ fn reply_stored_twice(case: &Case<'_>, request: &Request, later: &Arrival) -> Op
     if made.iter().any(doubtful) {
         return Some(Cause::ReplyStoredTwice);
     }
-    let replies = case.arrivals(request.number, Role::Reply).iter();
-    let before = replies.filter(|reply| reply.start < later.start);
-    (before.count() < made.len()).then_some(Cause::CallMadeTwice)
+    (own_replies < made.len()).then_some(Cause::CallMadeTwice)
 }
 
 /// Whether one process of one gateway has made both.

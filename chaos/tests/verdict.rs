@@ -264,8 +264,12 @@ fn a_call_that_is_still_under_way_is_not_made_again() {
         guilty(&[request(1, 0)], &soon, &[]),
         ["unexplained duplicate"]
     );
-    let then = [hanging, taken(1, 0, 1_100)];
+    let then = [hanging.clone(), taken(1, 0, 1_100)];
     assert!(guilty(&[request(1, 0)], &then, &[]).is_empty());
+    // The drain has given it up, which the target doesn't see.
+    let mut next = taken(1, 0, 500);
+    next.attempt = Some(2);
+    assert!(guilty(&[request(1, 0)], &[hanging, next], &[]).is_empty());
 }
 
 #[test]
@@ -362,4 +366,24 @@ fn the_longest_recovery_of_each_kind_is_told() {
     let verdict = verdict(&requests, &arrivals, &faults);
     let took: Vec<_> = verdict.recoveries.iter().map(|r| r.took).collect();
     assert_eq!(took, [900]);
+}
+
+/// As it was found: the owner of a lane was cut off, and stored its hop late.
+#[test]
+fn two_hops_of_one_call_are_two_calls_to_whoever_reads_both() {
+    let attempt = |gateway, start, attempt, fate| {
+        let mut call = arrival(1, gateway, start, fate);
+        call.attempt = Some(attempt);
+        call
+    };
+    let arrivals = [
+        attempt(1, 9_746, 1, Fate::Again(1_000)),
+        attempt(1, 11_304, 2, Fate::Again(1_000)),
+        attempt(0, 14_613, 3, Fate::Taken),
+        attempt(0, 14_708, 2, Fate::Taken),
+    ];
+    let cut = fault(Part::ToStream(0), How::Drop, 10_321, 11_627);
+    let verdict = verdict(&[request(1, 9_647)], &arrivals, &[cut]);
+    assert!(verdict.is_good(), "{verdict:?}");
+    assert!(verdict.repeated.contains_key(&Cause::TwoRecords));
 }

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use super::repeats::{TRANSIT, loses, meets};
+use super::repeats::{TRANSIT, is_under_way, loses, meets};
 use super::{Case, Verdict, Violation};
 use crate::history::{Arrival, Fault, Part, Request, Role, Told};
 
@@ -58,7 +58,10 @@ fn overlapping(case: &Case<'_>, requests: &[&Request], verdict: &mut Verdict) {
     arrivals.sort_by_key(|arrival| arrival.start);
     for (index, later) in arrivals.iter().enumerate() {
         let before = arrivals.get(..index).unwrap_or_default();
-        for earlier in before.iter().filter(|earlier| earlier.end > later.start) {
+        for earlier in before
+            .iter()
+            .filter(|earlier| is_under_way(case, earlier, later))
+        {
             if !is_excused(case, earlier, later) {
                 verdict.disorder.push(Violation {
                     number: later.number,

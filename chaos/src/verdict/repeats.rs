@@ -19,7 +19,7 @@
 //! - **the call was made twice**, with one of the causes above, and each has its reply.
 
 use super::{Case, Verdict, Violation};
-use crate::history::{Arrival, Fault, Gateway, How, Millis, Part, Request, Role};
+use crate::history::{Arrival, Fate, Fault, Gateway, How, Millis, Part, Request, Role};
 use crate::plan::GATEWAYS;
 
 /// How long an answer may be on its way on a busy machine.
@@ -100,7 +100,8 @@ fn judge_one(
 ) -> Result<Option<Cause>, Violation> {
     let mut found = None;
     let repeated = |earlier: &&&Arrival| {
-        earlier.id == later.id && (earlier.is_conclusive() || earlier.end > later.start)
+        let is_open = is_under_way(case, earlier, later);
+        earlier.id == later.id && (earlier.is_conclusive() || is_open)
     };
     for earlier in before.iter().filter(repeated) {
         match cause(case, request, earlier, later, own_replies) {
@@ -193,6 +194,19 @@ fn reply_stored_twice(
         return Some(Cause::ReplyStoredTwice);
     }
     (own_replies < made.len()).then_some(Cause::CallMadeTwice)
+}
+
+/// Whether an attempt was under way when a later one began. One that hangs has ended for the drain
+/// that goes on with the next number: when it gave it up is not to be seen at the target, which may
+/// have read it late.
+#[must_use]
+pub fn is_under_way(case: &Case<'_>, earlier: &Arrival, later: &Arrival) -> bool {
+    let next = earlier.attempt.and_then(|attempt| attempt.checked_add(1));
+    let is_given_up = earlier.fate == Fate::Silence
+        && earlier.number == later.number
+        && later.attempt == next
+        && is_same_process(case, earlier, later);
+    earlier.end > later.start && !is_given_up
 }
 
 /// Whether one process of one gateway has made both.

@@ -44,6 +44,54 @@ fn after_a_lost_session_nothing_is_made_twice() {
     assert_eq!(lab.said.counted(Metric::Held), 0);
 }
 
+/// The group may have let us in again without a word: so does the stream server where another drain
+/// has committed everything that we had read.
+#[test]
+fn who_was_not_heard_of_for_too_long_starts_over_with_what_it_holds() {
+    let mut lab = Lab::joined(r#","group":{"timeoutMs":1000}"#);
+    let records = ["/head", "/next"].map(|path| format!(r#"{{"path":"{path}","orderKey":"k"}}"#));
+    let records = records.each_ref().map(String::as_str);
+    lab.answer("GET calls/messages", support::messages(0, &records));
+    lab.answer("GET /head", answer(503, &[], ""));
+    // The whole process stands still, with a fetch open that is answered as if nothing had been.
+    lab.wait(3_000);
+    assert!(!lab.is_open("GET /head"), "nobody has heard of us");
+    lab.fetch_nothing(2);
+    lab.wait(100);
+    lab.answer("groupCursors", answer(200, &[], r#"{"value":"again"}"#));
+    lab.wait(500);
+    assert!(!lab.is_open("GET /head"), "another drain has made it");
+    // What comes again is ours, and goes on.
+    lab.answer("GET calls/messages", support::messages(1, &records[1..]));
+    lab.deliver("/next");
+    assert_eq!(lab.said.counted(Metric::Delivered), 1);
+}
+
+#[test]
+fn a_stream_that_was_away_is_joined_as_soon_as_it_takes_the_cursor_back() {
+    let mut lab = Lab::joined(r#","group":{"leaseMs":600000}"#);
+    for _ in 0..6 {
+        let fetch = lab.take("GET calls/messages");
+        lab.input(Input::CalloutDone(fetch.ticket, CalloutResult::Lost));
+        lab.wait(5_000);
+    }
+    lab.answer("GET calls/messages", answer(400, &[], "{}"));
+    lab.wait(100);
+    assert!(lab.is_open("groupCursors"));
+}
+
+#[test]
+fn a_group_that_refuses_is_asked_less_and_less_often() {
+    let mut lab = Lab::joined("");
+    lab.answer("GET calls/messages", answer(400, &[], "{}"));
+    for pause in [100, 200, 400] {
+        lab.wait(pause - 1);
+        assert!(!lab.is_open("groupCursors"), "not before {pause} ms");
+        lab.wait(1);
+        lab.answer("groupCursors", answer(400, &[], "{}"));
+    }
+}
+
 #[test]
 fn what_a_lost_session_has_left_does_not_fill_the_window() {
     let mut lab = Lab::joined(r#","window":{"calls":2},"limits":{"inFlight":1}"#);

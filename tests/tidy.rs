@@ -18,6 +18,7 @@ fn sources() -> Vec<(String, String)> {
     let folders = [
         "src",
         "tests",
+        "chaos",
         "conformance",
         "demo-function",
         "fuzz",

@@ -80,10 +80,14 @@ impl Stream {
     /// What the group has committed: the last offset of each partition, if any.
     #[must_use]
     pub fn committed(&self) -> Vec<(u32, Option<u64>)> {
+        self.committed_on(CALLS)
+    }
+
+    fn committed_on(&self, stream: &str) -> Vec<(u32, Option<u64>)> {
         let path = format!("groups/{GROUP}");
-        let answer = self.request("GET", CALLS, &path, None);
+        let answer = self.request("GET", stream, &path, None);
         if answer.status == 404 {
-            return (0..self.partitions(CALLS)).map(|p| (p, None)).collect();
+            return (0..self.partitions(stream)).map(|p| (p, None)).collect();
         }
         let group = answer.expect(200).json();
         let reservations = group["reservations"].as_array().expect("reservations");
@@ -118,16 +122,22 @@ impl Stream {
         reservations.iter().filter_map(holder).collect()
     }
 
-    /// The records that the group hasn't committed.
+    /// The calls that the group hasn't committed.
     #[must_use]
     pub fn uncommitted(&self) -> Vec<Record> {
-        let committed = self.committed().into_iter();
+        self.uncommitted_on(CALLS)
+    }
+
+    /// The records of a stream, such as a lane, that the group hasn't committed.
+    #[must_use]
+    pub fn uncommitted_on(&self, stream: &str) -> Vec<Record> {
+        let committed = self.committed_on(stream).into_iter();
         let behind = committed.flat_map(|(partition, offset)| {
             let start = match offset {
                 Some(offset) => json!({ "type": "AFTER_OFFSET", "offset": offset }),
                 None => json!({ "type": "TRIM_HORIZON" }),
             };
-            self.read(CALLS, partition, start)
+            self.read(stream, partition, start)
         });
         behind.collect()
     }

@@ -1,5 +1,5 @@
-//! The project's tasks: `cargo xtask up | test | sim | overload | dist | bench | bench-stream`,
-//! one file each.
+//! The project's tasks: `cargo xtask up | test | sim | chaos | overload | dist | bench |
+//! bench-stream`, one file each.
 
 mod commands;
 
@@ -27,6 +27,7 @@ enum Task {
     BenchStream(commands::bench::stream::Arguments),
     Render(commands::render::Arguments),
     Sim(commands::sim::Arguments),
+    Chaos(commands::chaos::Arguments),
     Overload(commands::overload::Arguments),
 }
 
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Task::BenchStream(arguments) => commands::bench::stream::run(&project, &arguments),
         Task::Render(arguments) => commands::render::run(&project, &arguments),
         Task::Sim(arguments) => commands::sim::run(&project, &arguments),
+        Task::Chaos(arguments) => commands::chaos::run(&project, &arguments),
         Task::Overload(arguments) => commands::overload::run(&project, &arguments),
     });
     match result {

@@ -106,6 +106,11 @@ impl DrainEngine {
         let Some(session) = self.sessions.get_mut(&source) else {
             return Ok(());
         };
+        if session.may_have_been_replaced(operation, now.steady) {
+            let why = "the group had not heard of this drain for group.timeoutMs, and may have \
+                       given its partitions to others meanwhile";
+            return Err(StreamError::CursorLost(why.to_owned()));
+        }
         match operation {
             Operation::Join => {
                 let cursor = parse_cursor(&response.body).map_err(StreamError::Refused)?;

@@ -199,6 +199,18 @@ impl Session {
         now >= self.last_contact.plus(self.timing.group_timeout)
     }
 
+    /// Whether the group may have taken us for gone before it answered, given our partitions to
+    /// others, and let us in again without a word. What others have settled and committed meanwhile
+    /// is nothing that we may go on with.
+    pub(super) fn may_have_been_replaced(&self, operation: &Operation, now: Steady) -> bool {
+        let is_silent = match operation {
+            Operation::Fetch { .. } | Operation::Heartbeat => true,
+            // Who is let in says so; a commit of what another one has is refused.
+            Operation::Join | Operation::MoveOn | Operation::Commit(_) => false,
+        };
+        is_silent && self.is_unheard(now) && !self.line.is_empty()
+    }
+
     /// When [`Self::next`] has something to do next.
     pub(super) fn wakeup(&self, demand: Demand) -> Option<Steady> {
         if self.busy {
@@ -322,7 +334,11 @@ impl Session {
         now: Steady,
     ) -> bool {
         self.busy = false;
-        self.failures = self.failures.saturating_add(1);
+        // Whoever takes our cursor back is there again, however long it was away: a new one can be
+        // asked for now. Joins that are refused have no cursor, and wait longer each time.
+        let is_back = matches!(error, StreamError::CursorLost(_)) && self.cursor.is_some();
+        let before = if is_back { 0 } else { self.failures };
+        self.failures = before.saturating_add(1);
         let doublings = self.failures.saturating_sub(1).min(10);
         let pause = FAILURE_PAUSE_MIN
             .saturating_mul(1 << doublings)

@@ -12,7 +12,7 @@ use local_gateway::tools::Tools;
 use local_gateway::{PREPARED, Project, command, envoy, node, oracle};
 
 use super::runner::{self, Outcome};
-use crate::commands::{overload, render, sim};
+use crate::commands::{chaos, overload, render, sim};
 
 /// One step.
 pub(super) struct Step {
@@ -102,6 +102,12 @@ pub(super) const STEPS: &[Step] = &[
         about: "too much for the accept side, the short form",
         needs: &["dist", "local-set"],
         run: overload,
+    },
+    Step {
+        name: "chaos",
+        about: "real parts killed, stopped and cut off under load: a short run with a fresh seed",
+        needs: &["dist", "local-set"],
+        run: short_chaos,
     },
     Step {
         name: "compose",
@@ -265,6 +271,13 @@ fn end_to_end(project: &Project) -> Result<Outcome> {
 
 fn overload(project: &Project) -> Result<Outcome> {
     runner::check(overload::command(project).arg("--short").env(PREPARED, "1"))
+}
+
+/// The seed is printed. What a longer run has found stands in `docs/chaos.md`.
+fn short_chaos(project: &Project) -> Result<Outcome> {
+    let mut command = chaos::command(project);
+    command.args(["--seconds", "45"]).env(PREPARED, "1");
+    runner::check(&mut command)
 }
 
 /// What containers run: Envoy's configuration for them, and the file that starts them.

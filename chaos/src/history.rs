@@ -1,0 +1,215 @@
+//! What happened, as clients, targets and whoever made the faults have seen it. Nothing of it comes
+//! from the gateways' own word but the answers that they gave to clients.
+
+use std::fmt;
+
+/// Milliseconds since the run began, on the steady clock.
+pub type Millis = u64;
+
+/// The number of a request, unique in a run. It stands in the request's path.
+pub type Number = u64;
+
+/// One of the gateways, from 0.
+pub type Gateway = usize;
+
+/// One of the targets, from 0.
+pub type Target = usize;
+
+/// What a client wanted with a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Wish {
+    /// Which target its route leads to.
+    pub target: Target,
+    /// How long after the request the call is due.
+    pub delay: Option<Millis>,
+    /// Its order key. All requests with one key come from one client, which waits for each answer.
+    pub order_key: Option<usize>,
+    /// Whether the result shall be sent to `/replies/NUMBER`.
+    pub reply: bool,
+    /// Whether the request has an idempotency key and is sent twice.
+    pub is_keyed: bool,
+}
+
+/// What a client was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// `202`, and the call's id.
+    Accepted(String),
+    /// A status that says that nothing was stored.
+    Refused(u16),
+    /// No answer, or one that says that nobody knows.
+    Unknown,
+    /// The gateway couldn't be reached.
+    NotSent,
+}
+
+/// A request with its answer.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Its number.
+    pub number: Number,
+    /// Which gateway got it.
+    pub gateway: Gateway,
+    /// What it asked for.
+    pub wish: Wish,
+    /// When it was sent.
+    pub at: Millis,
+    /// When the call is due, in Unix milliseconds, if it is deferred.
+    pub due_unix: Option<u64>,
+    /// When the answer came.
+    pub answered: Millis,
+    /// The answer.
+    pub told: Told,
+    /// When the same request was sent again with its idempotency key, when that was answered, and
+    /// how.
+    pub again: Option<(Millis, Millis, Told)>,
+}
+
+/// What a target did with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// 2xx.
+    Taken,
+    /// A status after which nobody may try again.
+    Refused,
+    /// A status after which the call has to be tried again, but not before so many milliseconds.
+    Again(Millis),
+    /// None: it hung until the attempt's time limit, or closed the connection.
+    Silence,
+}
+
+/// Whether a request at a target was the call or its reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// The call.
+    Call,
+    /// The reply, which tells what became of the call.
+    Reply,
+}
+
+/// A request as a target has seen it.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// The request that it goes back to.
+    pub number: Number,
+    /// The call, or its reply.
+    pub role: Role,
+    /// The call id that it came with.
+    pub id: String,
+    /// Which gateway's drain has made it.
+    pub gateway: Gateway,
+    /// Where it has arrived.
+    pub target: Target,
+    /// `Async-Attempt`; replies have none.
+    pub attempt: Option<u32>,
+    /// When it was read.
+    pub start: Millis,
+    /// The same by the wall clock, in Unix milliseconds.
+    pub start_unix: u64,
+    /// When its answer was about to be sent; for one that hangs, the earliest moment at which its
+    /// gateway may have given it up.
+    pub end: Millis,
+    /// What the target did.
+    pub fate: Fate,
+    /// Whether content and path belong to one request.
+    pub is_whole: bool,
+}
+
+impl Arrival {
+    /// Whether nobody may make the call again who knows of this.
+    #[must_use]
+    pub fn is_conclusive(&self) -> bool {
+        matches!(self.fate, Fate::Taken | Fate::Refused)
+    }
+}
+
+/// What can be in trouble.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// An Envoy.
+    Gateway(Gateway),
+    /// The stream server.
+    Stream,
+    /// A target.
+    Target(Target),
+    /// The way of a gateway to the stream server.
+    ToStream(Gateway),
+    /// The way of a gateway to a target.
+    ToTarget(Gateway, Target),
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gateway(gateway) => write!(formatter, "gateway {gateway}"),
+            Self::Stream => write!(formatter, "the stream server"),
+            Self::Target(target) => write!(formatter, "target {target}"),
+            Self::ToStream(gateway) => write!(formatter, "gateway {gateway} to the stream server"),
+            Self::ToTarget(gateway, target) => {
+                write!(formatter, "gateway {gateway} to target {target}")
+            }
+        }
+    }
+}
+
+/// What is done to a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum How {
+    /// `SIGKILL`, and a new start. A target closes everything instead.
+    Kill,
+    /// `SIGSTOP`, and `SIGCONT`.
+    Stop,
+    /// Connections are reset, new ones refused.
+    Refuse,
+    /// Connections stay and nothing comes through; what was under way is dropped.
+    Drop,
+}
+
+impl fmt::Display for How {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Kill => "killed",
+            Self::Stop => "stopped",
+            Self::Refuse => "cut off, refusing",
+            Self::Drop => "cut off, dropping",
+        })
+    }
+}
+
+/// One fault.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault {
+    /// What.
+    pub part: Part,
+    /// How.
+    pub how: How,
+    /// Just before it began.
+    pub from: Millis,
+    /// When a killed part began to start again; for other faults the same as `until`. Whatever a
+    /// gateway does before is done by the old process.
+    pub reborn: Millis,
+    /// When the part was back, ready for work.
+    pub until: Millis,
+}
+
+/// A dead letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Letter {
+    /// The id of the call, or of the reply.
+    pub id: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Everything.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    /// All requests.
+    pub requests: Vec<Request>,
+    /// All arrivals, in the order of their start.
+    pub arrivals: Vec<Arrival>,
+    /// All faults, in the order of their start.
+    pub faults: Vec<Fault>,
+    /// All dead letters.
+    pub letters: Vec<Letter>,
+}

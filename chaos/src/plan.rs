@@ -1,0 +1,183 @@
+//! What a seed decides: what each request asks for, what targets answer to it, and which faults
+//! come when. What comes of it depends on the machine, so a seed is no replay.
+
+use fastrand::Rng;
+
+use crate::history::{Gateway, How, Millis, Number, Part, Wish};
+
+/// How many gateways there are.
+pub const GATEWAYS: usize = 2;
+
+/// How many targets there are.
+pub const TARGETS: usize = 3;
+
+/// How many order keys there are, each with a client of its own.
+pub const ORDER_KEYS: usize = 6;
+
+/// The time limit of attempts at calls that hang once, `Async-Timeout`.
+pub const SHORT_TIMEOUT: Millis = 1_000;
+
+/// What a target does with a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Script {
+    /// Takes it.
+    Take,
+    /// Answers the first ones with this status and, maybe, `Retry-After`; then takes it.
+    Fail {
+        /// How many.
+        times: u32,
+        /// Such as 503.
+        status: u16,
+        /// Seconds.
+        retry_after: Option<u64>,
+    },
+    /// Doesn't answer the first one; then takes it.
+    Hang,
+    /// Closes the connection of the first one; then takes it.
+    Close,
+    /// Never wants it: it has to become a dead letter.
+    Never,
+}
+
+/// The draws for one request.
+fn draws(seed: u64, number: Number, purpose: u64) -> Rng {
+    let mixed = seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ purpose.rotate_left(32);
+    let mut rng = Rng::with_seed(mixed);
+    // The first draws of neighbouring seeds resemble one another.
+    let (_, _) = (rng.u64(..), rng.u64(..));
+    rng
+}
+
+/// What targets do with this request's call.
+#[must_use]
+pub fn script(seed: u64, number: Number) -> Script {
+    let mut rng = draws(seed, number, 1);
+    match rng.u32(..100) {
+        0..70 => Script::Take,
+        70..87 => Script::Fail {
+            times: rng.u32(1..=3),
+            status: rng.choice([500, 502, 503, 429]).unwrap_or(503),
+            retry_after: rng.choice([None, None, Some(1)]).unwrap_or(None),
+        },
+        87..91 => Script::Hang,
+        91..95 => Script::Close,
+        _ => Script::Never,
+    }
+}
+
+/// How long the target takes for it.
+#[must_use]
+pub fn work(seed: u64, number: Number) -> Millis {
+    draws(seed, number, 2).u64(..20)
+}
+
+/// What this request asks for; with an order key where its client has one.
+#[must_use]
+pub fn wish(seed: u64, number: Number, order_key: Option<usize>) -> Wish {
+    let mut rng = draws(seed, number, 3);
+    let delay = match rng.u32(..100) {
+        0..10 => Some(rng.u64(50..900)),
+        10..25 => Some(rng.u64(900..8_000)),
+        _ => None,
+    };
+    let is_never = script(seed, number) == Script::Never;
+    Wish {
+        target: rng.usize(..TARGETS),
+        // Where these stand on the Stream depends on when they are due.
+        delay: delay.filter(|_| order_key.is_none()),
+        order_key,
+        reply: rng.u32(..100) < 20,
+        // A dead letter frees its key.
+        is_keyed: rng.u32(..100) < 15 && !is_never,
+    }
+}
+
+/// Faults that begin together, after a while, and end after another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Round {
+    /// The time of peace before.
+    pub peace: Millis,
+    /// What is done to what.
+    pub faults: Vec<(Part, How)>,
+    /// How long it lasts.
+    pub hold: Millis,
+}
+
+/// Rounds without end. Each kind comes once before any comes again.
+pub struct Rounds {
+    rng: Rng,
+    deck: Vec<(Kind, How)>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Gateway,
+    Stream,
+    Target,
+    ToStream,
+    ToTarget,
+}
+
+const KINDS: [(Kind, How); 10] = [
+    (Kind::Gateway, How::Kill),
+    (Kind::Gateway, How::Stop),
+    (Kind::Stream, How::Kill),
+    (Kind::Stream, How::Stop),
+    (Kind::Target, How::Kill),
+    (Kind::ToStream, How::Refuse),
+    (Kind::ToStream, How::Drop),
+    (Kind::ToTarget, How::Refuse),
+    (Kind::ToTarget, How::Drop),
+    (Kind::Gateway, How::Kill),
+];
+
+impl Rounds {
+    /// The rounds of a seed.
+    #[must_use]
+    pub fn of(seed: u64) -> Self {
+        Self {
+            rng: draws(seed, 0, 4),
+            deck: Vec::new(),
+        }
+    }
+
+    fn fault(&mut self) -> (Part, How) {
+        if self.deck.is_empty() {
+            self.deck = KINDS.to_vec();
+            self.rng.shuffle(&mut self.deck);
+        }
+        let (kind, how) = self.deck.pop().unwrap_or((Kind::Stream, How::Kill));
+        let gateway: Gateway = self.rng.usize(..GATEWAYS);
+        let target = self.rng.usize(..TARGETS);
+        let part = match kind {
+            Kind::Gateway => Part::Gateway(gateway),
+            Kind::Stream => Part::Stream,
+            Kind::Target => Part::Target(target),
+            Kind::ToStream => Part::ToStream(gateway),
+            Kind::ToTarget => Part::ToTarget(gateway, target),
+        };
+        (part, how)
+    }
+}
+
+impl Iterator for Rounds {
+    type Item = Round;
+
+    fn next(&mut self) -> Option<Round> {
+        let mut faults = vec![self.fault()];
+        if self.rng.u32(..100) < 30 {
+            let second = self.fault();
+            if faults.iter().all(|(part, _)| *part != second.0) {
+                faults.push(second);
+            }
+        }
+        // Shorter and longer than the group waits for its members.
+        let hold = self.rng.u64(100..3_500);
+        let peace = self.rng.u64(2_000..7_000);
+        Some(Round {
+            peace,
+            faults,
+            hold,
+        })
+    }
+}

@@ -1,0 +1,65 @@
+//! How long parts need until they work again.
+
+use super::{Case, Verdict};
+use crate::history::{Arrival, Fault, How, Millis, Part};
+
+/// The way back of a part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// Which kind of part, and what was done to it.
+    pub kind: (&'static str, How),
+    /// From its return to the next call that was made by it, through it, or at it. What a gateway
+    /// had in memory when it lost the stream server shows nothing; only what was sent since does.
+    pub took: Millis,
+}
+
+/// What kind of part it is.
+#[must_use]
+pub fn kind(part: Part) -> &'static str {
+    match part {
+        Part::Gateway(_) => "gateway",
+        Part::Stream => "stream server",
+        Part::Target(_) => "target",
+        Part::ToStream(_) => "way to the stream server",
+        Part::ToTarget(..) => "way to a target",
+    }
+}
+
+/// Finds the longest recovery of each kind. One that another fault has interrupted says nothing.
+pub fn judge(case: &Case<'_>, verdict: &mut Verdict) {
+    for fault in &case.history.faults {
+        let mut arrivals = case.history.arrivals.iter();
+        let next = arrivals.find(|call| call.start >= fault.until && proves(case, call, fault));
+        let Some(next) = next else { continue };
+        let others = |other: &Fault| other.from > fault.from && other.from < next.start;
+        let overlaps = |other: &Fault| other.until > fault.from && other.from < fault.from;
+        if case
+            .faults(|other| others(other) || overlaps(other))
+            .next()
+            .is_some()
+        {
+            continue;
+        }
+        let recovery = Recovery {
+            kind: (kind(fault.part), fault.how),
+            took: next.start.saturating_sub(fault.until),
+        };
+        let mut known = verdict.recoveries.iter_mut();
+        match known.find(|known| known.kind == recovery.kind) {
+            Some(known) => known.took = known.took.max(recovery.took),
+            None => verdict.recoveries.push(recovery),
+        }
+    }
+}
+
+/// Whether an arrival shows that a part works.
+fn proves(case: &Case<'_>, arrival: &Arrival, fault: &Fault) -> bool {
+    let request = case.request(arrival);
+    let is_new = request.is_some_and(|request| request.at >= fault.until);
+    match fault.part {
+        Part::Gateway(gateway) | Part::ToStream(gateway) => is_new && arrival.gateway == gateway,
+        Part::Stream => is_new,
+        Part::Target(target) => arrival.target == target,
+        Part::ToTarget(gateway, target) => (arrival.gateway, arrival.target) == (gateway, target),
+    }
+}

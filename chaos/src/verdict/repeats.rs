@@ -1,0 +1,234 @@
+//! A call is made again only where its outcome is unknown to whoever makes it again (G3).
+//!
+//! An arrival is a *repetition* of an earlier one if that had an outcome after which nobody who
+//! knows it tries again, or was still under way. For each of them there has to be a cause:
+//!
+//! - **the answer was lost**: while the earlier one was under way, its target, the way there, or
+//!   its gateway was in trouble;
+//! - **its drain died**: the gateway of the earlier one was killed between the two, so that nobody
+//!   knows what it had not committed. Nothing stays uncommitted for longer than [`COMMIT_LAG`];
+//! - **its session was lost**: its gateway stood still, or the stream server or the way there was
+//!   in trouble, between the two, and another process has made the later one. The drain that has
+//!   lost its session remembers what it has done;
+//! - **the later one's session was lost**: the same of the later one's gateway, which had not heard
+//!   of that yet. Calls with an order key wait until it has (`docs/ordering.md`);
+//! - **there were two records of it**: a drain had put the call onto a lane, or back from one, and
+//!   was in trouble before it had committed that. So there are the record that it was and its hop,
+//!   or two hops, and whoever reads both makes both (`docs/deferral.md`);
+//! - **the reply was stored twice**: a PutMessages was in doubt. Replies are not compared;
+//! - **the call was made twice**, with one of the causes above, and each has its reply.
+
+use super::{Case, Verdict, Violation};
+use crate::history::{Arrival, Fate, Fault, Gateway, How, Millis, Part, Request, Role};
+use crate::plan::GATEWAYS;
+
+/// How long an answer may be on its way on a busy machine.
+pub const TRANSIT: Millis = 500;
+
+/// How long after a trouble is over a drain may not have noticed yet that its session is lost, or
+/// have partitions moved because of it: the group's time limit and that of a request.
+pub const AFTERMATH: Millis = 2_500;
+
+/// How long after its outcome a call may still be uncommitted: a commit waits for all that was read
+/// before, and that for retries, its turn behind others of its key, and what has to be stored.
+pub const COMMIT_LAG: Millis = 30_000;
+
+/// Why something was made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// The answer was lost on its way to the drain.
+    AnswerLost,
+    /// The drain died before it had committed.
+    DrainDied,
+    /// Another drain took over what the first one had not committed.
+    SessionLost,
+    /// A drain went on with what another one had taken over, before it had heard of that.
+    NotHeardYet,
+    /// A drain had put the call onto a lane, and had not committed that.
+    TwoRecords,
+    /// A PutMessages was in doubt, and its reply was stored twice.
+    ReplyStoredTwice,
+    /// A reply for each of the times that its call was made.
+    CallMadeTwice,
+}
+
+impl Cause {
+    /// What people call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::AnswerLost => "its answer was lost",
+            Self::DrainDied => "its drain died before the commit",
+            Self::SessionLost => "another drain took over before the commit",
+            Self::NotHeardYet => "its drain had not heard yet that another one took over",
+            Self::TwoRecords => "its drain was in trouble between a hop and its commit",
+            Self::ReplyStoredTwice => "a reply whose PutMessages was in doubt",
+            Self::CallMadeTwice => "a reply to a call that was made twice",
+        }
+    }
+}
+
+/// Finds a cause for each repetition.
+pub fn judge(case: &Case<'_>, verdict: &mut Verdict) {
+    for request in &case.history.requests {
+        for role in [Role::Call, Role::Reply] {
+            let arrivals = case.arrivals(request.number, role);
+            // Replies of their own, and not one of them again.
+            let mut own = 1;
+            for (index, later) in arrivals.iter().enumerate() {
+                let earlier = arrivals.get(..index).unwrap_or_default();
+                match judge_one(case, request, earlier, later, own) {
+                    Ok(None) => {}
+                    Ok(Some(cause)) => {
+                        own += usize::from(cause == Cause::CallMadeTwice);
+                        let count = verdict.repeated.entry(cause).or_default();
+                        *count = count.saturating_add(1);
+                    }
+                    Err(violation) => verdict.unexplained.push(violation),
+                }
+            }
+        }
+    }
+}
+
+fn judge_one(
+    case: &Case<'_>,
+    request: &Request,
+    before: &[&Arrival],
+    later: &Arrival,
+    own_replies: usize,
+) -> Result<Option<Cause>, Violation> {
+    let mut found = None;
+    let repeated = |earlier: &&&Arrival| {
+        let is_open = is_under_way(case, earlier, later);
+        earlier.id == later.id && (earlier.is_conclusive() || is_open)
+    };
+    for earlier in before.iter().filter(repeated) {
+        match cause(case, request, earlier, later, own_replies) {
+            // The strongest one: the least that is excused by it comes first.
+            Some(cause) => found = found.max(Some(cause)),
+            None => {
+                let what = format!("{later:?} repeats {earlier:?}");
+                let number = request.number;
+                return Err(Violation { number, what });
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn cause(
+    case: &Case<'_>,
+    request: &Request,
+    earlier: &Arrival,
+    later: &Arrival,
+    own_replies: usize,
+) -> Option<Cause> {
+    let committed = earlier.end.saturating_add(COMMIT_LAG);
+    let between = (earlier.start, later.start.min(committed));
+    let under_way = (earlier.start, earlier.end.saturating_add(TRANSIT));
+    let gateway = earlier.gateway;
+    let is_way = |fault: &Fault| match fault.part {
+        Part::Target(target) => target == earlier.target,
+        Part::ToTarget(from, target) => from == gateway && target == earlier.target,
+        Part::Gateway(one) => one == gateway,
+        Part::Stream | Part::ToStream(_) => false,
+    };
+    if case.faults(is_way).any(|fault| meets(fault, under_way, 0)) {
+        return Some(Cause::AnswerLost);
+    }
+    if !is_same_process(case, earlier, later) {
+        let is_death =
+            |fault: &Fault| fault.part == Part::Gateway(gateway) && fault.how == How::Kill;
+        if case.faults(is_death).any(|fault| meets(fault, between, 0)) {
+            return Some(Cause::DrainDied);
+        }
+        if loses(case, gateway, between) {
+            return Some(Cause::SessionLost);
+        }
+        if request.wish.order_key.is_none() && loses(case, later.gateway, between) {
+            return Some(Cause::NotHeardYet);
+        }
+    }
+    match earlier.role {
+        Role::Call => two_records(case, request, later),
+        Role::Reply => reply_stored_twice(case, request, later, own_replies),
+    }
+}
+
+/// Two records of a call may be read long after the trouble that there are two: they wait on lanes.
+/// Only a call that was deferred, has failed, or could not reach its target has been on one.
+fn two_records(case: &Case<'_>, request: &Request, later: &Arrival) -> Option<Cause> {
+    if request.wish.order_key.is_some() {
+        return None;
+    }
+    let calls = case.arrivals(request.number, Role::Call).iter();
+    let failures = calls.filter(|call| !call.is_conclusive() && call.start < later.start);
+    let failures = failures.map(|call| call.start);
+    let life = (request.at, later.start);
+    let unreached = case.faults(|fault| match fault.part {
+        Part::Target(target) | Part::ToTarget(_, target) => target == later.target,
+        Part::Gateway(_) | Part::Stream | Part::ToStream(_) => false,
+    });
+    let unreached = unreached.filter(|fault| meets(fault, life, 0));
+    let unreached = unreached.map(|fault| fault.from.max(request.at));
+    let deferred = request.wish.delay.map(|_| request.at).into_iter();
+    let on_a_lane_since = deferred.chain(failures).chain(unreached);
+    let span = (on_a_lane_since.min()?, later.start);
+    // Nobody can see who reads which lane.
+    let is_excused = (0..GATEWAYS).any(|gateway| loses(case, gateway, span));
+    is_excused.then_some(Cause::TwoRecords)
+}
+
+fn reply_stored_twice(
+    case: &Case<'_>,
+    request: &Request,
+    later: &Arrival,
+    own_replies: usize,
+) -> Option<Cause> {
+    let calls = case.arrivals(request.number, Role::Call).iter();
+    let is_before = |call: &&&Arrival| call.is_conclusive() && call.start < later.start;
+    let made: Vec<_> = calls.filter(is_before).collect();
+    let doubtful = |call: &&&Arrival| loses(case, call.gateway, (call.start, later.start));
+    if made.iter().any(doubtful) {
+        return Some(Cause::ReplyStoredTwice);
+    }
+    (own_replies < made.len()).then_some(Cause::CallMadeTwice)
+}
+
+/// Whether an attempt was under way when a later one began. One that hangs has ended for the drain
+/// that goes on with the next number: when it gave it up is not to be seen at the target, which may
+/// have read it late.
+#[must_use]
+pub fn is_under_way(case: &Case<'_>, earlier: &Arrival, later: &Arrival) -> bool {
+    let next = earlier.attempt.and_then(|attempt| attempt.checked_add(1));
+    let is_given_up = earlier.fate == Fate::Silence
+        && earlier.number == later.number
+        && later.attempt == next
+        && is_same_process(case, earlier, later);
+    earlier.end > later.start && !is_given_up
+}
+
+/// Whether one process of one gateway has made both.
+fn is_same_process(case: &Case<'_>, one: &Arrival, other: &Arrival) -> bool {
+    let life = |arrival: &Arrival| case.life(arrival.gateway, arrival.start);
+    one.gateway == other.gateway && life(one) == life(other)
+}
+
+/// Whether a gateway's drain may have lost its partitions in a span of time.
+#[must_use]
+pub fn loses(case: &Case<'_>, gateway: Gateway, span: (Millis, Millis)) -> bool {
+    let takes_session = |fault: &Fault| match fault.part {
+        Part::Gateway(one) | Part::ToStream(one) => one == gateway,
+        Part::Stream => true,
+        Part::Target(_) | Part::ToTarget(..) => false,
+    };
+    let mut losses = case.faults(takes_session);
+    losses.any(|fault| meets(fault, span, AFTERMATH))
+}
+
+/// Whether a fault, with what comes after it, meets a span of time.
+#[must_use]
+pub fn meets(fault: &Fault, (from, until): (Millis, Millis), aftermath: Millis) -> bool {
+    fault.from <= until && fault.until.saturating_add(aftermath) >= from
+}

@@ -47,8 +47,8 @@ pub struct Arguments {
     /// Bound of the files of messages in bytes; publishing beyond it is answered with 500
     #[arg(long, value_name = "BYTES", help_heading = "Streams")]
     data_bytes_max: Option<u64>,
-    /// Size of one file of messages, 65536 to 268435456; the disk has room again when all messages
-    /// of a file have left [default: 67108864]
+    /// Size of one file of messages, 65536 to 268435456; the disk has room again when all
+    /// messages of a file have left [default: 67108864]
     #[arg(long, value_name = "BYTES", help_heading = "Streams",
           value_parser = clap::value_parser!(u64).range(SEGMENT_BYTES_BOUNDS))]
     segment_bytes: Option<u64>,
@@ -59,8 +59,8 @@ pub struct Arguments {
     auth: Vec<String>,
     /// JSON file with the same settings (listen, data, streams: [{name, partitions,
     /// retentionInHours; for tests, and not at Oracle: retentionSecondsForTests}], auth: "open" or
-    /// {"keys": DIR}, faults, throttle, allowRemote, externalUrl, dataBytesMax, segmentBytes, logFormat,
-    /// logLevel). The command line wins; streams of both are created
+    /// {"keys": DIR}, faults, throttle, allowRemote, externalUrl, dataBytesMax, segmentBytes,
+    /// logFormat, logLevel). The command line wins; streams of both are created
     #[arg(long, value_name = "FILE", help_heading = "Configuration")]
     config: Option<PathBuf>,
     /// Check the settings and the folder of keys, and end: 0 if they are right, 2 if not. Neither

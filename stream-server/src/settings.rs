@@ -64,7 +64,7 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// What the program's log tells.
     pub log_level: LogLevel,
-    /// Bound of the files of messages in bytes; writes beyond it get 500. Without bound where `None`.
+    /// Bound of the files of messages in bytes; writes beyond it get 500. None where `None`.
     pub data_bytes_max: Option<u64>,
     /// Bytes of one file of messages, within [`crate::limits::SEGMENT_BYTES_BOUNDS`].
     pub segment_bytes: Option<u64>,

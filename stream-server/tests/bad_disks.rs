@@ -161,8 +161,8 @@ fn is_root() -> bool {
     id.stdout.starts_with(b"0\n")
 }
 
-/// A kill in the middle of writing leaves a torn end of the log: it was never acknowledged, and goes
-/// unnoticed.
+/// A kill in the middle of writing leaves a torn end of the log: it was never acknowledged, and
+/// goes unnoticed.
 #[test]
 fn a_torn_end_of_the_log_loses_nothing_acknowledged() {
     let folder = tempfile::tempdir().unwrap();

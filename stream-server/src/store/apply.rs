@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::directory::LoadedStream;
 use super::frame::Place;
 use super::reader::group;
-use super::retention::{delete_groups, note_opening, note_use, trim};
+use super::retention::{delete_groups, note_opening, note_use};
 use super::writer::{Reply, Write, Writer};
 use crate::engine::{EngineError, Stream};
 use crate::group::{Commit, GroupRecord};
@@ -91,22 +91,17 @@ impl Writer {
                 below,
                 answer,
             } => {
-                let last_time = self.directory.partition(place).map(|p| p.log().last_time);
-                let trimmed = trim(&self.db, place, below, last_time.unwrap_or_default());
+                let trimmed = self.trim(place, below);
                 Self::keep(trimmed, answer, |answer, ()| {
                     Done::Trim(answer, place, below)
                 })
             }
             Write::AddSegment { number, answer } => {
-                let insert = "INSERT OR IGNORE INTO segment (number) VALUES (?1)";
-                let added = self.db.execute(insert, [number]);
-                Self::keep(added, answer, |answer, _| Done::Commit(answer))
+                let added = add_segment(&self.db, number);
+                Self::keep(added, answer, |answer, ()| Done::Commit(answer))
             }
             Write::DropSegments { numbers, answer } => {
-                let delete = "DELETE FROM segment WHERE number = ?1";
-                let mut each = numbers.iter();
-                let dropped =
-                    each.try_for_each(|number| self.db.execute(delete, [number]).map(drop));
+                let dropped = drop_segments(&self.db, &numbers);
                 Self::keep(dropped, answer, |answer, ()| Done::Commit(answer))
             }
             Write::NoteStop {
@@ -114,10 +109,8 @@ impl Writer {
                 end,
                 answer,
             } => {
-                let note = "INSERT OR REPLACE INTO setting (name, value) \
-                            VALUES ('stopped_in', ?1), ('stopped_at', ?2)";
-                let noted = self.db.execute(note, [number, end]);
-                Self::keep(noted, answer, |answer, _| Done::Commit(answer))
+                let noted = note_stop(&self.db, number, end);
+                Self::keep(noted, answer, |answer, ()| Done::Commit(answer))
             }
             Write::NoteUse { used, now, answer } => {
                 let noted = note_use(&self.db, &used, now);
@@ -156,6 +149,23 @@ impl Writer {
             }
         }
     }
+}
+
+fn add_segment(db: &Connection, number: u64) -> rusqlite::Result<()> {
+    let insert = "INSERT OR IGNORE INTO segment (number) VALUES (?1)";
+    db.execute(insert, [number]).map(drop)
+}
+
+fn drop_segments(db: &Connection, numbers: &[u64]) -> rusqlite::Result<()> {
+    let mut delete = db.prepare_cached("DELETE FROM segment WHERE number = ?1")?;
+    let mut numbers = numbers.iter();
+    numbers.try_for_each(|number| delete.execute([number]).map(drop))
+}
+
+fn note_stop(db: &Connection, number: u64, end: u64) -> rusqlite::Result<()> {
+    let note = "INSERT OR REPLACE INTO setting (name, value) \
+                VALUES ('stopped_in', ?1), ('stopped_at', ?2)";
+    db.execute(note, [number, end]).map(drop)
 }
 
 /// Writes a page for sure: the value changes each time.

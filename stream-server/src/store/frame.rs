@@ -1,8 +1,8 @@
 //! The form of the log: frames of messages, each with its place, its checksums, and the number of
 //! the commit that wrote it. Pure: bytes in, bytes out. All numbers are little-endian.
 //!
-//! A commit is what one synchronisation makes durable: one frame or more, numbered without gaps, and
-//! begun only after the one before it was durable. So what stands before a later commit was
+//! A commit is what one synchronisation makes durable: one frame or more, numbered without gaps,
+//! and begun only after the one before it was durable. So what stands before a later commit was
 //! acknowledged, while an incomplete last commit was not.
 
 use bytes::Bytes;

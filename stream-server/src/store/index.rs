@@ -150,7 +150,7 @@ pub(super) struct SealedSpan {
     pub(super) span: Span,
 }
 
-/// Where one partition's messages are, without those that retention has removed with their segments.
+/// Where one partition's messages are, without those whose segments were deleted.
 #[derive(Debug, Default)]
 pub(super) struct PartitionIndex {
     /// By first offset.

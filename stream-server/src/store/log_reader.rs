@@ -151,8 +151,8 @@ impl Reading<'_> {
         entries.iter().take_while(|entry| is_wanted(entry)).count()
     }
 
-    /// Copies what was taken of a run where it is less than half of it, so that all of the rest need
-    /// not stay in memory with it.
+    /// Copies what was taken of a run where it is less than half of it, so that all of the rest
+    /// need not stay in memory with it.
     fn let_go(&mut self, first: usize, run: &[Entry]) {
         let taken = self.messages.get_mut(first..).unwrap_or_default();
         let bytes =

@@ -1,8 +1,9 @@
 //! The embedded, crash-safe store: a log of its own for messages, SQLite for all the rest.
 //!
-//! The log is a row of files, the segments, that are only appended to. One thread gathers what waits
-//! into one commit and answers after its synchronisation, that is, after the disk has it; while that
-//! one is syncing, the next gathers. Another thread does the same for the database, in transactions.
+//! The log is a row of files, the segments, that are only appended to. One thread gathers what
+//! waits into one commit and answers after its synchronisation, that is, after the disk has it;
+//! while that one is syncing, the next gathers. Another thread does the same for the database, in
+//! transactions.
 //! Readers never wait for either.
 //!
 //! | | |
@@ -11,11 +12,12 @@
 //! | where messages are (pure) | `index` |
 //! | what a segment has, torn or damaged (pure) | `scan` |
 //! | files | `segment`, `segments` |
-//! | start | `open`, `recover` |
-//! | messages: writing, reading | `appender`, `log_reader` |
+//! | start | `open`, `recover`, `load` |
+//! | messages: writing, reading | `appender`, `active`, `log_reader` |
 //! | the database: writing, reading | `writer`, `apply`, `change`, `reader` |
 //! | what leaves | `retention` |
 
+mod active;
 mod appender;
 mod apply;
 mod change;
@@ -23,6 +25,7 @@ mod directory;
 mod frame;
 mod gathering;
 mod index;
+mod load;
 mod log_reader;
 mod open;
 mod reader;
@@ -50,7 +53,8 @@ use crate::limits::{READERS_COUNT, SEGMENT_BYTES, WRITE_QUEUE_COUNT_MAX};
 use crate::log::{Extent, Stamp};
 use crate::metric::Metrics;
 use crate::time::TimeMs;
-use appender::{ActiveFile, Append, Appender, Task};
+use active::ActiveFile;
+use appender::{Append, Appender, Task};
 use change::Change;
 use directory::Directory;
 use frame::CommitBuffer;

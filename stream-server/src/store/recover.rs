@@ -1,9 +1,9 @@
 //! The log as the last server left it: what is in its segments, and whether all of them are there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::{fs, io};
 
 use super::frame::Place;
 use super::index::{Contents, PartitionIndex};
@@ -44,48 +44,20 @@ pub(super) struct Recovered {
     pub(super) next_segment: u64,
     /// Segments that the database does not know yet.
     pub(super) unknown: Vec<u64>,
+    /// Files that count no more.
+    leftovers: Vec<u64>,
 }
 
-/// Reads the log. Nothing is changed unless everything acknowledged is there.
+/// Reads the log, and changes nothing in it.
 pub(super) fn recover(data: &Path, record: &LogRecord) -> Result<Recovered, OpenError> {
     let folder = log_folder(data);
-    let system = |error| OpenError::system(data, "read the folder log", &error);
-    fs::create_dir_all(&folder).map_err(system)?;
+    let system = |error| OpenError::system(data, "read the folder log/", &error);
     let files = log_files(&folder).map_err(system)?;
     let numbers = check_files(data, &folder, record, &files)?;
-    let mut bytes = 0_u64;
-    for number in &numbers {
-        let length = fs::metadata(log_file(&folder, *number))
-            .map_err(system)?
-            .len();
-        bytes = bytes.saturating_add(length);
-    }
-    let mut found: Vec<(u64, Contents)> = Vec::new();
-    for number in &numbers {
-        let before = found
-            .last()
-            .filter(|(before, _)| before.checked_add(1) == Some(*number));
-        let is_last = numbers.last() == Some(number);
-        let stopped_at = record.stopped_at.filter(|(stopped, _)| stopped == number);
-        let known = Known {
-            number: *number,
-            first_commit: before.map(|(_, contents)| contents.next_commit),
-            durable_end: stopped_at.map_or(0, |(_, end)| end),
-            is_sealed: !is_last,
-        };
-        let check = is_last || bytes <= CHECK_BYTES_MAX;
-        found.push((*number, contents(data, &folder, known, check)?));
-    }
+    let mut found = read_all(data, &folder, record, &numbers)?;
     let last = found.pop();
-    let leftovers = files.iter().filter(|file| !numbers.contains(file));
-    for number in leftovers {
-        delete_files(&folder, *number).map_err(system)?;
-    }
     let active = last.as_ref().map(|(number, contents)| {
         let segment = Segment::open_to_write(&folder, *number)?;
-        // What is torn must not be taken for something later.
-        segment.file.set_len(u64::from(contents.end))?;
-        segment.file.sync_all()?;
         Ok(Active {
             segment: Arc::new(segment),
             end: u64::from(contents.end),
@@ -98,43 +70,78 @@ pub(super) fn recover(data: &Path, record: &LogRecord) -> Result<Recovered, Open
     for (number, contents) in &found {
         let (bytes, spans) = (u64::from(contents.end), contents.spans());
         for (place, span) in &spans {
-            partitions
-                .entry(*place)
-                .or_default()
-                .add_sealed(*number, *span);
+            let index = partitions.entry(*place).or_default();
+            index.add_sealed(*number, *span);
         }
         sealed.insert(*number, Sealed { bytes, spans });
     }
-    let segments = Segments::new(folder, sealed);
-    let (next_commit, next_segment) = match last {
-        None => (
-            1,
-            record
-                .segments
-                .last()
-                .map_or(1, |last| last.saturating_add(1)),
-        ),
-        Some((number, contents)) => {
-            segments.note_active_bytes(u64::from(contents.end));
-            for (place, entries) in contents.places {
-                partitions.entry(place).or_default().push(number, entries);
-            }
-            (contents.next_commit, number.saturating_add(1))
+    let (mut next_commit, mut next_segment) = (1, 1);
+    if let Some((number, contents)) = last {
+        for (place, entries) in contents.places {
+            partitions.entry(place).or_default().push(number, entries);
         }
-    };
-    segments.activate(active.as_ref().map(|active| Arc::clone(&active.segment)));
-    let unknown = numbers.difference(&record.segments).copied().collect();
+        (next_commit, next_segment) = (contents.next_commit, number.saturating_add(1));
+    }
+    let segments = Segments::new(folder, sealed);
+    if let Some(active) = &active {
+        segments.note_active_bytes(active.end);
+        segments.activate(Some(Arc::clone(&active.segment)));
+    }
     Ok(Recovered {
         segments,
         partitions,
         active,
         next_commit,
         next_segment,
-        unknown,
+        unknown: numbers.difference(&record.segments).copied().collect(),
+        leftovers: files.difference(&numbers).copied().collect(),
     })
 }
 
-fn log_files(folder: &Path) -> std::io::Result<BTreeSet<u64>> {
+impl Recovered {
+    /// Removes what was never acknowledged, and what was to be deleted. Only to be done once it is
+    /// certain that everything acknowledged is there.
+    pub(super) fn tidy(&self) -> io::Result<()> {
+        for number in &self.leftovers {
+            delete_files(self.segments.folder(), *number)?;
+        }
+        if let Some(active) = &self.active {
+            // What is torn must not be taken for something later.
+            active.segment.file.set_len(active.end)?;
+            active.segment.file.sync_all()?;
+        }
+        Ok(())
+    }
+}
+
+/// What each of the segments has.
+fn read_all(
+    data: &Path,
+    folder: &Path,
+    record: &LogRecord,
+    numbers: &BTreeSet<u64>,
+) -> Result<Vec<(u64, Contents)>, OpenError> {
+    let length = |number: &u64| fs::metadata(log_file(folder, *number)).map_or(0, |f| f.len());
+    let is_small = numbers.iter().map(length).sum::<u64>() <= CHECK_BYTES_MAX;
+    let mut found: Vec<(u64, Contents)> = Vec::new();
+    for number in numbers {
+        let is_before = |(before, _): &&(u64, _)| before.checked_add(1) == Some(*number);
+        let before = found.last().filter(is_before);
+        let is_last = numbers.last() == Some(number);
+        let stopped_at = record.stopped_at.filter(|(stopped, _)| stopped == number);
+        let known = Known {
+            number: *number,
+            first_commit: before.map(|(_, contents)| contents.next_commit),
+            durable_end: stopped_at.map_or(0, |(_, end)| end),
+            is_sealed: !is_last,
+        };
+        let contents = contents(data, folder, known, is_last || is_small)?;
+        found.push((*number, contents));
+    }
+    Ok(found)
+}
+
+fn log_files(folder: &Path) -> io::Result<BTreeSet<u64>> {
     let mut numbers = BTreeSet::new();
     for file in fs::read_dir(folder)? {
         numbers.extend(file?.file_name().to_str().and_then(number_of));

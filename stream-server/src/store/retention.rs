@@ -10,7 +10,7 @@ use rusqlite::{Connection, params};
 use super::Store;
 use super::appender::Task;
 use super::frame::Place;
-use super::writer::Write;
+use super::writer::{Write, Writer};
 use crate::engine::{Engine as _, EngineError, Stream};
 use crate::time::TimeMs;
 
@@ -112,19 +112,20 @@ impl Store {
     }
 }
 
-/// Notes that a partition has nothing below an offset any more. A log without messages tells neither
-/// the next offset nor the newest time: this row does.
-pub(super) fn trim(
-    db: &Connection,
-    (stream_key, number): Place,
-    below: u64,
-    last_time: TimeMs,
-) -> rusqlite::Result<()> {
-    let update = "UPDATE partition SET oldest = max(oldest, ?3), \
-                  last_time_ms = max(last_time_ms, ?4) WHERE stream_key = ?1 AND number = ?2";
-    db.prepare_cached(update)?
-        .execute(params![stream_key, number, below, last_time.0])
-        .map(|_| ())
+impl Writer {
+    /// Notes that a partition has nothing below an offset any more. A log without messages tells
+    /// neither the next offset nor the newest time: this row does.
+    pub(super) fn trim(&self, place: Place, below: u64) -> rusqlite::Result<()> {
+        let (stream_key, number) = place;
+        let partition = self.directory.partition(place);
+        let last_time = partition.map_or(0, |partition| partition.log().last_time.0);
+        let update = "UPDATE partition SET oldest = max(oldest, ?3), \
+                      last_time_ms = max(last_time_ms, ?4) WHERE stream_key = ?1 AND number = ?2";
+        self.db
+            .prepare_cached(update)?
+            .execute(params![stream_key, number, below, last_time])
+            .map(drop)
+    }
 }
 
 /// Notes that these groups are in use now; those of which nothing is known count as used now, too.

@@ -102,8 +102,7 @@ impl Talk for Get {
         self.cursor = String::from_utf8(next.to_vec())?;
         let body = received.get(message.head.len()..message.length);
         // Base64 has no braces, so each of them begins a message.
-        let messages = body.unwrap_or_default().iter();
-        let messages = messages.filter(|byte| **byte == b'{').count();
+        let messages = memchr::memchr_iter(b'{', body.unwrap_or_default()).count();
         let length = message.length;
         Ok(Some(Taken { length, messages }))
     }

@@ -7,6 +7,7 @@ use clap::Parser;
 use serde::Deserialize;
 
 use crate::config_check::mistakes;
+use crate::limits::SEGMENT_BYTES_BOUNDS;
 use crate::logging::{LogFormat, LogLevel};
 use crate::settings::{AuthSetting, Settings, StreamSetting, ThrottleSetting};
 
@@ -43,9 +44,14 @@ pub struct Arguments {
     #[arg(long = "stream", value_name = "NAME[:PARTITIONS]", value_parser = parse_stream,
           help_heading = "Streams")]
     streams: Vec<StreamSetting>,
-    /// Bound of the database file in bytes; publishing beyond it is answered with 500
+    /// Bound of the files of messages in bytes; publishing beyond it is answered with 500
     #[arg(long, value_name = "BYTES", help_heading = "Streams")]
     data_bytes_max: Option<u64>,
+    /// Size of one file of messages, 65536 to 268435456; the disk has room again when all
+    /// messages of a file have left [default: 67108864]
+    #[arg(long, value_name = "BYTES", help_heading = "Streams",
+          value_parser = clap::value_parser!(u64).range(SEGMENT_BYTES_BOUNDS))]
+    segment_bytes: Option<u64>,
     /// Who may do anything: "open" for everyone (signatures are not verified), or "keys DIR" for
     /// whoever signs with a key of DIR, which has NAME.pub.pem (RSA, SPKI or PKCS#1) and
     /// NAME.keyid (the keyId that the key answers to) [default: open]
@@ -53,8 +59,8 @@ pub struct Arguments {
     auth: Vec<String>,
     /// JSON file with the same settings (listen, data, streams: [{name, partitions,
     /// retentionInHours; for tests, and not at Oracle: retentionSecondsForTests}], auth: "open" or
-    /// {"keys": DIR}, faults, throttle, allowRemote, externalUrl, dataBytesMax, logFormat,
-    /// logLevel). The command line wins; streams of both are created
+    /// {"keys": DIR}, faults, throttle, allowRemote, externalUrl, dataBytesMax, segmentBytes,
+    /// logFormat, logLevel). The command line wins; streams of both are created
     #[arg(long, value_name = "FILE", help_heading = "Configuration")]
     config: Option<PathBuf>,
     /// Check the settings and the folder of keys, and end: 0 if they are right, 2 if not. Neither
@@ -109,6 +115,7 @@ struct ConfigFile {
     allow_remote: Option<bool>,
     external_url: Option<String>,
     data_bytes_max: Option<u64>,
+    segment_bytes: Option<u64>,
     log_format: Option<LogFormat>,
     log_level: Option<LogLevel>,
 }
@@ -212,6 +219,7 @@ impl Arguments {
             allow_remote: self.allow_remote || file.allow_remote.unwrap_or(false),
             external_url: self.external_url.or(file.external_url),
             data_bytes_max: self.data_bytes_max.or(file.data_bytes_max),
+            segment_bytes: self.segment_bytes.or(file.segment_bytes),
             log_format: self.log_format.or(file.log_format).unwrap_or_default(),
             log_level: self.log_level.or(file.log_level).unwrap_or_default(),
         })

@@ -5,6 +5,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::limits::SEGMENT_BYTES_BOUNDS;
+
 /// What a key takes.
 #[derive(Clone, Copy)]
 enum Kind {
@@ -30,6 +32,10 @@ const KEYS: &[(&str, Kind)] = &[
     ("logFormat", Kind::OneOf(&["text", "json"])),
     ("logLevel", Kind::OneOf(&["error", "warn", "info", "debug"])),
     ("dataBytesMax", Kind::Number(1, u64::MAX)),
+    (
+        "segmentBytes",
+        Kind::Number(*SEGMENT_BYTES_BOUNDS.start(), *SEGMENT_BYTES_BOUNDS.end()),
+    ),
 ];
 
 const STREAM_KEYS: &[(&str, Kind)] = &[

@@ -2,12 +2,14 @@
 //!
 //! An [`Engine`] keeps streams, their partitioned logs, and the committed positions of groups, and
 //! nothing else: it knows no HTTP, no cursors, and not who is a member of a group. The one here is
-//! [`crate::store`] (SQLite); a cluster's log or a simulation's memory can stand in its place.
+//! [`crate::store`]; a cluster's log or a simulation's memory can stand in its place.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+
+use bytes::Bytes;
 
 use crate::group::{Commit, GroupRecord, ReadRange};
 use crate::log::{Extent, Stamp};
@@ -59,9 +61,9 @@ pub struct NewMessage {
     /// The partition that it belongs to.
     pub partition: u32,
     /// Its key, 0..=256 bytes.
-    pub key: Option<Vec<u8>>,
+    pub key: Option<Bytes>,
     /// Its value, 1..=1048576 bytes.
-    pub value: Vec<u8>,
+    pub value: Bytes,
 }
 
 /// A message as it is kept.
@@ -72,9 +74,9 @@ pub struct Message {
     /// Its offset and time.
     pub stamp: Stamp,
     /// Its key.
-    pub key: Option<Vec<u8>>,
+    pub key: Option<Bytes>,
     /// Its value.
-    pub value: Vec<u8>,
+    pub value: Bytes,
 }
 
 /// Bounds of one read.

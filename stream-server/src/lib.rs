@@ -15,7 +15,7 @@
 //! | Oracle's rates | [`throttle`] (pure) |
 //! | the same without a network | [`protocol`] |
 //! | the seam to any store | [`engine`] |
-//! | SQLite, one writer, group commit | [`store`] |
+//! | a log for messages, SQLite for the rest, group commit | [`store`] |
 //!
 //! The pure modules know no clock, no disk and no network; a simulation shares them.
 //!

@@ -22,11 +22,11 @@ pub const STREAM_NAME_CHARS_MAX: usize = 200;
 pub const GROUP_NAME_CHARS_MAX: usize = 255;
 /// Characters of a cursor (OCI contract: 1..1024).
 pub const CURSOR_CHARS_MAX: usize = 1024;
-/// Streams of one server: each costs a few tables, and memory for each partition.
+/// Streams of one server: each costs a few rows, and memory for each partition.
 pub const STREAMS_MAX: usize = 1_000;
 /// Partitions of one stream. Oracle's largest tenancy has 200.
 pub const STREAM_PARTITIONS_MAX: u32 = 1_000;
-/// Partitions of all streams together: each is one table of the store.
+/// Partitions of all streams together: each takes memory.
 pub const PARTITIONS_MAX: usize = 5_000;
 /// Stream pools of one server (with the default pool, one more).
 pub const STREAM_POOLS_MAX: usize = 1_000;
@@ -38,10 +38,6 @@ pub const TAGS_BYTES_MAX: usize = 16_384;
 pub const WORK_REQUESTS_MAX: usize = 1_000;
 /// How long an `opc-retry-token` gives what it has created (OCI: 24 hours).
 pub const RETRY_TOKEN_LIFE_MS: u64 = 86_400_000;
-/// Messages of a deleted stream that one transaction removes: few, because publishers wait for it.
-pub const PURGE_COUNT: u32 = 1_000;
-/// Bytes of their values, after which a transaction removes no more.
-pub const PURGE_BYTES: u64 = 4_194_304;
 /// Groups of one stream (OCI limit).
 pub const GROUPS_PER_STREAM_MAX: usize = 50;
 /// Live instances of one group; those beyond the number of partitions only stand by.
@@ -81,22 +77,30 @@ pub const ANSWER_ROOM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Writes that wait for the writer: every connection has at most one.
 pub const WRITE_QUEUE_COUNT_MAX: usize = CONNECTIONS_MAX;
-/// Bytes of one transaction: bounds the time until its first request is answered.
+/// Bytes of one commit of messages: bounds the time until its first request is answered.
 pub const TRANSACTION_BYTES_MAX: usize = 16_777_216;
 /// Longest time that a transaction waits for the writes that the one before it has let come.
 pub const GATHERING_TIMEOUT: Duration = Duration::from_millis(5);
-/// Messages that retention deletes in one transaction, so that publishing never waits long.
-pub const TRIM_COUNT_MAX: u32 = 1_000;
-/// Bytes of values that retention deletes in one transaction, except that one always goes.
-pub const TRIM_BYTES_MAX: u64 = 4_194_304;
 /// Longest time between two rounds of retention.
 pub const RETENTION_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Partitions of groups whose lag is among the metrics: more would be slow to collect.
 pub const LAG_SERIES_MAX: usize = 1_000;
 /// Rates that are being watched at a time with `--throttle oci`; what would be one more is refused.
 pub const THROTTLE_BUCKETS_MAX: usize = 65_536;
-/// Connections that read. Two cores gain nothing from more, and each has a cache.
+/// Connections that read the database, and as many threads that read from the log what is not in
+/// memory. Two cores gain nothing from more.
 pub const READERS_COUNT: usize = 4;
+/// Bytes of one file of the log, unless told otherwise: as much is kept at most beyond what
+/// retention keeps, and read at the start.
+pub const SEGMENT_BYTES: u64 = 67_108_864;
+/// Bounds of that number. A smaller file is not worth its index, of a larger one the index would
+/// take too much memory.
+pub const SEGMENT_BYTES_BOUNDS: std::ops::RangeInclusive<u64> = 65_536..=268_435_456;
+/// Sealed files of the log that are open at a time, each with its index in memory: one of 64 MiB
+/// with messages of 1 KB has 2 MB of it at most.
+pub const OPEN_SEGMENTS_MAX: usize = 16;
+/// Bytes that the buffer of commits keeps between them.
+pub const COMMIT_BUFFER_BYTES: usize = 1_048_576;
 /// Pages of the write-ahead log after which the writer copies it into the database: 16 MiB, so that
-/// a page that fills slowly is copied once.
+/// a page that changes often is copied once.
 pub const WAL_PAGES_MAX: u32 = 4_096;

@@ -138,7 +138,7 @@ impl Metrics {
         );
         to.register(
             "database_bytes",
-            "Bytes of stream.db and its log",
+            "Bytes of the messages' files and of stream.db",
             self.database.clone(),
         );
         let help = "Messages that a group has not committed";

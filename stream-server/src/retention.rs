@@ -61,7 +61,7 @@ impl Retention {
                 self.store.delete_groups(unused).await?;
             }
         }
-        Ok(())
+        self.store.free_space().await
     }
 
     fn retention_ms(&self, stream: &Stream) -> u64 {

@@ -17,14 +17,14 @@ use crate::engine::EngineError;
 use crate::faults::Faults;
 use crate::http::connection::{Connection, Working};
 use crate::http::{self, App};
-use crate::limits::{CONNECTIONS_MAX, HEAD_BYTES_MAX, SHUTDOWN_TIMEOUT};
+use crate::limits::{CONNECTIONS_MAX, HEAD_BYTES_MAX, SEGMENT_BYTES, SHUTDOWN_TIMEOUT};
 use crate::ops::Ops;
 use crate::refusal::Refusal;
 use crate::request_log::RequestLog;
 use crate::retention::Retention;
 use crate::service::Service;
 use crate::settings::{AuthSetting, Settings, StreamSetting, ThrottleSetting};
-use crate::store::{OpenError, Store};
+use crate::store::{OpenError, Store, StoreBounds};
 use crate::throttle::Throttle;
 use crate::time::{Clock, TimeMs};
 
@@ -111,7 +111,11 @@ impl Server {
     /// [`StartError`] says what to change.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let verifier = Self::verifier_if_right(&settings)?;
-        let store = Arc::new(Store::open(&settings.data, settings.data_bytes_max)?);
+        let bounds = StoreBounds {
+            bytes_max: settings.data_bytes_max,
+            segment_bytes: settings.segment_bytes.unwrap_or(SEGMENT_BYTES),
+        };
+        let store = Arc::new(Store::open(&settings.data, bounds)?);
         let engine = Arc::<Store>::clone(&store);
         let service = Service::start(engine, Box::new(|| fastrand::u64(..))).await?;
         let service = Arc::new(match settings.throttle {

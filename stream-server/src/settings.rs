@@ -64,8 +64,10 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// What the program's log tells.
     pub log_level: LogLevel,
-    /// Bound of the database file in bytes; writes beyond it get 500. Without bound where `None`.
+    /// Bound of the files of messages in bytes; writes beyond it get 500. None where `None`.
     pub data_bytes_max: Option<u64>,
+    /// Bytes of one file of messages, within [`crate::limits::SEGMENT_BYTES_BOUNDS`].
+    pub segment_bytes: Option<u64>,
 }
 
 impl Settings {
@@ -81,6 +83,7 @@ impl Settings {
             allow_remote: false,
             external_url: None,
             data_bytes_max: None,
+            segment_bytes: None,
             log_format: LogFormat::Text,
             log_level: LogLevel::Info,
         }

@@ -9,10 +9,10 @@
 mod common;
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::process::Process;
+use common::process::{Process, command};
 use common::{Client, encode, wait_until};
 use serde_json::json;
 
@@ -36,7 +36,8 @@ fn put(client: &mut Client, name: &str) -> u16 {
 
 /// A message that fits where the others don't.
 fn small() -> serde_json::Value {
-    json!({ "messages": [{ "value": encode("small x") }] })
+    let value = format!("small {}", "x".repeat(3_000));
+    json!({ "messages": [{ "value": encode(&value) }] })
 }
 
 /// The names of all messages, from the oldest.
@@ -160,30 +161,113 @@ fn is_root() -> bool {
     id.stdout.starts_with(b"0\n")
 }
 
-/// A kill in the middle of writing leaves a torn end of the write-ahead log: it was never
-/// acknowledged, and goes unnoticed.
+/// A kill in the middle of writing leaves a torn end of the log: it was never acknowledged, and
+/// goes unnoticed.
 #[test]
 fn a_torn_end_of_the_log_loses_nothing_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let mut acknowledged = Vec::new();
-    for (run, torn) in [1_usize, 24, 1_000, 4_120, 10_000].into_iter().enumerate() {
+    for (run, torn) in [1_usize, 24, 72, 1_000, 100_100].into_iter().enumerate() {
         let mut server = Process::start(folder.path(), "calls:1");
         let mut client = Client::connect(server.address);
         let name = format!("m{run}");
         assert_eq!(put(&mut client, &name), 200);
         acknowledged.push(name);
         server.kill();
-        tear(&folder.path().join("stream.db-wal"), torn);
+        tear(&log_file(folder.path()), torn);
     }
+    let mut server = Process::start(folder.path(), "calls:1");
+    let mut client = Client::connect(server.address);
+    assert_eq!(names(&mut client), acknowledged);
+    assert_eq!(put(&mut client, "last"), 200);
+    acknowledged.push("last".to_owned());
+    server.kill();
     let server = Process::start(folder.path(), "calls:1");
     assert_eq!(names(&mut Client::connect(server.address)), acknowledged);
+}
+
+fn log_file(data: &Path) -> PathBuf {
+    data.join("log/000000000001.log")
 }
 
 /// Appends so many bytes that look like the log's own, and are not.
 fn tear(log: &Path, bytes: usize) {
     let mut content = std::fs::read(log).unwrap();
-    assert!(content.len() > bytes, "there is a log");
-    let end = content.len();
+    // Behind the messages are zeros that the next would overwrite.
+    let end = 1 + content.iter().rposition(|byte| *byte != 0).unwrap();
+    assert!(end > bytes, "there is a log");
+    content.truncate(end);
     content.extend_from_within(end - bytes..);
     std::fs::write(log, content).unwrap();
+}
+
+/// Starts it to its end, and checks that it names the file and the way out.
+fn refuses(data: &Path, words: &[&str]) {
+    let arguments = ["--listen", "127.0.0.1:0", "--data", data.to_str().unwrap()];
+    let output = command(&arguments).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    for word in words.iter().chain(&["log/", "backup", "--data"]) {
+        assert!(error.contains(word), "{word}: {error}");
+    }
+}
+
+#[test]
+fn acknowledged_messages_that_cannot_be_read_are_told_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path();
+    let mut server = Process::start_also_with(data, "calls:1", &["--segment-bytes", "250000"]);
+    let mut client = Client::connect(server.address);
+    for name in ["a", "b", "c", "d"] {
+        assert_eq!(put(&mut client, name), 200);
+    }
+    server.kill();
+    let (first, second) = (log_file(data), data.join("log/000000000002.log"));
+    // In the last message of a file that is not the last, in one before others, in a file's head.
+    for (file, at) in [(&first, 150_000), (&second, 50_000), (&first, 10)] {
+        let whole = std::fs::read(file).unwrap();
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        std::fs::write(file, &damaged).unwrap();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        refuses(data, &[name, "damaged at byte"]);
+        assert_eq!(std::fs::read(file).unwrap(), damaged, "nothing is changed");
+        std::fs::write(file, &whole).unwrap();
+    }
+    for file in [&first, &second, &data.join("stream.db")] {
+        let aside = data.join("aside");
+        std::fs::rename(file, &aside).unwrap();
+        refuses(
+            data,
+            &["missing", file.file_name().unwrap().to_str().unwrap()],
+        );
+        std::fs::rename(&aside, file).unwrap();
+    }
+    // What a file beside it says about a file of the log can be found again.
+    std::fs::remove_file(first.with_extension("index")).unwrap();
+    let mut server = Process::start(data, "calls:1");
+    let mut client = Client::connect(server.address);
+    assert_eq!(names(&mut client), ["a", "b", "c", "d"]);
+    assert_eq!(server.terminate(), Some(0));
+    // Stopped in order, it knows where the log ends.
+    let whole = std::fs::read(&second).unwrap();
+    std::fs::write(&second, &whole[..whole.len() - 1]).unwrap();
+    refuses(data, &["000000000002.log", "messages are missing"]);
+}
+
+#[test]
+fn damage_that_comes_later_is_told_to_the_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::start(folder.path(), "calls:1");
+    let mut client = Client::connect(server.address);
+    assert_eq!(put(&mut client, "a"), 200);
+    let file = log_file(folder.path());
+    let mut content = std::fs::read(&file).unwrap();
+    content[50_000] ^= 1;
+    std::fs::write(&file, &content).unwrap();
+    let cursor = client.cursor(&json!({ "partition": "0", "type": "TRIM_HORIZON" }));
+    let answer = client.try_get(&cursor, 10);
+    let message = answer.refused(500, "InternalServerError");
+    assert!(message.contains("000000000001.log"), "{message}");
+    assert!(message.contains("damaged at byte 32"), "{message}");
 }

@@ -7,7 +7,7 @@ use stream_server::engine::Engine;
 use stream_server::limits::CURSOR_LIFE_MS;
 use stream_server::log::Start;
 use stream_server::service::{CursorRequest, GroupCursorRequest, GroupStart, PutMessage, Service};
-use stream_server::store::Store;
+use stream_server::store::{Store, StoreBounds};
 use stream_server::time::TimeMs;
 
 const STREAM: &str = "ocid1.stream.oc1.local.calls";
@@ -21,7 +21,7 @@ fn with_service(test: impl AsyncFnOnce(&Service)) {
         .build()
         .unwrap();
     runtime.block_on(async {
-        let store = Arc::new(Store::open(folder.path(), None).unwrap());
+        let store = Arc::new(Store::open(folder.path(), StoreBounds::default()).unwrap());
         let engine: Arc<dyn Engine> = Arc::<Store>::clone(&store);
         let service = Service::start(engine, Box::new(|| 7 << 8)).await.unwrap();
         service

@@ -29,16 +29,18 @@ fn random_goal() -> usize {
 type Acknowledged = Arc<Mutex<BTreeMap<String, (String, u64)>>>;
 
 /// Publishes until the server dies. A value without an answer may or may not be there.
-fn write_until_killed(address: SocketAddr, writer: usize, run: usize, acked: &Acknowledged) {
+fn write_until_killed(address: SocketAddr, name: &str, ballast: usize, acked: &Acknowledged) {
     let Ok(mut client) = Client::try_connect(address) else {
         return;
     };
     for n in 0.. {
-        let values: Vec<String> = (0..=n % 3)
-            .map(|i| format!("{run}/{writer}/{n}/{i}"))
-            .collect();
-        let key = encode(&format!("w{writer}"));
-        let message = |value: &String| json!({ "key": key, "value": encode(value) });
+        let values: Vec<String> = (0..=n % 3).map(|i| format!("{name}/{n}/{i}")).collect();
+        let key = encode(name.split('/').next_back().unwrap());
+        let spaces = " ".repeat(ballast);
+        let message = |value: &String| {
+            let value = format!("{value}{spaces}");
+            json!({ "key": key, "value": encode(&value) })
+        };
         let body = json!({ "messages": values.iter().map(message).collect::<Vec<_>>() });
         let path = format!("/20180418/streams/{STREAM}/messages");
         let Ok(answer) = client.try_request("POST", &path, &body.to_string()) else {
@@ -65,22 +67,35 @@ fn read_all(client: &mut Client, partition: &str) -> Vec<(u64, String)> {
             .messages
             .iter()
             .map(|message| message["offset"].as_u64().unwrap());
-        all.extend(offsets.zip(batch.values()));
+        let values = batch.values();
+        all.extend(offsets.zip(values.iter().map(|value| value.trim_end().to_owned())));
         cursor = batch.next;
     }
 }
 
 #[test]
 fn every_acknowledged_message_survives_kills_once_and_in_order() {
+    messages_survive_kills(0, "67108864");
+}
+
+/// Files of the log begin and end all the time.
+#[test]
+fn kills_between_two_files_of_the_log_lose_nothing() {
+    messages_survive_kills(10_000, "65536");
+}
+
+fn messages_survive_kills(ballast: usize, segment_bytes: &str) {
     let folder = tempfile::tempdir().unwrap();
     let acked = Acknowledged::default();
+    let bounds = ["--segment-bytes", segment_bytes];
     for run in 0..kills() {
-        let mut server = Process::start(folder.path(), "calls:3");
+        let mut server = Process::start_also_with(folder.path(), "calls:3", &bounds);
         let address = server.address;
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {
                 let acked = Arc::clone(&acked);
-                std::thread::spawn(move || write_until_killed(address, writer, run, &acked))
+                let name = format!("{run}/{writer}");
+                std::thread::spawn(move || write_until_killed(address, &name, ballast, &acked))
             })
             .collect();
         let goal = acked.lock().unwrap().len() + random_goal();

@@ -13,7 +13,7 @@ use stream_server::engine::Engine;
 use stream_server::log::partition_of_key;
 use stream_server::protocol::{Answer, Protocol};
 use stream_server::service::Service;
-use stream_server::store::Store;
+use stream_server::store::{Store, StoreBounds};
 use stream_server::throttle::Throttle;
 use stream_server::time::{GivenTime, TimeMs};
 
@@ -36,7 +36,8 @@ impl Throttled {
             .unwrap();
         let time = Arc::new(GivenTime::default());
         let protocol = runtime.block_on(async {
-            let engine: Arc<dyn Engine> = Arc::new(Store::open(folder.path(), None).unwrap());
+            let engine: Arc<dyn Engine> =
+                Arc::new(Store::open(folder.path(), StoreBounds::default()).unwrap());
             let service = Service::start(engine, Box::new(|| 7 << 8)).await.unwrap();
             let created = service.ensure_stream(BEGIN, "calls", 2, None).await;
             created.unwrap();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::Request;
 use hyper::body::{Body as _, Incoming};
@@ -12,7 +13,7 @@ use crate::refusal::Refusal;
 
 /// A whole body. The room that it takes is free again when it is dropped.
 pub(crate) struct Body {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     _room: Option<OwnedSemaphorePermit>,
 }
 
@@ -20,7 +21,7 @@ impl Body {
     /// A body that comes from no network.
     pub(crate) fn given(bytes: &[u8]) -> Self {
         Self {
-            bytes: bytes.to_vec(),
+            bytes: Bytes::copy_from_slice(bytes),
             _room: None,
         }
     }
@@ -36,7 +37,7 @@ pub(crate) async fn discard(request: Request<Incoming>) {
     let mut bytes = 0_usize;
     let read = async {
         while let Some(Ok(frame)) = body.frame().await {
-            bytes = bytes.saturating_add(frame.data_ref().map_or(0, bytes::Bytes::len));
+            bytes = bytes.saturating_add(frame.data_ref().map_or(0, Bytes::len));
             if bytes > BODY_BYTES_MAX {
                 break;
             }
@@ -54,7 +55,7 @@ pub(crate) async fn read(
     let body = request.into_body();
     if body.is_end_stream() {
         return Ok(Body {
-            bytes: Vec::new(),
+            bytes: Bytes::new(),
             _room: None,
         });
     }
@@ -67,33 +68,43 @@ pub(crate) async fn read(
 }
 
 async fn collect(mut body: Incoming, room: &Arc<Semaphore>) -> Result<Body, Refusal> {
-    let mut whole = Body {
-        bytes: Vec::new(),
-        _room: None,
-    };
+    // Most bodies come in one piece, and stay where they are.
+    let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
+    let mut taken: Option<OwnedSemaphorePermit> = None;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|error| Refusal::unparsable(format!("{error}")))?;
-        let Some(data) = frame.data_ref() else {
+        let Ok(data) = frame.into_data() else {
             continue;
         };
-        if whole.bytes.len().saturating_add(data.len()) > BODY_BYTES_MAX {
+        let length = first.len().max(whole.len()).saturating_add(data.len());
+        if length > BODY_BYTES_MAX {
             return Err(Refusal::body_too_large(BODY_BYTES_MAX));
         }
         // Room is taken for what has come, so that an announcement alone takes none.
         let count = u32::try_from(data.len()).unwrap_or(u32::MAX);
         let more = Arc::clone(room).try_acquire_many_owned(count);
         let more = more.map_err(|_| Refusal::unavailable("Too many requests at once"))?;
-        match &mut whole._room {
-            Some(room) => room.merge(more),
+        match &mut taken {
+            Some(taken) => taken.merge(more),
             none => *none = Some(more),
         }
-        if whole.bytes.is_empty() {
-            let announced = usize::try_from(body.size_hint().lower()).unwrap_or(0);
-            whole
-                .bytes
-                .reserve(data.len().saturating_add(announced.min(BODY_BYTES_MAX)));
+        if first.is_empty() && whole.is_empty() {
+            first = data;
+            continue;
         }
-        whole.bytes.extend_from_slice(data);
+        if whole.is_empty() {
+            let announced = usize::try_from(body.size_hint().lower()).unwrap_or(0);
+            whole.reserve(length.saturating_add(announced.min(BODY_BYTES_MAX)));
+            whole.extend_from_slice(&std::mem::take(&mut first));
+        }
+        whole.extend_from_slice(&data);
     }
-    Ok(whole)
+    let bytes = match whole.is_empty() {
+        true => first,
+        false => whole.freeze(),
+    };
+    Ok(Body {
+        bytes,
+        _room: taken,
+    })
 }

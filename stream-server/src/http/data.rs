@@ -13,8 +13,9 @@ use crate::refusal::Refusal;
 use crate::service::{CursorRequest, GroupCursorRequest, GroupStart, PutEntry};
 use crate::time::TimeMs;
 
-/// Room that a GetMessages takes while it is read: the values, and their JSON in base64.
-const FETCH_ROOM_BYTES: u32 = 3 * 1_048_576;
+/// Room that a GetMessages takes while it is read: the values with what stands between them in the
+/// log, and their JSON in base64.
+const FETCH_ROOM_BYTES: u32 = 4 * 1_048_576;
 
 impl App {
     pub(super) async fn put_messages(&self, stream: &str, body: &[u8]) -> Result<Reply, Refusal> {
@@ -23,8 +24,8 @@ impl App {
             .service
             .put_messages(self.clock.wall(), stream, messages)
             .await?;
-        let result = wire::PutMessagesResult::new(entries.into_iter().map(entry));
-        Ok(Reply::json(200, &result))
+        let result = wire::put_messages_result(entries.into_iter().map(entry));
+        Ok(Reply::content(result))
     }
 
     /// Publishes all but every so many-th message, which fail with this error and message.
@@ -56,7 +57,7 @@ impl App {
             true => Err(failure()),
             false => entries.next().map_or_else(|| Err(failure()), entry),
         });
-        Ok(Reply::json(200, &wire::PutMessagesResult::new(results)))
+        Ok(Reply::content(wire::put_messages_result(results)))
     }
 
     pub(super) async fn get_messages(&self, stream: &str, query: &str) -> Result<Reply, Refusal> {

@@ -55,6 +55,11 @@ impl Reply {
         Self::new(status, serde_json::to_vec(body).unwrap_or_default().into())
     }
 
+    /// JSON that is written already.
+    pub(crate) fn content(json: Vec<u8>) -> Self {
+        Self::new(200, json.into())
+    }
+
     pub(crate) fn empty(status: u16) -> Self {
         Self::new(status, Bytes::new())
     }

@@ -2,16 +2,23 @@
 
 use std::borrow::Cow;
 use std::io::Write as _;
+use std::sync::LazyLock;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::PAD;
+use base64::engine::{Engine as _, Simd};
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::refusal::Refusal;
 use crate::service::{Fetched, GroupView, PutEntry, PutMessage};
+use crate::time::TimeMs;
 
+/// Base64 (RFC 4648, section 4) with padding.
+static BASE64: LazyLock<Simd> = LazyLock::new(|| Simd::standard(PAD));
 /// Bytes of a message's JSON beside its key and value: names, numbers, time, the stream's name.
 const MESSAGE_JSON_BYTES: usize = 128;
+/// Bytes of one entry of a PutMessagesResult, mostly.
+const ENTRY_JSON_BYTES: usize = 80;
 
 #[derive(Serialize)]
 pub(super) struct Health {
@@ -37,75 +44,80 @@ struct PutMessageDetails<'a> {
     value: Text<'a>,
 }
 
-/// Keys and values of a PutMessages, decoded once.
+/// Keys and values of a PutMessages, decoded once, all into one piece of memory.
 pub(super) fn put_messages(body: &[u8]) -> Result<Vec<PutMessage>, Refusal> {
     let details: PutMessagesDetails<'_> = parse(body)?;
-    let decode = |(place, message): (usize, PutMessageDetails<'_>)| {
-        let bytes = |what: &str, text: &Text<'_>| {
-            STANDARD.decode(text.0.as_bytes()).map_err(|error| {
-                Refusal::unparsable(format!(
-                    "{what} of messages[{place}] is not base64: {error}"
-                ))
-            })
+    // Base64 takes four characters for three bytes, and more for the last of a text.
+    let mut decoded = Vec::with_capacity(body.len().div_ceil(4).saturating_mul(3));
+    let mut ends = Vec::with_capacity(details.messages.len());
+    for (place, message) in details.messages.iter().enumerate() {
+        let mut decode = |what: &str, text: &Text<'_>| -> Result<usize, Refusal> {
+            BASE64
+                .decode_vec(text.0.as_bytes(), &mut decoded)
+                .map_err(|error| {
+                    Refusal::unparsable(format!(
+                        "{what} of messages[{place}] is not base64: {error}"
+                    ))
+                })?;
+            Ok(decoded.len())
         };
-        let key = message
-            .key
-            .as_ref()
-            .map(|key| bytes("key", key))
-            .transpose()?;
-        let value = bytes("value", &message.value)?;
-        Ok(PutMessage { key, value })
+        let key_end = message.key.as_ref().map(|key| decode("key", key));
+        ends.push((key_end.transpose()?, decode("value", &message.value)?));
+    }
+    let decoded = Bytes::from(decoded);
+    let mut start = 0;
+    let message = |(key_end, end): (Option<usize>, usize)| {
+        let key = key_end.map(|key_end| decoded.slice(start..key_end));
+        let value = decoded.slice(key_end.unwrap_or(start)..end);
+        start = end;
+        PutMessage { key, value }
     };
-    details
-        .messages
-        .into_iter()
-        .enumerate()
-        .map(decode)
-        .collect()
+    Ok(ends.into_iter().map(message).collect())
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct PutMessagesResult {
-    failures: u32,
-    entries: Vec<PutMessagesResultEntry>,
-}
-
-#[derive(Serialize)]
-#[serde(untagged, rename_all_fields = "camelCase")]
-enum PutMessagesResultEntry {
-    Stored {
-        partition: String,
-        offset: u64,
-        timestamp: String,
-    },
-    Failed {
-        error: String,
-        error_message: String,
-    },
-}
-
-impl PutMessagesResult {
-    /// An entry of each message: where it is, or `error` and `errorMessage`.
-    pub(super) fn new(entries: impl Iterator<Item = Result<PutEntry, (String, String)>>) -> Self {
-        let entry = |entry: Result<PutEntry, (String, String)>| match entry {
-            Ok(stored) => PutMessagesResultEntry::Stored {
-                partition: stored.partition.to_string(),
-                offset: stored.stamp.offset,
-                timestamp: stored.stamp.time.to_string(),
-            },
-            Err((error, error_message)) => PutMessagesResultEntry::Failed {
-                error,
-                error_message,
-            },
+/// OCI `PutMessagesResult`: an entry of each message, where it is or `error` and `errorMessage`.
+pub(super) fn put_messages_result(
+    entries: impl ExactSizeIterator<Item = Result<PutEntry, (String, String)>>,
+) -> Vec<u8> {
+    let mut failures = 0_u32;
+    let mut json = Vec::with_capacity(entries.len().saturating_mul(ENTRY_JSON_BYTES));
+    json.extend_from_slice(b"{\"entries\":[");
+    let mut times = TimeText::default();
+    for (place, entry) in entries.enumerate() {
+        let comma = if place == 0 { "" } else { "," };
+        // Writing to memory does not fail.
+        let _ = match entry {
+            Ok(PutEntry { partition, stamp }) => write!(
+                json,
+                "{comma}{{\"partition\":\"{partition}\",\"offset\":{},\"timestamp\":\"{}\"}}",
+                stamp.offset,
+                times.of(stamp.time)
+            ),
+            Err((error, message)) => {
+                failures = failures.saturating_add(1);
+                let failed = serde_json::json!({ "error": error, "errorMessage": message });
+                write!(json, "{comma}{failed}")
+            }
         };
-        let entries: Vec<_> = entries.map(entry).collect();
-        let failed = |entry: &&_| matches!(entry, PutMessagesResultEntry::Failed { .. });
-        let failures = entries.iter().filter(failed).count();
-        Self {
-            failures: u32::try_from(failures).unwrap_or(u32::MAX),
-            entries,
+    }
+    let _ = write!(json, "],\"failures\":{failures}}}");
+    json
+}
+
+/// Times as text. Messages that were published together have one time, and writing it takes longer
+/// than all the rest of them.
+#[derive(Default)]
+struct TimeText {
+    time: Option<TimeMs>,
+    text: String,
+}
+
+impl TimeText {
+    fn of(&mut self, time: TimeMs) -> &str {
+        if self.time.replace(time) != Some(time) {
+            self.text = time.to_string();
         }
+        &self.text
     }
 }
 
@@ -196,26 +208,22 @@ pub(super) fn messages(fetched: &Fetched) -> Vec<u8> {
     let stream = fetched.stream_name.as_str();
     let text_bytes = |bytes: usize| bytes.div_ceil(3).saturating_mul(4);
     let message_bytes = |message: &crate::engine::Message| {
-        let key = message.key.as_ref().map_or(0, Vec::len);
+        let key = message.key.as_ref().map_or(0, Bytes::len);
         MESSAGE_JSON_BYTES + stream.len() + text_bytes(message.value.len()) + text_bytes(key)
     };
     let bytes = fetched.messages.iter().map(message_bytes).sum::<usize>();
     let mut json = Vec::with_capacity(bytes.saturating_add(2));
     json.push(b'[');
-    // Messages that were published together have one time, and writing it takes longer than all
-    // the rest but the value.
-    let (mut time, mut time_text) = (None, String::new());
+    let mut times = TimeText::default();
     for (place, message) in fetched.messages.iter().enumerate() {
         let comma = if place == 0 { "" } else { "," };
         let (partition, stamp) = (message.partition, message.stamp);
-        if time.replace(stamp.time) != Some(stamp.time) {
-            time_text = stamp.time.to_string();
-        }
+        let time = times.of(stamp.time);
         // Writing to memory does not fail.
         let _ = write!(
             json,
             "{comma}{{\"stream\":\"{stream}\",\"partition\":\"{partition}\",\"offset\":{},\
-             \"timestamp\":\"{time_text}\",\"key\":",
+             \"timestamp\":\"{time}\",\"key\":",
             stamp.offset
         );
         match &message.key {
@@ -239,7 +247,7 @@ fn push_base64(json: &mut Vec<u8>, bytes: &[u8]) {
         0,
     );
     let room = json.get_mut(start..).unwrap_or_default();
-    let length = STANDARD.encode_slice(bytes, room).unwrap_or(0);
+    let length = BASE64.encode_slice(bytes, room).unwrap_or(0);
     json.truncate(start.saturating_add(length));
     json.push(b'"');
 }

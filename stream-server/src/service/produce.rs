@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+
 use super::Service;
 use crate::engine::{NewMessage, Stream};
 use crate::limits::{KEY_BYTES_MAX, REQUEST_BYTES_MAX, VALUE_BYTES_MAX};
@@ -14,9 +16,9 @@ use crate::time::TimeMs;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PutMessage {
     /// At most 256 bytes.
-    pub key: Option<Vec<u8>>,
+    pub key: Option<Bytes>,
     /// 1..=1048576 bytes.
-    pub value: Vec<u8>,
+    pub value: Bytes,
 }
 
 /// Where one message went (OCI `PutMessagesResultEntry`).
@@ -99,7 +101,7 @@ impl Service {
                 stream: stream.key,
                 partition,
             };
-            let key_bytes = message.key.as_ref().map_or(0, Vec::len);
+            let key_bytes = message.key.as_ref().map_or(0, Bytes::len);
             let bytes = key_bytes.saturating_add(message.value.len());
             let admitted = throttle.admit_bytes(now, bucket, bytes);
             let refuse = |throttled: &Throttled| {
@@ -119,7 +121,7 @@ fn check_sizes(messages: &[PutMessage]) -> Result<(), Refusal> {
     }
     let mut bytes = 0_usize;
     for (place, PutMessage { key, value }) in messages.iter().enumerate() {
-        let key_bytes = key.as_ref().map_or(0, Vec::len);
+        let key_bytes = key.as_ref().map_or(0, Bytes::len);
         if key_bytes > KEY_BYTES_MAX {
             return Err(Refusal::invalid_parameter(format!(
                 "The key of messages[{place}] has {key_bytes} bytes, the limit is {KEY_BYTES_MAX}"

@@ -3,23 +3,22 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
-use super::directory::{LoadedStream, table_name};
+use super::directory::LoadedStream;
+use super::frame::Place;
 use super::reader::group;
 use super::retention::{delete_groups, note_opening, note_use};
 use super::writer::{Reply, Write, Writer};
-use crate::engine::{EngineError, NewMessage, Stream};
+use crate::engine::{EngineError, Stream};
 use crate::group::{Commit, GroupRecord};
 use crate::limits::{GROUPS_PER_STREAM_MAX, PARTITIONS_MAX, STREAMS_MAX};
-use crate::log::{PartitionLog, Stamp};
-use crate::time::TimeMs;
 
 /// A write that was applied; its answer waits for the COMMIT.
 pub(super) enum Done {
-    Append(Reply<Vec<Stamp>>, Result<Vec<Stamp>, EngineError>),
     Commit(Reply<()>),
     Change(Reply<()>, Option<u64>),
+    Trim(Reply<()>, Place, u64),
     CreateStream(Reply<Arc<Stream>>, Result<LoadedStream, EngineError>),
     Group(Reply<GroupRecord>, Result<GroupRecord, EngineError>),
 }
@@ -28,38 +27,34 @@ impl Done {
     /// Answers, now that the transaction is durable.
     pub(super) fn answer(self, writer: &mut Writer) {
         match self {
-            Self::Append(answer, stamps) => {
-                let count = stamps.as_ref().map_or(0, Vec::len);
-                writer
-                    .metrics
-                    .stored
-                    .inc_by(u64::try_from(count).unwrap_or(0));
-                drop(answer.send(stamps));
-            }
             Self::Commit(answer) => drop(answer.send(Ok(()))),
             Self::Change(answer, deleted_stream) => {
                 if let Some(key) = deleted_stream {
-                    writer.forget_stream(key);
+                    writer.directory.remove(key);
                 }
                 drop(answer.send(Ok(())));
             }
             Self::CreateStream(answer, created) => {
-                let added = created.map(|loaded| {
-                    for (number, (_, log)) in (0_u32..).zip(&loaded.partitions) {
-                        writer.logs.insert((loaded.stream.key, number), *log);
-                    }
-                    writer.directory.add(loaded)
-                });
+                let added = created.map(|loaded| writer.directory.add(loaded));
                 drop(answer.send(added));
             }
             Self::Group(answer, record) => drop(answer.send(record)),
+            Self::Trim(answer, place, below) => {
+                if let Some(partition) = writer.directory.partition(place) {
+                    let before = partition.extent().oldest;
+                    partition.trim(below);
+                    writer.metrics.removed.inc_by(below.saturating_sub(before));
+                }
+                drop(answer.send(Ok(())));
+            }
         }
     }
 
     pub(super) fn fail(self, error: EngineError) {
         match self {
-            Self::Append(answer, _) => drop(answer.send(Err(error))),
-            Self::Commit(answer) | Self::Change(answer, _) => drop(answer.send(Err(error))),
+            Self::Commit(answer) | Self::Change(answer, _) | Self::Trim(answer, ..) => {
+                drop(answer.send(Err(error)));
+            }
             Self::CreateStream(answer, _) => drop(answer.send(Err(error))),
             Self::Group(answer, _) => drop(answer.send(Err(error))),
         }
@@ -70,15 +65,6 @@ impl Writer {
     /// Applies one write. Answers it at once if that fails: then its transaction fails too.
     pub(super) fn apply(&mut self, write: Write) -> rusqlite::Result<Done> {
         match write {
-            Write::Append {
-                stream_key,
-                now,
-                messages,
-                answer,
-            } => {
-                let stamps = self.append(stream_key, now, &messages);
-                Self::keep(stamps, answer, Done::Append)
-            }
             Write::Commit { commit, answer } => {
                 let stored = store_commit(&self.db, &commit);
                 Self::keep(stored, answer, |answer, ()| Done::Commit(answer))
@@ -101,13 +87,30 @@ impl Writer {
                 Self::keep(record, answer, Done::Group)
             }
             Write::Trim {
-                stream_key,
-                partition,
+                place,
                 below,
                 answer,
             } => {
-                let trimmed = self.trim(stream_key, partition, below);
-                Self::keep(trimmed, answer, |answer, ()| Done::Commit(answer))
+                let trimmed = self.trim(place, below);
+                Self::keep(trimmed, answer, |answer, ()| {
+                    Done::Trim(answer, place, below)
+                })
+            }
+            Write::AddSegment { number, answer } => {
+                let added = add_segment(&self.db, number);
+                Self::keep(added, answer, |answer, ()| Done::Commit(answer))
+            }
+            Write::DropSegments { numbers, answer } => {
+                let dropped = drop_segments(&self.db, &numbers);
+                Self::keep(dropped, answer, |answer, ()| Done::Commit(answer))
+            }
+            Write::NoteStop {
+                number,
+                end,
+                answer,
+            } => {
+                let noted = note_stop(&self.db, number, end);
+                Self::keep(noted, answer, |answer, ()| Done::Commit(answer))
             }
             Write::NoteUse { used, now, answer } => {
                 let noted = note_use(&self.db, &used, now);
@@ -146,53 +149,23 @@ impl Writer {
             }
         }
     }
-
-    /// Forgets a stream whose deletion is durable, and begins to remove its messages.
-    fn forget_stream(&mut self, key: u64) {
-        self.directory.remove(key);
-        self.logs.retain(|(stream, _), _| *stream != key);
-        self.purging = true;
-    }
-
-    fn append(
-        &mut self,
-        stream_key: u64,
-        now: TimeMs,
-        messages: &[NewMessage],
-    ) -> rusqlite::Result<Result<Vec<Stamp>, EngineError>> {
-        let mut stamps = Vec::with_capacity(messages.len());
-        // One statement serves as long as messages go to the same partition.
-        let mut open: Option<(u32, CachedStatement<'_>)> = None;
-        for message in messages {
-            let place = (stream_key, message.partition);
-            let Some(log) = self.logs.get_mut(&place) else {
-                return Ok(Err(no_such_partition()));
-            };
-            let insert = match &mut open {
-                Some((partition, insert)) if *partition == message.partition => insert,
-                other => {
-                    let Some(file) = self.directory.log(stream_key, message.partition) else {
-                        return Ok(Err(no_such_partition()));
-                    };
-                    let insert = self.db.prepare_cached(&file.insert_sql)?;
-                    &mut other.insert((message.partition, insert)).1
-                }
-            };
-            let stamp = log.append(now);
-            self.appended_bytes = self.appended_bytes.saturating_add(message.value.len());
-            let (key, value) = (&message.key, &message.value);
-            insert.execute(params![stamp.offset, stamp.time.0, key, value])?;
-            if !self.touched.contains(&place) {
-                self.touched.push(place);
-            }
-            stamps.push(stamp);
-        }
-        Ok(Ok(stamps))
-    }
 }
 
-fn no_such_partition() -> EngineError {
-    EngineError::Failed("there is no such partition".to_owned())
+fn add_segment(db: &Connection, number: u64) -> rusqlite::Result<()> {
+    let insert = "INSERT OR IGNORE INTO segment (number) VALUES (?1)";
+    db.execute(insert, [number]).map(drop)
+}
+
+fn drop_segments(db: &Connection, numbers: &[u64]) -> rusqlite::Result<()> {
+    let mut delete = db.prepare_cached("DELETE FROM segment WHERE number = ?1")?;
+    let mut numbers = numbers.iter();
+    numbers.try_for_each(|number| delete.execute([number]).map(drop))
+}
+
+fn note_stop(db: &Connection, number: u64, end: u64) -> rusqlite::Result<()> {
+    let note = "INSERT OR REPLACE INTO setting (name, value) \
+                VALUES ('stopped_in', ?1), ('stopped_at', ?2)";
+    db.execute(note, [number, end]).map(drop)
 }
 
 /// Writes a page for sure: the value changes each time.
@@ -260,18 +233,12 @@ fn create_stream(
         ],
     )?;
     let key = db.last_insert_rowid();
-    let mut partitions = Vec::new();
     for number in 0..stream.partitions {
         let insert = "INSERT INTO partition (stream_key, number) VALUES (?1, ?2)";
         db.prepare_cached(insert)?.execute(params![key, number])?;
-        let table_key = db.last_insert_rowid();
-        db.execute_batch(&format!(
-            "CREATE TABLE {} (\"offset\" INTEGER PRIMARY KEY, time INTEGER NOT NULL, key BLOB, \
-             value BLOB NOT NULL)",
-            table_name(table_key)
-        ))?;
-        partitions.push((table_key, PartitionLog::default()));
     }
+    let partitions = (0..stream.partitions).map(|_| Default::default());
+    let partitions = partitions.collect();
     let stream = Stream {
         key: u64::try_from(key).unwrap_or(0),
         ..stream.clone()

@@ -1,10 +1,8 @@
 //! What the control plane changes: its documents, and the deletion of streams.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
-use super::directory::table_name;
 use crate::engine::Document;
-use crate::limits::{PURGE_BYTES, PURGE_COUNT};
 
 /// One change, in a transaction with others.
 pub(super) enum Change {
@@ -68,8 +66,7 @@ fn delete_document(db: &Connection, kind: &str, id: &str) -> rusqlite::Result<()
     db.prepare_cached(delete)?.execute([kind, id]).map(|_| ())
 }
 
-/// Deletes all but the messages, which may be many. Their partitions have no stream any more; that
-/// is how [`purge`] finds them.
+/// Deletes all but the messages: those leave with the files of the log that they are in.
 fn delete_stream(db: &Connection, key: u64) -> rusqlite::Result<()> {
     db.execute(
         "DELETE FROM group_position \
@@ -82,49 +79,7 @@ fn delete_stream(db: &Connection, key: u64) -> rusqlite::Result<()> {
         [key],
     )?;
     db.execute("DELETE FROM consumer_group WHERE stream_key = ?1", [key])?;
+    db.execute("DELETE FROM partition WHERE stream_key = ?1", [key])?;
     db.execute("DELETE FROM stream WHERE key = ?1", [key])?;
     Ok(())
-}
-
-/// Removes some messages of a deleted stream, in a transaction of its own. Whether there may be
-/// more.
-pub(super) fn purge(db: &Connection) -> rusqlite::Result<bool> {
-    let find = "SELECT key FROM partition WHERE stream_key NOT IN (SELECT key FROM stream) LIMIT 1";
-    let found: Option<i64> = db
-        .prepare_cached(find)?
-        .query_row([], |row| row.get(0))
-        .optional()?;
-    let Some(key) = found else {
-        return Ok(false);
-    };
-    let table = table_name(key);
-    let Some(last) = last_to_purge(db, &table)? else {
-        db.execute_batch(&format!(
-            "BEGIN IMMEDIATE; DROP TABLE {table}; DELETE FROM partition WHERE key = {key}; COMMIT;"
-        ))
-        .inspect_err(|_| drop(db.execute_batch("ROLLBACK")))?;
-        return Ok(true);
-    };
-    db.execute(
-        &format!("DELETE FROM {table} WHERE \"offset\" <= ?1"),
-        [last],
-    )?;
-    Ok(true)
-}
-
-/// The last offset of what one transaction may remove; none where nothing is left.
-fn last_to_purge(db: &Connection, table: &str) -> rusqlite::Result<Option<u64>> {
-    let mut statement = db.prepare(&format!(
-        "SELECT \"offset\", length(value) FROM {table} ORDER BY \"offset\" LIMIT {PURGE_COUNT}"
-    ))?;
-    let mut rows = statement.query([])?;
-    let (mut last, mut bytes) = (None, 0_u64);
-    while let Some(row) = rows.next()? {
-        last = Some(row.get(0)?);
-        bytes = bytes.saturating_add(row.get(1)?);
-        if bytes >= PURGE_BYTES {
-            break;
-        }
-    }
-    Ok(last)
 }

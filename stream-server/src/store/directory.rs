@@ -1,54 +1,33 @@
-//! What is known of streams without asking the disk: their settings, and the offsets they have.
+//! What is known of streams without asking the disk: their settings, and where their messages are.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use super::frame::Place;
+use super::index::{Entry, Found, FoundTime, PartitionIndex};
 use crate::engine::Stream;
 use crate::log::{Extent, PartitionLog};
+use crate::time::TimeMs;
 
-/// One partition's table, and the offsets in it that are durable.
+/// One partition, as far as it is durable.
 #[derive(Debug)]
-pub(super) struct LogFile {
-    /// The partition's number within its stream.
-    pub(super) partition: u32,
-    /// `INSERT` for one message: offset, time, key, value.
-    pub(super) insert_sql: String,
-    /// `SELECT` of offset, time, key, value from an offset on, before an offset, so many.
-    pub(super) read_sql: String,
-    /// `SELECT` of the time of the first message from an offset on.
-    pub(super) time_sql: String,
-    /// `SELECT` of offset and size of value from an offset on, before an offset, so many.
-    pub(super) size_sql: String,
-    /// `DELETE` of what is before an offset.
-    pub(super) trim_sql: String,
+pub(super) struct Partition {
+    pub(super) place: Place,
     oldest: AtomicU64,
     next: AtomicU64,
+    last_time: AtomicU64,
+    index: RwLock<PartitionIndex>,
 }
 
-impl LogFile {
-    pub(super) fn new(table_key: i64, partition: u32, extent: Extent) -> Self {
-        let table = table_name(table_key);
+impl Partition {
+    fn new(place: Place, log: PartitionLog, index: PartitionIndex) -> Self {
         Self {
-            partition,
-            insert_sql: format!(
-                "INSERT INTO {table} (\"offset\", time, key, value) VALUES (?1, ?2, ?3, ?4)"
-            ),
-            read_sql: format!(
-                "SELECT \"offset\", time, key, value FROM {table} \
-                 WHERE \"offset\" >= ?1 AND \"offset\" < ?2 ORDER BY \"offset\" LIMIT ?3"
-            ),
-            time_sql: format!(
-                "SELECT \"offset\", time FROM {table} \
-                 WHERE \"offset\" >= ?1 ORDER BY \"offset\" LIMIT 1"
-            ),
-            size_sql: format!(
-                "SELECT \"offset\", length(value) FROM {table} \
-                 WHERE \"offset\" >= ?1 AND \"offset\" < ?2 ORDER BY \"offset\" LIMIT ?3"
-            ),
-            trim_sql: format!("DELETE FROM {table} WHERE \"offset\" < ?1"),
-            oldest: AtomicU64::new(extent.oldest),
-            next: AtomicU64::new(extent.next),
+            place,
+            oldest: AtomicU64::new(log.extent.oldest),
+            next: AtomicU64::new(log.extent.next),
+            last_time: AtomicU64::new(log.last_time.0),
+            index: RwLock::new(index),
         }
     }
 
@@ -61,56 +40,83 @@ impl LogFile {
         }
     }
 
-    /// Shows readers what has become durable.
-    pub(super) fn publish(&self, extent: Extent) {
-        self.oldest.store(extent.oldest, Ordering::Release);
-        self.next.store(extent.next, Ordering::Release);
+    /// The end, for whoever appends.
+    pub(super) fn log(&self) -> PartitionLog {
+        PartitionLog {
+            extent: self.extent(),
+            last_time: TimeMs(self.last_time.load(Ordering::Acquire)),
+        }
+    }
+
+    /// Shows readers what has become durable in the active segment, which has this number.
+    pub(super) fn publish(&self, segment: u64, entries: Vec<Entry>, log: PartitionLog) {
+        self.write().push(segment, entries);
+        self.last_time.store(log.last_time.0, Ordering::Release);
+        self.next.store(log.extent.next, Ordering::Release);
+    }
+
+    /// Hides what is older.
+    pub(super) fn trim(&self, oldest: u64) {
+        self.oldest.fetch_max(oldest, Ordering::AcqRel);
+    }
+
+    pub(super) fn find(&self, offset: u64, frames_max: usize) -> Found {
+        self.read().find(offset, frames_max)
+    }
+
+    pub(super) fn find_time(&self, time: TimeMs) -> Option<FoundTime> {
+        self.read().find_time(time)
+    }
+
+    /// The frames in the active segment.
+    pub(super) fn active(&self) -> Vec<Entry> {
+        self.read().active().to_vec()
+    }
+
+    /// The active segment is sealed.
+    pub(super) fn seal(&self, segment: u64) {
+        self.write().seal(segment);
+    }
+
+    /// A segment is deleted.
+    pub(super) fn forget(&self, segment: u64) {
+        self.write().forget(segment);
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, PartitionIndex> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, PartitionIndex> {
+        self.index.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The table that holds one partition's messages. Each has its own: appending to the end of a table
-/// fills its pages to the brim, while many partitions in one table would split them in the middle.
-pub(super) fn table_name(table_key: i64) -> String {
-    format!("message_{table_key}")
-}
-
-/// A stream with its partitions' tables, in order.
+/// A stream with its partitions, in order.
 #[derive(Clone, Debug)]
-pub(super) struct StreamFiles {
-    pub(super) stream: Arc<Stream>,
-    pub(super) logs: Vec<Arc<LogFile>>,
+struct StreamPartitions {
+    stream: Arc<Stream>,
+    partitions: Vec<Arc<Partition>>,
 }
 
 /// A stream as it was read from the store, or just created in it.
+#[derive(Debug)]
 pub(super) struct LoadedStream {
     pub(super) stream: Stream,
-    /// Table key and end of log of each partition, in order.
-    pub(super) partitions: Vec<(i64, PartitionLog)>,
+    /// Where each partition ends, and where its messages are, in order.
+    pub(super) partitions: Vec<(PartitionLog, PartitionIndex)>,
 }
 
 /// All streams. The writer changes it after a COMMIT; everyone else reads.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Directory {
-    by_key: RwLock<BTreeMap<u64, StreamFiles>>,
+    by_key: RwLock<BTreeMap<u64, StreamPartitions>>,
     key_by_id: RwLock<BTreeMap<String, u64>>,
-    /// Times of the newest messages at the start, for the writer.
-    logs_at_start: BTreeMap<(u64, u32), PartitionLog>,
 }
 
 impl Directory {
     pub(super) fn new(streams: Vec<LoadedStream>) -> Self {
-        let mut logs_at_start = BTreeMap::new();
-        for loaded in &streams {
-            for (number, (_, log)) in (0_u32..).zip(&loaded.partitions) {
-                logs_at_start.insert((loaded.stream.key, number), *log);
-            }
-        }
-        let (by_key, key_by_id) = (RwLock::default(), RwLock::default());
-        let directory = Self {
-            by_key,
-            key_by_id,
-            logs_at_start,
-        };
+        let directory = Self::default();
         for loaded in streams {
             directory.add(loaded);
         }
@@ -118,21 +124,22 @@ impl Directory {
     }
 
     pub(super) fn add(&self, loaded: LoadedStream) -> Arc<Stream> {
-        let file = |(number, (table_key, log)): (u32, (i64, PartitionLog))| {
-            Arc::new(LogFile::new(table_key, number, log.extent))
+        let key = loaded.stream.key;
+        let partition = |(number, (log, index)): (u32, (PartitionLog, PartitionIndex))| {
+            Arc::new(Partition::new((key, number), log, index))
         };
-        let logs = (0_u32..).zip(loaded.partitions).map(file).collect();
+        let partitions = (0_u32..).zip(loaded.partitions).map(partition).collect();
         let stream = Arc::new(loaded.stream);
-        let files = StreamFiles {
+        let added = StreamPartitions {
             stream: Arc::clone(&stream),
-            logs,
+            partitions,
         };
         let mut by_key = self.by_key.write().unwrap_or_else(PoisonError::into_inner);
         let mut key_by_id = self
             .key_by_id
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        by_key.insert(stream.key, files);
+        by_key.insert(stream.key, added);
         key_by_id.insert(stream.id.clone(), stream.key);
         stream
     }
@@ -147,15 +154,11 @@ impl Directory {
         key_by_id.retain(|_, known| *known != key);
     }
 
-    pub(super) fn logs_at_start(&self) -> BTreeMap<(u64, u32), PartitionLog> {
-        self.logs_at_start.clone()
-    }
-
     pub(super) fn streams(&self) -> Vec<Arc<Stream>> {
-        let by_key = self.by_key.read().unwrap_or_else(PoisonError::into_inner);
+        let by_key = self.read();
         by_key
             .values()
-            .map(|files| Arc::clone(&files.stream))
+            .map(|known| Arc::clone(&known.stream))
             .collect()
     }
 
@@ -165,24 +168,41 @@ impl Directory {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .get(id)?;
-        let by_key = self.by_key.read().unwrap_or_else(PoisonError::into_inner);
-        by_key.get(&key).map(|files| Arc::clone(&files.stream))
+        self.read().get(&key).map(|known| Arc::clone(&known.stream))
     }
 
-    pub(super) fn log(&self, stream_key: u64, partition: u32) -> Option<Arc<LogFile>> {
-        let by_key = self.by_key.read().unwrap_or_else(PoisonError::into_inner);
-        let logs = &by_key.get(&stream_key)?.logs;
-        logs.get(usize::try_from(partition).ok()?).cloned()
+    pub(super) fn partition(&self, (stream_key, number): Place) -> Option<Arc<Partition>> {
+        let by_key = self.read();
+        let partitions = &by_key.get(&stream_key)?.partitions;
+        partitions.get(usize::try_from(number).ok()?).cloned()
+    }
+
+    /// The partitions of all streams.
+    pub(super) fn partitions(&self) -> Vec<Arc<Partition>> {
+        let by_key = self.read();
+        let all = by_key.values().flat_map(|known| &known.partitions);
+        all.cloned().collect()
+    }
+
+    /// Whether all messages below an offset have left, by retention or with their stream.
+    pub(super) fn is_gone(&self, place: Place, below: u64) -> bool {
+        let partition = self.partition(place);
+        partition.is_none_or(|partition| partition.extent().oldest >= below)
     }
 
     pub(super) fn extents(&self, stream_key: u64) -> BTreeMap<u32, Extent> {
-        let by_key = self.by_key.read().unwrap_or_else(PoisonError::into_inner);
-        let logs = by_key
-            .get(&stream_key)
-            .map(|files| files.logs.as_slice())
+        let by_key = self.read();
+        let known = by_key.get(&stream_key);
+        let partitions = known
+            .map(|known| known.partitions.as_slice())
             .unwrap_or_default();
-        logs.iter()
-            .map(|log| (log.partition, log.extent()))
+        partitions
+            .iter()
+            .map(|partition| (partition.place.1, partition.extent()))
             .collect()
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<u64, StreamPartitions>> {
+        self.by_key.read().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,20 +7,20 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 use super::change;
-use super::directory::{LoadedStream, table_name};
-use crate::engine::Stream;
+use super::directory::LoadedStream;
+use super::load::{check_whole, load_streams, log_record, note_log};
+use super::recover::{Recovered, recover};
+use super::segment::log_folder;
 use crate::limits::{READERS_COUNT, WAL_PAGES_MAX};
-use crate::log::{Extent, PartitionLog};
-use crate::time::TimeMs;
 
 /// Marks a database file as ours ("SluS" in ASCII).
 const APPLICATION_ID: i64 = 0x536c_7553;
 /// The layout of the tables. A later layout refuses or converts earlier ones.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 /// Databases up to this size are checked page by page at each start (about a second).
 const CHECK_BYTES_MAX: u64 = 268_435_456;
-/// Statements that a connection keeps prepared: a few for each partition in use.
-const STATEMENTS_COUNT_MAX: usize = 1_024;
+/// Statements that a connection keeps prepared: all there are.
+const STATEMENTS_COUNT_MAX: usize = 64;
 /// SQLite's page size, the default since 2016. The bound of the file is counted in pages.
 const PAGE_BYTES: u64 = 4_096;
 
@@ -36,16 +36,16 @@ CREATE TABLE stream (
     retention_hours INTEGER NOT NULL,
     created_ms INTEGER NOT NULL
 );
--- The messages of the partition with key N are in the table message_N.
+-- The files of the log, which have the messages.
+CREATE TABLE segment (number INTEGER PRIMARY KEY);
 CREATE TABLE partition (
-    key INTEGER PRIMARY KEY AUTOINCREMENT,
     stream_key INTEGER NOT NULL,
     number INTEGER NOT NULL,
     -- What retention has removed: offsets below oldest; the time of the newest removed message.
     oldest INTEGER NOT NULL DEFAULT 0,
     last_time_ms INTEGER NOT NULL DEFAULT 0,
-    UNIQUE (stream_key, number)
-);
+    PRIMARY KEY (stream_key, number)
+) WITHOUT ROWID;
 CREATE TABLE consumer_group (
     key INTEGER PRIMARY KEY AUTOINCREMENT,
     stream_key INTEGER NOT NULL,
@@ -84,6 +84,19 @@ pub enum OpenError {
         what: &'static str,
         /// The system's words.
         error: String,
+    },
+    /// Messages that were acknowledged cannot be read.
+    #[error(
+        "the file {file} in the data folder {folder} cannot be used: {problem}. Restore the \
+         folder from a backup, or name another one with --data; nothing in it was changed"
+    )]
+    Log {
+        /// The folder.
+        folder: String,
+        /// The file, below the folder.
+        file: String,
+        /// What is wrong with it, and where.
+        problem: String,
     },
     /// The database is not readable, or not ours.
     #[error(
@@ -129,6 +142,15 @@ impl OpenError {
         }
     }
 
+    pub(super) fn log(folder: &Path, file: &Path, problem: impl ToString) -> Self {
+        let below = file.strip_prefix(folder).unwrap_or(file);
+        Self::Log {
+            folder: folder.display().to_string(),
+            file: below.display().to_string(),
+            problem: problem.to_string(),
+        }
+    }
+
     fn database(folder: &Path, problem: impl ToString) -> Self {
         Self::Database {
             folder: folder.display().to_string(),
@@ -141,6 +163,7 @@ pub(super) struct Opened {
     pub(super) connection: Connection,
     pub(super) readers: Vec<Connection>,
     pub(super) streams: Vec<LoadedStream>,
+    pub(super) log: Recovered,
     pub(super) cursor_secret: [u8; 64],
     pub(super) lock: File,
 }
@@ -150,6 +173,11 @@ pub(super) fn open(folder: &Path, bytes_max: Option<u64>) -> Result<Opened, Open
         .map_err(|error| OpenError::system(folder, "create the folder or work", &error))?;
     let lock = lock(folder)?;
     let path = folder.join("stream.db");
+    let is_new = std::fs::metadata(&path).map_or(0, |file| file.len()) == 0;
+    if is_new && has_log(folder) {
+        let problem = "it is missing, and the folder log/ has messages";
+        return Err(OpenError::log(folder, &path, problem));
+    }
     let small = std::fs::metadata(&path).map_or(0, |file| file.len()) <= CHECK_BYTES_MAX;
     let database = |error: rusqlite::Error| OpenError::sqlite(folder, &error);
     let connection = Connection::open(&path).map_err(database)?;
@@ -162,7 +190,15 @@ pub(super) fn open(folder: &Path, bytes_max: Option<u64>) -> Result<Opened, Open
         set(&connection, "max_page_count", pages).map_err(database)?;
     }
     let cursor_secret = cursor_secret(folder, &connection)?;
-    let streams = load_streams(&connection).map_err(database)?;
+    let created = std::fs::create_dir_all(log_folder(folder));
+    created.map_err(|error| OpenError::system(folder, "create the folder log/", &error))?;
+    let record = log_record(&connection).map_err(database)?;
+    let mut log = recover(folder, &record)?;
+    let streams = load_streams(&connection, &mut log).map_err(database)?;
+    check_whole(folder, &streams)?;
+    let tidy = log.tidy();
+    tidy.map_err(|error| OpenError::system(folder, "tidy the folder log/", &error))?;
+    note_log(&connection, &log).map_err(database)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let reader = |_| {
         let reader = Connection::open_with_flags(&path, flags)?;
@@ -178,9 +214,16 @@ pub(super) fn open(folder: &Path, bytes_max: Option<u64>) -> Result<Opened, Open
         connection,
         readers,
         streams,
+        log,
         cursor_secret,
         lock,
     })
+}
+
+/// Whether there are messages. Where it can't be told, there is no database either.
+fn has_log(folder: &Path) -> bool {
+    let files = std::fs::read_dir(log_folder(folder)).into_iter().flatten();
+    files.count() > 0
 }
 
 fn lock(folder: &Path) -> Result<File, OpenError> {
@@ -211,7 +254,9 @@ fn prepare(folder: &Path, db: &Connection, check_all: bool) -> Result<(), OpenEr
         return Err(OpenError::database(folder, "it belongs to another program"));
     }
     if !empty && version != SCHEMA_VERSION {
-        let problem = format!("its layout is {version}, this program knows {SCHEMA_VERSION}");
+        let problem = format!(
+            "its layout is {version}, this program knows {SCHEMA_VERSION} and cannot convert others"
+        );
         return Err(OpenError::database(folder, problem));
     }
     if !empty && check_all {
@@ -279,60 +324,4 @@ fn cursor_secret(folder: &Path, db: &Connection) -> Result<[u8; 64], OpenError> 
     let insert = "INSERT INTO setting (name, value) VALUES ('cursor_secret', ?1)";
     db.execute(insert, [&secret]).map_err(database)?;
     Ok(secret)
-}
-
-pub(super) fn load_streams(db: &Connection) -> rusqlite::Result<Vec<LoadedStream>> {
-    let mut statement = db.prepare(
-        "SELECT key, id, name, partitions, compartment_id, stream_pool_id, retention_hours, \
-         created_ms FROM stream ORDER BY key",
-    )?;
-    let streams = statement.query_map([], |row| {
-        Ok(Stream {
-            key: row.get(0)?,
-            id: row.get(1)?,
-            name: row.get(2)?,
-            partitions: row.get(3)?,
-            compartment_id: row.get(4)?,
-            stream_pool_id: row.get(5)?,
-            retention_hours: row.get(6)?,
-            created: TimeMs(row.get(7)?),
-        })
-    })?;
-    let with_partitions = |stream: rusqlite::Result<Stream>| {
-        let stream = stream?;
-        let partitions = load_partitions(db, stream.key)?;
-        Ok(LoadedStream { stream, partitions })
-    };
-    streams.map(with_partitions).collect()
-}
-
-fn load_partitions(db: &Connection, stream_key: u64) -> rusqlite::Result<Vec<(i64, PartitionLog)>> {
-    let mut statement = db.prepare(
-        "SELECT key, oldest, last_time_ms FROM partition WHERE stream_key = ?1 ORDER BY number",
-    )?;
-    let partitions = statement.query_map([stream_key], |row| {
-        let (key, oldest, last_time) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let newest = format!(
-            "SELECT \"offset\", time FROM {} ORDER BY \"offset\" DESC LIMIT 1",
-            table_name(key)
-        );
-        let newest: Option<(u64, u64)> = db
-            .query_row(&newest, [], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        let (next, newest_time) = newest.map_or((oldest, 0), |(offset, time)| {
-            (offset.saturating_add(1), time)
-        });
-        let extent = Extent {
-            oldest,
-            next: next.max(oldest),
-        };
-        Ok((
-            key,
-            PartitionLog {
-                extent,
-                last_time: TimeMs(newest_time.max(last_time)),
-            },
-        ))
-    })?;
-    partitions.collect()
 }

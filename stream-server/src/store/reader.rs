@@ -1,16 +1,14 @@
-//! Reading: a few connections that see what is durable, each used by one reader at a time.
+//! Reading the database: a few connections that see what is durable, each used by one reader at a
+//! time.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use super::directory::LogFile;
-use crate::engine::{EngineError, Message, ReadBounds};
-use crate::group::{CommittedPosition, GroupRecord, ReadRange};
-use crate::log::Stamp;
-use crate::time::TimeMs;
+use crate::engine::EngineError;
+use crate::group::{CommittedPosition, GroupRecord};
 
 /// The connections that are free.
 pub(super) struct Readers {
@@ -58,73 +56,6 @@ impl Readers {
             .await
             .map_err(|error| failed(error.to_string()))?
     }
-}
-
-pub(super) fn read(
-    db: &Connection,
-    ranges: &[(Arc<LogFile>, ReadRange)],
-    bounds: ReadBounds,
-) -> rusqlite::Result<Vec<Message>> {
-    let mut messages = Vec::new();
-    let mut bytes_left = bounds.bytes_max;
-    for (log, range) in ranges {
-        let count_left = bounds.count_max.saturating_sub(messages.len());
-        if count_left == 0 {
-            break;
-        }
-        // SQLite's integers are signed.
-        let until = range.until.min(i64::MAX.unsigned_abs());
-        let mut statement = db.prepare_cached(&log.read_sql)?;
-        let count = i64::try_from(count_left).unwrap_or(i64::MAX);
-        let mut rows = statement.query(params![range.from, until, count])?;
-        while let Some(row) = rows.next()? {
-            let message = message(row, range.partition)?;
-            let bytes = message.value.len() + message.key.as_ref().map_or(0, Vec::len);
-            match bytes_left.checked_sub(bytes) {
-                Some(left) => bytes_left = left,
-                None if messages.is_empty() => bytes_left = 0,
-                None => return Ok(messages),
-            }
-            messages.push(message);
-        }
-    }
-    Ok(messages)
-}
-
-fn message(row: &Row<'_>, partition: u32) -> rusqlite::Result<Message> {
-    let stamp = Stamp {
-        offset: row.get(0)?,
-        time: TimeMs(row.get(1)?),
-    };
-    Ok(Message {
-        partition,
-        stamp,
-        key: row.get(2)?,
-        value: row.get(3)?,
-    })
-}
-
-/// The first offset with at least this time, by bisection: times never fall within a partition.
-pub(super) fn offset_at(
-    db: &Connection,
-    log: &LogFile,
-    time: TimeMs,
-) -> rusqlite::Result<Option<u64>> {
-    let extent = log.extent();
-    let mut statement = db.prepare_cached(&log.time_sql)?;
-    // All messages before `low` are earlier; the one at `high` is not, or is not there yet.
-    let (mut low, mut high) = (extent.oldest, extent.next);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let found: Option<(u64, u64)> = statement
-            .query_row([middle], |row| Ok((row.get(0)?, row.get(1)?)))
-            .optional()?;
-        match found {
-            Some((offset, ms)) if TimeMs(ms) < time => low = offset.saturating_add(1),
-            Some(_) | None => high = middle,
-        }
-    }
-    Ok((low < extent.next).then_some(low))
 }
 
 pub(super) fn groups(db: &Connection) -> rusqlite::Result<Vec<GroupRecord>> {

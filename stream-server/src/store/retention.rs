@@ -1,19 +1,17 @@
 //! Retention: messages leave when they are old enough, groups when nobody has used them as long.
 //!
-//! Deletion goes through the writer's queue like everything else, in small pieces: what is
-//! published meanwhile waits for one piece at most. The space is used again for new messages; the
-//! file does not shrink.
+//! Messages leave at once for whoever reads; the disk has room again when all messages of a file of
+//! the log have left.
 
 use std::sync::Arc;
 
 use rusqlite::{Connection, params};
 
 use super::Store;
-use super::directory::LogFile;
-use super::reader::offset_at;
+use super::appender::Task;
+use super::frame::Place;
 use super::writer::{Write, Writer};
-use crate::engine::{EngineError, Stream};
-use crate::limits::{TRIM_BYTES_MAX, TRIM_COUNT_MAX};
+use crate::engine::{Engine as _, EngineError, Stream};
 use crate::time::TimeMs;
 
 impl Store {
@@ -23,27 +21,50 @@ impl Store {
     /// # Errors
     /// [`EngineError::Failed`]; what is deleted by then stays deleted.
     pub async fn trim(&self, stream: &Stream, before: TimeMs) -> Result<(), EngineError> {
-        for partition in 0..stream.partitions {
-            let Some(log) = self.directory.log(stream.key, partition) else {
+        for number in 0..stream.partitions {
+            let place = (stream.key, number);
+            let Some(partition) = self.directory.partition(place) else {
                 return Ok(());
             };
-            loop {
-                let of = Arc::clone(&log);
-                let expired = move |db: &Connection| expired(db, &of, before);
-                let Some(below) = self.readers.run(expired).await? else {
-                    break;
-                };
-                let stream_key = stream.key;
-                self.write(|answer| Write::Trim {
-                    stream_key,
-                    partition,
+            let extent = partition.extent();
+            let kept = self.offset_at(stream, number, before).await?;
+            let below = kept.unwrap_or(extent.next);
+            if below > extent.oldest {
+                let trim = |answer| Write::Trim {
+                    place,
                     below,
                     answer,
-                })
-                .await?;
+                };
+                self.write(trim).await?;
             }
         }
         Ok(())
+    }
+
+    /// Deletes the files of the log in which nothing is left.
+    ///
+    /// # Errors
+    /// [`EngineError::Failed`]; what is deleted by then stays deleted.
+    pub async fn free_space(&self) -> Result<(), EngineError> {
+        self.append_task(|answer| Task::SealIfDead { answer })
+            .await?;
+        let numbers = self.segments.dead(&self.directory);
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        let dead = numbers.clone();
+        // First of all the database forgets them: a file that is missing would be damage.
+        self.write(|answer| Write::DropSegments { numbers, answer })
+            .await?;
+        for partition in self.directory.partitions() {
+            dead.iter().for_each(|number| partition.forget(*number));
+        }
+        let segments = Arc::clone(&self.segments);
+        let delete = move || segments.delete(&dead);
+        let deleted = tokio::task::spawn_blocking(delete).await;
+        let failed = |error: String| EngineError::Failed(error);
+        let deleted = deleted.map_err(|error| failed(error.to_string()))?;
+        deleted.map_err(|error| failed(format!("cannot delete a file of the log: {error}")))
     }
 
     /// Notes which groups are in use now, and gives those of the stream that nobody has used since
@@ -72,11 +93,12 @@ impl Store {
         self.readers.run(unused).await
     }
 
-    /// Writes something, to see whether that can be done.
+    /// Writes something to the log and the database, to see whether that can be done.
     ///
     /// # Errors
     /// [`EngineError::Failed`].
     pub async fn probe(&self) -> Result<(), EngineError> {
+        self.append_task(|answer| Task::Probe { answer }).await?;
         self.write(|answer| Write::Probe { answer }).await
     }
 
@@ -90,53 +112,19 @@ impl Store {
     }
 }
 
-/// The offset below which the next piece of messages is to be deleted, if there is one.
-fn expired(db: &Connection, log: &LogFile, before: TimeMs) -> rusqlite::Result<Option<u64>> {
-    let extent = log.extent();
-    let end = offset_at(db, log, before)?.unwrap_or(extent.next);
-    let mut sizes = db.prepare_cached(&log.size_sql)?;
-    let mut rows = sizes.query(params![extent.oldest, end, TRIM_COUNT_MAX])?;
-    let (mut below, mut bytes) = (None, 0_u64);
-    while let Some(row) = rows.next()? {
-        bytes = bytes.saturating_add(row.get(1)?);
-        if below.is_some() && bytes > TRIM_BYTES_MAX {
-            break;
-        }
-        below = Some(row.get::<_, u64>(0)?.saturating_add(1));
-    }
-    Ok(below)
-}
-
 impl Writer {
-    /// Deletes the messages of a partition below an offset.
-    pub(super) fn trim(
-        &mut self,
-        stream_key: u64,
-        partition: u32,
-        below: u64,
-    ) -> rusqlite::Result<()> {
-        let place = (stream_key, partition);
-        let file = self.directory.log(stream_key, partition);
-        let (Some(file), Some(log)) = (file, self.logs.get_mut(&place)) else {
-            return Ok(());
-        };
-        let below = below.min(log.extent.next);
-        let removed = self.db.prepare_cached(&file.trim_sql)?.execute([below])?;
-        self.metrics
-            .removed
-            .inc_by(u64::try_from(removed).unwrap_or(0));
-        log.extent.oldest = log.extent.oldest.max(below);
-        // An empty table tells neither the next offset nor the newest time: this row does.
+    /// Notes that a partition has nothing below an offset any more. A log without messages tells
+    /// neither the next offset nor the newest time: this row does.
+    pub(super) fn trim(&self, place: Place, below: u64) -> rusqlite::Result<()> {
+        let (stream_key, number) = place;
+        let partition = self.directory.partition(place);
+        let last_time = partition.map_or(0, |partition| partition.log().last_time.0);
+        let update = "UPDATE partition SET oldest = max(oldest, ?3), \
+                      last_time_ms = max(last_time_ms, ?4) WHERE stream_key = ?1 AND number = ?2";
         self.db
-            .prepare_cached(
-                "UPDATE partition SET oldest = max(oldest, ?3), \
-                 last_time_ms = max(last_time_ms, ?4) WHERE stream_key = ?1 AND number = ?2",
-            )?
-            .execute(params![stream_key, partition, below, log.last_time.0])?;
-        if !self.touched.contains(&place) {
-            self.touched.push(place);
-        }
-        Ok(())
+            .prepare_cached(update)?
+            .execute(params![stream_key, number, below, last_time])
+            .map(drop)
     }
 }
 

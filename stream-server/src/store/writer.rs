@@ -1,21 +1,20 @@
-//! The writer: gathers writes into transactions, and answers them once they are durable.
+//! The writer of the database: gathers writes into transactions, and answers them once they are
+//! durable. Messages are the appender's.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use rusqlite::Connection;
-use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::{mpsc, oneshot};
 
-use super::change::{Change, purge};
+use super::change::Change;
 use super::directory::Directory;
+use super::frame::Place;
 use super::gathering::Gathering;
-use super::open::load_streams;
-use crate::engine::{EngineError, NewMessage, Stream};
+use crate::engine::{EngineError, Stream};
 use crate::group::{Commit, GroupRecord};
-use crate::limits::{TRANSACTION_BYTES_MAX, WRITE_QUEUE_COUNT_MAX};
-use crate::log::{PartitionLog, Stamp};
+use crate::limits::WRITE_QUEUE_COUNT_MAX;
 use crate::metric::Metrics;
 use crate::time::TimeMs;
 
@@ -24,13 +23,6 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, EngineError>>;
 
 /// One write that waits for a transaction. See [`crate::engine::Engine`] for what each means.
 pub(super) enum Write {
-    /// Messages for one stream.
-    Append {
-        stream_key: u64,
-        now: TimeMs,
-        messages: Vec<NewMessage>,
-        answer: Reply<Vec<Stamp>>,
-    },
     /// Offsets of one group.
     Commit { commit: Commit, answer: Reply<()> },
     /// A new stream.
@@ -47,11 +39,23 @@ pub(super) enum Write {
         starts: BTreeMap<u32, u64>,
         answer: Reply<GroupRecord>,
     },
-    /// Messages that are too old.
+    /// Messages below an offset are too old.
     Trim {
-        stream_key: u64,
-        partition: u32,
+        place: Place,
         below: u64,
+        answer: Reply<()>,
+    },
+    /// A file of the log that is there now.
+    AddSegment { number: u64, answer: Reply<()> },
+    /// Files of the log that are to be deleted.
+    DropSegments {
+        numbers: Vec<u64>,
+        answer: Reply<()>,
+    },
+    /// Where the log ends, now that nothing is appended any more.
+    NoteStop {
+        number: u64,
+        end: u64,
         answer: Reply<()>,
     },
     /// Which groups are in use now.
@@ -73,27 +77,14 @@ pub(super) enum Write {
 }
 
 impl Write {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::Append { messages, .. } => messages.iter().map(|m| m.value.len()).sum(),
-            Self::Commit { .. }
-            | Self::Change { .. }
-            | Self::CreateStream { .. }
-            | Self::OpenGroup { .. }
-            | Self::Trim { .. }
-            | Self::NoteUse { .. }
-            | Self::Probe { .. }
-            | Self::DeleteGroups { .. }
-            | Self::MoveGroup { .. } => 0,
-        }
-    }
-
     pub(super) fn fail(self, error: EngineError) {
         match self {
-            Self::Append { answer, .. } => drop(answer.send(Err(error))),
             Self::Commit { answer, .. }
             | Self::Change { answer, .. }
             | Self::Trim { answer, .. }
+            | Self::AddSegment { answer, .. }
+            | Self::DropSegments { answer, .. }
+            | Self::NoteStop { answer, .. }
             | Self::NoteUse { answer, .. }
             | Self::Probe { answer }
             | Self::DeleteGroups { answer, .. } => drop(answer.send(Err(error))),
@@ -109,40 +100,17 @@ pub(super) struct Writer {
     pub(super) db: Connection,
     pub(super) directory: Arc<Directory>,
     pub(super) metrics: Arc<Metrics>,
-    /// The ends of all logs, including what the present transaction appends.
-    pub(super) logs: BTreeMap<(u64, u32), PartitionLog>,
-    /// Partitions that the present transaction appends to.
-    pub(super) touched: Vec<(u64, u32)>,
-    /// Whether messages of deleted streams may be left.
-    pub(super) purging: bool,
-    /// Bytes of values that the present transaction appends.
-    pub(super) appended_bytes: usize,
 }
 
 impl Writer {
-    pub(super) fn new(db: Connection, directory: Arc<Directory>, metrics: Arc<Metrics>) -> Self {
-        let logs = directory.logs_at_start();
-        Self {
-            db,
-            directory,
-            metrics,
-            logs,
-            touched: Vec::new(),
-            purging: true,
-            appended_bytes: 0,
-        }
-    }
-
     /// Works until the queue is closed and empty.
     pub(super) fn run(mut self, mut queue: mpsc::Receiver<Write>) {
         let mut gathering = Gathering::default();
-        while let Some(first) = self.next(&mut queue) {
+        while let Some(first) = queue.blocking_recv() {
             gathering.wait(&queue);
-            let mut bytes = first.bytes();
             let mut batch = vec![first];
-            while bytes < TRANSACTION_BYTES_MAX && batch.len() < WRITE_QUEUE_COUNT_MAX {
+            while batch.len() < WRITE_QUEUE_COUNT_MAX {
                 let Ok(write) = queue.try_recv() else { break };
-                bytes = bytes.saturating_add(write.bytes());
                 batch.push(write);
             }
             let (count, started) = (batch.len(), Instant::now());
@@ -151,19 +119,6 @@ impl Writer {
         }
         // The next start finds one file and no log to replay. It would do without.
         let _ = self.db.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
-    }
-
-    /// The next write. While there is none, messages of deleted streams are removed.
-    fn next(&mut self, queue: &mut mpsc::Receiver<Write>) -> Option<Write> {
-        while self.purging {
-            match queue.try_recv() {
-                Ok(write) => return Some(write),
-                Err(TryRecvError::Disconnected) => return None,
-                // Where that fails (a full disk), the next deletion or start tries again.
-                Err(TryRecvError::Empty) => self.purging = purge(&self.db).unwrap_or(false),
-            }
-        }
-        queue.blocking_recv()
     }
 
     /// All writes of the batch in one transaction; if one fails, all do.
@@ -180,12 +135,14 @@ impl Writer {
         match outcome {
             Ok(()) => {
                 self.metrics.count_transaction(count, started.elapsed());
-                self.publish();
                 done.into_iter().for_each(|done| done.answer(self));
             }
             Err(error) => {
                 self.metrics.failed.inc();
-                self.recover();
+                if !self.db.is_autocommit() {
+                    // SQLite has rolled back by itself where this fails.
+                    let _ = self.db.execute_batch("ROLLBACK");
+                }
                 let error = EngineError::Failed(error.to_string());
                 done.into_iter().for_each(|done| done.fail(error.clone()));
                 waiting.for_each(|write| write.fail(error.clone()));
@@ -193,37 +150,7 @@ impl Writer {
         }
     }
 
-    /// Shows readers what the transaction has appended.
-    fn publish(&mut self) {
-        let bytes = u64::try_from(std::mem::take(&mut self.appended_bytes)).unwrap_or(0);
-        self.metrics.stored_bytes.inc_by(bytes);
-        for (stream_key, partition) in std::mem::take(&mut self.touched) {
-            let log = self.logs.get(&(stream_key, partition));
-            let file = self.directory.log(stream_key, partition);
-            if let (Some(log), Some(file)) = (log, file) {
-                file.publish(log.extent);
-            }
-        }
-    }
-
     fn execute(&self, sql: &str) -> rusqlite::Result<()> {
         self.db.prepare_cached(sql)?.execute([]).map(|_| ())
-    }
-
-    /// Forgets what a failed transaction did, so that the next one starts from what is stored.
-    fn recover(&mut self) {
-        self.touched.clear();
-        self.appended_bytes = 0;
-        if !self.db.is_autocommit() {
-            // SQLite has rolled back by itself where this fails.
-            let _ = self.db.execute_batch("ROLLBACK");
-        }
-        if let Ok(streams) = load_streams(&self.db) {
-            for loaded in streams {
-                for (number, (_, log)) in (0_u32..).zip(&loaded.partitions) {
-                    self.logs.insert((loaded.stream.key, number), *log);
-                }
-            }
-        }
     }
 }

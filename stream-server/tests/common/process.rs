@@ -5,6 +5,14 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+/// Bytes of the files of messages in a data folder.
+pub fn log_bytes(data: &Path) -> u64 {
+    let files = std::fs::read_dir(data.join("log")).unwrap();
+    // A file may be deleted in between.
+    let bytes = files.map(|file| file.unwrap().metadata().map_or(0, |file| file.len()));
+    bytes.sum()
+}
+
 /// A running `stream-server`; killed when dropped.
 pub struct Process {
     pub child: Child,
@@ -20,15 +28,21 @@ pub fn command(arguments: &[&str]) -> Command {
 impl Process {
     /// Starts it on a free port with the stream `calls`, and waits until it is ready.
     pub fn start(folder: &Path, stream: &str) -> Self {
+        Self::start_also_with(folder, stream, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn start_also_with(folder: &Path, stream: &str, more: &[&str]) -> Self {
         let data = folder.to_str().unwrap();
-        Self::start_with(&[
+        let usual = [
             "--listen",
             "127.0.0.1:0",
             "--data",
             data,
             "--stream",
             stream,
-        ])
+        ];
+        Self::start_with(&[&usual[..], more].concat())
     }
 
     /// Starts it, and waits until it is ready.

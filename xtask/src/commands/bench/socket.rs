@@ -1,5 +1,6 @@
 //! Many sockets in one thread: what waits for bytes is told by `poll`.
 
+use std::cell::RefCell;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -20,8 +21,13 @@ pub(super) enum State {
 pub(super) struct Socket {
     pub(super) stream: TcpStream,
     unsent: Vec<u8>,
+    /// How many bytes of that were sent after all.
+    sent: usize,
     pub(super) received: Vec<u8>,
 }
+
+/// Bytes that are received at a time, as far as they are there.
+const RECEIVE_BYTES: usize = 262_144;
 
 impl Socket {
     pub(super) fn new(stream: TcpStream) -> Result<Self> {
@@ -30,46 +36,56 @@ impl Socket {
         Ok(Self {
             stream,
             unsent: Vec::new(),
+            sent: 0,
             received: Vec::new(),
         })
     }
 
     /// Sends now what the system takes, and keeps the rest.
     pub(super) fn send(&mut self, bytes: &[u8]) -> State {
-        self.unsent.extend_from_slice(bytes);
-        self.flush()
+        let mut sent = 0;
+        let is_first = self.unsent.is_empty();
+        let state = match is_first {
+            true => send_some(&mut self.stream, bytes, &mut sent),
+            false => State::Open,
+        };
+        self.unsent
+            .extend_from_slice(bytes.get(sent..).unwrap_or_default());
+        match is_first {
+            true => state,
+            false => self.flush(),
+        }
     }
 
     /// Sends more of what was kept.
     pub(super) fn flush(&mut self) -> State {
-        while !self.unsent.is_empty() {
-            match self.stream.write(&self.unsent) {
-                Ok(0) => return State::Closed,
-                Ok(length) => drop(self.unsent.drain(..length)),
-                Err(error) if is_temporary(error.kind()) => return State::Open,
-                Err(_) => return State::Closed,
-            }
+        let state = send_some(&mut self.stream, &self.unsent, &mut self.sent);
+        if self.sent == self.unsent.len() {
+            self.unsent.clear();
+            self.sent = 0;
         }
-        State::Open
+        state
     }
 
     /// Receives what is there.
     pub(super) fn receive(&mut self) -> State {
-        let mut buffer = [0; 16 * 1024];
-        loop {
-            match self.stream.read(&mut buffer) {
-                Ok(0) => return State::Closed,
-                Ok(length) => {
-                    self.received
-                        .extend_from_slice(buffer.get(..length).unwrap_or_default());
-                    if length < buffer.len() {
-                        return State::Open;
+        thread_local!(static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; RECEIVE_BYTES]));
+        BUFFER.with_borrow_mut(|buffer| {
+            loop {
+                match self.stream.read(buffer) {
+                    Ok(0) => return State::Closed,
+                    Ok(length) => {
+                        let new = buffer.get(..length).unwrap_or_default();
+                        self.received.extend_from_slice(new);
+                        if length < buffer.len() {
+                            return State::Open;
+                        }
                     }
+                    Err(error) if is_temporary(error.kind()) => return State::Open,
+                    Err(_) => return State::Closed,
                 }
-                Err(error) if is_temporary(error.kind()) => return State::Open,
-                Err(_) => return State::Closed,
             }
-        }
+        })
     }
 
     /// What to wait for.
@@ -81,6 +97,19 @@ impl Socket {
         };
         PollFd::new(&self.stream, flags)
     }
+}
+
+/// Sends what the system takes of these bytes from `sent` on.
+fn send_some(stream: &mut TcpStream, bytes: &[u8], sent: &mut usize) -> State {
+    while let Some(rest) = bytes.get(*sent..).filter(|rest| !rest.is_empty()) {
+        match stream.write(rest) {
+            Ok(0) => return State::Closed,
+            Ok(length) => *sent += length,
+            Err(error) if is_temporary(error.kind()) => return State::Open,
+            Err(_) => return State::Closed,
+        }
+    }
+    State::Open
 }
 
 fn is_temporary(kind: ErrorKind) -> bool {

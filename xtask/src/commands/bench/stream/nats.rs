@@ -1,5 +1,7 @@
 //! NATS JetStream, in the text protocol of NATS clients.
 
+use std::borrow::Cow;
+
 use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 
@@ -70,8 +72,8 @@ impl Talk for Ask {
         format!("CONNECT {connect}\r\nSUB {} 1\r\n", self.inbox).into_bytes()
     }
 
-    fn request(&self) -> Vec<u8> {
-        self.request.clone()
+    fn request(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.request)
     }
 
     fn batch(&self) -> usize {

@@ -1,5 +1,7 @@
 //! The stream server's side: PutMessages and GetMessages.
 
+use std::borrow::Cow;
+
 use anyhow::{Context, Result, bail};
 use local_gateway::http;
 use serde_json::{Value, json};
@@ -31,8 +33,8 @@ impl Put {
 }
 
 impl Talk for Put {
-    fn request(&self) -> Vec<u8> {
-        self.request.clone()
+    fn request(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.request)
     }
 
     fn batch(&self) -> usize {
@@ -77,10 +79,11 @@ impl Get {
 }
 
 impl Talk for Get {
-    fn request(&self) -> Vec<u8> {
+    fn request(&self) -> Cow<'_, [u8]> {
         let (path, cursor, limit) = (&self.path, &self.cursor, self.batch);
         format!("GET {path}/messages?cursor={cursor}&limit={limit} HTTP/1.1\r\nhost: bench\r\n\r\n")
             .into_bytes()
+            .into()
     }
 
     fn batch(&self) -> usize {
@@ -99,8 +102,7 @@ impl Talk for Get {
         self.cursor = String::from_utf8(next.to_vec())?;
         let body = received.get(message.head.len()..message.length);
         // Base64 has no braces, so each of them begins a message.
-        let messages = body.unwrap_or_default().iter();
-        let messages = messages.filter(|byte| **byte == b'{').count();
+        let messages = memchr::memchr_iter(b'{', body.unwrap_or_default()).count();
         let length = message.length;
         Ok(Some(Taken { length, messages }))
     }

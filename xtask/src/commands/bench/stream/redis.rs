@@ -1,5 +1,7 @@
 //! Redis Streams, in RESP2 (Redis serialization protocol).
 
+use std::borrow::Cow;
+
 use anyhow::{Result, bail};
 
 use super::talk::{Taken, Talk, line};
@@ -22,8 +24,8 @@ impl Add {
 }
 
 impl Talk for Add {
-    fn request(&self) -> Vec<u8> {
-        self.request.clone()
+    fn request(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.request)
     }
 
     fn batch(&self) -> usize {
@@ -56,10 +58,10 @@ impl Read {
 }
 
 impl Talk for Read {
-    fn request(&self) -> Vec<u8> {
+    fn request(&self) -> Cow<'_, [u8]> {
         let count = self.batch.to_string();
         let words = ["XREAD", "COUNT", &count, "STREAMS"];
-        command(&[&words[..], &[&self.stream, &self.after]].concat())
+        command(&[&words[..], &[&self.stream, &self.after]].concat()).into()
     }
 
     fn batch(&self) -> usize {

@@ -1,5 +1,6 @@
 //! Batches on many connections of one thread: the same loop for every protocol.
 
+use std::borrow::Cow;
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,7 @@ pub(super) trait Talk {
     }
 
     /// The next request.
-    fn request(&self) -> Vec<u8>;
+    fn request(&self) -> Cow<'_, [u8]>;
 
     /// How many messages answer a request.
     fn batch(&self) -> usize;
@@ -49,7 +50,7 @@ impl<T: Talk> Connection<T> {
     fn open(port: u16, talk: T) -> Result<Self> {
         let mut socket = Socket::new(TcpStream::connect((Ipv4Addr::LOCALHOST, port))?)?;
         let unanswered = talk.batch();
-        socket.send(&[talk.opening(), talk.request()].concat());
+        socket.send(&[talk.opening(), talk.request().into_owned()].concat());
         Ok(Self {
             socket,
             talk,

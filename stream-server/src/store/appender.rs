@@ -1,0 +1,327 @@
+//! The thread that writes messages: gathers them into commits, and answers them once the disk has
+//! them. One commit is one write and one synchronisation.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::active::ActiveFile;
+use super::directory::{Directory, Partition};
+use super::frame::{CommitBuffer, Framed, Place};
+use super::gathering::Gathering;
+use super::index::{Contents, Entry};
+use super::recover::Active;
+use super::segment::{HEAD_BYTES, Segment};
+use super::segments::Segments;
+use super::writer::{Reply, Write};
+use crate::engine::{EngineError, NewMessage};
+use crate::limits::{COMMIT_BUFFER_BYTES, TRANSACTION_BYTES_MAX, WRITE_QUEUE_COUNT_MAX};
+use crate::log::{PartitionLog, Stamp};
+use crate::metric::Metrics;
+use crate::time::TimeMs;
+
+/// What waits for the thread.
+pub(super) enum Task {
+    /// Messages for one stream.
+    Append(Append),
+    /// Something small, to see whether the disk takes it.
+    Probe { answer: Reply<()> },
+    /// If nothing in the active segment can be read any more, seal it, so that it can be deleted.
+    SealIfDead { answer: Reply<()> },
+}
+
+/// See [`crate::engine::Engine::append`].
+pub(super) struct Append {
+    pub(super) stream_key: u64,
+    pub(super) now: TimeMs,
+    pub(super) messages: Vec<NewMessage>,
+    pub(super) answer: Reply<Vec<Stamp>>,
+}
+
+impl Append {
+    fn bytes(&self) -> usize {
+        self.messages.iter().map(|m| m.value.len()).sum()
+    }
+}
+
+/// A partition that a commit appends to.
+struct Target<'a> {
+    partition: Arc<Partition>,
+    /// Its end with the messages of the commit.
+    log: PartitionLog,
+    messages: Vec<(Stamp, &'a NewMessage)>,
+}
+
+pub(super) struct Appender {
+    pub(super) segments: Arc<Segments>,
+    pub(super) directory: Arc<Directory>,
+    pub(super) metrics: Arc<Metrics>,
+    /// The writer of the database, which knows all segments.
+    pub(super) database: mpsc::Sender<Write>,
+    pub(super) bytes_max: Option<u64>,
+    pub(super) segment_bytes: u64,
+    pub(super) next_commit: u64,
+    pub(super) next_segment: u64,
+    pub(super) file: Option<ActiveFile>,
+    pub(super) buffer: CommitBuffer,
+}
+
+impl Appender {
+    /// Works until the queue is closed and empty.
+    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Task>) {
+        let mut gathering = Gathering::default();
+        while let Some(first) = queue.blocking_recv() {
+            gathering.wait(&queue);
+            let (mut appends, mut bytes) = (Vec::new(), 0_usize);
+            let mut next = Some(first);
+            while let Some(task) = next {
+                match task {
+                    Task::Append(append) => {
+                        bytes = bytes.saturating_add(append.bytes());
+                        appends.push(append);
+                    }
+                    Task::Probe { answer } => drop(answer.send(self.probe().map_err(failed))),
+                    Task::SealIfDead { answer } => drop(answer.send(self.seal_if_dead())),
+                }
+                let is_full =
+                    bytes >= TRANSACTION_BYTES_MAX || appends.len() >= WRITE_QUEUE_COUNT_MAX;
+                next = if is_full { None } else { queue.try_recv().ok() };
+            }
+            if appends.is_empty() {
+                continue;
+            }
+            let (count, started) = (appends.len(), Instant::now());
+            self.commit(appends);
+            gathering.note(count, queue.len(), started.elapsed());
+        }
+        if let Some(file) = &mut self.file {
+            // The next start then knows what has to be there. It would do without.
+            let _ = file.cut();
+            let (number, end) = (file.segment.number, file.end);
+            let _ = self.ask(|answer| Write::NoteStop {
+                number,
+                end,
+                answer,
+            });
+        }
+    }
+
+    /// All of these in one commit; if it fails, all do.
+    fn commit(&mut self, mut appends: Vec<Append>) {
+        let started = Instant::now();
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.clear();
+        let (targets, stamps) = self.collect(&appends, &mut buffer);
+        let ends: Vec<(Arc<Partition>, PartitionLog)> = targets
+            .into_iter()
+            .map(|target| (target.partition, target.log))
+            .collect();
+        let written = match buffer.bytes().is_empty() {
+            true => Ok(()),
+            false => self.write(&mut buffer).map(|position| {
+                self.publish(position, buffer.frames(), &ends);
+            }),
+        };
+        match written {
+            Ok(()) => {
+                let took = started.elapsed();
+                self.metrics.count_transaction(appends.len(), took);
+                let answers = appends.drain(..).zip(stamps);
+                answers.for_each(|(append, stamps)| self.answer(append, stamps));
+            }
+            Err(error) => {
+                self.metrics.failed.inc();
+                let fail = |append: Append| drop(append.answer.send(Err(error.clone())));
+                appends.into_iter().for_each(fail);
+            }
+        }
+        buffer.shrink_to(COMMIT_BUFFER_BYTES);
+        self.buffer = buffer;
+    }
+
+    fn answer(&self, append: Append, stamps: Option<Vec<Stamp>>) {
+        let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        if stamps.is_some() {
+            self.metrics.stored.inc_by(whole(append.messages.len()));
+            self.metrics.stored_bytes.inc_by(whole(append.bytes()));
+        }
+        let missing = || EngineError::Failed("there is no such partition".to_owned());
+        drop(append.answer.send(stamps.ok_or_else(missing)));
+    }
+
+    /// Stamps all messages and puts them into the buffer, partition by partition. Gives the stamps
+    /// of each append; none where a partition isn't there.
+    fn collect<'a>(
+        &self,
+        appends: &'a [Append],
+        buffer: &mut CommitBuffer,
+    ) -> (Vec<Target<'a>>, Vec<Option<Vec<Stamp>>>) {
+        let mut targets: Vec<Target<'a>> = Vec::new();
+        let mut places: BTreeMap<Place, usize> = BTreeMap::new();
+        let mut all_stamps = Vec::with_capacity(appends.len());
+        for append in appends {
+            // A stream is there with all of its partitions or not at all, so the first one tells.
+            let mut stamps = Some(Vec::with_capacity(append.messages.len()));
+            for message in &append.messages {
+                let place = (append.stream_key, message.partition);
+                let index = places.get(&place).copied().or_else(|| {
+                    let partition = self.directory.partition(place)?;
+                    let (log, messages) = (partition.log(), Vec::new());
+                    targets.push(Target {
+                        partition,
+                        log,
+                        messages,
+                    });
+                    places.insert(place, targets.len().saturating_sub(1));
+                    places.get(&place).copied()
+                });
+                let target = index.and_then(|index| targets.get_mut(index));
+                let (Some(target), Some(given)) = (target, stamps.as_mut()) else {
+                    stamps = None;
+                    break;
+                };
+                let stamp = target.log.append(append.now);
+                target.messages.push((stamp, message));
+                given.push(stamp);
+            }
+            all_stamps.push(stamps);
+        }
+        for target in &targets {
+            for (stamp, message) in &target.messages {
+                let place = target.partition.place;
+                buffer.push(place, *stamp, message.key.as_deref(), &message.value);
+            }
+        }
+        (targets, all_stamps)
+    }
+
+    /// Makes the buffer durable; gives where it is.
+    fn write(&mut self, buffer: &mut CommitBuffer) -> Result<u64, EngineError> {
+        buffer.finish(self.next_commit);
+        let length = u64::try_from(buffer.bytes().len()).unwrap_or(u64::MAX);
+        self.make_room(length)?;
+        let file = self.file.as_mut().ok_or_else(no_file)?;
+        let position = file.append(buffer.bytes()).map_err(failed)?;
+        self.next_commit = self.next_commit.saturating_add(1);
+        self.segments.note_active_bytes(file.end);
+        Ok(position)
+    }
+
+    /// Begins another segment where there is none, or the present one is full.
+    fn make_room(&mut self, length: u64) -> Result<(), EngineError> {
+        let total = self.segments.bytes();
+        if let Some(max) = self
+            .bytes_max
+            .filter(|max| total.saturating_add(length) > *max)
+        {
+            let problem = format!("the log is full, it has {total} bytes and may have {max}");
+            return Err(EngineError::Failed(problem));
+        }
+        let is_full = |file: &ActiveFile| {
+            file.end > u64::try_from(HEAD_BYTES).unwrap_or(0)
+                && file.end.saturating_add(length) > self.segment_bytes
+        };
+        if self.file.as_ref().is_some_and(|file| !is_full(file)) {
+            return Ok(());
+        }
+        self.begin_segment()
+    }
+
+    fn begin_segment(&mut self) -> Result<(), EngineError> {
+        let (number, commit) = (self.next_segment, self.next_commit);
+        if let Some(file) = &mut self.file {
+            file.cut().map_err(failed)?;
+        }
+        let segment = Segment::create(self.segments.folder(), number, commit).map_err(failed)?;
+        self.ask(|answer| Write::AddSegment { number, answer })?;
+        self.seal();
+        self.next_segment = number.saturating_add(1);
+        let segment = Arc::new(segment);
+        self.segments.activate(Some(Arc::clone(&segment)));
+        let end = u64::try_from(HEAD_BYTES).unwrap_or(0);
+        self.segments.note_active_bytes(end);
+        self.file = Some(ActiveFile::new(Active {
+            segment,
+            end,
+            first_commit: commit,
+        }));
+        Ok(())
+    }
+
+    /// From now on nothing is written to the active segment.
+    fn seal(&mut self) {
+        let Some(file) = self.file.take() else {
+            return;
+        };
+        let partitions = self.directory.partitions();
+        let active = partitions
+            .iter()
+            .map(|partition| (partition.place, partition.active()));
+        let contents = Contents {
+            first_commit: file.first_commit,
+            next_commit: self.next_commit,
+            end: u32::try_from(file.end).unwrap_or(u32::MAX),
+            places: active.filter(|(_, entries)| !entries.is_empty()).collect(),
+        };
+        let number = file.segment.number;
+        self.segments.add_sealed(number, &contents);
+        for partition in partitions {
+            partition.seal(number);
+        }
+    }
+
+    fn seal_if_dead(&mut self) -> Result<(), EngineError> {
+        let begin = u64::try_from(HEAD_BYTES).unwrap_or(0);
+        let has_messages = self.file.as_ref().is_some_and(|file| file.end > begin);
+        let partitions = self.directory.partitions();
+        let is_read = |partition: &Arc<Partition>| {
+            let next = partition.active().last().map(Entry::next_offset);
+            next.is_some_and(|next| next > partition.extent().oldest)
+        };
+        match has_messages && !partitions.iter().any(is_read) {
+            true => self.begin_segment(),
+            false => Ok(()),
+        }
+    }
+
+    fn probe(&mut self) -> io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), ActiveFile::probe)
+    }
+
+    /// Shows readers what is durable now.
+    fn publish(&self, position: u64, frames: &[Framed], ends: &[(Arc<Partition>, PartitionLog)]) {
+        let segment = self.file.as_ref().map_or(0, |file| file.segment.number);
+        let mut frames = frames.iter().peekable();
+        for (partition, log) in ends {
+            let mut entries = Vec::new();
+            while let Some(frame) = frames.next_if(|frame| frame.header.place == partition.place) {
+                let start = position.saturating_add(u64::try_from(frame.start).unwrap_or(0));
+                let bytes = frame.end.saturating_sub(frame.start);
+                let start = u32::try_from(start).unwrap_or(u32::MAX);
+                let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+                entries.push(Entry::new(&frame.header, start, bytes));
+            }
+            partition.publish(segment, entries, *log);
+        }
+    }
+
+    /// Has the database's writer do something, and waits for it.
+    fn ask<T: Send>(&self, write: impl FnOnce(Reply<T>) -> Write) -> Result<T, EngineError> {
+        let closed = || EngineError::Failed("it is closed".to_owned());
+        let (answer, answered) = oneshot::channel();
+        let sent = self.database.blocking_send(write(answer));
+        sent.map_err(|_| closed())?;
+        answered.blocking_recv().map_err(|_| closed())?
+    }
+}
+
+fn no_file() -> EngineError {
+    EngineError::Failed("the log has no file".to_owned())
+}
+
+fn failed(error: io::Error) -> EngineError {
+    EngineError::Failed(format!("the disk does not take messages: {error}"))
+}

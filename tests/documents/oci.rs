@@ -35,7 +35,9 @@ const CLUSTER: &str = r#"
           sni: HOST
           common_tls_context:
             # Unless it is told, Envoy offers servers no more than 1.2.
-            tls_params: { tls_minimum_protocol_version: TLSv1_2, tls_maximum_protocol_version: TLSv1_3 }
+            tls_params:
+              tls_minimum_protocol_version: TLSv1_2
+              tls_maximum_protocol_version: TLSv1_3
             validation_context:
               # The authorities that the system trusts; other systems keep them elsewhere.
               trusted_ca: { filename: /etc/ssl/certs/ca-certificates.crt }

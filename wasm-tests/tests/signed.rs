@@ -79,11 +79,14 @@ fn behind(
 ) -> impl FnOnce(&mut Value) -> anyhow::Result<()> + 'static {
     let file = authority_file(authority, name);
     move |config| {
-        const PORT: &str = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/socket_address/port_value";
-        const TRUSTED: &str = "/transport_socket/typed_config/common_tls_context/validation_context/trusted_ca/filename";
+        const ENDPOINT: &str = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint";
+        const VALIDATION: &str =
+            "/transport_socket/typed_config/common_tls_context/validation_context";
         let stream = cluster(config, "stream")?;
-        *at(stream, PORT)? = json!(port);
-        *at(stream, TRUSTED)? = json!(file);
+        let endpoint = at(stream, ENDPOINT)?;
+        *at(endpoint, "/address/socket_address/port_value")? = json!(port);
+        let validation = at(stream, VALIDATION)?;
+        *at(validation, "/trusted_ca/filename")? = json!(file);
         Ok(())
     }
 }

@@ -93,6 +93,8 @@ pub struct Ledger {
     pub doubts: BTreeMap<String, usize>,
     /// Engines that have died.
     pub deaths: usize,
+    /// When each engine has joined a group, in steady milliseconds.
+    pub joins: BTreeMap<Engine, Vec<u64>>,
     /// What each engine has fetched of a stream since it has joined, and nobody has committed.
     pub fetched: BTreeMap<(Engine, usize), BTreeSet<Place>>,
     /// Who has committed each partition last, by stream and partition.

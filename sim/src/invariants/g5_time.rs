@@ -4,7 +4,7 @@
 use sluice::config::DrainConfig;
 
 use super::{Start, Violation, millis};
-use crate::ledger::{Attempt, End, Ledger};
+use crate::ledger::{Attempt, End, Engine, Ledger};
 
 /// An attempt starts.
 ///
@@ -27,6 +27,7 @@ pub fn check(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>) -> Result
     let asked_max = millis(config.attempt.retry_after_max);
     if let Some((at, End::Again(asked))) = last.and_then(|attempt| attempt.end)
         && start.at < at.saturating_add(asked.min(asked_max))
+        && !may_have_forgotten(ledger, start.by, at)
         && ledger
             .places
             .get(start.call)
@@ -36,4 +37,12 @@ pub fn check(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>) -> Result
         return Err(Violation::new("G5", start.call, text));
     }
     Ok(())
+}
+
+/// Whether this engine need not know any more what it has heard at a time: sessions that are lost in
+/// a row leave more than it may keep, and the oldest is forgotten.
+fn may_have_forgotten(ledger: &Ledger, engine: Engine, heard: u64) -> bool {
+    let joins = ledger.joins.get(&engine);
+    let joins = joins.into_iter().flatten();
+    joins.filter(|joined| **joined > heard).count() >= 2
 }

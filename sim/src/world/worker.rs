@@ -305,6 +305,9 @@ impl World {
             }
             Output::Respond(request, response) => self.respond(by, request, &response)?,
             Output::Count(metric, change) => {
+                if metric == Metric::Sessions {
+                    self.ledger.joins.entry(by).or_default().push(self.now);
+                }
                 let (drain, accept) = (&self.drain, &self.accept);
                 if let Some(worker) = self.workers.get_mut(by.worker) {
                     worker.gauges.count(metric, change, drain, accept)?;

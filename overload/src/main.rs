@@ -54,7 +54,7 @@ struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 10)]
     minutes: u64,
 
-    /// Fewer clients and shorter times, as in `cargo xtask test`; the soak lasts 20 seconds
+    /// Fewer clients and shorter times, as in `cargo xtask test`; the soak lasts 10 seconds
     #[arg(long)]
     short: bool,
 
@@ -84,7 +84,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode> {
     let scale = Scale {
         is_short: arguments.short,
         soak: if arguments.short {
-            Duration::from_secs(20)
+            Duration::from_secs(10)
         } else {
             Duration::from_secs(60 * arguments.minutes)
         },

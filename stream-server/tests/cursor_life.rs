@@ -30,7 +30,7 @@ fn with_service(test: impl AsyncFnOnce(&Service)) {
             .unwrap();
         let message = PutMessage {
             key: None,
-            value: b"x".to_vec(),
+            value: b"x".to_vec().into(),
         };
         let messages = vec![message.clone(), message];
         service.put_messages(BEGIN, STREAM, messages).await.unwrap();

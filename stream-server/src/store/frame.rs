@@ -12,9 +12,9 @@ use crate::time::TimeMs;
 
 /// Bytes of a frame's header.
 pub(super) const HEADER_BYTES: usize = 72;
-/// Bytes of records after which the next message begins another frame: a read from the middle of
-/// one reads it whole.
-const PAYLOAD_BYTES_GOAL: usize = 65_536;
+/// Bytes after which the next message begins another frame: a read from the middle of one reads it
+/// whole.
+const FRAME_BYTES_GOAL: usize = 16_384;
 /// Begins every frame ("SluF" in ASCII).
 pub(super) const MAGIC: [u8; 4] = *b"SluF";
 /// Bytes of a record beside its key and value: time, length of the value, length of the key.
@@ -139,7 +139,7 @@ impl CommitBuffer {
         let goes_on = self.frames.last().is_some_and(|last| {
             last.header.place == place
                 && last.header.next_offset() == stamp.offset
-                && self.bytes.len().saturating_sub(last.start) < PAYLOAD_BYTES_GOAL
+                && self.bytes.len().saturating_sub(last.start) < FRAME_BYTES_GOAL
         });
         if !goes_on {
             let start = self.bytes.len();
@@ -309,7 +309,7 @@ mod tests {
     fn long_batches_become_several_frames() {
         let mut commit = CommitBuffer::default();
         for offset in 0..10 {
-            commit.push((1, 0), stamp(offset), None, &[7; 20_000]);
+            commit.push((1, 0), stamp(offset), None, &[7; 5_000]);
         }
         commit.finish(1);
         let counts: Vec<u32> = commit.frames().iter().map(|f| f.header.count).collect();

@@ -78,9 +78,9 @@ fn take_commits(bytes: &Bytes, contents: &mut Contents) -> usize {
             break;
         };
         let header = frame.header;
-        let goes_on = frames.last().map_or(true, |(last, _)| {
-            last.left.checked_sub(1) == Some(header.left)
-        });
+        let goes_on = frames
+            .last()
+            .is_none_or(|(last, _)| last.left.checked_sub(1) == Some(header.left));
         if header.commit != contents.next_commit || !goes_on {
             break;
         }

@@ -39,8 +39,8 @@ pub fn check(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>) -> Result
     Ok(())
 }
 
-/// Whether this engine need not know any more what it has heard at a time: sessions that are lost in
-/// a row leave more than it may keep, and the oldest is forgotten.
+/// Whether this engine need not know any more what it has heard at a time: sessions that are lost
+/// in a row leave more than it may keep, and the oldest is forgotten.
 fn may_have_forgotten(ledger: &Ledger, engine: Engine, heard: u64) -> bool {
     let joins = ledger.joins.get(&engine);
     let joins = joins.into_iter().flatten();

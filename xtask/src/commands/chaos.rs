@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use local_gateway::Project;
+
+use super::member;
 
 /// Kill, stop and cut off real parts under load, and see whether the guarantees hold
 ///
@@ -18,28 +20,11 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
-    // Ctrl-C reaches both of us, and the one that has started the parts ends them.
-    let status = command(project)
-        .args(&arguments.chaos)
-        .status()
-        .context("cargo did not start")?;
-    Ok(if status.success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    member::run(command(project), &arguments.chaos)
 }
 
 /// It, with arguments to come. Unoptimised: what it waits for are the parts, and its libraries have
 /// been built like that for the tests already.
 pub(crate) fn command(project: &Project) -> Command {
-    let mut command = Command::new("cargo");
-    command.current_dir(project.root()).args([
-        "run",
-        "--quiet",
-        "--package=chaos",
-        "--locked",
-        "--",
-    ]);
-    command
+    member::command(project, "chaos", "dev")
 }

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod chaos;
 pub(crate) mod dist;
+pub(crate) mod member;
 pub(crate) mod overload;
 pub(crate) mod render;
 pub(crate) mod sim;

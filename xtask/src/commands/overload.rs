@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use local_gateway::Project;
+
+use super::member;
 
 /// Overload and hostility on the accept side, with memory curves; --help lists what it takes
 #[derive(clap::Args)]
@@ -16,27 +18,10 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
-    let status = command(project)
-        .args(&arguments.arguments)
-        .status()
-        .context("cargo did not start")?;
-    Ok(if status.success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    member::run(command(project), &arguments.arguments)
 }
 
 /// The program, built with optimisation, with arguments to come.
 pub(crate) fn command(project: &Project) -> Command {
-    let mut command = Command::new("cargo");
-    command.current_dir(project.root()).args([
-        "run",
-        "--quiet",
-        "--profile=tools",
-        "--package=overload",
-        "--locked",
-        "--",
-    ]);
-    command
+    member::command(project, "overload", "tools")
 }

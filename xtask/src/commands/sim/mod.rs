@@ -5,8 +5,10 @@ mod mutations;
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use local_gateway::Project;
+
+use super::member;
 
 /// Run the deterministic simulation, or see whether it finds bugs
 ///
@@ -28,27 +30,10 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
     if arguments.mutations {
         return mutations::run(project, &arguments.simulation);
     }
-    let status = command(project)
-        .args(&arguments.simulation)
-        .status()
-        .context("cargo did not start")?;
-    Ok(if status.success() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    member::run(command(project), &arguments.simulation)
 }
 
 /// The simulation, built with optimisation, with arguments to come.
 pub(crate) fn command(project: &Project) -> Command {
-    let mut command = Command::new("cargo");
-    command.current_dir(project.root()).args([
-        "run",
-        "--quiet",
-        "--profile=tools",
-        "--package=sim",
-        "--locked",
-        "--",
-    ]);
-    command
+    member::command(project, "sim", "tools")
 }

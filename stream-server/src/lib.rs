@@ -32,6 +32,7 @@
 pub mod auth;
 pub mod cli;
 mod config_check;
+mod connection_threads;
 pub mod cursor;
 pub mod engine;
 mod faults;

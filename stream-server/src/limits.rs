@@ -81,6 +81,9 @@ pub const WRITE_QUEUE_COUNT_MAX: usize = CONNECTIONS_MAX;
 pub const TRANSACTION_BYTES_MAX: usize = 16_777_216;
 /// Longest time that a transaction waits for the writes that the one before it has let come.
 pub const GATHERING_TIMEOUT: Duration = Duration::from_millis(5);
+/// A client that writes alone has its next commit made by the thread that serves it, as long as the
+/// last one took no longer than this: other clients of that thread wait meanwhile.
+pub const ALONE_COMMIT_MAX: Duration = Duration::from_millis(2);
 /// Longest time between two rounds of retention.
 pub const RETENTION_PAUSE_MAX: Duration = Duration::from_secs(60);
 /// Partitions of groups whose lag is among the metrics: more would be slow to collect.

@@ -10,6 +10,10 @@ use stream_server::server::Server;
 use stream_server::settings::{AuthSetting, Settings};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// The system's takes several times as long, and every request needs some dozens.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Something failed that is not the user's fault.
 const FAILURE: u8 = 1;
 /// The command line or the configuration is wrong; also clap's own code.

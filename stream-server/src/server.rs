@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::auth::{KeyFolderError, KeyRing, Verifier};
+use crate::connection_threads::ConnectionThreads;
 use crate::engine::EngineError;
 use crate::faults::Faults;
 use crate::http::connection::{Connection, Working};
@@ -50,6 +51,9 @@ pub enum StartError {
     /// The address cannot be listened on.
     #[error("cannot listen on {0}: {1}. Name another address with --listen, or port 0 for any")]
     Listen(SocketAddr, std::io::Error),
+    /// The system gives no threads.
+    #[error("cannot start threads: {0}. Raise the limit of processes and threads")]
+    Threads(std::io::Error),
     /// The folder cannot be used.
     #[error(transparent)]
     Open(#[from] OpenError),
@@ -89,7 +93,7 @@ impl StartError {
             | Self::Keys(_)
             | Self::Partitions { .. }
             | Self::Stream { .. } => true,
-            Self::Listen(..) | Self::Open(_) | Self::Engine(_) => false,
+            Self::Listen(..) | Self::Threads(_) | Self::Open(_) | Self::Engine(_) => false,
         }
     }
 }
@@ -138,7 +142,8 @@ impl Server {
         let faults = settings.faults.then(Faults::default);
         let app = Arc::new(App::new(service, clock, external_url, verifier, faults));
         let (stopping, stop) = watch::channel(false);
-        let accepting = tokio::spawn(accept(listener, app, ops, stop));
+        let threads = ConnectionThreads::start().map_err(StartError::Threads)?;
+        let accepting = tokio::spawn(accept(listener, threads, app, ops, stop));
         Ok(Self {
             address,
             store,
@@ -254,6 +259,7 @@ fn unfit(name: &str, refusal: Refusal) -> StartError {
 /// Accepts connections until the server stops, then waits for those that are open.
 async fn accept(
     listener: TcpListener,
+    threads: ConnectionThreads,
     app: Arc<App>,
     ops: Arc<Ops>,
     mut stop: watch::Receiver<bool>,
@@ -271,11 +277,15 @@ async fn accept(
                 Ok((stream, peer)) => {
                     let (app, ops) = (Arc::clone(&app), Arc::clone(&ops));
                     let connections = ops.metrics.connections.clone();
-                    let served = serve(stream, peer, app, ops, stop.clone());
-                    connections.inc();
-                    open.spawn(async move {
+                    let stop = stop.clone();
+                    // The thread that serves it watches it from now on.
+                    let Ok(stream) = stream.into_std() else {
+                        continue;
+                    };
+                    threads.serve(stream, &mut open, move |stream| async move {
                         let _permit = permit;
-                        served.await;
+                        connections.inc();
+                        serve(stream, peer, app, ops, stop).await;
                         connections.dec();
                     });
                 }
@@ -290,6 +300,9 @@ async fn accept(
     let all_closed = async { while open.join_next().await.is_some() {} };
     // Whoever is not done by then is cut off when the set is dropped.
     let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, all_closed).await;
+    drop(open);
+    // Waits for the threads to end.
+    let _ = tokio::task::spawn_blocking(move || drop(threads)).await;
 }
 
 /// Serves one connection until it ends, or the server stops and its request is answered.

@@ -8,6 +8,7 @@ mod data;
 mod pools;
 mod respond;
 mod route;
+mod to_the_end;
 mod verdict;
 mod wire;
 mod wire_control;
@@ -27,6 +28,7 @@ use crate::time::Clock;
 pub(crate) use respond::{Dropped, REQUEST_ID, Reply, Response, request_id};
 pub(crate) use route::OPERATIONS;
 use route::{Route, route};
+use to_the_end::ToTheEnd;
 
 /// What all requests share.
 pub(crate) struct App {
@@ -94,8 +96,8 @@ impl App {
             headers,
             body,
         };
-        // A task of its own, because a client that goes away must not stop an operation half-way.
-        let done = tokio::spawn(self.perform_with_faults(call)).await;
+        // A client that goes away must not stop an operation half-way.
+        let done = ToTheEnd::new(self.perform_with_faults(call)).await;
         done.unwrap_or_else(|_| Err(Refusal::internal("The operation ended unexpectedly")))
     }
 

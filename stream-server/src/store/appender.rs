@@ -1,48 +1,42 @@
-//! The thread that writes messages: gathers them into commits, and answers them once the disk has
-//! them. One commit is one write and one synchronisation.
+//! Writes messages. One commit is one write and one synchronisation; `append_queue` says when there
+//! is one, and of what.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::{mpsc, oneshot};
+use bytes::Bytes;
+use tokio::sync::oneshot;
 
 use super::active::ActiveFile;
 use super::directory::{Directory, Partition};
-use super::frame::{CommitBuffer, Framed, Place};
+use super::frame::{CommitBuffer, Framed, Place, frame_bytes_max};
 use super::gathering::Gathering;
 use super::index::{Contents, Entry};
+use super::queue::Queue;
 use super::recover::Active;
 use super::segment::{HEAD_BYTES, Segment};
 use super::segments::Segments;
 use super::writer::{Reply, Write};
 use crate::engine::{EngineError, NewMessage};
-use crate::limits::{COMMIT_BUFFER_BYTES, TRANSACTION_BYTES_MAX, WRITE_QUEUE_COUNT_MAX};
+use crate::limits::COMMIT_BUFFER_BYTES;
 use crate::log::{PartitionLog, Stamp};
 use crate::metric::Metrics;
 use crate::time::TimeMs;
-
-/// What waits for the thread.
-pub(super) enum Task {
-    /// Messages for one stream.
-    Append(Append),
-    /// Something small, to see whether the disk takes it.
-    Probe { answer: Reply<()> },
-    /// If nothing in the active segment can be read any more, seal it, so that it can be deleted.
-    SealIfDead { answer: Reply<()> },
-}
 
 /// See [`crate::engine::Engine::append`].
 pub(super) struct Append {
     pub(super) stream_key: u64,
     pub(super) now: TimeMs,
     pub(super) messages: Vec<NewMessage>,
-    pub(super) answer: Reply<Vec<Stamp>>,
 }
 
+/// The stamps of each append; none where a partition isn't there.
+pub(super) type AllStamps = Vec<Option<Vec<Stamp>>>;
+
 impl Append {
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         self.messages.iter().map(|m| m.value.len()).sum()
     }
 }
@@ -60,61 +54,25 @@ pub(super) struct Appender {
     pub(super) directory: Arc<Directory>,
     pub(super) metrics: Arc<Metrics>,
     /// The writer of the database, which knows all segments.
-    pub(super) database: mpsc::Sender<Write>,
+    pub(super) database: Arc<Queue<Write>>,
     pub(super) bytes_max: Option<u64>,
     pub(super) segment_bytes: u64,
     pub(super) next_commit: u64,
     pub(super) next_segment: u64,
     pub(super) file: Option<ActiveFile>,
     pub(super) buffer: CommitBuffer,
+    pub(super) gathering: Gathering,
+    /// Whether [`Appender::close`] has been called.
+    pub(super) is_closed: bool,
 }
 
 impl Appender {
-    /// Works until the queue is closed and empty.
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Task>) {
-        let mut gathering = Gathering::default();
-        while let Some(first) = queue.blocking_recv() {
-            gathering.wait(&queue);
-            let (mut appends, mut bytes) = (Vec::new(), 0_usize);
-            let mut next = Some(first);
-            while let Some(task) = next {
-                match task {
-                    Task::Append(append) => {
-                        bytes = bytes.saturating_add(append.bytes());
-                        appends.push(append);
-                    }
-                    Task::Probe { answer } => drop(answer.send(self.probe().map_err(failed))),
-                    Task::SealIfDead { answer } => drop(answer.send(self.seal_if_dead())),
-                }
-                let is_full =
-                    bytes >= TRANSACTION_BYTES_MAX || appends.len() >= WRITE_QUEUE_COUNT_MAX;
-                next = if is_full { None } else { queue.try_recv().ok() };
-            }
-            if appends.is_empty() {
-                continue;
-            }
-            let (count, started) = (appends.len(), Instant::now());
-            self.commit(appends);
-            gathering.note(count, queue.len(), started.elapsed());
-        }
-        if let Some(file) = &mut self.file {
-            // The next start then knows what has to be there. It would do without.
-            let _ = file.cut();
-            let (number, end) = (file.segment.number, file.end);
-            let _ = self.ask(|answer| Write::NoteStop {
-                number,
-                end,
-                answer,
-            });
-        }
-    }
-
     /// All of these in one commit; if it fails, all do.
-    fn commit(&mut self, mut appends: Vec<Append>) {
+    pub(super) fn commit(&mut self, appends: &[Append]) -> Result<AllStamps, EngineError> {
         let started = Instant::now();
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
-        let (targets, stamps) = self.collect(&appends, &mut buffer);
+        let (targets, stamps) = self.collect(appends, &mut buffer);
         let ends: Vec<(Arc<Partition>, PartitionLog)> = targets
             .into_iter()
             .map(|target| (target.partition, target.log))
@@ -125,40 +83,51 @@ impl Appender {
                 self.publish(position, buffer.frames(), &ends);
             }),
         };
-        match written {
-            Ok(()) => {
-                let took = started.elapsed();
-                self.metrics.count_transaction(appends.len(), took);
-                let answers = appends.drain(..).zip(stamps);
-                answers.for_each(|(append, stamps)| self.answer(append, stamps));
-            }
-            Err(error) => {
-                self.metrics.failed.inc();
-                let fail = |append: Append| drop(append.answer.send(Err(error.clone())));
-                appends.into_iter().for_each(fail);
-            }
-        }
         buffer.shrink_to(COMMIT_BUFFER_BYTES);
         self.buffer = buffer;
-    }
-
-    fn answer(&self, append: Append, stamps: Option<Vec<Stamp>>) {
-        let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        if stamps.is_some() {
-            self.metrics.stored.inc_by(whole(append.messages.len()));
-            self.metrics.stored_bytes.inc_by(whole(append.bytes()));
+        match &written {
+            Ok(()) => {
+                self.metrics
+                    .count_transaction(appends.len(), started.elapsed());
+                let stored = appends.iter().zip(&stamps);
+                let stored = stored.filter(|(_, stamps)| stamps.is_some());
+                stored.for_each(|(append, _)| self.count(append));
+            }
+            Err(_) => {
+                self.metrics.failed.inc();
+            }
         }
-        let missing = || EngineError::Failed("there is no such partition".to_owned());
-        drop(append.answer.send(stamps.ok_or_else(missing)));
+        written.map(|()| stamps)
     }
 
-    /// Stamps all messages and puts them into the buffer, partition by partition. Gives the stamps
-    /// of each append; none where a partition isn't there.
+    fn count(&self, append: &Append) {
+        let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        self.metrics.stored.inc_by(whole(append.messages.len()));
+        self.metrics.stored_bytes.inc_by(whole(append.bytes()));
+    }
+
+    /// The end: nothing is written any more, by the database's writer neither.
+    pub(super) fn close(&mut self) {
+        self.is_closed = true;
+        if let Some(file) = &mut self.file {
+            // The next start then knows what has to be there. It would do without.
+            let _ = file.cut();
+            let (number, end) = (file.segment.number, file.end);
+            let _ = self.ask(|answer| Write::NoteStop {
+                number,
+                end,
+                answer,
+            });
+        }
+        self.database.close();
+    }
+
+    /// Stamps all messages and puts them into the buffer, partition by partition.
     fn collect<'a>(
         &self,
         appends: &'a [Append],
         buffer: &mut CommitBuffer,
-    ) -> (Vec<Target<'a>>, Vec<Option<Vec<Stamp>>>) {
+    ) -> (Vec<Target<'a>>, AllStamps) {
         let mut targets: Vec<Target<'a>> = Vec::new();
         let mut places: BTreeMap<Place, usize> = BTreeMap::new();
         let mut all_stamps = Vec::with_capacity(appends.len());
@@ -210,6 +179,27 @@ impl Appender {
         Ok(position)
     }
 
+    /// Whether these messages fit into the active segment; another one needs the database's writer.
+    pub(super) fn has_room(&self, append: &Append) -> bool {
+        let bytes = |message: &NewMessage| {
+            let key_bytes = message.key.as_ref().map_or(0, Bytes::len);
+            let most = frame_bytes_max(key_bytes, message.value.len());
+            u64::try_from(most).unwrap_or(u64::MAX)
+        };
+        let length = append
+            .messages
+            .iter()
+            .map(bytes)
+            .fold(0, u64::saturating_add);
+        let file = self.file.as_ref();
+        file.is_some_and(|file| !self.is_full(file, length))
+    }
+
+    fn is_full(&self, file: &ActiveFile, length: u64) -> bool {
+        file.end > u64::try_from(HEAD_BYTES).unwrap_or(0)
+            && file.end.saturating_add(length) > self.segment_bytes
+    }
+
     /// Begins another segment where there is none, or the present one is full.
     fn make_room(&mut self, length: u64) -> Result<(), EngineError> {
         let total = self.segments.bytes();
@@ -220,11 +210,8 @@ impl Appender {
             let problem = format!("the log is full, it has {total} bytes and may have {max}");
             return Err(EngineError::Failed(problem));
         }
-        let is_full = |file: &ActiveFile| {
-            file.end > u64::try_from(HEAD_BYTES).unwrap_or(0)
-                && file.end.saturating_add(length) > self.segment_bytes
-        };
-        if self.file.as_ref().is_some_and(|file| !is_full(file)) {
+        let file = self.file.as_ref();
+        if file.is_some_and(|file| !self.is_full(file, length)) {
             return Ok(());
         }
         self.begin_segment()
@@ -273,7 +260,9 @@ impl Appender {
         }
     }
 
-    fn seal_if_dead(&mut self) -> Result<(), EngineError> {
+    /// Begins another segment if nothing in the active one can be read any more, so that it can be
+    /// deleted.
+    pub(super) fn seal_if_dead(&mut self) -> Result<(), EngineError> {
         let begin = u64::try_from(HEAD_BYTES).unwrap_or(0);
         let has_messages = self.file.as_ref().is_some_and(|file| file.end > begin);
         let partitions = self.directory.partitions();
@@ -287,8 +276,10 @@ impl Appender {
         }
     }
 
-    fn probe(&mut self) -> io::Result<()> {
-        self.file.as_mut().map_or(Ok(()), ActiveFile::probe)
+    /// Writes something small, to see whether the disk takes it.
+    pub(super) fn probe(&mut self) -> Result<(), EngineError> {
+        let probed = self.file.as_mut().map_or(Ok(()), ActiveFile::probe);
+        probed.map_err(failed)
     }
 
     /// Shows readers what is durable now.
@@ -312,8 +303,7 @@ impl Appender {
     fn ask<T: Send>(&self, write: impl FnOnce(Reply<T>) -> Write) -> Result<T, EngineError> {
         let closed = || EngineError::Failed("it is closed".to_owned());
         let (answer, answered) = oneshot::channel();
-        let sent = self.database.blocking_send(write(answer));
-        sent.map_err(|_| closed())?;
+        self.database.push(write(answer))?;
         answered.blocking_recv().map_err(|_| closed())?
     }
 }

@@ -108,6 +108,13 @@ pub(super) struct Framed {
     pub(super) header: Header,
 }
 
+/// Bytes that a message with such a key and value takes at most: if it gets a frame of its own.
+pub(super) fn frame_bytes_max(key_bytes: usize, value_bytes: usize) -> usize {
+    (HEADER_BYTES + RECORD_BYTES)
+        .saturating_add(key_bytes)
+        .saturating_add(value_bytes)
+}
+
 /// The bytes of one commit. Reused, so that only the largest ones cost an allocation.
 #[derive(Debug, Default)]
 pub(super) struct CommitBuffer {

@@ -3,58 +3,72 @@
 //! Clients that were answered together ask again together, but not at once. A transaction that
 //! begins with the first of them lets all the others wait for two synchronisations instead of one.
 //! So it waits for as many writes as were there before, for a part of what a transaction takes.
-//! Where only one client writes, nothing ever waits.
+//! Where the disk is faster than the clients, that is in vain: then half of them is enough, and
+//! the other half comes while the disk works. Where only one client writes, nothing ever waits.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::sync::mpsc::Receiver;
+use super::queue::Queue;
+use crate::limits::{ALONE_COMMIT_MAX, GATHERING_TIMEOUT};
 
-use crate::limits::GATHERING_TIMEOUT;
-
-/// Between two looks at the queue. Systems sleep a little longer.
-const INTERVAL: Duration = Duration::from_micros(50);
 /// The part of the last transaction's time that the next may wait.
 const SHARE: u32 = 2;
+/// How many transactions are content with half, after one that waited in vain.
+const CONTENT: u32 = 32;
 
 /// What the last transaction says about the next.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Gathering {
     /// Writes of everybody who wrote lately.
     expected: usize,
-    at_most: Duration,
+    /// By the last transaction.
+    took: Duration,
+    /// How many transactions are still content with half of them.
+    content: u32,
 }
 
 impl Gathering {
     /// Notes a transaction of `count` writes, after which `waiting` were in the queue.
     pub(super) fn note(&mut self, count: usize, waiting: usize, took: Duration) {
         self.expected = count.saturating_add(waiting);
-        self.at_most = (took / SHARE).min(GATHERING_TIMEOUT);
+        self.took = took;
+    }
+
+    /// Whether a write need not wait for company, nor for long: nobody else wrote lately, and the
+    /// last transaction was short.
+    pub(super) fn expects_one_short(&self) -> bool {
+        self.expected <= 1 && self.took <= ALONE_COMMIT_MAX
     }
 
     /// Waits for the writes that are expected beside the one that is already taken.
-    pub(super) fn wait<T>(&self, queue: &Receiver<T>) {
-        let start = Instant::now();
-        let is_short = || queue.len().saturating_add(1) < self.expected;
-        while is_short() && start.elapsed() < self.at_most && !queue.is_closed() {
-            thread::sleep(INTERVAL);
+    pub(super) fn wait<T>(&mut self, queue: &Queue<T>) {
+        let enough = match self.content {
+            0 => self.expected,
+            _ => self.expected.div_ceil(2),
+        };
+        self.content = self.content.saturating_sub(1);
+        let missing = enough.saturating_sub(1);
+        if missing > 0 && !queue.wait_for(missing, self.wait_max()) {
+            self.content = CONTENT;
         }
+    }
+
+    fn wait_max(&self) -> Duration {
+        (self.took / SHARE).min(GATHERING_TIMEOUT)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::mpsc;
-
     use super::*;
 
     #[test]
     fn nobody_waits_without_company() {
-        let (_sender, queue) = mpsc::channel::<()>(4);
+        let queue = Queue::<()>::new();
         let mut gathering = Gathering::default();
         gathering.note(1, 0, Duration::MAX);
-        assert_eq!(gathering.expected, 1);
         gathering.wait(&queue);
+        assert_eq!(gathering.content, 0);
     }
 
     #[test]
@@ -62,20 +76,24 @@ mod tests {
         let mut gathering = Gathering::default();
         gathering.note(3, 2, Duration::from_millis(2));
         assert_eq!(gathering.expected, 5);
-        assert_eq!(gathering.at_most, Duration::from_millis(1));
+        assert_eq!(gathering.wait_max(), Duration::from_millis(1));
         gathering.note(3, 2, Duration::from_secs(60));
-        assert_eq!(gathering.at_most, GATHERING_TIMEOUT);
+        assert_eq!(gathering.wait_max(), GATHERING_TIMEOUT);
     }
 
     #[test]
-    fn the_wait_ends_with_the_writes_or_the_queue() {
-        let (sender, mut queue) = mpsc::channel(4);
+    fn who_waited_in_vain_is_content_with_half_for_a_while() {
+        let queue = Queue::new();
         let mut gathering = Gathering::default();
-        gathering.note(3, 0, Duration::from_millis(2));
-        sender.try_send(()).unwrap();
-        sender.try_send(()).unwrap();
+        gathering.note(4, 0, Duration::from_millis(1));
+        queue.push(()).unwrap();
         gathering.wait(&queue);
-        queue.close();
+        for left in (0..CONTENT).rev() {
+            // The one that is taken and the one that waits are half of four.
+            gathering.wait(&queue);
+            assert_eq!(gathering.content, left);
+        }
         gathering.wait(&queue);
+        assert_eq!(gathering.content, CONTENT);
     }
 }

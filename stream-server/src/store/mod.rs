@@ -2,7 +2,8 @@
 //!
 //! The log is a row of files, the segments, that are only appended to. One thread gathers what
 //! waits into one commit and answers after its synchronisation, that is, after the disk has it;
-//! while that one is syncing, the next gathers. Another thread does the same for the database, in
+//! while that one is syncing, the next gathers. Who writes alone does the same without that thread.
+//! Another thread does the same for the database, in
 //! transactions.
 //! Readers never wait for either.
 //!
@@ -12,12 +13,14 @@
 //! | where messages are (pure) | `index` |
 //! | what a segment has, torn or damaged (pure) | `scan` |
 //! | files | `segment`, `segments` |
+//! | what the service asks for | `operations` |
 //! | start | `open`, `recover`, `load` |
-//! | messages: writing, reading | `appender`, `active`, `log_reader` |
+//! | messages: writing, reading | `append_queue`, `appender`, `active`, `log_reader` |
 //! | the database: writing, reading | `writer`, `apply`, `change`, `reader` |
 //! | what leaves | `retention` |
 
 mod active;
+mod append_queue;
 mod appender;
 mod apply;
 mod change;
@@ -28,6 +31,8 @@ mod index;
 mod load;
 mod log_reader;
 mod open;
+mod operations;
+mod queue;
 mod reader;
 mod recover;
 mod retention;
@@ -36,35 +41,33 @@ mod segment;
 mod segments;
 mod writer;
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
-use crate::engine::{
-    Answer, Document, Engine, EngineError, Message, NewMessage, ReadBounds, Stream,
-};
-use crate::group::{Commit, GroupRecord, ReadRange};
-use crate::limits::{READERS_COUNT, SEGMENT_BYTES, WRITE_QUEUE_COUNT_MAX};
-use crate::log::{Extent, Stamp};
+use crate::engine::{Answer, EngineError};
+use crate::limits::{READERS_COUNT, SEGMENT_BYTES};
 use crate::metric::Metrics;
-use crate::time::TimeMs;
 use active::ActiveFile;
-use appender::{Append, Appender, Task};
+use append_queue::Task;
+use appender::Appender;
 use change::Change;
 use directory::Directory;
 use frame::CommitBuffer;
+use gathering::Gathering;
 pub use open::OpenError;
+use queue::Queue;
 use reader::Readers;
 use segment::Patience;
 use segments::Segments;
 use writer::{Reply, Write, Writer};
 
-/// An [`Engine`] in one folder of one machine. Dropping it ends its threads without waiting;
+/// An [`Engine`](crate::engine::Engine) in one folder of one machine. Dropping it ends its threads without waiting;
 /// [`Store::close`] waits.
 pub struct Store {
     cursor_secret: [u8; 64],
@@ -75,9 +78,12 @@ pub struct Store {
     readers: Readers,
     /// Reads that wait for the disk.
     log_reads: Arc<Semaphore>,
-    appends: Mutex<Option<mpsc::Sender<Task>>>,
-    writes: Mutex<Option<mpsc::Sender<Write>>>,
-    appender: Mutex<Option<JoinHandle<()>>>,
+    appender: Arc<Mutex<Appender>>,
+    /// Appends that have begun and not ended.
+    writers: AtomicUsize,
+    appends: Arc<Queue<Task>>,
+    writes: Arc<Queue<Write>>,
+    append_thread: Mutex<Option<JoinHandle<()>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
     /// Held as long as the store is open: a second process is refused by it.
     lock: Mutex<Option<File>>,
@@ -109,8 +115,7 @@ impl Store {
     pub fn open(folder: &Path, bounds: StoreBounds) -> Result<Self, OpenError> {
         let opened = open::open(folder, bounds.bytes_max)?;
         let directory = Arc::new(Directory::new(opened.streams));
-        let (writes, written) = mpsc::channel(WRITE_QUEUE_COUNT_MAX);
-        let (appends, appended) = mpsc::channel(WRITE_QUEUE_COUNT_MAX);
+        let (writes, appends) = (Arc::new(Queue::new()), Arc::new(Queue::new()));
         let metrics = Metrics::new();
         let writer = Writer {
             db: opened.connection,
@@ -123,16 +128,26 @@ impl Store {
             segments: Arc::clone(&segments),
             directory: Arc::clone(&directory),
             metrics: Arc::clone(&metrics),
-            database: writes.clone(),
+            database: Arc::clone(&writes),
             bytes_max: bounds.bytes_max,
             segment_bytes: bounds.segment_bytes,
             next_commit: log.next_commit,
             next_segment: log.next_segment,
             file: log.active.map(ActiveFile::new),
             buffer: CommitBuffer::default(),
+            gathering: Gathering::default(),
+            is_closed: false,
         };
-        let writer = thread(folder, "store-writer", move || writer.run(written))?;
-        let appender = thread(folder, "store-appender", move || appender.run(appended))?;
+        let appender = Arc::new(Mutex::new(appender));
+        let writer = {
+            let writes = Arc::clone(&writes);
+            thread(folder, "store-writer", move || writer.run(&writes))?
+        };
+        let append_thread = {
+            let (appender, appends) = (Arc::clone(&appender), Arc::clone(&appends));
+            let work = move || append_queue::run(&appender, &appends);
+            thread(folder, "store-appender", work)?
+        };
         Ok(Self {
             cursor_secret: opened.cursor_secret,
             directory,
@@ -141,9 +156,11 @@ impl Store {
             folder: folder.to_owned(),
             readers: Readers::new(opened.readers),
             log_reads: Arc::new(Semaphore::new(READERS_COUNT)),
-            appends: Mutex::new(Some(appends)),
-            writes: Mutex::new(Some(writes)),
-            appender: Mutex::new(Some(appender)),
+            appender,
+            writers: AtomicUsize::new(0),
+            appends,
+            writes,
+            append_thread: Mutex::new(Some(append_thread)),
             writer: Mutex::new(Some(writer)),
             lock: Mutex::new(Some(opened.lock)),
         })
@@ -167,10 +184,10 @@ impl Store {
         // may write.
         self.readers.close();
         // The appender needs the writer to its end.
-        drop(take(&self.appends));
+        self.appends.close();
         // Threads that panicked have nothing left to write.
-        let _ = take(&self.appender).map(JoinHandle::join);
-        drop(take(&self.writes));
+        let _ = take(&self.append_thread).map(JoinHandle::join);
+        self.writes.close();
         let _ = take(&self.writer).map(JoinHandle::join);
         drop(take(&self.lock));
     }
@@ -221,16 +238,23 @@ impl Store {
 
 /// Hands something to a thread and waits for its answer.
 async fn ask<Q: Send, T: Send>(
-    queue: &Mutex<Option<mpsc::Sender<Q>>>,
+    queue: &Queue<Q>,
     work: impl FnOnce(Reply<T>) -> Q,
 ) -> Result<T, EngineError> {
     let closed = || EngineError::Failed("it is closed".to_owned());
-    let queue = queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let queue = queue.ok_or_else(closed)?;
     let (answer, answered) = oneshot::channel();
-    queue.send(work(answer)).await.map_err(|_| closed())?;
-    drop(queue);
+    queue.push(work(answer))?;
     answered.await.map_err(|_| closed())?
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.appends.close();
+        // It needs the writer to its end, and closes that queue itself; unless it panicked before.
+        if take(&self.append_thread).is_some_and(|thread| thread.is_finished()) {
+            self.writes.close();
+        }
+    }
 }
 
 fn take<T>(held: &Mutex<Option<T>>) -> Option<T> {
@@ -245,148 +269,4 @@ fn thread(
     let thread = std::thread::Builder::new().name(name.to_owned());
     let started = thread.spawn(work);
     started.map_err(|error| OpenError::system(folder, "start a thread", &error))
-}
-
-impl Engine for Store {
-    fn cursor_secret(&self) -> [u8; 64] {
-        self.cursor_secret
-    }
-
-    fn streams(&self) -> Answer<'_, Vec<Arc<Stream>>> {
-        Box::pin(async { Ok(self.directory.streams()) })
-    }
-
-    fn stream<'a>(&'a self, id: &'a str) -> Answer<'a, Option<Arc<Stream>>> {
-        Box::pin(async move { Ok(self.directory.by_id(id)) })
-    }
-
-    fn documents(&self) -> Answer<'_, Vec<Document>> {
-        Box::pin(self.readers.run(change::documents))
-    }
-
-    fn put_document(&self, document: Document) -> Answer<'_, ()> {
-        self.change(Change::PutDocument(document))
-    }
-
-    fn delete_document<'a>(&'a self, kind: &'a str, id: &'a str) -> Answer<'a, ()> {
-        self.change(Change::DeleteDocument {
-            kind: kind.to_owned(),
-            id: id.to_owned(),
-        })
-    }
-
-    fn delete_stream<'a>(&'a self, stream: &'a Stream) -> Answer<'a, ()> {
-        let deletion = Change::DeleteStream {
-            key: stream.key,
-            id: stream.id.clone(),
-        };
-        Box::pin(async move {
-            self.change(deletion).await?;
-            // Its room on the disk. Where that fails, the next round of retention tries again.
-            let _ = self.free_space().await;
-            Ok(())
-        })
-    }
-
-    fn create_stream(&self, stream: Stream) -> Answer<'_, Arc<Stream>> {
-        Box::pin(self.write(|answer| Write::CreateStream { stream, answer }))
-    }
-
-    fn append<'a>(
-        &'a self,
-        stream: &'a Stream,
-        now: TimeMs,
-        messages: Vec<NewMessage>,
-    ) -> Answer<'a, Vec<Stamp>> {
-        let stream_key = stream.key;
-        let append = move |answer| {
-            Task::Append(Append {
-                stream_key,
-                now,
-                messages,
-                answer,
-            })
-        };
-        Box::pin(self.append_task(append))
-    }
-
-    fn extents<'a>(&'a self, stream: &'a Stream) -> Answer<'a, BTreeMap<u32, Extent>> {
-        Box::pin(async move { Ok(self.directory.extents(stream.key)) })
-    }
-
-    fn offset_at<'a>(
-        &'a self,
-        stream: &'a Stream,
-        partition: u32,
-        time: TimeMs,
-    ) -> Answer<'a, Option<u64>> {
-        Box::pin(async move {
-            let Some(partition) = self.directory.partition((stream.key, partition)) else {
-                return Ok(None);
-            };
-            self.read_log(move |log, patience| {
-                log_reader::offset_at(log, &partition, time, patience)
-            })
-            .await
-        })
-    }
-
-    fn read<'a>(
-        &'a self,
-        stream: &'a Stream,
-        ranges: &'a [ReadRange],
-        bounds: ReadBounds,
-    ) -> Answer<'a, Vec<Message>> {
-        Box::pin(async move {
-            let with_partition = |range: &ReadRange| {
-                let partition = self.directory.partition((stream.key, range.partition))?;
-                (range.from < partition.extent().next).then_some((partition, *range))
-            };
-            let ranges: Vec<_> = ranges.iter().filter_map(with_partition).collect();
-            if ranges.is_empty() {
-                return Ok(Vec::new());
-            }
-            let read =
-                move |log: &Segments, patience| log_reader::read(log, &ranges, bounds, patience);
-            let messages = self.read_log(read).await?;
-            let bytes: usize = messages.iter().map(|message| message.value.len()).sum();
-            let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-            self.metrics.read.inc_by(whole(messages.len()));
-            self.metrics.read_bytes.inc_by(whole(bytes));
-            Ok(messages)
-        })
-    }
-
-    fn groups(&self) -> Answer<'_, Vec<GroupRecord>> {
-        Box::pin(self.readers.run(reader::groups))
-    }
-
-    fn open_group<'a>(
-        &'a self,
-        stream: &'a Stream,
-        name: &'a str,
-        starts: BTreeMap<u32, u64>,
-    ) -> Answer<'a, GroupRecord> {
-        let (stream_key, name) = (stream.key, name.to_owned());
-        let write = move |answer| Write::OpenGroup {
-            stream_key,
-            name,
-            starts,
-            answer,
-        };
-        Box::pin(self.write(write))
-    }
-
-    fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, ()> {
-        let commit = commit.clone();
-        Box::pin(self.write(move |answer| Write::Commit { commit, answer }))
-    }
-
-    fn move_group(&self, group_key: u64, starts: BTreeMap<u32, u64>) -> Answer<'_, GroupRecord> {
-        Box::pin(self.write(move |answer| Write::MoveGroup {
-            group_key,
-            starts,
-            answer,
-        }))
-    }
 }

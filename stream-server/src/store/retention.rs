@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, params};
 
 use super::Store;
-use super::appender::Task;
+use super::append_queue::Task;
 use super::frame::Place;
 use super::writer::{Write, Writer};
 use crate::engine::{Engine as _, EngineError, Stream};

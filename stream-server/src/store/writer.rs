@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::change::Change;
 use super::directory::Directory;
 use super::frame::Place;
 use super::gathering::Gathering;
+use super::queue::Queue;
 use crate::engine::{EngineError, Stream};
 use crate::group::{Commit, GroupRecord};
 use crate::limits::WRITE_QUEUE_COUNT_MAX;
@@ -104,13 +105,13 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Works until the queue is closed and empty.
-    pub(super) fn run(mut self, mut queue: mpsc::Receiver<Write>) {
+    pub(super) fn run(mut self, queue: &Queue<Write>) {
         let mut gathering = Gathering::default();
-        while let Some(first) = queue.blocking_recv() {
-            gathering.wait(&queue);
+        while let Some(first) = queue.wait() {
+            gathering.wait(queue);
             let mut batch = vec![first];
             while batch.len() < WRITE_QUEUE_COUNT_MAX {
-                let Ok(write) = queue.try_recv() else { break };
+                let Some(write) = queue.pop() else { break };
                 batch.push(write);
             }
             let (count, started) = (batch.len(), Instant::now());

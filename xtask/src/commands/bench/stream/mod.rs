@@ -60,6 +60,14 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "PATH", default_value = "nats-server")]
     nats_server: PathBuf,
 
+    /// Another build of the stream server, to be measured instead of this one
+    #[arg(long, value_name = "PATH")]
+    stream_server: Option<PathBuf>,
+
+    /// Measure only what ends like this, such as "64 connections, batches of 1"
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    only: String,
+
     /// Measure the stream server alone
     #[arg(long)]
     alone: bool,
@@ -71,7 +79,10 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
         return Err(run_optimised(project));
     }
     ensure!(arguments.body > 0, "a message has at least one byte");
-    let tools = Tools::build(project)?;
+    let mut tools = Tools::build(project)?;
+    if let Some(other) = &arguments.stream_server {
+        tools.stream_server.clone_from(other);
+    }
     let folder = project.target().join("bench-stream");
     if folder.exists() {
         fs::remove_dir_all(&folder)?;
@@ -112,6 +123,10 @@ fn round(
     let servers: Vec<Server> = installed.iter().map(start).collect::<Result<_>>()?;
     for connections in CONNECTIONS {
         for batch in BATCHES {
+            let what = format!("put, {connections} connections, batches of {batch}");
+            if !what.ends_with(&arguments.only) {
+                continue;
+            }
             for server in &servers {
                 let duration = Duration::from_millis(arguments.duration);
                 let put = Put {
@@ -121,23 +136,28 @@ fn round(
                     bytes: arguments.body,
                 };
                 let measured = with_cpu(server, || put.run(server, duration))?;
-                let what = format!("put, {connections} connections, batches of {batch}");
-                table.add(what, server.system.name(), measured);
+                table.add(what.clone(), server.system.name(), measured);
             }
         }
     }
-    for server in &servers {
+    read_all(&servers, arguments, table)
+}
+
+fn read_all(servers: &[Server], arguments: &Arguments, table: &mut Table) -> Result<()> {
+    let what = |batch: usize| format!("get, 1 connection, up to {batch} at once");
+    let is_wanted = |batch: &usize| what(*batch).ends_with(&arguments.only);
+    let batches: Vec<usize> = READ_BATCHES.into_iter().filter(is_wanted).collect();
+    if batches.is_empty() {
+        return Ok(());
+    }
+    for server in servers {
         fill(server, arguments)?;
     }
-    for batch in READ_BATCHES {
-        for server in &servers {
+    for batch in batches {
+        for server in servers {
             let read = || read(server, batch, arguments.backlog * 1_000);
             let measured = with_cpu(server, read)?;
-            table.add(
-                format!("get, 1 connection, up to {batch} at once"),
-                server.system.name(),
-                measured,
-            );
+            table.add(what(batch), server.system.name(), measured);
         }
     }
     Ok(())

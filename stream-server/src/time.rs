@@ -13,6 +13,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 pub struct TimeMs(pub u64);
 
 impl TimeMs {
+    /// Bytes of every moment as text.
+    pub(crate) const TEXT_BYTES: usize = "2018-04-20T23:21:12.428Z".len();
+
     /// The moment `duration_ms` later; stops at the largest moment instead of wrapping.
     #[must_use]
     pub fn plus_ms(self, duration_ms: u64) -> Self {
@@ -124,6 +127,14 @@ mod tests {
         ] {
             assert_eq!(TimeMs(ms).to_string(), text);
             assert_eq!(TimeMs::parse_rfc3339(text), Some(TimeMs(ms)));
+            assert_eq!(text.len(), TimeMs::TEXT_BYTES);
+        }
+    }
+
+    #[test]
+    fn every_moment_takes_as_many_bytes() {
+        for ms in [0, 1, 253_402_207_199_999, 253_402_300_799_999, u64::MAX] {
+            assert_eq!(TimeMs(ms).to_string().len(), TimeMs::TEXT_BYTES, "{ms}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The body of an answer: whole, or cut off where a rule of `/faults` says so.
+//! The body of an answer: whole, in pieces, or cut off where a rule of `/faults` says so.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,9 +6,13 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-/// A body that is there at once.
+use super::messages_json::MessagesJson;
+
+/// A body whose length is known from the start.
 pub(crate) struct AnswerBody {
     data: Bytes,
+    /// What comes after the data.
+    rest: Option<Box<MessagesJson>>,
     /// Bytes that the headers announce, more than there are if the answer is to be cut off.
     announced: u64,
     /// Whether the server has been told to write what it has.
@@ -25,8 +29,18 @@ impl AnswerBody {
         let announced = u64::try_from(data.len()).unwrap_or(u64::MAX);
         Self {
             data,
+            rest: None,
             announced,
             flushed: false,
+        }
+    }
+
+    /// Messages, each piece of which is made when the one before it is written.
+    pub(super) fn messages(json: MessagesJson) -> Self {
+        Self {
+            announced: u64::try_from(json.length()).unwrap_or(u64::MAX),
+            rest: Some(Box::new(json)),
+            ..Self::whole(Bytes::new())
         }
     }
 
@@ -36,6 +50,7 @@ impl AnswerBody {
         Self {
             flushed: false,
             data: data.slice(..bytes.min(data.len())),
+            rest: None,
             announced: whole
                 .announced
                 .max(u64::try_from(bytes).unwrap_or(0).saturating_add(1)),
@@ -51,7 +66,14 @@ impl Body for AnswerBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, CutOff>>> {
-        let data = std::mem::take(&mut self.data);
+        let mut data = std::mem::take(&mut self.data);
+        if data.is_empty() {
+            data = self
+                .rest
+                .as_mut()
+                .and_then(|rest| rest.next())
+                .unwrap_or_default();
+        }
         let bytes = u64::try_from(data.len()).unwrap_or(u64::MAX);
         if !data.is_empty() {
             self.announced = self.announced.saturating_sub(bytes);

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::messages_json::MessagesJson;
 use super::respond::Reply;
 use super::{App, wire};
-use crate::limits::{ANSWER_ROOM_TIMEOUT, GET_BYTES_MAX, INSTANCE_TIMEOUT_MS_DEFAULT};
+use crate::engine::Message;
+use crate::limits::{ANSWER_ROOM_TIMEOUT, INSTANCE_TIMEOUT_MS_DEFAULT};
 use crate::log::Start;
 use crate::refusal::Refusal;
 use crate::service::{CursorRequest, GroupCursorRequest, GroupStart, PutEntry};
 use crate::time::TimeMs;
 
 /// Room that a GetMessages takes while it is read: the values with what stands between them in the
-/// log, and their JSON in base64.
+/// log, and the JSON of the largest in base64.
 const FETCH_ROOM_BYTES: u32 = 4 * 1_048_576;
 
 impl App {
@@ -74,12 +76,11 @@ impl App {
             .service
             .get_messages(now, stream, &cursor, limit)
             .await?;
-        let json = wire::messages(&fetched);
-        // From here on only the JSON takes room, until it is written.
-        let needed = json.len().min(GET_BYTES_MAX.saturating_mul(2));
+        // From here on what was read takes room, and the piece that is being written.
+        let needed = room_needed(&fetched.messages);
         drop(room.split(room.num_permits().saturating_sub(needed)));
-        let body = Bytes::from_owner(RoomTaking { json, _room: room });
-        Ok(Reply::messages(body, fetched.next_cursor))
+        let json = MessagesJson::new(fetched.stream_name, fetched.messages, Some(room));
+        Ok(Reply::messages(json, fetched.next_cursor))
     }
 
     async fn answer_room(&self) -> Result<OwnedSemaphorePermit, Refusal> {
@@ -197,16 +198,16 @@ fn entry(stored: Result<PutEntry, Refusal>) -> Result<PutEntry, (String, String)
     stored.map_err(|refusal| (refusal.code.into_owned(), refusal.message))
 }
 
-/// The JSON of an answer together with the room it takes.
-struct RoomTaking {
-    json: Vec<u8>,
-    _room: OwnedSemaphorePermit,
-}
-
-impl AsRef<[u8]> for RoomTaking {
-    fn as_ref(&self) -> &[u8] {
-        &self.json
-    }
+/// Bytes that messages take with what stands between them in the log, which is as much at most, and
+/// the JSON of the largest.
+fn room_needed(messages: &[Message]) -> usize {
+    let bytes = |message: &Message| {
+        let key_bytes = message.key.as_ref().map_or(0, Bytes::len);
+        message.value.len().saturating_add(key_bytes)
+    };
+    let all = messages.iter().map(bytes).fold(0, usize::saturating_add);
+    let largest = messages.iter().map(bytes).max().unwrap_or(0);
+    all.saturating_add(largest).saturating_mul(2)
 }
 
 fn group_start(kind: &str, at: Option<&str>) -> Result<GroupStart, Refusal> {

@@ -5,6 +5,7 @@ mod body;
 pub(crate) mod connection;
 mod control;
 mod data;
+mod messages_json;
 mod pools;
 mod respond;
 mod route;

@@ -5,6 +5,7 @@ use hyper::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 
 use super::answer_body::AnswerBody;
+use super::messages_json::MessagesJson;
 use crate::refusal::Refusal;
 
 /// An answer on its way to the client.
@@ -26,9 +27,24 @@ const CLIENT_ID_CHARS_MAX: usize = 128;
 /// What an operation answers.
 pub(crate) struct Reply {
     status: u16,
-    body: Bytes,
+    body: Content,
     headers: Vec<(HeaderName, String)>,
     ending: Ending,
+}
+
+/// What an answer has.
+enum Content {
+    Whole(Bytes),
+    Messages(MessagesJson),
+}
+
+impl Content {
+    fn into_bytes(self) -> Bytes {
+        match self {
+            Self::Whole(bytes) => bytes,
+            Self::Messages(json) => json.collect::<Vec<_>>().concat().into(),
+        }
+    }
 }
 
 /// How an answer ends.
@@ -44,7 +60,7 @@ impl Reply {
     fn new(status: u16, body: Bytes) -> Self {
         Self {
             status,
-            body,
+            body: Content::Whole(body),
             headers: Vec::new(),
             ending: Ending::Whole,
         }
@@ -77,8 +93,12 @@ impl Reply {
         Self::json(refusal.status, &body)
     }
 
-    pub(crate) fn messages(body: Bytes, next_cursor: String) -> Self {
-        Self::new(200, body).with(NEXT_CURSOR, Some(next_cursor))
+    pub(super) fn messages(json: MessagesJson, next_cursor: String) -> Self {
+        let reply = Self {
+            body: Content::Messages(json),
+            ..Self::empty(200)
+        };
+        reply.with(NEXT_CURSOR, Some(next_cursor))
     }
 
     pub(crate) fn with_next_page(self, page: Option<String>) -> Self {
@@ -120,13 +140,16 @@ impl Reply {
 
     /// Status, the headers that the operation adds, and content.
     pub(crate) fn into_parts(self) -> (u16, Vec<(HeaderName, String)>, Bytes) {
-        (self.status, self.headers, self.body)
+        (self.status, self.headers, self.body.into_bytes())
     }
 
     pub(crate) fn into_response(self, request_id: &str) -> Result<Response, Dropped> {
         let body = match self.ending {
-            Ending::Whole => AnswerBody::whole(self.body),
-            Ending::CutOff(bytes) => AnswerBody::cut_off(&self.body, bytes),
+            Ending::Whole => match self.body {
+                Content::Whole(bytes) => AnswerBody::whole(bytes),
+                Content::Messages(json) => AnswerBody::messages(json),
+            },
+            Ending::CutOff(bytes) => AnswerBody::cut_off(&self.body.into_bytes(), bytes),
             Ending::Dropped => return Err(Dropped),
         };
         let mut response = Response::new(body);

@@ -10,13 +10,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::refusal::Refusal;
-use crate::service::{Fetched, GroupView, PutEntry, PutMessage};
+use crate::service::{GroupView, PutEntry, PutMessage};
 use crate::time::TimeMs;
 
 /// Base64 (RFC 4648, section 4) with padding.
 static BASE64: LazyLock<Simd> = LazyLock::new(|| Simd::standard(PAD));
-/// Bytes of a message's JSON beside its key and value: names, numbers, time, the stream's name.
-const MESSAGE_JSON_BYTES: usize = 128;
 /// Bytes of one entry of a PutMessagesResult, mostly.
 const ENTRY_JSON_BYTES: usize = 80;
 
@@ -107,13 +105,13 @@ pub(super) fn put_messages_result(
 /// Times as text. Messages that were published together have one time, and writing it takes longer
 /// than all the rest of them.
 #[derive(Default)]
-struct TimeText {
+pub(super) struct TimeText {
     time: Option<TimeMs>,
     text: String,
 }
 
 impl TimeText {
-    fn of(&mut self, time: TimeMs) -> &str {
+    pub(super) fn of(&mut self, time: TimeMs) -> &str {
         if self.time.replace(time) != Some(time) {
             self.text = time.to_string();
         }
@@ -201,45 +199,8 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal
     serde_json::from_slice(body).map_err(Refusal::unparsable)
 }
 
-/// Writes messages as a JSON array. By hand, because this is the largest output by far and base64
-/// never needs escapes.
-pub(super) fn messages(fetched: &Fetched) -> Vec<u8> {
-    // A name may only have characters that JSON takes as they are.
-    let stream = fetched.stream_name.as_str();
-    let text_bytes = |bytes: usize| bytes.div_ceil(3).saturating_mul(4);
-    let message_bytes = |message: &crate::engine::Message| {
-        let key = message.key.as_ref().map_or(0, Bytes::len);
-        MESSAGE_JSON_BYTES + stream.len() + text_bytes(message.value.len()) + text_bytes(key)
-    };
-    let bytes = fetched.messages.iter().map(message_bytes).sum::<usize>();
-    let mut json = Vec::with_capacity(bytes.saturating_add(2));
-    json.push(b'[');
-    let mut times = TimeText::default();
-    for (place, message) in fetched.messages.iter().enumerate() {
-        let comma = if place == 0 { "" } else { "," };
-        let (partition, stamp) = (message.partition, message.stamp);
-        let time = times.of(stamp.time);
-        // Writing to memory does not fail.
-        let _ = write!(
-            json,
-            "{comma}{{\"stream\":\"{stream}\",\"partition\":\"{partition}\",\"offset\":{},\
-             \"timestamp\":\"{time}\",\"key\":",
-            stamp.offset
-        );
-        match &message.key {
-            None => json.extend_from_slice(b"null"),
-            Some(key) => push_base64(&mut json, key),
-        }
-        json.extend_from_slice(b",\"value\":");
-        push_base64(&mut json, &message.value);
-        json.push(b'}');
-    }
-    json.push(b']');
-    json
-}
-
 /// Appends bytes as a JSON text of base64.
-fn push_base64(json: &mut Vec<u8>, bytes: &[u8]) {
+pub(super) fn push_base64(json: &mut Vec<u8>, bytes: &[u8]) {
     json.push(b'"');
     let start = json.len();
     json.resize(

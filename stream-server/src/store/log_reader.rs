@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::directory::Partition;
 use super::frame::{Frame, Record};
 use super::index::{Entry, Found, FoundTime, frame_at, frames_from};
+use super::read_buffers::ReadBuffers;
 use super::segment::{Patience, Segment};
 use super::segments::{Opened, Segments};
 use crate::engine::{Message, ReadBounds};
@@ -81,7 +82,12 @@ impl Reading<'_> {
                 (run, rest) = rest
                     .split_at_checked(self.run(rest, from))
                     .unwrap_or((rest, &[]));
-                let frames = load(source.segment(), run, self.patience)?;
+                let frames = load(
+                    self.segments.buffers(),
+                    source.segment(),
+                    run,
+                    self.patience,
+                )?;
                 let (first, wanted) = (self.messages.len(), from..until);
                 let records = frames.iter().flat_map(Frame::records);
                 for record in records.filter(|record| wanted.contains(&record.stamp.offset)) {
@@ -173,13 +179,20 @@ impl Reading<'_> {
 }
 
 /// Reads frames that stand one behind the other, and checks them.
-fn load(segment: &Segment, run: &[Entry], patience: Patience) -> io::Result<Vec<Frame>> {
+fn load(
+    buffers: &ReadBuffers,
+    segment: &Segment,
+    run: &[Entry],
+    patience: Patience,
+) -> io::Result<Vec<Frame>> {
     let (Some(first), Some(last)) = (run.first(), run.last()) else {
         return Ok(Vec::new());
     };
     let bytes = last.end().saturating_sub(first.position);
     let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-    let bytes = segment.read(first.position, bytes, patience)?;
+    let mut buffer = buffers.take(bytes);
+    segment.read(first.position, buffer.bytes_mut(), patience)?;
+    let bytes = buffer.into_bytes();
     let frame = |entry: &Entry| {
         let start = usize::try_from(entry.position.saturating_sub(first.position)).unwrap_or(0);
         let frame = Frame::decode(&bytes.slice(start.min(bytes.len())..));
@@ -254,7 +267,12 @@ pub(super) fn offset_at(
                 (Source::Sealed(opened), entry)
             }
         };
-        let frames = load(source.segment(), entry.as_slice(), patience)?;
+        let frames = load(
+            segments.buffers(),
+            source.segment(),
+            entry.as_slice(),
+            patience,
+        )?;
         let mut records = frames.iter().flat_map(Frame::records);
         let found = records.find(|record| record.stamp.time >= time);
         let offset = found.map(|record| record.stamp.offset.max(extent.oldest));

@@ -15,7 +15,7 @@
 //! | files | `segment`, `segments` |
 //! | what the service asks for | `operations` |
 //! | start | `open`, `recover`, `load` |
-//! | messages: writing, reading | `append_queue`, `appender`, `active`, `log_reader` |
+//! | messages: writing, reading | `append_queue`, `appender`, `active`, `log_reader`, `read_buffers` |
 //! | the database: writing, reading | `writer`, `apply`, `change`, `reader` |
 //! | what leaves | `retention` |
 
@@ -33,6 +33,7 @@ mod log_reader;
 mod open;
 mod operations;
 mod queue;
+mod read_buffers;
 mod reader;
 mod recover;
 mod retention;
@@ -67,8 +68,8 @@ use segment::Patience;
 use segments::Segments;
 use writer::{Reply, Write, Writer};
 
-/// An [`Engine`](crate::engine::Engine) in one folder of one machine. Dropping it ends its threads without waiting;
-/// [`Store::close`] waits.
+/// An [`Engine`](crate::engine::Engine) in one folder of one machine. Dropping it ends its threads
+/// without waiting; [`Store::close`] waits.
 pub struct Store {
     cursor_secret: [u8; 64],
     directory: Arc<Directory>,

@@ -5,8 +5,6 @@ use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
-
 use super::frame::{u32_at, u64_at};
 
 /// Bytes before the first frame.
@@ -97,16 +95,15 @@ impl Segment {
         Ok(Self { number, file })
     }
 
-    /// Reads so many bytes.
+    /// Fills the buffer with what stands there.
     pub(super) fn read(
         &self,
         position: u32,
-        bytes: usize,
+        buffer: &mut [u8],
         patience: Patience,
-    ) -> io::Result<Bytes> {
-        let (mut buffer, mut filled) = (vec![0; bytes], 0_usize);
-        while filled < bytes {
-            let room = buffer.get_mut(filled..).unwrap_or_default();
+    ) -> io::Result<()> {
+        let mut filled = 0_usize;
+        while let Some(room) = buffer.get_mut(filled..).filter(|room| !room.is_empty()) {
             let at = u64::from(position).saturating_add(u64::try_from(filled).unwrap_or(u64::MAX));
             match self.read_some(room, at, patience) {
                 Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -115,7 +112,7 @@ impl Segment {
                 Err(error) => return Err(error),
             }
         }
-        Ok(buffer.into())
+        Ok(())
     }
 
     fn read_some(&self, room: &mut [u8], at: u64, patience: Patience) -> io::Result<usize> {

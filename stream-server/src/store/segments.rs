@@ -9,6 +9,7 @@ use std::{fs, io};
 use super::directory::Directory;
 use super::frame::Place;
 use super::index::{Contents, Span};
+use super::read_buffers::ReadBuffers;
 use super::scan::{Known, scan};
 use super::segment::{Patience, Segment, index_file, log_file};
 use crate::limits::OPEN_SEGMENTS_MAX;
@@ -35,6 +36,7 @@ pub(super) struct Segments {
     active_bytes: AtomicU64,
     /// The latest used last.
     opened: Mutex<VecDeque<Arc<Opened>>>,
+    buffers: ReadBuffers,
 }
 
 impl Segments {
@@ -45,11 +47,17 @@ impl Segments {
             active: RwLock::default(),
             active_bytes: AtomicU64::new(0),
             opened: Mutex::default(),
+            buffers: ReadBuffers::default(),
         }
     }
 
     pub(super) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// What is read into.
+    pub(super) fn buffers(&self) -> &ReadBuffers {
+        &self.buffers
     }
 
     /// Bytes of all files with messages.

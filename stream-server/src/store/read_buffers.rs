@@ -1,0 +1,103 @@
+//! Buffers for reading, used again and again: a new one of a mebibyte costs the system as much
+//! time as reading it from memory does.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+/// Buffers that are kept while nobody reads: one for each connection thread of a small machine,
+/// and some for reads that wait for the disk.
+const KEPT_COUNT_MAX: usize = 8;
+/// A larger buffer is not kept: what one GetMessages reads is shorter.
+const KEPT_BYTES_MAX: usize = 2 * 1_048_576;
+
+/// The buffers that are free.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ReadBuffers(Arc<Mutex<Vec<Vec<u8>>>>);
+
+/// A buffer in use. Whoever drops it gives it back.
+#[derive(Debug)]
+pub(super) struct ReadBuffer {
+    bytes: Vec<u8>,
+    /// How much of it is meant; behind that is what earlier reads have left.
+    length: usize,
+    free: ReadBuffers,
+}
+
+impl ReadBuffers {
+    /// A buffer of this length. What is in it is up to whoever takes it.
+    pub(super) fn take(&self, length: usize) -> ReadBuffer {
+        let mut bytes = self.lock().pop().unwrap_or_default();
+        if bytes.len() < length {
+            bytes.resize(length, 0);
+        }
+        let free = self.clone();
+        ReadBuffer {
+            bytes,
+            length,
+            free,
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ReadBuffer {
+    pub(super) fn bytes_mut(&mut self) -> &mut [u8] {
+        self.bytes.get_mut(..self.length).unwrap_or_default()
+    }
+
+    /// The buffer as something to be shared: it is given back by the last who has a part of it.
+    pub(super) fn into_bytes(self) -> Bytes {
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for ReadBuffer {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+}
+
+impl Drop for ReadBuffer {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        let mut free = self.free.lock();
+        if free.len() < KEPT_COUNT_MAX && bytes.len() <= KEPT_BYTES_MAX {
+            free.push(bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_buffer_comes_back_when_the_last_part_of_it_is_dropped() {
+        let buffers = ReadBuffers::default();
+        let mut buffer = buffers.take(5);
+        buffer.bytes_mut().copy_from_slice(b"hello");
+        let bytes = buffer.into_bytes();
+        let part = bytes.slice(1..3);
+        drop(bytes);
+        assert_eq!((&part[..], buffers.lock().len()), (&b"el"[..], 0));
+        drop(part);
+        assert_eq!(buffers.lock().len(), 1);
+        // A shorter one shows nothing of what was there, a longer one has room for all.
+        assert_eq!(buffers.take(2).as_ref().len(), 2);
+        assert_eq!(buffers.take(9).bytes_mut().len(), 9);
+    }
+
+    #[test]
+    fn no_more_are_kept_than_may_be() {
+        let buffers = ReadBuffers::default();
+        let many: Vec<_> = (0..20).map(|_| buffers.take(1)).collect();
+        drop(many);
+        assert_eq!(buffers.lock().len(), KEPT_COUNT_MAX);
+        drop(buffers.take(KEPT_BYTES_MAX + 1));
+        assert_eq!(buffers.lock().len(), KEPT_COUNT_MAX - 1);
+    }
+}

@@ -319,11 +319,13 @@ fn serve(
         service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
             let (app, ops, guard) = (Arc::clone(&app), Arc::clone(&ops), working.start());
             async move {
-                let operation = http::operation(request.method(), request.uri().path());
+                let route = http::route(request.method(), request.uri().path());
+                // From a short list: labels of metrics must be few.
+                let operation = route.as_ref().map_or("Other", http::Route::operation);
                 let told = RequestLog::begin(&request, peer);
                 let response = match ops.answer(&request).await {
                     Some(response) => Ok(response),
-                    None => app.handle(request).await,
+                    None => app.handle(route, request).await,
                 };
                 if let Ok(response) = &response {
                     let status = response.status().as_u16();

@@ -45,8 +45,10 @@ pub(crate) struct Connection {
     stream: TcpStream,
     working: Working,
     reading: Reading,
-    /// When the present reading must be over. Reused, because a timer costs an allocation.
-    read_deadline: Pin<Box<Sleep>>,
+    /// When the present reading must be over.
+    read_deadline: Instant,
+    /// Wakes us then, or before: it is set only where we wait, and not anew for each request.
+    read_alarm: Pin<Box<Sleep>>,
     /// Runs from the moment that the client stops reading until everything is written.
     write_deadline: Option<Pin<Box<Sleep>>>,
 }
@@ -64,13 +66,14 @@ enum Reading {
 impl Connection {
     pub(crate) fn new(stream: TcpStream, working: Working) -> Self {
         // A fresh connection owes us a request, so it has less time than one between two requests.
-        let read_deadline = Box::pin(tokio::time::sleep(HEAD_TIMEOUT));
+        let read_alarm = Box::pin(tokio::time::sleep(HEAD_TIMEOUT));
         let reading = Reading::Head;
         Self {
             stream,
             working,
             reading,
-            read_deadline,
+            read_deadline: read_alarm.deadline(),
+            read_alarm,
             write_deadline: None,
         }
     }
@@ -78,7 +81,7 @@ impl Connection {
     fn turn_to(&mut self, reading: Reading, timeout: Option<Duration>) {
         self.reading = reading;
         if let Some(deadline) = timeout.and_then(|timeout| Instant::now().checked_add(timeout)) {
-            self.read_deadline.as_mut().reset(deadline);
+            self.read_deadline = deadline;
         }
     }
 
@@ -95,7 +98,17 @@ impl Connection {
         if self.reading == Reading::Body {
             return Poll::Pending;
         }
-        ready!(self.read_deadline.as_mut().poll(cx));
+        if self.read_alarm.deadline() > self.read_deadline {
+            self.read_alarm.as_mut().reset(self.read_deadline);
+        }
+        loop {
+            ready!(self.read_alarm.as_mut().poll(cx));
+            if self.read_alarm.deadline() >= self.read_deadline {
+                break;
+            }
+            // It was set for an earlier request.
+            self.read_alarm.as_mut().reset(self.read_deadline);
+        }
         Poll::Ready(io::Error::new(
             io::ErrorKind::TimedOut,
             "the client sent no whole request",

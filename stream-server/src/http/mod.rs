@@ -27,8 +27,7 @@ use crate::refusal::Refusal;
 use crate::service::Service;
 use crate::time::Clock;
 pub(crate) use respond::{Dropped, REQUEST_ID, Reply, Response, request_id};
-pub(crate) use route::OPERATIONS;
-use route::{Route, route};
+pub(crate) use route::{OPERATIONS, Route, route};
 use to_the_end::ToTheEnd;
 
 /// What all requests share.
@@ -70,24 +69,29 @@ impl App {
         }
     }
 
-    /// Answers one request. Every way out is an answer with a JSON body and a request id, unless a
+    /// Answers one request, whose path and method say so. Every way out is an answer with a JSON body and a request id, unless a
     /// rule of `/faults` says otherwise.
     ///
     /// # Errors
     /// [`Dropped`] where there is to be no answer.
     pub(crate) async fn handle(
         self: Arc<Self>,
+        route: Result<Route, Refusal>,
         request: Request<Incoming>,
     ) -> Result<Response, Dropped> {
         let id = request_id(request.headers());
-        Reply::from(self.answer(request).await).into_response(&id)
+        Reply::from(self.answer(route, request).await).into_response(&id)
     }
 
-    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Reply, Refusal> {
+    async fn answer(
+        self: Arc<Self>,
+        route: Result<Route, Refusal>,
+        request: Request<Incoming>,
+    ) -> Result<Reply, Refusal> {
         if request.uri().path() == "/faults" && self.faults.is_some() {
-            return self.answer_faults(request).await;
+            return Box::pin(self.answer_faults(request)).await;
         }
-        let route = route(request.method(), request.uri().path())?;
+        let route = route?;
         let query = request.uri().query().unwrap_or_default().to_owned();
         let headers = wire_control::ControlHeaders::read(request.headers());
         let body = self.authenticated_body(&route, request).await?;
@@ -153,7 +157,8 @@ impl App {
             Route::Heartbeat { stream } => self.heartbeat(stream, query).await,
             Route::GetGroup { stream, group } => self.get_group(stream, group).await,
             Route::UpdateGroup { stream, group } => self.update_group(stream, group, body).await,
-            Route::Control(control) => self.perform_control(control, call).await,
+            // Boxed, because it is larger than all others, and rare.
+            Route::Control(control) => Box::pin(self.perform_control(control, call)).await,
         }
     }
 }
@@ -161,12 +166,6 @@ impl App {
 /// An answer with this content and nothing else.
 pub(crate) fn plain(content: bytes::Bytes) -> Response {
     Response::new(answer_body::AnswerBody::whole(content))
-}
-
-/// The name of the operation that a request asks for, from a short list: labels of metrics must be
-/// few.
-pub(crate) fn operation(method: &Method, path: &str) -> &'static str {
-    route(method, path).map_or("Other", |route| route.operation())
 }
 
 /// A request that is whole, and may be done.

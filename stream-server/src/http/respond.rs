@@ -1,5 +1,7 @@
 //! Answers: status, JSON body, and the headers that every answer has.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
@@ -21,6 +23,8 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("opc-request-i
 const NEXT_CURSOR: HeaderName = HeaderName::from_static("opc-next-cursor");
 const NEXT_PAGE: HeaderName = HeaderName::from_static("opc-next-page");
 const WORK_REQUEST: HeaderName = HeaderName::from_static("opc-work-request-id");
+/// Characters of a request id that is all ours.
+const OWN_ID_CHARS: usize = 3 * 32 + 2;
 /// Characters of a client's request id that are repeated.
 const CLIENT_ID_CHARS_MAX: usize = 128;
 
@@ -176,17 +180,19 @@ impl From<Result<Self, Refusal>> for Reply {
 /// The id of a request, as Oracle makes it: the first part of the client's own, or one of ours,
 /// then two parts of 32 hexadecimal digits.
 pub(crate) fn request_id(headers: &HeaderMap) -> String {
-    let random = || format!("{:032X}", fastrand::u128(..));
     let given = headers
         .get(REQUEST_ID)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
     let plain = |c: &char| c.is_ascii_graphic() && *c != '/';
-    let first: String = given
-        .chars()
-        .take_while(plain)
-        .take(CLIENT_ID_CHARS_MAX)
-        .collect();
-    let first = if first.is_empty() { random() } else { first };
-    format!("{first}/{}/{}", random(), random())
+    let own = given.chars().take_while(plain).take(CLIENT_ID_CHARS_MAX);
+    let mut id = String::with_capacity(OWN_ID_CHARS);
+    id.extend(own);
+    let random = || fastrand::u128(..);
+    // Writing to a string does not fail.
+    let _ = match id.is_empty() {
+        true => write!(id, "{:032X}/{:032X}/{:032X}", random(), random(), random()),
+        false => write!(id, "/{:032X}/{:032X}", random(), random()),
+    };
+    id
 }

@@ -11,7 +11,7 @@ use super::respond::Reply;
 use super::route::Route;
 use super::{App, Call, body};
 use crate::auth::{BodyHash, Coverage, Head};
-use crate::faults::{Effect, Moment};
+use crate::faults::{Effect, Moment, Rule};
 use crate::refusal::Refusal;
 
 impl App {
@@ -65,12 +65,19 @@ impl App {
             .faults
             .as_ref()
             .and_then(|faults| faults.strike(route.operation(), route.stream()));
-        let Some(rule) = rule else {
-            return self.perform(&call).await;
-        };
+        match rule {
+            None => self.perform(&call).await,
+            // Boxed, because it is large, and only tests need it.
+            Some(rule) => Box::pin(self.perform_faultily(&call, rule)).await,
+        }
+    }
+
+    /// Does what this rule says, with the operation or without it.
+    async fn perform_faultily(&self, call: &Call, rule: Rule) -> Result<Reply, Refusal> {
+        let route = &call.route;
         tokio::time::sleep(Duration::from_millis(rule.delay_ms)).await;
         let Some(effect) = rule.effect else {
-            return self.perform(&call).await;
+            return self.perform(call).await;
         };
         match &effect {
             Effect::Answer {
@@ -101,7 +108,7 @@ impl App {
             Effect::Answer { .. } | Effect::Drop { .. } => {}
             Effect::Truncate { .. } | Effect::Garbage { .. } => {}
         }
-        let done = self.perform(&call).await;
+        let done = self.perform(call).await;
         match effect {
             Effect::Answer {
                 when: Moment::After,

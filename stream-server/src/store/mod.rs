@@ -15,7 +15,8 @@
 //! | files | `segment`, `segments` |
 //! | what the service asks for | `operations` |
 //! | start | `open`, `recover`, `load` |
-//! | messages: writing, reading | `append_queue`, `appender`, `active`, `log_reader`, `read_buffers` |
+//! | writing messages | `append_queue`, `appender`, `active` |
+//! | reading messages | `log_reader`, `read_buffers` |
 //! | the database: writing, reading | `writer`, `apply`, `change`, `reader` |
 //! | what leaves | `retention` |
 

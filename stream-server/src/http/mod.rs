@@ -69,8 +69,8 @@ impl App {
         }
     }
 
-    /// Answers one request, whose path and method say so. Every way out is an answer with a JSON body and a request id, unless a
-    /// rule of `/faults` says otherwise.
+    /// Answers one request; method and path ask for this route. Every way out is an answer with a
+    /// JSON body and a request id, unless a rule of `/faults` says otherwise.
     ///
     /// # Errors
     /// [`Dropped`] where there is to be no answer.

@@ -75,23 +75,29 @@ fn read_all(client: &mut Client, partition: &str) -> Vec<(u64, String)> {
 
 #[test]
 fn every_acknowledged_message_survives_kills_once_and_in_order() {
-    messages_survive_kills(0, "67108864");
+    messages_survive_kills(0, "67108864", |_| WRITERS);
 }
 
 /// Files of the log begin and end all the time.
 #[test]
 fn kills_between_two_files_of_the_log_lose_nothing() {
-    messages_survive_kills(10_000, "65536");
+    messages_survive_kills(10_000, "65536", |_| WRITERS);
 }
 
-fn messages_survive_kills(ballast: usize, segment_bytes: &str) {
+/// Who writes alone has its commits made by the thread that serves it.
+#[test]
+fn who_writes_alone_loses_nothing_to_kills_either() {
+    messages_survive_kills(10_000, "65536", |run| 1 + run % 2);
+}
+
+fn messages_survive_kills(ballast: usize, segment_bytes: &str, writers: fn(usize) -> usize) {
     let folder = tempfile::tempdir().unwrap();
     let acked = Acknowledged::default();
     let bounds = ["--segment-bytes", segment_bytes];
     for run in 0..kills() {
         let mut server = Process::start_also_with(folder.path(), "calls:3", &bounds);
         let address = server.address;
-        let writers: Vec<_> = (0..WRITERS)
+        let writers: Vec<_> = (0..writers(run))
             .map(|writer| {
                 let acked = Arc::clone(&acked);
                 let name = format!("{run}/{writer}");

@@ -4,7 +4,7 @@
 //!
 //! | step | where |
 //! |---|---|
-//! | connection, its thread, deadlines, bounds | [`server`], `connection_threads`, `http::connection` |
+//! | connection, deadlines, bounds | [`server`], `connection_threads`, `http::connection` |
 //! | path to operation, JSON | `http` |
 //! | who has signed it | [`auth`] (pure) |
 //! | what is to go wrong on purpose | `faults` (pure) |

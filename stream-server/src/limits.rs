@@ -72,6 +72,9 @@ pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 pub const BODIES_BYTES_MAX: usize = 67_108_864;
 /// Bytes of all GetMessages answers that are being built or written.
 pub const ANSWERS_BYTES_MAX: usize = 67_108_864;
+/// Bytes of a GetMessages' answer after which the next message begins another piece: small enough
+/// to stay in the processor's cache until it is sent, large enough to be worth a system call.
+pub const ANSWER_PIECE_BYTES: usize = 32_768;
 /// How long a GetMessages waits for room in [`ANSWERS_BYTES_MAX`] before it gets 503.
 pub const ANSWER_ROOM_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -93,6 +96,10 @@ pub const THROTTLE_BUCKETS_MAX: usize = 65_536;
 /// Connections that read the database, and as many threads that read from the log what is not in
 /// memory. Two cores gain nothing from more.
 pub const READERS_COUNT: usize = 4;
+/// Buffers for reading that are kept while nobody reads: as many as read at a time, mostly.
+pub const READ_BUFFERS_MAX: usize = 8;
+/// A larger buffer than this is not kept; what one GetMessages reads is shorter.
+pub const READ_BUFFER_BYTES_MAX: usize = 2_097_152;
 /// Bytes of one file of the log, unless told otherwise: as much is kept at most beyond what
 /// retention keeps, and read at the start.
 pub const SEGMENT_BYTES: u64 = 67_108_864;

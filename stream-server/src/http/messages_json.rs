@@ -6,10 +6,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::wire::{TimeText, push_base64};
 use crate::engine::Message;
+use crate::limits::ANSWER_PIECE_BYTES;
 use crate::time::TimeMs;
-
-/// Bytes after which the next message begins another piece.
-const PIECE_BYTES: usize = 32_768;
 
 /// A JSON array of messages. By hand, because this is the largest output by far and base64 never
 /// needs escapes.
@@ -92,9 +90,12 @@ impl Iterator for MessagesJson {
         if self.has_ended {
             return None;
         }
-        let room = |message: &Message| self.message_length(message).saturating_add(PIECE_BYTES);
+        let room = |message: &Message| {
+            self.message_length(message)
+                .saturating_add(ANSWER_PIECE_BYTES)
+        };
         let mut json = Vec::with_capacity(self.messages.as_slice().first().map_or(2, room));
-        while json.len() < PIECE_BYTES {
+        while json.len() < ANSWER_PIECE_BYTES {
             let Some(message) = self.messages.next() else {
                 json.extend_from_slice(if self.has_begun { b"]" } else { b"[]" });
                 self.has_ended = true;
@@ -164,8 +165,8 @@ mod tests {
             4,
             100,
             1_000,
-            PIECE_BYTES,
-            10 * PIECE_BYTES,
+            ANSWER_PIECE_BYTES,
+            10 * ANSWER_PIECE_BYTES,
             7,
             70_000,
         ];
@@ -189,7 +190,7 @@ mod tests {
                     .iter()
                     .rev()
                     .skip(1)
-                    .all(|piece| piece.len() >= PIECE_BYTES)
+                    .all(|piece| piece.len() >= ANSWER_PIECE_BYTES)
             );
         }
     }

@@ -5,11 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-/// Buffers that are kept while nobody reads: one for each connection thread of a small machine,
-/// and some for reads that wait for the disk.
-const KEPT_COUNT_MAX: usize = 8;
-/// A larger buffer is not kept: what one GetMessages reads is shorter.
-const KEPT_BYTES_MAX: usize = 2 * 1_048_576;
+use crate::limits::{READ_BUFFER_BYTES_MAX, READ_BUFFERS_MAX};
 
 /// The buffers that are free.
 #[derive(Clone, Debug, Default)]
@@ -65,7 +61,7 @@ impl Drop for ReadBuffer {
     fn drop(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
         let mut free = self.free.lock();
-        if free.len() < KEPT_COUNT_MAX && bytes.len() <= KEPT_BYTES_MAX {
+        if free.len() < READ_BUFFERS_MAX && bytes.len() <= READ_BUFFER_BYTES_MAX {
             free.push(bytes);
         }
     }
@@ -96,8 +92,8 @@ mod tests {
         let buffers = ReadBuffers::default();
         let many: Vec<_> = (0..20).map(|_| buffers.take(1)).collect();
         drop(many);
-        assert_eq!(buffers.lock().len(), KEPT_COUNT_MAX);
-        drop(buffers.take(KEPT_BYTES_MAX + 1));
-        assert_eq!(buffers.lock().len(), KEPT_COUNT_MAX - 1);
+        assert_eq!(buffers.lock().len(), READ_BUFFERS_MAX);
+        drop(buffers.take(READ_BUFFER_BYTES_MAX + 1));
+        assert_eq!(buffers.lock().len(), READ_BUFFERS_MAX - 1);
     }
 }

@@ -2,7 +2,7 @@
 //! cloud's metadata, and what only looks public because an IPv4 address hides in it.
 //!
 //! From IANA's registries of special-purpose addresses (RFC 6890) and of special-use names (RFC
-//! 6761). `envoy/gateway.yaml` has the same ranges, which a test ensures: the filter judges what a
+//! 6761). `envoy/*.yaml` have the same ranges, which a test ensures: the filter judges what a
 //! URL says, Envoy what a name resolves to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -1,5 +1,7 @@
 //! What both roles have: callouts, clocks, counters, and turns of the event loop.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use proxy_wasm::hostcalls;
 
 use super::callouts::Callouts;
@@ -13,6 +15,10 @@ use crate::time::Now;
 /// Bytes of a page of linear memory (WebAssembly core specification, §4.2.8).
 const PAGE_BYTES: usize = 65_536;
 
+/// Pages of this VM's linear memory that the gauge has been told: once, however many plugins share
+/// the VM, as a sidecar's two accept filters do.
+static PAGES_TOLD: AtomicUsize = AtomicUsize::new(0);
+
 /// A plugin's dealings with Envoy on one worker.
 pub(super) struct Worker {
     callouts: Callouts,
@@ -22,8 +28,6 @@ pub(super) struct Worker {
     /// Envoy notifies only the last one that has registered a name.
     queue: Option<u32>,
     queue_name: String,
-    /// Pages of this VM's linear memory that the gauge has been told.
-    pages: usize,
 }
 
 /// What became of an output.
@@ -44,7 +48,6 @@ impl Worker {
             metrics: None,
             queue: None,
             queue_name: format!("turn-{}", entropy.uuid()),
-            pages: 0,
         }
     }
 
@@ -88,9 +91,9 @@ impl Worker {
     /// one instruction.
     pub(super) fn tell_memory(&mut self, gauge: Metric) {
         let pages = core::arch::wasm32::memory_size::<0>();
-        let grown = pages.saturating_sub(self.pages);
+        let grown = pages.saturating_sub(PAGES_TOLD.load(Ordering::Relaxed));
         if grown > 0 {
-            self.pages = pages;
+            PAGES_TOLD.store(pages, Ordering::Relaxed);
             let bytes = i64::try_from(grown.saturating_mul(PAGE_BYTES)).unwrap_or(i64::MAX);
             self.metrics
                 .get_or_insert_with(Metrics::define)

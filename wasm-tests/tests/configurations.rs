@@ -61,8 +61,8 @@ fn plugin_configurations_stand_in_filter_config_too() {
         let config: Value = yaml_serde::from_str(&text).unwrap();
         let mut plugins = Vec::new();
         collect_plugins(&config, &mut plugins);
-        for (role, inlined) in plugins {
-            let own = own_file(&file, &role);
+        for (name, inlined) in plugins {
+            let own = own_file(&file, &name);
             let text = fs::read_to_string(&own);
             let text = text.unwrap_or_else(|error| panic!("{}: {error}", own.display()));
             let (file, own) = (file.display(), own.display());
@@ -71,27 +71,39 @@ fn plugin_configurations_stand_in_filter_config_too() {
             count += 1;
         }
     }
-    assert!(count >= 2);
+    assert!(count >= 7);
 }
 
-/// `envoy/gateway.yaml` has the settings of `filter-config/ROLE.local.json`, and any
-/// `envoy/gateway.NAME.yaml` those of `filter-config/ROLE.NAME.json`.
-fn own_file(file: &std::path::Path, role: &str) -> PathBuf {
+/// Where the settings stand in `filter-config/` too: those of `envoy/gateway.yaml` in
+/// `ROLE.local.json`, of any `envoy/gateway.NAME.yaml` in `ROLE.NAME.json`, of `envoy/sidecar.yaml`
+/// in `ROLE.sidecar.json`, and there those of a plugin `sluice.ROLE.MORE` in
+/// `ROLE.sidecar.MORE.json`.
+fn own_file(file: &std::path::Path, plugin: &str) -> PathBuf {
     let stem = file.file_stem().unwrap().to_str().unwrap();
-    let name = stem.split_once('.').map_or("local", |(_, name)| name);
-    let folder = Project::here().root().join("filter-config");
-    folder.join(format!("{role}.{name}.json"))
+    let name = match stem.split_once('.') {
+        Some((_, name)) => name,
+        None if stem == "gateway" => "local",
+        None => stem,
+    };
+    let name = match plugin.split_once('.') {
+        Some((role, more)) => format!("{role}.{name}.{more}.json"),
+        None => format!("{plugin}.{name}.json"),
+    };
+    Project::here().root().join("filter-config").join(name)
 }
 
-/// Finds what our plugins are told, wherever it stands: role and settings.
+/// Finds what our plugins are told, wherever it stands: the plugin's name without `sluice.`, and
+/// its settings.
 fn collect_plugins(value: &Value, found: &mut Vec<(String, Value)>) {
-    let root_id = value.get("root_id").and_then(Value::as_str);
-    if let Some(role) = root_id.and_then(|root_id| root_id.strip_prefix("sluice-")) {
+    let is_ours = value.get("root_id").is_some();
+    let name = value.get("name").and_then(Value::as_str);
+    let name = name.and_then(|name| name.strip_prefix("sluice."));
+    if let Some(name) = name.filter(|_| is_ours) {
         let settings = value
             .pointer("/configuration/value")
             .and_then(Value::as_str);
         let settings = serde_json::from_str(settings.unwrap()).unwrap();
-        found.push((role.to_owned(), settings));
+        found.push((name.to_owned(), settings));
     }
     let inner: Vec<&Value> = match value {
         Value::Array(elements) => elements.iter().collect(),

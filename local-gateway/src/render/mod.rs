@@ -1,6 +1,7 @@
-//! Writes a gateway configuration with other ports, another function and other plugin settings.
+//! Writes a configuration of a gateway or a sidecar with other ports, another function and other
+//! plugin settings.
 //!
-//! The configuration in `envoy/` works as it stands. It is edited by structure, not by text: what
+//! The configurations in `envoy/` work as they stand. It is edited by structure, not by text: what
 //! is looked for by name and not found is an error that says so.
 
 pub mod egress;
@@ -23,7 +24,7 @@ pub struct Changes {
     /// Where the gateway and the admin interface listen: loopback, except in a container, whose
     /// published ports arrive at its other address.
     pub listen: IpAddr,
-    /// Where clients reach the gateway.
+    /// Where clients reach the gateway, or others the sidecar.
     pub gateway_port: u16,
     /// Envoy's admin interface.
     pub admin_port: u16,
@@ -33,7 +34,7 @@ pub struct Changes {
     pub stream_port: u16,
     /// The drain's listener.
     pub drain_port: u16,
-    /// Where the route `/` goes.
+    /// Where the route `/` goes: the function, or the sidecar's application.
     pub function: Target,
     /// The built filter.
     pub filter: PathBuf,
@@ -45,7 +46,36 @@ pub struct Changes {
     pub stats_flush_interval: Option<Duration>,
 }
 
-/// The changed configuration.
+/// How the parts are named that a gateway and a sidecar have both.
+#[derive(Clone, Copy, Debug)]
+struct Names {
+    /// The listener that others reach.
+    front: &'static str,
+    /// The listeners with an accept filter.
+    accepting: &'static [&'static str],
+    /// The cluster of what is called.
+    function: &'static str,
+}
+
+impl Names {
+    fn of(config: &mut Value) -> Self {
+        if listener(config, "inbound").is_ok() {
+            return Self {
+                front: "inbound",
+                accepting: &["inbound", "outbound"],
+                function: "application",
+            };
+        }
+        Self {
+            front: "gateway",
+            accepting: &["gateway"],
+            function: "function",
+        }
+    }
+}
+
+/// The changed configuration. A sidecar's listener `outbound` and the services that its application
+/// calls stay as they are.
 ///
 /// # Errors
 /// When the text is no YAML or has no place for one of the changes.
@@ -61,24 +91,25 @@ pub fn render(yaml: &str, changes: &Changes) -> Result<Value> {
     }
 
     *at(&mut config, "/admin/address/socket_address/address")? = json!(changes.listen);
-    let gateway = listener(&mut config, "gateway")?;
-    *at(gateway, "/address/socket_address/address")? = json!(changes.listen);
-    *listener_port(&mut config, "gateway")? = json!(changes.gateway_port);
+    let names = Names::of(&mut config);
+    let front = listener(&mut config, names.front)?;
+    *at(front, "/address/socket_address/address")? = json!(changes.listen);
+    *listener_port(&mut config, names.front)? = json!(changes.gateway_port);
     *listener_port(&mut config, "drain")? = json!(changes.drain_port);
     *endpoint(cluster(&mut config, "drain")?, "port_value")? = json!(changes.drain_port);
     *endpoint(cluster(&mut config, "stream")?, "address")? = json!(changes.stream_host);
     *endpoint(cluster(&mut config, "stream")?, "port_value")? = json!(changes.stream_port);
-    target::apply(&mut config, &changes.function)?;
+    target::apply(&mut config, names, &changes.function)?;
     // Somebody's own configuration need not have explicit targets.
     let has_targets = cluster(&mut config, "targets-https").is_ok();
     if let Some(authorities) = target::authorities().filter(|_| has_targets) {
         egress::trust(&mut config, &authorities)?;
     }
 
-    for (listener_name, filter_name, patch) in [
-        ("gateway", "sluice.accept", &changes.accept_patch),
-        ("drain", "sluice.drain", &changes.drain_patch),
-    ] {
+    let accepting = names.accepting.iter();
+    let plugins = accepting.map(|name| (*name, "sluice.accept", &changes.accept_patch));
+    let drain = ("drain", "sluice.drain", &changes.drain_patch);
+    for (listener_name, filter_name, patch) in plugins.chain([drain]) {
         let filter = http_filter(listener(&mut config, listener_name)?, filter_name)?;
         let code = at(filter, "/typed_config/config/vm_config/code/local/filename")?;
         *code = json!(changes.filter);
@@ -147,14 +178,22 @@ fn named<'a>(list: &'a mut Value, name: &str, kind: &str) -> Result<&'a mut Valu
         .with_context(|| format!("the configuration has no {kind} named '{name}'"))
 }
 
-fn listener_port<'a>(config: &'a mut Value, name: &str) -> Result<&'a mut Value> {
+/// The port of the listener of this name.
+///
+/// # Errors
+/// When there is none, or it is internal.
+pub fn listener_port<'a>(config: &'a mut Value, name: &str) -> Result<&'a mut Value> {
     at(
         listener(config, name)?,
         "/address/socket_address/port_value",
     )
 }
 
-fn endpoint<'a>(cluster: &'a mut Value, member: &str) -> Result<&'a mut Value> {
+/// `address` or `port_value` of a cluster's first endpoint.
+///
+/// # Errors
+/// When it has none.
+pub fn endpoint<'a>(cluster: &'a mut Value, member: &str) -> Result<&'a mut Value> {
     const SOCKET: &str = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address";
     at(cluster, &format!("{SOCKET}/socket_address/{member}"))
 }

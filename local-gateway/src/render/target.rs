@@ -9,7 +9,7 @@ use anyhow::{Context, Error, Result, bail};
 use serde_json::{Value, json};
 use ureq::http::Uri;
 
-use super::{at, cluster, endpoint, listener};
+use super::{Names, at, cluster, endpoint, listener};
 
 /// Where systems keep the certificate authorities that they trust.
 const AUTHORITIES: &[&str] = &[
@@ -88,9 +88,9 @@ impl FromStr for Target {
     }
 }
 
-/// Sends the cluster `function` there.
-pub(super) fn apply(config: &mut Value, target: &Target) -> Result<()> {
-    let function = cluster(config, "function")?;
+/// Sends the cluster of what is called there.
+pub(super) fn apply(config: &mut Value, names: Names, target: &Target) -> Result<()> {
+    let function = cluster(config, names.function)?;
     *endpoint(function, "address")? = json!(target.host);
     *endpoint(function, "port_value")? = json!(target.port);
     // `localhost` may name both loopback addresses, and most servers listen on the older one.
@@ -100,8 +100,8 @@ pub(super) fn apply(config: &mut Value, target: &Target) -> Result<()> {
     }
     set(function, "transport_socket", tls(&target.host)?)?;
     // A server behind TLS chooses by the name that it is called: that is its own, not ours.
-    for name in ["gateway", "dispatch"] {
-        rewrite_host(listener(config, name)?)?;
+    for name in names.accepting.iter().chain(&["dispatch"]) {
+        rewrite_host(listener(config, name)?, names.function)?;
     }
     Ok(())
 }
@@ -169,7 +169,7 @@ fn tls(host: &str) -> Result<Value> {
     Ok(json!({ "name": "envoy.transport_sockets.tls", "typed_config": context }))
 }
 
-fn rewrite_host(listener: &mut Value) -> Result<()> {
+fn rewrite_host(listener: &mut Value, function: &str) -> Result<()> {
     const HOSTS: &str = "/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts";
     let hosts = at(listener, HOSTS)?
         .as_array_mut()
@@ -179,7 +179,7 @@ fn rewrite_host(listener: &mut Value) -> Result<()> {
         .filter_map(|host| host.get_mut("routes").and_then(Value::as_array_mut))
         .flatten()
         .filter_map(|route| route.get_mut("route"));
-    for route in routes.filter(|route| route.get("cluster") == Some(&json!("function"))) {
+    for route in routes.filter(|route| route.get("cluster") == Some(&json!(function))) {
         set(route, "auto_host_rewrite", json!(true))?;
     }
     Ok(())

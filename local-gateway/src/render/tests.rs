@@ -3,6 +3,7 @@ use std::net::Ipv4Addr;
 use super::*;
 
 const GATEWAY: &str = include_str!("../../../envoy/gateway.yaml");
+const SIDECAR: &str = include_str!("../../../envoy/sidecar.yaml");
 
 fn changes() -> Changes {
     Changes {
@@ -32,6 +33,25 @@ fn every_port_and_both_wasm_files_are_replaced() {
     }
     assert_eq!(text.matches("/somewhere/sluice.wasm").count(), 2);
     assert!(!text.contains("target/dist"));
+}
+
+#[test]
+fn a_sidecar_is_changed_where_a_gateway_is() {
+    let mut changes = changes();
+    changes.accept_patch = Some(json!({ "limits": { "bodyBytes": 7 } }));
+    let mut config = render(SIDECAR, &changes).unwrap();
+    let text = config.to_string();
+    for default in ["10000", "10001", "9901", "8090", "8080"] {
+        assert!(
+            !text.contains(&format!("\"port_value\":{default}")),
+            "{default} is left"
+        );
+    }
+    assert_eq!(text.matches("/somewhere/sluice.wasm").count(), 3);
+    assert_eq!(text.matches("\\\"bodyBytes\\\":7").count(), 2, "both ways");
+    assert_eq!(*listener_port(&mut config, "outbound").unwrap(), 10_002);
+    let notify = cluster(&mut config, "notify").unwrap();
+    assert_eq!(*endpoint(notify, "port_value").unwrap(), 8081);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::process::{Process, Program};
 use crate::progress::say;
 use crate::{http, stats};
 
-/// The streams that `filter-config/*.local.json` name.
+/// The streams that `filter-config/*.local.json` and `*.sidecar*.json` name.
 const STREAMS: [&str; 8] = [
     "calls:4",
     "calls-dead:1",
@@ -71,7 +71,7 @@ impl Part {
 /// The ports of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ports {
-    /// What clients call.
+    /// What clients call; of a sidecar, what others call.
     pub gateway: u16,
     /// Envoy's admin interface.
     pub admin: u16,

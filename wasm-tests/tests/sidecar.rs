@@ -8,14 +8,18 @@
     reason = "a test fails by panicking"
 )]
 
+use std::fs;
+use std::path::Path;
+
 use local_gateway::dist::Variant;
-use local_gateway::render::{cluster, endpoint, listener_port};
+use local_gateway::render::{cluster, egress, endpoint, listener_port};
 use local_gateway::{Builder, Part, Project, ports};
 use serde_json::{Value, json};
 use wasm_tests::client::{Request, Response, exchange};
 use wasm_tests::gateway::Gateway;
 use wasm_tests::server::Answer;
 use wasm_tests::target::{Seen, Target};
+use wasm_tests::tls::Authority;
 
 /// The service that the configuration has a route for.
 const SERVICE: &str = "notify.example";
@@ -305,4 +309,43 @@ fn both_directions_come_back_from_a_trap_in_one() {
     assert!(sidecar.gateway.reloads() >= 2);
     sidecar.wait_for(&sidecar.service, "/again", 2);
     sidecar.wait_for(sidecar.application(), "/again", 2);
+}
+
+/// Has the service called over TLS, as the configuration's comment says: by what `targets-https`
+/// has.
+fn over_tls(config: &mut Value, authority: &Path, port: u16) -> anyhow::Result<()> {
+    egress::trust(config, authority)?;
+    let targets = cluster(config, "targets-https")?.clone();
+    let notify = cluster(config, "notify")?;
+    for member in ["transport_socket", "typed_extension_protocol_options"] {
+        notify[member] = targets[member].clone();
+    }
+    *endpoint(notify, "port_value")? = json!(port);
+    Ok(())
+}
+
+#[test]
+fn a_service_with_https_is_called_by_the_name_that_it_proves() {
+    let authority = Authority::new();
+    let folder = Project::here().target().join("test-keys");
+    let file = folder.join("sidecar.pem");
+    fs::create_dir_all(folder).unwrap();
+    fs::write(&file, authority.pem()).unwrap();
+    for (certified, status) in [(SERVICE, 200), ("elsewhere.example", 503)] {
+        let (proxy, file) = (authority.start_proxy(certified), file.clone());
+        let port = proxy.port();
+        let sidecar = Sidecar::with("sidecar-tls", Target::start(), |builder| {
+            builder.edit(move |config| over_tls(config, &file, port))
+        });
+        proxy.leads_to(&format!("127.0.0.1:{}", sidecar.service.port()));
+        insist(&sidecar.outbound(&request(SERVICE, "/secure")), status);
+        if status == 200 {
+            insist(
+                &sidecar.outbound(&request(SERVICE, "/secure").marked()),
+                202,
+            );
+            assert_same(&sidecar.wait_for(&sidecar.service, "/secure", 2));
+        }
+        assert_eq!(sidecar.service.count() > 0, status == 200);
+    }
 }

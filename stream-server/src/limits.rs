@@ -73,8 +73,8 @@ pub const BODIES_BYTES_MAX: usize = 67_108_864;
 /// Bytes of all GetMessages answers that are being built or written.
 pub const ANSWERS_BYTES_MAX: usize = 67_108_864;
 /// Bytes of a GetMessages' answer after which the next message begins another piece: small enough
-/// to stay in the processor's cache until it is sent, large enough to be worth a system call.
-pub const ANSWER_PIECE_BYTES: usize = 32_768;
+/// to stay in the processor's cache until it is sent; a few of them make one system call.
+pub const ANSWER_PIECE_BYTES: usize = 16_384;
 /// How long a GetMessages waits for room in [`ANSWERS_BYTES_MAX`] before it gets 503.
 pub const ANSWER_ROOM_TIMEOUT: Duration = Duration::from_secs(10);
 

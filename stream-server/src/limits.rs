@@ -96,10 +96,13 @@ pub const THROTTLE_BUCKETS_MAX: usize = 65_536;
 /// Connections that read the database, and as many threads that read from the log what is not in
 /// memory. Two cores gain nothing from more.
 pub const READERS_COUNT: usize = 4;
-/// Buffers for reading that are kept while nobody reads: as many as read at a time, mostly.
-pub const READ_BUFFERS_MAX: usize = 8;
-/// A larger buffer than this is not kept; what one GetMessages reads is shorter.
-pub const READ_BUFFER_BYTES_MAX: usize = 2_097_152;
+/// Bytes after which what a GetMessages wants is read in another piece: small enough to stay in the
+/// processor's cache until its checksum is known. One frame is read whole.
+pub const READ_BYTES_GOAL: usize = 131_072;
+/// Buffers for reading that are kept while nobody reads: a few times what one GetMessages takes.
+pub const READ_BUFFERS_MAX: usize = 32;
+/// A larger buffer than this is not kept; it had a large message.
+pub const READ_BUFFER_BYTES_MAX: usize = 262_144;
 /// Bytes of one file of the log, unless told otherwise: as much is kept at most beyond what
 /// retention keeps, and read at the start.
 pub const SEGMENT_BYTES: u64 = 67_108_864;

@@ -13,6 +13,7 @@ use super::segment::{Patience, Segment};
 use super::segments::{Opened, Segments};
 use crate::engine::{Message, ReadBounds};
 use crate::group::ReadRange;
+use crate::limits::READ_BYTES_GOAL;
 use crate::time::TimeMs;
 
 /// Frames that are looked up at a time: with one message in each, a few reads' worth.
@@ -135,14 +136,14 @@ impl Reading<'_> {
         true
     }
 
-    /// How many of these frames are read at once: as many as stand one behind the other, and may be
-    /// needed.
+    /// How many of these frames are read at once: as many as stand one behind the other, may be
+    /// needed, and are not too much for the processor's cache; at least one.
     fn run(&self, entries: &[Entry], from: u64) -> usize {
         let (mut bytes, mut count, mut end) = (0_usize, 0_u64, None);
         let mut is_wanted = |entry: &Entry| {
             let goes_on = end.is_none_or(|end| {
                 end == entry.position
-                    && bytes < self.bytes_left
+                    && bytes < self.bytes_left.min(READ_BYTES_GOAL)
                     && count < u64::try_from(self.count_left).unwrap_or(u64::MAX)
             });
             end = Some(entry.end());

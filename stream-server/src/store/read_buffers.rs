@@ -1,5 +1,5 @@
-//! Buffers for reading, used again and again: a new one of a mebibyte costs the system as much
-//! time as reading it from memory does.
+//! Buffers for reading, used again and again: to get a new one from the system takes as long as to
+//! fill it from memory.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn no_more_are_kept_than_may_be() {
         let buffers = ReadBuffers::default();
-        let many: Vec<_> = (0..20).map(|_| buffers.take(1)).collect();
+        let many: Vec<_> = (0..2 * READ_BUFFERS_MAX).map(|_| buffers.take(1)).collect();
         drop(many);
         assert_eq!(buffers.lock().len(), READ_BUFFERS_MAX);
         drop(buffers.take(READ_BUFFER_BYTES_MAX + 1));

@@ -1,8 +1,8 @@
 //! Writes a configuration of a gateway or a sidecar with other ports, another function and other
 //! plugin settings.
 //!
-//! The configurations in `envoy/` work as they stand. It is edited by structure, not by text: what
-//! is looked for by name and not found is an error that says so.
+//! The configurations in `envoy/` work as they stand. They are edited by structure, not by text:
+//! what is looked for by name and not found is an error that says so.
 
 pub mod egress;
 mod merge;

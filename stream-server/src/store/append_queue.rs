@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::thread::{self, ThreadId};
-use std::time::Instant;
 
 use tokio::runtime::Handle;
 use tokio::task::yield_now;
@@ -130,11 +129,7 @@ fn work(appender: &Mutex<Appender>, first: Task, queue: &Queue<Task>) -> Option<
         return Some(());
     }
     let mut appender = lock()?;
-    let started = Instant::now();
-    let committed = appender.commit(&gathered.appends);
-    let count = gathered.appends.len();
-    let took = started.elapsed();
-    appender.gathering.note(count, queue.len(), took);
+    let committed = appender.commit(&gathered.appends, || queue.len());
     drop(appender);
     gathered.answer(&committed);
     Some(())
@@ -155,10 +150,7 @@ impl Store {
         let Some(mut appender) = self.appender_for_one(&append) else {
             return Err(append);
         };
-        let started = Instant::now();
-        let committed = appender.commit(std::slice::from_ref(&append));
-        let took = started.elapsed();
-        appender.gathering.note(1, 0, took);
+        let committed = appender.commit(std::slice::from_ref(&append), || 0);
         drop(appender);
         let stamps = committed.map(|all| all.into_iter().next().flatten());
         Ok(stamps.and_then(|stamps| stamps.ok_or_else(no_partition)))

@@ -67,8 +67,13 @@ pub(super) struct Appender {
 }
 
 impl Appender {
-    /// All of these in one commit; if it fails, all do.
-    pub(super) fn commit(&mut self, appends: &[Append]) -> Result<AllStamps, EngineError> {
+    /// All of these in one commit; if it fails, all do. `waiting` tells how many tasks wait for the
+    /// next one.
+    pub(super) fn commit(
+        &mut self,
+        appends: &[Append],
+        waiting: impl FnOnce() -> usize,
+    ) -> Result<AllStamps, EngineError> {
         let started = Instant::now();
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
@@ -85,10 +90,11 @@ impl Appender {
         };
         buffer.shrink_to(COMMIT_BUFFER_BYTES);
         self.buffer = buffer;
+        let took = started.elapsed();
+        self.gathering.note(appends.len(), waiting(), took);
         match &written {
             Ok(()) => {
-                self.metrics
-                    .count_transaction(appends.len(), started.elapsed());
+                self.metrics.count_transaction(appends.len(), took);
                 let stored = appends.iter().zip(&stamps);
                 let stored = stored.filter(|(_, stamps)| stamps.is_some());
                 stored.for_each(|(append, _)| self.count(append));

@@ -46,8 +46,6 @@ pub struct DrainConfig {
 pub struct DispatchConfig {
     /// The Envoy cluster that leads back into the gateway.
     pub cluster: String,
-    /// The same by HTTP/2; none: every call goes by `cluster`.
-    pub http2_cluster: Option<String>,
     /// The one that leads to explicit `https` targets; none where there are no such calls.
     pub https_cluster: Option<String>,
     /// The one that leads to explicit `http` targets; none where there are no such calls.
@@ -141,16 +139,15 @@ impl Document for DrainConfig {
 
 impl DispatchConfig {
     fn read(dispatch: &mut Section<'_>) -> Self {
+        dispatch.withdrawn(
+            "http2Cluster",
+            "is no longer needed: each call has a connection of its own, so that no call can break \
+             another one's; remove it, and the cluster that it names",
+        );
         Self {
             cluster: dispatch.required_text(
                 "cluster",
                 "Envoy cluster that leads to the internal listener with the gateway's routes.",
-            ),
-            http2_cluster: dispatch.optional_text(
-                "http2Cluster",
-                "A cluster with the same endpoint that speaks HTTP/2, by which calls without \
-                 cookies go: it costs less. (HTTP/2 makes one field of several cookies, so calls \
-                 with cookies go by `cluster`.)",
             ),
             https_cluster: dispatch.optional_text(
                 "httpsCluster",

@@ -23,7 +23,6 @@ fn example(path: &str) -> Value {
         "options.retriesDefault" => return json!(20),
         "options.timeoutDefaultMs" => return json!(10_000),
         "dispatch.cluster" => "dispatch",
-        "dispatch.http2Cluster" => "dispatch-http2",
         "dispatch.httpsCluster" => "egress-https",
         "dispatch.httpCluster" => "egress-http",
         "stream.signing.keyId" => {

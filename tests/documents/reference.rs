@@ -3,7 +3,9 @@
 use std::fmt::{Debug, Write as _};
 
 use serde_json::{Map, Value, json};
-use sluice::config::{Absent, AcceptConfig, Document, DrainConfig, KeyDocumentation, KeyKind};
+use sluice::config::{
+    Absent, AcceptConfig, AnswerConfig, Document, DrainConfig, KeyDocumentation, KeyKind,
+};
 
 use super::key_tree::{Content, Member, tree};
 use super::{read, settle};
@@ -171,4 +173,5 @@ fn check<D: Document + PartialEq + Debug>(role: &str) {
 fn the_commented_configurations_load_and_show_the_defaults() {
     check::<AcceptConfig>("accept");
     check::<DrainConfig>("drain");
+    check::<AnswerConfig>("answer");
 }

@@ -12,6 +12,7 @@ use crate::call::progress::PastAttempt;
 use crate::call::record;
 use crate::call::reply::member::ReplyOutcome;
 use crate::call::reply::result::{Finished, Response};
+use crate::engine::answer::ANSWER_CUT;
 use crate::engine::{CalloutResult, Output};
 use crate::http::{IncomingResponse, all, first};
 use crate::id::{RecordId, Source};
@@ -296,7 +297,8 @@ fn forwarded(response: IncomingResponse) -> Response {
     Response {
         content_type: first(&response.headers, "content-type").map(<[u8]>::to_vec),
         content_encoding: (!encodings.is_empty()).then(|| encodings.join(&b", "[..])),
-        is_cut: response.body.len() < response.body_bytes,
+        is_cut: response.body.len() < response.body_bytes
+            || first(&response.headers, ANSWER_CUT).is_some(),
         body: response.body,
     }
 }

@@ -9,7 +9,7 @@ pub mod allow;
 pub mod deliver;
 pub mod progress;
 pub mod record;
-mod record_check;
+pub mod record_check;
 mod record_fields;
 pub mod reply;
 pub mod special;

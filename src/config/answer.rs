@@ -19,9 +19,10 @@ impl Document for AnswerConfig {
                 EXCERPT_BYTES_MAX as u64..=REPLY_BODY_BYTES_MAX as u64,
                 65_536,
                 "bytes",
-                "Bytes of an answer's content that are held for the drain; the rest is cut off and \
-                 its target's answer ended. No less than the drain's dispatch.replyBytes, which \
-                 cuts for replies, and well below the listener's per_connection_buffer_limit_bytes.",
+                "Bytes of an answer's content that are held for the drain; the rest is cut off \
+                 and its target's answer ended. No less than the drain's dispatch.replyBytes, \
+                 which cuts for replies, and well below the listener's \
+                 per_connection_buffer_limit_bytes.",
             ),
         })
     }

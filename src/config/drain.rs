@@ -10,6 +10,7 @@ use crate::call::deliver::lanes::Lanes;
 use crate::call::deliver::line::TargetLimits;
 use crate::call::deliver::outcome::OutcomeTable;
 use crate::call::deliver::retry::RetryPolicy;
+use crate::call::record_check::is_authority;
 use crate::limits::REPLY_BODY_BYTES_MAX;
 
 /// What the drain is told.
@@ -139,6 +140,15 @@ impl Document for DrainConfig {
 
 impl DispatchConfig {
     fn read(dispatch: &mut Section<'_>) -> Self {
+        let default_authority = dispatch.text(
+            "defaultAuthority",
+            "sluice.invalid",
+            "Host of calls whose record has no authority.",
+        );
+        if !is_authority(&default_authority) {
+            let message = "must be a host, with a port or without".to_owned();
+            dispatch.refuse("defaultAuthority", message);
+        }
         dispatch.withdrawn(
             "http2Cluster",
             "is no longer needed: each call has a connection of its own, so that no call can break \
@@ -156,11 +166,7 @@ impl DispatchConfig {
             ),
             http_cluster: dispatch
                 .optional_text("httpCluster", "The same for explicit http targets."),
-            default_authority: dispatch.text(
-                "defaultAuthority",
-                "sluice.invalid",
-                "Host of calls whose record has no authority.",
-            ),
+            default_authority,
             reply_bytes_max: dispatch.count(
                 "replyBytes",
                 0..=REPLY_BODY_BYTES_MAX as u64,

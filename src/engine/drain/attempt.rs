@@ -10,6 +10,7 @@ use crate::call::deliver::dispatch::Marks;
 use crate::call::deliver::outcome::Outcome;
 use crate::call::progress::PastAttempt;
 use crate::call::record;
+use crate::call::record_check::check;
 use crate::call::reply::member::ReplyOutcome;
 use crate::call::reply::result::{Finished, Response};
 use crate::engine::answer::ANSWER_CUT;
@@ -272,7 +273,11 @@ impl DrainEngine {
             response: response.map(forwarded),
             address,
         };
-        let (head, body) = finished.into_reply();
+        let (mut head, body) = finished.into_reply();
+        // Nothing that a target says may make a reply that can't be read.
+        if check(&head).is_err() {
+            head.headers.clear();
+        }
         let message = record::encode(&head, &body).ok()?;
         let publication = Publication {
             record: id,

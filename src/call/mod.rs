@@ -3,10 +3,12 @@
 //!
 //! Beside it, for calls that leave the gateway's own routes: [`target`] reads where one shall go,
 //! [`allow`] says whether it may, [`special`] knows the addresses that aren't the public internet.
+//! [`path`] is about those that stay.
 
 pub mod accept;
 pub mod allow;
 pub mod deliver;
+pub mod path;
 pub mod progress;
 pub mod record;
 pub mod record_check;

@@ -25,6 +25,7 @@ fn example(path: &str) -> Value {
         "options.retriesDefault" => return json!(20),
         "options.timeoutDefaultMs" => return json!(10_000),
         "dispatch.cluster" => "dispatch",
+        "dispatch.replyAuthority" => "gateway.example.com",
         "dispatch.httpsCluster" => "egress-https",
         "dispatch.httpCluster" => "egress-http",
         "stream.signing.keyId" => {

@@ -1,6 +1,6 @@
 //! Which way a call goes: back into the gateway, or out to an explicit target, where the operator
-//! allows that (G7, G12). The accept role has judged its own calls already; here every record is judged,
-//! whoever wrote it.
+//! allows that (G7), and a reply no further than he allows (G12). The accept role has judged its own
+//! calls already; here every record is judged, whoever wrote it.
 
 use std::rc::Rc;
 

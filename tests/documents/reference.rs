@@ -22,6 +22,7 @@ fn example(path: &str) -> Value {
         "marks.pathPrefix" => "/async/",
         "options.retriesDefault" => return json!(20),
         "options.timeoutDefaultMs" => return json!(10_000),
+        "callers.metadata.filter" => "envoy.filters.http.jwt_authn",
         "dispatch.cluster" => "dispatch",
         "dispatch.http2Cluster" => "dispatch-http2",
         "dispatch.httpsCluster" => "egress-https",

@@ -1,10 +1,11 @@
 //! Step 1b: a marked request's head becomes a call's head, or is refused at once.
 
 use super::call_option::CallOption;
-use super::idempotency::key_of;
+use super::idempotency::Asked;
 use super::options::{Options, ReplyAddress, parse};
 use super::refusal::Refusal;
 use crate::call::allow::AllowList;
+use crate::call::caller::CallerMark;
 use crate::call::record::CallHead;
 use crate::call::target::Destination;
 use crate::config::AcceptConfig;
@@ -23,6 +24,8 @@ pub struct RequestHead {
     pub route: Option<String>,
     /// The cluster that the route leads to, if it does.
     pub cluster: Option<String>,
+    /// What distinguishes its sender, if anything does.
+    pub caller: Option<CallerMark>,
 }
 
 /// A request that may be a call.
@@ -33,6 +36,8 @@ pub struct Admitted {
     pub head: CallHead,
     /// What the caller has asked for.
     pub options: Options,
+    /// The same as it was written.
+    pub asked: Asked,
 }
 
 /// What the gateway adds to a dispatched call. Nobody else may set it (G8).
@@ -85,12 +90,15 @@ pub fn admit(head: RequestHead, config: &AcceptConfig, now: Wall) -> Result<Admi
     }
     may_go_there(&options, config)?;
     let (route, cluster) = (hint(head.route), hint(head.cluster));
-    let key = key_of(&options, &head.fields, &config.idempotency.scope);
+    let asked = Asked::of(&head.fields, &config.options.headers);
     let mut head = split(head.fields, config)?;
-    head.idempotency = key;
     (head.route, head.cluster) = (route, cluster);
     note(&mut head, &options, config);
-    Ok(Admitted { head, options })
+    Ok(Admitted {
+        head,
+        options,
+        asked,
+    })
 }
 
 /// A route's or a cluster's name, where it fits into a record; it is only a hint there.

@@ -156,6 +156,36 @@ impl Refusal {
         }
     }
 
+    /// 400: it doesn't say whom it asks (RFC 9112 §3.2).
+    #[must_use]
+    pub fn no_host() -> Self {
+        Self::invalid_parameter("The request needs one field Host, with a name or an address")
+    }
+
+    /// 403: a web page has sent it.
+    #[must_use]
+    pub fn of_a_page() -> Self {
+        let message = "Requests of web pages are not served, and this one has the field Origin, \
+            as theirs have. Use a program that doesn't send it";
+        Self::new(403, "NotAllowed", message)
+    }
+
+    /// 415: content of another type (RFC 9110 §15.5.16).
+    #[must_use]
+    pub fn not_json() -> Self {
+        let message = "The content must be JSON, with the field Content-Type: application/json";
+        Self::new(415, "UnsupportedMediaType", message)
+    }
+
+    /// 421: it asks somebody else (RFC 9110 §15.5.20).
+    #[must_use]
+    pub fn foreign_host(host: &str) -> Self {
+        let message = format!(
+            "This server is not called {host}. If it should be, start it with --host {host}"
+        );
+        Self::new(421, "MisdirectedRequest", message)
+    }
+
     /// 405: the path exists, with other methods.
     #[must_use]
     pub fn method_not_allowed(method: &str, allowed: &str) -> Self {

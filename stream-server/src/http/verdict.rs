@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::{EXPECT, HeaderMap};
 use hyper::{Method, Request};
 
 use super::respond::Reply;
@@ -24,10 +23,7 @@ impl App {
         let hash = match self.verify_head(route, &request) {
             Ok(hash) => hash,
             Err(refusal) => {
-                // Else whoever is still sending finds a closed connection instead of the reason.
-                if !expects_permission(request.headers()) {
-                    body::discard(request).await;
-                }
+                body::discard_expected(request).await;
                 return Err(refusal);
             }
         };
@@ -150,9 +146,4 @@ impl App {
             .forget_members(stream, self.clock.steady())
             .await
     }
-}
-
-/// Whether the client waits for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
-fn expects_permission(headers: &HeaderMap) -> bool {
-    headers.contains_key(EXPECT)
 }

@@ -171,8 +171,11 @@ impl AsyncWrite for Connection {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        // The server flushes once it has nothing left to write.
+        // The server flushes once it has nothing left to write, and may not read until something
+        // comes. Who is late is told so when it reads.
         this.write_deadline = None;
+        this.update();
+        let _ = this.poll_late(cx);
         Pin::new(&mut this.stream).poll_flush(cx)
     }
 

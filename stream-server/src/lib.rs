@@ -46,6 +46,7 @@ pub mod log;
 pub mod logging;
 mod metric;
 mod ops;
+mod private;
 pub mod protocol;
 pub mod refusal;
 mod request_log;

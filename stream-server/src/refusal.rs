@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::auth::Unauthenticated;
+use crate::auth::{Right, Unauthenticated};
 use crate::cursor::CursorError;
 use crate::engine::EngineError;
 use crate::faults::Effect;
@@ -60,6 +60,17 @@ impl Refusal {
     /// 400: a bound of this server.
     pub fn limit_exceeded(message: impl Into<String>) -> Self {
         Self::new(400, "LimitExceeded", message)
+    }
+
+    /// 404: the key lacks a right. Told before anything is looked for, so that it says nothing about
+    /// what there is.
+    #[must_use]
+    pub fn not_authorized(right: Right) -> Self {
+        let message = format!(
+            "Authorization failed or requested resource not found: the key that has signed this \
+             lacks the right to {right}, which its file NAME.rights in the server's key folder gives"
+        );
+        Self::new(404, "NotAuthorizedOrNotFound", message)
     }
 
     /// 404: no stream of this id.

@@ -16,6 +16,7 @@ use crate::http::{App, Gate, parse_host};
 use crate::limits::{CONNECTIONS_MAX, IDLE_TIMEOUT, SEGMENT_BYTES};
 use crate::listener::{Serving, accept};
 use crate::ops::Ops;
+use crate::private;
 use crate::refusal::Refusal;
 use crate::retention::Retention;
 use crate::service::Service;
@@ -109,6 +110,9 @@ impl Server {
     /// # Errors
     /// [`StartError`] says what to change.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        if let AuthSetting::Keys(folder) = &settings.auth {
+            private::mend_keys(folder);
+        }
         let verifier = Self::verifier_if_right(&settings)?;
         let bounds = StoreBounds {
             bytes_max: settings.data_bytes_max,

@@ -51,7 +51,11 @@ impl App {
             target: target.map_or("/", |target| target.as_str()),
             headers: request.headers(),
         };
-        Ok(verifier.verify_head(head, coverage, self.clock.wall())?)
+        let signed = verifier.verify_head(head, coverage, self.clock.wall())?;
+        match route.right().filter(|right| !signed.rights.has(*right)) {
+            Some(right) => Err(Refusal::not_authorized(right)),
+            None => Ok(signed.body),
+        }
     }
 
     /// Does the operation, and to it what the rules say.

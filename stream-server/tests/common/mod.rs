@@ -14,6 +14,7 @@
 )]
 
 pub mod process;
+pub mod signing;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -2,7 +2,8 @@
 //!
 //! It is a keyed hash of what distinguishes a request's sender: what an authentication filter has
 //! found out, else the headers that hold credentials, else the peer's certificate, else its
-//! address. It scopes idempotency keys and quotas, and those who share a line or a limit take turns by it.
+//! address. It scopes idempotency keys and quotas, and those who share a line or a limit take turns
+//! by it.
 
 use std::fmt;
 

@@ -10,7 +10,7 @@ pub mod caller;
 pub mod deliver;
 pub mod progress;
 pub mod record;
-mod record_check;
+pub mod record_check;
 mod record_fields;
 pub mod reply;
 pub mod share;

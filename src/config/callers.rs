@@ -25,9 +25,9 @@ impl CallersConfig {
             16,
             &["authorization"],
             "Request headers whose values tell callers apart. They count where there is no \
-             metadata of `callers.metadata`; where none of them is there either, the peer's certificate \
-             does, else its address. Name only headers that are checked before the accept filter: \
-             who may choose their values is as many callers as he likes.",
+             metadata of `callers.metadata`; where none of them is there either, the peer's \
+             certificate does, else its address. Name only headers that are checked before the accept \
+             filter: who may choose their values is as many callers as he likes.",
         );
         callers.declare_form(HEADER_NAME);
         for name in &mut headers {

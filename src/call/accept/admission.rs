@@ -7,6 +7,7 @@ use super::refusal::Refusal;
 use crate::call::allow::AllowList;
 use crate::call::caller::CallerMark;
 use crate::call::record::CallHead;
+use crate::call::record_check::{HeadError, check};
 use crate::call::target::Destination;
 use crate::config::AcceptConfig;
 use crate::http::{Fields, first, is_hop_by_hop, named_by_connection};
@@ -94,10 +95,30 @@ pub fn admit(head: RequestHead, config: &AcceptConfig, now: Wall) -> Result<Admi
     let mut head = split(head.fields, config)?;
     (head.route, head.cluster) = (route, cluster);
     note(&mut head, &options, config);
+    check_head(&head)?;
     Ok(Admitted {
         head,
         options,
         asked,
+    })
+}
+
+/// What the drain could not read, or Envoy not send, is refused while somebody listens.
+///
+/// # Errors
+/// The first part that is wrong.
+pub fn check_head(head: &CallHead) -> Result<(), Refusal> {
+    check(head).map_err(|error| match error {
+        HeadError::Wrong(detail) => Refusal::BadHead(detail),
+        HeadError::TooLarge {
+            member,
+            unit,
+            limit,
+        } => Refusal::HeadTooLarge {
+            member,
+            unit,
+            limit,
+        },
     })
 }
 
@@ -188,7 +209,7 @@ fn can_be_asynchronous(fields: &Fields) -> Result<(), Refusal> {
         let detail = format!("{what} can't be made asynchronously; send it without the mark.");
         Err(Refusal::NotAsynchronous(detail))
     };
-    if first(fields, ":method") == Some(b"CONNECT") {
+    if first(fields, ":method").is_some_and(|method| method.eq_ignore_ascii_case(b"CONNECT")) {
         return refuse("A CONNECT request");
     }
     if first(fields, "upgrade").is_some() {

@@ -19,9 +19,9 @@ use std::time::Duration;
 
 use super::signing::Signing;
 use super::{CalloutResult, Output, Outputs};
-use crate::call::accept::admission::{RequestHead, body_too_large};
+use crate::call::accept::admission::{RequestHead, body_too_large, check_head};
 use crate::call::accept::idempotency::KeyHolder;
-use crate::call::accept::refusal::{Refusal, Stored};
+use crate::call::accept::refusal::Refusal;
 use crate::call::caller::CallerSecret;
 use crate::call::deliver::lanes::Wait;
 use crate::config::AcceptConfig;
@@ -255,6 +255,10 @@ impl AcceptEngine {
         if let Some(Accepting::Receiving { head, .. }) = self.requests.get_mut(request) {
             let bytes = list_bytes(&trailers);
             head.trailers = trailers;
+            if let Err(refusal) = check_head(head) {
+                self.forget(request);
+                return self.refuse_now(request, &refusal);
+            }
             self.requests.add_fields(request, bytes);
             if !self.refuse_excess(request) {
                 self.complete(request, now);
@@ -314,27 +318,6 @@ impl AcceptEngine {
         };
         if self.put_into_outbox(*publisher, request) {
             self.wake();
-        }
-    }
-
-    /// Refuses every request that has waited for the whole publish timeout.
-    fn expire(&mut self, now: Steady) {
-        while let Some((deadline, request)) = self.deadlines.front().copied() {
-            let stored = match self.requests.get(request) {
-                Some(Accepting::Waiting { .. }) => Stored::No,
-                Some(Accepting::Publishing(_)) => Stored::Unknown,
-                // Gone or answered: nothing to expire.
-                Some(Accepting::Receiving { .. } | Accepting::Answering) | None => {
-                    self.deadlines.pop_front();
-                    continue;
-                }
-            };
-            if deadline > now {
-                return;
-            }
-            self.deadlines.pop_front();
-            let detail = "The Stream did not answer in time.".to_owned();
-            self.refuse(request, &Refusal::StreamUnavailable { detail, stored });
         }
     }
 

@@ -3,14 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use super::AcceptEngine;
 use super::deferred::Moment;
-use super::{AcceptEngine, Refusal};
 use crate::call::accept::idempotency::Asked;
+use crate::call::accept::refusal::{Refusal, Stored};
 use crate::call::caller::CallerKey;
 use crate::call::record::CallHead;
 use crate::call::reply::receipt::Receipt;
 use crate::call::share::Shares;
 use crate::id::RequestId;
+use crate::time::Steady;
 
 /// What a marked request waits for. Each state holds just what is needed from there on.
 #[derive(Debug)]
@@ -172,6 +174,27 @@ impl AcceptEngine {
             self.refuse_now(request, &refusal);
         }
         is_excess
+    }
+
+    /// Refuses every request that has waited for the whole publish timeout.
+    pub(super) fn expire(&mut self, now: Steady) {
+        while let Some((deadline, request)) = self.deadlines.front().copied() {
+            let stored = match self.requests.get(request) {
+                Some(Accepting::Waiting { .. }) => Stored::No,
+                Some(Accepting::Publishing(_)) => Stored::Unknown,
+                // Gone or answered: nothing to expire.
+                Some(Accepting::Receiving { .. } | Accepting::Answering) | None => {
+                    self.deadlines.pop_front();
+                    continue;
+                }
+            };
+            if deadline > now {
+                return;
+            }
+            self.deadlines.pop_front();
+            let detail = "The Stream did not answer in time.".to_owned();
+            self.refuse(request, &Refusal::StreamUnavailable { detail, stored });
+        }
     }
 
     /// Places and deadlines of requests that are gone would pile up while the Stream doesn't answer

@@ -8,7 +8,7 @@ use super::outbox::Destination;
 use super::window::Window;
 use crate::call::deliver::lanes::Wait;
 use crate::config::DrainConfig;
-use crate::id::{LaneNumber, RecordId, Source};
+use crate::id::{RecordId, Source};
 use crate::limits::LEFT_SETTLED_MIN;
 use crate::metric::Metric;
 use crate::time::{Now, Steady};
@@ -76,7 +76,7 @@ impl DrainEngine {
         // Those on their way make room too, as soon as they are stored.
         let count = room_wanted(&self.config, &self.window, is_full);
         let count = count.saturating_sub(self.outbox.bound_for_lanes());
-        let Some((number, shortest)) = self.shortest_lane().filter(|_| count > 0) else {
+        let Some(shortest) = self.config.lanes.shortest().filter(|_| count > 0) else {
             return;
         };
         let longest = self.longest_aside(shortest);
@@ -84,11 +84,7 @@ impl DrainEngine {
         let resting = count.saturating_sub(slow.len());
         for (id, wait) in slow {
             let pause = self.pause_aside(id, wait, shortest, longest);
-            let lane = match self.config.lanes.wait(pause) {
-                Wait::On(fitting) => fitting,
-                Wait::Over | Wait::InMemory(_) => number,
-            };
-            if !self.move_aside(id, lane, pause, now) {
+            if !self.move_aside(id, pause, now) {
                 self.window.line_up(id, now.steady);
             }
         }
@@ -101,7 +97,7 @@ impl DrainEngine {
         });
         let least = if is_waiting_long { 1 } else { resting };
         for (until, id) in self.window.take_resting(least, resting) {
-            if !self.move_aside(id, number, shortest, now) {
+            if !self.move_aside(id, shortest, now) {
                 self.window.wait(id, until);
             }
         }
@@ -111,13 +107,8 @@ impl DrainEngine {
     pub(super) fn room_wakeup(&self, now: Steady) -> Option<Steady> {
         let is_full = !is_room_to_fetch(&self.config, &self.window, Source::Calls);
         let wanted = room_wanted(&self.config, &self.window, is_full);
-        let may_move = wanted > 0 && self.shortest_lane().is_some();
+        let may_move = wanted > 0 && self.config.lanes.shortest().is_some();
         may_move.then(|| self.window.lines.judged_at(now)).flatten()
-    }
-
-    fn shortest_lane(&self) -> Option<(LaneNumber, Duration)> {
-        let mut lanes = self.config.lanes.iter();
-        lanes.next().map(|(number, lane)| (number, lane.delay))
     }
 
     /// The longest that a call is moved aside for: what one lane serves, because each further one
@@ -150,7 +141,13 @@ impl DrainEngine {
         pause.clamp(shortest, longest)
     }
 
-    fn move_aside(&mut self, id: RecordId, lane: LaneNumber, pause: Duration, now: Now) -> bool {
+    /// Puts a call onto a lane, but not for so long that it would be too old for an attempt.
+    fn move_aside(&mut self, id: RecordId, pause: Duration, now: Now) -> bool {
+        let delay_max = self.plan(id).map(|plan| plan.limits.delay_max(now.wall));
+        let pause = pause.min(delay_max.unwrap_or_default());
+        let Wait::On(lane) = self.config.lanes.wait(pause) else {
+            return false;
+        };
         let hopped = self.hop(id, Destination::Lane(lane), pause, now);
         if hopped {
             self.outputs.count(Metric::MovedAside, 1);

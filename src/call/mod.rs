@@ -7,6 +7,7 @@
 
 pub mod accept;
 pub mod allow;
+pub mod caller;
 pub mod deliver;
 pub mod path;
 pub mod progress;
@@ -14,5 +15,6 @@ pub mod record;
 pub mod record_check;
 mod record_fields;
 pub mod reply;
+pub mod share;
 pub mod special;
 pub mod target;

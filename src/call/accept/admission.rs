@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 
 use super::call_option::CallOption;
-use super::idempotency::key_of;
+use super::idempotency::Asked;
 use super::lookalike::refuse_lookalikes;
 use super::options::{Options, ReplyAddress, parse};
 use super::refusal::Refusal;
 use crate::call::allow::AllowList;
+use crate::call::caller::CallerMark;
 use crate::call::path::is_normal;
 use crate::call::record::CallHead;
 use crate::call::record_check::{HeadError, check};
@@ -28,6 +29,8 @@ pub struct RequestHead {
     pub route: Option<String>,
     /// The cluster that the route leads to, if it does.
     pub cluster: Option<String>,
+    /// What distinguishes its sender, if anything does.
+    pub caller: Option<CallerMark>,
 }
 
 /// A request that may be a call.
@@ -38,6 +41,8 @@ pub struct Admitted {
     pub head: CallHead,
     /// What the caller has asked for.
     pub options: Options,
+    /// The same as it was written.
+    pub asked: Asked,
 }
 
 /// What the gateway adds to a dispatched call. Nobody else may set it (G8).
@@ -104,9 +109,8 @@ pub fn admit(head: RequestHead, config: &AcceptConfig, now: Wall) -> Result<Admi
     }
     may_go_there(&options, config)?;
     let (route, cluster) = (hint(head.route), hint(head.cluster));
-    let key = key_of(&options, &head.fields, &config.idempotency.scope);
+    let asked = Asked::of(&head.fields, &config.options.headers);
     let mut head = split(head.fields, config)?;
-    head.idempotency = key;
     (head.route, head.cluster) = (route, cluster);
     if config.normal_paths && options.target.is_none() && !is_normal(&head.path) {
         return Err(Refusal::BadHead(
@@ -117,7 +121,11 @@ pub fn admit(head: RequestHead, config: &AcceptConfig, now: Wall) -> Result<Admi
     }
     note(&mut head, &options, config);
     check_head(&head)?;
-    Ok(Admitted { head, options })
+    Ok(Admitted {
+        head,
+        options,
+        asked,
+    })
 }
 
 /// What the drain could not read, or Envoy not send, is refused while somebody listens.

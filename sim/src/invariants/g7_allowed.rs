@@ -31,7 +31,9 @@ pub fn check(ledger: &Ledger, start: &Start<'_>) -> Result<(), Violation> {
         return Ok(());
     }
     let text = format!("it goes to {host}{path} by {}", start.callout.cluster);
-    Err(Violation::new("G7", start.call, text))
+    let is_ours = is_reply && &*start.callout.cluster == "dispatch";
+    let guarantee = if is_ours { "G12" } else { "G7" };
+    Err(Violation::new(guarantee, start.call, text))
 }
 
 /// Whether it lies below one of the paths that replies may have, and climbs nowhere.

@@ -215,7 +215,7 @@ fn a_marked_request_goes_where_the_same_unmarked_one_goes_and_nowhere_else() {
             let before = gateway.target.count();
             let unmarked = gateway.exchange(&request(method, path).body(""));
             let marked = gateway.exchange(&request(method, path).marked().body(""));
-            if unmarked.status != 200 {
+            if unmarked.status >= 400 {
                 assert_eq!(marked.status, unmarked.status, "{method} {path}");
                 assert_eq!(gateway.target.count(), before, "{method} {path}");
                 continue;
@@ -249,8 +249,9 @@ fn a_marked_request_goes_where_the_same_unmarked_one_goes_and_nowhere_else() {
     // The prefix is judged, stored and called; the route takes it away, marked or not.
     gateway.accept(&request("DELETE", "/async/orders/7?a=%2F"));
     gateway.wait_for("/orders/7", 1);
-    let record = gateway.stream().records("calls").pop().unwrap().json();
-    assert_eq!(record["path"], "/async/orders/7?a=%2F");
+    let records = gateway.stream().records("calls");
+    let mut paths = records.iter().map(|record| record.json()["path"].clone());
+    assert!(paths.any(|path| path == "/async/orders/7?a=%2F"));
     let called = gateway.target.of("/orders/7").remove(0);
     assert_eq!(called.target(), "/orders/7?a=%2F");
     gateway.wait_until_settled();

@@ -18,6 +18,9 @@ pub(super) fn check(head: &CallHead) -> Result<(), RecordError> {
     check_identities(head)?;
     check_plan(head)?;
     check_fields("headers", &head.headers)?;
+    if let Some(reply) = &head.reply {
+        check_fields("reply.headers", &reply.headers)?;
+    }
     check_fields("trailers", &head.trailers)
 }
 

@@ -8,6 +8,7 @@ mod attempt;
 mod drain;
 mod key;
 mod lanes;
+mod names;
 mod options;
 mod reader;
 mod signing;

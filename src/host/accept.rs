@@ -15,6 +15,7 @@ use super::table::Table;
 use super::worker::{Performed, Worker, empty};
 use crate::call::accept::admission::RequestHead;
 use crate::call::accept::mark::{Marks, RouteMode, mark};
+use crate::call::seal::SealKeys;
 use crate::config::AcceptConfig;
 use crate::engine::accept::{AcceptEngine, Input};
 use crate::engine::{CalloutResult, Level, Output};
@@ -70,6 +71,7 @@ impl AcceptHost {
         root_id: u32,
         config: AcceptConfig,
         signer: Option<Signer>,
+        seal_keys: Option<SealKeys>,
         mut entropy: Entropy,
     ) -> Self {
         let worker = Worker::new(&mut entropy);
@@ -78,7 +80,9 @@ impl AcceptHost {
         let table = Table::new(config.idempotency.slots);
         Self {
             root_id,
-            engine: AcceptEngine::new(config, entropy).signed_by(signer),
+            engine: AcceptEngine::new(config, entropy)
+                .signed_by(signer)
+                .sealed_by(seal_keys),
             worker,
             drain_vm_id,
             drain_queue: None,

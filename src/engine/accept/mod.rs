@@ -21,6 +21,7 @@ use crate::call::accept::admission::{Admitted, RequestHead, admit, body_too_larg
 use crate::call::accept::idempotency::KeyHolder;
 use crate::call::accept::refusal::{Refusal, Stored};
 use crate::call::deliver::lanes::Wait;
+use crate::call::seal::SealKeys;
 use crate::config::AcceptConfig;
 use crate::http::{Fields, OutgoingResponse, list_bytes};
 use crate::id::{Entropy, RequestId, Ticket};
@@ -100,6 +101,7 @@ pub struct AcceptEngine {
     answers: VecDeque<(RequestId, OutgoingResponse)>,
     wake_pending: bool,
     signing: Signing,
+    seal_keys: Option<SealKeys>,
     /// When the input came that is being handled.
     now: Now,
     outputs: Outputs,
@@ -127,6 +129,7 @@ impl AcceptEngine {
             answers: VecDeque::new(),
             wake_pending: false,
             signing: Signing::default(),
+            seal_keys: None,
             now: Now::default(),
             outputs: Outputs::default(),
         }
@@ -136,6 +139,13 @@ impl AcceptEngine {
     #[must_use]
     pub fn signed_by(mut self, signer: Option<Signer>) -> Self {
         self.signing = Signing(signer);
+        self
+    }
+
+    /// The same with credentials sealed where they are stored.
+    #[must_use]
+    pub fn sealed_by(mut self, keys: Option<SealKeys>) -> Self {
+        self.seal_keys = keys;
         self
     }
 

@@ -36,8 +36,14 @@ pub const RECORD_BYTES_MAX: usize = PUT_BYTES_MAX - DEAD_LETTER_RESERVE_BYTES;
 /// Bytes of a record in one part of a split dead letter: base64 makes it 699,052.
 pub const DEAD_LETTER_PART_BYTES: usize = 524_288;
 
-/// Header fields of a record; Envoy takes 1,024 pairs in a callout, and we add some.
-pub const RECORD_FIELDS_MAX: usize = 1_000;
+/// Bytes of a call's head, with its request line and 4 bytes more for each field. The listeners by
+/// which calls are made take 96 KiB (`max_request_headers_kb`), and marks, signatures and what
+/// Envoy adds have room between.
+pub const HEAD_BYTES_MAX: usize = 88 << 10;
+
+/// Header fields of a call. The listeners by which calls are made take 200 (`max_headers_count`),
+/// and there is room for what is added.
+pub const HEAD_FIELDS_MAX: usize = 160;
 
 /// Bytes of a correlation id: generous for a UUID or a URN, harmless in a header.
 pub const CORRELATION_ID_BYTES_MAX: usize = 256;

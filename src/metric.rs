@@ -57,6 +57,8 @@ metrics! {
         "Marked requests refused: no such route (404)."
     RefusedTooLarge Counter "sluice_refused.reason=too_large;.total"
         "Marked requests refused: too large (413)."
+    RefusedBadHead Counter "sluice_refused.reason=bad_head;.total"
+        "Marked requests refused: a part of the head can't be sent (400), or it is too large (431)."
     RefusedKeyReused Counter "sluice_refused.reason=key_reused;.total"
         "Marked requests refused: the idempotency key stands for another request (422)."
     RefusedTooManyWaiting Counter "sluice_refused.reason=too_many_waiting;.total"

@@ -11,7 +11,7 @@ pub mod deliver;
 pub mod names;
 pub mod progress;
 pub mod record;
-mod record_check;
+pub mod record_check;
 mod record_fields;
 pub mod reply;
 pub mod seal;

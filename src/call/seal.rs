@@ -80,6 +80,12 @@ impl fmt::Display for SealError {
 impl std::error::Error for SealError {}
 
 impl SealedValue {
+    /// Bytes of the value that is sealed.
+    #[must_use]
+    pub const fn plain_bytes(&self) -> usize {
+        self.bytes.len().saturating_sub(NONCE_BYTES + TAG_BYTES)
+    }
+
     /// Whether it may stand in a record.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 
 mod accept;
 mod allow;
+mod answer;
 mod attempt;
 mod drain;
 mod key;
@@ -19,6 +20,7 @@ use serde_json::Value;
 
 pub use accept::{AcceptConfig, AcceptLimits, BufferLimits, IdempotencyConfig, PublishConfig};
 pub use allow::TargetsConfig;
+pub use answer::AnswerConfig;
 pub use drain::{DispatchConfig, DrainConfig, FetchConfig, GroupConfig, WindowConfig};
 pub use key::{Absent, KeyDocumentation, KeyKind, TextForm};
 pub use options::{HeaderName, OptionHeaders, OptionsConfig};

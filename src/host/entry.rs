@@ -1,4 +1,4 @@
-//! Where Envoy comes in: one module, two roles, told apart by the plugin's `root_id`.
+//! Where Envoy comes in: one module, three roles, told apart by the plugin's `root_id`.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -9,6 +9,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType, LogLevel};
 
 use super::accept::{AcceptHost, AcceptRequest};
+use super::answer::{Answer, AnswerHost};
 use super::drain::{DrainHost, DrainKeys, HealthCheck};
 use super::rsa::rsa;
 use super::sink::log;
@@ -16,7 +17,7 @@ use crate::call::deliver::route::ReplySecrets;
 use crate::call::reply::signature::Secrets;
 use crate::call::seal::SealKeys;
 use crate::config::{
-    AcceptConfig, ConfigError, Document, DrainConfig, StreamConfig, TargetsConfig,
+    AcceptConfig, AnswerConfig, ConfigError, Document, DrainConfig, StreamConfig, TargetsConfig,
 };
 use crate::engine::Level;
 use crate::id::Entropy;
@@ -33,6 +34,7 @@ proxy_wasm::main! {{
 /// The `root_id`s.
 const ACCEPT: &[u8] = b"sluice-accept";
 const DRAIN: &[u8] = b"sluice-drain";
+const ANSWER: &[u8] = b"sluice-answer";
 
 /// The environment variables with the secrets of replies and with the keys of what is stored.
 const WEBHOOK_SECRETS: &str = "SLUICE_WEBHOOK_SECRETS";
@@ -42,7 +44,7 @@ const UNSEALED: &str = "credentials are stored as they come: who may read the st
                         headers that seal.headers names. Set SLUICE_SEAL_KEYS to have them sealed, \
                         or seal.headers to [] if that is meant (docs/operations.md)";
 
-/// What Envoy tells the root context of either role.
+/// What Envoy tells the root context of a role.
 pub(super) trait Role {
     /// A callout has ended.
     fn callout_done(&mut self, token: u32, headers: usize, body_bytes: usize);
@@ -61,6 +63,7 @@ struct Root {
 enum Configured {
     Accept(Rc<RefCell<AcceptHost>>),
     Drain(Rc<RefCell<DrainHost>>),
+    Answer(Rc<RefCell<AnswerHost>>),
 }
 
 impl Root {
@@ -74,8 +77,8 @@ impl Root {
             .ok()
             .flatten()
             .unwrap_or_else(|| b"{}".to_vec());
-        let mut entropy = entropy()?;
         let configured = if root_id == ACCEPT {
+            let mut entropy = entropy()?;
             let config = AcceptConfig::from_json(&json).map_err(|error| error.to_string())?;
             let signer = signer(&config.stream, &mut entropy)?;
             let seal_keys = seal_keys()?;
@@ -85,6 +88,7 @@ impl Root {
             let host = AcceptHost::new(self.context_id, config, signer, seal_keys, entropy);
             Configured::Accept(Rc::new(RefCell::new(host)))
         } else if root_id == DRAIN {
+            let mut entropy = entropy()?;
             let config = DrainConfig::from_json(&json).map_err(|error| error.to_string())?;
             let keys = DrainKeys {
                 secrets: reply_secrets(&config.targets)?,
@@ -93,10 +97,14 @@ impl Root {
             };
             let host = DrainHost::new(config, keys, entropy);
             Configured::Drain(Rc::new(RefCell::new(host)))
+        } else if root_id == ANSWER {
+            let config = AnswerConfig::from_json(&json).map_err(|error| error.to_string())?;
+            Configured::Answer(Rc::new(RefCell::new(AnswerHost::new(&config))))
         } else {
             let root_id = String::from_utf8_lossy(&root_id).into_owned();
             return Err(format!(
-                "root_id {root_id:?} is none of ours; use \"sluice-accept\" or \"sluice-drain\""
+                "root_id {root_id:?} is none of ours; use \"sluice-accept\", \"sluice-drain\" or \
+                 \"sluice-answer\""
             ));
         };
         self.configured = Some(configured);
@@ -112,6 +120,11 @@ impl Root {
                 }
             }
             Some(Configured::Drain(host)) => {
+                if let Ok(mut host) = host.try_borrow_mut() {
+                    what(&mut *host);
+                }
+            }
+            Some(Configured::Answer(host)) => {
                 if let Ok(mut host) = host.try_borrow_mut() {
                     what(&mut *host);
                 }
@@ -223,6 +236,7 @@ impl RootContext for Root {
                 Some(Box::new(AcceptRequest::new(context_id, host.clone())))
             }
             Configured::Drain(host) => Some(Box::new(HealthCheck::new(host.clone()))),
+            Configured::Answer(host) => Some(Box::new(Answer::new(context_id, host.clone()))),
         }
     }
 

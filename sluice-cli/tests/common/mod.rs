@@ -131,11 +131,7 @@ impl Stream {
             let message = |value: &Vec<u8>| json!({ "key": key, "value": BASE64.encode(value) });
             let messages: Vec<Value> = values.iter().map(message).collect();
             let body = json!({ "messages": messages }).to_string();
-            let answer = ureq::post(&url)
-                .send(&body)
-                .unwrap()
-                .body_mut()
-                .read_to_string();
+            let answer = post(&url, &body).body_mut().read_to_string();
             let answer: Value = serde_json::from_str(&answer.unwrap()).unwrap();
             assert_eq!(answer["failures"], 0);
         }
@@ -156,9 +152,7 @@ impl Stream {
         let mut messages = Vec::new();
         for partition in 0..body["partitions"].as_u64().unwrap() {
             let details = json!({ "partition": partition.to_string(), "type": "TRIM_HORIZON" });
-            let mut answer = ureq::post(format!("{base}/cursors"))
-                .send(details.to_string())
-                .unwrap();
+            let mut answer = post(&format!("{base}/cursors"), &details.to_string());
             let cursor = answer.body_mut().read_to_string().unwrap();
             let cursor: Value = serde_json::from_str(&cursor).unwrap();
             let mut cursor = cursor["value"].as_str().unwrap().to_owned();
@@ -190,6 +184,11 @@ impl Stream {
             .map(|(_, value)| serde_json::from_slice(value).unwrap())
             .collect()
     }
+}
+
+fn post(url: &str, json: &str) -> ureq::http::Response<ureq::Body> {
+    let request = ureq::post(url).header("content-type", "application/json");
+    request.send(json).unwrap()
 }
 
 /// The `id` of each item of a list in a JSON output.

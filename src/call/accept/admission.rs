@@ -6,6 +6,7 @@ use super::options::{Options, ReplyAddress, parse};
 use super::refusal::Refusal;
 use crate::call::allow::AllowList;
 use crate::call::record::CallHead;
+use crate::call::record_check::{HeadError, check};
 use crate::call::target::Destination;
 use crate::config::AcceptConfig;
 use crate::http::{Fields, first, is_hop_by_hop, named_by_connection};
@@ -97,7 +98,27 @@ pub fn admit(head: RequestHead, config: &AcceptConfig, now: Wall) -> Result<Admi
     head.idempotency = key;
     (head.route, head.cluster) = (route, cluster);
     note(&mut head, &options, config);
+    check_head(&head)?;
     Ok(Admitted { head, options })
+}
+
+/// What the drain could not read, or Envoy not send, is refused while somebody listens.
+///
+/// # Errors
+/// The first part that is wrong.
+pub fn check_head(head: &CallHead) -> Result<(), Refusal> {
+    check(head).map_err(|error| match error {
+        HeadError::Wrong(detail) => Refusal::BadHead(detail),
+        HeadError::TooLarge {
+            member,
+            unit,
+            limit,
+        } => Refusal::HeadTooLarge {
+            member,
+            unit,
+            limit,
+        },
+    })
 }
 
 /// A route's or a cluster's name, where it fits into a record; it is only a hint there.
@@ -187,7 +208,7 @@ fn can_be_asynchronous(fields: &Fields) -> Result<(), Refusal> {
         let detail = format!("{what} can't be made asynchronously; send it without the mark.");
         Err(Refusal::NotAsynchronous(detail))
     };
-    if first(fields, ":method") == Some(b"CONNECT") {
+    if first(fields, ":method").is_some_and(|method| method.eq_ignore_ascii_case(b"CONNECT")) {
         return refuse("A CONNECT request");
     }
     if first(fields, "upgrade").is_some() {

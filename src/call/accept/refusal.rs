@@ -33,6 +33,17 @@ pub enum Refusal {
         /// How much is allowed.
         limit_bytes: usize,
     },
+    /// A part of its head can't be sent: its name in a call record, and what is allowed there.
+    BadHead(String),
+    /// Its head has too much of something.
+    HeadTooLarge {
+        /// `headers` (with the request line) or `trailers`.
+        member: &'static str,
+        /// What was counted.
+        unit: &'static str,
+        /// How many there may be.
+        limit: usize,
+    },
     /// Another request has this idempotency key.
     KeyReused,
     /// Too many requests wait already.
@@ -72,6 +83,8 @@ struct Problem<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     limit_bytes: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     stored: Option<&'static str>,
 }
 
@@ -84,6 +97,7 @@ impl Refusal {
             Self::NotAllowed { .. } => Metric::RefusedNotAllowed,
             Self::NoRoute => Metric::RefusedNoRoute,
             Self::TooLarge { .. } => Metric::RefusedTooLarge,
+            Self::BadHead(_) | Self::HeadTooLarge { .. } => Metric::RefusedBadHead,
             Self::KeyReused => Metric::RefusedKeyReused,
             Self::TooManyWaiting => Metric::RefusedTooManyWaiting,
             Self::NotAsynchronous(_) | Self::GrpcStream => Metric::RefusedNotAsynchronous,
@@ -142,6 +156,28 @@ impl Refusal {
                     "urn:sluice:too-large",
                     "Too large",
                     format!("{what} of an asynchronous call may have at most {limit_bytes} bytes."),
+                )
+            },
+            Self::BadHead(detail) => problem(
+                400,
+                "urn:sluice:bad-head",
+                "Can't be sent",
+                format!("{detail}."),
+            ),
+            Self::HeadTooLarge {
+                member,
+                unit,
+                limit,
+            } => Problem {
+                limit: Some(*limit),
+                ..problem(
+                    431,
+                    "urn:sluice:head-too-large",
+                    "Head too large",
+                    format!(
+                        "The {member} of an asynchronous call may have at most {limit} {unit}, \
+                         counting the request line and 4 bytes for each field."
+                    ),
                 )
             },
             Self::KeyReused => problem(
@@ -210,6 +246,7 @@ fn problem<'a>(
         detail,
         header: None,
         limit_bytes: None,
+        limit: None,
         stored: None,
     }
 }

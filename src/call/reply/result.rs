@@ -11,6 +11,7 @@ use crate::call::accept::options::ReplyAddress;
 use crate::call::names::NameList;
 use crate::call::progress::PastAttempt;
 use crate::call::record::CallHead;
+use crate::engine::answer::ANSWER_CUT;
 use crate::http::{
     Fields, IncomingResponse, all, first, is_field_value, is_hop_by_hop, is_token, list_bytes,
     named_by_connection,
@@ -55,7 +56,7 @@ impl Response {
             content_encoding: (!encodings.is_empty()).then(|| encodings.join(&b", "[..])),
             headers,
             is_head_cut,
-            is_cut: body.len() < answer.body_bytes,
+            is_cut: body.len() < answer.body_bytes || first(&answer.headers, ANSWER_CUT).is_some(),
             body,
         }
     }

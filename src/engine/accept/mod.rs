@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use super::signing::Signing;
 use super::{CalloutResult, Output, Outputs};
-use crate::call::accept::admission::{Admitted, RequestHead, admit, body_too_large};
+use crate::call::accept::admission::{Admitted, RequestHead, admit, body_too_large, check_head};
 use crate::call::accept::idempotency::KeyHolder;
 use crate::call::accept::refusal::{Refusal, Stored};
 use crate::call::deliver::lanes::Wait;
@@ -259,6 +259,10 @@ impl AcceptEngine {
         if let Some(Accepting::Receiving { head, .. }) = self.requests.get_mut(request) {
             let bytes = list_bytes(&trailers);
             head.trailers = trailers;
+            if let Err(refusal) = check_head(head) {
+                self.forget(request);
+                return self.refuse_now(request, &refusal);
+            }
             self.requests.add_fields(request, bytes);
             if !self.refuse_excess(request) {
                 self.complete(request, now);

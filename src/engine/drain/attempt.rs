@@ -11,6 +11,7 @@ use crate::call::deliver::dispatch::Marks;
 use crate::call::deliver::outcome::Outcome;
 use crate::call::progress::PastAttempt;
 use crate::call::record;
+use crate::call::record_check::check;
 use crate::call::reply::member::ReplyOutcome;
 use crate::call::reply::result::{Finished, Response};
 use crate::call::seal::{self, SealError};
@@ -316,6 +317,14 @@ impl DrainEngine {
             address,
         };
         let (mut head, body) = finished.into_reply();
+        // Nothing that a target says may make a reply that can't be read.
+        if check(&head).is_err() {
+            head.headers.clear();
+            if let Some(reply) = &mut head.reply {
+                reply.is_head_cut = true;
+                reply.headers.clear();
+            }
+        }
         if let Some(keys) = &self.seal_keys {
             let names = &self.config.sealed_headers;
             head = keys.seal(&head, &body, names, &mut self.entropy);

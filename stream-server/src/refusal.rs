@@ -62,8 +62,8 @@ impl Refusal {
         Self::new(400, "LimitExceeded", message)
     }
 
-    /// 404: the key lacks a right. Told before anything is looked for, so that it says nothing about
-    /// what there is.
+    /// 404: the key lacks a right. Told before anything is looked for, so that it doesn't say what
+    /// there is.
     #[must_use]
     pub fn not_authorized(right: Right) -> Self {
         let message = format!(

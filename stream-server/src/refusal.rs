@@ -68,7 +68,7 @@ impl Refusal {
     pub fn not_authorized(right: Right) -> Self {
         let message = format!(
             "Authorization failed or requested resource not found: the key that has signed this \
-             lacks the right to {right}, which its file NAME.rights in the server's key folder gives"
+             lacks the right to {right}. Its file NAME.rights in the server's key folder gives it"
         );
         Self::new(404, "NotAuthorizedOrNotFound", message)
     }

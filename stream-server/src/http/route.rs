@@ -89,7 +89,7 @@ impl Route {
         }
     }
 
-    /// What who asks for it must be allowed to do; nothing where every key will do. To know a stream
+    /// What a key must be allowed to do for it; nothing where every key will do. To know a stream
     /// is part of publishing and of consuming, as OCI's `STREAM_READ` is.
     pub(crate) fn right(&self) -> Option<Right> {
         match self {

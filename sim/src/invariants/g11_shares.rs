@@ -1,5 +1,5 @@
-//! G11: one caller's calls in flight leave slots for others, of all that a drain has and of those for
-//! one target.
+//! G11: one caller's calls in flight leave slots for others, of all that a drain has and of those
+//! for one target.
 
 use sluice::call::caller::CallerKey;
 use sluice::config::DrainConfig;

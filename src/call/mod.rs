@@ -7,6 +7,7 @@
 
 pub mod accept;
 pub mod allow;
+pub mod caller;
 pub mod deliver;
 pub mod names;
 pub mod progress;
@@ -15,5 +16,6 @@ pub mod record_check;
 mod record_fields;
 pub mod reply;
 pub mod seal;
+pub mod share;
 pub mod special;
 pub mod target;

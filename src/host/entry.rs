@@ -8,11 +8,13 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType, LogLevel};
 
-use super::accept::{AcceptHost, AcceptRequest};
+use super::accept::{AcceptHost, AcceptKeys, AcceptRequest};
 use super::answer::{Answer, AnswerHost};
 use super::drain::{DrainHost, DrainKeys, HealthCheck};
 use super::rsa::rsa;
 use super::sink::log;
+use super::table::process_secret;
+use crate::call::caller::CallerSecret;
 use crate::call::deliver::route::ReplySecrets;
 use crate::call::reply::signature::Secrets;
 use crate::call::seal::SealKeys;
@@ -36,9 +38,11 @@ const ACCEPT: &[u8] = b"sluice-accept";
 const DRAIN: &[u8] = b"sluice-drain";
 const ANSWER: &[u8] = b"sluice-answer";
 
-/// The environment variables with the secrets of replies and with the keys of what is stored.
+/// The environment variables with the secrets of replies, with the keys of what is stored, and with
+/// the one of callers.
 const WEBHOOK_SECRETS: &str = "SLUICE_WEBHOOK_SECRETS";
 const SEAL_KEYS: &str = "SLUICE_SEAL_KEYS";
+const CALLER_KEY: &str = "SLUICE_CALLER_KEY";
 
 const UNSEALED: &str = "credentials are stored as they come: who may read the streams can read the \
                         headers that seal.headers names. Set SLUICE_SEAL_KEYS to have them sealed, \
@@ -80,12 +84,15 @@ impl Root {
         let configured = if root_id == ACCEPT {
             let mut entropy = entropy()?;
             let config = AcceptConfig::from_json(&json).map_err(|error| error.to_string())?;
-            let signer = signer(&config.stream, &mut entropy)?;
-            let seal_keys = seal_keys()?;
-            if seal_keys.is_none() && !config.sealed_headers.is_empty() {
+            let keys = AcceptKeys {
+                signer: signer(&config.stream, &mut entropy)?,
+                caller: caller_secret(&mut entropy)?,
+                seal_keys: seal_keys()?,
+            };
+            if keys.seal_keys.is_none() && !config.sealed_headers.is_empty() {
                 log(Level::Warn, UNSEALED);
             }
-            let host = AcceptHost::new(self.context_id, config, signer, seal_keys, entropy);
+            let host = AcceptHost::new(self.context_id, config, keys, entropy);
             Configured::Accept(Rc::new(RefCell::new(host)))
         } else if root_id == DRAIN {
             let mut entropy = entropy()?;
@@ -182,6 +189,16 @@ fn seal_keys() -> Result<Option<SealKeys>, String> {
 fn variable(name: &str) -> Option<String> {
     let value = std::env::var_os(name).filter(|text| !text.is_empty())?;
     Some(value.to_string_lossy().into_owned())
+}
+
+/// What callers and their idempotency keys are hashed with: what gateways that shall know the same
+/// callers are given, or else what this process has drawn.
+fn caller_secret(entropy: &mut Entropy) -> Result<CallerSecret, String> {
+    let Some(text) = variable(CALLER_KEY) else {
+        return Ok(process_secret(entropy));
+    };
+    CallerSecret::parse(&text)
+        .map_err(|error| format!("the environment variable {CALLER_KEY} {error}"))
 }
 
 /// What requests to the Stream are signed by, where that is configured.

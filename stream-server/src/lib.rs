@@ -4,7 +4,8 @@
 //!
 //! | step | where |
 //! |---|---|
-//! | connection, deadlines, bounds | `listener`, `connections`, `connection_threads`, `http::connection` |
+//! | who is connected, and who makes room | `listener`, `connections`, `connection_threads` |
+//! | deadlines of a connection | `http::connection` |
 //! | what a web page could send | `http::gate` (pure) |
 //! | path to operation, JSON | `http` |
 //! | who has signed it | [`auth`] (pure) |

@@ -1,5 +1,5 @@
 //! What the server keeps is its owner's alone, whatever the umask: folders are made with mode 0700,
-//! files with 0600. What an earlier version, or somebody else, has left open is mended at the start.
+//! files with 0600. What is found with more rights is mended at the start.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io;

@@ -123,6 +123,40 @@ impl Stream {
             .into()
     }
 
+    /// Runs the binary on a terminal of its own, where somebody types this; gives its exit code and
+    /// what the terminal showed.
+    pub fn run_on_terminal(&self, arguments: &[&str], typed: &str) -> (i32, String) {
+        const HELPER: &str = "\
+import os, pty, sys
+typed, program = sys.argv[1].encode(), sys.argv[2:]
+child, terminal = pty.fork()
+if child == 0:
+    os.execv(program[0], program)
+shown, asked = b'', False
+while True:
+    try:
+        some = os.read(terminal, 4096)
+    except OSError:
+        break
+    if not some:
+        break
+    shown += some
+    if b'[y/N]' in shown and not asked:
+        asked = True
+        os.write(terminal, typed or b'\\x04')
+sys.stdout.buffer.write(shown)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+";
+        let run: Run = Command::new("python3")
+            .args(["-c", HELPER, typed, env!("CARGO_BIN_EXE_sluice")])
+            .args(arguments)
+            .env("SLUICE_ENDPOINT", &self.url)
+            .output()
+            .unwrap()
+            .into();
+        (run.code, format!("{}{}", run.out, run.error))
+    }
+
     /// Publishes values, in order; all in one partition where there is a key.
     pub fn put(&self, stream: &str, key: Option<&str>, values: &[Vec<u8>]) {
         let url = format!("{}/20180418/streams/{stream}/messages", self.url);

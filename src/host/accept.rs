@@ -40,16 +40,6 @@ pub(super) struct AcceptHost {
     told_of_unknown_mode: bool,
 }
 
-/// What comes by the environment.
-pub(super) struct AcceptKeys {
-    /// Requests to the Stream are signed by it.
-    pub(super) signer: Option<Signer>,
-    /// Callers are hashed with it.
-    pub(super) caller: CallerSecret,
-    /// Credentials are sealed by them where calls are stored.
-    pub(super) seal_keys: Option<SealKeys>,
-}
-
 impl Role for AcceptHost {
     fn callout_done(&mut self, token: u32, headers: usize, body: usize) {
         if let Some((ticket, result)) = self.worker.take_answer(token, headers, body) {
@@ -78,6 +68,13 @@ impl Role for AcceptHost {
     }
 }
 
+/// What the accept role keeps secret.
+pub(super) struct AcceptKeys {
+    pub(super) signer: Option<Signer>,
+    pub(super) caller_secret: CallerSecret,
+    pub(super) seal_keys: Option<SealKeys>,
+}
+
 impl AcceptHost {
     pub(super) fn new(
         root_id: u32,
@@ -92,7 +89,7 @@ impl AcceptHost {
         Self {
             root_id,
             engine: AcceptEngine::new(config, entropy)
-                .keyed_by(keys.caller)
+                .keyed_by(keys.caller_secret)
                 .signed_by(keys.signer)
                 .sealed_by(keys.seal_keys),
             worker,

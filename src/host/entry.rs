@@ -38,11 +38,9 @@ const ACCEPT: &[u8] = b"sluice-accept";
 const DRAIN: &[u8] = b"sluice-drain";
 const ANSWER: &[u8] = b"sluice-answer";
 
-/// The environment variables with the secrets of replies, with the keys of what is stored, and with
-/// the one of callers.
+/// The environment variables with the secrets of replies and with the keys of what is stored.
 const WEBHOOK_SECRETS: &str = "SLUICE_WEBHOOK_SECRETS";
 const SEAL_KEYS: &str = "SLUICE_SEAL_KEYS";
-const CALLER_KEY: &str = "SLUICE_CALLER_KEY";
 
 const UNSEALED: &str = "credentials are stored as they come: who may read the streams can read the \
                         headers that seal.headers names. Set SLUICE_SEAL_KEYS to have them sealed, \
@@ -86,7 +84,7 @@ impl Root {
             let config = AcceptConfig::from_json(&json).map_err(|error| error.to_string())?;
             let keys = AcceptKeys {
                 signer: signer(&config.stream, &mut entropy)?,
-                caller: caller_secret(&mut entropy)?,
+                caller_secret: caller_secret(&mut entropy)?,
                 seal_keys: seal_keys()?,
             };
             if keys.seal_keys.is_none() && !config.sealed_headers.is_empty() {
@@ -194,11 +192,12 @@ fn variable(name: &str) -> Option<String> {
 /// What callers and their idempotency keys are hashed with: what gateways that shall know the same
 /// callers are given, or else what this process has drawn.
 fn caller_secret(entropy: &mut Entropy) -> Result<CallerSecret, String> {
-    let Some(text) = variable(CALLER_KEY) else {
+    const VARIABLE: &str = "SLUICE_CALLER_KEY";
+    let Some(text) = variable(VARIABLE) else {
         return Ok(process_secret(entropy));
     };
     CallerSecret::parse(&text)
-        .map_err(|error| format!("the environment variable {CALLER_KEY} {error}"))
+        .map_err(|error| format!("the environment variable {VARIABLE} {error}"))
 }
 
 /// What requests to the Stream are signed by, where that is configured.

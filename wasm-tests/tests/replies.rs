@@ -238,7 +238,7 @@ fn headers_of_the_answer_are_told_as_the_operator_wants() {
                 ("async-outcome", "forged"),
                 ("async-response-etag", "forged"),
             ];
-            fields.extend(vec![("x-shop-more", "1"); 100]);
+            fields.extend(vec![("x-shop-more", "1"); 80]);
             let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
             Answer::Reply {
                 status: 201,
@@ -274,7 +274,6 @@ fn headers_of_the_answer_are_told_as_the_operator_wants() {
         ("async-response-location", "/orders/7"),
         ("async-response-etag", "\"7\""),
         ("async-response-content-language", "de"),
-        ("async-response-content-length", "4"),
         ("async-response-x-shop-id", "7"),
         ("async-head-cut", "true"),
         ("async-outcome", "delivered"),

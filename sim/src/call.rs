@@ -3,7 +3,7 @@
 use serde_json::json;
 use sluice::call::accept::admission::RequestHead;
 use sluice::call::caller::{CallerMark, CallerRules};
-use sluice::http::Fields;
+use sluice::http::{Fields, first};
 
 use crate::chance::Chance;
 
@@ -116,6 +116,27 @@ impl Request {
         }
     }
 
+    /// A call to a target that takes long.
+    #[must_use]
+    pub fn slow(number: u64) -> Self {
+        let path = format!("/t/{}/{number}", Temper::Slow.name());
+        let fields = [
+            (":method", "POST"),
+            (":path", path.as_str()),
+            (":authority", "gateway.test"),
+            (":scheme", "https"),
+            ("prefer", "respond-async"),
+        ];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+        Self {
+            fields: fields.to_vec(),
+            body: Vec::new(),
+            patience: None,
+            record: None,
+            key: None,
+        }
+    }
+
     fn of_somebody_else(chance: &mut Chance, path: &str, number: u64, options: &Options) -> Self {
         let mut record = json!({ "version": 1, "method": "PUT", "path": path });
         let mut set = |name: &str, value: serde_json::Value| {
@@ -171,8 +192,12 @@ impl Request {
             headers: vec!["authorization".to_owned()],
             metadata: None,
         };
+        // Several clients; those with a key come from one address, so that keys meet.
+        let path = first(&self.fields, ":path").filter(|_| self.key.is_none());
+        let last = path.and_then(<[u8]>::last).map_or(0, |digit| digit % 4);
+        let address = format!("192.0.2.{last}:1").into_bytes();
         CallerMark::find(&rules, &self.fields, |path| {
-            (path == ["source", "address"]).then(|| b"192.0.2.1:1".to_vec())
+            (path == ["source", "address"]).then(|| address.clone())
         })
     }
 

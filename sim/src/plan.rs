@@ -117,6 +117,7 @@ impl Plan {
         let mut requests: Vec<(u64, Request)> = (0..count)
             .map(|number| (chance.below(span), Request::draw(chance, number)))
             .collect();
+        requests.extend(draw_flood(chance, span));
         requests.sort_by_key(|(at, _)| *at);
         let max_age = chance.one_of(&[15, 15, 90]).unwrap_or(15);
         let mishaps = draw_mishaps(chance, calm_at, gateways, workers);
@@ -145,6 +146,22 @@ impl Plan {
             calm_at,
         }
     }
+}
+
+/// In some runs one caller sends many calls to a slow target within a second.
+fn draw_flood(chance: &mut Chance, span: u64) -> Vec<(u64, Request)> {
+    if !chance.per_mille(200) {
+        return Vec::new();
+    }
+    let (start, count) = (chance.below(span), chance.between(8, 24));
+    // The last digit says who the caller is.
+    let number = |index: u64| 1_000 + 10 * (index / 2) + 4 * (index % 2);
+    let mut flood = Vec::new();
+    for index in 0..count {
+        let at = start.saturating_add(chance.below(1_000));
+        flood.push((at, Request::slow(number(index))));
+    }
+    flood
 }
 
 fn draw_lanes(chance: &mut Chance) -> Vec<u64> {

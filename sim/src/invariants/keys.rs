@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use sluice::call::accept::idempotency::KeyHolder;
+use sluice::call::accept::idempotency::{Asked as Options, KeyHolder};
+use sluice::config::OptionHeaders;
 use sluice::http::{Fields, first};
 use sluice::time::Wall;
 
@@ -49,6 +50,8 @@ struct Told {
     at: Wall,
     /// The call.
     id: String,
+    /// What was asked for.
+    options: Options,
 }
 
 /// What clients were told, by process and key hash.
@@ -80,15 +83,23 @@ impl Keys {
         };
         let process = asked.process;
         match self.0.get(&(process, hash.clone())) {
-            Some(told) if told.id == id => return Ok(true),
+            Some(told) if told.id == id && told.options == options(request) => return Ok(true),
+            Some(told) if told.id == id => {
+                return broken("it was told to a client that asks for something else".to_owned());
+            }
             Some(told) if !asked.is_overlong() => {
                 return broken(format!("its key had been answered with call {}", told.id));
             }
             Some(_) | None => {}
         }
         if !asked.is_overlong() {
-            let (by, at, id) = (asked.by, asked.now, id.to_owned());
-            self.0.insert((process, hash), Told { by, at, id });
+            let told = Told {
+                by: asked.by,
+                at: asked.now,
+                id: id.to_owned(),
+                options: options(request),
+            };
+            self.0.insert((process, hash), told);
         }
         Ok(false)
     }
@@ -103,7 +114,9 @@ impl Keys {
         request: &Request,
         process: Process,
     ) -> Result<(), Violation> {
-        let own = self.0.iter().filter(|((found, _), _)| *found == process);
+        let options = options(request);
+        let own = self.0.iter();
+        let own = own.filter(|((found, _), told)| *found == process && told.options == options);
         for (_, told) in own {
             let places = ledger.places.get(&told.id).into_iter().flatten();
             let mut records = places.filter_map(|place| ledger.records.get(place));
@@ -156,6 +169,11 @@ impl Keys {
     pub fn trapped(&mut self, by: Engine, now: Wall) {
         self.0.retain(|_, told| told.by != by || told.at < now);
     }
+}
+
+/// What a request asks for.
+fn options(request: &Request) -> Options {
+    Options::of(&request.fields, &OptionHeaders::default())
 }
 
 /// The hash under which a record's key is known.

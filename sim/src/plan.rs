@@ -95,6 +95,8 @@ const IDLE_MS_MAX: u64 = 300_000;
 const DELAY_MS_MAX: u64 = 25_000;
 /// What joining, fetching and committing may take altogether, in milliseconds.
 const SLACK_MS: u64 = 25_000;
+/// When a call that went onto a lane is no longer waited for, in milliseconds.
+const OVERDUE_MS: u64 = 80_000;
 
 impl Plan {
     /// Draws a plan.
@@ -130,7 +132,7 @@ impl Plan {
         // A call and then its reply may each become as old as they may.
         let ages = DELAY_MS_MAX + 2 * 1_000 * max_age;
         Self {
-            done_at: calm_at + ages + jumps + SLACK_MS,
+            done_at: calm_at + ages + jumps + OVERDUE_MS + SLACK_MS,
             idle_at: calm_at + IDLE_MS_MAX + jumps,
             is_signed: chance.coin(),
             accept: accept_config(chance, &lanes),
@@ -222,6 +224,7 @@ fn drain_config(chance: &mut Chance, lanes: &[u64], max_age: u64) -> Value {
             "perTurn": chance.one_of(&[1, 8]), "uncommitted": chance.one_of(&[4, 16, 1_000]),
             "patienceMs": chance.one_of(&[100, 1_000]),
             "laneRecords": chance.one_of(&[1, 4, 64]),
+            "parkedCalls": chance.one_of(&[8, 8_192]),
         },
         "attempt": {
             "timeoutMs": chance.between(300, 4_000), "timeoutMaxMs": 5_000,

@@ -75,7 +75,11 @@ impl DrainEngine {
         match done {
             Ok(()) => session.succeeded(),
             Err(error) => {
+                self.parked.trouble_at = now.steady;
                 if session.failed(operation, &error, now.steady) {
+                    if source == Source::Calls {
+                        self.lost_track();
+                    }
                     let left_max = left_max(&self.config, source);
                     let forgotten = self.window.detach(source, left_max, now.steady);
                     self.count_forgotten(forgotten);
@@ -129,10 +133,15 @@ impl DrainEngine {
                 self.outputs.count(Metric::OutsideRetention, 1);
                 self.outputs.log(Level::Error, line);
             }
-            Operation::Fetch { .. } => {
+            Operation::Fetch { limit } => {
                 let (messages, next) = parse_messages(response).map_err(StreamError::Refused)?;
-                if let Some(number) = session.fetched(messages.is_empty(), next, now.steady) {
+                let number = session.fetched(messages.is_empty(), next, now.steady);
+                let is_end = source == Source::Calls && self.read_in_order(&messages, *limit);
+                if let Some(number) = number {
                     self.take_in(source, messages, number, now);
+                }
+                if is_end {
+                    self.reached_the_end();
                 }
             }
             Operation::Commit(number) => {

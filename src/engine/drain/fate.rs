@@ -9,6 +9,7 @@ use crate::call::accept::idempotency::KeyHolder;
 use crate::call::deliver::dead_letter::{DeadLetter, Reason};
 use crate::call::deliver::hop::{Known, with_progress};
 use crate::call::deliver::lanes::Wait;
+use crate::call::deliver::note::Note;
 use crate::call::deliver::plan::Plan;
 use crate::call::progress::Progress;
 use crate::call::record;
@@ -16,7 +17,7 @@ use crate::call::reply::member::ReplyOutcome;
 use crate::engine::{Level, Output};
 use crate::http::IncomingResponse;
 use crate::id::{LaneNumber, Position, RecordId, Source};
-use crate::limits::{CLOCK_TRUSTED_MAX, ORDERED_WAIT_MAX};
+use crate::limits::CLOCK_TRUSTED_MAX;
 use crate::metric::Metric;
 use crate::time::{Now, Steady};
 
@@ -27,6 +28,7 @@ impl DrainEngine {
         let Some(held) = self.window.get_mut(id) else {
             return;
         };
+        held.since = now.steady;
         match record::decode(&held.record) {
             Ok(call) => {
                 let call_id = match &call.head.id {
@@ -41,6 +43,9 @@ impl DrainEngine {
                 }
             }
             Err(error) => {
+                if let Some(note) = Note::decode(&held.record) {
+                    return self.note_read(id, &note, now);
+                }
                 let detail = error.to_string();
                 return self.give_up(id, Reason::UnreadableRecord, detail, None, now);
             }
@@ -50,13 +55,22 @@ impl DrainEngine {
             return self.settle(id, now);
         }
         match id.source {
-            Source::Calls => self.schedule(id, now),
+            Source::Calls => {
+                self.note_return(id);
+                self.schedule(id, now);
+            }
             Source::Lane(number) => self.rest(id, number, now),
         }
     }
 
     /// A record of a lost session was read again: it goes on where it was.
     pub(super) fn resume(&mut self, id: RecordId, until: Steady, now: Now) {
+        if let Some(held) = self.window.get(id)
+            && held.plan.is_none()
+            && let Some(note) = Note::decode(&held.record)
+        {
+            return self.note_read(id, &note, now);
+        }
         // One that waits must be in its place before the next one with its key is looked at.
         if id.source == Source::Calls && !self.window.stand_in_order(id) {
             return;
@@ -88,10 +102,9 @@ impl DrainEngine {
             return;
         };
         let (not_before, expires_at) = (plan.not_before, plan.limits.expires_at);
-        let is_ordered = plan.order_key.is_some();
         // Due or not, or too old, it takes its place among the calls of its key: the next one goes
         // when this one's end is stored.
-        if !self.window.stand_in_order(id) {
+        if !self.window.stand_in_order(id) || self.is_kept_back(id, now) {
             return;
         }
         if now.wall > expires_at {
@@ -101,11 +114,7 @@ impl DrainEngine {
         let remaining = not_before.since(now.wall);
         if remaining.is_zero() {
             self.window.line_up(id, now.steady);
-        } else if is_ordered && remaining > ORDERED_WAIT_MAX {
-            let limit = ORDERED_WAIT_MAX.as_secs();
-            let detail = format!("deliverAt: with an orderKey at most {limit} seconds ahead");
-            self.give_up(id, Reason::UnreadableRecord, detail, None, now);
-        } else if is_ordered || !self.waits_on_lane(id, remaining, now) {
+        } else if !self.waits_on_lane(id, remaining, now) {
             let remaining = remaining.min(CLOCK_TRUSTED_MAX);
             self.window.wait(id, now.steady.plus(remaining));
         }
@@ -169,9 +178,15 @@ impl DrainEngine {
         } else {
             plan.not_before.max(now.wall.plus(remaining))
         };
+        let leaves_order = plan.order_key.is_some() && id.source == Source::Calls;
+        let order = leaves_order.then(|| Position {
+            partition: id.position.partition,
+            offset: held.number(id),
+        });
         let progress = Progress {
             not_before: Some(not_before),
             hops: held.progress.hops.saturating_add(1),
+            order: order.or(held.progress.order),
             ..held.progress.clone()
         };
         let known = Known {
@@ -192,7 +207,16 @@ impl DrainEngine {
             key: Some(key),
             metric: Some(metric),
         };
+        if leaves_order && self.is_too_many(id) {
+            let detail = "too many calls wait on lanes for earlier ones of their order keys, many of \
+                          them with this one's (window.parkedCalls)";
+            self.give_up(id, Reason::TooManyWaiting, detail.to_owned(), None, now);
+            return true;
+        }
         self.leave(id, vec![(to, publication)], now);
+        if leaves_order {
+            self.leaves_in_order(id, not_before.since(now.wall), now);
+        }
         true
     }
 
@@ -201,7 +225,6 @@ impl DrainEngine {
         let Some(plan) = self.plan(id) else {
             return;
         };
-        let is_ordered = plan.order_key.is_some();
         let expires_at = plan.limits.expires_at;
         if self.window.get(id).is_some_and(|held| held.fetch.is_none()) {
             return self.suspend(id, pause, now);
@@ -212,8 +235,7 @@ impl DrainEngine {
             return self.give_up(id, Reason::Expired, detail, None, now);
         }
         let until = now.steady.plus(pause);
-        // A call with an order key stays in its place, whatever happens to it.
-        if is_ordered || !self.waits_on_lane(id, pause, now) {
+        if !self.waits_on_lane(id, pause, now) {
             self.window.wait(id, until);
         }
     }
@@ -271,7 +293,8 @@ impl DrainEngine {
             Reason::Rejected
             | Reason::AttemptsExhausted
             | Reason::Denied
-            | Reason::UnreadableRecord => ReplyOutcome::Failed,
+            | Reason::UnreadableRecord
+            | Reason::TooManyWaiting => ReplyOutcome::Failed,
         };
         publications.extend(self.reply(id, outcome, response));
         self.outputs.log(Level::Warn, line);

@@ -6,6 +6,7 @@ use crate::call::deliver::commit::FetchNumber;
 use crate::call::deliver::plan::Plan;
 use crate::call::progress::Progress;
 use crate::call::record::Call;
+use crate::id::RecordId;
 use crate::stream::consume::Message;
 use crate::time::{Steady, Wall};
 use crate::time_text::parse_rfc_3339;
@@ -23,6 +24,8 @@ pub(super) struct Held {
     pub(super) call: Option<Box<Call>>,
     /// What has happened to the call, before this record was written and since.
     pub(super) progress: Progress,
+    /// When it was read first.
+    pub(super) since: Steady,
     /// Faults of the gateway in a row.
     pub(super) faults: u32,
     pub(super) state: State,
@@ -35,6 +38,11 @@ impl Held {
         !matches!(self.state, State::Settled { .. })
     }
 
+    /// Whether an attempt or its end is under way.
+    pub(super) fn has_begun(&self) -> bool {
+        matches!(self.state, State::InFlight | State::Leaving { .. })
+    }
+
     pub(super) fn new(message: Message, fetch: FetchNumber) -> Self {
         Self {
             fetch: Some(fetch),
@@ -44,6 +52,7 @@ impl Held {
             plan: None,
             call: None,
             progress: Progress::default(),
+            since: Steady(0),
             faults: 0,
             state: State::New,
         }
@@ -57,8 +66,15 @@ impl Held {
 
     /// Whether it may wait on another stream.
     pub(super) fn may_leave(&self) -> bool {
-        let plan = self.plan.as_ref();
-        plan.is_some_and(|plan| plan.order_key.is_none())
+        self.plan.is_some()
+    }
+
+    /// Its place among the calls with its order key.
+    pub(super) fn number(&self, id: RecordId) -> u64 {
+        // A partition's numbers mean nothing in another one, where somebody has put it.
+        let order = self.progress.order.as_ref();
+        let order = order.filter(|order| order.partition == id.position.partition);
+        order.map_or(id.position.offset, |order| order.offset)
     }
 }
 

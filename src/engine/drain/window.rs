@@ -50,6 +50,8 @@ pub(super) struct Window {
     pub(super) lines: Lines,
     /// Calls with the same order key, in their order; the first one may be made.
     pub(super) order: BTreeMap<Rc<str>, VecDeque<RecordId>>,
+    /// Some of them perhaps wait for others of their key.
+    pub(super) is_any_behind: bool,
     pub(super) timers: BTreeSet<(Steady, RecordId)>,
     pub(super) in_flight: usize,
     /// Bytes of the records whose calls are kept too.
@@ -76,6 +78,7 @@ impl Window {
             counts: BTreeMap::new(),
             lines: Lines::new(config.limits.clone()),
             order: BTreeMap::new(),
+            is_any_behind: false,
             timers: BTreeSet::new(),
             in_flight: 0,
             understood_bytes: 0,
@@ -173,6 +176,15 @@ impl Window {
         }
     }
 
+    /// A call waits for others of its key, and is looked at again at this moment.
+    pub(super) fn stay_behind(&mut self, id: RecordId, look: Option<Steady>) {
+        if let Some(held) = self.held.get_mut(&id) {
+            held.state = State::Behind;
+            self.is_any_behind = true;
+            self.timers.extend(look.map(|look| (look, id)));
+        }
+    }
+
     /// When the next wait ends.
     pub(super) fn next_timer(&self) -> Option<Steady> {
         self.timers.first().map(|(until, _)| *until)
@@ -180,16 +192,22 @@ impl Window {
 
     /// A record whose wait is over.
     pub(super) fn pop_timer(&mut self, now: Steady) -> Option<RecordId> {
-        let (until, id) = self.timers.first().copied()?;
-        if until > now {
-            return None;
+        while let Some((until, id)) = self.timers.first().copied() {
+            if until > now {
+                return None;
+            }
+            self.timers.pop_first();
+            // What has moved on meanwhile has another timer, or none.
+            let state = self.held.get(&id).map(|held| held.state);
+            let waits = state == Some(State::Waiting { until });
+            if waits || state == Some(State::Behind) {
+                return Some(id);
+            }
         }
-        self.timers.pop_first();
-        Some(id)
+        None
     }
 
-    /// Takes up to `count` calls out of lines that have not moved since `patience_ends`. Calls
-    /// with an order key stay: they hold their place.
+    /// Takes up to `count` calls out of lines that have not moved since `patience_ends`.
     pub(super) fn take_stuck(&mut self, count: usize, patience_ends: Steady) -> Vec<RecordId> {
         let held = &self.held;
         let may_leave = |id| held.get(&id).is_some_and(Held::may_leave);
@@ -222,21 +240,43 @@ impl Window {
     /// Gives a call its place among those with its order key, which it keeps until it is settled,
     /// also while it waits. False where it is behind an earlier one.
     pub(super) fn stand_in_order(&mut self, id: RecordId) -> bool {
-        let Some(held) = self.held.get_mut(&id) else {
+        let Some(held) = self.held.get(&id) else {
             return false;
         };
         let Some(key) = held.plan.as_ref().and_then(|plan| plan.order_key.as_ref()) else {
             return true;
         };
-        let order = self.order.entry(key.clone()).or_default();
+        let (key, number) = (key.clone(), held.number(id));
+        let order = self.order.entry(key).or_default();
         if !order.contains(&id) {
-            order.push_back(id);
+            // By number: it may have been away. What has begun is not interrupted.
+            let may_follow = |other: &RecordId| {
+                let other_held = self.held.get(other);
+                other_held.is_some_and(|held| !held.has_begun() && held.number(*other) > number)
+            };
+            let behind = order.iter().rev().take_while(|other| may_follow(other));
+            let at = order.len().saturating_sub(behind.count());
+            order.insert(at, id);
         }
         let is_first = order.front() == Some(&id);
-        if !is_first {
-            held.state = State::Behind;
+        let second = order.get(1).copied();
+        if is_first {
+            second.into_iter().for_each(|second| self.step_back(second));
+        } else {
+            self.stay_behind(id, None);
         }
         is_first
+    }
+
+    /// A call that was first of its key, and stands in its target's line, is so no more.
+    fn step_back(&mut self, id: RecordId) {
+        if let Some(held) = self.held.get_mut(&id)
+            && held.state == State::Ready
+            && let Some(plan) = &held.plan
+        {
+            self.lines.remove(&plan.target, id);
+            held.state = State::Behind;
+        }
     }
 
     /// Stands a call in its target's line.

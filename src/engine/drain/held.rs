@@ -24,6 +24,8 @@ pub(super) struct Held {
     pub(super) call: Option<Box<Call>>,
     /// What has happened to the call, before this record was written and since.
     pub(super) progress: Progress,
+    /// It is no call, but tells of some ([`crate::call::deliver::note`]).
+    pub(super) is_note: bool,
     /// When it was read first.
     pub(super) since: Steady,
     /// Faults of the gateway in a row.
@@ -52,6 +54,7 @@ impl Held {
             plan: None,
             call: None,
             progress: Progress::default(),
+            is_note: false,
             since: Steady(0),
             faults: 0,
             state: State::New,

@@ -11,7 +11,8 @@ use super::DrainEngine;
 use super::held::State;
 use super::outbox::{Destination, Publication};
 use super::parked::{Key, NoteStep};
-use super::room::is_room_to_fetch;
+use super::room::{is_room_to_fetch, left_max};
+use super::session::{Demand, Session};
 use crate::call::deliver::lanes::Wait;
 use crate::call::deliver::note::{KeyDigest, Note};
 use crate::id::{RecordId, Source};
@@ -81,7 +82,9 @@ impl DrainEngine {
     /// A call is the first one of its key in memory. Gives whether it has to wait all the same,
     /// because an earlier one is away, and lets it wait.
     pub(super) fn is_kept_back(&mut self, id: RecordId, now: Now) -> bool {
-        let is_complete = self.parked.is_complete(id.position.partition);
+        // Without lanes nothing is away.
+        let is_complete = self.parked.is_complete(id.position.partition)
+            || self.config.lanes.shortest().is_none();
         if is_complete && self.parked.is_empty() {
             return false;
         }
@@ -227,7 +230,7 @@ impl DrainEngine {
         if note.partition != id.position.partition || id.source != Source::Calls {
             return self.settle(id, now);
         }
-        self.window.stay_behind(id, None);
+        self.window.is_a_note(id);
         let was_complete = self.parked.is_complete(note.partition);
         self.parked.note_read(id, note, now);
         if !was_complete && self.parked.is_complete(note.partition) {
@@ -274,8 +277,26 @@ impl DrainEngine {
         }
     }
 
-    /// The session with the stream of calls is lost.
-    pub(super) fn lost_track(&mut self) {
-        self.parked.session_lost();
+    /// Another worker has the health check now, and only notes are held: whoever has the
+    /// partitions next reads them.
+    pub(super) fn leave_notes(&mut self, demand: Demand, now: Steady) {
+        let session = self.sessions.get_mut(&Source::Calls);
+        if !demand.is_active
+            && demand.is_idle
+            && self.parked.holds_notes()
+            && session.is_some_and(Session::leave)
+        {
+            self.lose_session(Source::Calls, now);
+        }
+    }
+
+    /// A session is lost.
+    pub(super) fn lose_session(&mut self, source: Source, now: Steady) {
+        if source == Source::Calls {
+            self.parked.session_lost();
+        }
+        let left_max = left_max(&self.config, source);
+        let forgotten = self.window.detach(source, left_max, now);
+        self.count_forgotten(forgotten);
     }
 }

@@ -26,18 +26,18 @@ pub(super) struct HeldCount {
 
 impl HeldCount {
     fn add(&mut self, held: &Held) {
-        self.records = self.records.saturating_add(1);
-        self.unsettled = self
-            .unsettled
-            .saturating_add(usize::from(held.is_unsettled()));
+        let takes_room = usize::from(!held.is_note);
+        let is_unsettled = usize::from(!held.is_note && held.is_unsettled());
+        self.records = self.records.saturating_add(takes_room);
+        self.unsettled = self.unsettled.saturating_add(is_unsettled);
         self.bytes = self.bytes.saturating_add(held.bytes);
     }
 
     fn remove(&mut self, held: &Held) {
-        self.records = self.records.saturating_sub(1);
-        self.unsettled = self
-            .unsettled
-            .saturating_sub(usize::from(held.is_unsettled()));
+        let takes_room = usize::from(!held.is_note);
+        let is_unsettled = usize::from(!held.is_note && held.is_unsettled());
+        self.records = self.records.saturating_sub(takes_room);
+        self.unsettled = self.unsettled.saturating_sub(is_unsettled);
         self.bytes = self.bytes.saturating_sub(held.bytes);
     }
 }
@@ -183,6 +183,24 @@ impl Window {
             self.is_any_behind = true;
             self.timers.extend(look.map(|look| (look, id)));
         }
+    }
+
+    /// A record is a note: there are few of them, and they take no room from calls, which they have
+    /// to wait for.
+    pub(super) fn is_a_note(&mut self, id: RecordId) {
+        let Some(held) = self.held.get_mut(&id) else {
+            return;
+        };
+        let count = self.counts.get_mut(&id.source);
+        let mut count = count.filter(|_| held.fetch.is_some());
+        if let Some(count) = &mut count {
+            count.remove(held);
+        }
+        held.is_note = true;
+        if let Some(count) = count {
+            count.add(held);
+        }
+        held.state = State::Behind;
     }
 
     /// When the next wait ends.

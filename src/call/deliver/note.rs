@@ -57,6 +57,10 @@ pub struct Away {
 pub struct Note {
     /// The drain that wrote it.
     pub by: String,
+    /// How often that drain had got partitions anew before.
+    pub epoch: u64,
+    /// The drain's number of the note.
+    pub serial: u64,
     /// The partition that it tells of.
     pub partition: u32,
     /// An order key of this partition: the message key by which the next note gets there.
@@ -74,6 +78,8 @@ struct Wire {
 #[derive(Serialize, Deserialize)]
 struct WireParked {
     by: String,
+    epoch: u64,
+    serial: u64,
     partition: u32,
     route: String,
     /// By key: for each call its number and when it comes back, in milliseconds since 1970.
@@ -96,6 +102,8 @@ impl Note {
         }
         let parked = WireParked {
             by: self.by.clone(),
+            epoch: self.epoch,
+            serial: self.serial,
             partition: self.partition,
             route: self.route.clone(),
             keys,
@@ -119,6 +127,8 @@ impl Note {
         });
         Some(Self {
             by: parked.by.clone(),
+            epoch: parked.epoch,
+            serial: parked.serial,
             partition: parked.partition,
             route: parked.route.clone(),
             away: away.flatten().collect(),
@@ -140,6 +150,8 @@ mod tests {
         };
         let note = Note {
             by: "a drain".to_owned(),
+            epoch: 1,
+            serial: 2,
             partition: 3,
             route: "a".to_owned(),
             away: vec![away("a", 7), away("a", 9), away("b", 8)],
@@ -147,8 +159,7 @@ mod tests {
         let bytes = note.encode().unwrap();
         assert_eq!(Note::decode(&bytes), Some(note));
         let text = String::from_utf8(bytes).unwrap();
-        let start =
-            r#"{"version":1,"parked":{"by":"a drain","partition":3,"route":"a","keys":[["ca97"#;
+        let start = r#"{"version":1,"parked":{"by":"a drain","epoch":1,"serial":2,"partition":3,"route":"a","keys":[["ca97"#;
         assert!(text.starts_with(start), "{text}");
     }
 
@@ -157,13 +168,13 @@ mod tests {
         for record in [
             &b"{"[..],
             br#"{"version":1,"path":"/"}"#,
-            br#"{"version":2,"parked":{"by":"","partition":0,"route":"","keys":[]}}"#,
-            br#"{"version":1,"parked":{"by":"","partition":0,"route":"","keys":7}}"#,
+            br#"{"version":2,"parked":{"by":"","epoch":0,"serial":0,"partition":0,"route":"","keys":[]}}"#,
+            br#"{"version":1,"parked":{"by":"","epoch":0,"serial":0,"partition":0,"route":"","keys":7}}"#,
         ] {
             assert_eq!(Note::decode(record), None);
         }
         let odd =
-            br#"{"version":1,"parked":{"by":"","partition":0,"route":"","keys":[["x",[[1,2]]]]}}"#;
+            br#"{"version":1,"parked":{"by":"","epoch":0,"serial":0,"partition":0,"route":"","keys":[["x",[[1,2]]]]}}"#;
         assert_eq!(Note::decode(odd).map(|note| note.away), Some(Vec::new()));
     }
 }

@@ -44,6 +44,7 @@ impl DrainEngine {
             }
             Err(error) => {
                 if let Some(note) = Note::decode(&held.record) {
+                    self.outputs.count(Metric::Held, -1);
                     return self.note_read(id, &note, now);
                 }
                 let detail = error.to_string();
@@ -348,7 +349,9 @@ impl DrainEngine {
     pub(super) fn settle(&mut self, id: RecordId, now: Now) {
         let next = self.window.leave_order(id);
         let fetch = self.window.settle(id, now.steady);
-        self.outputs.count(Metric::Held, -1);
+        if self.window.get(id).is_some_and(|held| !held.is_note) {
+            self.outputs.count(Metric::Held, -1);
+        }
         if let Some(fetch) = fetch
             && let Some(session) = self.sessions.get_mut(&id.source)
         {

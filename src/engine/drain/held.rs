@@ -36,8 +36,9 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// Whether it is a call that isn't settled.
     pub(super) fn is_unsettled(&self) -> bool {
-        !matches!(self.state, State::Settled { .. })
+        !self.is_note && !matches!(self.state, State::Settled { .. })
     }
 
     /// Whether an attempt or its end is under way.

@@ -169,11 +169,11 @@ impl DrainEngine {
             let mut all = queue.iter().filter_map(|id| self.window.held.get(id));
             all.any(|held| held.state == State::Behind)
         });
-        self.probe(now);
         let Some(shortest) = self.config.lanes.shortest() else {
             return;
         };
         let is_crowded = !is_room_to_fetch(&self.config, &self.window, Source::Calls);
+        self.probe(is_crowded, now);
         let calls_max = (self.config.window.calls_max / KEY_SHARE).max(1);
         let bytes_max = self.config.window.bytes_max / KEY_SHARE;
         let mut leaving = Vec::new();
@@ -202,14 +202,14 @@ impl DrainEngine {
     }
 
     /// Asks, for calls that have waited for long, how far their partitions were read.
-    fn probe(&mut self, now: Now) {
+    fn probe(&mut self, is_crowded: bool, now: Now) {
         for queue in self.window.order.values() {
             let first = queue
                 .front()
                 .and_then(|id| Some((*id, self.window.get(*id)?)));
             if let Some((id, held)) = first
                 && held.state == State::Behind
-                && held.since.plus(PROBE_AFTER) <= now.steady
+                && (is_crowded || held.since.plus(PROBE_AFTER) <= now.steady)
                 && !self.parked.is_complete(id.position.partition)
                 && let Some(route) = held.plan.as_ref().and_then(|plan| plan.order_key.as_ref())
             {
@@ -227,12 +227,14 @@ impl DrainEngine {
 
     /// A note was read, for the first time or again.
     pub(super) fn note_read(&mut self, id: RecordId, note: &Note, now: Now) {
+        self.window.is_a_note(id);
         if note.partition != id.position.partition || id.source != Source::Calls {
             return self.settle(id, now);
         }
-        self.window.is_a_note(id);
         let was_complete = self.parked.is_complete(note.partition);
-        self.parked.note_read(id, note, now);
+        if !self.parked.note_read(id, note, now) {
+            self.settle(id, now);
+        }
         if !was_complete && self.parked.is_complete(note.partition) {
             self.wake_first();
         }

@@ -21,14 +21,6 @@ const NOTE_BYTES_PER_SECOND: usize = 65_536;
 /// A note is written again in time before the Stream forgets it, also where nothing else happens.
 const NOTE_AGE_MAX: Duration = Duration::from_secs(3_600);
 
-/// Whether a note shall tell us how far we have read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Probe {
-    None,
-    Wanted,
-    Written,
-}
-
 /// So many calls of a key may be away, also where others have many away.
 const KEY_CALLS_MIN: usize = 8;
 
@@ -46,9 +38,13 @@ struct Notes {
     under_way: Option<(Vec<RecordId>, Vec<RecordId>)>,
     /// Our latest note is stored, and we have not read it yet: the partition may not be ours.
     is_unread: bool,
-    /// What was on the partition when the session began is not known to be read: a note of ours
-    /// that is read is behind all that.
-    probe: Probe,
+    /// Somebody wants to know how far the partition was read: a note of ours tells it.
+    is_wanted: bool,
+    /// In which epoch the latest note was written.
+    epoch: Option<u64>,
+    /// The numbers of our latest note, and of the latest one that is stored.
+    serial: u64,
+    stored: u64,
     /// Something else was read since: commits wait for a newer note.
     is_in_the_way: bool,
     written_at: Steady,
@@ -63,7 +59,10 @@ impl Notes {
             waiting: Vec::new(),
             under_way: None,
             is_unread: false,
-            probe: Probe::None,
+            is_wanted: false,
+            epoch: None,
+            serial: 0,
+            stored: 0,
             is_in_the_way: false,
             written_at: now,
             bytes: 0,
@@ -76,10 +75,10 @@ impl Notes {
         if self.under_way.is_some() {
             return None;
         }
-        if !self.waiting.is_empty() || self.probe == Probe::Wanted {
+        if !self.waiting.is_empty() || self.is_wanted {
             return Some(Steady(0));
         }
-        let is_ours = !self.held.is_empty() && !self.is_unread;
+        let is_ours = !self.held.is_empty() && (!self.is_unread || is_crowded);
         let seconds = u64::try_from(self.bytes / NOTE_BYTES_PER_SECOND).unwrap_or(u64::MAX);
         let pause = match self.is_in_the_way || is_crowded {
             true => NOTE_INTERVAL.saturating_add(Duration::from_secs(seconds)),
@@ -89,7 +88,7 @@ impl Notes {
     }
 
     fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.under_way.is_none() && self.probe == Probe::None
+        self.waiting.is_empty() && self.under_way.is_none() && !self.is_wanted
     }
 }
 
@@ -105,8 +104,9 @@ pub(super) enum NoteStep {
 #[derive(Debug)]
 pub(super) struct Parked {
     writer: String,
-    /// Sessions with the stream of calls that were lost.
-    sessions_lost: u64,
+    /// How often we have got partitions anew. A note of this epoch stands behind all that was there
+    /// before.
+    epoch: u64,
     calls_max: usize,
     overdue: Duration,
     /// When each call comes back, by key and number.
@@ -134,7 +134,7 @@ impl Parked {
     pub(super) fn new(writer: String, calls_max: usize, overdue: Duration) -> Self {
         Self {
             writer,
-            sessions_lost: 0,
+            epoch: 0,
             calls_max,
             overdue,
             away: BTreeMap::new(),
@@ -225,9 +225,7 @@ impl Parked {
             let last = self.read.insert(partition, offset);
             if last.is_none_or(|last| offset != last.saturating_add(1)) {
                 self.complete.remove(&partition);
-                if let Some(notes) = self.notes.get_mut(&partition) {
-                    notes.probe = Probe::None;
-                }
+                self.epoch = self.epoch.saturating_add(1);
             }
         }
     }
@@ -237,9 +235,6 @@ impl Parked {
         let before = self.complete.len();
         self.complete.extend(self.read.keys());
         self.back.clear();
-        for notes in self.notes.values_mut() {
-            notes.probe = Probe::None;
-        }
         self.complete.len() > before
     }
 
@@ -248,19 +243,16 @@ impl Parked {
     pub(super) fn probe(&mut self, partition: u32, route: &Rc<str>, now: Steady) {
         let notes = self.notes.entry(partition);
         let notes = notes.or_insert_with(|| Notes::new(route.clone(), now));
-        if notes.probe == Probe::None && notes.under_way.is_none() {
-            notes.probe = Probe::Wanted;
-        }
+        notes.is_wanted = notes.epoch != Some(self.epoch);
     }
 
     /// The session with the stream of calls is lost. What is away stays away.
     pub(super) fn session_lost(&mut self) {
-        self.sessions_lost = self.sessions_lost.saturating_add(1);
+        self.epoch = self.epoch.saturating_add(1);
         self.complete.clear();
         self.read.clear();
         for notes in self.notes.values_mut() {
             notes.held.clear();
-            notes.probe = Probe::None;
         }
     }
 
@@ -271,15 +263,9 @@ impl Parked {
         }
     }
 
-    /// As whom we write notes in this session.
-    fn author(&self) -> String {
-        format!("{}/{}", self.writer, self.sessions_lost)
-    }
-
-    /// A note was read.
-    pub(super) fn note_read(&mut self, id: RecordId, note: &Note, now: Now) {
-        let is_own = note.by.starts_with(&self.writer);
-        let is_probe = note.by == self.author();
+    /// A note was read. Gives whether it is to be held.
+    pub(super) fn note_read(&mut self, id: RecordId, note: &Note, now: Now) -> bool {
+        let is_own = note.by == self.writer;
         for away in note.away.iter().filter(|_| !is_own) {
             let key = (note.partition, away.key);
             let is_back = self.back.contains(&(note.partition, away.number));
@@ -295,15 +281,17 @@ impl Parked {
         let route = Rc::from(note.route.as_str());
         let notes = self.notes.entry(note.partition);
         let notes = notes.or_insert_with(|| Notes::new(route, now.steady));
-        notes.held.push(id);
-        if is_own {
-            notes.is_unread = false;
+        // A later one of ours is stored, which says all that this one says.
+        let is_replaced = is_own && note.serial < notes.stored;
+        if !is_replaced {
+            notes.held.push(id);
+            notes.is_unread &= !is_own;
         }
-        if is_probe && notes.probe == Probe::Written {
-            notes.probe = Probe::None;
+        if is_own && note.epoch == self.epoch {
             self.complete.insert(note.partition);
             self.back.retain(|(of, _)| *of != note.partition);
         }
+        !is_replaced
     }
 
     /// A note of ours is stored: gives the calls that it tells of first, and the notes before it.
@@ -312,6 +300,7 @@ impl Parked {
             return (Vec::new(), Vec::new());
         };
         notes.is_unread = true;
+        notes.stored = notes.serial;
         let (covered, replaced) = notes.under_way.take().unwrap_or_default();
         notes.held.retain(|held| !replaced.contains(held));
         (covered, replaced)
@@ -366,18 +355,19 @@ impl Parked {
             if due.is_some_and(|due| due <= now.steady) {
                 notes.under_way = Some((std::mem::take(&mut notes.waiting), notes.held.clone()));
                 notes.is_in_the_way = false;
-                if notes.probe == Probe::Wanted {
-                    notes.probe = Probe::Written;
-                }
+                notes.is_wanted = false;
+                notes.epoch = Some(self.epoch);
+                notes.serial = notes.serial.saturating_add(1);
+                let serial = notes.serial;
                 notes.written_at = now.steady;
                 let route = notes.route.to_string();
-                return Some(NoteStep::Write(self.note(partition, route, now)));
+                return Some(NoteStep::Write(self.note(partition, route, serial, now)));
             }
         }
         None
     }
 
-    fn note(&self, partition: u32, route: String, now: Now) -> Note {
+    fn note(&self, partition: u32, route: String, serial: u64, now: Now) -> Note {
         let of_partition = self
             .away
             .range((partition, KeyDigest::LOWEST)..)
@@ -390,7 +380,9 @@ impl Parked {
             })
         });
         Note {
-            by: self.author(),
+            by: self.writer.clone(),
+            epoch: self.epoch,
+            serial,
             partition,
             route,
             away: away.collect(),

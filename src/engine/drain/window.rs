@@ -27,7 +27,7 @@ pub(super) struct HeldCount {
 impl HeldCount {
     fn add(&mut self, held: &Held) {
         let takes_room = usize::from(!held.is_note);
-        let is_unsettled = usize::from(!held.is_note && held.is_unsettled());
+        let is_unsettled = usize::from(held.is_unsettled());
         self.records = self.records.saturating_add(takes_room);
         self.unsettled = self.unsettled.saturating_add(is_unsettled);
         self.bytes = self.bytes.saturating_add(held.bytes);
@@ -35,7 +35,7 @@ impl HeldCount {
 
     fn remove(&mut self, held: &Held) {
         let takes_room = usize::from(!held.is_note);
-        let is_unsettled = usize::from(!held.is_note && held.is_unsettled());
+        let is_unsettled = usize::from(held.is_unsettled());
         self.records = self.records.saturating_sub(takes_room);
         self.unsettled = self.unsettled.saturating_sub(is_unsettled);
         self.bytes = self.bytes.saturating_sub(held.bytes);

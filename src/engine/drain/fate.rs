@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::DrainEngine;
 use super::held::State;
 use super::outbox::{Destination, Publication};
+use super::parked::Return;
 use crate::call::accept::idempotency::KeyHolder;
 use crate::call::deliver::dead_letter::{DeadLetter, Reason};
 use crate::call::deliver::hop::{Known, with_progress};
@@ -216,7 +217,7 @@ impl DrainEngine {
         }
         self.leave(id, vec![(to, publication)], now);
         if leaves_order {
-            self.leaves_in_order(id, not_before.since(now.wall), now);
+            self.leaves_in_order(id, Return::at(not_before, now), now);
         }
         true
     }

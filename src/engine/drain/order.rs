@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::DrainEngine;
 use super::held::State;
 use super::outbox::{Destination, Publication};
-use super::parked::{Key, NoteStep};
+use super::parked::{Key, NoteStep, Return};
 use super::room::{is_room_to_fetch, left_max};
 use super::session::{Demand, Session};
 use crate::call::deliver::lanes::Wait;
@@ -21,6 +21,9 @@ use crate::time::{Now, Steady};
 
 /// A call that should be back is waited for in memory so long.
 const BACK_SOON: Duration = Duration::from_secs(2);
+
+/// A call that waits for one that is late looks after it this often at least.
+const LATE_PAUSE_MAX: Duration = Duration::from_secs(10);
 
 /// A call behind another one stays in the window for so long, because it holds back commits.
 const BEHIND_MAX: Duration = Duration::from_secs(5);
@@ -98,12 +101,11 @@ impl DrainEngine {
         let Some(back_at) = self.parked.first_before(key, number) else {
             return false;
         };
-        let left = back_at.since(now.steady);
-        let late = now.steady.since(back_at);
+        let (left, late) = (back_at.left(now), back_at.late(now));
         let shortest = self.config.lanes.shortest();
         let leaves = shortest.is_some_and(|shortest| left >= shortest) || late > BACK_SOON;
-        if !leaves || !self.follows(id, left.max(late), now) {
-            let look = back_at.max(now.steady).plus(BACK_SOON);
+        if !leaves || !self.follows(id, left.max(late.min(LATE_PAUSE_MAX)), now) {
+            let look = now.steady.plus(left).plus(BACK_SOON);
             self.window.stay_behind(id, Some(look));
         }
         true
@@ -132,7 +134,7 @@ impl DrainEngine {
 
     /// A call with an order key leaves for a lane: it is settled when its hop is stored, and a note
     /// that tells of it.
-    pub(super) fn leaves_in_order(&mut self, id: RecordId, away: Duration, now: Now) {
+    pub(super) fn leaves_in_order(&mut self, id: RecordId, back_at: Return, now: Now) {
         let (Some(place), Some(plan)) = (self.place(id), self.plan(id)) else {
             return;
         };
@@ -142,7 +144,6 @@ impl DrainEngine {
         if let Some(held) = self.window.get_mut(id) {
             held.state = State::Leaving { messages: 2 };
         }
-        let back_at = now.steady.plus(away);
         self.parked.leaves(id, place, &route, back_at, now.steady);
         let next = self.window.leave_order(id);
         self.parked.wakes.extend(next);
@@ -242,7 +243,7 @@ impl DrainEngine {
 
     /// Writes the notes that are due, and settles those that nobody needs any more.
     pub(super) fn advance_notes(&mut self, now: Now) {
-        self.parked.forget_overdue(now.steady);
+        self.parked.forget_overdue(now);
         let is_crowded = !is_room_to_fetch(&self.config, &self.window, Source::Calls);
         while let Some(step) = self.parked.next_step(is_crowded, now) {
             match step {

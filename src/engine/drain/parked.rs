@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::call::deliver::note::{Away, KeyDigest, Note};
 use crate::id::{Position, RecordId};
-use crate::time::{Now, Steady};
+use crate::time::{Now, Steady, Wall};
 
 /// The calls of one order key in one partition.
 pub(super) type Key = (u32, KeyDigest);
@@ -92,6 +92,36 @@ impl Notes {
     }
 }
 
+/// When a call comes back, on both clocks: on its lanes the wall clock decides, which may be set
+/// meanwhile.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Return {
+    steady: Steady,
+    wall: Wall,
+}
+
+impl Return {
+    /// At this time by the wall clock.
+    pub(super) fn at(wall: Wall, now: Now) -> Self {
+        Self {
+            steady: now.steady.plus(wall.since(now.wall)),
+            wall,
+        }
+    }
+
+    /// How long until then.
+    pub(super) fn left(&self, now: Now) -> Duration {
+        let by_wall = self.wall.since(now.wall);
+        self.steady.since(now.steady).max(by_wall)
+    }
+
+    /// For how long it should have been back.
+    pub(super) fn late(&self, now: Now) -> Duration {
+        let by_wall = now.wall.since(self.wall);
+        now.steady.since(self.steady).min(by_wall)
+    }
+}
+
 /// What is to be done about the notes of a partition.
 pub(super) enum NoteStep {
     /// Nothing is away any more.
@@ -110,7 +140,7 @@ pub(super) struct Parked {
     calls_max: usize,
     overdue: Duration,
     /// When each call comes back, by key and number.
-    away: BTreeMap<Key, BTreeMap<u64, Steady>>,
+    away: BTreeMap<Key, BTreeMap<u64, Return>>,
     count: usize,
     notes: BTreeMap<u32, Notes>,
     /// The partitions of which we have read everything that was there when we got them.
@@ -172,17 +202,17 @@ impl Parked {
     }
 
     /// When the first call of a key comes back that is before this number.
-    pub(super) fn first_before(&self, key: Key, number: u64) -> Option<Steady> {
+    pub(super) fn first_before(&self, key: Key, number: u64) -> Option<Return> {
         let (_, back_at) = self.away.get(&key)?.range(..number).next()?;
         Some(*back_at)
     }
 
-    fn add(&mut self, key: Key, number: u64, back_at: Steady) {
+    fn add(&mut self, key: Key, number: u64, back_at: Return) {
         let calls = self.away.entry(key).or_default();
         if calls.insert(number, back_at).is_none() {
             self.count = self.count.saturating_add(1);
         }
-        let overdue = back_at.plus(self.overdue);
+        let overdue = back_at.steady.plus(self.overdue);
         let next = self.next_overdue.map_or(overdue, |next| next.min(overdue));
         self.next_overdue = Some(next);
     }
@@ -193,7 +223,7 @@ impl Parked {
         id: RecordId,
         (key, number): (Key, u64),
         route: &Rc<str>,
-        back_at: Steady,
+        back_at: Return,
         now: Steady,
     ) {
         self.add(key, number, back_at);
@@ -274,7 +304,7 @@ impl Parked {
                 .get(&key)
                 .is_some_and(|calls| calls.contains_key(&away.number));
             if !is_back && !is_known && !self.is_full() {
-                let back_at = now.steady.plus(away.back_at.since(now.wall));
+                let back_at = Return::at(away.back_at, now);
                 self.add(key, away.number, back_at);
             }
         }
@@ -307,18 +337,20 @@ impl Parked {
     }
 
     /// Forgets calls that should have been back long ago: they are lost, or somebody else had them.
-    pub(super) fn forget_overdue(&mut self, now: Steady) {
-        if self.next_overdue.is_none_or(|next| next > now) {
+    pub(super) fn forget_overdue(&mut self, now: Now) {
+        if self.next_overdue.is_none_or(|next| next > now.steady) {
             return;
         }
         let (overdue, trouble_at) = (self.overdue, self.trouble_at);
-        let ends = |back_at: Steady| back_at.max(trouble_at).plus(overdue);
+        let ends = |back_at: &Return| back_at.steady.max(trouble_at).plus(overdue);
         for calls in self.away.values_mut() {
-            calls.retain(|_, back_at| ends(*back_at) > now);
+            calls.retain(|_, back| ends(back) > now.steady || back.late(now) < overdue);
         }
         self.away.retain(|_, calls| !calls.is_empty());
         let all = self.away.values().flat_map(BTreeMap::values);
-        self.next_overdue = all.clone().map(|back_at| ends(*back_at)).min();
+        // A wall clock that was set back is looked at again after a while.
+        let again = now.steady.plus(NOTE_INTERVAL);
+        self.next_overdue = all.clone().map(|back| ends(back).max(again)).min();
         self.count = all.count();
     }
 
@@ -361,13 +393,13 @@ impl Parked {
                 let serial = notes.serial;
                 notes.written_at = now.steady;
                 let route = notes.route.to_string();
-                return Some(NoteStep::Write(self.note(partition, route, serial, now)));
+                return Some(NoteStep::Write(self.note(partition, route, serial)));
             }
         }
         None
     }
 
-    fn note(&self, partition: u32, route: String, serial: u64, now: Now) -> Note {
+    fn note(&self, partition: u32, route: String, serial: u64) -> Note {
         let of_partition = self
             .away
             .range((partition, KeyDigest::LOWEST)..)
@@ -376,7 +408,7 @@ impl Parked {
             calls.iter().map(|(number, back_at)| Away {
                 key: *key,
                 number: *number,
-                back_at: now.wall.plus(back_at.since(now.steady)),
+                back_at: back_at.wall,
             })
         });
         Note {

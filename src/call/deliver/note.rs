@@ -1,8 +1,8 @@
 //! Which calls with an order key are away on lanes: a note on the stream of calls, so that whoever
 //! reads the partition next makes no later call of these keys before them (G6).
 //!
-//! A note stands in the partition of the calls that it tells of, and isn't committed before the next
-//! one is stored or nothing is away any more. So it moves with the partition.
+//! A note stands in the partition of the calls that it tells of, and isn't committed before the
+//! next one is stored or nothing is away any more. So it moves with the partition.
 
 use std::fmt::Write as _;
 

@@ -210,8 +210,8 @@ impl DrainEngine {
             metric: Some(metric),
         };
         if leaves_order && self.is_too_many(id) {
-            let detail = "too many calls wait on lanes for earlier ones of their order keys, many of \
-                          them with this one's (window.parkedCalls)";
+            let detail = "too many calls with order keys wait on lanes, many of them with this \
+                          one's key (window.parkedCalls)";
             self.give_up(id, Reason::TooManyWaiting, detail.to_owned(), None, now);
             return true;
         }

@@ -6,7 +6,7 @@
 //! | [`window`], [`held`] | holds what is read until it is committed |
 //! | [`left`] | what lost sessions leave there |
 //! | [`fate`] | decides what becomes of a record |
-//! | [`order`], [`parked`] | keeps calls with order keys in their order, also those that are away |
+//! | [`order`], [`parked`], [`notes`] | keeps calls with order keys in order, also what is away |
 //! | [`room`] | moves calls aside that are in the way of others |
 //! | [`attempt`] | makes calls, and learns from their results |
 //! | [`outbox`] | puts hops, replies and dead letters onto their streams |
@@ -19,6 +19,7 @@ mod fate;
 mod held;
 mod hops;
 mod left;
+mod notes;
 mod order;
 mod outbox;
 mod parked;

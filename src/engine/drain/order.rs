@@ -1,4 +1,4 @@
-//! Calls with an order key that can't be made now leave the window, and come back in their order (G6).
+//! Calls with an order key that can't be made now leave the window, and come back in order (G6).
 //!
 //! A call that is not due, or rests before its next attempt, waits on a lane as any other. Those
 //! behind it follow it there. What is away is known by number, so that no later call is made before
@@ -85,16 +85,17 @@ impl DrainEngine {
     /// A call is the first one of its key in memory. Gives whether it has to wait all the same,
     /// because an earlier one is away, and lets it wait.
     pub(super) fn is_kept_back(&mut self, id: RecordId, now: Now) -> bool {
+        let partition = id.position.partition;
         // Without lanes nothing is away.
-        let is_complete = self.parked.is_complete(id.position.partition)
-            || self.config.lanes.shortest().is_none();
-        if is_complete && self.parked.is_empty() {
+        let has_lanes = self.config.lanes.shortest().is_some();
+        let waits = has_lanes && self.parked.is_to_be_read(partition);
+        if !waits && self.parked.is_empty() {
             return false;
         }
         let Some((key, number)) = self.place(id) else {
             return false;
         };
-        if !is_complete {
+        if waits {
             self.window.stay_behind(id, None);
             return true;
         }
@@ -198,7 +199,13 @@ impl DrainEngine {
             }
         }
         for id in leaving {
-            self.follows(id, shortest, now);
+            if !self.parked.is_complete(id.position.partition)
+                && !self.parked.is_to_be_read(id.position.partition)
+            {
+                self.parked.wakes.push_back(id);
+            } else {
+                self.follows(id, shortest, now);
+            }
         }
     }
 

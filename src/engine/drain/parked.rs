@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::notes::Notes;
 use crate::call::deliver::note::{Away, KeyDigest, Note};
 use crate::id::{Position, RecordId};
 use crate::time::{Now, Steady, Wall};
@@ -12,85 +13,8 @@ use crate::time::{Now, Steady, Wall};
 /// The calls of one order key in one partition.
 pub(super) type Key = (u32, KeyDigest);
 
-/// How long a note holds back commits, if it is small.
-const NOTE_INTERVAL: Duration = Duration::from_secs(1);
-
-/// A larger one is written again less often: so many bytes a second.
-const NOTE_BYTES_PER_SECOND: usize = 65_536;
-
-/// A note is written again in time before the Stream forgets it, also where nothing else happens.
-const NOTE_AGE_MAX: Duration = Duration::from_secs(3_600);
-
 /// So many calls of a key may be away, also where others have many away.
 const KEY_CALLS_MIN: usize = 8;
-
-/// The notes of one partition.
-#[derive(Debug)]
-struct Notes {
-    /// An order key of the partition.
-    route: Rc<str>,
-    /// Those that were read and aren't settled.
-    held: Vec<RecordId>,
-    /// Calls on their way to a lane that no note tells of yet.
-    waiting: Vec<RecordId>,
-    /// The note that is being stored: the calls that it tells of first, and the notes that it
-    /// replaces.
-    under_way: Option<(Vec<RecordId>, Vec<RecordId>)>,
-    /// Our latest note is stored, and we have not read it yet: the partition may not be ours.
-    is_unread: bool,
-    /// Somebody wants to know how far the partition was read: a note of ours tells it.
-    is_wanted: bool,
-    /// In which epoch the latest note was written.
-    epoch: Option<u64>,
-    /// The numbers of our latest note, and of the latest one that is stored.
-    serial: u64,
-    stored: u64,
-    /// Something else was read since: commits wait for a newer note.
-    is_in_the_way: bool,
-    written_at: Steady,
-    bytes: usize,
-}
-
-impl Notes {
-    fn new(route: Rc<str>, now: Steady) -> Self {
-        Self {
-            route,
-            held: Vec::new(),
-            waiting: Vec::new(),
-            under_way: None,
-            is_unread: false,
-            is_wanted: false,
-            epoch: None,
-            serial: 0,
-            stored: 0,
-            is_in_the_way: false,
-            written_at: now,
-            bytes: 0,
-        }
-    }
-
-    /// When the next note is to be written; `None`: not before something happens. Where the window
-    /// is full (`is_crowded`), perhaps just this note fills it.
-    fn due(&self, is_crowded: bool) -> Option<Steady> {
-        if self.under_way.is_some() {
-            return None;
-        }
-        if !self.waiting.is_empty() || self.is_wanted {
-            return Some(Steady(0));
-        }
-        let is_ours = !self.held.is_empty() && (!self.is_unread || is_crowded);
-        let seconds = u64::try_from(self.bytes / NOTE_BYTES_PER_SECOND).unwrap_or(u64::MAX);
-        let pause = match self.is_in_the_way || is_crowded {
-            true => NOTE_INTERVAL.saturating_add(Duration::from_secs(seconds)),
-            false => NOTE_AGE_MAX,
-        };
-        is_ours.then(|| self.written_at.plus(pause))
-    }
-
-    fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.under_way.is_none() && !self.is_wanted
-    }
-}
 
 /// When a call comes back, on both clocks: on its lanes the wall clock decides, which may be set
 /// meanwhile.
@@ -187,6 +111,12 @@ impl Parked {
     /// Whether we have read everything of a partition that was there when we got it.
     pub(super) fn is_complete(&self, partition: u32) -> bool {
         self.complete.contains(&partition)
+    }
+
+    /// Whether calls have to wait until it is complete. Where so much is to be read that half of
+    /// what may be away is away for this reason alone, the others are made.
+    pub(super) fn is_to_be_read(&self, partition: u32) -> bool {
+        !self.is_complete(partition) && self.count < self.calls_max / 2
     }
 
     /// Whether another call of a key may leave. The more are away, the fewer a key gets that has
@@ -349,7 +279,7 @@ impl Parked {
         self.away.retain(|_, calls| !calls.is_empty());
         let all = self.away.values().flat_map(BTreeMap::values);
         // A wall clock that was set back is looked at again after a while.
-        let again = now.steady.plus(NOTE_INTERVAL);
+        let again = now.steady.plus(Duration::from_secs(1));
         self.next_overdue = all.clone().map(|back| ends(back).max(again)).min();
         self.count = all.count();
     }

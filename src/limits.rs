@@ -19,6 +19,9 @@ pub const HOP_BYTES_MAX: usize = PUT_BYTES_MAX - 512;
 /// Messages in one PutMessages of the drain.
 pub const PUT_MESSAGES_MAX: usize = 100;
 
+/// Moments at which deferred calls are due, of all callers of one worker: some 50 bytes each.
+pub const DEFERRED_MOMENTS_MAX: usize = 32_768;
+
 /// Calls that came from another stream and are remembered, so that a repeated hop is recognised.
 pub const HOPS_REMEMBERED_MAX: usize = 8_192;
 
@@ -36,8 +39,14 @@ pub const RECORD_BYTES_MAX: usize = PUT_BYTES_MAX - DEAD_LETTER_RESERVE_BYTES;
 /// Bytes of a record in one part of a split dead letter: base64 makes it 699,052.
 pub const DEAD_LETTER_PART_BYTES: usize = 524_288;
 
-/// Header fields of a record; Envoy takes 1,024 pairs in a callout, and we add some.
-pub const RECORD_FIELDS_MAX: usize = 1_000;
+/// Bytes of a call's head, with its request line and 4 bytes more for each field. The listeners by
+/// which calls are made take 96 KiB (`max_request_headers_kb`), and marks, signatures and what
+/// Envoy adds have room between.
+pub const HEAD_BYTES_MAX: usize = 88 << 10;
+
+/// Header fields of a call. The listeners by which calls are made take 200 (`max_headers_count`),
+/// and there is room for what is added.
+pub const HEAD_FIELDS_MAX: usize = 160;
 
 /// Bytes of a correlation id: generous for a UUID or a URN, harmless in a header.
 pub const CORRELATION_ID_BYTES_MAX: usize = 256;
@@ -59,6 +68,13 @@ pub const DELAY_SECONDS_MAX: u64 = 366 * 86_400;
 
 /// Retries that a configuration may allow: with the longest pauses they last for weeks.
 pub const RETRIES_MAX: u32 = 10_000;
+
+/// A call's last attempt is made in this part of its time, the last one: late enough that a target
+/// which comes back is met, early enough to get there.
+pub const LAST_ATTEMPT_DIVISOR: u32 = 10;
+
+/// The same of a long time: until its end the call keeps what its target has answered in memory.
+pub const LAST_ATTEMPT_MAX: Duration = Duration::from_secs(5);
 
 /// Milliseconds of one attempt: an hour. The host counts them in 32 bits.
 pub const TIMEOUT_MS_MAX: u64 = 3_600_000;

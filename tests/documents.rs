@@ -26,7 +26,9 @@ use std::path::{Path, PathBuf};
 use ipnet::IpNet;
 use serde_json::Value;
 use sluice::call::special::{SPECIAL_RANGES, special_address};
-use sluice::config::{Absent, AcceptConfig, ConfigError, Document, DrainConfig, KeyDocumentation};
+use sluice::config::{
+    Absent, AcceptConfig, AnswerConfig, ConfigError, Document, DrainConfig, KeyDocumentation,
+};
 use sluice::metric::{Kind, Metric};
 
 fn file(path: &str) -> PathBuf {
@@ -127,6 +129,11 @@ fn the_reference_says_what_the_code_says() {
             "drain keys",
             key_table(&DrainConfig::keys()),
         ),
+        (
+            "src/config/answer.rs",
+            "answer keys",
+            key_table(&AnswerConfig::keys()),
+        ),
         ("src/metric.rs", "metrics", metric_table()),
     ] {
         let start = format!("<!-- generated from {source}: UPDATE_DOCUMENTS=1 ");
@@ -149,9 +156,12 @@ fn the_configurations_are_valid() {
         let accept = read(&format!("filter-config/accept.{name}.json"));
         AcceptConfig::from_json(accept.as_bytes()).unwrap();
     }
-    for name in ["local", "sidecar"] {
+    for name in ["local", "oci", "sidecar"] {
         let drain = read(&format!("filter-config/drain.{name}.json"));
-        DrainConfig::from_json(drain.as_bytes()).unwrap();
+        let drain = DrainConfig::from_json(drain.as_bytes()).unwrap();
+        let answer = read(&format!("filter-config/answer.{name}.json"));
+        let answer = AnswerConfig::from_json(answer.as_bytes()).unwrap();
+        assert!(answer.body_bytes_max >= drain.dispatch.reply_bytes_max);
     }
 }
 

@@ -1,24 +1,84 @@
 //! What a call record may say: everything in it goes into a request, a signature or a plan, and
 //! anybody may have written it.
+//!
+//! There is one grammar. The drain checks every record that it reads, and the accept role what it
+//! is going to store, before the `202`: what is accepted can be read, and Envoy can send it.
+
+use fluent_uri::Uri;
 
 use super::record::{CallHead, RecordError};
 use crate::http::{Fields, is_field_value, is_token};
 use crate::id::CallId;
 use crate::limits::{
-    CORRELATION_ID_BYTES_MAX, DESTINATION_BYTES_MAX, RECORD_FIELDS_MAX, ROUTE_BYTES_MAX,
-    TIMEOUT_MS_MAX,
+    CORRELATION_ID_BYTES_MAX, DESTINATION_BYTES_MAX, HEAD_BYTES_MAX, HEAD_FIELDS_MAX,
+    ROUTE_BYTES_MAX, TIMEOUT_MS_MAX,
 };
+
+/// What is wrong with a call's head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeadError {
+    /// A part of it can't be sent, or not understood. Names the member and what is allowed there.
+    Wrong(String),
+    /// There is too much of it.
+    TooLarge {
+        /// The member that was measured.
+        member: &'static str,
+        /// What was counted.
+        unit: &'static str,
+        /// How many there may be.
+        limit: usize,
+    },
+}
+
+impl From<HeadError> for RecordError {
+    fn from(error: HeadError) -> Self {
+        Self(match error {
+            HeadError::Wrong(text) => text,
+            HeadError::TooLarge {
+                member,
+                unit,
+                limit,
+            } => format!("{member}: more than {limit} {unit}"),
+        })
+    }
+}
 
 /// Checks all that is known of a call before its body.
 ///
 /// # Errors
 /// Names the member and what is allowed there.
-pub(super) fn check(head: &CallHead) -> Result<(), RecordError> {
+pub fn check(head: &CallHead) -> Result<(), HeadError> {
     check_request_line(head)?;
     check_identities(head)?;
     check_plan(head)?;
-    check_fields("headers", &head.headers)?;
-    check_fields("trailers", &head.trailers)
+    let request_line = [Some(&head.method), Some(&head.path), head.target.as_ref()]
+        .into_iter()
+        .chain([head.authority.as_ref(), head.scheme.as_ref()]);
+    let request_line = request_line.flatten().map(String::len).sum();
+    check_fields("headers", &head.headers, request_line)?;
+    check_fields("trailers", &head.trailers, 0)
+}
+
+/// Whether Envoy takes this for a path with its query: RFC 9112 §3.2.1 in visible ASCII. Envoy
+/// refuses a fragment, and some take a backslash for a slash.
+pub(super) fn is_path(text: &str) -> bool {
+    text.starts_with('/') && is_visible(text) && !text.contains(['#', '\\'])
+}
+
+/// Whether this is a host, with a port or without (RFC 9110 §7.2, RFC 3986 §3.2), and no more.
+pub(crate) fn is_authority(text: &str) -> bool {
+    let url = format!("http://{text}/");
+    let Ok(uri) = Uri::parse(url.as_str()) else {
+        return false;
+    };
+    let Some(authority) = uri.authority() else {
+        return false;
+    };
+    let is_port = |port: &str| port.parse::<u16>().is_ok();
+    authority.as_str() == text
+        && !authority.has_userinfo()
+        && !authority.host().is_empty()
+        && authority.port().is_none_or(|port| is_port(port.as_str()))
 }
 
 /// Whether this is 1 to 256 visible ASCII characters: what ids may be, as they stand in fields.
@@ -31,8 +91,8 @@ fn is_visible(text: &str) -> bool {
 }
 
 /// Everything that goes into a request line must be fit to stand there.
-fn check_request_line(head: &CallHead) -> Result<(), RecordError> {
-    let fail = |text: String| Err(RecordError(text));
+fn check_request_line(head: &CallHead) -> Result<(), HeadError> {
+    let fail = |text: String| Err(HeadError::Wrong(text));
     if !is_token(head.method.as_bytes()) || head.method.eq_ignore_ascii_case("CONNECT") {
         return fail(format!(
             "method: {:?} is no method that can be called",
@@ -45,15 +105,17 @@ fn check_request_line(head: &CallHead) -> Result<(), RecordError> {
                 "target: must be 1 to {DESTINATION_BYTES_MAX} visible ASCII characters"
             ));
         }
-    } else if !(head.path.starts_with('/') || head.path == "*") || !is_visible(&head.path) {
-        return fail("path: must start with / and be visible ASCII, percent-encoded".to_owned());
+    } else if !is_path(&head.path) {
+        return fail(
+            "path: must start with / and be visible ASCII without # and \\, percent-encoded"
+                .to_owned(),
+        );
     }
-    if head
-        .authority
-        .as_deref()
-        .is_some_and(|text| text.is_empty() || !is_visible(text))
-    {
-        return fail("authority: must be a host, with a port or without".to_owned());
+    let authority = head.authority.as_deref();
+    if !authority.is_none_or(is_authority) {
+        return fail(
+            "authority: must be a host, with a port or without (RFC 3986 section 3.2)".to_owned(),
+        );
     }
     if head
         .scheme
@@ -66,7 +128,7 @@ fn check_request_line(head: &CallHead) -> Result<(), RecordError> {
 }
 
 /// What names a call or its time goes into fields, and a reply's id into what is signed.
-fn check_identities(head: &CallHead) -> Result<(), RecordError> {
+fn check_identities(head: &CallHead) -> Result<(), HeadError> {
     for (member, text) in [
         ("id", head.id.as_ref().map(|id| id.0.as_str())),
         ("correlationId", head.correlation_id.as_deref()),
@@ -74,7 +136,7 @@ fn check_identities(head: &CallHead) -> Result<(), RecordError> {
         ("orderKey", head.order_key.as_deref()),
     ] {
         if !text.is_none_or(is_identity) {
-            return Err(RecordError(format!(
+            return Err(HeadError::Wrong(format!(
                 "{member}: must be 1 to 256 visible ASCII characters"
             )));
         }
@@ -83,7 +145,7 @@ fn check_identities(head: &CallHead) -> Result<(), RecordError> {
     // itself for the timestamp.
     let has_stop = |id: &CallId| id.0.contains('.');
     if head.reply.is_some() && head.id.as_ref().is_some_and(has_stop) {
-        return Err(RecordError(
+        return Err(HeadError::Wrong(
             "id: must hold no full stop in a reply".to_owned(),
         ));
     }
@@ -91,8 +153,8 @@ fn check_identities(head: &CallHead) -> Result<(), RecordError> {
 }
 
 /// What steers when and how often a call is made, and what is only a hint.
-fn check_plan(head: &CallHead) -> Result<(), RecordError> {
-    let fail = |text: String| Err(RecordError(text));
+fn check_plan(head: &CallHead) -> Result<(), HeadError> {
+    let fail = |text: String| Err(HeadError::Wrong(text));
     for (member, text) in [("route", &head.route), ("cluster", &head.cluster)] {
         let fits = |text: &String| !text.is_empty() && text.len() <= ROUTE_BYTES_MAX;
         let clean = |text: &String| fits(text) && !text.contains(char::is_control);
@@ -108,15 +170,27 @@ fn check_plan(head: &CallHead) -> Result<(), RecordError> {
     {
         return fail(format!("timeoutMs: must be 1 to {TIMEOUT_MS_MAX}"));
     }
-    head.progress.check().map_err(RecordError)?;
-    Ok(())
+    head.progress.check().map_err(HeadError::Wrong)
 }
 
-/// Fields must be fit to stand in a message, and few enough for Envoy.
-fn check_fields(member: &str, fields: &Fields) -> Result<(), RecordError> {
-    let fail = |text: String| Err(RecordError(text));
-    if fields.len() > RECORD_FIELDS_MAX {
-        return fail(format!("{member}: more than {RECORD_FIELDS_MAX} fields"));
+/// Fields must be fit to stand in a message, and few and short enough for Envoy, which counts a
+/// line with its colon, its space and its end. `bytes` stand before them.
+fn check_fields(member: &'static str, fields: &Fields, bytes: usize) -> Result<(), HeadError> {
+    const LINE_BYTES: usize = 4;
+    let fail = |text: String| Err(HeadError::Wrong(text));
+    let line = |(name, value): &(String, Vec<u8>)| name.len() + value.len() + LINE_BYTES;
+    let bytes = fields.iter().map(line).fold(bytes, usize::saturating_add);
+    for (counted, unit, limit) in [
+        (fields.len(), "fields", HEAD_FIELDS_MAX),
+        (bytes, "bytes", HEAD_BYTES_MAX),
+    ] {
+        if counted > limit {
+            return Err(HeadError::TooLarge {
+                member,
+                unit,
+                limit,
+            });
+        }
     }
     for (index, (name, value)) in fields.iter().enumerate() {
         if !is_token(name.as_bytes()) {

@@ -10,6 +10,7 @@ use crate::call::deliver::lanes::Lanes;
 use crate::call::deliver::line::TargetLimits;
 use crate::call::deliver::outcome::OutcomeTable;
 use crate::call::deliver::retry::RetryPolicy;
+use crate::call::record_check::is_authority;
 use crate::limits::REPLY_BODY_BYTES_MAX;
 
 /// What the drain is told.
@@ -46,8 +47,6 @@ pub struct DrainConfig {
 pub struct DispatchConfig {
     /// The Envoy cluster that leads back into the gateway.
     pub cluster: String,
-    /// The same by HTTP/2; none: every call goes by `cluster`.
-    pub http2_cluster: Option<String>,
     /// The one that leads to explicit `https` targets; none where there are no such calls.
     pub https_cluster: Option<String>,
     /// The one that leads to explicit `http` targets; none where there are no such calls.
@@ -143,16 +142,24 @@ impl Document for DrainConfig {
 
 impl DispatchConfig {
     fn read(dispatch: &mut Section<'_>) -> Self {
+        let default_authority = dispatch.text(
+            "defaultAuthority",
+            "sluice.invalid",
+            "Host of calls whose record has no authority.",
+        );
+        if !is_authority(&default_authority) {
+            let message = "must be a host, with a port or without".to_owned();
+            dispatch.refuse("defaultAuthority", message);
+        }
+        dispatch.withdrawn(
+            "http2Cluster",
+            "is no longer needed: each call has a connection of its own, so that no call can break \
+             another one's; remove it, and the cluster that it names",
+        );
         Self {
             cluster: dispatch.required_text(
                 "cluster",
                 "Envoy cluster that leads to the internal listener with the gateway's routes.",
-            ),
-            http2_cluster: dispatch.optional_text(
-                "http2Cluster",
-                "A cluster with the same endpoint that speaks HTTP/2, by which calls without \
-                 cookies go: it costs less. (HTTP/2 makes one field of several cookies, so calls \
-                 with cookies go by `cluster`.)",
             ),
             https_cluster: dispatch.optional_text(
                 "httpsCluster",
@@ -161,11 +168,7 @@ impl DispatchConfig {
             ),
             http_cluster: dispatch
                 .optional_text("httpCluster", "The same for explicit http targets."),
-            default_authority: dispatch.text(
-                "defaultAuthority",
-                "sluice.invalid",
-                "Host of calls whose record has no authority.",
-            ),
+            default_authority,
             reply_bytes_max: dispatch.count(
                 "replyBytes",
                 0..=REPLY_BODY_BYTES_MAX as u64,
@@ -269,7 +272,7 @@ impl WindowConfig {
                 16_777_216,
                 "bytes",
                 "Bytes of the records held; at the limit nothing is fetched. One answer of the \
-                 Stream may pass it.",
+                 Stream may pass it. Calls in flight hold half of it at most.",
             ),
             uncommitted_max: window.count(
                 "uncommitted",
@@ -283,9 +286,9 @@ impl WindowConfig {
                 "patienceMs",
                 10..=600_000,
                 1_000,
-                "Where the window is too full to fetch and a target's first waiting call has \
-                 waited this long, the others that wait for it are moved onto lanes and come again \
-                 later.",
+                "A target whose calls would wait for longer than this, at the pace of the last \
+                 quarter of it, is too slow: what waits for such targets in more than half of the \
+                 window is moved onto lanes and comes again later.",
             ),
             lane_records_max: window.count(
                 "laneRecords",

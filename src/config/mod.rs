@@ -4,7 +4,9 @@
 
 mod accept;
 mod allow;
+mod answer;
 mod attempt;
+mod callers;
 mod drain;
 mod key;
 mod lanes;
@@ -18,6 +20,8 @@ use serde_json::Value;
 
 pub use accept::{AcceptConfig, AcceptLimits, BufferLimits, IdempotencyConfig, PublishConfig};
 pub use allow::TargetsConfig;
+pub use answer::AnswerConfig;
+pub use callers::CallersConfig;
 pub use drain::{DispatchConfig, DrainConfig, FetchConfig, GroupConfig, WindowConfig};
 pub use key::{Absent, KeyDocumentation, KeyKind, TextForm};
 pub use options::{HeaderName, OptionHeaders, OptionsConfig};

@@ -40,6 +40,7 @@ pub struct Section<'a> {
     path: String,
     members: Option<&'a Map<String, Value>>,
     known: Vec<&'static str>,
+    withdrawn: Vec<&'static str>,
     findings: &'a mut Findings,
 }
 
@@ -56,6 +57,7 @@ impl<'a> Section<'a> {
             path: "$".to_owned(),
             members: document.as_object(),
             known: Vec::new(),
+            withdrawn: Vec::new(),
             findings,
         }
     }
@@ -71,6 +73,7 @@ impl<'a> Section<'a> {
             path,
             members: value.and_then(Value::as_object),
             known: Vec::new(),
+            withdrawn: Vec::new(),
             findings: &mut *self.findings,
         };
         let result = read(&mut inner);
@@ -112,6 +115,7 @@ impl<'a> Section<'a> {
                 path,
                 members: item.as_object(),
                 known: Vec::new(),
+                withdrawn: Vec::new(),
                 findings: &mut *self.findings,
             };
             results.push(read(&mut inner));
@@ -127,6 +131,7 @@ impl<'a> Section<'a> {
             path: format!("{path}[]"),
             members: None,
             known: Vec::new(),
+            withdrawn: Vec::new(),
             findings: &mut findings,
         };
         read(&mut item);
@@ -293,13 +298,20 @@ impl<'a> Section<'a> {
         Duration::from_millis(self.integer(key, range, default, "milliseconds", meaning))
     }
 
+    /// Refuses a key that earlier versions had; `message` says what became of it.
+    pub fn withdrawn(&mut self, key: &'static str, message: &str) {
+        self.withdrawn.push(key);
+        if self.has(key) {
+            self.problem::<()>(key, message.to_owned());
+        }
+    }
+
     /// Reports every key that nothing asked for. Call it when all has been read.
     pub fn finish(self) {
-        let unknown = self
-            .members
-            .into_iter()
-            .flat_map(Map::keys)
-            .filter(|key| !self.known.contains(&key.as_str()));
+        let unknown = self.members.into_iter().flat_map(Map::keys).filter(|key| {
+            let key = key.as_str();
+            !self.known.contains(&key) && !self.withdrawn.contains(&key)
+        });
         for key in unknown {
             self.findings.problems.push(Problem {
                 path: format!("{}.{key}", self.path),

@@ -10,6 +10,7 @@
 //! 4. call `handle(Input::Tick)` when `wakeup()` says so; spurious ticks are harmless.
 
 pub mod accept;
+pub mod answer;
 pub mod drain;
 mod put_queue;
 mod signing;

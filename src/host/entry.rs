@@ -1,4 +1,4 @@
-//! Where Envoy comes in: one module, two roles, told apart by the plugin's `root_id`.
+//! Where Envoy comes in: one module, three roles, told apart by the plugin's `root_id`.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -8,11 +8,14 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType, LogLevel};
 
 use super::accept::{AcceptHost, AcceptRequest};
+use super::answer::{Answer, AnswerHost};
 use super::drain::{DrainHost, HealthCheck};
 use super::rsa::rsa;
 use super::sink::log;
+use super::table::process_secret;
+use crate::call::caller::CallerSecret;
 use crate::call::reply::signature::Secrets;
-use crate::config::{AcceptConfig, ConfigError, Document, DrainConfig, StreamConfig};
+use crate::config::{AcceptConfig, AnswerConfig, ConfigError, Document, DrainConfig, StreamConfig};
 use crate::engine::Level;
 use crate::id::Entropy;
 use crate::stream::signing::Signer;
@@ -28,8 +31,9 @@ proxy_wasm::main! {{
 /// The `root_id`s.
 const ACCEPT: &[u8] = b"sluice-accept";
 const DRAIN: &[u8] = b"sluice-drain";
+const ANSWER: &[u8] = b"sluice-answer";
 
-/// What Envoy tells the root context of either role.
+/// What Envoy tells the root context of a role.
 pub(super) trait Role {
     /// A callout has ended.
     fn callout_done(&mut self, token: u32, headers: usize, body_bytes: usize);
@@ -48,6 +52,7 @@ struct Root {
 enum Configured {
     Accept(Rc<RefCell<AcceptHost>>),
     Drain(Rc<RefCell<DrainHost>>),
+    Answer(Rc<RefCell<AnswerHost>>),
 }
 
 impl Root {
@@ -61,21 +66,27 @@ impl Root {
             .ok()
             .flatten()
             .unwrap_or_else(|| b"{}".to_vec());
-        let mut entropy = entropy()?;
         let configured = if root_id == ACCEPT {
+            let mut entropy = entropy()?;
             let config = AcceptConfig::from_json(&json).map_err(|error| error.to_string())?;
             let signer = signer(&config.stream, &mut entropy)?;
-            let host = AcceptHost::new(self.context_id, config, signer, entropy);
+            let secret = caller_secret(&mut entropy)?;
+            let host = AcceptHost::new(self.context_id, config, signer, secret, entropy);
             Configured::Accept(Rc::new(RefCell::new(host)))
         } else if root_id == DRAIN {
+            let mut entropy = entropy()?;
             let config = DrainConfig::from_json(&json).map_err(|error| error.to_string())?;
             let signer = signer(&config.stream, &mut entropy)?;
             let host = DrainHost::new(config, secrets()?, signer, entropy);
             Configured::Drain(Rc::new(RefCell::new(host)))
+        } else if root_id == ANSWER {
+            let config = AnswerConfig::from_json(&json).map_err(|error| error.to_string())?;
+            Configured::Answer(Rc::new(RefCell::new(AnswerHost::new(&config))))
         } else {
             let root_id = String::from_utf8_lossy(&root_id).into_owned();
             return Err(format!(
-                "root_id {root_id:?} is none of ours; use \"sluice-accept\" or \"sluice-drain\""
+                "root_id {root_id:?} is none of ours; use \"sluice-accept\", \"sluice-drain\" or \
+                 \"sluice-answer\""
             ));
         };
         self.configured = Some(configured);
@@ -91,6 +102,11 @@ impl Root {
                 }
             }
             Some(Configured::Drain(host)) => {
+                if let Ok(mut host) = host.try_borrow_mut() {
+                    what(&mut *host);
+                }
+            }
+            Some(Configured::Answer(host)) => {
                 if let Ok(mut host) = host.try_borrow_mut() {
                     what(&mut *host);
                 }
@@ -111,6 +127,17 @@ fn secrets() -> Result<Option<Secrets>, String> {
     Secrets::parse(text)
         .map(Some)
         .map_err(|error| format!("the environment variable {VARIABLE}: {error}"))
+}
+
+/// What callers and their idempotency keys are hashed with: what gateways that shall know the same
+/// callers are given, or else what this process has drawn.
+fn caller_secret(entropy: &mut Entropy) -> Result<CallerSecret, String> {
+    const VARIABLE: &str = "SLUICE_CALLER_KEY";
+    let Some(text) = std::env::var_os(VARIABLE).filter(|text| !text.is_empty()) else {
+        return Ok(process_secret(entropy));
+    };
+    CallerSecret::parse(text.to_str().unwrap_or_default())
+        .map_err(|error| format!("the environment variable {VARIABLE} {error}"))
 }
 
 /// What requests to the Stream are signed by, where that is configured.
@@ -165,6 +192,7 @@ impl RootContext for Root {
                 Some(Box::new(AcceptRequest::new(context_id, host.clone())))
             }
             Configured::Drain(host) => Some(Box::new(HealthCheck::new(host.clone()))),
+            Configured::Answer(host) => Some(Box::new(Answer::new(context_id, host.clone()))),
         }
     }
 

@@ -9,6 +9,7 @@
 //!   stay idle; so everything starts with the first request of a worker.
 
 mod accept;
+mod answer;
 mod bytes;
 mod callouts;
 mod clock;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use sluice::config::{AcceptConfig, Document, DrainConfig};
+use sluice::config::{AcceptConfig, AnswerConfig, Document, DrainConfig};
 
 use super::{file, read, settle};
 
@@ -29,6 +29,7 @@ fn wrong_configurations_are_refused_with_the_messages_beside_them() {
         let message = match role {
             "accept" => message::<AcceptConfig>(&json),
             "drain" => message::<DrainConfig>(&json),
+            "answer" => message::<AnswerConfig>(&json),
             _ => panic!("{name}: {role} is no role"),
         };
         let message = message.unwrap_or_else(|| panic!("{name} is valid"));

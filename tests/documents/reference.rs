@@ -3,7 +3,9 @@
 use std::fmt::{Debug, Write as _};
 
 use serde_json::{Map, Value, json};
-use sluice::config::{Absent, AcceptConfig, Document, DrainConfig, KeyDocumentation, KeyKind};
+use sluice::config::{
+    Absent, AcceptConfig, AnswerConfig, Document, DrainConfig, KeyDocumentation, KeyKind,
+};
 
 use super::key_tree::{Content, Member, tree};
 use super::{read, settle};
@@ -22,8 +24,8 @@ fn example(path: &str) -> Value {
         "marks.pathPrefix" => "/async/",
         "options.retriesDefault" => return json!(20),
         "options.timeoutDefaultMs" => return json!(10_000),
+        "callers.metadata.filter" => "envoy.filters.http.jwt_authn",
         "dispatch.cluster" => "dispatch",
-        "dispatch.http2Cluster" => "dispatch-http2",
         "dispatch.httpsCluster" => "egress-https",
         "dispatch.httpCluster" => "egress-http",
         "stream.signing.keyId" => {
@@ -172,4 +174,5 @@ fn check<D: Document + PartialEq + Debug>(role: &str) {
 fn the_commented_configurations_load_and_show_the_defaults() {
     check::<AcceptConfig>("accept");
     check::<DrainConfig>("drain");
+    check::<AnswerConfig>("answer");
 }

@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
-use sluice::config::{Absent, AcceptConfig, Document, DrainConfig, KeyKind, TextForm};
+use sluice::config::{
+    Absent, AcceptConfig, AnswerConfig, Document, DrainConfig, KeyKind, TextForm,
+};
 
 use super::key_tree::{Content, Member, tree};
 use super::settle;
@@ -131,5 +133,9 @@ fn the_schemas_of_configurations_say_what_the_code_says() {
     settle(
         "filter-config/drain.schema.json",
         &schema::<DrainConfig>("drain"),
+    );
+    settle(
+        "filter-config/answer.schema.json",
+        &schema::<AnswerConfig>("answer"),
     );
 }

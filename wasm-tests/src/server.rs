@@ -31,10 +31,27 @@ pub enum Answer {
         /// The content.
         body: Vec<u8>,
     },
+    /// These bytes, whatever they mean.
+    Raw(Vec<u8>, After),
     /// Never answers, until the other side gives up.
     Hang,
     /// Closes the connection without a word.
     Close,
+}
+
+/// What follows bytes that were sent as they are.
+#[derive(Clone, Debug)]
+pub enum After {
+    /// The next request of the connection.
+    Next,
+    /// The connection is closed.
+    Close,
+    /// Nothing, until the other side gives up.
+    Hang,
+    /// The same bytes again and again, until the other side gives up.
+    Repeat(Vec<u8>),
+    /// The same, with a pause before each.
+    Drip(Vec<u8>, Duration),
 }
 
 impl Answer {
@@ -219,6 +236,12 @@ fn serve(stream: TcpStream, number: u64, shared: &Shared, handler: &Handler) -> 
                 let body = if to_head { Vec::new() } else { body };
                 reader.get_mut().write_all(&[head, body].concat())?;
             }
+            Answer::Raw(bytes, after) => {
+                reader.get_mut().write_all(&bytes)?;
+                if !go_on(&mut reader, after)? {
+                    break;
+                }
+            }
             Answer::Hang => {
                 reader.read_to_end(&mut Vec::new())?;
                 break;
@@ -227,6 +250,25 @@ fn serve(stream: TcpStream, number: u64, shared: &Shared, handler: &Handler) -> 
         }
     }
     reader.get_ref().shutdown(Shutdown::Both)
+}
+
+/// Whether the connection goes on to its next request.
+fn go_on(reader: &mut BufReader<TcpStream>, after: After) -> io::Result<bool> {
+    match after {
+        After::Next => return Ok(true),
+        After::Close => {}
+        After::Hang => {
+            reader.read_to_end(&mut Vec::new())?;
+        }
+        After::Repeat(bytes) => loop {
+            reader.get_mut().write_all(&bytes)?;
+        },
+        After::Drip(bytes, pause) => loop {
+            thread::sleep(pause);
+            reader.get_mut().write_all(&bytes)?;
+        },
+    }
+    Ok(false)
 }
 
 fn response_head(status: u16, fields: &[(String, String)], length: usize) -> Vec<u8> {

@@ -109,7 +109,17 @@ pub fn render(yaml: &str, changes: &Changes) -> Result<Value> {
     let accepting = names.accepting.iter();
     let plugins = accepting.map(|name| (*name, "sluice.accept", &changes.accept_patch));
     let drain = ("drain", "sluice.drain", &changes.drain_patch);
-    for (listener_name, filter_name, patch) in plugins.chain([drain]) {
+    // Somebody's own configuration need not have these.
+    let answering = ["dispatch", "egress-https", "egress-http"];
+    let answering: Vec<_> = answering
+        .into_iter()
+        .filter(|name| {
+            let listener = listener(&mut config, name);
+            listener.is_ok_and(|listener| http_filter(listener, "sluice.answer").is_ok())
+        })
+        .map(|name| (name, "sluice.answer", &None))
+        .collect();
+    for (listener_name, filter_name, patch) in plugins.chain([drain]).chain(answering) {
         let filter = http_filter(listener(&mut config, listener_name)?, filter_name)?;
         let code = at(filter, "/typed_config/config/vm_config/code/local/filename")?;
         *code = json!(changes.filter);

@@ -31,7 +31,7 @@ fn every_port_and_both_wasm_files_are_replaced() {
             "{default} is left"
         );
     }
-    assert_eq!(text.matches("/somewhere/sluice.wasm").count(), 2);
+    assert_eq!(text.matches("/somewhere/sluice.wasm").count(), 5);
     assert!(!text.contains("target/dist"));
 }
 
@@ -47,7 +47,7 @@ fn a_sidecar_is_changed_where_a_gateway_is() {
             "{default} is left"
         );
     }
-    assert_eq!(text.matches("/somewhere/sluice.wasm").count(), 3);
+    assert_eq!(text.matches("/somewhere/sluice.wasm").count(), 6);
     assert_eq!(text.matches("\\\"bodyBytes\\\":7").count(), 2, "both ways");
     assert_eq!(*listener_port(&mut config, "outbound").unwrap(), 10_002);
     let notify = cluster(&mut config, "notify").unwrap();

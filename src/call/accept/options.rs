@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::call_option::CallOption;
 use super::refusal::Refusal;
+use crate::call::record_check::is_path;
 use crate::config::OptionsConfig;
 use crate::http::{Fields, all, first};
 use crate::limits::{
@@ -37,7 +38,11 @@ impl ReplyAddress {
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err("must be visible ASCII, percent-encoded");
         }
+        if text.contains('#') {
+            return Err("must not have a fragment (what follows a #)");
+        }
         match text.as_bytes() {
+            [b'/', ..] if !is_path(text) => Err("must not have a backslash"),
             [b'/', b'/', ..] => Err("must not start with two slashes"),
             [b'/', ..] => Ok(Self::Path(text.to_owned())),
             _ if is_web_url(text) => Ok(Self::Url(text.to_owned())),

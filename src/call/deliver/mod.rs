@@ -6,7 +6,7 @@
 //! | what has to be known of a call | [`plan`] |
 //! | it waits until it is due | [`lanes`], [`hop`] |
 //! | what of an order key is away is told to whoever reads on | [`note`] |
-//! | it waits for its target | [`line`](mod@line) |
+//! | it waits for its target, and for its caller's turn | [`line`](mod@line) |
 //! | its way is chosen, and whether it may be taken | [`route`] |
 //! | a call becomes the request that its target sees | [`dispatch`] |
 //! | the result is classified | [`outcome`] |
@@ -22,6 +22,8 @@ pub mod lanes;
 pub mod line;
 pub mod note;
 pub mod outcome;
+mod pace;
 pub mod plan;
+mod queue;
 pub mod retry;
 pub mod route;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::CalloutResult;
+use crate::engine::answer::ANSWER_CUT;
 use crate::http::{IncomingResponse, first};
 use crate::time::Wall;
 
@@ -134,6 +135,10 @@ impl OutcomeTable {
 /// What an answer of Envoy's own means, where it isn't about the target. A connection that failed
 /// or broke, and time that ran out, are: they count as attempts.
 fn local_fault(response: &IncomingResponse) -> Option<Outcome> {
+    // The target's, and cut by us, which Envoy takes for an answer of its own.
+    if first(&response.headers, ANSWER_CUT).is_some() {
+        return None;
+    }
     let said = String::from_utf8_lossy(first(&response.headers, LOCAL_REPLY)?).into_owned();
     let (flags, details) = said.split_once(' ').unwrap_or((said.as_str(), ""));
     if details.starts_with(DENIED) {

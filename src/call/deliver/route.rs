@@ -9,7 +9,7 @@ use crate::call::record::Call;
 use crate::call::reply::signature::Secrets;
 use crate::call::target::{Destination, Scheme};
 use crate::config::{DispatchConfig, TargetsConfig};
-use crate::http::{OutgoingRequest, first};
+use crate::http::OutgoingRequest;
 use crate::time::Wall;
 
 /// A way out of the drain.
@@ -17,8 +17,6 @@ use crate::time::Wall;
 pub enum Way {
     /// The gateway's own routes.
     Gateway,
-    /// The same, by a connection that many calls share.
-    GatewayShared,
     /// An explicit target.
     Outside(Scheme),
 }
@@ -38,7 +36,6 @@ pub struct Routed {
 #[derive(Debug)]
 pub struct Router {
     gateway: Rc<str>,
-    shared: Option<Rc<str>>,
     https: Option<Rc<str>>,
     http: Option<Rc<str>>,
     default_authority: String,
@@ -52,7 +49,6 @@ impl Router {
     pub fn new(config: &DispatchConfig, targets: TargetsConfig, secrets: Option<Secrets>) -> Self {
         Self {
             gateway: Rc::from(config.cluster.as_str()),
-            shared: config.http2_cluster.as_deref().map(Rc::from),
             https: config.https_cluster.as_deref().map(Rc::from),
             http: config.http_cluster.as_deref().map(Rc::from),
             default_authority: config.default_authority.clone(),
@@ -66,7 +62,6 @@ impl Router {
     pub fn cluster(&self, way: Way) -> Rc<str> {
         let cluster = match way {
             Way::Gateway => None,
-            Way::GatewayShared => self.shared.as_ref(),
             Way::Outside(Scheme::Https) => self.https.as_ref(),
             Way::Outside(Scheme::Http) => self.http.as_ref(),
         };
@@ -94,10 +89,6 @@ impl Router {
             }
             None if is_reply && !self.targets.replies_to_gateway_paths => {
                 return Err("replies to paths on this gateway are not allowed".to_owned());
-            }
-            // HTTP/2 has one cookie field, wherever a request had how many (RFC 9113 §8.2.3).
-            None if self.shared.is_some() && first(&call.head.headers, "cookie").is_none() => {
-                Way::GatewayShared
             }
             None => Way::Gateway,
         };

@@ -2,18 +2,21 @@
 
 use std::time::Duration;
 
-use super::held::State;
+use super::fate::answered;
+use super::held::{LastAttempt, State};
 use super::outbox::{Destination, Publication};
 use super::{DrainEngine, Purpose};
 use crate::call::deliver::dead_letter::Reason;
 use crate::call::deliver::dispatch::Marks;
 use crate::call::deliver::outcome::Outcome;
-use crate::call::progress::PastAttempt;
+use crate::call::progress::{PastAttempt, Progress};
 use crate::call::record;
+use crate::call::record_check::check;
 use crate::call::reply::member::ReplyOutcome;
 use crate::call::reply::result::{Finished, Response};
+use crate::engine::answer::ANSWER_CUT;
 use crate::engine::{CalloutResult, Output};
-use crate::http::{IncomingResponse, all, first};
+use crate::http::{Fields, IncomingResponse, all, first};
 use crate::id::{RecordId, Source};
 use crate::limits::EXCERPT_BYTES_MAX;
 use crate::metric::Metric;
@@ -53,15 +56,13 @@ impl DrainEngine {
     fn holds_back(&mut self, id: RecordId, now: Now) -> bool {
         let session = self.sessions.get(&Source::Calls);
         let is_unheard = session.is_some_and(|session| session.is_unheard(now.steady));
-        let ordered = self.plan(id).filter(|plan| plan.order_key.is_some());
-        let Some(target) = ordered.map(|plan| plan.target.clone()) else {
-            return false;
-        };
-        if is_unheard {
-            self.window.lines.ended(&target, now.steady);
+        let is_ordered = self.plan(id).is_some_and(|plan| plan.order_key.is_some());
+        let holds_back = is_unheard && is_ordered;
+        if holds_back {
+            self.window.lines.ended(id, now.steady);
             self.window.wait(id, now.steady.plus(UNHEARD_PAUSE));
         }
-        is_unheard
+        holds_back
     }
 
     /// The session was lost while the call was under way: another drain may have it by now, so
@@ -82,14 +83,14 @@ impl DrainEngine {
         let Some(plan) = held.plan.as_ref() else {
             return;
         };
-        let (target, timeout) = (plan.target.clone(), plan.limits.timeout);
+        let timeout = plan.limits.timeout;
         let is_first = held.progress.attempts == 0;
         let late = now.wall.since(plan.due);
         let call = match understood {
             Ok(call) => call,
             // It was understood when it came.
             Err(error) => {
-                self.window.lines.ended(&target, now.steady);
+                self.window.lines.ended(id, now.steady);
                 let detail = error.to_string();
                 return self.give_up(id, Reason::UnreadableRecord, detail, None, now);
             }
@@ -108,7 +109,7 @@ impl DrainEngine {
         let mut routed = match self.router.request(call, &marks, now.wall) {
             Ok(routed) => routed,
             Err(denied) => {
-                self.window.lines.ended(&target, now.steady);
+                self.window.lines.ended(id, now.steady);
                 return self.give_up(id, Reason::Denied, denied, None, now);
             }
         };
@@ -139,10 +140,7 @@ impl DrainEngine {
     pub(super) fn attempt_done(&mut self, id: RecordId, result: CalloutResult, now: Now) {
         self.window.in_flight = self.window.in_flight.saturating_sub(1);
         self.outputs.count(Metric::InFlight, -1);
-        if let Some(plan) = self.plan(id) {
-            let target = plan.target.clone();
-            self.window.lines.ended(&target, now.steady);
-        }
+        self.window.lines.ended(id, now.steady);
         let outcome = self.config.outcomes.classify(&result, now.wall);
         let response = match result {
             CalloutResult::Answered(response) => Some(response),
@@ -167,7 +165,7 @@ impl DrainEngine {
                 status,
                 retry_after,
             } => self.retry(id, status, retry_after, response, now),
-            Outcome::GatewayFault { what } => self.gateway_fault(id, &what, now),
+            Outcome::GatewayFault { what } => self.gateway_fault(id, what, now),
         }
     }
 
@@ -204,7 +202,7 @@ impl DrainEngine {
         response: Option<IncomingResponse>,
         now: Now,
     ) {
-        let last = status.map_or("no answer".to_owned(), |status| status.to_string());
+        let detail = answered(status);
         let Some(held) = self.window.get_mut(id) else {
             return;
         };
@@ -215,17 +213,21 @@ impl DrainEngine {
             .as_ref()
             .map_or(1, |plan| plan.limits.attempts_max);
         if attempt >= attempts_max {
-            let detail = format!("{attempt} attempts failed, the last with {last}");
+            let detail = format!("{attempt} attempts failed, the last with {detail}");
             return self.give_up(id, Reason::AttemptsExhausted, detail, response, now);
         }
         self.outputs.count(Metric::Retried, 1);
         let policy = &self.config.attempt;
         let pause = policy.pause_after(attempt, asked, &mut self.entropy);
-        self.attempt_later(id, pause, &last, now);
+        let last = LastAttempt {
+            detail,
+            answer: response,
+        };
+        self.attempt_later(id, pause, last, now);
     }
 
     /// The target never saw it: it counts as no attempt, but its age counts.
-    fn gateway_fault(&mut self, id: RecordId, what: &str, now: Now) {
+    fn gateway_fault(&mut self, id: RecordId, detail: String, now: Now) {
         let Some(held) = self.window.get_mut(id) else {
             return;
         };
@@ -237,7 +239,11 @@ impl DrainEngine {
             .config
             .attempt
             .pause_after(faults, None, &mut self.entropy);
-        self.attempt_later(id, pause, what, now);
+        let last = LastAttempt {
+            detail,
+            answer: None,
+        };
+        self.attempt_later(id, pause, last, now);
     }
 
     /// The reply to a call that has ended, if somebody wants it: a call of its own.
@@ -255,6 +261,10 @@ impl DrainEngine {
             return None;
         }
         let head = &call.head;
+        let response = response.or_else(|| match outcome {
+            ReplyOutcome::Delivered => None,
+            ReplyOutcome::Failed | ReplyOutcome::Expired => known_answer(&held.progress),
+        });
         let address = match outcome {
             ReplyOutcome::Delivered => head.reply_to.as_ref(),
             ReplyOutcome::Failed | ReplyOutcome::Expired => {
@@ -271,7 +281,11 @@ impl DrainEngine {
             response: response.map(forwarded),
             address,
         };
-        let (head, body) = finished.into_reply();
+        let (mut head, body) = finished.into_reply();
+        // Nothing that a target says may make a reply that can't be read.
+        if check(&head).is_err() {
+            head.headers.clear();
+        }
         let message = record::encode(&head, &body).ok()?;
         let publication = Publication {
             record: id,
@@ -290,13 +304,33 @@ fn excerpt(response: &IncomingResponse) -> Option<String> {
     (!text.is_empty()).then(|| text.into_owned())
 }
 
+/// What is known of what the target has answered last, where the answer itself is gone: its status
+/// and the start of its content, as text.
+fn known_answer(progress: &Progress) -> Option<IncomingResponse> {
+    let mut history = progress.history.iter().rev();
+    let (status, past) = history.find_map(|past| Some((past.status?, past)))?;
+    let body = past.excerpt.clone().unwrap_or_default().into_bytes();
+    let media_type = (
+        "content-type".to_owned(),
+        b"text/plain;charset=utf-8".to_vec(),
+    );
+    Some(IncomingResponse {
+        status,
+        headers: Fields::from_iter((!body.is_empty()).then_some(media_type)),
+        // Nobody knows how much there was; a reply says that it may not have all.
+        body_bytes: body.len().saturating_add(usize::from(!body.is_empty())),
+        body,
+    })
+}
+
 /// What a reply carries of a response.
 fn forwarded(response: IncomingResponse) -> Response {
     let encodings: Vec<&[u8]> = all(&response.headers, "content-encoding").collect();
     Response {
         content_type: first(&response.headers, "content-type").map(<[u8]>::to_vec),
         content_encoding: (!encodings.is_empty()).then(|| encodings.join(&b", "[..])),
-        is_cut: response.body.len() < response.body_bytes,
+        is_cut: response.body.len() < response.body_bytes
+            || first(&response.headers, ANSWER_CUT).is_some(),
         body: response.body,
     }
 }

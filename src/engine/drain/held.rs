@@ -6,6 +6,7 @@ use crate::call::deliver::commit::FetchNumber;
 use crate::call::deliver::plan::Plan;
 use crate::call::progress::Progress;
 use crate::call::record::Call;
+use crate::http::IncomingResponse;
 use crate::id::RecordId;
 use crate::stream::consume::Message;
 use crate::time::{Steady, Wall};
@@ -28,6 +29,8 @@ pub(super) struct Held {
     pub(super) is_note: bool,
     /// When it was read first.
     pub(super) since: Steady,
+    /// What its last attempt came to, kept only while the call waits for its end.
+    pub(super) last: Option<Box<LastAttempt>>,
     /// Faults of the gateway in a row.
     pub(super) faults: u32,
     pub(super) state: State,
@@ -57,6 +60,7 @@ impl Held {
             progress: Progress::default(),
             is_note: false,
             since: Steady(0),
+            last: None,
             faults: 0,
             state: State::New,
         }
@@ -80,6 +84,15 @@ impl Held {
         let order = order.filter(|order| order.partition == id.position.partition);
         order.map_or(id.position.offset, |order| order.offset)
     }
+}
+
+/// What the last attempt of a call came to.
+#[derive(Debug)]
+pub(super) struct LastAttempt {
+    /// For people.
+    pub(super) detail: String,
+    /// What the target has answered, if it has.
+    pub(super) answer: Option<IncomingResponse>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

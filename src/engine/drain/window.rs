@@ -3,13 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
+use std::time::Duration;
 
-use super::held::{Held, State};
+use super::held::{Held, LastAttempt, State};
 use super::hops::RememberedHops;
 use crate::call::deliver::commit::FetchNumber;
-use crate::call::deliver::line::Lines;
+use crate::call::deliver::line::{Lines, Waiting};
 use crate::call::record::{self, Call, RecordError};
 use crate::config::DrainConfig;
+use crate::http::list_bytes;
 use crate::id::{RecordId, Source};
 use crate::limits::UNDERSTOOD_BYTES_MAX;
 use crate::stream::consume::Message;
@@ -61,6 +63,12 @@ pub(super) struct Window {
     pub(super) next_forgetting: Option<Steady>,
 }
 
+/// Lines whose calls in flight leave half of the window's bytes to what waits.
+fn lines(config: &DrainConfig) -> Lines {
+    let window = &config.window;
+    Lines::new(config.limits.clone(), window.patience, window.bytes_max / 2)
+}
+
 /// What a fetched record is to the window.
 pub(super) enum Taken {
     New,
@@ -76,7 +84,7 @@ impl Window {
         Self {
             held: BTreeMap::new(),
             counts: BTreeMap::new(),
-            lines: Lines::new(config.limits.clone()),
+            lines: lines(config),
             order: BTreeMap::new(),
             is_any_behind: false,
             timers: BTreeSet::new(),
@@ -156,6 +164,27 @@ impl Window {
         }
     }
 
+    /// Keeps what a call's last attempt came to, which takes room like a record.
+    pub(super) fn keep_last(&mut self, id: RecordId, last: LastAttempt) {
+        let Some(held) = self.held.get_mut(&id) else {
+            return;
+        };
+        let answer = last.answer.as_ref();
+        let bytes = answer.map_or(0, |answer| {
+            list_bytes(&answer.headers).saturating_add(answer.body.len())
+        });
+        let mut count = self.counts.get_mut(&id.source);
+        let mut count = count.as_mut().filter(|_| held.fetch.is_some());
+        if let Some(count) = &mut count {
+            count.remove(held);
+        }
+        held.bytes = held.record.len().saturating_add(bytes);
+        held.last = Some(Box::new(last));
+        if let Some(count) = count {
+            count.add(held);
+        }
+    }
+
     /// Whether another record has brought this call at this point of its way already.
     pub(super) fn is_repeated_hop(&mut self, id: RecordId) -> bool {
         let Some(held) = self.held.get(&id).filter(|held| held.progress.hops > 0) else {
@@ -225,11 +254,19 @@ impl Window {
         None
     }
 
-    /// Takes up to `count` calls out of lines that have not moved since `patience_ends`.
-    pub(super) fn take_stuck(&mut self, count: usize, patience_ends: Steady) -> Vec<RecordId> {
+    /// Takes up to `count` calls out of lines that are too slow for what comes in, the firsts of
+    /// their callers only where they are asked for.
+    pub(super) fn take_slow(
+        &mut self,
+        count: usize,
+        firsts: bool,
+        away_max: Duration,
+        now: Steady,
+    ) -> Vec<(RecordId, Option<Duration>)> {
         let held = &self.held;
         let may_leave = |id| held.get(&id).is_some_and(Held::may_leave);
-        self.lines.take_stuck(count, patience_ends, may_leave)
+        self.lines
+            .take_slow(count, firsts, away_max, now, may_leave)
     }
 
     /// Takes at least `least` and up to `count` calls that wait in memory for their next attempt,
@@ -306,7 +343,13 @@ impl Window {
             return;
         };
         held.state = State::Ready;
-        self.lines.add(&plan.target, id, now);
+        let call = Waiting {
+            record: id,
+            caller: plan.caller,
+            bytes: held.record.len(),
+            aside: held.progress.aside,
+        };
+        self.lines.add(&plan.target, call, now);
     }
 
     /// A call gives up its place among those with its order key. Gives the call whose turn it is
@@ -347,6 +390,7 @@ impl Window {
         held.state = State::Settled { at: now };
         held.bytes = 0;
         held.progress.history = Vec::new();
+        held.last = None;
         held.plan = None;
         if let Some(count) = count {
             count.add(held);

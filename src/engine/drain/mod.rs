@@ -5,8 +5,8 @@
 //! | [`session`], [`consume`] | reads calls and lanes, each stream as a member of a group |
 //! | [`window`], [`held`] | holds what is read until it is committed |
 //! | [`left`] | what lost sessions leave there |
-//! | [`fate`] | decides what becomes of a record |
-//! | [`order`], [`parked`], [`notes`] | keeps calls with order keys in order, also what is away |
+//! | [`fate`], [`lane`] | decides what becomes of a record |
+//! | [`order`], [`behind`], [`parked`], [`notes`] | keeps calls with order keys in order, also what is away |
 //! | [`room`] | moves calls aside that are in the way of others |
 //! | [`attempt`] | makes calls, and learns from their results |
 //! | [`outbox`] | puts hops, replies and dead letters onto their streams |
@@ -14,10 +14,12 @@
 //! After every input [`DrainEngine::advance`] starts whatever may start.
 
 mod attempt;
+mod behind;
 mod consume;
 mod fate;
 mod held;
 mod hops;
+mod lane;
 mod left;
 mod notes;
 mod order;

@@ -116,6 +116,37 @@ impl Request {
         }
     }
 
+    /// One with an order key that is not due for long.
+    #[must_use]
+    pub fn hoarded(number: u64, key: &str) -> Self {
+        let mut request = Self::plain(number);
+        let options = [("async-order-key", key), ("async-delay", "25s")];
+        let own = |(name, value): (&str, &str)| (name.to_owned(), value.into());
+        request.fields.extend(options.map(own));
+        request
+    }
+
+    /// One that its target takes.
+    #[must_use]
+    pub fn plain(number: u64) -> Self {
+        let path = format!("/t/good/{number}");
+        let fields = [
+            (":method", "POST"),
+            (":path", &path),
+            (":authority", "gateway.test"),
+            (":scheme", "https"),
+            ("prefer", "respond-async"),
+        ];
+        let own = |(name, value): (&str, &str)| (name.to_owned(), value.into());
+        Self {
+            fields: fields.map(own).to_vec(),
+            body: Vec::new(),
+            patience: None,
+            record: None,
+            key: None,
+        }
+    }
+
     fn of_somebody_else(chance: &mut Chance, path: &str, number: u64, options: &Options) -> Self {
         let mut record = json!({ "version": 1, "method": "PUT", "path": path });
         let mut set = |name: &str, value: serde_json::Value| {

@@ -2,6 +2,7 @@
 //! stored record, every commit, every answer, and at the end.
 
 pub mod g10_lives;
+pub mod g11_share;
 pub mod g1_stored;
 pub mod g2_ends;
 pub mod g3_repeats;
@@ -25,7 +26,7 @@ use crate::world::World;
 /// A guarantee that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which one: `G1` to `G10`.
+    /// Which one: `G1` to `G11`.
     pub guarantee: &'static str,
     /// The call concerned; empty where it isn't about one.
     pub call: String,

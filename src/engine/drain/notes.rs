@@ -16,8 +16,9 @@ const NOTE_BYTES_PER_SECOND: usize = 65_536;
 /// The same where calls wait for the note.
 const URGENT_BYTES_PER_SECOND: usize = 1_048_576;
 
-/// A note is written again in time before the Stream forgets it, also where nothing else happens.
-const NOTE_AGE_MAX: Duration = Duration::from_secs(3_600);
+/// A note is written again after this also where nothing else happens: the Stream may want to give
+/// the partition to another drain, which waits until all that we have read of it is committed.
+const NOTE_AGE_MAX: Duration = Duration::from_secs(5);
 
 /// The notes of one partition.
 #[derive(Debug)]
@@ -79,7 +80,7 @@ impl Notes {
         let seconds = u64::try_from(self.bytes / NOTE_BYTES_PER_SECOND).unwrap_or(u64::MAX);
         let pause = match self.is_in_the_way || is_crowded {
             true => NOTE_INTERVAL.saturating_add(Duration::from_secs(seconds)),
-            false => NOTE_AGE_MAX,
+            false => NOTE_AGE_MAX.saturating_add(Duration::from_secs(seconds)),
         };
         is_ours.then(|| self.written_at.plus(pause))
     }

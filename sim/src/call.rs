@@ -116,20 +116,37 @@ impl Request {
         }
     }
 
-    /// A call to a target that takes long.
+    /// One to a target that takes long.
     #[must_use]
     pub fn slow(number: u64) -> Self {
-        let path = format!("/t/{}/{number}", Temper::Slow.name());
+        Self::without_options(&format!("/t/{}/{number}", Temper::Slow.name()))
+    }
+
+    /// One that its target takes.
+    #[must_use]
+    pub fn plain(number: u64) -> Self {
+        Self::without_options(&format!("/t/good/{number}"))
+    }
+
+    /// One with an order key that is not due for long.
+    #[must_use]
+    pub fn hoarded(number: u64, key: &str) -> Self {
+        let mut request = Self::plain(number);
+        let options = [("async-order-key", key), ("async-delay", "25s")];
+        request.fields.extend(options.map(field));
+        request
+    }
+
+    fn without_options(path: &str) -> Self {
         let fields = [
             (":method", "POST"),
-            (":path", path.as_str()),
+            (":path", path),
             (":authority", "gateway.test"),
             (":scheme", "https"),
             ("prefer", "respond-async"),
         ];
-        let fields = fields.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
         Self {
-            fields: fields.to_vec(),
+            fields: fields.map(field).to_vec(),
             body: Vec::new(),
             patience: None,
             record: None,
@@ -293,4 +310,8 @@ impl Options {
     fn take_fields(&mut self) -> Fields {
         std::mem::take(&mut self.fields)
     }
+}
+
+fn field((name, value): (&str, &str)) -> (String, Vec<u8>) {
+    (name.to_owned(), value.into())
 }

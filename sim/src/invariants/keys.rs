@@ -120,7 +120,8 @@ impl Keys {
         for (_, told) in own {
             let places = ledger.places.get(&told.id).into_iter().flatten();
             let mut records = places.filter_map(|place| ledger.records.get(place));
-            if records.any(|record| is_same(request, record)) {
+            let same = |record: &Record| is_same(request, record) && !has_options(request, record);
+            if records.any(same) {
                 let text = "the same request was refused as another one of its key";
                 return Err(Violation::new("keys", told.id.clone(), text));
             }
@@ -180,6 +181,20 @@ fn options(request: &Request) -> Options {
 fn hash(record: &Record) -> Option<String> {
     let head = record.head.as_ref()?;
     head.idempotency.as_ref().map(|key| key.0.clone())
+}
+
+/// Whether one of them has options beside its target: they belong to the request too, and a time
+/// that is counted from now can't be told from a record.
+fn has_options(request: &Request, record: &Record) -> bool {
+    let is_option = |name: &str| name.starts_with("async-") && name != "async-target";
+    let mut fields = request.fields.iter();
+    let other = record.head.as_ref().is_some_and(|head| {
+        let has_address = head.reply_to.is_some() || head.failure_to.is_some();
+        let has_limit = head.max_age_ms.is_some() || head.retries.is_some();
+        let has_time = head.deliver_at.is_some() || head.timeout_ms.is_some();
+        has_address || has_limit || has_time || head.order_key.is_some()
+    });
+    other || fields.any(|(name, _)| is_option(name))
 }
 
 /// Whether a record is what this request asks for, with its key and by its caller.

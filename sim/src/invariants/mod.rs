@@ -3,6 +3,7 @@
 
 pub mod expiry;
 pub mod g10_lives;
+pub mod g11_hoards;
 pub mod g11_shares;
 pub mod g1_stored;
 pub mod g2_ends;

@@ -66,6 +66,13 @@ pub const DELAY_SECONDS_MAX: u64 = 366 * 86_400;
 /// Retries that a configuration may allow: with the longest pauses they last for weeks.
 pub const RETRIES_MAX: u32 = 10_000;
 
+/// A call's last attempt is made in this part of its time, the last one: late enough that a target
+/// which comes back is met, early enough to get there.
+pub const LAST_ATTEMPT_DIVISOR: u32 = 10;
+
+/// The same of a long time: until its end the call keeps what its target has answered in memory.
+pub const LAST_ATTEMPT_MAX: Duration = Duration::from_secs(5);
+
 /// Milliseconds of one attempt: an hour. The host counts them in 32 bits.
 pub const TIMEOUT_MS_MAX: u64 = 3_600_000;
 

@@ -141,13 +141,17 @@ fn product(number: &str, unit_ms: u64) -> Result<u64, NoDuration> {
         .ok_or(NoDuration::TooLong)
 }
 
-/// A decimal fraction of 1 to 9 digits of a unit, in milliseconds, rounded up.
+/// A decimal fraction of one or more digits of a unit, in milliseconds, rounded up. Of more than
+/// nine digits the rest only tells whether there is something to round up.
 fn fraction_of(fraction: &str, unit_ms: u64) -> Option<u64> {
-    let scale = match fraction.len() {
-        length @ 1..=9 => 10_u64.pow(u32::try_from(length).ok()?),
-        _ => return None,
-    };
-    let number: u64 = digits(fraction).then(|| fraction.parse().ok())??;
+    const DIGITS: usize = 9;
+    if fraction.is_empty() || !digits(fraction) {
+        return None;
+    }
+    let (first, rest) = fraction.split_at(fraction.len().min(DIGITS));
+    let scale = 10_u64.pow(u32::try_from(first.len()).ok()?);
+    let is_more = rest.bytes().any(|digit| digit != b'0');
+    let number = first.parse::<u64>().ok()?.checked_add(u64::from(is_more))?;
     Some(number.checked_mul(unit_ms)?.div_ceil(scale))
 }
 
@@ -174,8 +178,8 @@ pub fn parse_unix_seconds(text: &str) -> Option<Wall> {
     (time <= LATEST && !text.contains(',')).then_some(time)
 }
 
-/// Reads a time of RFC 3339 §5.6, in either case, with an offset, with up to nine digits of a
-/// fraction, and with a leap second where there can be one: it is the second that follows.
+/// Reads a time of RFC 3339 §5.6, in either case, with an offset, with a fraction of any
+/// number of digits, and with a leap second where there can be one: it is the second that follows.
 #[must_use]
 pub fn parse_rfc_3339(text: &str) -> Option<Wall> {
     let (date, time) = text.split_once(['T', 't'])?;
@@ -308,6 +312,9 @@ mod tests {
             ("1d2h3m4s5ms", 93_784_005),
             ("1.5h", 5_400_000),
             ("1h0.0000001s", 3_600_001),
+            ("0.1234567890s", 124),
+            ("0.1230000000000000000000000s", 123),
+            ("PT0.12300000000000000000000001S", 124),
             ("PT90S", 90_000),
             ("PT0.25S", 250),
             ("PT0,25S", 250),
@@ -345,34 +352,9 @@ mod tests {
             (
                 NoDuration::Malformed,
                 &[
-                    "",
-                    "s",
-                    "5 s",
-                    "5S",
-                    "5x",
-                    "5min",
-                    "1m1h",
-                    "1s1s",
-                    "1.5h30m",
-                    "+5s",
-                    "1e3s",
-                    "P",
-                    "PT",
-                    "PT5",
-                    "P5",
-                    "P1DT",
-                    "P5S",
-                    "PT5D",
-                    "PT1S1H",
-                    "pt5s",
-                    "P-1D",
-                    ".5s",
-                    "5.s",
-                    "1.2.3s",
-                    "0.1234567890s",
-                    "5s ",
-                    "\u{665}s",
-                    "5\u{b5}s",
+                    "", "s", "5 s", "5S", "5x", "5min", "1m1h", "1s1s", "1.5h30m", "+5s", "1e3s",
+                    "P", "PT", "PT5", "P5", "P1DT", "P5S", "PT5D", "PT1S1H", "pt5s", "P-1D", ".5s",
+                    "5.s", "1.2.3s", "5s ", "\u{665}s", "5\u{b5}s",
                 ],
             ),
         ] {
@@ -412,6 +394,23 @@ mod tests {
             ("2026-11-23T04:36:00.1Z", "2026-11-23T04:36:00.100Z"),
             ("2026-11-23T04:36:00.0001Z", "2026-11-23T04:36:00.001Z"),
             ("2026-11-23T04:36:00.9999Z", "2026-11-23T04:36:01.000Z"),
+            (
+                "2026-11-23T04:36:00.1234567890Z",
+                "2026-11-23T04:36:00.124Z",
+            ),
+            (
+                "2026-11-23T04:36:00.1000000000000Z",
+                "2026-11-23T04:36:00.100Z",
+            ),
+            (
+                "2026-11-23T04:36:00.1000000000001+00:00",
+                "2026-11-23T04:36:00.101Z",
+            ),
+            (
+                "2026-11-23T04:36:00.99999999999999999999Z",
+                "2026-11-23T04:36:01.000Z",
+            ),
+            ("1795408560.0000000000001", "2026-11-23T04:36:00.001Z"),
             ("1795408560.0001", "2026-11-23T04:36:00.001Z"),
             ("2016-12-31T23:59:60Z", "2017-01-01T00:00:00.000Z"),
             ("1990-12-31T15:59:60-08:00", "1991-01-01T00:00:00.000Z"),
@@ -456,6 +455,8 @@ mod tests {
             "2026-11-23T04:36:00+1:00",
             "2026-11-23T04:36:00+0100",
             "2026-11-23T04:36:00.Z",
+            "2026-11-23T04:36:00.1234567890xZ",
+            "2026-11-23T04:36:00.123456789-Z",
             "2026-11-23T04:36:00ZZ",
             "+2026-11-23T04:36:00Z",
             "9999-12-31T23:59:59-00:01",

@@ -143,12 +143,102 @@ fn what_is_too_old_is_given_up_without_another_attempt() {
     fetch(&mut lab, "calls", 0, &record);
     assert!(!lab.is_open("/old"));
     assert_eq!(put(&mut lab, "dead")["reason"], "expired");
-    let record = json!({ "path": "/soon-old", "acceptedAt": due(lab.millis), "maxAgeMs": 5_000 });
-    fetch(&mut lab, "calls", 1, &record);
-    lab.answer("GET /soon-old", answer(503, &[("retry-after", "6")], ""));
+}
+
+/// Lives, a step at a time, until a call to this path is open or something is put on a stream.
+fn live_until(lab: &mut Lab, part: &str, limit: u64) {
+    while !lab.is_open(part) {
+        assert!(lab.millis < limit, "no {part}: {:?}", lab.open);
+        lab.live(10);
+    }
+}
+
+#[test]
+fn a_call_has_a_last_attempt_near_the_end_of_its_time_and_expires_only_then() {
+    // Without lanes, so that every pause is spent in memory.
+    for (retry_after, key) in [("3600", None), ("60", Some("k")), ("6", None)] {
+        let mut lab = Lab::joined("");
+        let mut record = json!({ "id": "c1", "path": "/old", "acceptedAt": due(0),
+            "maxAgeMs": 10_000, "replyTo": "/inbox" });
+        if let Some(key) = key {
+            record["orderKey"] = json!(key);
+        }
+        fetch(&mut lab, "calls", 0, &record);
+        lab.answer("GET /old", answer(503, &[("retry-after", retry_after)], ""));
+        live_until(&mut lab, "GET /old", 20_000);
+        if retry_after != "6" {
+            assert!((9_000..=9_510).contains(&lab.millis), "{}", lab.millis);
+            lab.answer("GET /old", answer(503, &[], "not yet"));
+        } else {
+            assert!((6_000..=6_100).contains(&lab.millis), "{}", lab.millis);
+            lab.answer("GET /old", answer(503, &[("retry-after", "9")], ""));
+            live_until(&mut lab, "GET /old", 20_000);
+            assert!((9_000..=9_510).contains(&lab.millis), "{}", lab.millis);
+            lab.answer("GET /old", answer(503, &[("retry-after", "1")], "not yet"));
+        }
+        assert!(!lab.is_open("POST dead"), "it isn't too old yet");
+        live_until(&mut lab, "POST dead", 20_000);
+        assert!((10_001..=10_020).contains(&lab.millis), "{}", lab.millis);
+        let letter = put(&mut lab, "dead");
+        assert_eq!(letter["reason"], "expired");
+        let detail = letter["detail"].as_str().unwrap();
+        assert!(detail.ends_with("; the last attempt: 503"), "{detail}");
+        let reply = put(&mut lab, "calls");
+        assert_eq!(reply["reply"]["outcome"], "expired");
+        assert_eq!(reply["reply"]["status"], 503);
+        assert_eq!(reply["body"], "not yet");
+        assert!(!lab.is_open("GET /old"));
+        assert_eq!(lab.said.counted(Metric::Held), 0);
+    }
+}
+
+#[test]
+fn a_target_that_is_back_before_the_end_is_met() {
+    let mut lab = lab();
+    let record = json!({ "id": "c1", "path": "/a", "acceptedAt": due(0), "maxAgeMs": 10_000 });
+    fetch(&mut lab, "calls", 0, &record);
+    lab.answer("GET /a", answer(429, &[("retry-after", "3600")], ""));
+    let mut offset = 0;
+    while !lab.is_open("GET /a") {
+        assert!(lab.millis < 10_000, "{:?}", lab.open);
+        for stream in ["second", "calls"] {
+            if lab.is_open(&format!("POST {stream}/messages")) {
+                offset += 1;
+                let hop = put(&mut lab, stream);
+                fetch(&mut lab, stream, offset, &hop);
+            }
+        }
+        lab.live(10);
+    }
+    assert!(lab.millis > 9_000, "{}", lab.millis);
+    lab.deliver("/a");
+    assert!(!lab.is_open("POST dead"));
+}
+
+#[test]
+fn what_the_target_said_before_a_wait_on_a_lane_is_told_when_the_call_has_expired() {
+    let mut lab = lab();
+    let record = json!({ "id": "c1", "path": "/a", "acceptedAt": due(0), "maxAgeMs": 5_000,
+        "replyTo": "/inbox", "progress": { "attempts": 2, "history": [
+            { "attempt": 1, "at": due(1), "status": 503, "excerpt": "come later" },
+            { "attempt": 2, "at": due(2) }] } });
+    lab.live(5_001);
+    fetch(&mut lab, "calls", 0, &record);
     let letter = put(&mut lab, "dead");
-    assert_eq!(letter["reason"], "expired", "no later attempt is in time");
-    assert_eq!(letter["attempts"][0]["status"], 503);
+    let detail = letter["detail"].as_str().unwrap();
+    assert!(
+        detail.ends_with("; the last attempt: no answer"),
+        "{detail}"
+    );
+    let reply = put(&mut lab, "calls");
+    let said = json!({ "callId": "c1", "outcome": "expired", "status": 503, "attempts": 2,
+        "cut": true });
+    assert_eq!(
+        (&reply["reply"], &reply["body"]),
+        (&said, &json!("come later"))
+    );
+    let media_type = json!(["content-type", "text/plain;charset=utf-8"]);
+    assert_eq!(reply["headers"], json!([media_type]));
 }
 
 #[test]

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use crate::id::Entropy;
+use crate::limits::{LAST_ATTEMPT_DIVISOR, LAST_ATTEMPT_MAX};
 use crate::time::{Wall, millis};
+
+/// A call is too old once its time has passed, and clocks show whole milliseconds.
+const A_MOMENT: Duration = Duration::from_millis(1);
 
 /// How often, how long and in what time a call is attempted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,9 +55,11 @@ impl RetryPolicy {
         let retries = asked.retries.unwrap_or(self.retries_default);
         let max_age = asked.max_age.unwrap_or(self.max_age_default);
         let timeout = asked.timeout.unwrap_or(self.timeout_default);
+        let max_age = max_age.min(self.max_age_max);
         CallLimits {
             attempts_max: retries.min(self.retries_max).saturating_add(1),
-            expires_at: asked.since.plus(max_age.min(self.max_age_max)),
+            expires_at: asked.since.plus(max_age),
+            end: (max_age / LAST_ATTEMPT_DIVISOR).min(LAST_ATTEMPT_MAX),
             // Envoy takes zero for "no limit".
             timeout: timeout.min(self.timeout_max).max(Duration::from_millis(1)),
         }
@@ -80,8 +86,46 @@ pub struct CallLimits {
     pub attempts_max: u32,
     /// After this it is given up.
     pub expires_at: Wall,
+    /// The end of its time, in which its last attempt is made.
+    pub end: Duration,
     /// Time limit of one attempt.
     pub timeout: Duration,
+}
+
+/// What a call that has failed waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Its next attempt, after so long.
+    Attempt(Duration),
+    /// The end of its time, after so long: its last attempt is made.
+    Expiry(Duration),
+}
+
+impl CallLimits {
+    /// What comes after this pause: a call isn't given up before its time, so that a pause which is
+    /// longer than what is left of it is cut, and a last attempt is made near the end. Many calls
+    /// may end at once, so that is some moment in the first half of [`Self::end`]; the other half
+    /// is left to it for getting there.
+    #[must_use]
+    pub fn next(&self, pause: Duration, now: Wall, entropy: &mut Entropy) -> Next {
+        let left = self.expires_at.since(now);
+        if left <= self.end {
+            return Next::Expiry(left.saturating_add(A_MOMENT));
+        }
+        let half = self.end / 2;
+        let latest = left.saturating_sub(half);
+        if pause <= latest {
+            return Next::Attempt(pause);
+        }
+        let earlier = Duration::from_millis(entropy.up_to(millis(half)));
+        Next::Attempt(latest.saturating_sub(earlier))
+    }
+
+    /// The longest that a call may be kept from its next attempt, so that it still has one.
+    #[must_use]
+    pub fn delay_max(&self, now: Wall) -> Duration {
+        self.expires_at.since(now).saturating_sub(self.end)
+    }
 }
 
 #[cfg(test)]
@@ -124,6 +168,57 @@ mod tests {
         };
         assert_eq!(pause(7), 7);
         assert_eq!(pause(1_000_000), 60);
+    }
+
+    #[test]
+    fn a_pause_beyond_the_end_leads_to_a_last_attempt_near_it() {
+        let mut entropy = Entropy::from_seed([1; 32]);
+        let asked = Asked {
+            max_age: Some(Duration::from_secs(10)),
+            ..Asked::default()
+        };
+        let limits = policy().limits_of(&asked);
+        assert_eq!(limits.end, Duration::from_secs(1));
+        let mut next = |pause: u64, now| {
+            let next = limits.next(Duration::from_millis(pause), Wall(now), &mut entropy);
+            match next {
+                Next::Attempt(pause) => (true, now + millis(pause)),
+                Next::Expiry(wait) => (false, now + millis(wait)),
+            }
+        };
+        assert_eq!(next(2_000, 5_000), (true, 7_000));
+        assert_eq!(next(0, 8_999), (true, 8_999));
+        assert_eq!(next(500, 8_999), (true, 9_499));
+        let ends: Vec<u64> = (0..100).map(|_| next(3_600_000, 1_500).1).collect();
+        assert!(ends.iter().all(|at| (9_000..=9_500).contains(at)));
+        assert!(ends.iter().min() < Some(&9_150) && ends.iter().max() > Some(&9_350));
+        for now in [9_000, 9_500, 9_999, 10_000] {
+            assert_eq!(next(0, now), (false, 10_001), "its last attempt is made");
+        }
+        assert_eq!(next(0, 20_000), (false, 20_001));
+    }
+
+    #[test]
+    fn the_end_of_a_long_time_is_short() {
+        let limits = |seconds| {
+            let policy = RetryPolicy {
+                max_age_max: Duration::MAX,
+                ..policy()
+            };
+            let max_age = Some(Duration::from_secs(seconds));
+            policy.limits_of(&Asked {
+                max_age,
+                ..Asked::default()
+            })
+        };
+        assert_eq!(limits(86_400).end, LAST_ATTEMPT_MAX);
+        assert_eq!(limits(u64::MAX).end, LAST_ATTEMPT_MAX);
+        let nothing = limits(0);
+        let mut entropy = Entropy::from_seed([1; 32]);
+        let next = nothing.next(Duration::ZERO, Wall(0), &mut entropy);
+        assert_eq!(next, Next::Expiry(A_MOMENT));
+        let kept = limits(86_400).delay_max(Wall(0));
+        assert_eq!(kept, Duration::from_secs(86_400) - LAST_ATTEMPT_MAX);
     }
 
     #[test]

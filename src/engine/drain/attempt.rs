@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
-use super::held::State;
+use super::fate::answered;
+use super::held::{LastAttempt, State};
 use super::outbox::{Destination, Publication};
 use super::{DrainEngine, Purpose};
 use crate::call::deliver::dead_letter::Reason;
 use crate::call::deliver::dispatch::Marks;
 use crate::call::deliver::outcome::Outcome;
-use crate::call::progress::PastAttempt;
+use crate::call::progress::{PastAttempt, Progress};
 use crate::call::record;
 use crate::call::record_check::check;
 use crate::call::reply::member::ReplyOutcome;
 use crate::call::reply::result::{Finished, Response};
 use crate::engine::answer::ANSWER_CUT;
 use crate::engine::{CalloutResult, Output};
-use crate::http::{IncomingResponse, all, first};
+use crate::http::{Fields, IncomingResponse, all, first};
 use crate::id::{RecordId, Source};
 use crate::limits::EXCERPT_BYTES_MAX;
 use crate::metric::Metric;
@@ -169,7 +170,7 @@ impl DrainEngine {
                 status,
                 retry_after,
             } => self.retry(id, status, retry_after, response, now),
-            Outcome::GatewayFault { what } => self.gateway_fault(id, &what, now),
+            Outcome::GatewayFault { what } => self.gateway_fault(id, what, now),
         }
     }
 
@@ -206,7 +207,7 @@ impl DrainEngine {
         response: Option<IncomingResponse>,
         now: Now,
     ) {
-        let last = status.map_or("no answer".to_owned(), |status| status.to_string());
+        let detail = answered(status);
         let Some(held) = self.window.get_mut(id) else {
             return;
         };
@@ -217,17 +218,21 @@ impl DrainEngine {
             .as_ref()
             .map_or(1, |plan| plan.limits.attempts_max);
         if attempt >= attempts_max {
-            let detail = format!("{attempt} attempts failed, the last with {last}");
+            let detail = format!("{attempt} attempts failed, the last with {detail}");
             return self.give_up(id, Reason::AttemptsExhausted, detail, response, now);
         }
         self.outputs.count(Metric::Retried, 1);
         let policy = &self.config.attempt;
         let pause = policy.pause_after(attempt, asked, &mut self.entropy);
-        self.attempt_later(id, pause, &last, now);
+        let last = LastAttempt {
+            detail,
+            answer: response,
+        };
+        self.attempt_later(id, pause, last, now);
     }
 
     /// The target never saw it: it counts as no attempt, but its age counts.
-    fn gateway_fault(&mut self, id: RecordId, what: &str, now: Now) {
+    fn gateway_fault(&mut self, id: RecordId, detail: String, now: Now) {
         let Some(held) = self.window.get_mut(id) else {
             return;
         };
@@ -239,7 +244,11 @@ impl DrainEngine {
             .config
             .attempt
             .pause_after(faults, None, &mut self.entropy);
-        self.attempt_later(id, pause, what, now);
+        let last = LastAttempt {
+            detail,
+            answer: None,
+        };
+        self.attempt_later(id, pause, last, now);
     }
 
     /// The reply to a call that has ended, if somebody wants it: a call of its own.
@@ -257,6 +266,10 @@ impl DrainEngine {
             return None;
         }
         let head = &call.head;
+        let response = response.or_else(|| match outcome {
+            ReplyOutcome::Delivered => None,
+            ReplyOutcome::Failed | ReplyOutcome::Expired => known_answer(&held.progress),
+        });
         let address = match outcome {
             ReplyOutcome::Delivered => head.reply_to.as_ref(),
             ReplyOutcome::Failed | ReplyOutcome::Expired => {
@@ -294,6 +307,25 @@ fn excerpt(response: &IncomingResponse) -> Option<String> {
     let start = response.body.get(..EXCERPT_BYTES_MAX);
     let text = String::from_utf8_lossy(start.unwrap_or(&response.body));
     (!text.is_empty()).then(|| text.into_owned())
+}
+
+/// What is known of what the target has answered last, where the answer itself is gone: its status
+/// and the start of its content, as text.
+fn known_answer(progress: &Progress) -> Option<IncomingResponse> {
+    let mut history = progress.history.iter().rev();
+    let (status, past) = history.find_map(|past| Some((past.status?, past)))?;
+    let body = past.excerpt.clone().unwrap_or_default().into_bytes();
+    let media_type = (
+        "content-type".to_owned(),
+        b"text/plain;charset=utf-8".to_vec(),
+    );
+    Some(IncomingResponse {
+        status,
+        headers: Fields::from_iter((!body.is_empty()).then_some(media_type)),
+        // Nobody knows how much there was; a reply says that it may not have all.
+        body_bytes: body.len().saturating_add(usize::from(!body.is_empty())),
+        body,
+    })
 }
 
 /// What a reply carries of a response.

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use super::DrainEngine;
-use super::held::State;
+use super::held::{LastAttempt, State};
 use super::outbox::{Destination, Publication};
 use crate::call::accept::idempotency::KeyHolder;
 use crate::call::deliver::dead_letter::{DeadLetter, Reason};
 use crate::call::deliver::hop::{Known, with_progress};
 use crate::call::deliver::lanes::Wait;
 use crate::call::deliver::plan::Plan;
+use crate::call::deliver::retry::Next;
 use crate::call::progress::Progress;
 use crate::call::record;
 use crate::call::reply::member::ReplyOutcome;
@@ -18,7 +19,7 @@ use crate::http::IncomingResponse;
 use crate::id::{LaneNumber, Position, RecordId, Source};
 use crate::limits::{CLOCK_TRUSTED_MAX, ORDERED_WAIT_MAX};
 use crate::metric::Metric;
-use crate::time::{Now, Steady};
+use crate::time::{Now, Steady, Wall};
 
 impl DrainEngine {
     /// A record is new: it is understood, or buried.
@@ -95,8 +96,7 @@ impl DrainEngine {
             return;
         }
         if now.wall > expires_at {
-            let detail = format!("it was to be delivered until {expires_at}");
-            return self.give_up(id, Reason::Expired, detail, None, now);
+            return self.expire(id, expires_at, now);
         }
         let remaining = not_before.since(now.wall);
         if remaining.is_zero() {
@@ -196,26 +196,53 @@ impl DrainEngine {
         true
     }
 
-    /// The call is attempted again after this pause, if it isn't too old by then.
-    pub(super) fn attempt_later(&mut self, id: RecordId, pause: Duration, last: &str, now: Now) {
-        let Some(plan) = self.plan(id) else {
+    /// The call is attempted again after this pause, or once more before it is too old, or never:
+    /// its last attempt is made.
+    pub(super) fn attempt_later(
+        &mut self,
+        id: RecordId,
+        pause: Duration,
+        last: LastAttempt,
+        now: Now,
+    ) {
+        let Some(plan) = self.window.get(id).and_then(|held| held.plan.as_ref()) else {
             return;
         };
         let is_ordered = plan.order_key.is_some();
-        let expires_at = plan.limits.expires_at;
+        let next = plan.limits.next(pause, now.wall, &mut self.entropy);
+        let pause = match next {
+            Next::Attempt(pause) => pause,
+            Next::Expiry(wait) => {
+                self.window.keep_last(id, last);
+                wait
+            }
+        };
         if self.window.get(id).is_some_and(|held| held.fetch.is_none()) {
             return self.suspend(id, pause, now);
         }
-        if now.wall.plus(pause) > expires_at {
-            let detail =
-                format!("it was to be delivered until {expires_at}; the last attempt: {last}");
-            return self.give_up(id, Reason::Expired, detail, None, now);
+        // A call with an order key stays in its place, whatever happens to it; and one that waits
+        // for its end has not long to wait.
+        let stays = is_ordered || matches!(next, Next::Expiry(_));
+        if stays || !self.waits_on_lane(id, pause, now) {
+            self.window.wait(id, now.steady.plus(pause));
         }
-        let until = now.steady.plus(pause);
-        // A call with an order key stays in its place, whatever happens to it.
-        if is_ordered || !self.waits_on_lane(id, pause, now) {
-            self.window.wait(id, until);
+    }
+
+    /// The call's time is over. Its target may have answered before.
+    fn expire(&mut self, id: RecordId, expires_at: Wall, now: Now) {
+        let Some(held) = self.window.get_mut(id) else {
+            return;
+        };
+        let past = held.progress.history.last();
+        let (last, answer) = match held.last.take() {
+            Some(last) => (Some(last.detail), last.answer),
+            None => (past.map(|past| answered(past.status)), None),
+        };
+        let mut detail = format!("it was to be delivered until {expires_at}");
+        if let Some(last) = last {
+            detail = format!("{detail}; the last attempt: {last}");
         }
+        self.give_up(id, Reason::Expired, detail, answer, now);
     }
 
     /// The call's end without success: a dead letter, and whoever wants to know is told.
@@ -348,6 +375,11 @@ impl DrainEngine {
         lane.map_or(&self.config.stream.stream_id, |lane| &lane.stream_id)
             .clone()
     }
+}
+
+/// What the target has answered, for people.
+pub(super) fn answered(status: Option<u16>) -> String {
+    status.map_or_else(|| "no answer".to_owned(), |status| status.to_string())
 }
 
 /// The id of a call whose publisher gave it none: the same whenever the record is read.

@@ -6,6 +6,7 @@ use crate::call::deliver::commit::FetchNumber;
 use crate::call::deliver::plan::Plan;
 use crate::call::progress::Progress;
 use crate::call::record::Call;
+use crate::http::IncomingResponse;
 use crate::stream::consume::Message;
 use crate::time::{Steady, Wall};
 use crate::time_text::parse_rfc_3339;
@@ -23,6 +24,8 @@ pub(super) struct Held {
     pub(super) call: Option<Box<Call>>,
     /// What has happened to the call, before this record was written and since.
     pub(super) progress: Progress,
+    /// What its last attempt came to, kept only while the call waits for its end.
+    pub(super) last: Option<Box<LastAttempt>>,
     /// Faults of the gateway in a row.
     pub(super) faults: u32,
     pub(super) state: State,
@@ -44,6 +47,7 @@ impl Held {
             plan: None,
             call: None,
             progress: Progress::default(),
+            last: None,
             faults: 0,
             state: State::New,
         }
@@ -60,6 +64,15 @@ impl Held {
         let plan = self.plan.as_ref();
         plan.is_some_and(|plan| plan.order_key.is_none())
     }
+}
+
+/// What the last attempt of a call came to.
+#[derive(Debug)]
+pub(super) struct LastAttempt {
+    /// For people.
+    pub(super) detail: String,
+    /// What the target has answered, if it has.
+    pub(super) answer: Option<IncomingResponse>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use super::outbox::Destination;
 use super::window::Window;
 use crate::call::deliver::lanes::Wait;
 use crate::config::DrainConfig;
-use crate::id::{LaneNumber, RecordId, Source};
+use crate::id::{RecordId, Source};
 use crate::limits::LEFT_SETTLED_MIN;
 use crate::metric::Metric;
 use crate::time::{Now, Steady, millis};
@@ -65,7 +65,7 @@ impl DrainEngine {
         if is_room_to_fetch(&self.config, &self.window, Source::Calls) {
             return;
         }
-        let Some((number, shortest)) = self.shortest_lane() else {
+        let Some(shortest) = self.config.lanes.shortest() else {
             return;
         };
         let window = &self.config.window;
@@ -77,11 +77,7 @@ impl DrainEngine {
         let resting = count.saturating_sub(stuck.len());
         for id in stuck {
             let pause = self.pause_aside(id, shortest);
-            let lane = match self.config.lanes.wait(pause) {
-                Wait::On(fitting) => fitting,
-                Wait::Over | Wait::InMemory(_) => number,
-            };
-            if !self.move_aside(id, lane, pause, now) {
+            if !self.move_aside(id, pause, now) {
                 self.window.line_up(id, now.steady);
             }
         }
@@ -91,7 +87,7 @@ impl DrainEngine {
         });
         let least = if is_waiting_long { 1 } else { resting };
         for (until, id) in self.window.take_resting(least, resting) {
-            if !self.move_aside(id, number, shortest, now) {
+            if !self.move_aside(id, shortest, now) {
                 self.window.wait(id, until);
             }
         }
@@ -100,16 +96,11 @@ impl DrainEngine {
     /// When [`Self::make_room`] has something to do next, should nothing happen before.
     pub(super) fn room_wakeup(&self, now: Steady) -> Option<Steady> {
         let is_full = !is_room_to_fetch(&self.config, &self.window, Source::Calls);
-        let may_move = is_full && self.shortest_lane().is_some();
+        let may_move = is_full && self.config.lanes.shortest().is_some();
         let since = may_move.then(|| self.window.lines.stands_since()).flatten();
         let due = since.map(|since| since.plus(self.config.window.patience).plus(A_MOMENT));
         // What is over already and did not help is not worth a tick.
         due.filter(|due| *due > now)
-    }
-
-    fn shortest_lane(&self) -> Option<(LaneNumber, Duration)> {
-        let mut lanes = self.config.lanes.iter();
-        lanes.next().map(|(number, lane)| (number, lane.delay))
     }
 
     /// Each time that a call is moved aside it stays away for twice as long.
@@ -122,7 +113,13 @@ impl DrainEngine {
         shortest.saturating_mul(1 << doublings)
     }
 
-    fn move_aside(&mut self, id: RecordId, lane: LaneNumber, pause: Duration, now: Now) -> bool {
+    /// Puts a call onto a lane, but not for so long that it would be too old for an attempt.
+    fn move_aside(&mut self, id: RecordId, pause: Duration, now: Now) -> bool {
+        let delay_max = self.plan(id).map(|plan| plan.limits.delay_max(now.wall));
+        let pause = pause.min(delay_max.unwrap_or_default());
+        let Wait::On(lane) = self.config.lanes.wait(pause) else {
+            return false;
+        };
         let hopped = self.hop(id, Destination::Lane(lane), pause, now);
         if hopped {
             self.outputs.count(Metric::MovedAside, 1);

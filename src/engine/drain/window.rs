@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
-use super::held::{Held, State};
+use super::held::{Held, LastAttempt, State};
 use super::hops::RememberedHops;
 use crate::call::deliver::commit::FetchNumber;
 use crate::call::deliver::line::Lines;
 use crate::call::record::{self, Call, RecordError};
 use crate::config::DrainConfig;
+use crate::http::list_bytes;
 use crate::id::{RecordId, Source};
 use crate::limits::UNDERSTOOD_BYTES_MAX;
 use crate::stream::consume::Message;
@@ -153,6 +154,27 @@ impl Window {
         }
     }
 
+    /// Keeps what a call's last attempt came to, which takes room like a record.
+    pub(super) fn keep_last(&mut self, id: RecordId, last: LastAttempt) {
+        let Some(held) = self.held.get_mut(&id) else {
+            return;
+        };
+        let answer = last.answer.as_ref();
+        let bytes = answer.map_or(0, |answer| {
+            list_bytes(&answer.headers).saturating_add(answer.body.len())
+        });
+        let mut count = self.counts.get_mut(&id.source);
+        let mut count = count.as_mut().filter(|_| held.fetch.is_some());
+        if let Some(count) = &mut count {
+            count.remove(held);
+        }
+        held.bytes = held.record.len().saturating_add(bytes);
+        held.last = Some(Box::new(last));
+        if let Some(count) = count {
+            count.add(held);
+        }
+    }
+
     /// Whether another record has brought this call at this point of its way already.
     pub(super) fn is_repeated_hop(&mut self, id: RecordId) -> bool {
         let Some(held) = self.held.get(&id).filter(|held| held.progress.hops > 0) else {
@@ -289,6 +311,7 @@ impl Window {
         held.state = State::Settled { at: now };
         held.bytes = 0;
         held.progress.history = Vec::new();
+        held.last = None;
         held.plan = None;
         if let Some(count) = count {
             count.add(held);

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 
 /// Longer than any answer takes.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 const HEADERS: u8 = 1;
 const RESET: u8 = 3;
@@ -36,6 +36,7 @@ pub enum Ended {
 pub fn exchange(port: u16, fields: &[(&[u8], &[u8])]) -> io::Result<Ended> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
     let mut block = Vec::new();
     for (name, value) in fields {
         // A literal that is never indexed, with a name of its own (RFC 7541 §6.2.3).

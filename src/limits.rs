@@ -19,6 +19,9 @@ pub const HOP_BYTES_MAX: usize = PUT_BYTES_MAX - 512;
 /// Messages in one PutMessages of the drain.
 pub const PUT_MESSAGES_MAX: usize = 100;
 
+/// Moments at which deferred calls are due, of all callers of one worker: some 50 bytes each.
+pub const DEFERRED_MOMENTS_MAX: usize = 32_768;
+
 /// Calls that came from another stream and are remembered, so that a repeated hop is recognised.
 pub const HOPS_REMEMBERED_MAX: usize = 8_192;
 

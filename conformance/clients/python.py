@@ -444,7 +444,8 @@ def fault(rules):
     from urllib.request import Request, urlopen
 
     body = json.dumps(rules).encode()
-    with urlopen(Request(SERVER["endpoint"] + "/faults", body, method="PUT"), timeout=10):
+    url, json_type = SERVER["endpoint"] + "/faults", {"content-type": "application/json"}
+    with urlopen(Request(url, body, json_type, method="PUT"), timeout=10):
         pass
 
 

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 use sluice::call::accept::admission::RequestHead;
+use sluice::call::caller::{CallerMark, CallerRules};
 use sluice::http::Fields;
 
 use crate::chance::Chance;
@@ -164,6 +165,17 @@ impl Request {
         }
     }
 
+    /// What distinguishes the client, as the filter finds it.
+    fn sender(&self) -> Option<CallerMark> {
+        let rules = CallerRules {
+            headers: vec!["authorization".to_owned()],
+            metadata: None,
+        };
+        CallerMark::find(&rules, &self.fields, |path| {
+            (path == ["source", "address"]).then(|| b"192.0.2.1:1".to_vec())
+        })
+    }
+
     /// As the filter sees it, after it has taken the mark out.
     #[must_use]
     pub fn head(&self) -> RequestHead {
@@ -172,6 +184,7 @@ impl Request {
             has_route: true,
             route: None,
             cluster: Some("backend".to_owned()),
+            caller: self.sender(),
         }
     }
 }

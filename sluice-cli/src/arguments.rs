@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
 use crate::dead::filter::Filter;
+use crate::destination::Configured;
 use crate::failure::Failure;
 use crate::identity::Credentials;
 use crate::list::ListOptions;
@@ -25,6 +26,9 @@ const REDRIVE_HELP: &str = "\
 The call goes back as it was, with its attempts counted anew and without a delivery time. Once the \
 Stream has acknowledged it, a mark on the dead stream says that the letter is redriven; from then \
 on list leaves it out, and so does redrive.
+
+It goes to the stream of --stream, or to the default one. A letter that names another stream never \
+decides: on a terminal you are asked, elsewhere its call stays dead until you say --stream.
 
 At least once: if this program ends between the two, or an answer of the Stream is lost, the next \
 run puts up to 100 calls back a second time. Calls keep their ids, so that targets can tell.
@@ -75,8 +79,8 @@ pub struct Common {
         value_parser = stream_id
     )]
     pub dead_stream: String,
-    /// Stream to which all redriven calls go [default: the letter's own, else
-    /// ocid1.stream.oc1.local.calls]
+    /// Stream to which all redriven calls go, wherever they stood [default:
+    /// ocid1.stream.oc1.local.calls, for calls that stood there or on its lanes]
     #[arg(
         long,
         global = true,
@@ -95,8 +99,14 @@ pub struct Common {
     pub credentials: Credentials,
 }
 
-/// Where calls go whose letter names no stream.
+/// Where calls go unless told otherwise.
 const STREAM_DEFAULT: &str = "ocid1.stream.oc1.local.calls";
+
+/// The stream to which calls go, where `--stream` says this.
+pub(crate) fn configured(stream: Option<String>) -> Configured {
+    let default = || Configured::Default(STREAM_DEFAULT.to_owned());
+    stream.map_or_else(default, Configured::Named)
+}
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -206,10 +216,16 @@ impl Filters {
         self,
         all: bool,
         json: bool,
+        stream: Configured,
         now: Timestamp,
     ) -> Result<ListOptions, Failure> {
         let filter = self.filter(Vec::new(), now)?;
-        Ok(ListOptions { filter, all, json })
+        Ok(ListOptions {
+            filter,
+            all,
+            json,
+            stream,
+        })
     }
 }
 
@@ -217,7 +233,7 @@ impl Redrive {
     /// What is asked for, with times relative to `now`.
     pub(crate) fn options(
         self,
-        stream: Option<String>,
+        stream: Configured,
         now: Timestamp,
     ) -> Result<RedriveOptions, Failure> {
         let filter = self.filters.filter(self.ids, now)?;
@@ -238,7 +254,6 @@ impl Redrive {
             pace: Pace::new(self.rate),
             json: self.json,
             stream,
-            default_stream: STREAM_DEFAULT.to_owned(),
         })
     }
 }

@@ -7,6 +7,7 @@
 //! | OCI Streaming's REST protocol | [`stream`] |
 //! | what stands on the dead stream, and how it is gone through | [`dead`] |
 //! | the call record in a letter | [`call`] |
+//! | where calls go back to | [`destination`] |
 //! | the commands | [`list`], [`show`], [`redrive`] |
 //! | what people and programs get to see | [`table`], [`json`], [`text`], [`progress`] |
 //!
@@ -17,6 +18,7 @@ pub mod arguments;
 pub mod call;
 pub mod connect;
 pub mod dead;
+pub mod destination;
 pub mod failure;
 pub mod files;
 pub mod identity;
@@ -31,7 +33,7 @@ pub mod stream;
 pub mod table;
 pub mod text;
 
-use std::io::Write;
+use std::io::{BufRead as _, IsTerminal as _, Write};
 
 use jiff::Timestamp;
 
@@ -53,13 +55,28 @@ pub fn run(arguments: Arguments, now: Timestamp, out: &mut dyn Write) -> Result<
         client: &client,
         id: &common.dead_stream,
     };
+    let stream = arguments::configured(common.stream);
     match command {
         DeadCommand::List { filters, all, json } => {
-            list::list(&dead, &filters.list(all, json, now)?, out)
+            list::list(&dead, &filters.list(all, json, stream, now)?, out)
         }
         DeadCommand::Show { id, json } => show::show(&dead, &id, json, out),
         DeadCommand::Redrive(redrive) => {
-            redrive::redrive(&dead, &redrive.options(common.stream, now)?, out)
+            redrive::redrive(&dead, &redrive.options(stream, now)?, &mut confirm(), out)
         }
+    }
+}
+
+/// Asks whoever sits before a terminal.
+fn confirm() -> impl FnMut(&str) -> Option<bool> {
+    let is_watched = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    move |question| {
+        if !is_watched {
+            return None;
+        }
+        let mut answer = String::new();
+        write!(std::io::stderr(), "sluice: {question} [y/N] ").ok()?;
+        std::io::stdin().lock().read_line(&mut answer).ok()?;
+        Some(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
     }
 }

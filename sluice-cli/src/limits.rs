@@ -37,6 +37,9 @@ pub const ROW_TEXT_CHARS_MAX: usize = 500;
 /// Unreadable messages and incomplete letters that are named; the others are counted.
 pub const NAMED_MAX: usize = 1_000;
 
+/// Streams of letters that a person is asked about; calls for others stay dead.
+pub const QUESTIONS_MAX: usize = 16;
+
 /// Characters of one cell of a table.
 pub const CELL_CHARS_MAX: usize = 160;
 /// Characters of one line of `show`, such as a header.

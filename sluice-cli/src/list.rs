@@ -9,6 +9,7 @@ use crate::dead::filter::Filter;
 use crate::dead::letter::{Letter, Position};
 use crate::dead::parts::Incomplete;
 use crate::dead::{DeadStream, Found, Survey};
+use crate::destination::{Configured, Destination};
 use crate::failure::Failure;
 use crate::json::Document;
 use crate::limits::{LIST_ROWS_MAX, NAMED_MAX, ROW_TEXT_CHARS_MAX};
@@ -26,6 +27,8 @@ pub struct ListOptions {
     pub all: bool,
     /// For programs.
     pub json: bool,
+    /// The stream to which `redrive` would put calls back.
+    pub stream: Configured,
 }
 
 /// One line of the list.
@@ -41,6 +44,10 @@ struct Row {
     method: Option<String>,
     target: Option<String>,
     route: Option<String>,
+    /// Where the letter says that the call stood.
+    stream_id: Option<String>,
+    /// Where `redrive` would put it; none where somebody has to say so.
+    destination: Option<String>,
     partition: String,
     offset: u64,
     parts: u32,
@@ -115,7 +122,8 @@ fn gather(dead: &DeadStream<'_>, options: &ListOptions) -> Result<List, Failure>
                 } else {
                     list.matched = list.matched.saturating_add(1);
                     if list.rows.len() < LIST_ROWS_MAX {
-                        list.rows.push(row(&letter, redriven_at.map(moment::exact)));
+                        let redriven_at = redriven_at.map(moment::exact);
+                        list.rows.push(row(&letter, redriven_at, &options.stream));
                     }
                 }
             }
@@ -131,10 +139,14 @@ fn gather(dead: &DeadStream<'_>, options: &ListOptions) -> Result<List, Failure>
     Ok(list)
 }
 
-fn row(letter: &Letter, redriven_at: Option<String>) -> Row {
+fn row(letter: &Letter, redriven_at: Option<String>, stream: &Configured) -> Row {
     let clip = |text: &str| text::clip(text, ROW_TEXT_CHARS_MAX);
     let call = Call::parse(&letter.record).ok();
     let (head, position) = (&letter.head, letter.position);
+    let destination = match stream.of(head.stream_id.as_deref()) {
+        Destination::Stream(stream) => Some(stream.to_owned()),
+        Destination::Unclear(_) => None,
+    };
     Row {
         id: head.id.clone(),
         dead_at: head.dead_at.map(moment::exact),
@@ -148,6 +160,8 @@ fn row(letter: &Letter, redriven_at: Option<String>) -> Row {
             .as_ref()
             .and_then(|call| call.text("route"))
             .map(|route| clip(&route)),
+        stream_id: head.stream_id.as_deref().map(clip),
+        destination,
         partition: position.partition.to_string(),
         offset: position.offset,
         parts: letter.parts,
@@ -157,7 +171,7 @@ fn row(letter: &Letter, redriven_at: Option<String>) -> Row {
 }
 
 /// All columns, or all but the one that says when a letter was redriven.
-fn columns(cells: [&str; 7], all: bool) -> Vec<&str> {
+fn columns(cells: [&str; 8], all: bool) -> Vec<&str> {
     let shown = |(place, cell)| (all || place != 5).then_some(cell);
     cells.into_iter().enumerate().filter_map(shown).collect()
 }
@@ -170,6 +184,7 @@ fn write_table(list: &List, options: &ListOptions, out: &mut dyn Write) -> Resul
         "ATTEMPTS",
         "STATUS",
         "REDRIVEN",
+        "GOES BACK TO",
         "CALL",
     ];
     if !list.rows.is_empty() {
@@ -187,6 +202,9 @@ fn write_table(list: &List, options: &ListOptions, out: &mut dyn Write) -> Resul
                 (Some(method), Some(target)) => format!("{method} {target}"),
                 _ => "(the record is no JSON object)".to_owned(),
             };
+            let stood_on = row.stream_id.as_deref().unwrap_or_default();
+            let unclear = || format!("needs --stream (stood on {stood_on})");
+            let destination = row.destination.clone().unwrap_or_else(unclear);
             table.add(&columns(
                 [
                     &row.id,
@@ -195,6 +213,7 @@ fn write_table(list: &List, options: &ListOptions, out: &mut dyn Write) -> Resul
                     &row.attempts.to_string(),
                     &status,
                     &time(row.redriven_at.as_ref()),
+                    &destination,
                     &call,
                 ],
                 options.all,

@@ -44,16 +44,19 @@ fn three() -> Stream {
 fn the_list_is_a_table_with_the_oldest_first() {
     let run = three().run(&["dead", "list"]);
     assert_eq!((run.code, run.error.as_str()), (0, ""));
+    let to = "ocid1.stream.oc1.local.calls";
     assert_eq!(
         run.out,
-        "\
-ID  DEAD SINCE            REASON              ATTEMPTS  STATUS  CALL
-c1  2026-11-22T00:00:00Z  attempts_exhausted  1         404     POST http://shop/orders/1
-c2  2026-11-22T12:00:00Z  rejected            20        -       GET /orders/2
-c3  2026-11-23T04:36:00Z  rejected            1         404     PUT https://else.example/x
+        format!(
+            "\
+ID  DEAD SINCE            REASON              ATTEMPTS  STATUS  GOES BACK TO                  CALL
+c1  2026-11-22T00:00:00Z  attempts_exhausted  1         404     {to}  POST http://shop/orders/1
+c2  2026-11-22T12:00:00Z  rejected            20        -       {to}  GET /orders/2
+c3  2026-11-23T04:36:00Z  rejected            1         404     {to}  PUT https://else.example/x
 
 3 dead letters
 "
+        )
     );
 }
 

@@ -86,7 +86,8 @@ fn entries_that_keep_failing_are_named_and_stay_dead() {
     });
     assert_eq!(run.code, 1, "{run:?}");
     assert!(
-        run.out.contains("3 calls put back; 2 not put back"),
+        run.out
+            .contains("3 calls put back on ocid1.stream.oc1.local.calls; 2 not put back"),
         "{run:?}"
     );
     assert!(run.error.contains("c4 was not put back: x y"), "{run:?}");
@@ -152,7 +153,8 @@ fn calls_that_could_not_be_marked_are_said_to_be() {
     let run = run_with(&stream, &REDRIVE, PUT_MARKS, refused);
     assert_eq!(run.code, 1, "{run:?}");
     assert!(
-        run.out.contains("3 calls put back; 3 of them not marked"),
+        run.out
+            .contains("3 calls put back on ocid1.stream.oc1.local.calls; 3 of them not marked"),
         "{run:?}"
     );
     assert!(run.error.contains("wants signed requests"), "{run:?}");

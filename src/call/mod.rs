@@ -6,11 +6,13 @@
 
 pub mod accept;
 pub mod allow;
+pub mod caller;
 pub mod deliver;
 pub mod progress;
 pub mod record;
 pub mod record_check;
 mod record_fields;
 pub mod reply;
+pub mod share;
 pub mod special;
 pub mod target;

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::accept::idempotency::KeyHash;
 use super::accept::options::ReplyAddress;
+use super::caller::CallerKey;
 use super::progress::Progress;
 use super::record_check::check;
 use super::record_fields::WireFields;
@@ -69,6 +70,8 @@ pub struct CallHead {
     pub route: Option<String>,
     /// The cluster that this route leads to, as a hint; up to 256 bytes.
     pub cluster: Option<String>,
+    /// Who has made the call.
+    pub caller: Option<CallerKey>,
     /// Its idempotency key in the table of the gateway that accepted it.
     pub idempotency: Option<KeyHash>,
     /// How far the call has come.
@@ -129,6 +132,7 @@ pub fn encode(head: &CallHead, body: &[u8]) -> Result<Vec<u8>, RecordError> {
         order_key: head.order_key.as_deref().map(Cow::Borrowed),
         route: head.route.as_deref().map(Cow::Borrowed),
         cluster: head.cluster.as_deref().map(Cow::Borrowed),
+        caller: head.caller.map(|caller| Cow::Owned(caller.to_string())),
         idempotency: head
             .idempotency
             .as_ref()
@@ -203,6 +207,7 @@ fn read(json: &[u8]) -> Result<Call, RecordError> {
         order_key: wire.order_key.map(Cow::into_owned),
         route: wire.route.map(Cow::into_owned),
         cluster: wire.cluster.map(Cow::into_owned),
+        caller: wire.caller.as_deref().and_then(CallerKey::parse),
         idempotency: wire.idempotency.as_deref().and_then(KeyHash::parse),
         progress: wire.progress.map(Cow::into_owned).unwrap_or_default(),
     };
@@ -291,6 +296,8 @@ struct Wire<'a> {
     route: Option<Cow<'a, str>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     cluster: Option<Cow<'a, str>>,
+    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    caller: Option<Cow<'a, str>>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     idempotency: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

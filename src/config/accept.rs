@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::callers::CallersConfig;
 use super::key::TextForm;
 use super::lanes::read_lanes;
 use super::reader::Section;
@@ -24,6 +25,8 @@ pub struct AcceptConfig {
     pub publish: PublishConfig,
     /// What is too much.
     pub limits: AcceptLimits,
+    /// What tells callers apart, and what each may have outstanding.
+    pub callers: CallersConfig,
     /// How long and how many idempotency keys are known.
     pub idempotency: IdempotencyConfig,
     /// Where calls go that are to be made later.
@@ -67,8 +70,6 @@ pub struct IdempotencyConfig {
     pub window: Duration,
     /// Slots of the table, each with room for [`KEYS_PER_SLOT`] keys.
     pub slots: u32,
-    /// Fields, named in lower case, that tell callers apart.
-    pub scope: Vec<String>,
 }
 
 /// What is too much for the accept filter.
@@ -94,6 +95,7 @@ impl Document for AcceptConfig {
             options,
             publish: root.section("publish", PublishConfig::read),
             limits: root.section("limits", AcceptLimits::read),
+            callers: root.section("callers", CallersConfig::read),
             idempotency: root.section("idempotency", IdempotencyConfig::read),
             lanes: read_lanes(root),
             targets: TargetsConfig::read(root),
@@ -125,21 +127,15 @@ impl IdempotencyConfig {
             "Keys known at a time, some 500 bytes each, in one Envoy process. Beyond that the \
              oldest are forgotten early. A change counts for new processes.",
         );
-        let mut scope = idempotency.texts(
+        idempotency.withdrawn(
             "scopeHeaders",
-            16,
-            &["authorization"],
-            "Request headers that tell callers apart: the same key with other values is another \
-             key.",
+            "is no key any more: name these headers in callers.headers, which tells callers apart \
+             for everything",
         );
-        scope
-            .iter_mut()
-            .for_each(|name| name.make_ascii_lowercase());
         let slots = keys.div_ceil(KEYS_PER_SLOT as u64);
         Self {
             window,
             slots: u32::try_from(slots).unwrap_or(1),
-            scope,
         }
     }
 }
@@ -207,7 +203,7 @@ impl PublishConfig {
                 10_000,
                 "calls",
                 "With `immediate`: calls that one worker keeps until the Stream has stored them; \
-                 further ones get 429.",
+                 further ones get 429. One caller may have twice as many as are left free.",
             ),
             bytes_max: buffer.count(
                 "bytes",
@@ -246,7 +242,8 @@ impl AcceptLimits {
                 20_000,
                 "requests",
                 "Marked requests that wait in one worker for their body or for the Stream; \
-                 further ones get 429.",
+                 further ones get 429. One caller may have twice as many as are left free: two \
+                 thirds of them at most.",
             ),
             waiting_bytes_max: limits.count(
                 "waitingBytes",
@@ -254,8 +251,8 @@ impl AcceptLimits {
                 268_435_456,
                 "bytes",
                 "Bytes of the heads (32 more for each field) and bodies of these requests; beyond \
-                 that a request gets 429. Bodies are in Envoy's memory, heads in the filter's, \
-                 which never shrinks.",
+                 that a request gets 429, and one caller beyond twice what is left free. \
+                 Bodies are in Envoy's memory, heads in the filter's, which never shrinks.",
             ),
             retry_after: Duration::from_secs(limits.integer(
                 "retryAfterSeconds",

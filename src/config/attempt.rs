@@ -159,7 +159,8 @@ fn read_limit(section: &mut Section<'_>) -> TargetLimit {
         64,
         "calls",
         "Calls in flight to one target, per drain; also no more than two for each slot of \
-         window.inFlight that is free.",
+         window.inFlight that is free. One caller has no more than two of them for each that \
+         is free: 43 of 64.",
     );
     let per_second = section.integer(
         "perSecond",

@@ -270,7 +270,7 @@ impl WindowConfig {
                 16_777_216,
                 "bytes",
                 "Bytes of the records held; at the limit nothing is fetched. One answer of the \
-                 Stream may pass it.",
+                 Stream may pass it. Calls in flight hold half of it at most.",
             ),
             uncommitted_max: window.count(
                 "uncommitted",
@@ -284,9 +284,9 @@ impl WindowConfig {
                 "patienceMs",
                 10..=600_000,
                 1_000,
-                "Where the window is too full to fetch and a target's first waiting call has \
-                 waited this long, the others that wait for it are moved onto lanes and come again \
-                 later.",
+                "A target whose calls would wait for longer than this, at the pace of the last \
+                 quarter of it, is too slow: what waits for such targets in more than half of the \
+                 window is moved onto lanes and comes again later.",
             ),
             lane_records_max: window.count(
                 "laneRecords",

@@ -97,7 +97,7 @@ pub struct OptionsConfig {
 const TAKEN: [&str; 4] = ["content-length", "content-type", "host", "prefer"];
 
 /// A header's name: a token of RFC 9110 §5.6.2.
-const HEADER_NAME: TextForm = TextForm::Pattern("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$");
+pub(super) const HEADER_NAME: TextForm = TextForm::Pattern("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$");
 
 /// Reads the sections `marks` and `options`, which share the names of headers.
 pub(super) fn read(root: &mut Section<'_>) -> (Marks, OptionsConfig) {

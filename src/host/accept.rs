@@ -15,6 +15,7 @@ use super::table::Table;
 use super::worker::{Performed, Worker, empty};
 use crate::call::accept::admission::RequestHead;
 use crate::call::accept::mark::{Marks, RouteMode, mark};
+use crate::call::caller::{CallerMark, CallerRules, CallerSecret};
 use crate::config::AcceptConfig;
 use crate::engine::accept::{AcceptEngine, Input};
 use crate::engine::{CalloutResult, Level, Output};
@@ -34,6 +35,7 @@ pub(super) struct AcceptHost {
     table: Table,
     ticking: bool,
     marks: Marks,
+    callers: CallerRules,
     told_of_unknown_mode: bool,
 }
 
@@ -70,21 +72,25 @@ impl AcceptHost {
         root_id: u32,
         config: AcceptConfig,
         signer: Option<Signer>,
+        secret: CallerSecret,
         mut entropy: Entropy,
     ) -> Self {
         let worker = Worker::new(&mut entropy);
         let drain_vm_id = config.drain_vm_id.clone();
-        let marks = config.marks.clone();
+        let (marks, callers) = (config.marks.clone(), config.callers.rules.clone());
         let table = Table::new(config.idempotency.slots);
         Self {
             root_id,
-            engine: AcceptEngine::new(config, entropy).signed_by(signer),
+            engine: AcceptEngine::new(config, entropy)
+                .keyed_by(secret)
+                .signed_by(signer),
             worker,
             drain_vm_id,
             drain_queue: None,
             table,
             ticking: false,
             marks,
+            callers,
             told_of_unknown_mode: false,
         }
     }
@@ -108,6 +114,13 @@ impl AcceptHost {
         }
         found.take_out(&mut fields);
         Some(fields)
+    }
+
+    /// What distinguishes the sender of the request whose callback this is.
+    fn caller(&self, fields: &Fields) -> Option<CallerMark> {
+        CallerMark::find(&self.callers, fields, |path| {
+            hostcalls::get_property(path.to_vec()).ok().flatten()
+        })
     }
 
     /// Gives the engine an input and performs what it asks for. `context` is the one whose
@@ -285,12 +298,15 @@ impl HttpContext for AcceptRequest {
         }
         self.marked = true;
         let request = RequestId(self.context_id);
+        let caller = self.host.try_borrow().ok();
+        let caller = caller.and_then(|host| host.caller(&fields));
         let (route, cluster) = (route_property("route_name"), route_property("cluster_name"));
         let head = RequestHead {
             fields,
             has_route: route.is_some() || cluster.is_some(),
             route,
             cluster,
+            caller,
         };
         self.drive(Input::RequestHead {
             request,

@@ -12,6 +12,8 @@ use super::answer::{Answer, AnswerHost};
 use super::drain::{DrainHost, HealthCheck};
 use super::rsa::rsa;
 use super::sink::log;
+use super::table::process_secret;
+use crate::call::caller::CallerSecret;
 use crate::call::reply::signature::Secrets;
 use crate::config::{AcceptConfig, AnswerConfig, ConfigError, Document, DrainConfig, StreamConfig};
 use crate::engine::Level;
@@ -68,7 +70,8 @@ impl Root {
             let mut entropy = entropy()?;
             let config = AcceptConfig::from_json(&json).map_err(|error| error.to_string())?;
             let signer = signer(&config.stream, &mut entropy)?;
-            let host = AcceptHost::new(self.context_id, config, signer, entropy);
+            let secret = caller_secret(&mut entropy)?;
+            let host = AcceptHost::new(self.context_id, config, signer, secret, entropy);
             Configured::Accept(Rc::new(RefCell::new(host)))
         } else if root_id == DRAIN {
             let mut entropy = entropy()?;
@@ -124,6 +127,17 @@ fn secrets() -> Result<Option<Secrets>, String> {
     Secrets::parse(text)
         .map(Some)
         .map_err(|error| format!("the environment variable {VARIABLE}: {error}"))
+}
+
+/// What callers and their idempotency keys are hashed with: what gateways that shall know the same
+/// callers are given, or else what this process has drawn.
+fn caller_secret(entropy: &mut Entropy) -> Result<CallerSecret, String> {
+    const VARIABLE: &str = "SLUICE_CALLER_KEY";
+    let Some(text) = std::env::var_os(VARIABLE).filter(|text| !text.is_empty()) else {
+        return Ok(process_secret(entropy));
+    };
+    CallerSecret::parse(text.to_str().unwrap_or_default())
+        .map_err(|error| format!("the environment variable {VARIABLE} {error}"))
 }
 
 /// What requests to the Stream are signed by, where that is configured.

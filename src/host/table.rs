@@ -1,13 +1,32 @@
-//! The table of idempotency keys: Envoy's shared data of the accept role's `vm_id`, which all of
-//! its workers see.
+//! What the accept role's workers share, in Envoy's shared data of their `vm_id`: the table of
+//! idempotency keys, and the secret that callers are hashed with.
 
 use proxy_wasm::hostcalls;
 
 use crate::call::accept::idempotency::KeyHolder;
+use crate::call::caller::CallerSecret;
+use crate::id::Entropy;
 
 /// The name of the shared queue, within the accept role's `vm_id`, by which drains tell which keys
 /// are free again.
 pub(super) const RELEASE_QUEUE: &str = "released";
+
+/// The secret that the accept role's workers share: the first of them draws it. (That is Envoy's
+/// main thread, which reads the configuration before any worker does.)
+pub(super) fn process_secret(entropy: &mut Entropy) -> CallerSecret {
+    const NAME: &str = "caller-secret";
+    let shared = || {
+        hostcalls::get_shared_data(NAME)
+            .ok()
+            .and_then(|(bytes, _)| bytes)
+    };
+    let mut drawn = [0; 32];
+    entropy.fill(&mut drawn);
+    if shared().is_none() {
+        let _ = hostcalls::set_shared_data(NAME, Some(&drawn), None);
+    }
+    CallerSecret::of(&shared().unwrap_or_else(|| drawn.to_vec()))
+}
 
 /// The table, as one worker sees it.
 pub(super) struct Table {

@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Parser;
 use serde::Deserialize;
 
 use crate::config_check::mistakes;
-use crate::limits::SEGMENT_BYTES_BOUNDS;
+use crate::http::parse_host;
+use crate::limits::{CONNECTIONS_MAX_BOUNDS, IDLE_TIMEOUT_SECONDS_BOUNDS, SEGMENT_BYTES_BOUNDS};
 use crate::logging::{LogFormat, LogLevel};
 use crate::settings::{AuthSetting, Settings, StreamSetting, ThrottleSetting};
 
@@ -36,6 +38,19 @@ pub struct Arguments {
     /// What clients are told as the streams' messagesEndpoint [default: http://ADDR:PORT]
     #[arg(long, value_name = "URL", help_heading = "Network")]
     external_url: Option<String>,
+    /// Name or address that clients call the server by, without a port; may be repeated. Requests
+    /// for others are refused (421), because they may be those of a web page, unless they are
+    /// signed. Those of the loopback interface and of --external-url are known
+    #[arg(long = "host", value_name = "NAME", value_parser = parse_host, help_heading = "Network")]
+    hosts: Vec<String>,
+    /// Open connections, 4 to 16384; for one more, one that only waits is closed [default: 1024]
+    #[arg(long, value_name = "NUMBER", help_heading = "Network",
+          value_parser = clap::value_parser!(u64).range(CONNECTIONS_MAX_BOUNDS))]
+    connections_max: Option<u64>,
+    /// Longest time between two requests of a connection, 1 to 3600 seconds [default: 120]
+    #[arg(long, value_name = "SECONDS", help_heading = "Network",
+          value_parser = clap::value_parser!(u64).range(IDLE_TIMEOUT_SECONDS_BOUNDS))]
+    idle_timeout_in_seconds: Option<u64>,
     /// Folder of the store; created if it doesn't exist
     #[arg(long, value_name = "DIR", help_heading = "Streams")]
     data: Option<PathBuf>,
@@ -59,8 +74,9 @@ pub struct Arguments {
     auth: Vec<String>,
     /// JSON file with the same settings (listen, data, streams: [{name, partitions,
     /// retentionInHours; for tests, and not at Oracle: retentionSecondsForTests}], auth: "open" or
-    /// {"keys": DIR}, faults, throttle, allowRemote, externalUrl, dataBytesMax, segmentBytes,
-    /// logFormat, logLevel). The command line wins; streams of both are created
+    /// {"keys": DIR}, faults, throttle, allowRemote, externalUrl, hosts: [NAME], connectionsMax,
+    /// idleTimeoutInSeconds, dataBytesMax, segmentBytes, logFormat, logLevel). The command line
+    /// wins; streams and hosts of both count
     #[arg(long, value_name = "FILE", help_heading = "Configuration")]
     config: Option<PathBuf>,
     /// Check the settings and the folder of keys, and end: 0 if they are right, 2 if not. Neither
@@ -114,6 +130,10 @@ struct ConfigFile {
     throttle: Option<ThrottleSetting>,
     allow_remote: Option<bool>,
     external_url: Option<String>,
+    #[serde(default)]
+    hosts: Vec<String>,
+    connections_max: Option<u64>,
+    idle_timeout_in_seconds: Option<u64>,
     data_bytes_max: Option<u64>,
     segment_bytes: Option<u64>,
     log_format: Option<LogFormat>,
@@ -206,6 +226,12 @@ impl Arguments {
                 None => streams.push(stream),
             }
         }
+        // They are right: mistakes have been told.
+        let file_hosts = file.hosts.iter().flat_map(|host| parse_host(host));
+        let connections_max = self.connections_max.or(file.connections_max);
+        let idle_seconds = self
+            .idle_timeout_in_seconds
+            .or(file.idle_timeout_in_seconds);
         Ok(Settings {
             listen: self
                 .listen
@@ -218,6 +244,9 @@ impl Arguments {
             throttle: self.throttle.or(file.throttle).unwrap_or_default(),
             allow_remote: self.allow_remote || file.allow_remote.unwrap_or(false),
             external_url: self.external_url.or(file.external_url),
+            hosts: self.hosts.into_iter().chain(file_hosts).collect(),
+            connections_max: connections_max.and_then(|count| usize::try_from(count).ok()),
+            idle_timeout: idle_seconds.map(Duration::from_secs),
             data_bytes_max: self.data_bytes_max.or(file.data_bytes_max),
             segment_bytes: self.segment_bytes.or(file.segment_bytes),
             log_format: self.log_format.or(file.log_format).unwrap_or_default(),

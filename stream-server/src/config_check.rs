@@ -5,7 +5,8 @@
 
 use serde_json::{Map, Value};
 
-use crate::limits::SEGMENT_BYTES_BOUNDS;
+use crate::http::parse_host;
+use crate::limits::{CONNECTIONS_MAX_BOUNDS, IDLE_TIMEOUT_SECONDS_BOUNDS, SEGMENT_BYTES_BOUNDS};
 
 /// What a key takes.
 #[derive(Clone, Copy)]
@@ -16,6 +17,7 @@ enum Kind {
     Address,
     OneOf(&'static [&'static str]),
     Streams,
+    Hosts,
     /// Checked where it is used.
     Other,
 }
@@ -29,6 +31,21 @@ const KEYS: &[(&str, Kind)] = &[
     ("throttle", Kind::OneOf(&["off", "oci"])),
     ("allowRemote", Kind::Flag),
     ("externalUrl", Kind::Text),
+    ("hosts", Kind::Hosts),
+    (
+        "connectionsMax",
+        Kind::Number(
+            *CONNECTIONS_MAX_BOUNDS.start(),
+            *CONNECTIONS_MAX_BOUNDS.end(),
+        ),
+    ),
+    (
+        "idleTimeoutInSeconds",
+        Kind::Number(
+            *IDLE_TIMEOUT_SECONDS_BOUNDS.start(),
+            *IDLE_TIMEOUT_SECONDS_BOUNDS.end(),
+        ),
+    ),
     ("logFormat", Kind::OneOf(&["text", "json"])),
     ("logLevel", Kind::OneOf(&["error", "warn", "info", "debug"])),
     ("dataBytesMax", Kind::Number(1, u64::MAX)),
@@ -99,6 +116,10 @@ fn check(path: &str, kind: Kind, value: &Value, found: &mut Vec<String>) {
             Some(streams) => return check_streams(path, streams, found),
             None => Some("a list of streams: [{\"name\": \"calls\"}]".to_owned()),
         },
+        Kind::Hosts => match value.as_array() {
+            Some(hosts) => return check_hosts(path, hosts, found),
+            None => Some("a list of hosts: [\"stream.example\"]".to_owned()),
+        },
     };
     if let Some(wanted) = wanted {
         found.push(format!("{path}: must be {wanted}, not {value}"));
@@ -121,6 +142,16 @@ fn check_streams(path: &str, streams: &[Value], found: &mut Vec<String>) {
     }
 }
 
+fn check_hosts(path: &str, hosts: &[Value], found: &mut Vec<String>) {
+    for (place, host) in hosts.iter().enumerate() {
+        let parsed = host.as_str().map(parse_host);
+        match parsed.unwrap_or_else(|| Err(format!("must be a text, not {host}"))) {
+            Ok(_) => {}
+            Err(problem) => found.push(format!("{path}[{place}]: {problem}")),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -131,7 +162,8 @@ mod tests {
     fn all_mistakes_are_found_with_their_paths() {
         let file = json!({
             "listen": "nowhere", "dataa": 1, "allowRemote": "yes", "dataBytesMax": -1,
-            "throttle": "OCI", "logLevel": "trace",
+            "throttle": "OCI", "logLevel": "trace", "hosts": ["a", "b:80", 7],
+            "connectionsMax": 1, "idleTimeoutInSeconds": 0,
             "streams": [{ "name": "a" }, { "partitions": 0, "retentionInHours": 1 }, 7],
         });
         let found = mistakes(&file);
@@ -142,8 +174,12 @@ mod tests {
         paths.sort_unstable();
         let expected = [
             "allowRemote",
+            "connectionsMax",
             "dataBytesMax",
             "dataa",
+            "hosts[1]",
+            "hosts[2]",
+            "idleTimeoutInSeconds",
             "listen",
             "logLevel",
             "streams[1].name",

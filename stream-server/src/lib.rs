@@ -4,7 +4,9 @@
 //!
 //! | step | where |
 //! |---|---|
-//! | connection, deadlines, bounds | [`server`], `connection_threads`, `http::connection` |
+//! | who is connected, and who makes room | `listener`, `connections`, `connection_threads` |
+//! | deadlines of a connection | `http::connection` |
+//! | what a web page could send | `http::gate` (pure) |
 //! | path to operation, JSON | `http` |
 //! | who has signed it | [`auth`] (pure) |
 //! | what is to go wrong on purpose | `faults` (pure) |
@@ -33,16 +35,19 @@ pub mod auth;
 pub mod cli;
 mod config_check;
 mod connection_threads;
+mod connections;
 pub mod cursor;
 pub mod engine;
 mod faults;
 pub mod group;
 mod http;
 pub mod limits;
+mod listener;
 pub mod log;
 pub mod logging;
 mod metric;
 mod ops;
+mod private;
 pub mod protocol;
 pub mod refusal;
 mod request_log;

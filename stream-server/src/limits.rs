@@ -53,8 +53,14 @@ pub const INSTANCE_TIMEOUT_MS_MIN: u32 = 1_000;
 /// `timeoutInMs` where the client gives none (OCI contract).
 pub const INSTANCE_TIMEOUT_MS_DEFAULT: u32 = 30_000;
 
-/// Open connections. More wait in the listener's backlog.
+/// Open connections, unless told otherwise. For one more, one that only waits makes room; where all
+/// are busy, it waits in the listener's backlog.
 pub const CONNECTIONS_MAX: usize = 1_024;
+/// Bounds of that number. The server has some dozens of other files open, and a file descriptor
+/// for each connection.
+pub const CONNECTIONS_MAX_BOUNDS: std::ops::RangeInclusive<u64> = 4..=16_384;
+/// File descriptors for all but connections: the log, the database and its readers.
+pub const OTHER_FILES_MAX: u64 = 256;
 /// Bytes of one request's line and headers. Cursors take up to 1 KB of it, signatures 2 KB.
 pub const HEAD_BYTES_MAX: usize = 32_768;
 /// Time from the first byte of a request to the end of its headers.
@@ -63,9 +69,13 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 /// Time a client may take to read an answer, from the moment that it stops reading.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time between two requests of one connection. Long, because proxies keep connections ready and
-/// take a connection that closes under their hands for a failure.
-pub const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
+/// Time between two requests of one connection, unless told otherwise. Not shorter, because proxies
+/// keep connections ready and take one that closes under their hands for a failure.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
+/// Bounds of that time in seconds.
+pub const IDLE_TIMEOUT_SECONDS_BOUNDS: std::ops::RangeInclusive<u64> = 1..=3_600;
+/// Time for which an answer of `/ready` holds: each costs a write to the disk.
+pub const READY_LIFE: Duration = Duration::from_secs(1);
 /// Time that requests in flight have to end at shutdown.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of all bodies that are being read or worked on.
@@ -79,7 +89,7 @@ pub const ANSWER_PIECE_BYTES: usize = 16_384;
 pub const ANSWER_ROOM_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Writes that wait for the writer: every connection has at most one.
-pub const WRITE_QUEUE_COUNT_MAX: usize = CONNECTIONS_MAX;
+pub const WRITE_QUEUE_COUNT_MAX: usize = 16_384;
 /// Bytes of one commit of messages: bounds the time until its first request is answered.
 pub const TRANSACTION_BYTES_MAX: usize = 16_777_216;
 /// Longest time that a transaction waits for the writes that the one before it has let come.

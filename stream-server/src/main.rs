@@ -4,7 +4,9 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use stream_server::cli::Arguments;
+use stream_server::limits::{CONNECTIONS_MAX, OTHER_FILES_MAX};
 use stream_server::logging;
 use stream_server::server::Server;
 use stream_server::settings::{AuthSetting, Settings};
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
             Err(error) => complain(USAGE, &error),
         };
     }
+    allow_open_files(settings.connections_max.unwrap_or(CONNECTIONS_MAX));
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -85,6 +88,26 @@ async fn run(settings: Settings) -> ExitCode {
     }
     tracing::info!("stopped");
     ExitCode::SUCCESS
+}
+
+/// Raises the bound of open files for so many connections, as far as the system lets us.
+fn allow_open_files(connections_max: usize) {
+    let connections = u64::try_from(connections_max).unwrap_or(u64::MAX);
+    let wanted = connections.saturating_add(OTHER_FILES_MAX);
+    let mut limit = getrlimit(Resource::Nofile);
+    let allowed = limit.maximum.unwrap_or(u64::MAX);
+    if limit.current.is_some_and(|current| current < wanted) {
+        limit.current = Some(wanted.min(allowed));
+        // What is refused shows below.
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+    let open_max = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    if open_max < wanted {
+        tracing::warn!(
+            "this process may open {open_max} files, and {connections_max} connections take up to \
+             {wanted}: raise the limit, or lower --connections-max"
+        );
+    }
 }
 
 fn warn_of_openness(url: &str, remote: bool) {

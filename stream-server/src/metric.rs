@@ -52,6 +52,7 @@ pub(crate) struct Metrics {
     writes: Histogram,
     seconds: Histogram,
     pub(crate) connections: Gauge<i64, AtomicI64>,
+    pub(crate) displaced: Counter,
     groups: Gauge<i64, AtomicI64>,
     members: Gauge<i64, AtomicI64>,
     database: Gauge<i64, AtomicI64>,
@@ -72,6 +73,7 @@ impl Metrics {
             writes: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
             seconds: Histogram::new(exponential_buckets(0.000_25, 2.0, 14)),
             connections: Gauge::default(),
+            displaced: Counter::default(),
             groups: Gauge::default(),
             members: Gauge::default(),
             database: Gauge::default(),
@@ -129,6 +131,11 @@ impl Metrics {
             "connections_open",
             "Connections of clients",
             self.connections.clone(),
+        );
+        to.register(
+            "connections_displaced",
+            "Waiting connections that were closed to make room",
+            self.displaced.clone(),
         );
         to.register("groups", "Consumer groups", self.groups.clone());
         to.register(

@@ -1,14 +1,17 @@
 //! What operators ask: `/ready` and `/metrics`.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::body::Body;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, StatusCode};
+use tokio::sync::Mutex;
 
+use crate::connections::Seat;
 use crate::engine::{Engine as _, EngineError};
-use crate::http::{REQUEST_ID, Response, request_id};
+use crate::http::{REQUEST_ID, Response, ToTheEnd, request_id};
+use crate::limits::READY_LIFE;
 use crate::metric::{LagLabels, Metrics, Snapshot};
 use crate::service::Service;
 use crate::store::Store;
@@ -25,6 +28,17 @@ pub(crate) struct Ops {
     service: Arc<Service>,
     clock: Clock,
     pub(crate) metrics: Arc<Metrics>,
+    ready: Arc<Mutex<Option<Probed>>>,
+}
+
+/// What a probe of the store has found: status and text.
+type Found = (StatusCode, String);
+
+/// The latest probe, and when it was done.
+#[derive(Debug)]
+struct Probed {
+    at: Instant,
+    found: Found,
 }
 
 impl Ops {
@@ -35,29 +49,37 @@ impl Ops {
             service,
             clock: Clock::start(),
             metrics,
+            ready: Arc::default(),
         }
     }
 
     /// Answers an operator's request; `None` for any other.
-    pub(crate) async fn answer<B: Body>(&self, request: &Request<B>) -> Option<Response> {
-        let mut response = match (request.method(), request.uri().path()) {
-            (&Method::GET, "/ready") => Some(self.ready().await),
-            (&Method::GET, "/metrics") => Some(self.metrics().await),
-            _ => None,
-        }?;
+    pub(crate) async fn answer<B: Body>(
+        &self,
+        request: &Request<B>,
+        seat: &Seat,
+    ) -> Option<Response> {
+        let path = request.uri().path();
+        if *request.method() != Method::GET || !["/ready", "/metrics"].contains(&path) {
+            return None;
+        }
+        seat.work();
+        let mut response = match path {
+            "/ready" => self.ready().await,
+            _ => self.metrics().await,
+        };
         if let Ok(id) = HeaderValue::try_from(request_id(request.headers())) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
         Some(response)
     }
 
-    /// Ready is who can write to the disk: tried, not guessed.
+    /// Ready is who can write to the disk: tried, not guessed, though not for each who asks.
     async fn ready(&self) -> Response {
-        let (status, text) = match tokio::time::timeout(READY_TIMEOUT, self.store.probe()).await {
-            Ok(Ok(())) => (StatusCode::OK, r#"{"status":"ready"}"#.to_owned()),
-            Ok(Err(error)) => unready(&error.to_string()),
-            Err(_) => unready("the store did not write within 5 seconds"),
-        };
+        let probing = probed(Arc::clone(&self.store), Arc::clone(&self.ready));
+        // Who asks and goes away must not make the next one probe again.
+        let found = ToTheEnd::new(probing).await;
+        let (status, text) = found.unwrap_or_else(|_| unready("the probe ended unexpectedly"));
         respond(status, JSON, text)
     }
 
@@ -100,7 +122,29 @@ impl Ops {
     }
 }
 
-fn unready(problem: &str) -> (StatusCode, String) {
+/// What the latest probe has found, or a new one after [`READY_LIFE`]. Who comes while one is under
+/// way waits for it.
+async fn probed(store: Arc<Store>, latest: Arc<Mutex<Option<Probed>>>) -> Found {
+    let mut latest = latest.lock().await;
+    if let Some(probed) = latest
+        .as_ref()
+        .filter(|probed| probed.at.elapsed() < READY_LIFE)
+    {
+        return probed.found.clone();
+    }
+    let found = match tokio::time::timeout(READY_TIMEOUT, store.probe()).await {
+        Ok(Ok(())) => (StatusCode::OK, r#"{"status":"ready"}"#.to_owned()),
+        Ok(Err(error)) => unready(&error.to_string()),
+        Err(_) => unready("the store did not write within 5 seconds"),
+    };
+    *latest = Some(Probed {
+        at: Instant::now(),
+        found: found.clone(),
+    });
+    found
+}
+
+fn unready(problem: &str) -> Found {
     let body = serde_json::json!({ "status": "not ready", "problem": problem });
     (StatusCode::SERVICE_UNAVAILABLE, body.to_string())
 }

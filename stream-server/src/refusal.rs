@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::auth::Unauthenticated;
+use crate::auth::{Right, Unauthenticated};
 use crate::cursor::CursorError;
 use crate::engine::EngineError;
 use crate::faults::Effect;
@@ -60,6 +60,17 @@ impl Refusal {
     /// 400: a bound of this server.
     pub fn limit_exceeded(message: impl Into<String>) -> Self {
         Self::new(400, "LimitExceeded", message)
+    }
+
+    /// 404: the key lacks a right. Told before anything is looked for, so that it says nothing about
+    /// what there is.
+    #[must_use]
+    pub fn not_authorized(right: Right) -> Self {
+        let message = format!(
+            "Authorization failed or requested resource not found: the key that has signed this \
+             lacks the right to {right}, which its file NAME.rights in the server's key folder gives"
+        );
+        Self::new(404, "NotAuthorizedOrNotFound", message)
     }
 
     /// 404: no stream of this id.
@@ -154,6 +165,36 @@ impl Refusal {
             | Effect::ExpireCursors
             | Effect::ForgetMembers => Self::internal("Told so by /faults"),
         }
+    }
+
+    /// 400: it doesn't say whom it asks (RFC 9112 §3.2).
+    #[must_use]
+    pub fn no_host() -> Self {
+        Self::invalid_parameter("The request needs one field Host, with a name or an address")
+    }
+
+    /// 403: a web page has sent it.
+    #[must_use]
+    pub fn of_a_page() -> Self {
+        let message = "Requests of web pages are not served, and this one has the field Origin, \
+            as theirs have. Use a program that doesn't send it";
+        Self::new(403, "NotAllowed", message)
+    }
+
+    /// 415: content of another type (RFC 9110 §15.5.16).
+    #[must_use]
+    pub fn not_json() -> Self {
+        let message = "The content must be JSON, with the field Content-Type: application/json";
+        Self::new(415, "UnsupportedMediaType", message)
+    }
+
+    /// 421: it asks somebody else (RFC 9110 §15.5.20).
+    #[must_use]
+    pub fn foreign_host(host: &str) -> Self {
+        let message = format!(
+            "This server is not called {host}. If it should be, start it with --host {host}"
+        );
+        Self::new(421, "MisdirectedRequest", message)
     }
 
     /// 405: the path exists, with other methods.

@@ -1,27 +1,23 @@
-//! The server: listener, connections, and an orderly end.
+//! The server: what it is started with, and an orderly end.
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::auth::{KeyFolderError, KeyRing, Verifier};
 use crate::connection_threads::ConnectionThreads;
+use crate::connections::Connections;
 use crate::engine::EngineError;
 use crate::faults::Faults;
-use crate::http::connection::{Connection, Working};
-use crate::http::{self, App};
-use crate::limits::{CONNECTIONS_MAX, HEAD_BYTES_MAX, SEGMENT_BYTES, SHUTDOWN_TIMEOUT};
+use crate::http::{App, Gate, parse_host};
+use crate::limits::{CONNECTIONS_MAX, IDLE_TIMEOUT, SEGMENT_BYTES};
+use crate::listener::{Serving, accept};
 use crate::ops::Ops;
+use crate::private;
 use crate::refusal::Refusal;
-use crate::request_log::RequestLog;
 use crate::retention::Retention;
 use crate::service::Service;
 use crate::settings::{AuthSetting, Settings, StreamSetting, ThrottleSetting};
@@ -114,6 +110,9 @@ impl Server {
     /// # Errors
     /// [`StartError`] says what to change.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        if let AuthSetting::Keys(folder) = &settings.auth {
+            private::mend_keys(folder);
+        }
         let verifier = Self::verifier_if_right(&settings)?;
         let bounds = StoreBounds {
             bytes_max: settings.data_bytes_max,
@@ -133,6 +132,7 @@ impl Server {
         let refused = |error| StartError::Listen(settings.listen, error);
         let listener = TcpListener::bind(settings.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
+        let gate = Gate::new(hosts(&settings));
         let external_url = settings
             .external_url
             .unwrap_or_else(|| format!("http://{address}"));
@@ -143,7 +143,16 @@ impl Server {
         let app = Arc::new(App::new(service, clock, external_url, verifier, faults));
         let (stopping, stop) = watch::channel(false);
         let threads = ConnectionThreads::start().map_err(StartError::Threads)?;
-        let accepting = tokio::spawn(accept(listener, threads, app, ops, stop));
+        let count_max = settings.connections_max.unwrap_or(CONNECTIONS_MAX);
+        let connections = Connections::new(count_max, ops.metrics.displaced.clone());
+        let serving = Arc::new(Serving {
+            app,
+            ops,
+            gate,
+            connections,
+            idle_timeout: settings.idle_timeout.unwrap_or(IDLE_TIMEOUT),
+        });
+        let accepting = tokio::spawn(accept(listener, threads, serving, stop));
         Ok(Self {
             address,
             store,
@@ -214,10 +223,26 @@ fn verifier(settings: &Settings) -> Result<Option<Verifier>, KeyFolderError> {
     for warning in ring.warnings() {
         tracing::warn!("{warning}");
     }
-    let external = settings.external_url.as_deref();
-    let after_scheme = external.and_then(|url| Some(url.split_once("://")?.1));
-    let host = after_scheme.and_then(|rest| rest.split('/').next());
-    Ok(Some(Verifier::new(ring, host.map(str::to_owned))))
+    let external = external_authority(settings);
+    Ok(Some(Verifier::new(ring, external.map(str::to_owned))))
+}
+
+/// What clients see before this server, with the port as they write it.
+fn external_authority(settings: &Settings) -> Option<&str> {
+    let (_, rest) = settings.external_url.as_deref()?.split_once("://")?;
+    rest.split('/').next()
+}
+
+/// The names that the server is called by, beside those of the loopback interface.
+fn hosts(settings: &Settings) -> Vec<String> {
+    let external = external_authority(settings).map(|authority| {
+        let port = authority
+            .rsplit_once(':')
+            .filter(|(_, port)| !port.ends_with(']'));
+        port.map_or(authority, |(host, _)| host)
+    });
+    let external = external.and_then(|host| parse_host(host).ok());
+    settings.hosts.iter().cloned().chain(external).collect()
 }
 
 async fn ensure_stream(
@@ -253,109 +278,5 @@ fn unfit(name: &str, refusal: Refusal) -> StartError {
     StartError::Stream {
         name: name.to_owned(),
         problem: refusal.message,
-    }
-}
-
-/// Accepts connections until the server stops, then waits for those that are open.
-async fn accept(
-    listener: TcpListener,
-    threads: ConnectionThreads,
-    app: Arc<App>,
-    ops: Arc<Ops>,
-    mut stop: watch::Receiver<bool>,
-) {
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let mut open = JoinSet::new();
-    loop {
-        // Connections beyond the bound wait in the backlog until one closes.
-        let next = async {
-            let permit = Arc::clone(&room).acquire_owned().await;
-            (permit, listener.accept().await)
-        };
-        tokio::select! {
-            (permit, accepted) = next => match accepted {
-                Ok((stream, peer)) => {
-                    let (app, ops) = (Arc::clone(&app), Arc::clone(&ops));
-                    let connections = ops.metrics.connections.clone();
-                    let stop = stop.clone();
-                    // The thread that serves it watches it from now on.
-                    let Ok(stream) = stream.into_std() else {
-                        continue;
-                    };
-                    threads.serve(stream, &mut open, move |stream| async move {
-                        let _permit = permit;
-                        connections.inc();
-                        serve(stream, peer, app, ops, stop).await;
-                        connections.dec();
-                    });
-                }
-                // Out of file descriptors, mostly: a moment later there may be some.
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            },
-            Some(_) = open.join_next() => {}
-            () = async { drop(stop.wait_for(|stop| *stop).await) } => break,
-        }
-    }
-    drop(listener);
-    let all_closed = async { while open.join_next().await.is_some() {} };
-    // Whoever is not done by then is cut off when the set is dropped.
-    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, all_closed).await;
-    drop(open);
-    // Waits for the threads to end.
-    let _ = tokio::task::spawn_blocking(move || drop(threads)).await;
-}
-
-/// Serves one connection until it ends, or the server stops and its request is answered.
-fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    app: Arc<App>,
-    ops: Arc<Ops>,
-    mut stop: watch::Receiver<bool>,
-) -> impl Future<Output = ()> {
-    let working = Working::default();
-    let answer = {
-        let working = working.clone();
-        service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let (app, ops, guard) = (Arc::clone(&app), Arc::clone(&ops), working.start());
-            async move {
-                let route = http::route(request.method(), request.uri().path());
-                // From a short list: labels of metrics must be few.
-                let operation = route.as_ref().map_or("Other", http::Route::operation);
-                let told = RequestLog::begin(&request, peer);
-                let response = match ops.answer(&request).await {
-                    Some(response) => Ok(response),
-                    None => app.handle(route, request).await,
-                };
-                if let Ok(response) = &response {
-                    let status = response.status().as_u16();
-                    ops.metrics.count_request(operation, status);
-                }
-                if let Some(told) = told {
-                    told.end(operation, response.as_ref().ok());
-                }
-                drop(guard);
-                response
-            }
-        })
-    };
-    async move {
-        // An answer that waits for an acknowledgement would cost 40 ms.
-        let _ = stream.set_nodelay(true);
-        let io = TokioIo::new(Connection::new(stream, working));
-        let connection = http1::Builder::new()
-            .header_read_timeout(None)
-            .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(io, answer);
-        let mut connection = std::pin::pin!(connection);
-        let stopped = async { drop(stop.wait_for(|stop| *stop).await) };
-        tokio::select! {
-            // Errors are the client's: it went away, was too slow, or spoke no HTTP.
-            _ = connection.as_mut() => {}
-            () = stopped => {
-                connection.as_mut().graceful_shutdown();
-                let _ = connection.await;
-            }
-        }
     }
 }

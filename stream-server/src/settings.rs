@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -60,6 +61,14 @@ pub struct Settings {
     pub allow_remote: bool,
     /// What clients see as `messagesEndpoint`; `http://ADDR:PORT` where `None`.
     pub external_url: Option<String>,
+    /// Names and addresses that clients call the server by, beside those of the loopback interface
+    /// and of `external_url`: in small letters, without a port.
+    pub hosts: Vec<String>,
+    /// Open connections at most; [`crate::limits::CONNECTIONS_MAX`] where `None`.
+    pub connections_max: Option<usize>,
+    /// Longest time between two requests of a connection; [`crate::limits::IDLE_TIMEOUT`] where
+    /// `None`.
+    pub idle_timeout: Option<Duration>,
     /// How a line of the log looks. The program's; a library's log is its user's.
     pub log_format: LogFormat,
     /// What the program's log tells.
@@ -82,6 +91,9 @@ impl Settings {
             throttle: ThrottleSetting::Off,
             allow_remote: false,
             external_url: None,
+            hosts: Vec::new(),
+            connections_max: None,
+            idle_timeout: None,
             data_bytes_max: None,
             segment_bytes: None,
             log_format: LogFormat::Text,

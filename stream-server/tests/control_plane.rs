@@ -4,7 +4,7 @@
 mod common;
 
 use common::process::Process;
-use common::{Answer, Client, STREAM, TestServer, encode};
+use common::{Answer, Client, FIELDS, STREAM, TestServer, encode};
 use serde_json::{Value, json};
 
 const STREAMS: &str = "/20180418/streams";
@@ -23,7 +23,7 @@ fn with_header(
         body.to_string()
     };
     let length = body.len();
-    let head = format!("{method} {path} HTTP/1.1\r\nhost: t\r\n{header}\r\n");
+    let head = format!("{method} {path} HTTP/1.1\r\n{FIELDS}{header}\r\n");
     let text = format!("{head}content-length: {length}\r\n\r\n{body}");
     client.send(text.as_bytes()).unwrap();
     client.receive().unwrap()

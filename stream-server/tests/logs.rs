@@ -162,7 +162,7 @@ fn a_second_signal_ends_it_at_once() {
     client.request("PUT", "/faults", &rules.to_string()).ok();
     let mut slow = Client::connect(server.address);
     let path = "/20180418/streams/ocid1.stream.oc1.local.calls";
-    let head = format!("GET {path} HTTP/1.1\r\nhost: t\r\n\r\n");
+    let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
     slow.send(head.as_bytes()).unwrap();
     wait_until("the request is being worked on", || {
         client.request("GET", "/faults", "").ok()[0]["struck"] == 1

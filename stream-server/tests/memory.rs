@@ -4,7 +4,7 @@
 mod common;
 
 use common::process::Process;
-use common::{Client, STREAM, encode};
+use common::{Client, FIELDS, STREAM, encode};
 use serde_json::{Value, json};
 
 /// Resident memory of the process, in KiB.
@@ -52,7 +52,7 @@ fn connections_and_huge_bodies_are_bounded() {
     let server = Process::start(folder.path(), "calls:1");
     let before = resident_kib(&server);
     let path = format!("/20180418/streams/{STREAM}/messages");
-    let announced = format!("POST {path} HTTP/1.1\r\nhost: t\r\ncontent-length: 1500000\r\n\r\n");
+    let announced = format!("POST {path} HTTP/1.1\r\n{FIELDS}content-length: 1500000\r\n\r\n");
     let mut waiting: Vec<Client> = (0..400).map(|_| Client::connect(server.address)).collect();
     for client in &mut waiting {
         client.send(announced.as_bytes()).unwrap();
@@ -61,7 +61,7 @@ fn connections_and_huge_bodies_are_bounded() {
     let mut client = Client::connect(server.address);
     for _ in 0..20 {
         let mut huge = Client::connect(server.address);
-        let head = format!("POST {path} HTTP/1.1\r\nhost: t\r\ncontent-length: 99000000\r\n\r\n");
+        let head = format!("POST {path} HTTP/1.1\r\n{FIELDS}content-length: 99000000\r\n\r\n");
         huge.send(head.as_bytes()).unwrap();
         huge.receive().unwrap().refused(413, "PayloadTooLarge");
     }

@@ -163,7 +163,8 @@ fn request_ids_are_the_clients_first_part_and_two_of_ours() {
     let mut client = server.client();
     for (given, first) in [("ABC", Some("ABC")), ("x/y/z", Some("x")), ("", None)] {
         let path = format!("/20180418/streams/{STREAM}");
-        let request = format!("GET {path} HTTP/1.1\r\nhost: t\r\nopc-request-id: {given}\r\n\r\n");
+        let request =
+            format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nopc-request-id: {given}\r\n\r\n");
         client.send(request.as_bytes()).unwrap();
         let answer = client.receive().unwrap();
         let parts: Vec<&str> = answer.headers["opc-request-id"].split('/').collect();

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{Client, STREAM, TestServer, encode};
+use common::{Client, FIELDS, STREAM, TestServer, encode};
 use serde_json::{Value, json};
 
 fn put(client: &mut Client, messages: &Value) -> common::Answer {
@@ -96,11 +96,11 @@ fn a_body_beyond_all_limits_is_refused_before_it_is_read() {
     let server = TestServer::start(1);
     let path = format!("/20180418/streams/{STREAM}/messages");
     let mut announced = server.client();
-    let head = format!("POST {path} HTTP/1.1\r\nhost: t\r\ncontent-length: 99999999\r\n\r\n");
+    let head = format!("POST {path} HTTP/1.1\r\n{FIELDS}content-length: 99999999\r\n\r\n");
     announced.send(head.as_bytes()).unwrap();
     announced.receive().unwrap().refused(413, "PayloadTooLarge");
     let mut chunked = server.client();
-    let head = format!("POST {path} HTTP/1.1\r\nhost: t\r\ntransfer-encoding: chunked\r\n\r\n");
+    let head = format!("POST {path} HTTP/1.1\r\n{FIELDS}transfer-encoding: chunked\r\n\r\n");
     chunked.send(head.as_bytes()).unwrap();
     let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
     // The server answers somewhere in between and may stop reading.

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{STREAM, TestServer, wait_until};
+use common::{FIELDS, STREAM, TestServer, wait_until};
 
 #[test]
 fn headers_that_never_end_lose_their_connection() {
@@ -11,7 +11,7 @@ fn headers_that_never_end_lose_their_connection() {
     let mut silent = server.client();
     let mut dripping = server.client();
     dripping
-        .send(b"GET /health HTTP/1.1\r\nhost: t\r\n")
+        .send(b"GET /health HTTP/1.1\r\nhost: localhost\r\n")
         .unwrap();
     let mut other = server.client();
     // Each byte comes in time, the whole does not.
@@ -27,7 +27,7 @@ fn a_body_that_never_ends_is_answered() {
     let server = TestServer::start(1);
     let mut client = server.client();
     let path = format!("/20180418/streams/{STREAM}/messages");
-    let head = format!("POST {path} HTTP/1.1\r\nhost: t\r\ncontent-length: 100\r\n\r\n{{");
+    let head = format!("POST {path} HTTP/1.1\r\n{FIELDS}content-length: 100\r\n\r\n{{");
     client.send(head.as_bytes()).unwrap();
     client.receive().unwrap().refused(408, "RequestTimeout");
 }
@@ -49,8 +49,24 @@ fn requests_follow_one_another_on_one_connection() {
     for _ in 0..100 {
         client.request("GET", "/health", "").ok();
     }
-    let two = "GET /health HTTP/1.1\r\nhost: t\r\n\r\n".repeat(2);
+    let two = "GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(2);
     client.send(two.as_bytes()).unwrap();
     client.receive().unwrap().ok();
     client.receive().unwrap().ok();
+}
+
+/// What is answered at once leaves no time in which the server looks for the end of the head.
+#[test]
+fn a_connection_in_use_outlives_the_time_for_a_head() {
+    let server = TestServer::start(1);
+    let mut silent = server.client();
+    let mut busy = server.client();
+    wait_until("the silent connection is closed", || {
+        busy.request("GET", "/health", "").ok();
+        silent.has_ended()
+    });
+    // It is older than its first head may take by now.
+    for _ in 0..100 {
+        busy.request("GET", "/health", "").ok();
+    }
 }

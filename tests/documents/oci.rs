@@ -97,14 +97,12 @@ fn the_gateway_at_oracle_is_the_local_one_with_another_stream() {
     let keys = "host_env_keys: [SLUICE_WEBHOOK_SECRETS, OCI_PRIVATE_KEY]";
     assert_eq!(text.matches(secrets).count(), 1);
     text = text.replace(secrets, keys);
-    let vm = "                          vm_id: sluice-accept\n";
-    let with_key = format!(
-        "{vm}{:26}# What requests to the Stream are signed with.\n\
-         {:26}environment_variables: {{ host_env_keys: [OCI_PRIVATE_KEY] }}\n",
-        "", ""
+    let secret = "host_env_keys: [SLUICE_CALLER_KEY]";
+    assert_eq!(text.matches(secret).count(), 1);
+    text = text.replace(
+        secret,
+        "host_env_keys: [SLUICE_CALLER_KEY, OCI_PRIVATE_KEY]",
     );
-    assert_eq!(text.matches(vm).count(), 1);
-    text = text.replace(vm, &with_key);
     settle("envoy/gateway.oci.yaml", &text);
 }
 

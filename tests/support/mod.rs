@@ -16,11 +16,12 @@ pub mod asking;
 pub mod lab;
 
 use sluice::call::accept::admission::RequestHead;
+use sluice::call::caller::{CallerMark, CallerRules};
 use sluice::config::{AcceptConfig, Document, DrainConfig};
 use sluice::engine::accept::{AcceptEngine, Input as AcceptInput};
 use sluice::engine::drain::{DrainEngine, Input as DrainInput};
 use sluice::engine::{Callout, CalloutResult, Output};
-use sluice::http::IncomingResponse;
+use sluice::http::{Fields, IncomingResponse};
 use sluice::id::{Entropy, RequestId};
 use sluice::metric::Metric;
 use sluice::time::{Now, Steady, Wall};
@@ -157,6 +158,11 @@ pub fn open_request(number: u32) -> AcceptInput {
     request_head(number, &[], false)
 }
 
+/// The same of a caller.
+pub fn open_request_of(caller: &str, number: u32) -> AcceptInput {
+    request_head(number, &[("authorization", caller)], false)
+}
+
 fn request_head(number: u32, extra: &[(&str, &str)], end_of_stream: bool) -> AcceptInput {
     let fixed = [
         (":method", "POST"),
@@ -169,15 +175,28 @@ fn request_head(number: u32, extra: &[(&str, &str)], end_of_stream: bool) -> Acc
         .iter()
         .chain(extra)
         .map(|(n, v)| ((*n).to_owned(), (*v).into()));
+    let fields: Fields = fields.collect();
     AcceptInput::RequestHead {
         request: RequestId(number),
         head: RequestHead {
-            fields: fields.collect(),
+            caller: sender(&fields),
+            fields,
             has_route: true,
             ..RequestHead::default()
         },
         end_of_stream,
     }
+}
+
+/// What distinguishes the sender of these fields, who comes from the one address that there is.
+pub fn sender(fields: &Fields) -> Option<CallerMark> {
+    let rules = CallerRules {
+        headers: vec!["authorization".to_owned()],
+        metadata: None,
+    };
+    CallerMark::find(&rules, fields, |path| {
+        (path == ["source", "address"]).then(|| b"192.0.2.1:1".to_vec())
+    })
 }
 
 /// The records in a PutMessages request.

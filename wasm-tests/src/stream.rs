@@ -177,7 +177,8 @@ impl Stream {
 
     fn request(&self, method: &str, stream: &str, path: &str, body: Option<&Value>) -> Response {
         let path = format!("/20180418/streams/ocid1.stream.oc1.local.{stream}/{path}");
-        let mut request = Request::new(method, path.trim_end_matches('/'));
+        let path = path.trim_end_matches('/');
+        let mut request = Request::without_host(method, path).field("Host", "localhost");
         if let Some(body) = body {
             let body = body.to_string();
             request = request

@@ -47,12 +47,20 @@ fn at_oracle(builder: Builder, keys: &Path) -> Builder {
 /// The configuration for Oracle's service, with the stream server in its place and `more` in both
 /// roles.
 fn at_oracle_tls(builder: Builder, keys: &Path, more: &Value) -> Builder {
-    let mut local = json!({
+    at_oracle_in_roles(builder, keys, [more, more])
+}
+
+/// The same with this for the accept role, and that for the drain.
+fn at_oracle_in_roles(builder: Builder, keys: &Path, more: [&Value; 2]) -> Builder {
+    let local = json!({
         "stream": { "streamId": "ocid1.stream.oc1.local.calls" },
         "lanes": [{ "streamId": "ocid1.stream.oc1.local.calls-5s", "delayMs": 5000 }],
     });
-    merge_patch(&mut local, more);
-    let mut drain = local.clone();
+    let [accept, mut drain] = more.map(|more| {
+        let mut settings = local.clone();
+        merge_patch(&mut settings, more);
+        settings
+    });
     drain["deadLetters"] = json!({ "streamId": "ocid1.stream.oc1.local.calls-dead" });
     drain["attempt"] = json!({ "backoffBaseMs": 20, "backoffMaxMs": 200 });
     let private = fs::read_to_string(key("rsa-2048-pkcs8.pem")).unwrap();
@@ -60,7 +68,7 @@ fn at_oracle_tls(builder: Builder, keys: &Path, more: &Value) -> Builder {
         .configuration(&Project::here().root().join("envoy/gateway.oci.yaml"))
         .stream_server_arguments(["--auth".into(), "keys".into(), keys.as_os_str().to_owned()])
         .envoy_environment("OCI_PRIVATE_KEY", &private)
-        .accept_patch(local)
+        .accept_patch(accept)
         .drain_patch(drain)
 }
 
@@ -146,6 +154,55 @@ fn a_server_that_verifies_takes_what_the_filter_signs_itself() {
     let change = |builder| at_oracle(builder, &keys).edit(without_function);
     let gateway = Gateway::with("signed-own", Target::start(), change);
     calls_arrive(&gateway);
+}
+
+/// A key for each role, by the users of the keyId, with these rights.
+fn keys_with_rights(name: &str, roles: &[(&str, &str)]) -> PathBuf {
+    let folder = key_folder(name, KEY_ID);
+    fs::write(folder.join("gateway.rights"), "manage").unwrap();
+    for (role, rights) in roles {
+        let key_id = KEY_ID.replace("gateway", role);
+        fs::copy(
+            key("rsa-2048-public.pem"),
+            folder.join(format!("{role}.pub.pem")),
+        )
+        .unwrap();
+        fs::write(folder.join(format!("{role}.keyid")), key_id).unwrap();
+        fs::write(folder.join(format!("{role}.rights")), rights).unwrap();
+    }
+    folder
+}
+
+/// The gateway with these users in its two roles.
+fn in_roles(name: &str, keys: &Path, accept: &str, drain: &str) -> Gateway {
+    let user = |role: &str| {
+        json!({ "stream": { "signing": {
+        "user": format!("ocid1.user.oc1..{role}") } } })
+    };
+    let (accept, drain) = (user(accept), user(drain));
+    Gateway::with(name, Target::start(), |builder| {
+        at_oracle_in_roles(builder, keys, [&accept, &drain]).edit(without_tls)
+    })
+}
+
+#[test]
+fn each_role_has_a_key_that_does_no_more_than_it_must() {
+    let roles = [("accept", "publish"), ("drain", "consume publish")];
+    let keys = keys_with_rights("rights", &roles);
+    let gateway = in_roles("signed-rights", &keys, "accept", "drain");
+    calls_arrive(&gateway);
+}
+
+#[test]
+fn the_key_of_the_accept_role_reads_nothing() {
+    let keys = keys_with_rights("rights-accept", &[("accept", "publish")]);
+    let gateway = in_roles("signed-publish-only", &keys, "accept", "accept");
+    gateway.call("/stored");
+    gateway.wait("the log says what the key lacks", || {
+        let log = fs::read_to_string(gateway.set.folder().join("envoy.log")).unwrap();
+        log.contains("CreateGroupCursor failed: 404") && log.contains("lacks the right to consume")
+    });
+    assert_eq!(gateway.metric("sluice_delivered_total"), 0);
 }
 
 #[test]

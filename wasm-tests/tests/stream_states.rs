@@ -17,7 +17,8 @@ use wasm_tests::target::Target;
 fn gateway(name: &str, faults: &Value) -> Gateway {
     let change = |builder: local_gateway::Builder| builder.stream_server_arguments(["--faults"]);
     let gateway = Gateway::with(name, Target::start(), change);
-    let put = Request::new("PUT", "/faults").field("content-type", "application/json");
+    let put = Request::without_host("PUT", "/faults").field("Host", "localhost");
+    let put = put.field("content-type", "application/json");
     let set = exchange(gateway.set.ports().stream, &put.body(faults.to_string()));
     assert_eq!(set.status, 200, "{}", set.show());
     gateway

@@ -1,6 +1,7 @@
 //! Workers: engines, and what Envoy does for them.
 
 use sluice::call::accept::idempotency::KeyHolder;
+use sluice::call::caller::CallerSecret;
 use sluice::engine::accept::{AcceptEngine, Input as AcceptInput};
 use sluice::engine::drain::{DrainEngine, Input as DrainInput};
 use sluice::engine::{CalloutResult, Level, Output};
@@ -50,6 +51,8 @@ impl World {
             Vm::Drain(Box::new(engine.signed_by(self.signer())))
         } else {
             let engine = AcceptEngine::new(self.accept.clone(), entropy);
+            // All gateways have one secret, as an operator may give them.
+            let engine = engine.keyed_by(CallerSecret::of(b"simulated"));
             Vm::Accept(Box::new(engine.signed_by(self.signer())))
         };
         Worker {

@@ -8,7 +8,7 @@ use crate::call::Call;
 use crate::dead::letter::{Letter, Position, mark_json};
 use crate::limits::{ENTRY_TRIES_MAX, PAUSE_FIRST, PUT_BYTES_MAX};
 use crate::moment;
-use crate::stream::{Outgoing, StreamClient, StreamError, is_stream_id};
+use crate::stream::{Outgoing, StreamClient, StreamError};
 
 /// A call that is ready to go back.
 #[derive(Debug)]
@@ -23,23 +23,12 @@ pub(super) struct Item {
 }
 
 impl Item {
-    /// Makes a letter ready. It goes to `stream` where that is given, else to the letter's own,
-    /// else to `default_stream`.
+    /// Makes a letter ready, whose call goes to `stream`.
     ///
     /// # Errors
     /// A text that says why it can't go back.
-    pub(super) fn prepare(
-        letter: &Letter,
-        stream: Option<&str>,
-        default_stream: &str,
-        now: Timestamp,
-    ) -> Result<Self, String> {
+    pub(super) fn prepare(letter: &Letter, stream: &str, now: Timestamp) -> Result<Self, String> {
         let call = Call::parse(&letter.record)?;
-        let own = letter.head.stream_id.as_deref();
-        let stream = stream.or(own).unwrap_or(default_stream);
-        if !is_stream_id(stream) {
-            return Err("its streamId can't be a stream's; name one with --stream".to_owned());
-        }
         let value = call.redriven(&letter.head.id, &moment::exact(now))?;
         let message = Outgoing {
             key: call.order_key()?,
@@ -191,7 +180,7 @@ mod tests {
     use super::*;
     use crate::dead::letter::Entry;
 
-    fn prepare(letter: &str, stream: Option<&str>) -> Result<Item, String> {
+    fn prepare(letter: &str, stream: &str) -> Result<Item, String> {
         let position = Position {
             partition: 0,
             offset: 0,
@@ -199,20 +188,7 @@ mod tests {
         let Entry::Letter(letter) = Entry::parse(letter.as_bytes(), position, None) else {
             panic!("something else")
         };
-        Item::prepare(&letter, stream, "ocid1.default", Timestamp::UNIX_EPOCH)
-    }
-
-    #[test]
-    fn a_call_goes_to_the_stream_that_was_asked_for_or_its_own_or_the_default() {
-        let own = r#"{"id":"a","streamId":"ocid1.own","call":{}}"#;
-        let none = r#"{"id":"a","call":{}}"#;
-        let stream = |letter, stream| prepare(letter, stream).map(|item| item.stream);
-        assert_eq!(
-            stream(own, Some("ocid1.asked")).as_deref(),
-            Ok("ocid1.asked")
-        );
-        assert_eq!(stream(own, None).as_deref(), Ok("ocid1.own"));
-        assert_eq!(stream(none, None).as_deref(), Ok("ocid1.default"));
+        Item::prepare(&letter, stream, Timestamp::UNIX_EPOCH)
     }
 
     #[test]
@@ -220,16 +196,15 @@ mod tests {
         for letter in [
             r#"{"id":"a","recordBase64":"/w=="}"#,
             r#"{"id":"a","call":[]}"#,
-            r#"{"id":"a","streamId":"../x","call":{}}"#,
             r#"{"id":"a","call":{"orderKey":"a b"}}"#,
         ] {
-            assert!(prepare(letter, None).is_err(), "{letter}");
+            assert!(prepare(letter, "x").is_err(), "{letter}");
         }
     }
 
     #[test]
     fn a_batch_has_one_stream_and_is_bounded() {
-        let item = |stream: &str| prepare(r#"{"id":"a","call":{}}"#, Some(stream)).unwrap();
+        let item = |stream: &str| prepare(r#"{"id":"a","call":{}}"#, stream).unwrap();
         let mut batch = Batch::default();
         assert!(batch.has_room_for(&item("x"), 1));
         batch.add(item("x"));
@@ -238,6 +213,6 @@ mod tests {
         assert!(!batch.has_room_for(&item("y"), 2));
         let body = "x".repeat(PUT_BYTES_MAX - 100);
         let large = format!(r#"{{"id":"a","call":{{"body":"{body}"}}}}"#);
-        assert!(!batch.has_room_for(&prepare(&large, Some("x")).unwrap(), 2));
+        assert!(!batch.has_room_for(&prepare(&large, "x").unwrap(), 2));
     }
 }

@@ -7,7 +7,7 @@ mod batch;
 mod pace;
 mod report;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::time::Instant;
 
@@ -16,8 +16,10 @@ use jiff::Timestamp;
 use crate::dead::filter::Filter;
 use crate::dead::letter::Letter;
 use crate::dead::{DeadStream, Found, Survey};
+use crate::destination::{Configured, Destination};
 use crate::failure::Failure;
-use crate::limits::LINE_CHARS_MAX;
+use crate::limits::{LINE_CHARS_MAX, QUESTIONS_MAX};
+use crate::stream::is_stream_id;
 use crate::text;
 use batch::{Batch, Item};
 pub use pace::Pace;
@@ -37,15 +39,19 @@ pub struct RedriveOptions {
     pub pace: Pace,
     /// For programs.
     pub json: bool,
-    /// The stream to which all calls go.
-    pub stream: Option<String>,
-    /// The stream to which calls go whose letter names none.
-    pub default_stream: String,
+    /// The stream to which calls go.
+    pub stream: Configured,
 }
+
+/// Asks a person; `None` where nobody can be asked.
+pub type Ask<'a> = &'a mut dyn FnMut(&str) -> Option<bool>;
 
 struct Redrive<'a> {
     dead: &'a DeadStream<'a>,
     options: &'a RedriveOptions,
+    ask: Ask<'a>,
+    /// What was answered for streams that letters name.
+    answers: BTreeMap<String, bool>,
     survey: &'a Survey,
     report: Report<'a>,
     batch: Batch,
@@ -62,6 +68,7 @@ struct Redrive<'a> {
 pub fn redrive(
     dead: &DeadStream<'_>,
     options: &RedriveOptions,
+    ask: Ask<'_>,
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let mut report = Report::begin(options.json, options.dry_run, out)?;
@@ -75,6 +82,8 @@ pub fn redrive(
     let mut redrive = Redrive {
         dead,
         options,
+        ask,
+        answers: BTreeMap::new(),
         survey: &survey,
         report,
         batch: Batch::default(),
@@ -108,9 +117,8 @@ impl Redrive<'_> {
             self.report.redriven_before();
             return Ok(());
         }
-        let stream = self.options.stream.as_deref();
-        let default_stream = &self.options.default_stream;
-        let item = match Item::prepare(letter, stream, default_stream, Timestamp::now()) {
+        let stream = self.destination(letter);
+        let item = match stream.and_then(|to| Item::prepare(letter, &to, Timestamp::now())) {
             Ok(item) => item,
             Err(problem) => {
                 let (id, position) = (&letter.head.id, Some(letter.position));
@@ -128,6 +136,46 @@ impl Redrive<'_> {
         }
         self.batch.add(item);
         Ok(())
+    }
+
+    /// The stream to which the call of a letter goes, or why it goes nowhere.
+    fn destination(&mut self, letter: &Letter) -> Result<String, String> {
+        let stood_on = match self.options.stream.of(letter.head.stream_id.as_deref()) {
+            Destination::Stream(stream) => return Ok(stream.to_owned()),
+            Destination::Unclear(stood_on) => stood_on,
+        };
+        let ours = self.options.stream.stream();
+        if !is_stream_id(stood_on) {
+            return Err(format!(
+                "its letter names a stream that can't be one; --stream {ours} puts it there"
+            ));
+        }
+        if self.may_go_to(stood_on, &letter.head.id) {
+            return Ok(stood_on.to_owned());
+        }
+        Err(format!(
+            "its letter names the stream {stood_on}, and calls go to {ours}: name the right one of \
+             them with --stream"
+        ))
+    }
+
+    /// Whether a person wants to have calls on a stream that letters name; asked once for each.
+    fn may_go_to(&mut self, stream: &str, id: &str) -> bool {
+        if let Some(answer) = self.answers.get(stream) {
+            return *answer;
+        }
+        if self.options.dry_run || self.options.json || self.answers.len() >= QUESTIONS_MAX {
+            return false;
+        }
+        self.report.progress.wipe();
+        let question = format!(
+            "the letter of {} names the stream {stream}. Put its call there, and those of all \
+             others that name it?",
+            text::line(id, LINE_CHARS_MAX)
+        );
+        let answer = (self.ask)(&question).unwrap_or(false);
+        self.answers.insert(stream.to_owned(), answer);
+        answer
     }
 
     /// Sends what has gathered.

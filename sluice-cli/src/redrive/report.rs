@@ -1,5 +1,6 @@
 //! What a redrive says: one line or item for each call as it goes, and the counts at the end.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -21,7 +22,7 @@ pub struct Counts {
     pub unmarked: u64,
     /// Not on their stream, or nobody knows.
     pub failed: u64,
-    /// Can't go back: no JSON object, no valid key, incomplete.
+    /// Can't go back: no JSON object, no valid key, incomplete, or it is unclear to which stream.
     pub not_redrivable: u64,
     /// Left alone because they were redriven before.
     pub redriven_before: u64,
@@ -49,6 +50,8 @@ pub(super) struct Report<'a> {
     out: Output<'a>,
     dry_run: bool,
     named: usize,
+    /// How many calls went to each stream.
+    streams: BTreeMap<String, u64>,
     pub(super) counts: Counts,
     pub(super) progress: Progress,
 }
@@ -72,6 +75,7 @@ impl<'a> Report<'a> {
             out,
             dry_run,
             named: 0,
+            streams: BTreeMap::new(),
             counts,
             progress,
         })
@@ -79,7 +83,7 @@ impl<'a> Report<'a> {
 
     /// A call of a dry run.
     pub(super) fn would_redrive(&mut self, item: &Item) -> io::Result<()> {
-        bump(&mut self.counts.redriven);
+        self.redriven(item);
         self.item(item, "would_redrive", None)?;
         if let Output::People(out) = &mut self.out {
             let line = format!("{}  {}  to {}", item.id, item.call, item.stream);
@@ -92,11 +96,11 @@ impl<'a> Report<'a> {
     pub(super) fn sent(&mut self, item: &Item, outcome: &Outcome) -> io::Result<()> {
         match outcome {
             Outcome::Redriven => {
-                bump(&mut self.counts.redriven);
+                self.redriven(item);
                 self.item(item, "redriven", None)
             }
             Outcome::Unmarked(problem) => {
-                bump(&mut self.counts.redriven);
+                self.redriven(item);
                 bump(&mut self.counts.unmarked);
                 let what = "is back on its stream, but not marked as redriven";
                 self.complain(&item.id, &format!("{what}: {problem}"));
@@ -108,6 +112,12 @@ impl<'a> Report<'a> {
                 self.item(item, "failed", Some(problem))
             }
         }
+    }
+
+    fn redriven(&mut self, item: &Item) {
+        bump(&mut self.counts.redriven);
+        // There are as many as somebody has agreed to, and the configured one.
+        bump(self.streams.entry(item.stream.clone()).or_default());
     }
 
     /// A call that can't go back.
@@ -144,13 +154,14 @@ impl<'a> Report<'a> {
                 document.end_list()?;
                 document.member("dryRun", &dry_run)?;
                 document.member("counts", &counts)?;
+                document.member("streams", &self.streams)?;
                 if let Some(problem) = problem {
                     document.member("problem", &problem)?;
                 }
                 document.end()
             }
             Output::People(out) => {
-                writeln!(out, "{}", counts.sentence(dry_run))?;
+                writeln!(out, "{}", counts.sentence(dry_run, &self.streams))?;
                 out.flush()
             }
         }
@@ -192,12 +203,23 @@ impl<'a> Report<'a> {
 }
 
 impl Counts {
-    fn sentence(&self, dry_run: bool) -> String {
+    fn sentence(&self, dry_run: bool, streams: &BTreeMap<String, u64>) -> String {
         let calls = text::count(self.redriven, "call", "calls");
+        let to: Vec<String> = match streams.len() {
+            1 => streams
+                .keys()
+                .map(|stream| format!(" on {stream}"))
+                .collect(),
+            _ => streams
+                .iter()
+                .map(|(stream, count)| format!(", {count} on {stream}"))
+                .collect(),
+        };
+        let to = to.concat();
         let mut sentence = if dry_run {
-            format!("{calls} would be put back; nothing was changed (dry run)")
+            format!("{calls} would be put back{to}; nothing was changed (dry run)")
         } else {
-            format!("{calls} put back")
+            format!("{calls} put back{to}")
         };
         for (count, what) in [
             (

@@ -123,6 +123,40 @@ impl Stream {
             .into()
     }
 
+    /// Runs the binary on a terminal of its own, where somebody types this; gives its exit code and
+    /// what the terminal showed.
+    pub fn run_on_terminal(&self, arguments: &[&str], typed: &str) -> (i32, String) {
+        const HELPER: &str = "\
+import os, pty, sys
+typed, program = sys.argv[1].encode(), sys.argv[2:]
+child, terminal = pty.fork()
+if child == 0:
+    os.execv(program[0], program)
+shown, asked = b'', False
+while True:
+    try:
+        some = os.read(terminal, 4096)
+    except OSError:
+        break
+    if not some:
+        break
+    shown += some
+    if b'[y/N]' in shown and not asked:
+        asked = True
+        os.write(terminal, typed or b'\\x04')
+sys.stdout.buffer.write(shown)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+";
+        let run: Run = Command::new("python3")
+            .args(["-c", HELPER, typed, env!("CARGO_BIN_EXE_sluice")])
+            .args(arguments)
+            .env("SLUICE_ENDPOINT", &self.url)
+            .output()
+            .unwrap()
+            .into();
+        (run.code, format!("{}{}", run.out, run.error))
+    }
+
     /// Publishes values, in order; all in one partition where there is a key.
     pub fn put(&self, stream: &str, key: Option<&str>, values: &[Vec<u8>]) {
         let url = format!("{}/20180418/streams/{stream}/messages", self.url);
@@ -131,11 +165,7 @@ impl Stream {
             let message = |value: &Vec<u8>| json!({ "key": key, "value": BASE64.encode(value) });
             let messages: Vec<Value> = values.iter().map(message).collect();
             let body = json!({ "messages": messages }).to_string();
-            let answer = ureq::post(&url)
-                .send(&body)
-                .unwrap()
-                .body_mut()
-                .read_to_string();
+            let answer = post(&url, &body).body_mut().read_to_string();
             let answer: Value = serde_json::from_str(&answer.unwrap()).unwrap();
             assert_eq!(answer["failures"], 0);
         }
@@ -156,9 +186,7 @@ impl Stream {
         let mut messages = Vec::new();
         for partition in 0..body["partitions"].as_u64().unwrap() {
             let details = json!({ "partition": partition.to_string(), "type": "TRIM_HORIZON" });
-            let mut answer = ureq::post(format!("{base}/cursors"))
-                .send(details.to_string())
-                .unwrap();
+            let mut answer = post(&format!("{base}/cursors"), &details.to_string());
             let cursor = answer.body_mut().read_to_string().unwrap();
             let cursor: Value = serde_json::from_str(&cursor).unwrap();
             let mut cursor = cursor["value"].as_str().unwrap().to_owned();
@@ -190,6 +218,11 @@ impl Stream {
             .map(|(_, value)| serde_json::from_slice(value).unwrap())
             .collect()
     }
+}
+
+fn post(url: &str, json: &str) -> ureq::http::Response<ureq::Body> {
+    let request = ureq::post(url).header("content-type", "application/json");
+    request.send(json).unwrap()
 }
 
 /// The `id` of each item of a list in a JSON output.

@@ -80,7 +80,8 @@ fn pass(url: &str, method: &str, body: &[u8]) -> (u16, String, String) {
     let answer = if method == "GET" {
         agent.get(url).call()
     } else {
-        agent.post(url).send(body)
+        let post = agent.post(url).header("content-type", "application/json");
+        post.send(body)
     };
     let mut answer = answer.unwrap();
     let cursor = answer.headers().get("opc-next-cursor");

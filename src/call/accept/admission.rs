@@ -1,10 +1,11 @@
 //! Step 1b: a marked request's head becomes a call's head, or is refused at once.
 
 use super::call_option::CallOption;
-use super::idempotency::key_of;
+use super::idempotency::Asked;
 use super::options::{Options, ReplyAddress, parse};
 use super::refusal::Refusal;
 use crate::call::allow::AllowList;
+use crate::call::caller::CallerMark;
 use crate::call::record::CallHead;
 use crate::call::record_check::{HeadError, check};
 use crate::call::target::Destination;
@@ -24,6 +25,8 @@ pub struct RequestHead {
     pub route: Option<String>,
     /// The cluster that the route leads to, if it does.
     pub cluster: Option<String>,
+    /// What distinguishes its sender, if anything does.
+    pub caller: Option<CallerMark>,
 }
 
 /// A request that may be a call.
@@ -34,6 +37,8 @@ pub struct Admitted {
     pub head: CallHead,
     /// What the caller has asked for.
     pub options: Options,
+    /// The same as it was written.
+    pub asked: Asked,
 }
 
 /// What the gateway adds to a dispatched call. Nobody else may set it (G8).
@@ -86,13 +91,16 @@ pub fn admit(head: RequestHead, config: &AcceptConfig, now: Wall) -> Result<Admi
     }
     may_go_there(&options, config)?;
     let (route, cluster) = (hint(head.route), hint(head.cluster));
-    let key = key_of(&options, &head.fields, &config.idempotency.scope);
+    let asked = Asked::of(&head.fields, &config.options.headers);
     let mut head = split(head.fields, config)?;
-    head.idempotency = key;
     (head.route, head.cluster) = (route, cluster);
     note(&mut head, &options, config);
     check_head(&head)?;
-    Ok(Admitted { head, options })
+    Ok(Admitted {
+        head,
+        options,
+        asked,
+    })
 }
 
 /// What the drain could not read, or Envoy not send, is refused while somebody listens.

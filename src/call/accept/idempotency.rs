@@ -8,9 +8,11 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::options::Options;
+use super::call_option::CallOption;
+use crate::call::caller::{CallerKey, CallerSecret};
 use crate::call::record::CallHead;
 use crate::call::reply::receipt::Receipt;
+use crate::config::OptionHeaders;
 use crate::http::{Fields, all};
 use crate::id::Position;
 use crate::time::Wall;
@@ -18,7 +20,8 @@ use crate::time::Wall;
 /// Keys in one slot.
 pub const KEYS_PER_SLOT: usize = 8;
 
-/// Which key: a hash over the key and whoever sent it, so that nobody meets another's key.
+/// Which key: a keyed hash over the key and whoever sent it, so that nobody meets another's key,
+/// nor chooses keys that share a slot with it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct KeyHash(pub String);
 
@@ -48,21 +51,46 @@ impl KeyHolder {
     }
 }
 
-/// Which request: a hash over what would be called.
+/// Which request: a hash over what would be called, when, and who would learn of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint(String);
 
-impl KeyHash {
-    /// The hash of a key that came with these fields; the ones in `scope` tell callers apart.
+/// What a request asks for, as it is written there: a hash over its options. (A delay means another
+/// time whenever it is read, so that times can't be compared.)
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked([u8; 32]);
+
+impl Asked {
+    /// What a request with these fields asks for.
     #[must_use]
-    pub fn new(key: &str, fields: &Fields, scope: &[String]) -> Self {
-        let mut hash = Hash::default();
-        hash.add(key.as_bytes());
-        for name in scope {
-            hash.add(name.as_bytes());
-            all(fields, name).for_each(|value| hash.add(value));
+    pub fn of(fields: &Fields, headers: &OptionHeaders) -> Self {
+        let mut hash = Sha256::new();
+        let mut add = |part: &[u8]| {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        };
+        let asked = headers.iter();
+        for (option, header) in asked.filter(|(option, _)| *option != CallOption::IdempotencyKey) {
+            for value in all(fields, header.lower_case()) {
+                add(option.key().as_bytes());
+                add(value);
+            }
         }
-        Self(hash.finish())
+        let mut asked = [0; 32];
+        for (byte, hashed) in asked.iter_mut().zip(hash.finalize()) {
+            *byte = hashed;
+        }
+        Self(asked)
+    }
+}
+
+impl KeyHash {
+    /// The hash of a caller's key.
+    #[must_use]
+    pub fn new(secret: &CallerSecret, caller: CallerKey, key: &str) -> Self {
+        let caller = caller.to_string();
+        let parts = [caller.as_bytes(), key.as_bytes()];
+        Self(hex(&secret.hash(b"idempotency key", parts)))
     }
 
     /// Whether a text, which anybody may have written, can be such a hash.
@@ -81,40 +109,22 @@ impl KeyHash {
 }
 
 impl Fingerprint {
-    /// Of a call and its body: method, target and content. When it shall be made and who shall
-    /// learn of it may differ between two sendings of one request.
+    /// Of a call, what was asked for it, and its body.
     #[must_use]
-    pub fn new(head: &CallHead, body: &[u8]) -> Self {
-        let mut hash = Hash::default();
+    pub fn new(secret: &CallerSecret, head: &CallHead, asked: Asked, body: &[u8]) -> Self {
         let parts = [
-            Some(head.method.as_str()),
-            head.authority.as_deref(),
-            Some(head.path.as_str()),
-            head.target.as_deref(),
+            head.method.as_bytes(),
+            head.authority.as_deref().unwrap_or_default().as_bytes(),
+            head.path.as_bytes(),
+            &asked.0,
+            body,
         ];
-        for part in parts {
-            hash.add(part.unwrap_or_default().as_bytes());
-        }
-        hash.add(body);
-        Self(hash.finish())
+        Self(hex(&secret.hash(b"request", parts)))
     }
 }
 
-/// SHA-256 over parts that cannot run into each other; the first 16 bytes in hexadecimal.
-#[derive(Default)]
-struct Hash(Sha256);
-
-impl Hash {
-    fn add(&mut self, part: &[u8]) {
-        self.0.update((part.len() as u64).to_be_bytes());
-        self.0.update(part);
-    }
-
-    fn finish(self) -> String {
-        let digest = self.0.finalize();
-        let bytes = digest.iter().take(16);
-        bytes.map(|byte| format!("{byte:02x}")).collect()
-    }
+fn hex(bytes: &[u8; 16]) -> String {
+    format!("{:032x}", u128::from_be_bytes(*bytes))
 }
 
 /// What a slot says of a key.
@@ -224,24 +234,24 @@ impl Slot {
     }
 }
 
-/// The key of a request, where it has one.
-#[must_use]
-pub fn key_of(options: &Options, fields: &Fields, scope: &[String]) -> Option<KeyHash> {
-    let key = options.idempotency_key.as_deref()?;
-    Some(KeyHash::new(key, fields, scope))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::caller::CallerMark;
 
-    fn fields(authorization: &str) -> Fields {
-        vec![("authorization".to_owned(), authorization.into())]
+    fn secret() -> CallerSecret {
+        CallerSecret::of(b"s")
     }
 
-    fn key(key: &str, authorization: &str) -> KeyHash {
-        let scope = ["authorization".to_owned()];
-        KeyHash::new(key, &fields(authorization), &scope)
+    fn key(key: &str, address: &str) -> KeyHash {
+        let caller = secret().caller(&CallerMark::of_address(address));
+        KeyHash::new(&secret(), caller, key)
+    }
+
+    fn asked(fields: &[(&str, &str)]) -> Asked {
+        let fields = fields.iter();
+        let fields = fields.map(|(name, value)| ((*name).to_owned(), (*value).into()));
+        Asked::of(&fields.collect(), &OptionHeaders::default())
     }
 
     fn holder(name: &str, call_id: &str) -> KeyHolder {
@@ -257,7 +267,7 @@ mod tests {
             path: path.to_owned(),
             ..CallHead::default()
         };
-        Fingerprint::new(&head, body.as_bytes())
+        Fingerprint::new(&secret(), &head, Asked::default(), body.as_bytes())
     }
 
     fn receipt() -> (Receipt, Option<Position>) {
@@ -286,6 +296,31 @@ mod tests {
         }
         assert!(key("a", "me").slot(10) < 10);
         assert_eq!(key("a", "me").slot(0), 0);
+    }
+
+    #[test]
+    fn nobody_knows_where_a_key_stands_who_has_not_the_secret() {
+        let other = CallerSecret::of(b"another process");
+        let caller = other.caller(&CallerMark::of_address("me"));
+        assert_ne!(KeyHash::new(&other, caller, "a"), key("a", "me"));
+    }
+
+    #[test]
+    fn when_and_who_belongs_to_a_request() {
+        let plain = asked(&[("x-a", "1"), ("idempotency-key", "k")]);
+        assert_eq!(plain, asked(&[("idempotency-key", "other")]));
+        let several = [
+            asked(&[("async-delay", "5m")]),
+            asked(&[("async-delay", "6m")]),
+            asked(&[("async-delay", "5m"), ("async-reply-to", "/in")]),
+            asked(&[("async-failure-to", "/in")]),
+            asked(&[("async-reply-to", "/in")]),
+            plain,
+        ];
+        let head = CallHead::default();
+        let print = |asked| Fingerprint::new(&secret(), &head, asked, b"").0;
+        let different: std::collections::BTreeSet<_> = several.map(print).into();
+        assert_eq!(different.len(), several.len());
     }
 
     #[test]

@@ -48,6 +48,15 @@ pub enum Refusal {
     KeyReused,
     /// Too many requests wait already.
     TooManyWaiting,
+    /// So many of this caller wait that others would find no room.
+    CallerWaits,
+    /// The caller has as many calls that aren't due yet as one may have.
+    TooManyDeferred {
+        /// How many.
+        limit: usize,
+        /// How long until one of them is due.
+        soonest: Duration,
+    },
     /// Such a request can't be a call.
     NotAsynchronous(String),
     /// Neither can a gRPC stream, whose client is told in gRPC's way.
@@ -99,7 +108,8 @@ impl Refusal {
             Self::TooLarge { .. } => Metric::RefusedTooLarge,
             Self::BadHead(_) | Self::HeadTooLarge { .. } => Metric::RefusedBadHead,
             Self::KeyReused => Metric::RefusedKeyReused,
-            Self::TooManyWaiting => Metric::RefusedTooManyWaiting,
+            Self::TooManyWaiting | Self::CallerWaits => Metric::RefusedTooManyWaiting,
+            Self::TooManyDeferred { .. } => Metric::RefusedTooManyDeferred,
             Self::NotAsynchronous(_) | Self::GrpcStream => Metric::RefusedNotAsynchronous,
             Self::StreamUnavailable { .. } => Metric::RefusedStreamUnavailable,
         }
@@ -119,8 +129,23 @@ impl Refusal {
             };
         }
         let mut headers = vec![("content-type", "application/problem+json".to_owned())];
-        if matches!(self, Self::TooManyWaiting | Self::StreamUnavailable { .. }) {
-            headers.push(("retry-after", retry_after.as_secs().max(1).to_string()));
+        let pause = match self {
+            Self::TooManyWaiting | Self::CallerWaits | Self::StreamUnavailable { .. } => {
+                Some(retry_after)
+            }
+            Self::TooManyDeferred { soonest, .. } => Some(retry_after.max(*soonest)),
+            Self::BadOption { .. }
+            | Self::NotAllowed { .. }
+            | Self::NoRoute
+            | Self::TooLarge { .. }
+            | Self::BadHead(_)
+            | Self::HeadTooLarge { .. }
+            | Self::KeyReused
+            | Self::NotAsynchronous(_)
+            | Self::GrpcStream => None,
+        };
+        if let Some(pause) = pause {
+            headers.push(("retry-after", pause.as_secs().max(1).to_string()));
         }
         // Cannot fail: there are only strings and numbers in it.
         let body = serde_json::to_vec(&problem).unwrap_or_default();
@@ -194,6 +219,26 @@ impl Refusal {
                 "Too many calls waiting",
                 "Too many calls wait to be stored. Nothing was stored; try again later.".to_owned(),
             ),
+            Self::CallerWaits => problem(
+                429,
+                "urn:sluice:too-many-waiting",
+                "Too many calls waiting",
+                "So many calls of this caller wait to be stored that others would find no room. \
+                 Nothing was stored; try again later."
+                    .to_owned(),
+            ),
+            Self::TooManyDeferred { limit, .. } => Problem {
+                limit: Some(*limit),
+                ..problem(
+                    429,
+                    "urn:sluice:too-many-deferred",
+                    "Too many deferred calls",
+                    format!(
+                        "This caller has {limit} calls that aren't due yet, as many as one may \
+                         have. Nothing was stored; try again when some of them are due."
+                    ),
+                )
+            },
             Self::NotAsynchronous(detail) => not_asynchronous(detail.clone()),
             Self::GrpcStream => not_asynchronous(
                 "A gRPC stream can't be made asynchronously; send it without the mark.".to_owned(),
@@ -284,11 +329,21 @@ mod tests {
         };
         for refusal in [
             Refusal::TooManyWaiting,
+            Refusal::CallerWaits,
             unavailable(Stored::No),
             unavailable(Stored::Unknown),
         ] {
             let response = refusal.response(Duration::from_millis(1));
             assert!(response.headers.contains(&("retry-after", "1".to_owned())));
         }
+        let soonest = Duration::from_secs(90);
+        let refusal = Refusal::TooManyDeferred { limit: 7, soonest };
+        let response = refusal.response(Duration::from_secs(2));
+        assert!(response.headers.contains(&("retry-after", "90".to_owned())));
+        let problem: serde_json::Value = serde_json::from_slice(&response.body).unwrap();
+        assert_eq!(
+            (&problem["status"], &problem["limit"]),
+            (&429.into(), &7.into())
+        );
     }
 }

@@ -5,7 +5,7 @@
 //! | records are fetched, in sessions with consumer groups | [`crate::engine::drain`] |
 //! | what has to be known of a call | [`plan`] |
 //! | it waits until it is due | [`lanes`], [`hop`] |
-//! | it waits for its target | [`line`](mod@line) |
+//! | it waits for its target, and for its caller's turn | [`line`](mod@line) |
 //! | its way is chosen, and whether it may be taken | [`route`] |
 //! | a call becomes the request that its target sees | [`dispatch`] |
 //! | the result is classified | [`outcome`] |
@@ -20,6 +20,8 @@ pub mod hop;
 pub mod lanes;
 pub mod line;
 pub mod outcome;
+mod pace;
 pub mod plan;
+mod queue;
 pub mod retry;
 pub mod route;

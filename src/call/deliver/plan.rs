@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::retry::{Asked, CallLimits, RetryPolicy};
 use crate::call::accept::idempotency::KeyHash;
+use crate::call::caller::CallerKey;
 use crate::call::record::Call;
 use crate::time::Wall;
 use crate::time_text::parse_rfc_3339;
@@ -20,6 +21,8 @@ pub struct Plan {
     /// Whose line it stands in: the origin of its explicit target, or the cluster that the
     /// accepting gateway's route led to, or the authority.
     pub target: Rc<str>,
+    /// Who has made it: callers take turns. Calls of which their records don't say it are one's.
+    pub caller: CallerKey,
     /// Calls with the same key are made one at a time, in their order.
     pub order_key: Option<Rc<str>>,
     /// Its idempotency key, free again if it becomes a dead letter.
@@ -58,6 +61,7 @@ impl Plan {
             id: Rc::from(id),
             accepted_at,
             target: Rc::from(target(call)),
+            caller: head.caller.unwrap_or(CallerKey::UNKNOWN),
             idempotency: head.idempotency.clone(),
             order_key: head.order_key.as_deref().map(Rc::from),
             not_before: head.deliver_at.max(progress.not_before).unwrap_or_default(),

@@ -62,6 +62,7 @@ impl Finished<'_> {
         let mut head = CallHead {
             id: Some(reply_id(self.id, self.call.progress.redrives)),
             correlation_id: Some(self.correlation_id.to_owned()),
+            caller: self.call.caller,
             method: "POST".to_owned(),
             headers: headers(self.call, response.content_type, response.content_encoding),
             reply: Some(ReplyMember {

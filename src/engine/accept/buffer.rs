@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use super::{AcceptEngine, Output};
 use crate::call::accept::idempotency::{KeyHash, KeyHolder};
+use crate::call::caller::CallerKey;
+use crate::call::share::Shares;
 use crate::config::BufferLimits;
 use crate::engine::put_queue::{Message, PutQueue};
 use crate::engine::signing::Covers;
@@ -20,6 +22,7 @@ use crate::time::Steady;
 #[derive(Debug)]
 pub(super) struct Buffered {
     pub(super) id: String,
+    pub(super) caller: CallerKey,
     pub(super) record: Vec<u8>,
     pub(super) order_key: Option<String>,
     pub(super) idempotency: Option<KeyHash>,
@@ -45,8 +48,9 @@ impl Message for Buffered {
 pub(super) struct Buffer {
     queues: Vec<PutQueue<Buffered>>,
     open: BTreeMap<Ticket, usize>,
-    calls: usize,
-    bytes: usize,
+    /// How many each caller has there, and how many bytes.
+    calls: Shares,
+    bytes: Shares,
 }
 
 impl Buffer {
@@ -58,10 +62,13 @@ impl Buffer {
         }
     }
 
-    /// Whether one more record of this size may be kept.
-    pub(super) fn has_room(&self, record_bytes: usize, limits: &BufferLimits) -> bool {
-        let bytes = self.bytes.saturating_add(record_bytes);
-        self.calls < limits.calls_max && bytes <= limits.bytes_max
+    /// Whether this one may be kept too: for all there is a limit, and for one caller a share of
+    /// what is free.
+    pub(super) fn has_room(&self, call: &Buffered, limits: &BufferLimits) -> bool {
+        self.calls.may_take(call.caller, 1, limits.calls_max)
+            && self
+                .bytes
+                .may_take(call.caller, call.record.len(), limits.bytes_max)
     }
 
     /// Whether this callout is one of ours.
@@ -71,12 +78,12 @@ impl Buffer {
 
     /// Whether there is anything in it.
     pub(super) fn is_empty(&self) -> bool {
-        self.calls == 0
+        self.calls.total() == 0
     }
 
     fn let_go(&mut self, call: &Buffered) {
-        self.calls = self.calls.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(call.record.len());
+        self.calls.remove(call.caller, 1);
+        self.bytes.remove(call.caller, call.record.len());
     }
 }
 
@@ -84,8 +91,8 @@ impl AcceptEngine {
     /// Keeps a call until it is stored.
     pub(super) fn keep(&mut self, number: usize, call: Buffered) {
         if let Some(queue) = self.buffer.queues.get_mut(number) {
-            self.buffer.calls = self.buffer.calls.saturating_add(1);
-            self.buffer.bytes = self.buffer.bytes.saturating_add(call.record.len());
+            self.buffer.calls.add(call.caller, 1);
+            self.buffer.bytes.add(call.caller, call.record.len());
             self.outputs.count(Metric::Buffered, 1);
             queue.add(call);
         }

@@ -143,7 +143,8 @@ impl AcceptEngine {
             return;
         };
         if let Some(key) = head.idempotency.clone() {
-            let fingerprint = Fingerprint::new(head, body);
+            let asked = self.requests.known(request).asked;
+            let fingerprint = Fingerprint::new(&self.secret, head, asked, body);
             let call_id = head.id.as_ref().map(|id| id.0.clone());
             let call_id = call_id.unwrap_or_default();
             let holder = KeyHolder { key, call_id };
@@ -227,6 +228,7 @@ impl AcceptEngine {
         match claim {
             Claim::Accepted(receipt, position) => {
                 self.outputs.count(Metric::RepeatedRequests, 1);
+                self.give_back_deferred(request);
                 self.answer(request, receipt.response(position));
             }
             Claim::Other => self.refuse(request, &Refusal::KeyReused),

@@ -7,7 +7,9 @@
 //! comes before the batch: [`buffer`].
 
 mod buffer;
+mod caller;
 mod claim;
+mod deferred;
 mod publish;
 mod waiting;
 
@@ -17,9 +19,10 @@ use std::time::Duration;
 
 use super::signing::Signing;
 use super::{CalloutResult, Output, Outputs};
-use crate::call::accept::admission::{Admitted, RequestHead, admit, body_too_large, check_head};
+use crate::call::accept::admission::{RequestHead, body_too_large, check_head};
 use crate::call::accept::idempotency::KeyHolder;
-use crate::call::accept::refusal::{Refusal, Stored};
+use crate::call::accept::refusal::Refusal;
+use crate::call::caller::CallerSecret;
 use crate::call::deliver::lanes::Wait;
 use crate::config::AcceptConfig;
 use crate::http::{Fields, OutgoingResponse, list_bytes};
@@ -30,6 +33,7 @@ use crate::stream::signing::Signer;
 use crate::time::{Now, Steady};
 use buffer::Buffer;
 use claim::Claims;
+use deferred::Deferred;
 use publish::Publisher;
 use waiting::{Accepting, Requests};
 
@@ -93,6 +97,9 @@ pub struct AcceptEngine {
     /// The request whose body is being read, and whose publisher it is.
     reading: Option<(usize, RequestId)>,
     claims: Claims,
+    /// What callers and their keys are hashed with.
+    secret: CallerSecret,
+    deferred: Deferred,
     buffer: Buffer,
     /// When each complete request has waited long enough, in the same order.
     deadlines: VecDeque<(Steady, RequestId)>,
@@ -108,7 +115,9 @@ pub struct AcceptEngine {
 impl AcceptEngine {
     /// An engine with nothing in it.
     #[must_use]
-    pub fn new(config: AcceptConfig, entropy: Entropy) -> Self {
+    pub fn new(config: AcceptConfig, mut entropy: Entropy) -> Self {
+        let mut secret = [0; 32];
+        entropy.fill(&mut secret);
         let lanes = config.lanes.iter().map(|(_, lane)| &lane.stream_id);
         let streams = std::iter::once(&config.stream.stream_id).chain(lanes);
         let client = |stream_id: &String| StreamClient::new(&config.stream.authority, stream_id);
@@ -122,6 +131,8 @@ impl AcceptEngine {
             requests: Requests::default(),
             reading: None,
             claims: Claims::default(),
+            secret: CallerSecret::of(&secret),
+            deferred: Deferred::default(),
             deadlines: VecDeque::new(),
             in_flight: BTreeMap::new(),
             answers: VecDeque::new(),
@@ -213,16 +224,11 @@ impl AcceptEngine {
 
     fn request_head(&mut self, request: RequestId, head: RequestHead, whole: bool, now: Now) {
         let head_bytes = list_bytes(&head.fields);
-        let admitted = if self.has_room(head_bytes) {
-            admit(head, &self.config, now.wall)
-        } else {
-            Err(Refusal::TooManyWaiting)
-        };
-        match admitted {
+        match self.let_in(head, head_bytes) {
             Err(refusal) => self.refuse_now(request, &refusal),
-            Ok(Admitted { head, .. }) => {
+            Ok((head, known)) => {
                 self.outputs.count(Metric::WaitingRequests, 1);
-                self.requests.begin(request, head, head_bytes);
+                self.requests.begin(request, head, head_bytes, known);
                 if whole {
                     self.complete(request, now);
                 }
@@ -315,27 +321,6 @@ impl AcceptEngine {
         }
     }
 
-    /// Refuses every request that has waited for the whole publish timeout.
-    fn expire(&mut self, now: Steady) {
-        while let Some((deadline, request)) = self.deadlines.front().copied() {
-            let stored = match self.requests.get(request) {
-                Some(Accepting::Waiting { .. }) => Stored::No,
-                Some(Accepting::Publishing(_)) => Stored::Unknown,
-                // Gone or answered: nothing to expire.
-                Some(Accepting::Receiving { .. } | Accepting::Answering) | None => {
-                    self.deadlines.pop_front();
-                    continue;
-                }
-            };
-            if deadline > now {
-                return;
-            }
-            self.deadlines.pop_front();
-            let detail = "The Stream did not answer in time.".to_owned();
-            self.refuse(request, &Refusal::StreamUnavailable { detail, stored });
-        }
-    }
-
     /// Answers a request that has no state, in its own callback.
     fn refuse_now(&mut self, request: RequestId, refusal: &Refusal) {
         self.outputs.count(refusal.metric(), 1);
@@ -346,6 +331,7 @@ impl AcceptEngine {
     /// Refuses a waiting request when its turn to be answered comes.
     fn refuse(&mut self, request: RequestId, refusal: &Refusal) {
         self.free_key(request);
+        self.give_back_deferred(request);
         self.outputs.count(refusal.metric(), 1);
         self.answer(request, refusal.response(self.config.limits.retry_after));
     }
@@ -361,6 +347,14 @@ impl AcceptEngine {
     /// Forgets a request; false if it isn't known any more.
     fn forget(&mut self, request: RequestId) -> bool {
         self.free_key(request);
+        let state = self.requests.get(request);
+        // What is being published may be stored, and what is answered is.
+        if matches!(
+            state,
+            Some(Accepting::Receiving { .. } | Accepting::Waiting { .. })
+        ) {
+            self.give_back_deferred(request);
+        }
         let known = self.requests.remove(request);
         if known {
             self.outputs.count(Metric::WaitingRequests, -1);

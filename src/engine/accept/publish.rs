@@ -185,6 +185,7 @@ impl AcceptEngine {
         if let Some(limits) = self.config.publish.buffer {
             let call = Buffered {
                 id: receipt.id.clone(),
+                caller: self.requests.known(request).caller,
                 order_key: head.order_key.clone(),
                 idempotency: head.idempotency.clone(),
                 record: encoded,
@@ -225,7 +226,7 @@ impl AcceptEngine {
         call: Buffered,
         limits: &BufferLimits,
     ) {
-        if !self.buffer.has_room(call.record.len(), limits) {
+        if !self.buffer.has_room(&call, limits) {
             return self.refuse(request, &Refusal::TooManyWaiting);
         }
         self.claims.answered(request, receipt);

@@ -3,10 +3,16 @@
 
 use std::collections::BTreeMap;
 
-use super::{AcceptEngine, Refusal};
+use super::AcceptEngine;
+use super::deferred::Moment;
+use crate::call::accept::idempotency::Asked;
+use crate::call::accept::refusal::{Refusal, Stored};
+use crate::call::caller::CallerKey;
 use crate::call::record::CallHead;
 use crate::call::reply::receipt::Receipt;
+use crate::call::share::Shares;
 use crate::id::RequestId;
+use crate::time::Steady;
 
 /// What a marked request waits for. Each state holds just what is needed from there on.
 #[derive(Debug)]
@@ -30,11 +36,25 @@ pub(super) enum Accepting {
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     kept: BTreeMap<RequestId, Kept>,
-    bytes: usize,
+    /// How many each caller has, and how many bytes.
+    count: Shares,
+    bytes: Shares,
+}
+
+/// What is known of a request beside its state.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Known {
+    /// Whose it is.
+    pub(super) caller: CallerKey,
+    /// What it asks for.
+    pub(super) asked: Asked,
+    /// Where it is counted among its caller's deferred calls.
+    pub(super) deferred: Option<Moment>,
 }
 
 #[derive(Debug)]
 struct Kept {
+    known: Known,
     state: Accepting,
     /// Of its fields.
     head_bytes: usize,
@@ -43,17 +63,13 @@ struct Kept {
 }
 
 impl Requests {
-    pub(super) fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.kept.len()
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.kept.is_empty()
-    }
-
-    /// Bytes of heads and bodies, altogether.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
     }
 
     pub(super) fn get(&self, request: RequestId) -> Option<&Accepting> {
@@ -64,14 +80,35 @@ impl Requests {
         self.kept.get_mut(&request).map(|kept| &mut kept.state)
     }
 
+    pub(super) fn known(&self, request: RequestId) -> Known {
+        self.kept
+            .get(&request)
+            .map(|kept| kept.known)
+            .unwrap_or_default()
+    }
+
+    /// A request isn't counted among its caller's deferred calls any more. Gives where it was.
+    pub(super) fn take_deferred(&mut self, request: RequestId) -> Option<(CallerKey, Moment)> {
+        let known = &mut self.kept.get_mut(&request)?.known;
+        Some((known.caller, known.deferred.take()?))
+    }
+
     /// A request begins to wait.
-    pub(super) fn begin(&mut self, request: RequestId, head: CallHead, head_bytes: usize) {
-        self.bytes = self.bytes.saturating_add(head_bytes);
+    pub(super) fn begin(
+        &mut self,
+        request: RequestId,
+        head: CallHead,
+        head_bytes: usize,
+        known: Known,
+    ) {
+        self.count.add(known.caller, 1);
+        self.bytes.add(known.caller, head_bytes);
         let state = Accepting::Receiving {
             head,
             body_bytes: 0,
         };
         let kept = Kept {
+            known,
             state,
             head_bytes,
             body_bytes: 0,
@@ -83,15 +120,15 @@ impl Requests {
     pub(super) fn add_fields(&mut self, request: RequestId, bytes: usize) {
         if let Some(kept) = self.kept.get_mut(&request) {
             kept.head_bytes = kept.head_bytes.saturating_add(bytes);
-            self.bytes = self.bytes.saturating_add(bytes);
+            self.bytes.add(kept.known.caller, bytes);
         }
     }
 
     /// So much of a request's body has come.
     pub(super) fn set_body(&mut self, request: RequestId, bytes: usize) {
         if let Some(kept) = self.kept.get_mut(&request) {
-            self.bytes = self.bytes.saturating_sub(kept.body_bytes);
-            self.bytes = self.bytes.saturating_add(bytes);
+            self.bytes.remove(kept.known.caller, kept.body_bytes);
+            self.bytes.add(kept.known.caller, bytes);
             kept.body_bytes = bytes;
         }
     }
@@ -101,28 +138,63 @@ impl Requests {
         let Some(kept) = self.kept.remove(&request) else {
             return false;
         };
+        self.count.remove(kept.known.caller, 1);
         let bytes = kept.head_bytes.saturating_add(kept.body_bytes);
-        self.bytes = self.bytes.saturating_sub(bytes);
+        self.bytes.remove(kept.known.caller, bytes);
         true
     }
 }
 
 impl AcceptEngine {
-    /// Whether another request may wait that needs so many bytes.
-    pub(super) fn has_room(&self, bytes: usize) -> bool {
+    /// Whether another request of this caller may wait that needs so many bytes: for all there is a
+    /// limit, and for one of them a share of what is free.
+    pub(super) fn has_room(&self, caller: CallerKey, bytes: usize) -> Result<(), Refusal> {
         let limits = &self.config.limits;
-        self.requests.len() < limits.waiting_requests_max
-            && self.requests.bytes().saturating_add(bytes) <= limits.waiting_bytes_max
+        let (count, all) = (&self.requests.count, &self.requests.bytes);
+        let then = all.total().saturating_add(bytes);
+        if count.total() >= limits.waiting_requests_max || then > limits.waiting_bytes_max {
+            return Err(Refusal::TooManyWaiting);
+        }
+        let has_share = count.may_take(caller, 1, limits.waiting_requests_max)
+            && all.may_take(caller, bytes, limits.waiting_bytes_max);
+        has_share.then_some(()).ok_or(Refusal::CallerWaits)
     }
 
     /// Refuses a request by which too much has come to wait; gives whether it was one.
     pub(super) fn refuse_excess(&mut self, request: RequestId) -> bool {
-        let is_excess = self.requests.bytes() > self.config.limits.waiting_bytes_max;
+        let (bytes, max) = (&self.requests.bytes, self.config.limits.waiting_bytes_max);
+        let is_excess = bytes.is_too_much(self.requests.known(request).caller, max);
         if is_excess {
+            let refusal = if bytes.total() > max {
+                Refusal::TooManyWaiting
+            } else {
+                Refusal::CallerWaits
+            };
             self.forget(request);
-            self.refuse_now(request, &Refusal::TooManyWaiting);
+            self.refuse_now(request, &refusal);
         }
         is_excess
+    }
+
+    /// Refuses every request that has waited for the whole publish timeout.
+    pub(super) fn expire(&mut self, now: Steady) {
+        while let Some((deadline, request)) = self.deadlines.front().copied() {
+            let stored = match self.requests.get(request) {
+                Some(Accepting::Waiting { .. }) => Stored::No,
+                Some(Accepting::Publishing(_)) => Stored::Unknown,
+                // Gone or answered: nothing to expire.
+                Some(Accepting::Receiving { .. } | Accepting::Answering) | None => {
+                    self.deadlines.pop_front();
+                    continue;
+                }
+            };
+            if deadline > now {
+                return;
+            }
+            self.deadlines.pop_front();
+            let detail = "The Stream did not answer in time.".to_owned();
+            self.refuse(request, &Refusal::StreamUnavailable { detail, stored });
+        }
     }
 
     /// Places and deadlines of requests that are gone would pile up while the Stream doesn't answer
@@ -198,15 +270,16 @@ mod tests {
     fn bytes_are_those_of_the_requests_that_are_there() {
         let mut requests = Requests::default();
         for number in 0..3 {
-            requests.begin(RequestId(number), CallHead::default(), 100);
+            let known = Known::default();
+            requests.begin(RequestId(number), CallHead::default(), 100, known);
             requests.set_body(RequestId(number), 10);
             requests.set_body(RequestId(number), 50);
         }
         requests.add_fields(RequestId(2), 7);
-        assert_eq!(requests.bytes(), 457);
+        assert_eq!(requests.bytes.total(), 457);
         assert!(requests.remove(RequestId(2)) && !requests.remove(RequestId(2)));
-        assert_eq!(requests.bytes(), 300);
+        assert_eq!(requests.bytes.total(), 300);
         requests.set_body(RequestId(2), 50);
-        assert_eq!(requests.bytes(), 300, "a stranger has none");
+        assert_eq!(requests.bytes.total(), 300, "a stranger has none");
     }
 }

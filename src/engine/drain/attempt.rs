@@ -56,15 +56,13 @@ impl DrainEngine {
     fn holds_back(&mut self, id: RecordId, now: Now) -> bool {
         let session = self.sessions.get(&Source::Calls);
         let is_unheard = session.is_some_and(|session| session.is_unheard(now.steady));
-        let ordered = self.plan(id).filter(|plan| plan.order_key.is_some());
-        let Some(target) = ordered.map(|plan| plan.target.clone()) else {
-            return false;
-        };
-        if is_unheard {
-            self.window.lines.ended(&target, now.steady);
+        let is_ordered = self.plan(id).is_some_and(|plan| plan.order_key.is_some());
+        let holds_back = is_unheard && is_ordered;
+        if holds_back {
+            self.window.lines.ended(id, now.steady);
             self.window.wait(id, now.steady.plus(UNHEARD_PAUSE));
         }
-        is_unheard
+        holds_back
     }
 
     /// The session was lost while the call was under way: another drain may have it by now, so
@@ -85,14 +83,14 @@ impl DrainEngine {
         let Some(plan) = held.plan.as_ref() else {
             return;
         };
-        let (target, timeout) = (plan.target.clone(), plan.limits.timeout);
+        let timeout = plan.limits.timeout;
         let is_first = held.progress.attempts == 0;
         let late = now.wall.since(plan.due);
         let call = match understood {
             Ok(call) => call,
             // It was understood when it came.
             Err(error) => {
-                self.window.lines.ended(&target, now.steady);
+                self.window.lines.ended(id, now.steady);
                 let detail = error.to_string();
                 return self.give_up(id, Reason::UnreadableRecord, detail, None, now);
             }
@@ -111,7 +109,7 @@ impl DrainEngine {
         let mut routed = match self.router.request(call, &marks, now.wall) {
             Ok(routed) => routed,
             Err(denied) => {
-                self.window.lines.ended(&target, now.steady);
+                self.window.lines.ended(id, now.steady);
                 return self.give_up(id, Reason::Denied, denied, None, now);
             }
         };
@@ -142,10 +140,7 @@ impl DrainEngine {
     pub(super) fn attempt_done(&mut self, id: RecordId, result: CalloutResult, now: Now) {
         self.window.in_flight = self.window.in_flight.saturating_sub(1);
         self.outputs.count(Metric::InFlight, -1);
-        if let Some(plan) = self.plan(id) {
-            let target = plan.target.clone();
-            self.window.lines.ended(&target, now.steady);
-        }
+        self.window.lines.ended(id, now.steady);
         let outcome = self.config.outcomes.classify(&result, now.wall);
         let response = match result {
             CalloutResult::Answered(response) => Some(response),

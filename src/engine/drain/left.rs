@@ -1,6 +1,7 @@
 //! What lost sessions leave in the window: it waits until it is read again, takes no room
 //! meanwhile, and is forgotten after a while.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::held::{Held, State};
@@ -33,6 +34,7 @@ impl Window {
     /// because sessions lost before have left so many.
     pub(super) fn detach(&mut self, source: Source, left_max: LeftMax, now: Steady) -> usize {
         self.counts.remove(&source);
+        let mut ready = BTreeSet::new();
         let lost = self.held.iter_mut().filter(|(id, _)| id.source == source);
         for (id, held) in lost {
             held.fetch = None;
@@ -47,7 +49,7 @@ impl Window {
             self.timers.remove(&(until, *id));
             if let Some(plan) = &held.plan {
                 if held.state == State::Ready {
-                    self.lines.remove(&plan.target, *id);
+                    ready.insert(*id);
                 }
                 if let Some(order) = plan.order_key.as_ref().and_then(|k| self.order.get_mut(k)) {
                     order.retain(|other| other != id);
@@ -55,6 +57,7 @@ impl Window {
             }
             held.state = State::Suspended { until, since: now };
         }
+        self.lines.remove(&ready);
         self.order.retain(|_, order| !order.is_empty());
         self.next_forgetting
             .get_or_insert(now.plus(LOST_REMEMBERED));

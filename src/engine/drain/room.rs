@@ -11,13 +11,11 @@ use crate::config::DrainConfig;
 use crate::id::{RecordId, Source};
 use crate::limits::LEFT_SETTLED_MIN;
 use crate::metric::Metric;
-use crate::time::{Now, Steady, millis};
+use crate::time::{Now, Steady};
 
-/// A call that is moved aside waits at most this many times as long as the shortest lane.
-const ASIDE_DOUBLINGS_MAX: u32 = 6;
-
-/// Patience ends after this: clocks show whole milliseconds.
-const A_MOMENT: Duration = Duration::from_millis(1);
+/// A call that is moved aside is away for at most this many times as long as the shortest lane
+/// says: a target that has recovered shall have its calls soon.
+const ASIDE_TIMES_MAX: u32 = 64;
 
 /// How many more records of a stream may be held.
 pub(super) fn room(config: &DrainConfig, window: &Window, source: Source) -> usize {
@@ -57,29 +55,41 @@ fn calls_max(config: &DrainConfig, source: Source) -> usize {
     }
 }
 
+/// How many calls shall leave the window where they are in the way of others: what waits for slow
+/// targets leaves half of it, and half of its bytes beside what is in flight, to everybody else.
+fn room_wanted(config: &DrainConfig, window: &Window, is_full: bool) -> usize {
+    let limits = &config.window;
+    let held = window.count(Source::Calls);
+    let a_quarter = limits.calls_max.div_ceil(4);
+    if is_full || held.bytes > (limits.bytes_max / 4).saturating_mul(3) {
+        return a_quarter;
+    }
+    held.unsettled.saturating_sub(limits.calls_max / 2)
+}
+
 impl DrainEngine {
-    /// Where the window is too full to fetch, moves calls aside: first those whose targets are too
-    /// slow for what comes in, then those that rest between two attempts.
+    /// Moves calls aside that are in the way of others: those whose targets are too slow for what
+    /// comes in, and, where the window is too full to fetch, those that rest between two attempts.
     pub(super) fn make_room(&mut self, now: Now) {
         // The very condition of a fetch: between two different ones the drain would stand still.
-        if is_room_to_fetch(&self.config, &self.window, Source::Calls) {
-            return;
-        }
-        let Some(shortest) = self.config.lanes.shortest() else {
+        let is_full = !is_room_to_fetch(&self.config, &self.window, Source::Calls);
+        // Those on their way make room too, as soon as they are stored.
+        let count = room_wanted(&self.config, &self.window, is_full);
+        let count = count.saturating_sub(self.outbox.bound_for_lanes());
+        let Some(shortest) = self.config.lanes.shortest().filter(|_| count > 0) else {
             return;
         };
-        let window = &self.config.window;
-        // Those on their way make room too, as soon as they are stored.
-        let count = window.calls_max.div_ceil(4);
-        let count = count.saturating_sub(self.outbox.bound_for_lanes());
-        let patience_ends = Steady(now.steady.0.saturating_sub(millis(window.patience)));
-        let stuck = self.window.take_stuck(count, patience_ends);
-        let resting = count.saturating_sub(stuck.len());
-        for id in stuck {
-            let pause = self.pause_aside(id, shortest);
+        let longest = self.longest_aside(shortest);
+        let slow = self.window.take_slow(count, is_full, longest, now.steady);
+        let resting = count.saturating_sub(slow.len());
+        for (id, wait) in slow {
+            let pause = self.pause_aside(id, wait, shortest, longest);
             if !self.move_aside(id, pause, now) {
                 self.window.line_up(id, now.steady);
             }
+        }
+        if !is_full {
+            return;
         }
         // A few of them are not what fills the window.
         let is_waiting_long = self.sessions.get(&Source::Calls).is_none_or(|session| {
@@ -96,21 +106,39 @@ impl DrainEngine {
     /// When [`Self::make_room`] has something to do next, should nothing happen before.
     pub(super) fn room_wakeup(&self, now: Steady) -> Option<Steady> {
         let is_full = !is_room_to_fetch(&self.config, &self.window, Source::Calls);
-        let may_move = is_full && self.config.lanes.shortest().is_some();
-        let since = may_move.then(|| self.window.lines.stands_since()).flatten();
-        let due = since.map(|since| since.plus(self.config.window.patience).plus(A_MOMENT));
-        // What is over already and did not help is not worth a tick.
-        due.filter(|due| *due > now)
+        let wanted = room_wanted(&self.config, &self.window, is_full);
+        let may_move = wanted > 0 && self.config.lanes.shortest().is_some();
+        may_move.then(|| self.window.lines.judged_at(now)).flatten()
     }
 
-    /// Each time that a call is moved aside it stays away for twice as long.
-    fn pause_aside(&mut self, id: RecordId, shortest: Duration) -> Duration {
+    /// The longest that a call is moved aside for: what one lane serves, because each further one
+    /// costs a hop.
+    fn longest_aside(&self, shortest: Duration) -> Duration {
+        let max = shortest.saturating_mul(ASIDE_TIMES_MAX);
+        let delays = self.config.lanes.iter().map(|(_, lane)| lane.delay);
+        delays
+            .filter(|delay| *delay <= max)
+            .max()
+            .unwrap_or(shortest)
+    }
+
+    /// A call is away until it would have its turn. Where its target takes none, nobody knows when
+    /// that is: then it goes onto a longer lane each time.
+    fn pause_aside(
+        &mut self,
+        id: RecordId,
+        wait: Option<Duration>,
+        shortest: Duration,
+        longest: Duration,
+    ) -> Duration {
         let aside = self.window.get_mut(id).map_or(0, |held| {
             held.progress.aside = held.progress.aside.saturating_add(1);
             held.progress.aside
         });
-        let doublings = aside.saturating_sub(1).min(ASIDE_DOUBLINGS_MAX);
-        shortest.saturating_mul(1 << doublings)
+        let mut delays = self.config.lanes.iter().map(|(_, lane)| lane.delay);
+        let next = usize::try_from(aside).unwrap_or(usize::MAX);
+        let pause = wait.or_else(|| delays.nth(next)).unwrap_or(longest);
+        pause.clamp(shortest, longest)
     }
 
     /// Puts a call onto a lane, but not for so long that it would be too old for an attempt.

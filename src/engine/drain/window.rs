@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::held::{Held, LastAttempt, State};
 use super::hops::RememberedHops;
 use crate::call::deliver::commit::FetchNumber;
-use crate::call::deliver::line::Lines;
+use crate::call::deliver::line::{Lines, Waiting};
 use crate::call::record::{self, Call, RecordError};
 use crate::config::DrainConfig;
 use crate::http::list_bytes;
@@ -60,6 +61,12 @@ pub(super) struct Window {
     pub(super) next_forgetting: Option<Steady>,
 }
 
+/// Lines whose calls in flight leave half of the window's bytes to what waits.
+fn lines(config: &DrainConfig) -> Lines {
+    let window = &config.window;
+    Lines::new(config.limits.clone(), window.patience, window.bytes_max / 2)
+}
+
 /// What a fetched record is to the window.
 pub(super) enum Taken {
     New,
@@ -75,7 +82,7 @@ impl Window {
         Self {
             held: BTreeMap::new(),
             counts: BTreeMap::new(),
-            lines: Lines::new(config.limits.clone()),
+            lines: lines(config),
             order: BTreeMap::new(),
             timers: BTreeSet::new(),
             in_flight: 0,
@@ -210,12 +217,20 @@ impl Window {
         Some(id)
     }
 
-    /// Takes up to `count` calls out of lines that have not moved since `patience_ends`. Calls
-    /// with an order key stay: they hold their place.
-    pub(super) fn take_stuck(&mut self, count: usize, patience_ends: Steady) -> Vec<RecordId> {
+    /// Takes up to `count` calls out of lines that are too slow for what comes in, the firsts of
+    /// their callers only where they are asked for. Calls with an order key stay: they hold their
+    /// place.
+    pub(super) fn take_slow(
+        &mut self,
+        count: usize,
+        firsts: bool,
+        away_max: Duration,
+        now: Steady,
+    ) -> Vec<(RecordId, Option<Duration>)> {
         let held = &self.held;
         let may_leave = |id| held.get(&id).is_some_and(Held::may_leave);
-        self.lines.take_stuck(count, patience_ends, may_leave)
+        self.lines
+            .take_slow(count, firsts, away_max, now, may_leave)
     }
 
     /// Takes at least `least` and up to `count` calls that wait in memory for their next attempt,
@@ -270,7 +285,13 @@ impl Window {
             return;
         };
         held.state = State::Ready;
-        self.lines.add(&plan.target, id, now);
+        let call = Waiting {
+            record: id,
+            caller: plan.caller,
+            bytes: held.record.len(),
+            aside: held.progress.aside,
+        };
+        self.lines.add(&plan.target, call, now);
     }
 
     /// A call gives up its place among those with its order key. Gives the call whose turn it is

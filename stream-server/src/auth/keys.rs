@@ -1,4 +1,5 @@
-//! The folder of public keys: `NAME.pub.pem` with `NAME.keyid` beside it.
+//! The folder of public keys: `NAME.pub.pem` with `NAME.keyid` beside it, and `NAME.rights` where the
+//! key may not do everything.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,10 +10,14 @@ use rsa::pkcs1::DecodeRsaPublicKey;
 use rsa::pkcs8::DecodePublicKey;
 use rsa::traits::PublicKeyParts;
 
+use super::rights::Rights;
+
 /// Ending of a public key's file.
 const KEY_ENDING: &str = ".pub.pem";
 /// Ending of the file with the keyId that the key answers to.
 const KEY_ID_ENDING: &str = ".keyid";
+/// Ending of the file with what the key may do.
+const RIGHTS_ENDING: &str = ".rights";
 /// Bytes of a keyId: a session token (`ST$…`) has up to some thousand.
 const KEY_ID_BYTES_MAX: usize = 16_384;
 /// Bytes of a key's file; one of 4096 bits has 800.
@@ -22,10 +27,17 @@ const KEY_BITS_MIN: usize = 1_024;
 /// Bits that OCI asks for.
 const KEY_BITS_WANTED: usize = 2_048;
 
+/// A public key, and what its owner may do.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) public: RsaPublicKey,
+    pub(super) rights: Rights,
+}
+
 /// Public keys by keyId.
 #[derive(Debug, Default)]
 pub struct KeyRing {
-    keys: BTreeMap<String, RsaPublicKey>,
+    keys: BTreeMap<String, Key>,
     /// What the operator should know although it is no mistake.
     warnings: Vec<String>,
 }
@@ -90,13 +102,16 @@ impl KeyRing {
             format!("{name}{KEY_ENDING}"),
             format!("{name}{KEY_ID_ENDING}"),
         );
+        let rights = self
+            .read_rights(folder, &name)
+            .map_err(|problem| problems.push(format!("{name}{RIGHTS_ENDING}: {problem}")));
         let key = read_text(&folder.join(&key_file))
             .and_then(|pem| parse_key(&pem))
             .map_err(|problem| problems.push(format!("{key_file}: {problem}")));
         let key_id = read_text(&folder.join(&id_file))
             .and_then(|text| parse_key_id(&text))
             .map_err(|problem| problems.push(format!("{id_file}: {problem}")));
-        let (Ok(key), Ok(key_id)) = (key, key_id) else {
+        let (Ok(key), Ok(key_id), Ok(rights)) = (key, key_id, rights) else {
             return;
         };
         if let Some(other) = owners.insert(key_id.clone(), name) {
@@ -110,16 +125,36 @@ impl KeyRing {
                 "the key {key_file} has {bits} bits; OCI takes {KEY_BITS_WANTED} and more"
             ));
         }
-        self.keys.insert(key_id, key);
+        let public = key;
+        self.keys.insert(key_id, Key { public, rights });
     }
 
-    /// Adds a key.
+    /// What a key may do: everything where nothing is said.
+    fn read_rights(&mut self, folder: &Path, name: &str) -> Result<Rights, String> {
+        let file = folder.join(format!("{name}{RIGHTS_ENDING}"));
+        // Only a file that is surely not there gives all rights.
+        if !file
+            .try_exists()
+            .map_err(|error| format!("cannot be looked for: {error}"))?
+            && !file.is_symlink()
+        {
+            self.warnings.push(format!(
+                "the key {name} may publish, consume and manage, because there is no \
+                 {name}{RIGHTS_ENDING}: write there what it needs"
+            ));
+            return Ok(Rights::all());
+        }
+        Rights::parse(&read_text(&file)?)
+    }
+
+    /// Adds a key that may do everything.
     #[cfg(test)]
     pub(super) fn add(&mut self, key_id: &str, pem: &str) {
-        self.keys.insert(key_id.to_owned(), parse_key(pem).unwrap());
+        let (public, rights) = (parse_key(pem).unwrap(), Rights::all());
+        self.keys.insert(key_id.to_owned(), Key { public, rights });
     }
 
-    pub(super) fn get(&self, key_id: &str) -> Option<&RsaPublicKey> {
+    pub(super) fn get(&self, key_id: &str) -> Option<&Key> {
         self.keys.get(key_id)
     }
 
@@ -136,7 +171,7 @@ impl KeyRing {
     }
 }
 
-/// The names that have a key or a keyId, sorted.
+/// The names that have a key, a keyId or rights, sorted.
 fn names(folder: &Path) -> std::io::Result<std::collections::BTreeSet<String>> {
     let mut names = std::collections::BTreeSet::new();
     for entry in std::fs::read_dir(folder)? {
@@ -144,7 +179,8 @@ fn names(folder: &Path) -> std::io::Result<std::collections::BTreeSet<String>> {
         let file = file.to_string_lossy();
         let name = file
             .strip_suffix(KEY_ENDING)
-            .or_else(|| file.strip_suffix(KEY_ID_ENDING));
+            .or_else(|| file.strip_suffix(KEY_ID_ENDING))
+            .or_else(|| file.strip_suffix(RIGHTS_ENDING));
         names.extend(name.map(str::to_owned));
     }
     Ok(names)

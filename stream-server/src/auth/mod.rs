@@ -7,6 +7,7 @@
 mod authorization;
 mod keys;
 mod recent;
+mod rights;
 #[cfg(test)]
 mod tests;
 
@@ -14,8 +15,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::HeaderMap;
 use jiff::fmt::rfc2822::DateTimeParser;
+use keys::Key;
 pub use keys::{KeyFolderError, KeyRing};
 use recent::Recent;
+pub use rights::{Right, Rights};
 use rsa::{Pkcs1v15Sign, RsaPublicKey};
 use sha2::{Digest as _, Sha256};
 
@@ -125,6 +128,15 @@ pub enum Coverage {
     Body,
 }
 
+/// What a signature says of a request whose body is still to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// What the owner of the key may do.
+    pub rights: Rights,
+    /// What the body must be.
+    pub body: BodyHash,
+}
+
 /// The SHA-256 that a body must have, if it was signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
@@ -181,21 +193,24 @@ impl Verifier {
         head: Head<'_>,
         coverage: Coverage,
         now: TimeMs,
-    ) -> Result<BodyHash, Unauthenticated> {
+    ) -> Result<Signed, Unauthenticated> {
         let header = head.headers.get(hyper::header::AUTHORIZATION);
         let header = header.ok_or(Unauthenticated::Missing)?;
         let text = header.to_str();
         let text = text.map_err(|_| Unauthenticated::Malformed("it is not ASCII"))?;
         let given = authorization::parse(text)?;
         let unknown = || Unauthenticated::UnknownKey(repeated(given.key_id));
-        let key = self.keys.get(given.key_id).ok_or_else(unknown)?;
+        let Key { public, rights } = self.keys.get(given.key_id).ok_or_else(unknown)?;
         let names: Vec<String> = given.names.iter().map(|n| n.to_ascii_lowercase()).collect();
         let date = check_coverage(head.headers, &names, coverage)?;
         check_date(head.headers, date, now)?;
-        self.verify_signature(key, &head, coverage, &names, given.signature)?;
+        self.verify_signature(public, &head, coverage, &names, given.signature)?;
         let hash = names.iter().any(|name| name == BODY_HASH);
         let hash = hash.then(|| value(head.headers, BODY_HASH)).flatten();
-        Ok(BodyHash(hash.map(|hash| lossy(&hash))))
+        Ok(Signed {
+            rights: rights.clone(),
+            body: BodyHash(hash.map(|hash| lossy(&hash))),
+        })
     }
 
     fn verify_signature(

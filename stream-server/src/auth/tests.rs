@@ -81,7 +81,8 @@ fn verify(
         target,
         headers,
     };
-    verifier(None).verify_head(head, coverage, now)
+    let signed = verifier(None).verify_head(head, coverage, now);
+    signed.map(|signed| signed.body)
 }
 
 #[test]
@@ -278,10 +279,13 @@ fn a_key_folder_tells_all_its_mistakes_at_once() {
     write("a.keyid", "t/u/f\n");
     write("b.pub.pem", pkcs1);
     write("b.keyid", "ST$abc");
+    write("b.rights", "publish");
     write("notes.txt", "no key");
     let ring = KeyRing::read(folder.path()).unwrap();
-    assert_eq!((ring.count(), ring.warnings().len()), (2, 2));
-    assert!(ring.get("t/u/f").is_some() && ring.get("ST$abc").is_some());
+    // Both are short, and one may do everything.
+    assert_eq!((ring.count(), ring.warnings().len()), (2, 3));
+    let may_manage = |key_id| ring.get(key_id).unwrap().rights.has(Right::Manage);
+    assert!(may_manage("t/u/f") && !may_manage("ST$abc"));
     write("c.pub.pem", PUBLIC);
     write("d.keyid", "d");
     write("e.pub.pem", PRIVATE);

@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::Request;
 use hyper::body::{Body as _, Incoming};
+use hyper::header::EXPECT;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::limits::{BODY_BYTES_MAX, BODY_TIMEOUT};
@@ -31,8 +32,17 @@ impl Body {
     }
 }
 
+/// Reads the body of a request that is refused, without keeping it. Else whoever is still sending
+/// finds a closed connection instead of the reason. Who waits for `100 Continue` (RFC 9110 §10.1.1)
+/// doesn't send.
+pub(crate) async fn discard_expected(request: Request<Incoming>) {
+    if !request.headers().contains_key(EXPECT) {
+        discard(request).await;
+    }
+}
+
 /// Reads a body without keeping it, as far as one may be long and take time.
-pub(crate) async fn discard(request: Request<Incoming>) {
+async fn discard(request: Request<Incoming>) {
     let mut body = request.into_body();
     let mut bytes = 0_usize;
     let read = async {

@@ -4,7 +4,6 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -12,38 +11,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
-use crate::limits::{HEAD_TIMEOUT, IDLE_TIMEOUT, WRITE_TIMEOUT};
-
-/// Whether a request of the connection is being worked on. While it is, the connection's own read
-/// deadlines rest: the body has one of its own.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Working(Arc<AtomicBool>);
-
-impl Working {
-    /// Marks the time until the guard is dropped.
-    pub(crate) fn start(&self) -> WorkingGuard {
-        self.0.store(true, Ordering::Release);
-        WorkingGuard(self.clone())
-    }
-
-    fn is_working(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-}
-
-pub(crate) struct WorkingGuard(Working);
-
-impl Drop for WorkingGuard {
-    fn drop(&mut self) {
-        self.0.0.store(false, Ordering::Release);
-    }
-}
+use crate::connections::Seat;
+use crate::limits::{HEAD_TIMEOUT, WRITE_TIMEOUT};
 
 /// A TCP connection with three deadlines: for the next request to begin, for its headers to be
 /// whole, and for an answer to be read.
 pub(crate) struct Connection {
     stream: TcpStream,
-    working: Working,
+    seat: Arc<Seat>,
+    /// What the seat had counted when it was looked at last.
+    turns: u64,
+    idle_timeout: Duration,
     reading: Reading,
     /// When the present reading must be over.
     read_deadline: Instant,
@@ -59,18 +37,20 @@ enum Reading {
     Idle,
     /// Some of its headers have.
     Head,
-    /// It is being worked on.
+    /// It has begun, and has deadlines of its own.
     Body,
 }
 
 impl Connection {
-    pub(crate) fn new(stream: TcpStream, working: Working) -> Self {
+    pub(crate) fn new(stream: TcpStream, seat: Arc<Seat>, idle_timeout: Duration) -> Self {
         // A fresh connection owes us a request, so it has less time than one between two requests.
         let read_alarm = Box::pin(tokio::time::sleep(HEAD_TIMEOUT));
         let reading = Reading::Head;
         Self {
             stream,
-            working,
+            turns: seat.turns(),
+            seat,
+            idle_timeout,
             reading,
             read_deadline: read_alarm.deadline(),
             read_alarm,
@@ -85,12 +65,17 @@ impl Connection {
         }
     }
 
-    /// Follows what happens to the request, before the client is waited for.
+    /// Follows what happens to the request, before the client is waited for. One that is answered at
+    /// once has begun and ended since the last time.
     fn update(&mut self) {
-        match (self.working.is_working(), self.reading) {
-            (true, Reading::Idle | Reading::Head) => self.turn_to(Reading::Body, None),
-            (false, Reading::Body) => self.turn_to(Reading::Idle, Some(IDLE_TIMEOUT)),
-            (true, Reading::Body) | (false, Reading::Idle | Reading::Head) => {}
+        let turns = self.seat.turns();
+        if turns == self.turns {
+            return;
+        }
+        self.turns = turns;
+        match turns.is_multiple_of(2) {
+            true => self.turn_to(Reading::Idle, Some(self.idle_timeout)),
+            false => self.turn_to(Reading::Body, None),
         }
     }
 
@@ -151,6 +136,7 @@ impl AsyncRead for Connection {
         if read.is_ready() {
             if this.reading == Reading::Idle && buffer.filled().len() > before {
                 this.turn_to(Reading::Head, Some(HEAD_TIMEOUT));
+                this.seat.wait();
             }
             return read;
         }
@@ -185,8 +171,11 @@ impl AsyncWrite for Connection {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        // The server flushes once it has nothing left to write.
+        // The server flushes once it has nothing left to write, and may not read until something
+        // comes. Who is late is told so when it reads.
         this.write_deadline = None;
+        this.update();
+        let _ = this.poll_late(cx);
         Pin::new(&mut this.stream).poll_flush(cx)
     }
 

@@ -5,6 +5,7 @@ mod body;
 pub(crate) mod connection;
 mod control;
 mod data;
+mod gate;
 mod messages_json;
 mod pools;
 mod respond;
@@ -21,14 +22,16 @@ use hyper::{Method, Request};
 use tokio::sync::Semaphore;
 
 use crate::auth::Verifier;
+use crate::connections::Seat;
 use crate::faults::Faults;
 use crate::limits::{ANSWERS_BYTES_MAX, BODIES_BYTES_MAX};
 use crate::refusal::Refusal;
 use crate::service::Service;
 use crate::time::Clock;
+pub(crate) use gate::{Gate, parse_host};
 pub(crate) use respond::{Dropped, REQUEST_ID, Reply, Response, request_id};
 pub(crate) use route::{OPERATIONS, Route, route};
-use to_the_end::ToTheEnd;
+pub(crate) use to_the_end::ToTheEnd;
 
 /// What all requests share.
 pub(crate) struct App {
@@ -78,15 +81,36 @@ impl App {
         self: Arc<Self>,
         route: Result<Route, Refusal>,
         request: Request<Incoming>,
+        seat: &Seat,
     ) -> Result<Response, Dropped> {
         let id = request_id(request.headers());
-        Reply::from(self.answer(route, request).await).into_response(&id)
+        Reply::from(self.answer(route, request, seat).await).into_response(&id)
+    }
+
+    /// Refuses a request before it is looked at.
+    ///
+    /// # Errors
+    /// None.
+    pub(crate) async fn refuse(
+        &self,
+        request: Request<Incoming>,
+        refusal: Refusal,
+    ) -> Result<Response, Dropped> {
+        let id = request_id(request.headers());
+        body::discard_expected(request).await;
+        Reply::refusal(&refusal).into_response(&id)
+    }
+
+    /// Whether who asks for this must have signed it.
+    pub(crate) fn must_be_signed(&self, route: &Result<Route, Refusal>) -> bool {
+        self.verifier.is_some() && route.as_ref().is_ok_and(|route| *route != Route::Health)
     }
 
     async fn answer(
         self: Arc<Self>,
         route: Result<Route, Refusal>,
         request: Request<Incoming>,
+        seat: &Seat,
     ) -> Result<Reply, Refusal> {
         if request.uri().path() == "/faults" && self.faults.is_some() {
             return Box::pin(self.answer_faults(request)).await;
@@ -95,6 +119,7 @@ impl App {
         let query = request.uri().query().unwrap_or_default().to_owned();
         let headers = wire_control::ControlHeaders::read(request.headers());
         let body = self.authenticated_body(&route, request).await?;
+        seat.work();
         let call = Call {
             route,
             query,

@@ -3,6 +3,7 @@
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
+use crate::auth::Right;
 use crate::refusal::Refusal;
 
 const BASE_PATH: &str = "20180418";
@@ -85,6 +86,23 @@ impl Route {
             Self::GetGroup { .. } => "GetGroup",
             Self::UpdateGroup { .. } => "UpdateGroup",
             Self::Control(control) => control.operation(),
+        }
+    }
+
+    /// What who asks for it must be allowed to do; nothing where every key will do. Knowing a stream
+    /// is part of both publishing and consuming (as OCI's `STREAM_READ` is).
+    pub(crate) fn right(&self) -> Option<Right> {
+        match self {
+            Self::Health | Self::Control(Control::GetStream(_)) => None,
+            Self::PutMessages { .. } => Some(Right::Publish),
+            Self::GetMessages { .. }
+            | Self::CreateCursor { .. }
+            | Self::CreateGroupCursor { .. }
+            | Self::Commit { .. }
+            | Self::Heartbeat { .. }
+            | Self::GetGroup { .. }
+            | Self::UpdateGroup { .. } => Some(Right::Consume),
+            Self::Control(_) => Some(Right::Manage),
         }
     }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
-use hyper::header::{EXPECT, HeaderMap};
 use hyper::{Method, Request};
 
 use super::respond::Reply;
@@ -24,10 +23,7 @@ impl App {
         let hash = match self.verify_head(route, &request) {
             Ok(hash) => hash,
             Err(refusal) => {
-                // Else whoever is still sending finds a closed connection instead of the reason.
-                if !expects_permission(request.headers()) {
-                    body::discard(request).await;
-                }
+                body::discard_expected(request).await;
                 return Err(refusal);
             }
         };
@@ -55,7 +51,11 @@ impl App {
             target: target.map_or("/", |target| target.as_str()),
             headers: request.headers(),
         };
-        Ok(verifier.verify_head(head, coverage, self.clock.wall())?)
+        let signed = verifier.verify_head(head, coverage, self.clock.wall())?;
+        match route.right().filter(|right| !signed.rights.has(*right)) {
+            Some(right) => Err(Refusal::not_authorized(right)),
+            None => Ok(signed.body),
+        }
     }
 
     /// Does the operation, and to it what the rules say.
@@ -150,9 +150,4 @@ impl App {
             .forget_members(stream, self.clock.steady())
             .await
     }
-}
-
-/// Whether the client waits for `100 Continue` before it sends the body (RFC 9110 §10.1.1).
-fn expects_permission(headers: &HeaderMap) -> bool {
-    headers.contains_key(EXPECT)
 }

@@ -1,6 +1,6 @@
 //! Opening the folder: the lock, the schema, the checks, and what is loaded into memory.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::load::{check_whole, load_streams, log_record, note_log};
 use super::recover::{Recovered, recover};
 use super::segment::log_folder;
 use crate::limits::{READERS_COUNT, WAL_PAGES_MAX};
+use crate::private;
 
 /// Marks a database file as ours ("SluS" in ASCII).
 const APPLICATION_ID: i64 = 0x536c_7553;
@@ -169,9 +170,10 @@ pub(super) struct Opened {
 }
 
 pub(super) fn open(folder: &Path, bytes_max: Option<u64>) -> Result<Opened, OpenError> {
-    std::fs::create_dir_all(folder)
+    private::create_folder(folder)
         .map_err(|error| OpenError::system(folder, "create the folder or work", &error))?;
     let lock = lock(folder)?;
+    private::mend_data(folder, &log_folder(folder));
     let path = folder.join("stream.db");
     let is_new = std::fs::metadata(&path).map_or(0, |file| file.len()) == 0;
     if is_new && has_log(folder) {
@@ -180,6 +182,9 @@ pub(super) fn open(folder: &Path, bytes_max: Option<u64>) -> Result<Opened, Open
     }
     let small = std::fs::metadata(&path).map_or(0, |file| file.len()) <= CHECK_BYTES_MAX;
     let database = |error: rusqlite::Error| OpenError::sqlite(folder, &error);
+    // SQLite gives its other files the rights of this one.
+    let file = private::options().append(true).create(true).open(&path);
+    file.map_err(|error| OpenError::system(folder, "create the database stream.db", &error))?;
     let connection = Connection::open(&path).map_err(database)?;
     prepare(folder, &connection, small)?;
     change::create_table(&connection).map_err(database)?;
@@ -190,7 +195,7 @@ pub(super) fn open(folder: &Path, bytes_max: Option<u64>) -> Result<Opened, Open
         set(&connection, "max_page_count", pages).map_err(database)?;
     }
     let cursor_secret = cursor_secret(folder, &connection)?;
-    let created = std::fs::create_dir_all(log_folder(folder));
+    let created = private::create_folder(&log_folder(folder));
     created.map_err(|error| OpenError::system(folder, "create the folder log/", &error))?;
     let record = log_record(&connection).map_err(database)?;
     let mut log = recover(folder, &record)?;
@@ -228,7 +233,7 @@ fn has_log(folder: &Path) -> bool {
 
 fn lock(folder: &Path) -> Result<File, OpenError> {
     let path = folder.join("lock");
-    let file = OpenOptions::new()
+    let file = private::options()
         .create(true)
         .truncate(false)
         .write(true)

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use super::frame::{u32_at, u64_at};
+use crate::private;
 
 /// Bytes before the first frame.
 pub(super) const HEAD_BYTES: usize = 32;
@@ -73,7 +74,7 @@ pub(super) fn read_head(bytes: &[u8]) -> Option<(u64, u64)> {
 impl Segment {
     /// Makes a file without messages, on the disk with its name.
     pub(super) fn create(folder: &Path, number: u64, first_commit: u64) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
+        let mut options = private::options();
         let options = options.read(true).write(true).create(true).truncate(true);
         let file = options.open(log_file(folder, number))?;
         file.write_all_at(&head(number, first_commit), 0)?;

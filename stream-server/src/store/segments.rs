@@ -13,6 +13,7 @@ use super::read_buffers::ReadBuffers;
 use super::scan::{Known, scan};
 use super::segment::{Patience, Segment, index_file, log_file};
 use crate::limits::OPEN_SEGMENTS_MAX;
+use crate::private;
 
 /// What is known of a sealed segment without opening it.
 #[derive(Clone, Debug)]
@@ -164,7 +165,7 @@ pub(super) fn read_index(folder: &Path, number: u64) -> Option<Contents> {
 }
 
 pub(super) fn write_index(folder: &Path, number: u64, contents: &Contents) -> io::Result<()> {
-    fs::write(index_file(folder, number), contents.encode())
+    private::write(&index_file(folder, number), &contents.encode())
 }
 
 /// The index of a sealed segment, made anew where it has to be.

@@ -14,6 +14,7 @@
 )]
 
 pub mod process;
+pub mod signing;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -29,6 +30,8 @@ use tempfile::TempDir;
 
 /// How long a test waits for what must come.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+/// What every program sends.
+pub const FIELDS: &str = "host: localhost\r\ncontent-type: application/json\r\n";
 pub const STREAM: &str = "ocid1.stream.oc1.local.calls";
 
 /// A server in this process, in a folder of its own.
@@ -201,8 +204,8 @@ impl Client {
 
     pub fn try_request(&mut self, method: &str, path: &str, body: &str) -> std::io::Result<Answer> {
         let length = body.len();
-        let head = format!("{method} {path} HTTP/1.1\r\nhost: t\r\ncontent-length: {length}\r\n");
-        self.send(format!("{head}\r\n{body}").as_bytes())?;
+        let head = format!("{method} {path} HTTP/1.1\r\n{FIELDS}content-length: {length}");
+        self.send(format!("{head}\r\n\r\n{body}").as_bytes())?;
         self.receive()
     }
 

@@ -55,6 +55,11 @@ impl Process {
         Self::wait_until_ready(command.stderr(Stdio::null()))
     }
 
+    /// Starts what this command starts, whose log goes somewhere, and waits until it is ready.
+    pub fn start_telling(command: &mut Command) -> Self {
+        Self::wait_until_ready(command.stdin(Stdio::null()))
+    }
+
     /// Starts it with its log going there, and waits until it is ready.
     pub fn start_with_log(arguments: &[&str], log: impl Into<Stdio>) -> Self {
         Self::wait_until_ready(command(arguments).stderr(log))

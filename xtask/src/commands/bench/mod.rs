@@ -57,6 +57,10 @@ pub(crate) struct Arguments {
     /// How many calls to a bad target wait beside the timed ones to a quick target
     #[arg(long, value_name = "N", default_value_t = 5000)]
     backlog: usize,
+
+    /// Measure nothing but how long calls take beside a bad target
+    #[arg(long)]
+    only_neighbours: bool,
 }
 
 pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
@@ -68,6 +72,11 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
         "\nOne Envoy worker, {} connections, POST of {} bytes.\n",
         arguments.connections, arguments.body
     );
+    if arguments.only_neighbours {
+        let neighbourhood = neighbour::measure(&programs, arguments)?;
+        report::neighbourhood(arguments.backlog, neighbourhood);
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut rounds = Vec::new();
     for number in 1..=arguments.rounds {
         let round = rounds::measure(&programs, arguments)?;

@@ -24,7 +24,7 @@ impl Put {
         let body = format!("{{\"messages\":[{}]}}", vec![message; batch].join(","));
         let length = body.len();
         let head = format!(
-            "POST /20180418/streams/{ID_PREFIX}{stream}/messages HTTP/1.1\r\nhost: bench\r\n\
+            "POST /20180418/streams/{ID_PREFIX}{stream}/messages HTTP/1.1\r\nhost: localhost\r\n\
              content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
         );
         let request = (head + &body).into_bytes();
@@ -81,9 +81,11 @@ impl Get {
 impl Talk for Get {
     fn request(&self) -> Cow<'_, [u8]> {
         let (path, cursor, limit) = (&self.path, &self.cursor, self.batch);
-        format!("GET {path}/messages?cursor={cursor}&limit={limit} HTTP/1.1\r\nhost: bench\r\n\r\n")
-            .into_bytes()
-            .into()
+        format!(
+            "GET {path}/messages?cursor={cursor}&limit={limit} HTTP/1.1\r\nhost: localhost\r\n\r\n"
+        )
+        .into_bytes()
+        .into()
     }
 
     fn batch(&self) -> usize {

@@ -252,3 +252,37 @@ fn a_head_of_an_answer_that_passes_unmarked_passes_as_a_call() {
     assert_eq!(reply.body, b"ok");
     assert!(is_asked.load(Ordering::SeqCst));
 }
+
+#[test]
+fn a_kept_connection_that_is_closed_costs_no_attempt_where_that_can_do_no_harm() {
+    let target = Target::scripted(|seen| match (seen.path().as_str(), seen.nth) {
+        ("/always", _) | (_, 1) => Answer::Close,
+        _ => Answer::status(200),
+    });
+    let gateway = Gateway::with("fault-closed", target, |builder| builder);
+    let once = |method: &str, path: &str| {
+        let request = Request::new(method, path).field("Async-Retries", "0");
+        request.marked()
+    };
+    gateway.accept(&once("PUT", "/put").body("x"));
+    gateway.accept(&once("DELETE", "/delete").body(""));
+    let keyed = once("POST", "/keyed").field("Idempotency-Key", "\"k\"");
+    gateway.accept(&keyed.body("x"));
+    let post = gateway.accept(&once("POST", "/post").body("x"));
+    let always = gateway.accept(&once("PUT", "/always").body("x"));
+    gateway.wait_until_settled();
+    for path in ["/put", "/delete", "/keyed", "/always"] {
+        let seen = gateway.target.of(path);
+        let attempts: Vec<String> = seen.iter().map(|seen| seen.attempt()).collect();
+        assert_eq!(attempts, ["1", "1"], "{path}");
+    }
+    assert_eq!(gateway.target.of("/post").len(), 1, "nobody can tell");
+    let letters = gateway.stream().dead_letters();
+    let mut dead: Vec<&str> = letters
+        .iter()
+        .map(|one| one["id"].as_str().unwrap())
+        .collect();
+    dead.sort_unstable();
+    assert_eq!(dead, [post.as_str(), always.as_str()], "ids grow with time");
+    assert_eq!(gateway.metric("sluice_sent_again_total"), 4);
+}

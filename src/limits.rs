@@ -104,6 +104,22 @@ pub const STREAM_ANSWER_BYTES_MAX: usize = 33_554_432;
 /// Secrets that replies are signed with: the current one, and some that receivers still know.
 pub const SIGNING_SECRETS_MAX: usize = 4;
 
+/// Keys that credentials at rest are sealed by: the current one, and some that stored calls need.
+pub const SEAL_KEYS_MAX: usize = 4;
+
+/// Bytes of a key's id, which stands beside every value that it has sealed.
+pub const SEAL_KEY_ID_BYTES_MAX: usize = 32;
+
+/// Names in a list of headers of a configuration.
+pub const HEADER_NAMES_MAX: usize = 64;
+
+/// Fields of a response that a reply carries.
+pub const REPLY_ANSWER_FIELDS_MAX: usize = 64;
+
+/// Bytes of these fields, counted as HTTP/2 does: with all else of its head a reply stays below
+/// what dispatch and usual receivers take.
+pub const REPLY_ANSWER_BYTES_MAX: usize = 8_192;
+
 /// Bytes of a response that a reply forwards: base64 makes it 873,816, which leaves a record room
 /// for its other members.
 pub const REPLY_BODY_BYTES_MAX: usize = 655_360;

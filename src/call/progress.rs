@@ -72,6 +72,13 @@ impl Progress {
         self.history.drain(..surplus);
     }
 
+    /// The latest attempt whose answer is known.
+    #[must_use]
+    pub fn last_answer(&self) -> Option<&PastAttempt> {
+        let mut latest = self.history.iter().rev();
+        latest.find(|past| past.status.is_some())
+    }
+
     /// Whether a record may say so.
     ///
     /// # Errors

@@ -2,8 +2,11 @@
 //! because the drain judges every record again, whoever wrote it (G7).
 
 use super::key::TextForm;
+use super::names::read_names;
 use super::reader::Section;
+use super::signing::{VARIABLE_NAME, is_variable};
 use crate::call::allow::{AllowList, HostPattern, Rule, is_plain_path};
+use crate::call::names::NameList;
 use crate::call::target::{Destination, Scheme};
 use crate::limits::ALLOW_RULES_MAX;
 
@@ -17,9 +20,17 @@ pub struct TargetsConfig {
     pub replies: AllowList,
     /// Whether a reply address may be a path on this gateway.
     pub replies_to_gateway_paths: bool,
+    /// Fields of an answer that its reply carries.
+    pub reply_headers: NameList,
 }
 
 impl TargetsConfig {
+    /// The environment variables with the secrets that rules for replies name.
+    pub fn secret_variables(&self) -> impl Iterator<Item = &str> {
+        let rules = self.replies.rules.iter();
+        rules.filter_map(|rule| rule.secrets.as_deref())
+    }
+
     /// Whether any rule has requests signed.
     #[must_use]
     pub fn signs(&self) -> bool {
@@ -34,7 +45,7 @@ impl TargetsConfig {
                            there are no explicit targets.";
             read_list(targets, meaning)
         });
-        let (own, replies_to_gateway_paths) = root.section("replies", |replies| {
+        let (own, replies_to_gateway_paths, reply_headers) = root.section("replies", |replies| {
             let own = replies.has("allow").then_some(());
             let meaning = "The same for the URLs of `Async-Reply-To` and `Async-Failure-To`. Where \
                            the list is absent, they may be what targets may be; an empty one \
@@ -45,12 +56,21 @@ impl TargetsConfig {
                 true,
                 "Whether a reply address may be a path on this gateway.",
             );
-            (own.map(|()| list), gateway_paths)
+            let reply_headers = read_names(
+                replies,
+                "headers",
+                &["content-*", "location", "etag", "link", "retry-after"],
+                "Headers of the target's answer that a reply carries, with `Async-Response-` \
+                 before their names: names, and starts of names with a `*` behind them. For the \
+                 drain.",
+            );
+            (own.map(|()| list), gateway_paths, reply_headers)
         });
         Self {
             replies: own.unwrap_or_else(|| targets.clone()),
             targets,
             replies_to_gateway_paths,
+            reply_headers,
         }
     }
 }
@@ -113,6 +133,19 @@ fn read_rule(rule: &mut Section<'_>) -> Option<Rule> {
         "Whether the rule is for names and addresses of private networks and of this machine too.",
     );
     let is_signed = read_signing(rule, scheme, host.as_ref(), &path_prefix);
+    let secrets = rule.optional_text(
+        "secretsEnvironment",
+        "Environment variable of the drain's VM with the secrets that replies are signed by which \
+         go there, instead of those in SLUICE_WEBHOOK_SECRETS.",
+    );
+    rule.declare_form(VARIABLE_NAME);
+    // A secret may well look like a name, and a name that isn't set is logged.
+    let is_secret = |name: &str| name.starts_with("whsec_") || name.starts_with("whsk_");
+    let is_wrong = |name: &str| !is_variable(name) || is_secret(name);
+    if secrets.as_deref().is_some_and(is_wrong) {
+        let message = "must be the name of an environment variable, not a secret itself";
+        rule.refuse("secretsEnvironment", message.to_owned());
+    }
     Some(Rule {
         scheme,
         host: host?,
@@ -120,6 +153,7 @@ fn read_rule(rule: &mut Section<'_>) -> Option<Rule> {
         path_prefix: Some(path_prefix).filter(|prefix| prefix != "/"),
         allow_private,
         is_signed,
+        secrets,
     })
 }
 
@@ -200,6 +234,7 @@ mod tests {
             path_prefix: None,
             allow_private: false,
             is_signed: false,
+            secrets: None,
         };
         assert_eq!(config.targets.rules, [rule]);
     }
@@ -227,8 +262,9 @@ mod tests {
                 {"host": "a.example", "pathPrefix": "/a?b"},
                 {"host": "a.example", "pathPrefix": "/a b"},
                 {"host": "a.example", "allowPrivate": "yes", "prefix": "/"},
+                {"host": "a.example", "secretsEnvironment": "whsec_C2FVsBQIhr+scChlQIMV"},
             ]},
-            "replies": {"allow": "none"},
+            "replies": {"allow": "none", "headers": ["etag", "*"]},
         }));
         assert_eq!(
             problems,
@@ -243,7 +279,9 @@ mod tests {
                 "$.targets.allow[5].pathPrefix",
                 "$.targets.allow[6].allowPrivate",
                 "$.targets.allow[6].prefix",
+                "$.targets.allow[7].secretsEnvironment",
                 "$.replies.allow",
+                "$.replies.headers",
             ]
         );
         let too_many = vec![json!({"host": "a.example"}); ALLOW_RULES_MAX + 1];

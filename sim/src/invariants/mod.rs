@@ -1,6 +1,7 @@
 //! The guarantees of ARCHITECTURE.md as code, one file each. They are asked at every attempt, every
 //! stored record, every commit, every answer, and at the end.
 
+pub mod expiry;
 pub mod g10_lives;
 pub mod g1_stored;
 pub mod g2_ends;
@@ -25,7 +26,7 @@ use crate::world::World;
 /// A guarantee that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which one: `G1` to `G10`.
+    /// Which one: `G1` to `G10`, `keys`, or `age`.
     pub guarantee: &'static str,
     /// The call concerned; empty where it isn't about one.
     pub call: String,

@@ -230,6 +230,7 @@ impl World {
                 "stream",
                 format!("call {id} is dead: {} {}", text("reason"), text("detail")),
             );
+            invariants::expiry::check(&self.ledger, &self.drain, source, &letter)?;
             let dead = self.ledger.dead.entry(source).or_default();
             *dead = dead.saturating_add(1);
             return Ok(id);

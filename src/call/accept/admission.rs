@@ -45,12 +45,18 @@ pub struct Admitted {
 pub const CALL_MARKS: [&str; 3] = ["async-call-id", "async-attempt", "async-accepted-at"];
 
 /// What the gateway adds to a dispatched reply besides. Nobody else may set it either.
-pub const REPLY_MARKS: [&str; 4] = [
+pub const REPLY_MARKS: [&str; 6] = [
     "async-outcome",
     "async-status",
     "async-attempts",
     "async-body-cut",
+    "async-head-cut",
+    "async-signature",
 ];
+
+/// What stands before the names of the response's own fields in a dispatched reply. Nobody else
+/// may set those either.
+pub const RESPONSE_PREFIX: &str = "async-response-";
 
 /// Whether a field with this name in lower case is an option or a mark of ours, and so never part
 /// of a request. Options count under their default names, also where they have others.
@@ -61,6 +67,7 @@ pub fn is_ours(name: &str) -> bool {
     };
     CALL_MARKS.contains(&name)
         || REPLY_MARKS.contains(&name)
+        || name.starts_with(RESPONSE_PREFIX)
         || CallOption::ALL.into_iter().any(is_option)
 }
 
@@ -307,6 +314,9 @@ mod tests {
                 ("async-status", "200"),
                 ("async-attempts", "7"),
                 ("async-body-cut", "true"),
+                ("async-head-cut", "true"),
+                ("async-signature", "v1,forged"),
+                ("async-response-location", "https://evil.test/"),
                 ("webhook-id", "the client's own"),
                 ("x-envoy-max-retries", "100"),
                 ("x-envoy-external-address", "192.0.2.1"),

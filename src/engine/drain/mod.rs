@@ -29,8 +29,8 @@ use std::time::Duration;
 
 use super::signing::{Covers, Signing};
 use super::{Callout, CalloutResult, Output, Outputs};
-use crate::call::deliver::route::{Router, Way};
-use crate::call::reply::signature::Secrets;
+use crate::call::deliver::route::{ReplySecrets, Router, Way};
+use crate::call::seal::SealKeys;
 use crate::config::DrainConfig;
 use crate::http::OutgoingRequest;
 use crate::id::{Entropy, RecordId, Source, Ticket};
@@ -93,13 +93,14 @@ pub struct DrainEngine {
     lanes_wakeup: Option<Steady>,
     stream_cluster: Rc<str>,
     signing: Signing,
+    seal_keys: Option<SealKeys>,
     outputs: Outputs,
 }
 
 impl DrainEngine {
     /// A drain that sleeps until its first heartbeat. Replies are signed with `secrets`.
     #[must_use]
-    pub fn new(config: DrainConfig, secrets: Option<Secrets>, mut entropy: Entropy) -> Self {
+    pub fn new(config: DrainConfig, secrets: ReplySecrets, mut entropy: Entropy) -> Self {
         let instance = entropy.uuid();
         let lanes = config.lanes.iter().map(|(number, _)| Source::Lane(number));
         let sources = std::iter::once(Source::Calls).chain(lanes);
@@ -117,6 +118,7 @@ impl DrainEngine {
             lanes_wakeup: None,
             stream_cluster: Rc::from(config.stream.cluster.as_str()),
             signing: Signing::default(),
+            seal_keys: None,
             outputs: Outputs::default(),
             config,
             entropy,
@@ -127,6 +129,13 @@ impl DrainEngine {
     #[must_use]
     pub fn signed_by(mut self, signer: Option<Signer>) -> Self {
         self.signing = Signing(signer);
+        self
+    }
+
+    /// The same with keys that open what is sealed in records, and seal what replies have.
+    #[must_use]
+    pub fn sealed_by(mut self, keys: Option<SealKeys>) -> Self {
+        self.seal_keys = keys;
         self
     }
 

@@ -193,18 +193,7 @@ impl Refusal {
                 member,
                 unit,
                 limit,
-            } => Problem {
-                limit: Some(*limit),
-                ..problem(
-                    431,
-                    "urn:sluice:head-too-large",
-                    "Head too large",
-                    format!(
-                        "The {member} of an asynchronous call may have at most {limit} {unit}, \
-                         counting the request line and 4 bytes for each field."
-                    ),
-                )
-            },
+            } => head_too_large(member, unit, *limit),
             Self::KeyReused => problem(
                 422,
                 "urn:sluice:key-reused",
@@ -227,24 +216,43 @@ impl Refusal {
                  Nothing was stored; try again later."
                     .to_owned(),
             ),
-            Self::TooManyDeferred { limit, .. } => Problem {
-                limit: Some(*limit),
-                ..problem(
-                    429,
-                    "urn:sluice:too-many-deferred",
-                    "Too many deferred calls",
-                    format!(
-                        "This caller has {limit} calls that aren't due yet, as many as one may \
-                         have. Nothing was stored; try again when some of them are due."
-                    ),
-                )
-            },
+            Self::TooManyDeferred { limit, .. } => too_many_deferred(*limit),
             Self::NotAsynchronous(detail) => not_asynchronous(detail.clone()),
             Self::GrpcStream => not_asynchronous(
                 "A gRPC stream can't be made asynchronously; send it without the mark.".to_owned(),
             ),
             Self::StreamUnavailable { detail, stored } => stream_unavailable(detail, *stored),
         }
+    }
+}
+
+fn head_too_large(member: &str, unit: &str, limit: usize) -> Problem<'static> {
+    Problem {
+        limit: Some(limit),
+        ..problem(
+            431,
+            "urn:sluice:head-too-large",
+            "Head too large",
+            format!(
+                "The {member} of an asynchronous call may have at most {limit} {unit}, counting \
+                 the request line and 4 bytes for each field."
+            ),
+        )
+    }
+}
+
+fn too_many_deferred(limit: usize) -> Problem<'static> {
+    Problem {
+        limit: Some(limit),
+        ..problem(
+            429,
+            "urn:sluice:too-many-deferred",
+            "Too many deferred calls",
+            format!(
+                "This caller has {limit} calls that aren't due yet, as many as one may have. \
+                 Nothing was stored; try again when some of them are due."
+            ),
+        )
     }
 }
 

@@ -137,10 +137,6 @@ pub const ALLOW_RULES_MAX: usize = 256;
 /// was wrong and is set right makes nothing later than that.
 pub const CLOCK_TRUSTED_MAX: Duration = Duration::from_secs(30);
 
-/// How long a call with an order key may wait for its time. It waits in its place on the stream of
-/// calls, which may keep records for no more than a day (OCI Streaming: 24 hours at least).
-pub const ORDERED_WAIT_MAX: Duration = Duration::from_secs(3_600);
-
 /// Bytes of the records of which the drain keeps, beside the record, what it has read in them, so
 /// that a call that is made soon is read once.
 pub const UNDERSTOOD_BYTES_MAX: usize = 4 << 20;

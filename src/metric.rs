@@ -119,6 +119,8 @@ metrics! {
         "Dead letters: too old."
     DeadDenied Counter "sluice_dead_lettered.reason=denied;.total"
         "Dead letters: target or reply address not allowed."
+    DeadTooMany Counter "sluice_dead_lettered.reason=too_many_waiting;.total"
+        "Dead letters: too many calls wait for earlier ones of their order keys."
     OutboxFailures Counter "sluice_outbox_failures_total"
         "PutMessages of hops, replies and dead letters that failed, if only in part."
     InFlight Gauge "sluice_calls_in_flight"

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::http::cut;
+use crate::id::Position;
 use crate::limits::{DEAD_LETTER_ATTEMPTS_MAX, EXCERPT_BYTES_MAX};
 use crate::time::Wall;
 
@@ -26,6 +27,9 @@ pub struct Progress {
     /// How often it was moved aside because its target was too slow.
     #[serde(skip_serializing_if = "is_zero")]
     pub aside: u32,
+    /// Where it first stood on the stream of calls, if it has an order key: its place in the order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<Position>,
     /// How often a dead letter of it was made a call again.
     #[serde(skip_serializing_if = "is_zero")]
     pub redrives: u32,

@@ -104,6 +104,8 @@ pub struct WindowConfig {
     pub patience: Duration,
     /// Records of one lane held in memory.
     pub lane_records_max: usize,
+    /// Calls with order keys that are known to be away on lanes.
+    pub parked_calls_max: usize,
 }
 
 impl Document for DrainConfig {
@@ -299,6 +301,16 @@ impl WindowConfig {
                 256,
                 "records",
                 "Records of each lane held in memory, per drain.",
+            ),
+            parked_calls_max: window.count(
+                "parkedCalls",
+                1..=8_192,
+                8_192,
+                "calls",
+                "Calls with order keys that wait on lanes, for their time or for earlier ones of \
+                 their key, per drain. A key gets no more than it leaves to others, and 8 at \
+                 least; what is too many becomes a dead letter. With what a drain takes over from \
+                 others it is twice as many.",
             ),
         }
     }

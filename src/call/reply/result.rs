@@ -87,6 +87,8 @@ fn told_fields(fields: &Fields, told: &NameList) -> (Fields, bool) {
             && !is_hop_by_hop(name, &named)
             && !name.starts_with("x-envoy-")
             && !name.starts_with("async-")
+            // It is that of what Envoy has made of the answer, or not there.
+            && name != "content-length"
     };
     let (mut result, mut bytes, mut is_cut) = (Fields::new(), 0_usize, false);
     for (name, value) in fields.iter().filter(|(name, _)| is_meant(name)) {
@@ -421,6 +423,7 @@ mod tests {
             ("x-envoy-upstream-service-time", "1"),
             ("async-call-id", "forged"),
             ("transfer-encoding", "chunked"),
+            ("content-length", "7"),
             ("x-b", ""),
         ];
         let response = of(

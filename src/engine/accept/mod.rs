@@ -298,8 +298,8 @@ impl AcceptEngine {
         head.accepted_at = Some(now.wall.to_string());
         let remaining = head.deliver_at.map(|at| at.since(now.wall));
         let is_ordered = head.order_key.is_some();
-        // What is due sooner than the shortest lane waits in the drain, and so does a call with an
-        // order key: on a lane later ones with its key would overtake it (G6).
+        // What is due sooner than the shortest lane waits in the drain. A call with an order key
+        // goes to the drain first, which gives it its place in the order (G6).
         let publisher = match self.config.lanes.wait(remaining.unwrap_or_default()) {
             Wait::On(lane) if !is_ordered => usize::from(lane.0).saturating_add(1),
             Wait::On(_) | Wait::Over | Wait::InMemory(_) => 0,

@@ -93,6 +93,8 @@ metrics! {
         "Attempts made."
     Retried Counter "sluice_retried_total"
         "Attempts that failed and are followed by another one."
+    SentAgain Counter "sluice_sent_again_total"
+        "Attempts whose connection was closed before any answer and that were sent once more."
     GatewayFaults Counter "sluice_gateway_faults_total"
         "Attempts that the gateway itself could not make; they don't count as attempts."
     EnteredLanes Counter "sluice_entered_lanes_total"

@@ -8,7 +8,7 @@ use super::outbox::{Destination, Publication};
 use super::{DrainEngine, Purpose};
 use crate::call::deliver::dead_letter::Reason;
 use crate::call::deliver::dispatch::Marks;
-use crate::call::deliver::outcome::Outcome;
+use crate::call::deliver::outcome::{Outcome, is_closed_early};
 use crate::call::progress::PastAttempt;
 use crate::call::record;
 use crate::call::record_check::check;
@@ -155,6 +155,9 @@ impl DrainEngine {
         self.window.in_flight = self.window.in_flight.saturating_sub(1);
         self.outputs.count(Metric::InFlight, -1);
         self.window.lines.ended(id, now.steady);
+        if is_closed_early(&result) && self.send_again(id, now) {
+            return;
+        }
         let outcome = self.config.outcomes.classify(&result, now.wall);
         let response = match result {
             CalloutResult::Answered(response) => Some(response),
@@ -186,6 +189,26 @@ impl DrainEngine {
                 self.gateway_fault(id, what, now);
             }
         }
+    }
+
+    /// A connection that was kept was closed when it was used again, as it seems: that is nobody's
+    /// answer. The same attempt is sent once more, where that can do no harm.
+    fn send_again(&mut self, id: RecordId, now: Now) -> bool {
+        let Some(held) = self.window.get_mut(id) else {
+            return false;
+        };
+        let is_repeatable = held.plan.as_ref().is_some_and(|plan| plan.is_repeatable);
+        if !is_repeatable || std::mem::replace(&mut held.is_sent_again, true) {
+            return false;
+        }
+        held.progress.attempts = held.progress.attempts.saturating_sub(1);
+        self.outputs.count(Metric::SentAgain, 1);
+        let last = LastAttempt {
+            detail: "a closed connection".to_owned(),
+            answer: None,
+        };
+        self.attempt_later(id, Duration::ZERO, last, now);
+        true
     }
 
     /// Writes an attempt that has failed into the call's history.

@@ -31,6 +31,8 @@ pub(super) struct Held {
     pub(super) since: Steady,
     /// What its last attempt came to, kept only while the call waits for its end.
     pub(super) last: Option<Box<LastAttempt>>,
+    /// It was sent again because its connection was closed: once is enough.
+    pub(super) is_sent_again: bool,
     /// Faults of the gateway in a row.
     pub(super) faults: u32,
     pub(super) state: State,
@@ -61,6 +63,7 @@ impl Held {
             is_note: false,
             since: Steady(0),
             last: None,
+            is_sent_again: false,
             faults: 0,
             state: State::New,
         }

@@ -133,6 +133,12 @@ pub const DESTINATION_BYTES_MAX: usize = 8_192;
 /// Rules of one allow-list: each call is held against all of them.
 pub const ALLOW_RULES_MAX: usize = 256;
 
+/// Path prefixes in `replies.paths`: each reply address is held against all of them.
+pub const REPLY_PATHS_MAX: usize = 64;
+
+/// Names in `options.otherHeaders`: headers that look like options are held against all of them.
+pub const OTHER_HEADERS_MAX: usize = 64;
+
 /// A call that waits in memory for a time of day looks at the clock again after this: a clock that
 /// was wrong and is set right makes nothing later than that.
 pub const CLOCK_TRUSTED_MAX: Duration = Duration::from_secs(30);

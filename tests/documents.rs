@@ -11,6 +11,8 @@
 
 #[path = "documents/invalid.rs"]
 mod invalid;
+#[path = "documents/jwt.rs"]
+mod jwt;
 #[path = "documents/key_tree.rs"]
 mod key_tree;
 #[path = "documents/oci.rs"]
@@ -152,11 +154,11 @@ fn the_reference_says_what_the_code_says() {
 
 #[test]
 fn the_configurations_are_valid() {
-    for name in ["local", "sidecar", "sidecar.inbound"] {
+    for name in ["local", "jwt", "sidecar", "sidecar.inbound"] {
         let accept = read(&format!("filter-config/accept.{name}.json"));
         AcceptConfig::from_json(accept.as_bytes()).unwrap();
     }
-    for name in ["local", "oci", "sidecar"] {
+    for name in ["local", "jwt", "oci", "sidecar"] {
         let drain = read(&format!("filter-config/drain.{name}.json"));
         let drain = DrainConfig::from_json(drain.as_bytes()).unwrap();
         let answer = read(&format!("filter-config/answer.{name}.json"));

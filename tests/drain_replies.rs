@@ -15,6 +15,8 @@ use sluice::engine::drain::Input;
 use support::lab::Lab;
 use support::{answer, field, records};
 
+const PATHS: &str = r#","replies":{"paths":["/inbox","/trouble"]}"#;
+
 fn fetch(lab: &mut Lab, offset: usize, record: &Value) {
     lab.bring("calls", offset, std::slice::from_ref(record));
 }
@@ -27,7 +29,7 @@ fn reply(lab: &mut Lab) -> Value {
 
 #[test]
 fn success_is_told_to_the_reply_address_before_the_call_is_settled() {
-    let mut lab = Lab::joined("");
+    let mut lab = Lab::joined(PATHS);
     let record = json!({ "id": "c1", "correlationId": "talk", "path": "/a", "replyTo": "/inbox",
         "failureTo": "/trouble", "headers": [["traceparent", "00-1-2-01"]] });
     fetch(&mut lab, 0, &record);
@@ -86,7 +88,7 @@ fn success_is_told_to_the_reply_address_before_the_call_is_settled() {
 #[test]
 fn failure_is_told_once_with_the_dead_letter() {
     for (failure_to, address) in [(json!("/trouble"), "/trouble"), (Value::Null, "/inbox")] {
-        let mut lab = Lab::joined("");
+        let mut lab = Lab::joined(PATHS);
         let mut record = json!({ "id": "c1", "path": "/a", "replyTo": "/inbox" });
         if !failure_to.is_null() {
             record["failureTo"] = failure_to;
@@ -113,7 +115,7 @@ fn failure_is_told_once_with_the_dead_letter() {
 
 #[test]
 fn expiry_is_told_as_such() {
-    let mut lab = Lab::joined("");
+    let mut lab = Lab::joined(PATHS);
     let record = json!({ "id": "c1", "path": "/a", "replyTo": "/inbox", "maxAgeMs": 1,
         "acceptedAt": "2020-01-01T00:00:00Z" });
     fetch(&mut lab, 0, &record);
@@ -126,7 +128,7 @@ fn expiry_is_told_as_such() {
 
 #[test]
 fn a_call_that_failed_without_anybody_to_tell_is_just_a_dead_letter() {
-    let mut lab = Lab::joined("");
+    let mut lab = Lab::joined(PATHS);
     fetch(
         &mut lab,
         0,
@@ -141,14 +143,42 @@ fn a_call_that_failed_without_anybody_to_tell_is_just_a_dead_letter() {
 
 #[test]
 fn a_reply_to_where_none_may_go_dies() {
-    let mut lab = Lab::joined(r#","replies":{"gatewayPaths":false}"#);
-    let record = json!({ "path": "/inbox",
+    let reply = json!({ "callId": "c1", "outcome": "delivered", "attempts": 1 });
+    for (config, path) in [
+        ("", "/inbox"),
+        (PATHS, "/admin/7?role=admin"),
+        (PATHS, "/inboxes"),
+        (PATHS, "/inbox/../admin"),
+        (PATHS, "/inbox/%2e%2e/admin"),
+        (PATHS, "/inbox/..;/admin"),
+        (PATHS, "//inbox"),
+        (PATHS, "/"),
+    ] {
+        let mut lab = Lab::joined(config);
+        fetch(&mut lab, 0, &json!({ "path": path, "reply": reply }));
+        let letter = records(&lab.take("dead/messages")).remove(0);
+        assert_eq!(letter["reason"], "denied", "{path}");
+        assert!(letter.to_string().contains("replies.paths"), "{letter}");
+        assert!(!lab.is_open("GET /") && !lab.is_open("POST /"), "{path}");
+    }
+    let mut lab = Lab::joined(PATHS);
+    fetch(
+        &mut lab,
+        0,
+        &json!({ "target": "https://evil.example/", "reply": reply }),
+    );
+    assert!(!lab.is_open("POST /"), "{:?}", lab.open);
+}
+
+#[test]
+fn the_host_of_a_reply_is_the_gateways_own_whatever_its_record_says() {
+    let config = (r#","replyAuthority":"replies.gateway.example""#, PATHS);
+    let mut lab = Lab::with_dispatch(config.0, config.1);
+    let record = json!({ "path": "/inbox", "authority": "admin.example", "method": "POST",
+        "headers": [["host", "admin.example"]],
         "reply": { "callId": "c1", "outcome": "delivered", "attempts": 1 } });
     fetch(&mut lab, 0, &record);
-    assert_eq!(records(&lab.take("dead/messages"))[0]["reason"], "denied");
-    let record = json!({ "target": "https://evil.example/",
-        "reply": { "callId": "c1", "outcome": "delivered", "attempts": 1 } });
-    lab.wait(100);
-    fetch(&mut lab, 1, &record);
-    assert!(!lab.is_open("POST /"), "{:?}", lab.open);
+    let call = lab.take("POST /inbox");
+    assert_eq!(field(&call, ":authority"), "replies.gateway.example");
+    assert_eq!(field(&call, "host"), "");
 }

@@ -54,7 +54,8 @@ fn config() -> AcceptConfig {
     let any = r#"{"allow":[{"host":"api.example"},{"host":"hooks.example"}]}"#;
     let json = format!(
         r#"{{"stream":{{"cluster":"s","authority":"s","streamId":"calls"}},
-            "targets":{any},"replies":{any}}}"#
+            "targets":{any},
+            "replies":{{"allow":[{{"host":"hooks.example"}}],"paths":["/"]}}}}"#
     );
     AcceptConfig::from_json(json.as_bytes()).unwrap()
 }

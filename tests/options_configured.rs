@@ -35,11 +35,10 @@ fn options_that_a_gateway_has_not_got_are_refused_and_never_ignored() {
 #[test]
 fn an_option_listens_to_its_configured_name_alone() {
     let renamed = r#","options":{"headers":{"replyTo":"X-Callback-Url","delay":"X-Wait",
-        "idempotencyKey":"X-Key"}}"#;
+        "idempotencyKey":"X-Key"}},"replies":{"paths":["/inbox"]}"#;
     let config = gateway(renamed);
-    let lines: [(&str, &[u8]); 5] = [
+    let lines: [(&str, &[u8]); 4] = [
         ("X-Callback-Url", b"/inbox"),
-        ("Async-Reply-To", b"not even an address"),
         ("X-Key", b"k"),
         ("Idempotency-Key", b"\""),
         ("X-Other", b"1"),
@@ -56,6 +55,13 @@ fn an_option_listens_to_its_configured_name_alone() {
         .collect();
     assert_eq!(kept, ["x-key", "idempotency-key", "x-other"]);
 
+    let (status, header, detail) = refused(&config, &[("Async-Reply-To", b"/inbox")]);
+    assert_eq!((status, header.as_str()), (400, "async-reply-to"));
+    assert!(
+        detail.contains("Options are Async-Target, X-Callback-Url"),
+        "{detail}"
+    );
+
     let (_, header, detail) = refused(&config, &[("X-Wait", b"5")]);
     assert_eq!(header, "X-Wait");
     assert!(detail.starts_with("X-Wait: \"5\" has no unit"), "{detail}");
@@ -65,6 +71,80 @@ fn an_option_listens_to_its_configured_name_alone() {
         detail,
         "X-Wait stands beside Async-Deliver-At. Give one of the two."
     );
+}
+
+#[test]
+fn what_looks_like_an_option_and_is_none_is_refused_with_the_options_that_there_are() {
+    let config = gateway(r#","options":{"disabled":["orderKey"]}"#);
+    for name in [
+        "Async-Max-Attempts",
+        "async-",
+        "ASYNC-DELAYS",
+        "Async_Delay",
+        "Async_Reply-To",
+        "Idempotency_Key",
+        "Async-Outcomes",
+    ] {
+        let (status, header, detail) = refused(&config, &[(name, b"3")]);
+        assert_eq!((status, header), (400, name.to_ascii_lowercase()));
+        assert!(
+            detail.contains("is no option. Options are Async-Target, "),
+            "{detail}"
+        );
+        assert!(detail.contains("Async-Retries") && !detail.contains("Async-Order-Key"));
+        assert!(detail.contains("options.otherHeaders"), "{detail}");
+    }
+    let long = "async-".repeat(100);
+    assert_eq!(refused(&config, &[(&long, b"")]).1.len(), 64);
+    // What it got from us a function that is called by us may pass on; nobody sees it.
+    let marks: Vec<(&str, &[u8])> = [
+        "Async-Call-Id",
+        "Async_Call_Id",
+        "Async-Call_Id",
+        "async_attempt",
+        "Async-Accepted-At",
+        "Async_Outcome",
+        "Async-Status",
+        "Async_Attempts",
+        "Async-Body_Cut",
+        "Async_Correlation_Id",
+    ]
+    .map(|name| (name, &b"forged"[..]))
+    .to_vec();
+    let head = ask(&config, &marks).unwrap().head;
+    assert!(head.headers.is_empty(), "{:?}", head.headers);
+    assert_eq!(head.correlation_id, None);
+}
+
+#[test]
+fn the_operators_own_headers_are_kept_for_the_target() {
+    let config = gateway(r#","options":{"otherHeaders":["Async-Tenant","Async_Trace"]}"#);
+    let lines: [(&str, &[u8]); 2] = [("async-tenant", b"7"), ("Async_Trace", b"t")];
+    let head = ask(&config, &lines).unwrap().head;
+    let kept: Vec<&str> = head.headers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(kept, ["async-tenant", "async_trace"]);
+    assert_eq!(refused(&config, &[("Async-Trace", b"")]).0, 400);
+}
+
+#[test]
+fn a_path_that_would_be_another_one_where_it_is_called_is_refused() {
+    let on = gateway("");
+    let off = gateway(r#","paths":{"normal":false}"#);
+    for path in [
+        "//admin",
+        "/x/../admin",
+        "/x/..;/admin",
+        "/%61dmin",
+        "/x%2fadmin",
+        "/a|b",
+    ] {
+        let (status, _, detail) = refused(&on, &[(":path", path.as_bytes())]);
+        assert_eq!(status, 400, "{path}");
+        assert!(detail.starts_with("path: it would change"), "{detail}");
+        assert!(ask(&off, &[(":path", path.as_bytes())]).is_ok(), "{path}");
+    }
+    let lines: [(&str, &[u8]); 2] = [(":path", b"//x"), ("async-target", b"https://h/")];
+    assert!(ask(&on, &lines).is_ok(), "its own path isn't called");
 }
 
 #[test]
@@ -126,6 +206,13 @@ const MISTAKES: &str = r#"
 "options":{"headers":{"delay":"async-RETRIES"}}             | $.options.headers.retries
 "options":{"headers":{"later":"X"}}                         | $.options.headers.later
 "options":{"disabled":["delay","later"]}                    | $.options.disabled
+"options":{"otherHeaders":["Async-Delay"]}                  | $.options.otherHeaders
+"options":{"otherHeaders":["async_call_id"]}                | $.options.otherHeaders
+"options":{"otherHeaders":["X-Own"]}                        | $.options.otherHeaders
+"options":{"otherHeaders":["Async-A b"]}                    | $.options.otherHeaders
+"options":{"otherHeaders":["Async-Tenant"]}                 |
+"replies":{"gatewayPaths":true}                             | $.replies.gatewayPaths
+"replies":{"paths":["/a/../b"]}                             | $.replies.paths
 "options":{"retriesMax":3,"retriesDefault":4}               | $.options.retriesDefault
 "options":{"timeoutMaxMs":5,"timeoutDefaultMs":6}           | $.options.timeoutDefaultMs
 "options":{"maxAgeMaxSeconds":5}                            | $.options.maxAgeDefaultSeconds

@@ -172,9 +172,12 @@ impl Stage {
     }
 }
 
+/// Where replies go: to the first target's [`REPLIES`](crate::target::REPLIES).
+const REPLY_PATH: &str = "/t0/reply";
+
 /// A client that waits longer learns nothing more.
 fn accept_settings() -> Value {
-    json!({ "publish": { "timeoutMs": 2_000 } })
+    json!({ "publish": { "timeoutMs": 2_000 }, "replies": { "paths": [REPLY_PATH] } })
 }
 
 /// As quick as configuration allows, so that many sessions and retries fit into a minute. Nothing
@@ -183,6 +186,7 @@ fn drain_settings() -> Value {
     json!({
         "group": { "timeoutMs": 1_000 },
         "fetch": { "timeoutMs": 1_000 },
+        "replies": { "paths": [REPLY_PATH] },
         "attempt": {
             "timeoutMs": 10_000,
             "backoffBaseMs": 50,

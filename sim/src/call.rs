@@ -168,7 +168,19 @@ impl Request {
             set("orderKey", json!(key));
         }
         if chance.per_mille(300) {
-            set("replyTo", json!("/inbox/good/outsider"));
+            let addresses = [
+                "/inbox/good/outsider",
+                "/admin/good",
+                "/inbox/../admin/good",
+            ];
+            set(
+                "replyTo",
+                json!(chance.one_of(&addresses).unwrap_or_default()),
+            );
+        }
+        if chance.per_mille(50) {
+            let reply = json!({ "callId": "answered", "outcome": "delivered", "attempts": 1 });
+            set("reply", reply);
         }
         if chance.per_mille(200) {
             set(
@@ -267,6 +279,7 @@ impl Options {
             "/inbox/good",
             "/inbox/flaky",
             "https://replies.test/inbox/limiting",
+            "/admin/good",
         ];
         if chance.per_mille(300) {
             let address = chance.one_of(&addresses).unwrap_or_default();

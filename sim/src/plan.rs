@@ -254,7 +254,7 @@ fn allowed() -> (Value, Value) {
     ]);
     (
         json!({ "allow": targets }),
-        json!({ "allow": [{ "host": "replies.test" }] }),
+        json!({ "allow": [{ "host": "replies.test" }], "paths": ["/inbox", "/failures"] }),
     )
 }
 

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use super::path::has_dot_segment;
 use super::special::{is_local_name, special_address};
 use super::target::{Destination, Host, Scheme};
 
@@ -218,12 +219,11 @@ pub fn is_plain_path(path: &str) -> bool {
     }
     // A `;` may be encoded as well.
     let path = path.replace("%2e", ".").replace("%3b", ";");
-    path.split('/')
-        .map(|segment| segment.split(';').next().unwrap_or_default())
-        .all(|segment| segment != "." && segment != "..")
+    !has_dot_segment(&path)
 }
 
-fn starts_with_segments(path: &str, prefix: &str) -> bool {
+/// Whether a path lies below a prefix, in whole segments.
+pub(super) fn starts_with_segments(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix)
         .is_some_and(|rest| rest.is_empty() || prefix.ends_with('/') || rest.starts_with('/'))
 }

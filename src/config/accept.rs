@@ -21,6 +21,8 @@ pub struct AcceptConfig {
     pub stream: StreamConfig,
     /// Which requests are calls.
     pub marks: Marks,
+    /// Whether a request's path has to be one that normalization leaves as it is.
+    pub normal_paths: bool,
     /// What their callers may ask for.
     pub options: OptionsConfig,
     /// How they are published.
@@ -96,6 +98,7 @@ impl Document for AcceptConfig {
         Self {
             stream,
             marks,
+            normal_paths: root.section("paths", read_normal_paths),
             options,
             publish: root.section("publish", PublishConfig::read),
             limits: root.section("limits", AcceptLimits::read),
@@ -113,6 +116,17 @@ impl Document for AcceptConfig {
             }),
         }
     }
+}
+
+fn read_normal_paths(paths: &mut Section<'_>) -> bool {
+    paths.flag(
+        "normal",
+        true,
+        "Whether a marked request is refused whose path Envoy's normalization would change: where \
+         it is called it would not be the path that your filters have judged. Where the gateway's \
+         listener normalizes, that are few and odd ones. False is for gateways where neither that \
+         listener nor dispatch does.",
+    )
 }
 
 impl IdempotencyConfig {

@@ -7,8 +7,9 @@ use super::reader::Section;
 use super::signing::{VARIABLE_NAME, is_variable};
 use crate::call::allow::{AllowList, HostPattern, Rule, is_plain_path};
 use crate::call::names::NameList;
+use crate::call::path::ReplyPaths;
 use crate::call::target::{Destination, Scheme};
-use crate::limits::ALLOW_RULES_MAX;
+use crate::limits::{ALLOW_RULES_MAX, REPLY_PATHS_MAX};
 
 /// What is allowed of explicit targets and reply addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,8 +19,8 @@ pub struct TargetsConfig {
     /// What URLs `Async-Reply-To` and `Async-Failure-To` may say; the targets' list where the
     /// document has none of its own.
     pub replies: AllowList,
-    /// Whether a reply address may be a path on this gateway.
-    pub replies_to_gateway_paths: bool,
+    /// What paths on this gateway they may say.
+    pub reply_paths: ReplyPaths,
     /// Fields of an answer that its reply carries.
     pub reply_headers: NameList,
 }
@@ -45,17 +46,13 @@ impl TargetsConfig {
                            there are no explicit targets.";
             read_list(targets, meaning)
         });
-        let (own, replies_to_gateway_paths, reply_headers) = root.section("replies", |replies| {
+        let (own, reply_paths, reply_headers) = root.section("replies", |replies| {
             let own = replies.has("allow").then_some(());
             let meaning = "The same for the URLs of `Async-Reply-To` and `Async-Failure-To`. Where \
                            the list is absent, they may be what targets may be; an empty one \
                            allows none.";
             let list = read_list(replies, meaning);
-            let gateway_paths = replies.flag(
-                "gatewayPaths",
-                true,
-                "Whether a reply address may be a path on this gateway.",
-            );
+            let reply_paths = read_reply_paths(replies);
             let reply_headers = read_names(
                 replies,
                 "headers",
@@ -64,15 +61,38 @@ impl TargetsConfig {
                  before their names: names, and starts of names with a `*` behind them. For the \
                  drain.",
             );
-            (own.map(|()| list), gateway_paths, reply_headers)
+            (own.map(|()| list), reply_paths, reply_headers)
         });
         Self {
             replies: own.unwrap_or_else(|| targets.clone()),
             targets,
-            replies_to_gateway_paths,
+            reply_paths,
             reply_headers,
         }
     }
+}
+
+fn read_reply_paths(replies: &mut Section<'_>) -> ReplyPaths {
+    replies.withdrawn(
+        "gatewayPaths",
+        "is replaced by replies.paths, which lists the paths on this gateway that replies may go \
+         to, such as [\"/inbox\"]; without it there are none",
+    );
+    let prefixes = replies.texts(
+        "paths",
+        REPLY_PATHS_MAX,
+        &[],
+        "Paths on this gateway that `Async-Reply-To` and `Async-Failure-To` may say, each with \
+         all that lies below it: `/inbox` is for `/inbox` and `/inbox/x`. Whoever may make any \
+         call may have them called by POST, whatever your filters say of them.",
+    );
+    replies.declare_form(TextForm::Pattern("^/[^?#;\\\\\\s]*$"));
+    if !prefixes.iter().all(|prefix| ReplyPaths::is_prefix(prefix)) {
+        let message = "must start with / and be plain: no dot segments, //, ;, backslash, query, \
+                       fragment, nor an encoding of what needs none";
+        replies.refuse("paths", message.to_owned());
+    }
+    ReplyPaths::new(prefixes)
 }
 
 fn read_list(section: &mut Section<'_>, meaning: &'static str) -> AllowList {
@@ -220,7 +240,7 @@ mod tests {
         let (config, problems) = read(&json!({}));
         assert!(problems.is_empty());
         assert!(config.targets.rules.is_empty() && config.replies.rules.is_empty());
-        assert!(config.replies_to_gateway_paths);
+        assert!(config.reply_paths.check("/inbox").is_err());
     }
 
     #[test]
@@ -244,11 +264,28 @@ mod tests {
         let targets = json!({"allow": [{"host": "a.example"}]});
         let (config, _) = read(&json!({"targets": targets}));
         assert_eq!(config.replies, config.targets);
-        let (config, _) = read(&json!({"targets": targets, "replies": {"gatewayPaths": false}}));
+        let (config, _) = read(&json!({"targets": targets, "replies": {"paths": ["/inbox"]}}));
         assert_eq!(config.replies, config.targets);
-        assert!(!config.replies_to_gateway_paths);
+        assert!(config.reply_paths.check("/inbox").is_ok());
         let (config, _) = read(&json!({"targets": targets, "replies": {"allow": []}}));
         assert!(config.replies.rules.is_empty());
+    }
+
+    #[test]
+    fn reply_paths_are_plain_and_the_former_key_names_them() {
+        for paths in [
+            json!(["inbox"]),
+            json!(["/a", "/b/../c"]),
+            json!(["/a?b"]),
+            json!("/a"),
+        ] {
+            let (_, problems) = read(&json!({"replies": {"paths": paths}}));
+            assert_eq!(problems, ["$.replies.paths"], "{paths}");
+        }
+        for value in [json!(true), json!(false)] {
+            let (_, problems) = read(&json!({"replies": {"gatewayPaths": value}}));
+            assert_eq!(problems, ["$.replies.gatewayPaths"]);
+        }
     }
 
     #[test]

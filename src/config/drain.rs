@@ -57,6 +57,8 @@ pub struct DispatchConfig {
     pub http_cluster: Option<String>,
     /// The `Host` of calls whose record has none.
     pub default_authority: String,
+    /// The `Host` of every reply to a path on this gateway, whatever its record says.
+    pub reply_authority: String,
     /// Bytes of a response that a reply carries.
     pub reply_bytes_max: usize,
 }
@@ -156,6 +158,16 @@ impl DispatchConfig {
             let message = "must be a host, with a port or without".to_owned();
             dispatch.refuse("defaultAuthority", message);
         }
+        let reply_authority = dispatch.optional_text(
+            "replyAuthority",
+            "Host of all replies to paths on this gateway; none: `defaultAuthority`. It has to be \
+             one that your routes know.",
+        );
+        let reply_authority = reply_authority.unwrap_or_else(|| default_authority.clone());
+        if !is_authority(&reply_authority) {
+            let message = "must be a host, with a port or without".to_owned();
+            dispatch.refuse("replyAuthority", message);
+        }
         dispatch.withdrawn(
             "http2Cluster",
             "is no longer needed: each call has a connection of its own, so that no call can break \
@@ -174,6 +186,7 @@ impl DispatchConfig {
             http_cluster: dispatch
                 .optional_text("httpCluster", "The same for explicit http targets."),
             default_authority,
+            reply_authority,
             reply_bytes_max: dispatch.count(
                 "replyBytes",
                 0..=REPLY_BODY_BYTES_MAX as u64,

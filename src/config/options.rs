@@ -7,9 +7,10 @@ use super::key::TextForm;
 use super::reader::Section;
 use crate::call::accept::admission::{CALL_MARKS, is_envoy_control};
 use crate::call::accept::call_option::CallOption;
+use crate::call::accept::lookalike::cannot_be_other;
 use crate::call::accept::mark::Marks;
 use crate::http::{is_hop_by_hop, is_token};
-use crate::limits::{DELAY_SECONDS_MAX, RETRIES_MAX, TIMEOUT_MS_MAX};
+use crate::limits::{DELAY_SECONDS_MAX, OTHER_HEADERS_MAX, RETRIES_MAX, TIMEOUT_MS_MAX};
 
 /// The name of a header.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +76,8 @@ impl OptionHeaders {
 pub struct OptionsConfig {
     /// How the options' headers are named.
     pub headers: OptionHeaders,
+    /// Headers, named in lower case, that look like options and are the target's.
+    pub other_headers: Vec<String>,
     /// Options that are refused.
     pub disabled: BTreeSet<CallOption>,
     /// Retries of a call whose caller doesn't say; absent: the drain decides.
@@ -127,8 +130,8 @@ fn read_marks(marks: &mut Section<'_>) -> Marks {
     }
     let path_prefix = marks.optional_text(
         "pathPrefix",
-        "A path prefix, such as /async/, that makes a request a call and is removed from its \
-         path. The route is still that of the whole path.",
+        "A path prefix, such as /async/, that makes a request a call. The call has it too, \
+         as your filters have judged it; the route takes it away, by its prefix_rewrite.",
     );
     marks.declare_form(TextForm::Pattern("^/[!\"$->@-~]*/$"));
     if let Some(prefix) = &path_prefix {
@@ -182,6 +185,7 @@ fn read_options(options: &mut Section<'_>, prefer_header: String) -> OptionsConf
             }
         }
     }
+    let other_headers = read_other_headers(options);
     let (retries_default, retries_max) = read_retries(options);
     let (timeout_default, timeout_max) = read_timeout(options);
     let (max_age_default, max_age_max) = read_max_age(options);
@@ -194,6 +198,7 @@ fn read_options(options: &mut Section<'_>, prefer_header: String) -> OptionsConf
     ));
     OptionsConfig {
         headers,
+        other_headers,
         disabled,
         retries_default,
         retries_max,
@@ -222,6 +227,30 @@ fn read_headers(headers: &mut Section<'_>, prefer_header: String) -> OptionHeade
         name
     });
     OptionHeaders(names)
+}
+
+fn read_other_headers(options: &mut Section<'_>) -> Vec<String> {
+    let names = options.texts(
+        "otherHeaders",
+        OTHER_HEADERS_MAX,
+        &[],
+        "Headers of your own that start with `Async-`: marked requests may have them, and they are \
+         kept for the target. Any other one that is no option gets 400.",
+    );
+    options.declare_form(HEADER_NAME);
+    let names = names.into_iter().map(|name| name.to_ascii_lowercase());
+    let names: Vec<String> = names.collect();
+    for name in &names {
+        let problem = if is_token(name.as_bytes()) {
+            cannot_be_other(name)
+        } else {
+            Some("must be a header's name: a token of RFC 9110 §5.6.2")
+        };
+        if let Some(problem) = problem {
+            options.refuse("otherHeaders", format!("{name:?} {problem}"));
+        }
+    }
+    names
 }
 
 /// Why a header, named in lower case, can't be taken out of requests.

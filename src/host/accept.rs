@@ -103,8 +103,8 @@ impl AcceptHost {
         }
     }
 
-    /// The fields of a request that shall be a call, without the mark in its path. Most requests
-    /// aren't marked; what happens to those has to be cheap.
+    /// The fields of a request that shall be a call. Most requests aren't marked; what happens to
+    /// those has to be cheap.
     fn marked(&mut self) -> Option<Fields> {
         let (marks, told) = (&self.marks, &mut self.told_of_unknown_mode);
         let asked = marks.route_metadata.then(|| route_mode(told));
@@ -115,12 +115,11 @@ impl AcceptHost {
         if !may_be {
             return None;
         }
-        let mut fields = hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default();
-        let mut found = mark(&fields, asked.unwrap_or_default(), marks)?;
+        let fields = hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default();
+        mark(&fields, asked.unwrap_or_default(), marks)?;
         if asked.is_none() {
-            found = mark(&fields, route_mode(told), marks)?;
+            mark(&fields, route_mode(told), marks)?;
         }
-        found.take_out(&mut fields);
         Some(fields)
     }
 

@@ -47,7 +47,7 @@ const CLUSTER: &str = r#"
 "#;
 
 /// Replaces what stands between two texts, the first of them included.
-fn replace(text: &mut String, from: &str, to: &str, with: &str) {
+pub(super) fn replace(text: &mut String, from: &str, to: &str, with: &str) {
     let start = text.find(from).unwrap_or_else(|| panic!("no {from}"));
     let length = text[start..].find(to);
     let length = length.unwrap_or_else(|| panic!("no {to} behind {from}"));
@@ -55,7 +55,7 @@ fn replace(text: &mut String, from: &str, to: &str, with: &str) {
 }
 
 /// Replaces a plugin's configuration, which stands in a block of its own.
-fn replace_configuration(text: &mut String, role: &str, json: &str) {
+pub(super) fn replace_configuration(text: &mut String, role: &str, name: &str, json: &str) {
     let note = format!("# The same as filter-config/{role}.local.json, which a test ensures.\n");
     let start = text.find(&note).unwrap_or_else(|| panic!("no {note}"));
     let value = text[start..].find("value: |\n").unwrap() + start + "value: |\n".len();
@@ -69,7 +69,7 @@ fn replace_configuration(text: &mut String, role: &str, json: &str) {
         .map(|line| format!("{indent}{line}\n"))
         .collect();
     text.replace_range(value..end, &block);
-    let own = note.replace(".local.json", ".oci.json");
+    let own = note.replace(".local.json", &format!(".{name}.json"));
     text.replace_range(start..start + note.len(), &own);
 }
 
@@ -87,8 +87,8 @@ fn the_gateway_at_oracle_is_the_local_one_with_another_stream() {
     replace(&mut text, "# A gateway", "# Ports:", HEAD);
     let ports = "8080 your function, 8090 the stream server,";
     replace(&mut text, ports, " 10001", "8080 your function,");
-    replace_configuration(&mut text, "accept", &accept);
-    replace_configuration(&mut text, "drain", &drain);
+    replace_configuration(&mut text, "accept", "oci", &accept);
+    replace_configuration(&mut text, "drain", "oci", &drain);
     let host = &settings.stream.authority;
     let cluster = CLUSTER.trim_start_matches('\n').replace("HOST", host);
     let to = "    # The way back into this gateway.";

@@ -26,6 +26,7 @@ fn example(path: &str) -> Value {
         "options.timeoutDefaultMs" => return json!(10_000),
         "callers.metadata.filter" => "envoy.filters.http.jwt_authn",
         "dispatch.cluster" => "dispatch",
+        "dispatch.replyAuthority" => "gateway.example.com",
         "dispatch.httpsCluster" => "egress-https",
         "dispatch.httpCluster" => "egress-http",
         "stream.signing.keyId" => {

@@ -10,11 +10,12 @@ use sluice::time::Wall;
 /// 2026-11-23T04:36:00Z.
 pub const NOW: Wall = Wall(1_795_408_560_000);
 
-/// A gateway that has every option, and where `h` may be a target and get replies.
+/// A gateway that has every option, and where `h` may be a target and get
+/// replies, and so may every path.
 pub fn gateway(extra: &str) -> AcceptConfig {
     let fixed = r#""stream":{"cluster":"stream","authority":"s","streamId":"calls"},
         "targets":{"allow":[{"scheme":"any","host":"h","allowPrivate":true},
-        {"scheme":"any","host":"h","port":1,"allowPrivate":true}]}"#;
+        {"scheme":"any","host":"h","port":1,"allowPrivate":true}]},"replies":{"paths":["/"]}"#;
     AcceptConfig::from_json(format!("{{{fixed}{extra}}}").as_bytes()).unwrap()
 }
 

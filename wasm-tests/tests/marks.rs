@@ -16,12 +16,17 @@ use wasm_tests::target::Target;
 
 const ROUTES: &str = "/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes";
 
+const RBAC_PER_ROUTE: &str =
+    "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute";
+
 /// A route that leads where all lead, with metadata of ours.
 fn route(path: &str, mode: &str) -> Value {
     json!({
         "match": { "path_separated_prefix": path },
         "route": { "cluster": "function", "timeout": "30s" },
         "metadata": { "filter_metadata": { "sluice": { "mode": mode } } },
+        // Lets Envoy's own RBAC filter off, and not ours.
+        "typed_per_filter_config": { "envoy.filters.http.rbac": { "@type": RBAC_PER_ROUTE } },
     })
 }
 
@@ -37,6 +42,11 @@ fn gateway(name: &str, marks: &Value) -> Gateway {
                         let route = route(&format!("/{mode}"), mode);
                         routes.as_array_mut().unwrap().insert(0, route);
                     }
+                    let asynchronous = json!({
+                        "match": { "prefix": "/async/" },
+                        "route": { "cluster": "function", "prefix_rewrite": "/" },
+                    });
+                    routes.as_array_mut().unwrap().insert(0, asynchronous);
                 }
                 Ok(())
             })
@@ -48,7 +58,7 @@ fn post(path: &str) -> Request {
 }
 
 #[test]
-fn a_path_prefix_marks_a_request_and_is_no_part_of_the_call() {
+fn a_path_prefix_marks_a_request_and_the_route_takes_it_away() {
     let gateway = gateway("path-prefix", &json!({ "pathPrefix": "/async/" }));
     let id = gateway.accept(&post("/async/orders/1?a=%2F&b"));
     gateway.wait_for_call(&id);
@@ -91,4 +101,50 @@ fn never_counts_without_any_setting_and_over_every_mark() {
     let _ = gateway.exchange(&post("/always/1")).expect(200);
     assert_eq!(gateway.target.of("/never/1").len(), 1);
     assert_eq!(gateway.metric("sluice_accepted_total"), 0);
+}
+
+#[test]
+fn a_preflight_is_never_a_call() {
+    let marks = json!({ "pathPrefix": "/async/", "routeMetadata": true });
+    let gateway = gateway("preflight", &marks);
+    for path in ["/async/1", "/always/1", "/prefer/1"] {
+        let asked = Request::new("OPTIONS", path)
+            .field("Origin", "https://page.example")
+            .field("Access-Control-Request-Method", "POST");
+        let answer = gateway.exchange(&asked.marked()).expect(200);
+        assert_eq!(answer.message.field("preference-applied"), None, "{path}");
+    }
+    assert_eq!(gateway.target.count(), 3);
+    // Without it, it is a request like any other.
+    let id = gateway.accept(&Request::new("OPTIONS", "/prefer/2").marked());
+    gateway.wait_for_call(&id);
+    assert_eq!(gateway.metric("sluice_accepted_total"), 1);
+}
+
+#[test]
+fn a_route_that_says_never_gets_neither_replies_nor_what_others_publish() {
+    let paths = json!({ "replies": { "paths": ["/never"] } });
+    let gateway = Gateway::with("never-dispatched", Target::start(), |builder| {
+        builder
+            .accept_patch(paths.clone())
+            .drain_patch(wasm_tests::gateway::drain_settings(&paths))
+            .edit(|config| {
+                wasm_tests::gateway::change_routes(config, |routes| {
+                    routes.insert(0, route("/never", "never"));
+                })
+            })
+    });
+    let call = post("/1").field("Async-Reply-To", "/never/inbox").marked();
+    let id = gateway.accept(&call);
+    gateway.wait_for_call(&id);
+    gateway
+        .stream()
+        .put(&[br#"{"path":"/never/2"}"#, br#"{"path":"/x/..//never/3"}"#]);
+    gateway.wait("three dead letters", || {
+        gateway.stream().dead_letters().len() == 3
+    });
+    for letter in gateway.stream().dead_letters() {
+        assert_eq!(letter["reason"], "denied", "{letter}");
+    }
+    assert_eq!(gateway.target.count(), 1);
 }

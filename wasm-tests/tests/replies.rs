@@ -26,10 +26,12 @@ fn with_elsewhere(name: &str, target: Target, elsewhere: &Target) -> Gateway {
     let port = elsewhere.port();
     let allow = json!([{ "scheme": "http", "host": "127.0.0.1", "port": port,
         "pathPrefix": "/hooks", "allowPrivate": true }]);
+    let settings = json!({ "targets": { "allow": allow },
+        "replies": { "paths": ["/inbox", "/trouble"] } });
     Gateway::with(name, target, |builder: Builder| {
         builder
-            .accept_patch(json!({ "targets": { "allow": allow } }))
-            .drain_patch(drain_settings(&json!({ "targets": { "allow": allow } })))
+            .accept_patch(settings.clone())
+            .drain_patch(drain_settings(&settings))
             .envoy_environment("SLUICE_WEBHOOK_SECRETS", SECRET)
             .allow_private_egress()
     })

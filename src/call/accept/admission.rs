@@ -1,11 +1,15 @@
 //! Step 1b: a marked request's head becomes a call's head, or is refused at once.
 
+use std::borrow::Cow;
+
 use super::call_option::CallOption;
 use super::idempotency::Asked;
+use super::lookalike::refuse_lookalikes;
 use super::options::{Options, ReplyAddress, parse};
 use super::refusal::Refusal;
 use crate::call::allow::AllowList;
 use crate::call::caller::CallerMark;
+use crate::call::path::is_normal;
 use crate::call::record::CallHead;
 use crate::call::record_check::{HeadError, check};
 use crate::call::target::Destination;
@@ -58,10 +62,23 @@ pub const REPLY_MARKS: [&str; 6] = [
 /// may set those either.
 pub const RESPONSE_PREFIX: &str = "async-response-";
 
+/// A name as servers read it that hand it on as a variable (RFC 3875 §4.1.18): they can't tell an
+/// underscore from a hyphen.
+#[must_use]
+pub fn dashed(name: &str) -> Cow<'_, str> {
+    if name.contains('_') {
+        Cow::Owned(name.replace('_', "-"))
+    } else {
+        Cow::Borrowed(name)
+    }
+}
+
 /// Whether a field with this name in lower case is an option or a mark of ours, and so never part
-/// of a request. Options count under their default names, also where they have others.
+/// of a request, with underscores too. Options count under their default names, also where they
+/// have others.
 #[must_use]
 pub fn is_ours(name: &str) -> bool {
+    let name = &*dashed(name);
     let is_option = |option: CallOption| {
         option.is_removed() && option.default_header().eq_ignore_ascii_case(name)
     };
@@ -92,6 +109,7 @@ pub fn admit(head: RequestHead, config: &AcceptConfig, now: Wall) -> Result<Admi
     if declared.is_some_and(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX) > body_bytes_max) {
         return Err(body_too_large(body_bytes_max));
     }
+    refuse_lookalikes(&head.fields, &config.options)?;
     let options = parse(&head.fields, &config.options, now)?;
     if options.target.is_none() && !head.has_route {
         return Err(Refusal::NoRoute);
@@ -101,6 +119,13 @@ pub fn admit(head: RequestHead, config: &AcceptConfig, now: Wall) -> Result<Admi
     let asked = Asked::of(&head.fields, &config.options.headers);
     let mut head = split(head.fields, config)?;
     (head.route, head.cluster) = (route, cluster);
+    if config.normal_paths && options.target.is_none() && !is_normal(&head.path) {
+        return Err(Refusal::BadHead(
+            "path: it would change on the way to its target: write it without //, dot segments, \
+             backslashes, and encoded slashes, letters or digits"
+                .to_owned(),
+        ));
+    }
     note(&mut head, &options, config);
     check_head(&head)?;
     Ok(Admitted {
@@ -150,15 +175,14 @@ fn may_go_there(options: &Options, config: &AcceptConfig) -> Result<(), Refusal>
     for (option, address) in replies {
         match address {
             Some(ReplyAddress::Url(url)) => check_url(option, url, &rules.replies, config)?,
-            Some(ReplyAddress::Path(_)) if !rules.replies_to_gateway_paths => {
-                let header = config.options.headers.of(option).shown().to_owned();
-                let detail = format!(
-                    "{header}: this gateway takes no paths of its own; give an absolute URL that \
-                     its allow-list has."
-                );
-                return Err(Refusal::NotAllowed { header, detail });
+            Some(ReplyAddress::Path(path)) => {
+                rules.reply_paths.check(path).map_err(|problem| {
+                    let header = config.options.headers.of(option).shown().to_owned();
+                    let detail = format!("{header} {problem}.");
+                    Refusal::NotAllowed { header, detail }
+                })?;
             }
-            Some(ReplyAddress::Path(_)) | None => {}
+            None => {}
         }
     }
     Ok(())

@@ -59,47 +59,37 @@ impl RouteMode {
 }
 
 /// Why a request is a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
     /// It prefers so.
     Prefer,
     /// Its path has the prefix.
-    PathPrefix {
-        /// The path and query without it, otherwise untouched.
-        path: Vec<u8>,
-    },
+    PathPrefix,
     /// Its route says so.
     Route,
 }
 
-impl Mark {
-    /// Takes the mark out of the request, where it stands in the path. The preference is taken out
-    /// with the other fields that are not the target's business.
-    pub fn take_out(self, fields: &mut Fields) {
-        if let Self::PathPrefix { path } = self {
-            let line = fields.iter_mut().find(|(name, _)| name == ":path");
-            if let Some((_, value)) = line {
-                *value = path;
-            }
-        }
-    }
-}
-
-/// Whether a request is marked, and by what. The prefix comes first, because it has to be removed
-/// also where another mark stands beside it.
+/// Whether a request is marked, and by what. The prefix stays in the path: that is what the
+/// gateway's filters have judged, and so what is called.
 #[must_use]
 pub fn mark(fields: &Fields, route: RouteMode, marks: &Marks) -> Option<Mark> {
-    if route == RouteMode::Never {
+    if route == RouteMode::Never || is_preflight(fields) {
         return None;
     }
-    let path = first(fields, ":path").and_then(|path| marks.without_prefix(path));
-    if let Some(path) = path {
-        return Some(Mark::PathPrefix { path });
+    if first(fields, ":path").is_some_and(|path| marks.has_prefix(path)) {
+        return Some(Mark::PathPrefix);
     }
     if marks.prefer && prefers_async(all(fields, &marks.prefer_header)) {
         return Some(Mark::Prefer);
     }
     (route == RouteMode::Always).then_some(Mark::Route)
+}
+
+/// Whether a browser asks what a page may do (Fetch §3.3.2): it acts on the answer at once, and is
+/// lost without it.
+fn is_preflight(fields: &Fields) -> bool {
+    first(fields, ":method") == Some(b"OPTIONS")
+        && first(fields, "access-control-request-method").is_some()
 }
 
 impl Marks {
@@ -108,15 +98,6 @@ impl Marks {
     pub fn has_prefix(&self, path: &[u8]) -> bool {
         let prefix = self.path_prefix.as_ref();
         prefix.is_some_and(|prefix| path.starts_with(prefix.as_bytes()))
-    }
-
-    /// A path without the prefix that marks it; `None` where it hasn't got it. The prefix ends
-    /// with a slash, and that one stays: `/async/orders?x` becomes `/orders?x`.
-    #[must_use]
-    pub fn without_prefix(&self, path: &[u8]) -> Option<Vec<u8>> {
-        let prefix = self.path_prefix.as_ref()?.as_bytes();
-        let rest = path.strip_prefix(prefix)?;
-        Some([b"/", rest].concat())
     }
 
     /// What a call keeps of a field that holds preferences: see [`without_applied`]. Where
@@ -272,39 +253,62 @@ mod tests {
     }
 
     #[test]
-    fn a_prefix_is_removed_and_nothing_else_of_the_path_changes() {
+    fn a_prefix_marks_what_lies_below_it() {
         let marks = Marks {
             path_prefix: Some("/async/".to_owned()),
             ..Marks::default()
         };
-        for (path, left) in [
-            ("/async/orders?x", Some("/orders?x")),
-            ("/async/", Some("/")),
-            ("/async/?x=1", Some("/?x=1")),
-            (
-                "/async/a%2Fb/%C3%BC?q=/async/",
-                Some("/a%2Fb/%C3%BC?q=/async/"),
-            ),
-            ("/async/async/x", Some("/async/x")),
-            ("/async//x", Some("//x")),
-            ("/async", None),
-            ("/async?x", None),
-            ("/asyncx", None),
-            ("/asyncx/y", None),
-            ("/Async/x", None),
-            ("/%61sync/x", None),
-            ("/x/async/y", None),
-            ("*", None),
+        for path in [
+            "/async/orders?x",
+            "/async/",
+            "/async/?x",
+            "/async/async/x",
+            "/async/a%2Fb",
         ] {
-            let mut request = fields(&[(":path", path), ("x-a", "1")]);
-            let found = mark(&request, RouteMode::Prefer, &marks);
-            assert_eq!(found.is_some(), left.is_some(), "{path}");
-            if let Some(found) = found {
-                found.take_out(&mut request);
-            }
-            let kept = left.unwrap_or(path);
-            assert_eq!(request, fields(&[(":path", kept), ("x-a", "1")]));
+            let found = mark(&fields(&[(":path", path)]), RouteMode::Prefer, &marks);
+            assert_eq!(found, Some(Mark::PathPrefix), "{path}");
         }
+        for path in [
+            "/async",
+            "/async?x",
+            "/asyncx",
+            "/asyncx/y",
+            "/Async/x",
+            "/%61sync/x",
+            "/x/async/y",
+            "*",
+        ] {
+            let found = mark(&fields(&[(":path", path)]), RouteMode::Prefer, &marks);
+            assert_eq!(found, None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_preflight_is_never_a_call() {
+        let marks = Marks {
+            path_prefix: Some("/async/".to_owned()),
+            ..Marks::default()
+        };
+        let with = |method, more: &[(&str, &str)]| {
+            let request = [
+                (":method", method),
+                (":path", "/async/x"),
+                ("prefer", "respond-async"),
+            ];
+            mark(
+                &fields(&[&request[..], more].concat()),
+                RouteMode::Always,
+                &marks,
+            )
+        };
+        let asks = ("access-control-request-method", "POST");
+        assert_eq!(with("OPTIONS", &[asks]), None);
+        assert_eq!(
+            with("OPTIONS", &[asks, ("origin", "https://a.example")]),
+            None
+        );
+        assert!(with("OPTIONS", &[("origin", "https://a.example")]).is_some());
+        assert!(with("POST", &[asks]).is_some());
     }
 
     #[test]
@@ -316,9 +320,7 @@ mod tests {
         let both = fields(&[(":path", "/async/x"), ("prefer", "respond-async")]);
         let prefers = fields(&[(":path", "/x"), ("prefer", "respond-async")]);
         let neither = fields(&[(":path", "/x")]);
-        let prefix = Some(Mark::PathPrefix {
-            path: b"/x".to_vec(),
-        });
+        let prefix = Some(Mark::PathPrefix);
         for (request, mode, expected) in [
             (&both, RouteMode::Prefer, &prefix),
             (&both, RouteMode::Always, &prefix),

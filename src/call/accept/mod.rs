@@ -11,6 +11,7 @@
 pub mod admission;
 pub mod call_option;
 pub mod idempotency;
+pub mod lookalike;
 pub mod mark;
 pub mod options;
 pub mod refusal;

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use crate::call::accept::admission::{is_envoy_control, is_ours};
+use crate::call::accept::admission::{dashed, is_envoy_control, is_ours};
 use crate::call::record::Call;
 use crate::call::reply::signature::{Secrets, canonical_marks};
 use crate::http::{Fields, OutgoingRequest, first, is_hop_by_hop, named_by_connection};
@@ -112,6 +112,7 @@ fn push_fields(headers: &mut RequestFields, fields: Fields, body_bytes: usize, i
 /// Whether a reply's own record can't set this field. In an ordinary call it belongs to the
 /// caller, who may well send webhooks through this gateway.
 fn is_of_replies(name: &str) -> bool {
+    let name = dashed(name);
     name == "idempotency-key" || name.starts_with("webhook-")
 }
 

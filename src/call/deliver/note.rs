@@ -87,7 +87,7 @@ struct WireParked {
 }
 
 impl Note {
-    /// As it stands on the Stream. `None` where the JSON library refuses, which it has no reason to.
+    /// As it stands on the Stream. `None` where the JSON library refuses: it has no reason to.
     #[must_use]
     pub fn encode(&self) -> Option<Vec<u8>> {
         let mut keys: Vec<(String, Vec<(u64, u64)>)> = Vec::new();

@@ -1,6 +1,6 @@
 //! Which way a call goes: back into the gateway, or out to an explicit target, where the operator
-//! allows that (G7). The accept role has judged its own calls already; here every record is judged,
-//! whoever wrote it.
+//! allows that (G7), and a reply no further than he allows (G12). The accept role has judged its
+//! own calls already; here every record is judged, whoever wrote it.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -41,6 +41,7 @@ pub struct Router {
     https: Option<Rc<str>>,
     http: Option<Rc<str>>,
     default_authority: String,
+    reply_authority: String,
     targets: TargetsConfig,
     secrets: ReplySecrets,
 }
@@ -64,6 +65,7 @@ impl Router {
             https: config.https_cluster.as_deref().map(Rc::from),
             http: config.http_cluster.as_deref().map(Rc::from),
             default_authority: config.default_authority.clone(),
+            reply_authority: config.reply_authority.clone(),
             targets,
             secrets,
         }
@@ -104,8 +106,13 @@ impl Router {
                 destination.path_and_query.clone_into(&mut call.head.path);
                 Way::Outside(scheme)
             }
-            None if is_reply && !self.targets.replies_to_gateway_paths => {
-                return Err("replies to paths on this gateway are not allowed".to_owned());
+            // Nobody else has judged it: the path is the operator's to allow, and the host his to
+            // say, whatever stands in the record.
+            None if is_reply => {
+                let allowed = self.targets.reply_paths.check(&call.head.path);
+                allowed.map_err(|problem| format!("the reply's path {problem}"))?;
+                call.head.authority = Some(self.reply_authority.clone());
+                Way::Gateway
             }
             None => Way::Gateway,
         };

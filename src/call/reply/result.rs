@@ -160,7 +160,6 @@ impl Finished<'_> {
         match self.address {
             ReplyAddress::Path(path) => {
                 path.clone_into(&mut head.path);
-                head.authority.clone_from(&self.call.authority);
                 head.scheme.clone_from(&self.call.scheme);
             }
             ReplyAddress::Url(url) => head.target = Some(url.clone()),
@@ -283,7 +282,6 @@ mod tests {
             correlation_id: Some("talk".to_owned()),
             method: "POST".to_owned(),
             scheme: Some("https".to_owned()),
-            authority: Some("gateway.test:8443".to_owned()),
             path: "/inbox?x=1".to_owned(),
             headers: fields(&[
                 ("content-type", "application/json"),

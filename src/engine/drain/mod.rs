@@ -6,7 +6,7 @@
 //! | [`window`], [`held`] | holds what is read until it is committed |
 //! | [`left`] | what lost sessions leave there |
 //! | [`fate`], [`lane`] | decides what becomes of a record |
-//! | [`order`], [`behind`], [`parked`], [`notes`] | keeps calls with order keys in order, also what is away |
+//! | [`order`], [`behind`], [`parked`], [`notes`] | keeps the order of keys, also of what is away |
 //! | [`room`] | moves calls aside that are in the way of others |
 //! | [`attempt`] | makes calls, and learns from their results |
 //! | [`outbox`] | puts hops, replies and dead letters onto their streams |

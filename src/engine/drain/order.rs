@@ -160,8 +160,8 @@ impl DrainEngine {
         }
     }
 
-    /// Calls that wait behind others of their key leave the window, if they have waited for long, or
-    /// if the window is full and their key has more than its share of it.
+    /// Calls that wait behind others of their key leave the window, if they have waited for long,
+    /// or if the window is full and their key has more than its share of it.
     pub(super) fn park(&mut self, now: Now) {
         if !self.window.is_any_behind || now.steady < self.parked.next_look {
             return;

@@ -178,8 +178,8 @@ impl Parked {
         }
     }
 
-    /// A fetch has brought these positions. Where there is a gap, another drain had the partition in
-    /// the meantime, or has it given to us only now.
+    /// A fetch has brought these positions. Where there is a gap, another drain had the partition
+    /// in the meantime, or has it given to us only now.
     pub(super) fn read(&mut self, positions: impl Iterator<Item = Position>) {
         for Position { partition, offset } in positions {
             let last = self.read.insert(partition, offset);

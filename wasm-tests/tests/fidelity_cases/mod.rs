@@ -91,7 +91,7 @@ fn methods() -> Vec<Case> {
 fn paths() -> Vec<Case> {
     vec![
         case("an encoded slash", get("/a%2Fb%2fc")),
-        case("encoded characters", get("/%E4%BD%A0/%00%20%25")),
+        case("encoded characters", get("/%E4%BD%A0/%01%20%25")),
         case(
             "what needs no encoding",
             get("/a-b_c.d~e!f$g&h'i(j)k*l+m,n;o=p:q@r"),
@@ -99,6 +99,13 @@ fn paths() -> Vec<Case> {
         case("double slashes", get("//a///b//")),
         case("dots", get("/a/./b/../c/..")),
         case("encoded dots", get("/a/%2e%2e/b")),
+        case("backslashes", get("/a\\b%5cc\\..\\d")),
+        case("dots behind encoded slashes", get("/a/..%2fb%2F%2e%2e%2fc")),
+        case("dots with parameters", get("/a/..;x=1/b/.;/c")),
+        case("twice encoded", get("/a%252Fb/%252e%252e/%%32e%2%65/c")),
+        case("what needs no encoding, encoded", get("/%61%2D%7e%5F/%41")),
+        case("what needs encoding", get("/a\"<b>^c`d{e}|f")),
+        case("broken encoding", get("/a%/b%5/c%zz")),
         case("a query", get("/q?a=1&b=2&a=3")),
         case("an empty query", get("/q?")),
         case("question marks", get("/q??a=?&b=/?")),
@@ -280,6 +287,8 @@ fn connection_fields() -> Vec<Case> {
                 .field("Async-Call-Id", "forged")
                 .field("Async-Attempt", "7")
                 .field("Async-Accepted-At", "2000-01-01T00:00:00Z")
+                .field("Async_Call_Id", "forged")
+                .field("Async-Body_Cut", "true")
                 .body("x"),
         ),
         own_key,

@@ -15,7 +15,7 @@ use std::thread;
 use local_gateway::Builder;
 use local_gateway::render::{at, listener};
 use serde_json::json;
-use wasm_tests::client::{Connection, Request};
+use wasm_tests::client::Connection;
 use wasm_tests::gateway::Gateway;
 use wasm_tests::raw2::{self, Ended};
 use wasm_tests::target::Seen;

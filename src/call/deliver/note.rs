@@ -159,8 +159,9 @@ mod tests {
         let bytes = note.encode().unwrap();
         assert_eq!(Note::decode(&bytes), Some(note));
         let text = String::from_utf8(bytes).unwrap();
-        let start = r#"{"version":1,"parked":{"by":"a drain","epoch":1,"serial":2,"partition":3,"route":"a","keys":[["ca97"#;
-        assert!(text.starts_with(start), "{text}");
+        let by = r#"{"version":1,"parked":{"by":"a drain","epoch":1,"serial":2,"#;
+        let start = format!(r#"{by}"partition":3,"route":"a","keys":[["ca97"#);
+        assert!(text.starts_with(&start), "{text}");
     }
 
     #[test]

@@ -124,14 +124,14 @@ fn a_compressed_response_can_be_read_where_the_reply_goes() {
 fn failure_is_told_and_a_reply_that_dies_has_a_letter_of_its_own() {
     let target = Target::scripted(|_| Answer::status(404));
     let gateway = Gateway::with("failure-replies", target, |builder| builder);
-    let request = Request::new("POST", "/order").field("Async-Failure-To", "/trouble");
+    let request = Request::new("POST", "/order").field("Async-Failure-To", "/inbox");
     let id = gateway.accept(&request.marked().body("x"));
     gateway.wait("both letters", || {
         gateway.stream().dead_letters().len() == 2
     });
     gateway.wait_until_settled();
-    assert_eq!(gateway.target.of("/trouble").len(), 1);
-    let reply = gateway.target.of("/trouble").remove(0).message;
+    assert_eq!(gateway.target.of("/inbox").len(), 1);
+    let reply = gateway.target.of("/inbox").remove(0).message;
     assert_eq!(reply.text("async-outcome"), "failed");
     assert_eq!(reply.text("async-status"), "404");
     assert_eq!(reply.text("async-call-id"), id);

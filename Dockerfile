@@ -6,7 +6,17 @@
 #
 # To get only the filter:  docker build --target filter --output target/dist .
 
-FROM rust:1.95.0-bookworm AS build
+# The base images, pinned by digest. What a tag stands for now is said by
+#
+#   docker buildx imagetools inspect debian:bookworm-slim --format '{{.Manifest.Digest}}'
+#
+# Envoy's digest isn't known here yet: give ENVOY_IMAGE with what that says for the tag below, as
+# envoyproxy/envoy:v1.40.0@sha256:…, and put it here.
+ARG RUST_IMAGE=rust:1.95.0-bookworm@sha256:6258907abe69656e41cd992e0b705cdcfabcbbe3db374f92ed2d47121282d4a1
+ARG DEBIAN_IMAGE=debian:bookworm-slim@sha256:3783cc01769c7b2b1b83a5c5ad96c815348e28ed7da68e2e3687004faa906251
+ARG ENVOY_IMAGE=envoyproxy/envoy:v1.40.0
+
+FROM ${RUST_IMAGE} AS build
 WORKDIR /sluice
 COPY . .
 
@@ -22,28 +32,33 @@ RUN cargo build --locked --profile tools --package stream-server --package demo-
 FROM scratch AS filter
 COPY --from=build-filter /sluice/target/dist/sluice.wasm /
 
-FROM envoyproxy/envoy:v1.40.0 AS gateway
+FROM ${ENVOY_IMAGE} AS gateway
 COPY --from=build-filter /sluice/target/dist/sluice.wasm /sluice/target/dist/envoy.json /etc/envoy/
-# The image's entrypoint runs Envoy as a user of its own, who has to be able to read them.
+# Envoy's user has to be able to read them. The image's entrypoint would begin as root, and needs
+# capabilities for the way from there; it takes another user as it is.
 RUN chmod 0644 /etc/envoy/sluice.wasm /etc/envoy/envoy.json
-EXPOSE 10000 9901
+USER 10001:10001
+# Envoy's admin interface is for this container alone.
+EXPOSE 10000
 CMD ["envoy", "--config-path", "/etc/envoy/envoy.json"]
 
-FROM debian:bookworm-slim AS stream-server
+FROM ${DEBIAN_IMAGE} AS stream-server
 COPY --from=build-servers /sluice/target/tools/stream-server /usr/local/bin/
 # A named volume takes over the owner of the folder that it covers first.
-RUN install --directory --owner=10001 --group=10001 /var/lib/stream-server
+RUN install --directory --owner=10001 --group=10001 --mode=0700 /var/lib/stream-server
 USER 10001:10001
 VOLUME /var/lib/stream-server
 EXPOSE 8090
 ENTRYPOINT ["stream-server"]
-# Only the network of the containers reaches it; docker-compose.yml publishes it on loopback.
+# Only the network of the containers reaches it; docker-compose.yml publishes it on loopback. The
+# gateway calls it by the name localhost (stream.authority); who calls it stream-server adds
+# --host stream-server.
 CMD ["--listen", "0.0.0.0:8090", "--allow-remote", "--data", "/var/lib/stream-server", \
      "--stream", "calls:4", "--stream", "calls-dead:1", "--stream", "calls-1s:1", \
      "--stream", "calls-5s:1", "--stream", "calls-30s:1", "--stream", "calls-5m:1", \
      "--stream", "calls-1h:1", "--stream", "calls-12h:1"]
 
-FROM debian:bookworm-slim AS demo-function
+FROM ${DEBIAN_IMAGE} AS demo-function
 COPY --from=build-servers /sluice/target/tools/demo-function /usr/local/bin/
 USER 10001:10001
 EXPOSE 8080

@@ -78,6 +78,12 @@ pub fn is_field_value(value: &[u8]) -> bool {
         .all(|byte| *byte == b'\t' || (*byte >= 0x20 && *byte != 0x7f))
 }
 
+/// Whether a request with this method may be made twice (RFC 9110 §9.2.2).
+#[must_use]
+pub fn is_idempotent(method: &str) -> bool {
+    ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"].contains(&method)
+}
+
 /// Cuts a text that is longer, between two characters.
 pub fn cut(text: &mut String, bytes_max: usize) {
     let mut end = bytes_max.min(text.len());

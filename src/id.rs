@@ -62,6 +62,25 @@ pub struct RecordId {
 }
 
 impl RecordId {
+    /// Stands for our own notes to a partition of the calls, where a record is asked for.
+    #[must_use]
+    pub const fn of_notes(partition: u32) -> Self {
+        Self {
+            source: Source::Calls,
+            position: Position {
+                partition,
+                offset: u64::MAX,
+            },
+            stored: 0,
+        }
+    }
+
+    /// Whether it stands for the notes of its partition.
+    #[must_use]
+    pub fn is_of_notes(&self) -> bool {
+        *self == Self::of_notes(self.position.partition)
+    }
+
     /// Of a record that was stored at this time (RFC 3339).
     #[must_use]
     pub fn new(source: Source, position: Position, stored_at: &str) -> Self {

@@ -104,6 +104,22 @@ pub const STREAM_ANSWER_BYTES_MAX: usize = 33_554_432;
 /// Secrets that replies are signed with: the current one, and some that receivers still know.
 pub const SIGNING_SECRETS_MAX: usize = 4;
 
+/// Keys that credentials at rest are sealed by: the current one, and some that stored calls need.
+pub const SEAL_KEYS_MAX: usize = 4;
+
+/// Bytes of a key's id, which stands beside every value that it has sealed.
+pub const SEAL_KEY_ID_BYTES_MAX: usize = 32;
+
+/// Names in a list of headers of a configuration.
+pub const HEADER_NAMES_MAX: usize = 64;
+
+/// Fields of a response that a reply carries.
+pub const REPLY_ANSWER_FIELDS_MAX: usize = 64;
+
+/// Bytes of these fields, counted as HTTP/2 does: with all else of its head a reply stays below
+/// what dispatch and usual receivers take.
+pub const REPLY_ANSWER_BYTES_MAX: usize = 8_192;
+
 /// Bytes of a response that a reply forwards: base64 makes it 873,816, which leaves a record room
 /// for its other members.
 pub const REPLY_BODY_BYTES_MAX: usize = 655_360;
@@ -126,10 +142,6 @@ pub const OTHER_HEADERS_MAX: usize = 64;
 /// A call that waits in memory for a time of day looks at the clock again after this: a clock that
 /// was wrong and is set right makes nothing later than that.
 pub const CLOCK_TRUSTED_MAX: Duration = Duration::from_secs(30);
-
-/// How long a call with an order key may wait for its time. It waits in its place on the stream of
-/// calls, which may keep records for no more than a day (OCI Streaming: 24 hours at least).
-pub const ORDERED_WAIT_MAX: Duration = Duration::from_secs(3_600);
 
 /// Bytes of the records of which the drain keeps, beside the record, what it has read in them, so
 /// that a call that is made soon is read once.

@@ -41,6 +41,8 @@ fn success_is_told_to_the_reply_address_before_the_call_is_settled() {
                 ("content-type", "text/plain"),
                 ("content-encoding", "br"),
                 ("content-encoding", "gzip"),
+                ("x-private", "1"),
+                ("location", "/orders/7"),
             ],
             "made",
         ),
@@ -54,7 +56,9 @@ fn success_is_told_to_the_reply_address_before_the_call_is_settled() {
         (&json!("POST"), &json!("/inbox"))
     );
     assert_eq!(reply["body"], "made");
-    let said = json!({ "callId": "c1", "outcome": "delivered", "status": 201, "attempts": 1 });
+    let said = json!({ "callId": "c1", "outcome": "delivered", "status": 201, "attempts": 1,
+        "headers": [["content-type", "text/plain"], ["content-encoding", "br"],
+            ["content-encoding", "gzip"], ["location", "/orders/7"]] });
     assert_eq!(reply["reply"], said);
     fetch(&mut lab, 1, &reply);
     let call = lab.take("POST /inbox");
@@ -67,6 +71,9 @@ fn success_is_told_to_the_reply_address_before_the_call_is_settled() {
         ("content-type", "text/plain"),
         ("content-encoding", "br, gzip"),
         ("traceparent", "00-1-2-01"),
+        ("async-response-content-type", "text/plain"),
+        ("async-response-location", "/orders/7"),
+        ("async-response-x-private", ""),
     ] {
         assert_eq!(field(&call, name), value, "{name}");
     }

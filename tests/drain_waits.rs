@@ -232,7 +232,7 @@ fn what_the_target_said_before_a_wait_on_a_lane_is_told_when_the_call_has_expire
     );
     let reply = put(&mut lab, "calls");
     let said = json!({ "callId": "c1", "outcome": "expired", "status": 503, "attempts": 2,
-        "cut": true });
+        "cut": true, "headersCut": true });
     assert_eq!(
         (&reply["reply"], &reply["body"]),
         (&said, &json!("come later"))

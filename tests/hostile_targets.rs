@@ -19,6 +19,7 @@ fn rule(host: &str, path_prefix: Option<&str>, allow_private: bool) -> Rule {
         path_prefix: path_prefix.map(str::to_owned),
         allow_private,
         is_signed: false,
+        secrets: None,
     }
 }
 

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 
 use anyhow::Result;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use http_body_util::BodyExt as _;
+use hyper::body::{Body, Frame, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response, server};
 use hyper_util::rt::TokioIo;
@@ -16,6 +18,48 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// Calls to paths that begin like this fail at their first attempt.
 pub(crate) const FLAKY: &str = "/flaky";
+
+/// Calls to this path are answered with 30 MiB.
+pub(crate) const LONG: &str = "/answer-long";
+
+/// Calls to this path are answered for ever.
+pub(crate) const ENDLESS: &str = "/answer-endless";
+
+/// Content that is made as it is sent, so that this process keeps none of it.
+#[derive(Debug)]
+struct Content {
+    left: u64,
+    piece: Bytes,
+}
+
+impl Content {
+    fn of(path: &str) -> Self {
+        let left = match path {
+            LONG => 30 << 20,
+            ENDLESS => u64::MAX,
+            _ => 2,
+        };
+        Self {
+            left,
+            piece: Bytes::from_static(&[b'x'; 16_384]),
+        }
+    }
+}
+
+impl Body for Content {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let size = self.left.min(self.piece.len() as u64);
+        self.left -= size;
+        let piece = self.piece.slice(..usize::try_from(size).unwrap_or(0));
+        Poll::Ready((size > 0).then(|| Ok(Frame::data(piece))))
+    }
+}
 
 /// How often each call has arrived.
 type Arrivals = Arc<Mutex<BTreeMap<String, u32>>>;
@@ -77,12 +121,12 @@ async fn serve(stream: TcpStream, arrivals: Arrivals) {
 async fn answer(
     request: Request<Incoming>,
     arrivals: Arrivals,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> Result<Response<Content>, Infallible> {
     let (head, body) = request.into_parts();
     let is_whole = body.collect().await.is_ok();
     let field = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
     let is_first = field("async-attempt") == Some("1");
-    let mut response = Response::new(Full::from("ok"));
+    let mut response = Response::new(Content::of(head.uri.path()));
     if !is_whole || (is_first && head.uri.path().starts_with(FLAKY)) {
         *response.status_mut() = http::StatusCode::SERVICE_UNAVAILABLE;
         return Ok(response);

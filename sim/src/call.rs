@@ -3,7 +3,7 @@
 use serde_json::json;
 use sluice::call::accept::admission::RequestHead;
 use sluice::call::caller::{CallerMark, CallerRules};
-use sluice::http::Fields;
+use sluice::http::{Fields, first};
 
 use crate::chance::Chance;
 
@@ -116,6 +116,44 @@ impl Request {
         }
     }
 
+    /// One to a target that takes long.
+    #[must_use]
+    pub fn slow(number: u64) -> Self {
+        Self::without_options(&format!("/t/{}/{number}", Temper::Slow.name()))
+    }
+
+    /// One that its target takes.
+    #[must_use]
+    pub fn plain(number: u64) -> Self {
+        Self::without_options(&format!("/t/good/{number}"))
+    }
+
+    /// One with an order key that is not due for long.
+    #[must_use]
+    pub fn hoarded(number: u64, key: &str) -> Self {
+        let mut request = Self::plain(number);
+        let options = [("async-order-key", key), ("async-delay", "25s")];
+        request.fields.extend(options.map(field));
+        request
+    }
+
+    fn without_options(path: &str) -> Self {
+        let fields = [
+            (":method", "POST"),
+            (":path", path),
+            (":authority", "gateway.test"),
+            (":scheme", "https"),
+            ("prefer", "respond-async"),
+        ];
+        Self {
+            fields: fields.map(field).to_vec(),
+            body: Vec::new(),
+            patience: None,
+            record: None,
+            key: None,
+        }
+    }
+
     fn of_somebody_else(chance: &mut Chance, path: &str, number: u64, options: &Options) -> Self {
         let mut record = json!({ "version": 1, "method": "PUT", "path": path });
         let mut set = |name: &str, value: serde_json::Value| {
@@ -183,8 +221,12 @@ impl Request {
             headers: vec!["authorization".to_owned()],
             metadata: None,
         };
+        // Several clients; those with a key come from one address, so that keys meet.
+        let path = first(&self.fields, ":path").filter(|_| self.key.is_none());
+        let last = path.and_then(<[u8]>::last).map_or(0, |digit| digit % 4);
+        let address = format!("192.0.2.{last}:1").into_bytes();
         CallerMark::find(&rules, &self.fields, |path| {
-            (path == ["source", "address"]).then(|| b"192.0.2.1:1".to_vec())
+            (path == ["source", "address"]).then(|| address.clone())
         })
     }
 
@@ -281,4 +323,8 @@ impl Options {
     fn take_fields(&mut self) -> Fields {
         std::mem::take(&mut self.fields)
     }
+}
+
+fn field((name, value): (&str, &str)) -> (String, Vec<u8>) {
+    (name.to_owned(), value.into())
 }

@@ -178,6 +178,23 @@ impl Ledger {
         is_told.then_some(()).ok_or("has no reply".to_owned())
     }
 
+    /// Whether the call of a record has come to its end, wherever that was: what went onto a lane
+    /// is settled, and has not ended.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn has_ended(&self, place: Place) -> Result<(), String> {
+        let Some(record) = self.records.get(&place) else {
+            return Ok(());
+        };
+        let mut places = self.places.get(&record.id).into_iter().flatten();
+        let is_dead = places.any(|place| self.dead.contains_key(place));
+        if is_dead || self.has_end(&record.id, End::Delivered) {
+            return self.is_settled(place);
+        }
+        Err("has not ended".to_owned())
+    }
+
     /// How many replies of a call are stored.
     #[must_use]
     pub fn replies(&self, id: &str, redrives: u32) -> usize {

@@ -9,7 +9,7 @@
 //! | [`target`] | what receives calls |
 //! | [`ledger`] | what is true |
 //! | [`happenings`] | what went wrong, counted |
-//! | [`invariants`] | G1 to G10 as code, one file each |
+//! | [`invariants`] | G1 to G11 as code, one file each |
 //! | [`trace`] | what happened, for people |
 
 pub mod call;

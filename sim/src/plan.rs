@@ -80,6 +80,9 @@ pub struct Plan {
     pub mishaps: Vec<(u64, Mishap)>,
     /// Requests of clients, and records that others publish, by time.
     pub requests: Vec<(u64, Request)>,
+    /// Somebody fills the window with calls of order keys that aren't due. Nothing else goes wrong;
+    /// a call that is due, and has no key, is begun so many milliseconds after it was stored.
+    pub begun_within: Option<u64>,
     /// When faults stop, in milliseconds.
     pub calm_at: u64,
     /// When everything has to be done at the latest, in milliseconds.
@@ -93,8 +96,15 @@ pub struct Plan {
 const IDLE_MS_MAX: u64 = 300_000;
 /// The longest delay that a call asks for, in milliseconds.
 const DELAY_MS_MAX: u64 = 25_000;
+/// Calls that somebody hoards.
+const HOARDED: u64 = 200;
+/// A call that is due is begun within this although somebody hoards, in milliseconds: drains that
+/// are not told look for news every three seconds.
+const BEGUN_WITHIN_MS: u64 = 8_000;
 /// What joining, fetching and committing may take altogether, in milliseconds.
 const SLACK_MS: u64 = 25_000;
+/// When a call that went onto a lane is no longer waited for, in milliseconds.
+const OVERDUE_MS: u64 = 80_000;
 
 impl Plan {
     /// Draws a plan.
@@ -117,6 +127,7 @@ impl Plan {
         let mut requests: Vec<(u64, Request)> = (0..count)
             .map(|number| (chance.below(span), Request::draw(chance, number)))
             .collect();
+        requests.extend(draw_flood(chance, span));
         requests.sort_by_key(|(at, _)| *at);
         let max_age = chance.one_of(&[15, 15, 90]).unwrap_or(15);
         let mishaps = draw_mishaps(chance, calm_at, gateways, workers);
@@ -127,15 +138,28 @@ impl Plan {
             millis.unsigned_abs()
         });
         let jumps: u64 = jumps.sum();
+        let hoarded = !lanes.is_empty() && chance.per_mille(100);
+        let mishaps = if hoarded { Vec::new() } else { mishaps };
+        let jumps = if hoarded { 0 } else { jumps };
+        if hoarded {
+            requests = hoard(chance, span);
+        }
         // A call and then its reply may each become as old as they may.
         let ages = DELAY_MS_MAX + 2 * 1_000 * max_age;
         Self {
-            done_at: calm_at + ages + jumps + SLACK_MS,
+            done_at: calm_at + ages + jumps + OVERDUE_MS + SLACK_MS,
             idle_at: calm_at + IDLE_MS_MAX + jumps,
             is_signed: chance.coin(),
             accept: accept_config(chance, &lanes),
-            drain: drain_config(chance, &lanes, max_age),
-            faults: draw_faults(chance),
+            drain: match hoarded {
+                true => hoarded_config(drain_config(chance, &lanes, max_age)),
+                false => drain_config(chance, &lanes, max_age),
+            },
+            faults: match hoarded {
+                true => Faults::default(),
+                false => draw_faults(chance),
+            },
+            begun_within: hoarded.then_some(BEGUN_WITHIN_MS),
             mishaps,
             gateways,
             workers,
@@ -145,6 +169,62 @@ impl Plan {
             calm_at,
         }
     }
+}
+
+/// In some runs one caller sends many calls to a slow target within a second.
+fn draw_flood(chance: &mut Chance, span: u64) -> Vec<(u64, Request)> {
+    if !chance.per_mille(200) {
+        return Vec::new();
+    }
+    let (start, count) = (chance.below(span), chance.between(8, 24));
+    // The last digit says who the caller is.
+    let number = |index: u64| 1_000 + 10 * (index / 2) + 4 * (index % 2);
+    let mut flood = Vec::new();
+    for index in 0..count {
+        let at = start.saturating_add(chance.below(1_000));
+        flood.push((at, Request::slow(number(index))));
+    }
+    flood
+}
+
+/// Somebody has many calls accepted that aren't due, with one order key or with many, and others go
+/// on as ever.
+fn hoard(chance: &mut Chance, span: u64) -> Vec<(u64, Request)> {
+    let has_many_keys = chance.coin();
+    let hoarded = (0..HOARDED).map(|number| {
+        let key = if has_many_keys { number } else { 0 };
+        (number, Request::hoarded(number, &format!("hoard-{key}")))
+    });
+    let mut requests: Vec<(u64, Request)> = hoarded.collect();
+    for number in 0..30 {
+        let at = chance.between(1_000, span);
+        requests.push((at, Request::plain(HOARDED.saturating_add(number))));
+    }
+    requests.sort_by_key(|(at, _)| *at);
+    requests
+}
+
+/// Room for all that is hoarded in a quarter of the window is not there; targets are quick.
+fn hoarded_config(mut config: Value) -> Value {
+    let changes = [
+        ("window", "calls", 64),
+        ("window", "inFlight", 64),
+        ("window", "uncommitted", 1_000),
+        ("window", "laneRecords", 64),
+        ("window", "parkedCalls", 8_192),
+        ("fetch", "records", 16),
+        ("limits", "inFlight", 64),
+        ("limits", "perSecond", 0),
+    ];
+    for (section, name, value) in changes {
+        if let Some(place) = config
+            .get_mut(section)
+            .and_then(|found| found.get_mut(name))
+        {
+            *place = json!(value);
+        }
+    }
+    config
 }
 
 fn draw_lanes(chance: &mut Chance) -> Vec<u64> {
@@ -222,6 +302,7 @@ fn drain_config(chance: &mut Chance, lanes: &[u64], max_age: u64) -> Value {
             "perTurn": chance.one_of(&[1, 8]), "uncommitted": chance.one_of(&[4, 16, 1_000]),
             "patienceMs": chance.one_of(&[100, 1_000]),
             "laneRecords": chance.one_of(&[1, 4, 64]),
+            "parkedCalls": chance.one_of(&[8, 8_192]),
         },
         "attempt": {
             "timeoutMs": chance.between(300, 4_000), "timeoutMaxMs": 5_000,

@@ -102,7 +102,8 @@ impl<'a> Call<'a> {
             || self.target().starts_with(prefix)
     }
 
-    /// Name and value of each header, in order.
+    /// Name and value of each header, in order; of a sealed value that it is sealed, and by which
+    /// key.
     #[must_use]
     pub fn headers(&self) -> Vec<(String, Content)> {
         #[derive(Deserialize)]
@@ -110,11 +111,13 @@ impl<'a> Call<'a> {
         enum Value {
             Text(String),
             Bytes { base64: String },
+            Sealed { key: String },
         }
         let raw = self.raw("headers").map(RawValue::get);
         let headers = raw.and_then(|raw| serde_json::from_str::<Vec<(String, Value)>>(raw).ok());
         let header = |(name, value)| match value {
             Value::Text(text) => (name, Content::Text(text)),
+            Value::Sealed { key } => (name, Content::Text(format!("(sealed by the key {key})"))),
             Value::Bytes { base64 } => {
                 let bytes = BASE64.decode(&base64);
                 (
@@ -358,13 +361,18 @@ mod tests {
 
     #[test]
     fn bodies_and_headers_are_text_where_they_can_be() {
-        let record = br#"{"headers":[["a","b"],["c",{"base64":"/w=="}]],"bodyBase64":"/wA="}"#;
+        let record = br#"{"headers":[["a","b"],["c",{"base64":"/w=="}],
+            ["authorization",{"sealed":"AAAA","key":"k1"}]],"bodyBase64":"/wA="}"#;
         let call = Call::parse(record).unwrap();
         assert_eq!(
             call.headers(),
             [
                 ("a".to_owned(), Content::Text("b".to_owned())),
                 ("c".to_owned(), Content::Binary(vec![0xff])),
+                (
+                    "authorization".to_owned(),
+                    Content::Text("(sealed by the key k1)".to_owned())
+                ),
             ]
         );
         assert_eq!(call.body(), Some(Content::Binary(vec![0xff, 0])));

@@ -60,6 +60,18 @@ pub struct Rule {
     pub allow_private: bool,
     /// Whether requests to it are signed as OCI wants it, with the key of the Stream.
     pub is_signed: bool,
+    /// The environment variable with the secrets that replies to it are signed by; none: with those
+    /// of the gateway.
+    pub secrets: Option<String>,
+}
+
+/// What an allowed URL gets, by all of the rules that allow it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowed<'a> {
+    /// Whether requests to it are signed as OCI wants it: where any of them says so.
+    pub is_signed: bool,
+    /// Whose secrets replies to it are signed by: those of the first rule that names some.
+    pub secrets: Option<&'a str>,
 }
 
 /// Rules, of which any may allow a URL.
@@ -113,20 +125,27 @@ impl fmt::Display for Denied {
 impl std::error::Error for Denied {}
 
 impl AllowList {
-    /// Whether a rule allows all of this, and which: one that signs, if there is one.
+    /// Whether a rule allows all of this, and what they give it.
     ///
     /// # Errors
     /// The part that the nearest rule doesn't allow.
-    pub fn check(&self, destination: &Destination) -> Result<&Rule, Denied> {
+    pub fn check(&self, destination: &Destination) -> Result<Allowed<'_>, Denied> {
         let mut nearest = match destination.host.address().and_then(special_address) {
             Some(meaning) => Denied::SpecialAddress(meaning),
             None => Denied::Host,
         };
-        let mut allowing: Option<&Rule> = None;
+        let mut allowing: Option<Allowed<'_>> = None;
         for rule in &self.rules {
             match rule.check(destination) {
-                Ok(()) if rule.is_signed => return Ok(rule),
-                Ok(()) => allowing = allowing.or(Some(rule)),
+                Ok(()) => {
+                    let before = allowing.as_ref();
+                    allowing = Some(Allowed {
+                        is_signed: rule.is_signed || before.is_some_and(|rules| rules.is_signed),
+                        secrets: before
+                            .and_then(|rules| rules.secrets)
+                            .or(rule.secrets.as_deref()),
+                    });
+                }
                 Err(denied) => nearest = nearest.max(denied),
             }
         }
@@ -221,6 +240,7 @@ mod tests {
             path_prefix: prefix.map(str::to_owned),
             allow_private: false,
             is_signed: false,
+            secrets: None,
         });
         AllowList {
             rules: rules.collect(),
@@ -250,6 +270,23 @@ mod tests {
             ("https://10.0.0.1/", Err(Denied::SpecialAddress("private"))),
         ] {
             assert_eq!(check(&list, url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn what_a_url_gets_does_not_depend_on_the_order_of_rules() {
+        let mut list = list(&[("*", None), ("a.example", None), ("a.example", Some("/x"))]);
+        list.rules[1].secrets = Some("OF_A".to_owned());
+        list.rules[2].is_signed = true;
+        for _ in 0..3 {
+            let get = |url: &str| {
+                let allowed = list.check(&Destination::parse(url).unwrap()).unwrap();
+                (allowed.is_signed, allowed.secrets.map(str::to_owned))
+            };
+            assert_eq!(get("https://a.example/x"), (true, Some("OF_A".to_owned())));
+            assert_eq!(get("https://a.example/"), (false, Some("OF_A".to_owned())));
+            assert_eq!(get("https://b.example/x"), (false, None));
+            list.rules.rotate_left(1);
         }
     }
 

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::http::cut;
+use crate::id::Position;
 use crate::limits::{DEAD_LETTER_ATTEMPTS_MAX, EXCERPT_BYTES_MAX};
 use crate::time::Wall;
 
@@ -26,6 +27,9 @@ pub struct Progress {
     /// How often it was moved aside because its target was too slow.
     #[serde(skip_serializing_if = "is_zero")]
     pub aside: u32,
+    /// Where it first stood on the stream of calls, if it has an order key: its place in the order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order: Option<Position>,
     /// How often a dead letter of it was made a call again.
     #[serde(skip_serializing_if = "is_zero")]
     pub redrives: u32,
@@ -70,6 +74,13 @@ impl Progress {
         self.history.push(attempt);
         let surplus = self.history.len().saturating_sub(DEAD_LETTER_ATTEMPTS_MAX);
         self.history.drain(..surplus);
+    }
+
+    /// The latest attempt whose answer is known.
+    #[must_use]
+    pub fn last_answer(&self) -> Option<&PastAttempt> {
+        let mut latest = self.history.iter().rev();
+        latest.find(|past| past.status.is_some())
     }
 
     /// Whether a record may say so.

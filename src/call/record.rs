@@ -17,6 +17,7 @@ use super::caller::CallerKey;
 use super::progress::Progress;
 use super::record_check::check;
 use super::record_fields::WireFields;
+use super::seal::SealedValue;
 use crate::call::reply::member::{ReplyMember, WireReply};
 use crate::http::{Fields, cut};
 use crate::id::CallId;
@@ -48,6 +49,8 @@ pub struct CallHead {
     pub target: Option<String>,
     /// Header fields in their order, with their repetitions.
     pub headers: Fields,
+    /// The values of these that are sealed, in the order of their places.
+    pub sealed: Vec<SealedValue>,
     /// Trailer fields (RFC 9110 §6.5).
     pub trailers: Fields,
     /// What the call says of another one that it is the reply to; absent in ordinary calls.
@@ -114,10 +117,10 @@ pub fn encode(head: &CallHead, body: &[u8]) -> Result<Vec<u8>, RecordError> {
         scheme: head.scheme.as_deref().map(Cow::Borrowed),
         authority: head.authority.as_deref().map(Cow::Borrowed),
         path: head.target.is_none().then_some(Cow::Borrowed(&head.path)),
-        headers: WireFields(Cow::Borrowed(&head.headers)),
+        headers: WireFields::new(&head.headers, &head.sealed),
         body_base64: (text.is_none() && !body.is_empty()).then(|| Cow::Owned(BASE64.encode(body))),
         body: text.filter(|text| !text.is_empty()).map(Cow::Borrowed),
-        trailers: WireFields(Cow::Borrowed(&head.trailers)),
+        trailers: WireFields::new(&head.trailers, &[]),
         target: head.target.as_deref().map(Cow::Borrowed),
         reply: head.reply.as_ref().map(WireReply::from),
         reply_to: head.reply_to.as_ref().map(|to| Cow::Borrowed(to.as_str())),
@@ -184,6 +187,12 @@ fn read(json: &[u8]) -> Result<Call, RecordError> {
             .map_err(|error| RecordError(format!("bodyBase64: no standard base64: {error}")))?,
         (None, None) => Vec::new(),
     };
+    let (headers, sealed) = wire.headers.into_parts("headers")?;
+    let (trailers, sealed_trailers) = wire.trailers.into_parts("trailers")?;
+    if let Some(value) = sealed_trailers.first() {
+        let text = format!("trailers[{}]: can't be sealed", value.index);
+        return Err(RecordError(text));
+    }
     let head = CallHead {
         id: wire.id.map(|id| CallId(id.into_owned())),
         correlation_id: wire.correlation_id.map(Cow::into_owned),
@@ -195,8 +204,9 @@ fn read(json: &[u8]) -> Result<Call, RecordError> {
         authority: wire.authority.map(Cow::into_owned),
         path: path.unwrap_or_default(),
         target: wire.target.map(Cow::into_owned),
-        headers: wire.headers.0.into_owned(),
-        trailers: wire.trailers.0.into_owned(),
+        headers,
+        sealed,
+        trailers,
         reply: wire.reply.map(ReplyMember::try_from).transpose()?,
         reply_to: address("replyTo", wire.reply_to)?,
         failure_to: address("failureTo", wire.failure_to)?,

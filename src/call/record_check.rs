@@ -6,7 +6,9 @@
 
 use fluent_uri::Uri;
 
+use super::accept::admission::RESPONSE_PREFIX;
 use super::record::{CallHead, RecordError};
+use super::seal::SealedValue;
 use crate::http::{Fields, is_field_value, is_token};
 use crate::id::CallId;
 use crate::limits::{
@@ -54,9 +56,18 @@ pub fn check(head: &CallHead) -> Result<(), HeadError> {
     let request_line = [Some(&head.method), Some(&head.path), head.target.as_ref()]
         .into_iter()
         .chain([head.authority.as_ref(), head.scheme.as_ref()]);
-    let request_line = request_line.flatten().map(String::len).sum();
-    check_fields("headers", &head.headers, request_line)?;
-    check_fields("trailers", &head.trailers, 0)
+    let mut before = Size {
+        fields: 0,
+        bytes: request_line.flatten().map(String::len).sum(),
+    };
+    if let Some(reply) = &head.reply {
+        let prefixes = reply.headers.len().saturating_mul(RESPONSE_PREFIX.len());
+        before.bytes = before.bytes.saturating_add(prefixes);
+        before = check_fields("reply.headers", &reply.headers, &reply.sealed, before)?;
+    }
+    check_fields("headers", &head.headers, &head.sealed, before)?;
+    check_fields("trailers", &head.trailers, &[], Size::default())?;
+    Ok(())
 }
 
 /// Whether Envoy takes this for a path with its query: RFC 9112 §3.2.1 in visible ASCII. Envoy
@@ -173,16 +184,34 @@ fn check_plan(head: &CallHead) -> Result<(), HeadError> {
     head.progress.check().map_err(HeadError::Wrong)
 }
 
+/// How much of a head there is.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    fields: usize,
+    bytes: usize,
+}
+
 /// Fields must be fit to stand in a message, and few and short enough for Envoy, which counts a
-/// line with its colon, its space and its end. `bytes` stand before them.
-fn check_fields(member: &'static str, fields: &Fields, bytes: usize) -> Result<(), HeadError> {
+/// line with its colon, its space and its end. A sealed value counts as what it will be. Gives how
+/// much there is with them.
+fn check_fields(
+    member: &'static str,
+    fields: &Fields,
+    sealed: &[SealedValue],
+    before: Size,
+) -> Result<Size, HeadError> {
     const LINE_BYTES: usize = 4;
     let fail = |text: String| Err(HeadError::Wrong(text));
     let line = |(name, value): &(String, Vec<u8>)| name.len() + value.len() + LINE_BYTES;
-    let bytes = fields.iter().map(line).fold(bytes, usize::saturating_add);
+    let lines = fields.iter().map(line);
+    let lines = lines.chain(sealed.iter().map(SealedValue::plain_bytes));
+    let size = Size {
+        fields: before.fields.saturating_add(fields.len()),
+        bytes: lines.fold(before.bytes, usize::saturating_add),
+    };
     for (counted, unit, limit) in [
-        (fields.len(), "fields", HEAD_FIELDS_MAX),
-        (bytes, "bytes", HEAD_BYTES_MAX),
+        (size.fields, "fields", HEAD_FIELDS_MAX),
+        (size.bytes, "bytes", HEAD_BYTES_MAX),
     ] {
         if counted > limit {
             return Err(HeadError::TooLarge {
@@ -202,5 +231,5 @@ fn check_fields(member: &'static str, fields: &Fields, bytes: usize) -> Result<(
             ));
         }
     }
-    Ok(())
+    Ok(size)
 }

@@ -5,28 +5,62 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
-use serde::ser::{Serialize, SerializeMap, SerializeSeq, SerializeTuple, Serializer};
+use serde::ser::{SerializeMap, SerializeSeq, SerializeTuple, Serializer};
+use serde::{Deserialize, Serialize};
 
+use super::record::RecordError;
+use super::seal::SealedValue;
 use crate::http::Fields;
 
-/// Fields as a list of `[name, value]`; a value that is no UTF-8 stands as `{"base64": "…"}`.
+/// Fields as a list of `[name, value]`; a value that is no UTF-8 stands as `{"base64": "…"}`, a
+/// sealed one as `{"sealed": "…", "key": "…"}`.
 #[derive(Default)]
-pub(super) struct WireFields<'a>(pub(super) Cow<'a, Fields>);
+pub(super) struct WireFields<'a> {
+    pub(super) fields: Cow<'a, Fields>,
+    /// In the order of their places.
+    pub(super) sealed: Cow<'a, [SealedValue]>,
+}
 
-impl WireFields<'_> {
+impl<'a> WireFields<'a> {
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.fields.is_empty()
+    }
+
+    pub(super) fn new(fields: &'a Fields, sealed: &'a [SealedValue]) -> Self {
+        Self {
+            fields: Cow::Borrowed(fields),
+            sealed: Cow::Borrowed(sealed),
+        }
+    }
+
+    /// Fields, and the sealed values among them.
+    ///
+    /// # Errors
+    /// What is wrong with a sealed value.
+    pub(super) fn into_parts(
+        self,
+        member: &str,
+    ) -> Result<(Fields, Vec<SealedValue>), RecordError> {
+        for value in self.sealed.iter() {
+            let place = value.index;
+            let wrong = |problem| RecordError(format!("{member}[{place}]: {problem}"));
+            value.check().map_err(wrong)?;
+        }
+        Ok((self.fields.into_owned(), self.sealed.into_owned()))
     }
 }
 
 impl Serialize for WireFields<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(Some(self.0.len()))?;
-        for (name, value) in self.0.iter() {
-            list.serialize_element(&WireField(name, value))?;
+        let mut list = serializer.serialize_seq(Some(self.fields.len()))?;
+        let mut sealed = self.sealed.iter().peekable();
+        for (index, (name, value)) in self.fields.iter().enumerate() {
+            match sealed.next_if(|sealed| sealed.index == index) {
+                Some(sealed) => list.serialize_element(&(name, WireSealed::from(sealed)))?,
+                None => list.serialize_element(&WireField(name, value))?,
+            }
         }
         list.end()
     }
@@ -60,31 +94,45 @@ impl<'de> Deserialize<'de> for WireFields<'_> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Pairs;
         impl<'de> Visitor<'de> for Pairs {
-            type Value = Fields;
+            type Value = WireFields<'static>;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
                 formatter.write_str("a list of [name, value]")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Fields, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
                 let mut fields = Fields::with_capacity(USUAL_FIELDS);
-                while let Some((mut name, WireValue(value))) = list.next_element::<(String, _)>()? {
+                let mut sealed = Vec::new();
+                while let Some((mut name, value)) = list.next_element::<(String, _)>()? {
                     name.make_ascii_lowercase();
+                    let value = match value {
+                        WireValue::Plain(value) => value,
+                        WireValue::Sealed { key, bytes } => {
+                            let index = fields.len();
+                            sealed.push(SealedValue { index, key, bytes });
+                            Vec::new()
+                        }
+                    };
                     fields.push((name, value));
                 }
-                Ok(fields)
+                Ok(WireFields {
+                    fields: Cow::Owned(fields),
+                    sealed: Cow::Owned(sealed),
+                })
             }
         }
-        let fields = deserializer.deserialize_seq(Pairs)?;
-        Ok(WireFields(Cow::Owned(fields)))
+        deserializer.deserialize_seq(Pairs)
     }
 }
 
 /// As many fields as most requests have; more are no problem.
 const USUAL_FIELDS: usize = 16;
 
-/// A field's value: text, or `{"base64": "…"}`.
-struct WireValue(Vec<u8>);
+/// A field's value: text, `{"base64": "…"}`, or `{"sealed": "…", "key": "…"}`.
+enum WireValue {
+    Plain(Vec<u8>),
+    Sealed { key: String, bytes: Vec<u8> },
+}
 
 impl<'de> Deserialize<'de> for WireValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -97,19 +145,27 @@ impl<'de> Deserialize<'de> for WireValue {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<WireValue, E> {
-                Ok(WireValue(text.as_bytes().to_vec()))
+                Ok(WireValue::Plain(text.as_bytes().to_vec()))
             }
 
             fn visit_string<E: Error>(self, text: String) -> Result<WireValue, E> {
-                Ok(WireValue(text.into_bytes()))
+                Ok(WireValue::Plain(text.into_bytes()))
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<WireValue, A::Error> {
-                let Bytes { base64 } = Bytes::deserialize(MapAccessDeserializer::new(map))?;
-                let bytes = BASE64.decode(base64.as_bytes());
-                let bytes = bytes
-                    .map_err(|error| A::Error::custom(format!("no standard base64: {error}")))?;
-                Ok(WireValue(bytes))
+                let decode = |text: Cow<'_, str>| {
+                    let bytes = BASE64.decode(text.as_bytes());
+                    bytes.map_err(|error| A::Error::custom(format!("no standard base64: {error}")))
+                };
+                let bytes = Bytes::deserialize(MapAccessDeserializer::new(map))?;
+                match (bytes.base64, bytes.sealed, bytes.key) {
+                    (Some(base64), None, None) => Ok(WireValue::Plain(decode(base64)?)),
+                    (None, Some(sealed), Some(key)) => Ok(WireValue::Sealed {
+                        key: key.into_owned(),
+                        bytes: decode(sealed)?,
+                    }),
+                    _ => Err(A::Error::custom("give base64, or sealed and key")),
+                }
             }
         }
         deserializer.deserialize_any(TextOrBytes)
@@ -119,5 +175,24 @@ impl<'de> Deserialize<'de> for WireValue {
 #[derive(Deserialize)]
 struct Bytes<'a> {
     #[serde(borrow)]
-    base64: Cow<'a, str>,
+    base64: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    sealed: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    key: Option<Cow<'a, str>>,
+}
+
+#[derive(Serialize)]
+struct WireSealed<'a> {
+    sealed: String,
+    key: &'a str,
+}
+
+impl<'a> From<&'a SealedValue> for WireSealed<'a> {
+    fn from(value: &'a SealedValue) -> Self {
+        Self {
+            sealed: BASE64.encode(&value.bytes),
+            key: &value.key,
+        }
+    }
 }

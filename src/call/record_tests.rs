@@ -55,6 +55,9 @@ fn reply() -> CallHead {
             status: Some(200),
             attempts: 3,
             is_cut: true,
+            headers: vec![("location".to_owned(), b"/orders/7".to_vec())],
+            sealed: Vec::new(),
+            is_head_cut: true,
         }),
         ..head()
     }
@@ -65,10 +68,14 @@ fn a_reply_to_a_target_comes_back_as_it_was_written() {
     let mut least = reply();
     let member = least.reply.as_mut().unwrap();
     (member.status, member.attempts, member.is_cut) = (None, 0, false);
+    (member.headers, member.is_head_cut) = (Fields::new(), false);
     for (head, written) in [
         (
             reply(),
-            r#""reply":{"callId":"02","outcome":"delivered","status":200,"attempts":3,"cut":true}"#,
+            concat!(
+                r#""reply":{"callId":"02","outcome":"delivered","status":200,"attempts":3,"#,
+                r#""cut":true,"headers":[["location","/orders/7"]],"headersCut":true}"#
+            ),
         ),
         (
             least,

@@ -5,11 +5,13 @@ use std::time::Duration;
 use super::callers::CallersConfig;
 use super::key::TextForm;
 use super::lanes::read_lanes;
+use super::names::read_sealed_headers;
 use super::reader::Section;
 use super::{Document, OptionsConfig, StreamConfig, TargetsConfig, options};
 use crate::call::accept::idempotency::KEYS_PER_SLOT;
 use crate::call::accept::mark::Marks;
 use crate::call::deliver::lanes::Lanes;
+use crate::call::names::NameList;
 use crate::limits::{PUT_BYTES_MAX, RECORD_BYTES_MAX};
 
 /// What the accept filter is told.
@@ -35,6 +37,8 @@ pub struct AcceptConfig {
     pub lanes: Lanes,
     /// Where calls and replies may go besides the gateway's own routes.
     pub targets: TargetsConfig,
+    /// Headers whose values are sealed where calls are stored.
+    pub sealed_headers: NameList,
     /// The `vm_id` of the drain that is woken after a publish.
     pub drain_vm_id: String,
 }
@@ -102,6 +106,7 @@ impl Document for AcceptConfig {
             idempotency: root.section("idempotency", IdempotencyConfig::read),
             lanes: read_lanes(root),
             targets: TargetsConfig::read(root),
+            sealed_headers: read_sealed_headers(root),
             drain_vm_id: root.section("drain", |drain| {
                 drain.text(
                     "vmId",

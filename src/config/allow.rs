@@ -2,8 +2,11 @@
 //! because the drain judges every record again, whoever wrote it (G7).
 
 use super::key::TextForm;
+use super::names::read_names;
 use super::reader::Section;
+use super::signing::{VARIABLE_NAME, is_variable};
 use crate::call::allow::{AllowList, HostPattern, Rule, is_plain_path};
+use crate::call::names::NameList;
 use crate::call::path::ReplyPaths;
 use crate::call::target::{Destination, Scheme};
 use crate::limits::{ALLOW_RULES_MAX, REPLY_PATHS_MAX};
@@ -18,9 +21,17 @@ pub struct TargetsConfig {
     pub replies: AllowList,
     /// What paths on this gateway they may say.
     pub reply_paths: ReplyPaths,
+    /// Fields of an answer that its reply carries.
+    pub reply_headers: NameList,
 }
 
 impl TargetsConfig {
+    /// The environment variables with the secrets that rules for replies name.
+    pub fn secret_variables(&self) -> impl Iterator<Item = &str> {
+        let rules = self.replies.rules.iter();
+        rules.filter_map(|rule| rule.secrets.as_deref())
+    }
+
     /// Whether any rule has requests signed.
     #[must_use]
     pub fn signs(&self) -> bool {
@@ -35,18 +46,28 @@ impl TargetsConfig {
                            there are no explicit targets.";
             read_list(targets, meaning)
         });
-        let (own, reply_paths) = root.section("replies", |replies| {
+        let (own, reply_paths, reply_headers) = root.section("replies", |replies| {
             let own = replies.has("allow").then_some(());
             let meaning = "The same for the URLs of `Async-Reply-To` and `Async-Failure-To`. Where \
                            the list is absent, they may be what targets may be; an empty one \
                            allows none.";
             let list = read_list(replies, meaning);
-            (own.map(|()| list), read_reply_paths(replies))
+            let reply_paths = read_reply_paths(replies);
+            let reply_headers = read_names(
+                replies,
+                "headers",
+                &["content-*", "location", "etag", "link", "retry-after"],
+                "Headers of the target's answer that a reply carries, with `Async-Response-` \
+                 before their names: names, and starts of names with a `*` behind them. For the \
+                 drain.",
+            );
+            (own.map(|()| list), reply_paths, reply_headers)
         });
         Self {
             replies: own.unwrap_or_else(|| targets.clone()),
             targets,
             reply_paths,
+            reply_headers,
         }
     }
 }
@@ -132,6 +153,19 @@ fn read_rule(rule: &mut Section<'_>) -> Option<Rule> {
         "Whether the rule is for names and addresses of private networks and of this machine too.",
     );
     let is_signed = read_signing(rule, scheme, host.as_ref(), &path_prefix);
+    let secrets = rule.optional_text(
+        "secretsEnvironment",
+        "Environment variable of the drain's VM with the secrets that replies are signed by which \
+         go there, instead of those in SLUICE_WEBHOOK_SECRETS.",
+    );
+    rule.declare_form(VARIABLE_NAME);
+    // A secret may well look like a name, and a name that isn't set is logged.
+    let is_secret = |name: &str| name.starts_with("whsec_") || name.starts_with("whsk_");
+    let is_wrong = |name: &str| !is_variable(name) || is_secret(name);
+    if secrets.as_deref().is_some_and(is_wrong) {
+        let message = "must be the name of an environment variable, not a secret itself";
+        rule.refuse("secretsEnvironment", message.to_owned());
+    }
     Some(Rule {
         scheme,
         host: host?,
@@ -139,6 +173,7 @@ fn read_rule(rule: &mut Section<'_>) -> Option<Rule> {
         path_prefix: Some(path_prefix).filter(|prefix| prefix != "/"),
         allow_private,
         is_signed,
+        secrets,
     })
 }
 
@@ -219,6 +254,7 @@ mod tests {
             path_prefix: None,
             allow_private: false,
             is_signed: false,
+            secrets: None,
         };
         assert_eq!(config.targets.rules, [rule]);
     }
@@ -263,8 +299,9 @@ mod tests {
                 {"host": "a.example", "pathPrefix": "/a?b"},
                 {"host": "a.example", "pathPrefix": "/a b"},
                 {"host": "a.example", "allowPrivate": "yes", "prefix": "/"},
+                {"host": "a.example", "secretsEnvironment": "whsec_C2FVsBQIhr+scChlQIMV"},
             ]},
-            "replies": {"allow": "none"},
+            "replies": {"allow": "none", "headers": ["etag", "*"]},
         }));
         assert_eq!(
             problems,
@@ -279,7 +316,9 @@ mod tests {
                 "$.targets.allow[5].pathPrefix",
                 "$.targets.allow[6].allowPrivate",
                 "$.targets.allow[6].prefix",
+                "$.targets.allow[7].secretsEnvironment",
                 "$.replies.allow",
+                "$.replies.headers",
             ]
         );
         let too_many = vec![json!({"host": "a.example"}); ALLOW_RULES_MAX + 1];

@@ -26,8 +26,8 @@ impl CallersConfig {
             &["authorization"],
             "Request headers whose values tell callers apart. They count where there is no \
              metadata of `callers.metadata`; where none of them is there either, the peer's \
-             certificate does, else its address. Name only headers that are checked before the accept \
-             filter: who may choose their values is as many callers as he likes.",
+             certificate does, else its address. Name only headers that are checked before the \
+             accept filter: who may choose their values is as many callers as he likes.",
         );
         callers.declare_form(HEADER_NAME);
         for name in &mut headers {
@@ -47,8 +47,8 @@ impl CallersConfig {
                 1..=10_000_000,
                 10_000,
                 "calls",
-                "Calls of one caller that aren't due yet; further deferred ones get 429. Each worker \
-                 counts those that it has accepted since its start.",
+                "Calls of one caller that aren't due yet; further deferred ones get 429. Each \
+                 worker counts those that it has accepted since its start.",
             ),
         }
     }

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use super::attempt::{read_outcomes, read_retry_policy, read_target_limits};
 use super::lanes::read_lanes;
+use super::names::read_sealed_headers;
 use super::reader::Section;
 use super::{Document, StreamConfig, TargetsConfig};
 use crate::call::deliver::lanes::Lanes;
 use crate::call::deliver::line::TargetLimits;
 use crate::call::deliver::outcome::OutcomeTable;
 use crate::call::deliver::retry::RetryPolicy;
+use crate::call::names::NameList;
 use crate::call::record_check::is_authority;
 use crate::limits::REPLY_BODY_BYTES_MAX;
 
@@ -24,6 +26,8 @@ pub struct DrainConfig {
     pub dispatch: DispatchConfig,
     /// Where calls and replies may go besides the gateway's own routes.
     pub targets: TargetsConfig,
+    /// Headers of replies whose values are sealed where they are stored.
+    pub sealed_headers: NameList,
     /// Membership in the consumer group.
     pub group: GroupConfig,
     /// How records are fetched and commits are made.
@@ -102,6 +106,8 @@ pub struct WindowConfig {
     pub patience: Duration,
     /// Records of one lane held in memory.
     pub lane_records_max: usize,
+    /// Calls with order keys that are known to be away on lanes.
+    pub parked_calls_max: usize,
 }
 
 impl Document for DrainConfig {
@@ -121,6 +127,7 @@ impl Document for DrainConfig {
             dead_stream_id,
             dispatch,
             targets,
+            sealed_headers: read_sealed_headers(root),
             group: root.section("group", GroupConfig::read),
             fetch: root.section("fetch", FetchConfig::read),
             window: root.section("window", WindowConfig::read),
@@ -307,6 +314,16 @@ impl WindowConfig {
                 256,
                 "records",
                 "Records of each lane held in memory, per drain.",
+            ),
+            parked_calls_max: window.count(
+                "parkedCalls",
+                1..=8_192,
+                8_192,
+                "calls",
+                "Calls with order keys that wait on lanes, for their time or for earlier ones of \
+                 their key, per drain. A key gets no more than it leaves to others, and 8 at \
+                 least; what is too many becomes a dead letter. With what a drain takes over from \
+                 others it is twice as many.",
             ),
         }
     }

@@ -46,7 +46,7 @@ impl SigningConfig {
                 "Environment variable of the filter's VM that holds the private key, a PEM without \
                  passphrase (`vm_config.environment_variables.host_env_keys`).",
             );
-            signing.declare_form(TextForm::Pattern("^[A-Za-z_][A-Za-z0-9_]*$"));
+            signing.declare_form(VARIABLE_NAME);
             if !is_variable(&private_key_environment) {
                 let message = "must be the name of an environment variable, not the key itself";
                 signing.refuse("privateKeyEnvironment", message.to_owned());
@@ -99,8 +99,11 @@ impl SigningConfig {
     }
 }
 
+/// The name of an environment variable.
+pub(super) const VARIABLE_NAME: TextForm = TextForm::Pattern("^[A-Za-z_][A-Za-z0-9_]*$");
+
 /// Whether this is a name of the Open Group's "Environment Variables", in either case.
-fn is_variable(name: &str) -> bool {
+pub(super) fn is_variable(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     name.bytes().all(fits) && !name.starts_with(|first: char| first.is_ascii_digit())
 }

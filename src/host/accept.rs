@@ -16,6 +16,7 @@ use super::worker::{Performed, Worker, empty};
 use crate::call::accept::admission::RequestHead;
 use crate::call::accept::mark::{Marks, RouteMode, mark};
 use crate::call::caller::{CallerMark, CallerRules, CallerSecret};
+use crate::call::seal::SealKeys;
 use crate::config::AcceptConfig;
 use crate::engine::accept::{AcceptEngine, Input};
 use crate::engine::{CalloutResult, Level, Output};
@@ -67,12 +68,18 @@ impl Role for AcceptHost {
     }
 }
 
+/// What the accept role keeps secret.
+pub(super) struct AcceptKeys {
+    pub(super) signer: Option<Signer>,
+    pub(super) caller_secret: CallerSecret,
+    pub(super) seal_keys: Option<SealKeys>,
+}
+
 impl AcceptHost {
     pub(super) fn new(
         root_id: u32,
         config: AcceptConfig,
-        signer: Option<Signer>,
-        secret: CallerSecret,
+        keys: AcceptKeys,
         mut entropy: Entropy,
     ) -> Self {
         let worker = Worker::new(&mut entropy);
@@ -82,8 +89,9 @@ impl AcceptHost {
         Self {
             root_id,
             engine: AcceptEngine::new(config, entropy)
-                .keyed_by(secret)
-                .signed_by(signer),
+                .keyed_by(keys.caller_secret)
+                .signed_by(keys.signer)
+                .sealed_by(keys.seal_keys),
             worker,
             drain_vm_id,
             drain_queue: None,

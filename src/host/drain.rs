@@ -12,7 +12,8 @@ use super::entry::Role;
 use super::table::RELEASE_QUEUE;
 use super::worker::{Performed, Worker, empty};
 use crate::call::accept::idempotency::KeyHolder;
-use crate::call::reply::signature::Secrets;
+use crate::call::deliver::route::ReplySecrets;
+use crate::call::seal::SealKeys;
 use crate::config::DrainConfig;
 use crate::engine::drain::{DrainEngine, Input};
 use crate::engine::{CalloutResult, Output};
@@ -35,6 +36,16 @@ pub(super) struct DrainHost {
     checked: bool,
     /// What Envoy's timer of this context is set to.
     alarm: Option<Steady>,
+}
+
+/// What comes by the environment.
+pub(super) struct DrainKeys {
+    /// Replies are signed by them.
+    pub(super) secrets: ReplySecrets,
+    /// What is sealed in records is opened by them.
+    pub(super) seal_keys: Option<SealKeys>,
+    /// Requests to the Stream are signed by it.
+    pub(super) signer: Option<Signer>,
 }
 
 impl Role for DrainHost {
@@ -62,16 +73,13 @@ impl Role for DrainHost {
 }
 
 impl DrainHost {
-    pub(super) fn new(
-        config: DrainConfig,
-        secrets: Option<Secrets>,
-        signer: Option<Signer>,
-        mut entropy: Entropy,
-    ) -> Self {
+    pub(super) fn new(config: DrainConfig, keys: DrainKeys, mut entropy: Entropy) -> Self {
         let worker = Worker::new(&mut entropy);
         Self {
             accept_vm_id: config.accept_vm_id.clone(),
-            engine: DrainEngine::new(config, secrets, entropy).signed_by(signer),
+            engine: DrainEngine::new(config, keys.secrets, entropy)
+                .signed_by(keys.signer)
+                .sealed_by(keys.seal_keys),
             worker,
             wake_queue: None,
             checked: false,

@@ -1,21 +1,26 @@
 //! Where Envoy comes in: one module, three roles, told apart by the plugin's `root_id`.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{BufferType, ContextType, LogLevel};
 
-use super::accept::{AcceptHost, AcceptRequest};
+use super::accept::{AcceptHost, AcceptKeys, AcceptRequest};
 use super::answer::{Answer, AnswerHost};
-use super::drain::{DrainHost, HealthCheck};
+use super::drain::{DrainHost, DrainKeys, HealthCheck};
 use super::rsa::rsa;
 use super::sink::log;
 use super::table::process_secret;
 use crate::call::caller::CallerSecret;
+use crate::call::deliver::route::ReplySecrets;
 use crate::call::reply::signature::Secrets;
-use crate::config::{AcceptConfig, AnswerConfig, ConfigError, Document, DrainConfig, StreamConfig};
+use crate::call::seal::SealKeys;
+use crate::config::{
+    AcceptConfig, AnswerConfig, ConfigError, Document, DrainConfig, StreamConfig, TargetsConfig,
+};
 use crate::engine::Level;
 use crate::id::Entropy;
 use crate::stream::signing::Signer;
@@ -32,6 +37,14 @@ proxy_wasm::main! {{
 const ACCEPT: &[u8] = b"sluice-accept";
 const DRAIN: &[u8] = b"sluice-drain";
 const ANSWER: &[u8] = b"sluice-answer";
+
+/// The environment variables with the secrets of replies and with the keys of what is stored.
+const WEBHOOK_SECRETS: &str = "SLUICE_WEBHOOK_SECRETS";
+const SEAL_KEYS: &str = "SLUICE_SEAL_KEYS";
+
+const UNSEALED: &str = "credentials are stored as they come: who may read the streams can read the \
+                        headers that seal.headers names. Set SLUICE_SEAL_KEYS to have them sealed, \
+                        or seal.headers to [] if that is meant (docs/operations.md)";
 
 /// What Envoy tells the root context of a role.
 pub(super) trait Role {
@@ -69,15 +82,25 @@ impl Root {
         let configured = if root_id == ACCEPT {
             let mut entropy = entropy()?;
             let config = AcceptConfig::from_json(&json).map_err(|error| error.to_string())?;
-            let signer = signer(&config.stream, &mut entropy)?;
-            let secret = caller_secret(&mut entropy)?;
-            let host = AcceptHost::new(self.context_id, config, signer, secret, entropy);
+            let keys = AcceptKeys {
+                signer: signer(&config.stream, &mut entropy)?,
+                caller_secret: caller_secret(&mut entropy)?,
+                seal_keys: seal_keys()?,
+            };
+            if keys.seal_keys.is_none() && !config.sealed_headers.is_empty() {
+                log(Level::Warn, UNSEALED);
+            }
+            let host = AcceptHost::new(self.context_id, config, keys, entropy);
             Configured::Accept(Rc::new(RefCell::new(host)))
         } else if root_id == DRAIN {
             let mut entropy = entropy()?;
             let config = DrainConfig::from_json(&json).map_err(|error| error.to_string())?;
-            let signer = signer(&config.stream, &mut entropy)?;
-            let host = DrainHost::new(config, secrets()?, signer, entropy);
+            let keys = DrainKeys {
+                secrets: reply_secrets(&config.targets)?,
+                seal_keys: seal_keys()?,
+                signer: signer(&config.stream, &mut entropy)?,
+            };
+            let host = DrainHost::new(config, keys, entropy);
             Configured::Drain(Rc::new(RefCell::new(host)))
         } else if root_id == ANSWER {
             let config = AnswerConfig::from_json(&json).map_err(|error| error.to_string())?;
@@ -118,25 +141,62 @@ impl Root {
 
 /// What replies are signed with. Secrets come by the VM's environment, because Envoy shows the
 /// configuration to whoever may read its admin interface.
-fn secrets() -> Result<Option<Secrets>, String> {
-    const VARIABLE: &str = "SLUICE_WEBHOOK_SECRETS";
-    let Some(text) = std::env::var_os(VARIABLE).filter(|text| !text.is_empty()) else {
-        return Ok(None);
+fn reply_secrets(targets: &TargetsConfig) -> Result<ReplySecrets, String> {
+    let mut secrets = ReplySecrets {
+        usual: variable(WEBHOOK_SECRETS)
+            .map(|text| secrets_of(WEBHOOK_SECRETS, &text))
+            .transpose()?,
+        named: BTreeMap::new(),
     };
-    let text = text.to_str().unwrap_or_default();
-    Secrets::parse(text)
-        .map(Some)
-        .map_err(|error| format!("the environment variable {VARIABLE}: {error}"))
+    for name in targets.secret_variables() {
+        let text = variable(name).ok_or_else(|| {
+            format!(
+                "the environment variable {name} is not set, and a rule for replies names it: give \
+                 Envoy the secrets by it, and name it in the plugin's \
+                 vm_config.environment_variables.host_env_keys"
+            )
+        })?;
+        secrets
+            .named
+            .insert(name.to_owned(), secrets_of(name, &text)?);
+    }
+    Ok(secrets)
+}
+
+fn secrets_of(name: &str, text: &str) -> Result<Secrets, String> {
+    let secrets = Secrets::parse(text);
+    let secrets = secrets.map_err(|error| format!("the environment variable {name}: {error}"))?;
+    for key in secrets.public_keys() {
+        log(
+            Level::Info,
+            &format!("{name}: the public key for receivers is {key}"),
+        );
+    }
+    Ok(secrets)
+}
+
+/// What credentials are sealed by where calls are stored, and opened by where they are made.
+fn seal_keys() -> Result<Option<SealKeys>, String> {
+    let keys = variable(SEAL_KEYS)
+        .map(|text| SealKeys::parse(&text))
+        .transpose();
+    keys.map_err(|error| format!("the environment variable {SEAL_KEYS}: {error}"))
+}
+
+/// A variable of the VM's environment that isn't empty.
+fn variable(name: &str) -> Option<String> {
+    let value = std::env::var_os(name).filter(|text| !text.is_empty())?;
+    Some(value.to_string_lossy().into_owned())
 }
 
 /// What callers and their idempotency keys are hashed with: what gateways that shall know the same
 /// callers are given, or else what this process has drawn.
 fn caller_secret(entropy: &mut Entropy) -> Result<CallerSecret, String> {
     const VARIABLE: &str = "SLUICE_CALLER_KEY";
-    let Some(text) = std::env::var_os(VARIABLE).filter(|text| !text.is_empty()) else {
+    let Some(text) = variable(VARIABLE) else {
         return Ok(process_secret(entropy));
     };
-    CallerSecret::parse(text.to_str().unwrap_or_default())
+    CallerSecret::parse(&text)
         .map_err(|error| format!("the environment variable {VARIABLE} {error}"))
 }
 

@@ -83,7 +83,7 @@ pub(crate) fn mend_keys(folder: &Path) {
     }
 }
 
-/// Takes these rights of a folder or file away; gives how many were changed. A link is not followed.
+/// Takes these rights of a folder or file away; gives how many were changed. Links are left alone.
 fn mend(path: &Path, rights: u32) -> usize {
     match try_mend(path, rights) {
         Ok(is_changed) => usize::from(is_changed),

@@ -62,13 +62,13 @@ impl Refusal {
         Self::new(400, "LimitExceeded", message)
     }
 
-    /// 404: the key lacks a right. Told before anything is looked for, so that it says nothing about
-    /// what there is.
+    /// 404: the key lacks a right. Told before anything is looked for, so that it doesn't say what
+    /// there is.
     #[must_use]
     pub fn not_authorized(right: Right) -> Self {
         let message = format!(
             "Authorization failed or requested resource not found: the key that has signed this \
-             lacks the right to {right}, which its file NAME.rights in the server's key folder gives"
+             lacks the right to {right}. Its file NAME.rights in the server's key folder gives it"
         );
         Self::new(404, "NotAuthorizedOrNotFound", message)
     }

@@ -93,16 +93,10 @@ fn the_gateway_at_oracle_is_the_local_one_with_another_stream() {
     let cluster = CLUSTER.trim_start_matches('\n').replace("HOST", host);
     let to = "    # The way back into this gateway.";
     replace(&mut text, "    # The Stream's data plane.\n", to, &cluster);
-    let secrets = "host_env_keys: [SLUICE_WEBHOOK_SECRETS]";
-    let keys = "host_env_keys: [SLUICE_WEBHOOK_SECRETS, OCI_PRIVATE_KEY]";
-    assert_eq!(text.matches(secrets).count(), 1);
-    text = text.replace(secrets, keys);
-    let secret = "host_env_keys: [SLUICE_CALLER_KEY]";
-    assert_eq!(text.matches(secret).count(), 1);
-    text = text.replace(
-        secret,
-        "host_env_keys: [SLUICE_CALLER_KEY, OCI_PRIVATE_KEY]",
-    );
+    // And what requests to the Stream are signed with.
+    let keys = "SLUICE_SEAL_KEYS] }";
+    assert_eq!(text.matches(keys).count(), 2);
+    text = text.replace(keys, "SLUICE_SEAL_KEYS, OCI_PRIVATE_KEY] }");
     settle("envoy/gateway.oci.yaml", &text);
 }
 

@@ -37,6 +37,9 @@ fn example(path: &str) -> Value {
         "stream.signing.user" => "ocid1.user.oc1..gateway",
         "stream.signing.fingerprint" => "20:3b:97:13:55:1c:5b:0d:d3:37:d8:50:4e:c5:3a:34",
         "targets.allow[].host" | "replies.allow[].host" => "*.example.com",
+        "targets.allow[].secretsEnvironment" | "replies.allow[].secretsEnvironment" => {
+            "SLUICE_WEBHOOK_SECRETS_PARTNER"
+        }
         "limits.targets[].target" => "https://api.example.com",
         _ => panic!("{path} has no default: give an example of it"),
     };

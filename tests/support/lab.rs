@@ -184,6 +184,22 @@ impl Lab {
         records(&put)
     }
 
+    /// Takes the notes that are put onto the stream of calls, and has them stored.
+    pub fn take_notes(&mut self) -> Vec<serde_json::Value> {
+        let is_note = |callout: &Callout| {
+            let is_put = target(callout) == "POST calls/messages";
+            is_put && records(callout).iter().all(|one| one["parked"].is_object())
+        };
+        let mut notes = Vec::new();
+        while let Some(index) = self.open.iter().position(is_note) {
+            let put = self.open.remove(index).unwrap();
+            notes.extend(records(&put));
+            let stored = stored(&put, 0);
+            self.input(Input::CalloutDone(put.ticket, stored));
+        }
+        notes
+    }
+
     /// Method and path of the open calls to targets.
     pub fn calls(&self) -> Vec<String> {
         let open = self.open.iter().filter(|call| &*call.cluster != "stream");

@@ -17,6 +17,7 @@ pub mod lab;
 
 use sluice::call::accept::admission::RequestHead;
 use sluice::call::caller::{CallerMark, CallerRules};
+use sluice::call::deliver::route::ReplySecrets;
 use sluice::config::{AcceptConfig, Document, DrainConfig};
 use sluice::engine::accept::{AcceptEngine, Input as AcceptInput};
 use sluice::engine::drain::{DrainEngine, Input as DrainInput};
@@ -82,7 +83,7 @@ pub fn drain_engine(dispatch: &str, extra: &str) -> DrainEngine {
     let dispatch = format!(r#","dispatch":{{"cluster":"dispatch"{dispatch}}}"#);
     let config = format!("{{{fixed}{dispatch}{extra}}}");
     let config = DrainConfig::from_json(config.as_bytes()).unwrap();
-    DrainEngine::new(config, None, Entropy::from_seed([2; 32]))
+    DrainEngine::new(config, ReplySecrets::default(), Entropy::from_seed([2; 32]))
 }
 
 /// The outputs that matter to a test, in order; log lines and unasked counters are left out.

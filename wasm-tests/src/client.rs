@@ -148,7 +148,27 @@ impl Connection {
     /// # Errors
     /// When nobody listens there.
     pub fn open(port: u16) -> io::Result<Self> {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        Self::over(TcpStream::connect((Ipv4Addr::LOCALHOST, port))?)
+    }
+
+    /// The same from another address of this machine, such as 127.0.0.2.
+    ///
+    /// # Errors
+    /// When nobody listens there, or the address is none of this machine.
+    pub fn open_from(address: Ipv4Addr, port: u16) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_io().build()?;
+        let stream = runtime.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4()?;
+            socket.bind((address, 0).into())?;
+            let stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await?;
+            stream.into_std()
+        })?;
+        stream.set_nonblocking(false)?;
+        Self::over(stream)
+    }
+
+    fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;

@@ -8,6 +8,7 @@
 //! | a server in this process that can be killed and restarted | [`server`] |
 //! | raw HTTP/1.1 messages, and a client for them | [`message`], [`client`] |
 //! | a client for HTTP/2 | [`client2`] |
+//! | any bytes in a request of HTTP/2 | [`raw2`] |
 //! | the Stream, as another client of it sees it | [`stream`] |
 //! | `sluice`, the command line for dead letters | [`sluice`] |
 //! | TLS before a server, by an authority of its own | [`tls`] |
@@ -28,6 +29,7 @@ pub mod client2;
 pub mod gateway;
 pub mod load;
 pub mod message;
+pub mod raw2;
 pub mod server;
 pub mod sluice;
 pub mod stream;

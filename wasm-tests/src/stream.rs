@@ -51,7 +51,6 @@ impl Stream {
     }
 
     /// Publishes records on the stream of calls, and gives partition and offset of each.
-    #[must_use]
     pub fn put(&self, records: &[&[u8]]) -> Vec<(u32, u64)> {
         let messages = records
             .iter()

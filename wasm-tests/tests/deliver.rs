@@ -79,7 +79,14 @@ fn what_may_work_later_is_tried_until_it_does() {
         .collect();
     gateway.wait_until_settled();
     for (path, id) in paths.iter().zip(ids) {
-        assert_eq!(attempts(&gateway, path), ["1", "2", "3"], "{path}");
+        // A connection that is closed early is sent again once, which counts as no attempt.
+        let is_closed = path == "/closes";
+        let expected = if is_closed {
+            ["1", "1", "2"]
+        } else {
+            ["1", "2", "3"]
+        };
+        assert_eq!(attempts(&gateway, path), expected, "{path}");
         for seen in gateway.target.of(path) {
             assert_eq!(
                 (seen.call_id(), seen.message.word(0)),

@@ -126,6 +126,8 @@ fn everything_is_counted_and_shown() {
         (Metric::RefusedNoRoute, 1),
         (Metric::RefusedTooLarge, 2),
         (Metric::RefusedTooManyWaiting, 1),
+        // Another test has these.
+        (Metric::RefusedTooManyDeferred, 0),
         (Metric::RefusedNotAsynchronous, 1),
         (Metric::RefusedStreamUnavailable, 1),
         (Metric::ClientsGone, 2),

@@ -10,8 +10,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use local_gateway::Builder;
+use local_gateway::render::{at, listener};
+use local_gateway::{Builder, Part};
 use serde_json::json;
+use sluice::call::reply::signature::{Secrets, canonical_marks};
 use wasm_tests::client::Request;
 use wasm_tests::gateway::{Gateway, drain_settings};
 use wasm_tests::server::Answer;
@@ -79,6 +81,7 @@ fn the_response_goes_to_the_reply_address_signed_and_once() {
             assert_eq!(reply.text(name), value, "{name}");
         }
         assert!(reply.text("webhook-signature").starts_with("v1,"));
+        assert!(reply.text("async-signature").starts_with("v1,"));
         assert!(
             !reply.text("webhook-id").is_empty() && !reply.text("webhook-timestamp").is_empty()
         );
@@ -220,4 +223,144 @@ fn calls_with_one_key_arrive_one_after_the_other_while_others_go_on() {
     };
     let order: Vec<usize> = (0..10).map(first_arrival).collect();
     assert!(order.is_sorted(), "{order:?}");
+}
+
+#[test]
+fn headers_of_the_answer_are_told_as_the_operator_wants() {
+    let target = Target::scripted(|seen| match seen.path().as_str() {
+        "/order" => {
+            let mut fields = vec![
+                ("location", "/orders/7"),
+                ("link", "</a>; rel=next"),
+                ("link", "</b>; rel=prev"),
+                ("etag", "\"7\""),
+                ("content-language", "de"),
+                ("set-cookie", "session=1"),
+                ("x-shop-id", "7"),
+                ("async-outcome", "forged"),
+                ("async-response-etag", "forged"),
+            ];
+            fields.extend(vec![("x-shop-more", "1"); 80]);
+            let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+            Answer::Reply {
+                status: 201,
+                fields: fields.into_iter().map(own).collect(),
+                body: b"made".to_vec(),
+            }
+        }
+        _ => Answer::status(200),
+    });
+    let headers = json!([
+        "location",
+        "link",
+        "etag",
+        "content-*",
+        "x-shop-*",
+        "async-*"
+    ]);
+    let gateway = Gateway::with("reply-headers", target, |builder| {
+        builder.drain_patch(drain_settings(
+            &json!({ "replies": { "headers": headers } }),
+        ))
+    });
+    let request = Request::new("POST", "/order")
+        .field("Async-Reply-To", "/inbox")
+        .field("Async-Response-Etag", "of the caller");
+    gateway.accept(&request.marked().body("x"));
+    gateway.wait_for("/inbox", 1);
+    gateway.wait_until_settled();
+    let called = gateway.target.of("/order").remove(0).message;
+    assert!(called.field("async-response-etag").is_none());
+    let reply = gateway.target.of("/inbox").remove(0).message;
+    for (name, value) in [
+        ("async-response-location", "/orders/7"),
+        ("async-response-etag", "\"7\""),
+        ("async-response-content-language", "de"),
+        ("async-response-x-shop-id", "7"),
+        ("async-head-cut", "true"),
+        ("async-outcome", "delivered"),
+    ] {
+        assert_eq!(reply.text(name), value, "{name}");
+    }
+    let values = |name: &str| {
+        let fields = reply.fields.iter();
+        let own = fields.filter(|(field, _)| field.eq_ignore_ascii_case(name.as_bytes()));
+        own.map(|(_, value)| String::from_utf8_lossy(value).into_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        values("async-response-link"),
+        ["</a>; rel=next", "</b>; rel=prev"]
+    );
+    assert!(values("async-response-x-shop-more").len() > 50);
+    assert!(values("async-response-set-cookie").is_empty());
+    assert!(values("async-response-async-outcome").is_empty());
+}
+
+#[test]
+fn each_destination_has_a_secret_of_its_own() {
+    const OF_RULE: &str = "whsk_AQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHyA= \
+                           whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let elsewhere = Target::start();
+    let port = elsewhere.port();
+    let rule = |path: &str| {
+        json!({ "scheme": "http", "host": "127.0.0.1", "port": port, "pathPrefix": path,
+            "allowPrivate": true })
+    };
+    let mut of_partner = rule("/partner");
+    of_partner["secretsEnvironment"] = json!("SECRETS_OF_PARTNER");
+    let replies = json!({ "replies": { "allow": [rule("/usual"), of_partner] } });
+    let gateway = Gateway::with("secrets", Target::start(), |builder| {
+        builder
+            .accept_patch(replies.clone())
+            .drain_patch(drain_settings(&replies))
+            .envoy_environment("SLUICE_WEBHOOK_SECRETS", SECRET)
+            .envoy_environment("SECRETS_OF_PARTNER", OF_RULE)
+            .edit(|config| {
+                let drain = listener(config, "drain")?;
+                let keys = "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config\
+                            /config/vm_config/environment_variables/host_env_keys";
+                let keys = at(drain, keys)?.as_array_mut().expect("a list");
+                keys.push(json!("SECRETS_OF_PARTNER"));
+                Ok(())
+            })
+            .allow_private_egress()
+    });
+    let url = |path: &str| format!("http://127.0.0.1:{port}{path}");
+    for address in [url("/partner"), url("/usual"), "/inbox".to_owned()] {
+        let request = Request::new("POST", "/order").field("Async-Reply-To", &address);
+        gateway.accept(&request.marked().body("x"));
+    }
+    gateway.wait_for_elsewhere(&elsewhere, "/partner");
+    gateway.wait_for_elsewhere(&elsewhere, "/usual");
+    gateway.wait_for("/inbox", 1);
+    gateway.wait_until_settled();
+    let replies = [
+        (elsewhere.of("/partner"), OF_RULE),
+        (elsewhere.of("/usual"), SECRET),
+        (gateway.target.of("/inbox"), SECRET),
+    ];
+    for (mut reply, secrets) in replies {
+        let reply = reply.remove(0).message;
+        let secrets = Secrets::parse(secrets).unwrap();
+        let id = reply.text("webhook-id");
+        let at_s = reply.text("webhook-timestamp").parse().unwrap();
+        let signature = secrets.sign(&id, at_s, &reply.body);
+        assert_eq!(reply.text("webhook-signature"), signature);
+        let names = reply.fields.iter().map(|(name, value)| {
+            let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+            (name, value.clone())
+        });
+        let fields: Vec<_> = names
+            .filter(|(name, _)| name != "async-signature")
+            .collect();
+        let fields = fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_slice()));
+        let signature = secrets.sign_marks(&id, at_s, &canonical_marks(fields));
+        assert_eq!(reply.text("async-signature"), signature);
+    }
+    let log = gateway.set.log(Part::Envoy);
+    let public = "SECRETS_OF_PARTNER: the public key for receivers is whpk_";
+    assert!(log.contains(public) && !log.contains("whsk_") && !log.contains("whsec_"));
 }

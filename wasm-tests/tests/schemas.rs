@@ -141,6 +141,7 @@ fn every_dead_letter_is_valid_by_its_schema() {
         Reason::Expired,
         Reason::Denied,
         Reason::UnreadableRecord,
+        Reason::TooManyWaiting,
     ] {
         for record in [
             &b"{\"path\":\"/\"}"[..],

@@ -31,6 +31,11 @@ const OLD: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 const NEW: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const OTHER: &str = "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
 
+/// The key of RFC 8032 §7.1, test 2, and its public half.
+const KEY: &str = "whsk_TM0Imyj/ltqdtsNG7BFOD1uKMZ81q6Yk2oz27U+4pvs=";
+const PUBLIC_KEY: &str = "whpk_PUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=";
+const OTHER_PUBLIC_KEY: &str = "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+
 const VALID: &str = "valid";
 const FORGED: &str = "No matching signature found";
 const STALE: &str = "Message timestamp too old";
@@ -44,11 +49,8 @@ struct Received {
 
 impl Received {
     fn with(mut self, name: &str, value: &str) -> Self {
-        assert!(
-            self.headers
-                .insert(name.to_owned(), value.to_owned())
-                .is_some()
-        );
+        let known = self.headers.insert(name.to_owned(), value.to_owned());
+        assert!(known.is_some() || name.starts_with("x-"), "{name}");
         self
     }
 }
@@ -71,6 +73,11 @@ fn receive(secrets: &str, body: &[u8], at_ms: u64) -> Received {
         response: Some(Response {
             content_type: None,
             content_encoding: None,
+            headers: vec![
+                ("location".to_owned(), b"/orders/7".to_vec()),
+                ("link".to_owned(), b"</a>".to_vec()),
+            ],
+            is_head_cut: false,
             body: body.to_vec(),
             is_cut: false,
         }),
@@ -95,7 +102,7 @@ fn receive(secrets: &str, body: &[u8], at_ms: u64) -> Received {
     let fields = request.headers.iter();
     Received {
         headers: fields
-            .filter(|(name, _)| name.starts_with("webhook-"))
+            .filter(|(name, _)| name.starts_with("webhook-") || name.starts_with("async-"))
             .map(|(name, value)| (name.clone().into_owned(), text(value)))
             .collect(),
         body: request.body.to_vec(),
@@ -109,7 +116,7 @@ fn verdicts(cases: &[(Received, &str)]) -> Vec<String> {
         Environment {
             name: "the reference library of Standard Webhooks",
             folder: "standardwebhooks",
-            requirements: &["standardwebhooks==1.1.0"],
+            requirements: &["standardwebhooks==1.1.0", "cryptography==50.0.2"],
         },
     )
     .unwrap();
@@ -211,4 +218,71 @@ fn a_content_that_is_no_text_is_signed_byte_for_byte() {
         ("one changed", changed, NEW, FORGED),
         ("another secret", signed, OTHER, FORGED),
     ]);
+}
+
+#[test]
+fn a_public_key_is_enough_to_verify() {
+    let now_ms = now_ms();
+    let signed = receive(&format!("{KEY} {OLD}"), b"{}", now_ms);
+    let earlier = (now_ms / 1_000 - 1).to_string();
+    let mut changed = signed.clone();
+    changed.body = b"[]".to_vec();
+    check(&[
+        ("by the key", signed.clone(), PUBLIC_KEY, VALID),
+        ("by the secret", signed.clone(), OLD, VALID),
+        ("another key", signed.clone(), OTHER_PUBLIC_KEY, FORGED),
+        ("another content", changed, PUBLIC_KEY, FORGED),
+        (
+            "another time",
+            signed.clone().with("webhook-timestamp", &earlier),
+            PUBLIC_KEY,
+            FORGED,
+        ),
+        (
+            "every byte",
+            receive(KEY, &[0, 0xff], now_ms),
+            PUBLIC_KEY,
+            VALID,
+        ),
+    ]);
+}
+
+#[test]
+fn marks_are_verified_by_the_same_library() {
+    let now_ms = now_ms();
+    for (secrets, secret) in [(OLD, OLD), (KEY, PUBLIC_KEY)] {
+        let signed = receive(secrets, b"\xff", now_ms);
+        let of_marks = |received: Received| received.with("x-verify", "marks");
+        let mut asked = vec![("as they were sent", signed.clone(), VALID)];
+        for (name, value) in [
+            ("async-outcome", "failed"),
+            ("async-status", "500"),
+            ("async-attempts", "2"),
+            ("async-call-id", "other"),
+            ("async-correlation-id", "other"),
+            ("async-response-location", "/orders/8"),
+            ("webhook-id", "other"),
+        ] {
+            asked.push((name, signed.clone().with(name, value), FORGED));
+        }
+        let mut more = signed.clone();
+        more.headers
+            .insert("async-body-cut".to_owned(), "true".to_owned());
+        asked.push(("one more", more, FORGED));
+        let mut less = signed.clone();
+        less.headers.remove("async-response-link").unwrap();
+        asked.push(("one less", less, FORGED));
+        // A signature of the content is none of marks, and the other way round.
+        let content = signed.headers["webhook-signature"].clone();
+        asked.push((
+            "of content",
+            signed.with("async-signature", &content),
+            FORGED,
+        ));
+        let asked: Vec<_> = asked
+            .into_iter()
+            .map(|(name, received, expected)| (name, of_marks(received), secret, expected))
+            .collect();
+        check(&asked);
+    }
 }

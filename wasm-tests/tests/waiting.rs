@@ -11,6 +11,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use sluice::time_text::parse_rfc_3339;
 use wasm_tests::client::Request;
 use wasm_tests::gateway::{Gateway, drain_settings};
 use wasm_tests::server::Answer;
@@ -116,4 +117,85 @@ fn a_call_that_grows_too_old_becomes_a_dead_letter() {
     );
     assert_eq!(letter["streamId"], "ocid1.stream.oc1.local.calls");
     gateway.wait_until_settled();
+}
+
+#[test]
+fn a_target_that_is_back_within_the_calls_time_gets_every_call() {
+    let start = Instant::now();
+    let target = Target::scripted(move |seen| match start.elapsed() > Duration::from_secs(8) {
+        true => Answer::status(200),
+        // Some ask for far more time than their calls have.
+        false if seen.path().ends_with('1') => Answer::Reply {
+            status: 503,
+            fields: vec![("retry-after".to_owned(), "3600".to_owned())],
+            body: Vec::new(),
+        },
+        false => Answer::status(503),
+    });
+    let patient = json!({ "attempt": { "backoffBaseMs": 1_000, "backoffMaxMs": 3_600_000 } });
+    let gateway = Gateway::with("back-in-time", target, |builder| {
+        builder.drain_patch(drain_settings(&patient))
+    });
+    let paths: Vec<String> = (0..20).map(|number| format!("/call/{number}")).collect();
+    for path in &paths {
+        let request = Request::new("POST", path).field("Async-Max-Age", "12s");
+        gateway.accept(&request.marked().body("x"));
+    }
+    gateway.wait_until_settled();
+    assert_eq!(gateway.stream().dead_letters(), [] as [Value; 0]);
+    let seen = gateway.target.seen();
+    for path in &paths {
+        assert!(seen.iter().any(|seen| seen.path() == *path), "{path}");
+    }
+}
+
+#[test]
+fn a_call_that_expires_does_so_at_its_time_and_its_reply_has_the_last_answer() {
+    let target = Target::scripted(|seen| match seen.path().as_str() {
+        "/inbox" => Answer::status(200),
+        _ => Answer::Reply {
+            status: 503,
+            fields: vec![
+                ("retry-after".to_owned(), "3600".to_owned()),
+                ("content-type".to_owned(), "application/json".to_owned()),
+            ],
+            body: format!(r#"{{"busy":{}}}"#, seen.nth).into_bytes(),
+        },
+    });
+    let gateway = Gateway::with("expires", target, |builder| builder);
+    let request = Request::new("POST", "/busy").field("Async-Max-Age", "8s");
+    gateway.accept(&request.field("Async-Reply-To", "/inbox").marked().body("x"));
+    gateway.wait_for("/inbox", 1);
+    gateway.wait_until_settled();
+    let letter = gateway.stream().dead_letters().remove(0);
+    let time = |text: &Value| parse_rfc_3339(text.as_str().unwrap()).unwrap();
+    let until = time(&letter["call"]["acceptedAt"]).plus(Duration::from_secs(8));
+    assert!(time(&letter["deadAt"]) > until, "{letter}");
+    let last = letter["attempts"].as_array().unwrap().last().unwrap();
+    assert!(time(&last["at"]).0 >= until.0 - 800, "{letter}");
+    let reply = gateway.target.of("/inbox").remove(0).message;
+    assert_eq!(
+        gateway.target.of("/busy").len(),
+        2,
+        "the first one, and one at the end"
+    );
+    assert_eq!(reply.text("async-outcome"), "expired");
+    assert_eq!(reply.text("async-status"), "503");
+    assert_eq!(reply.text("async-attempts"), "2");
+    assert_eq!(reply.text("content-type"), "application/json");
+    assert_eq!(reply.text("async-response-retry-after"), "3600");
+    assert_eq!(reply.body, br#"{"busy":2}"#);
+}
+
+#[test]
+fn a_time_may_have_any_number_of_digits() {
+    let gateway = Gateway::start("many-digits");
+    for time in [
+        "2020-01-01T00:00:00.1234567891Z",
+        "2020-01-01T00:00:00.000000000000000000001Z",
+    ] {
+        let request = Request::new("POST", "/a").field("Async-Deliver-At", time);
+        gateway.accept(&request.marked().body("x"));
+    }
+    gateway.wait_for("/a", 2);
 }

@@ -8,7 +8,7 @@ pub mod egress;
 mod merge;
 mod target;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,8 +21,8 @@ pub use target::{Target, add_target};
 /// What to change.
 #[derive(Clone, Debug)]
 pub struct Changes {
-    /// Where the gateway and the admin interface listen: loopback, except in a container, whose
-    /// published ports arrive at its other address.
+    /// Where the gateway listens: loopback, except in a container, whose published ports arrive at
+    /// its other address. Envoy's admin interface, which can stop it, stays on loopback.
     pub listen: IpAddr,
     /// Where clients reach the gateway, or others the sidecar.
     pub gateway_port: u16,
@@ -90,7 +90,8 @@ pub fn render(yaml: &str, changes: &Changes) -> Result<Value> {
         root.insert("stats_flush_interval".into(), json!(seconds));
     }
 
-    *at(&mut config, "/admin/address/socket_address/address")? = json!(changes.listen);
+    let loopback = json!(Ipv4Addr::LOCALHOST);
+    *at(&mut config, "/admin/address/socket_address/address")? = loopback;
     let names = Names::of(&mut config);
     let front = listener(&mut config, names.front)?;
     *at(front, "/address/socket_address/address")? = json!(changes.listen);

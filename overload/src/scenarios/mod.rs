@@ -1,5 +1,6 @@
 //! What is done to the gateway; one file each.
 
+mod answers;
 mod crowd;
 mod headers;
 mod leaving;
@@ -26,18 +27,20 @@ pub(crate) enum Scenario {
     Leaving,
     Limits,
     Headers,
+    Answers,
     Stopped,
     Soak,
 }
 
 impl Scenario {
     /// All of them, in the order in which they run.
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Crowd,
         Self::Slow,
         Self::Leaving,
         Self::Limits,
         Self::Headers,
+        Self::Answers,
         Self::Stopped,
         Self::Soak,
     ];
@@ -50,6 +53,7 @@ impl Scenario {
             Self::Leaving => "leaving",
             Self::Limits => "limits",
             Self::Headers => "headers",
+            Self::Answers => "answers",
             Self::Stopped => "stopped",
             Self::Soak => "soak",
         }
@@ -63,6 +67,7 @@ impl Scenario {
             Self::Leaving => "20,000 clients that leave, at every stage",
             Self::Limits => "bodies at the limit, alone and more than there is room for",
             Self::Headers => "floods of header fields and trailers",
+            Self::Answers => "answers of 30 MiB, and some without end",
             Self::Stopped => "the Stream stands still for a minute under load",
             Self::Soak => "all of it mixed, for --minutes, with flat memory",
         }
@@ -76,6 +81,7 @@ impl Scenario {
             Self::Leaving => leaving::run(scale).await,
             Self::Limits => limits::run(scale).await,
             Self::Headers => headers::run(scale).await,
+            Self::Answers => answers::run(scale).await,
             Self::Stopped => stopped::run(scale).await,
             Self::Soak => soak::run(scale).await,
         }

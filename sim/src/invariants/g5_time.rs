@@ -1,8 +1,10 @@
 //! G5: no call is made before its time, by the clock of the gateway that makes it; nor before the
-//! time that its target has asked for.
+//! time that its target has asked for, unless the call would be too old by then.
 
 use sluice::config::DrainConfig;
+use sluice::limits::LAST_ATTEMPT_MAX;
 
+use super::expiry::until;
 use super::{Start, Violation, millis};
 use crate::ledger::{Attempt, End, Engine, Ledger};
 
@@ -28,6 +30,7 @@ pub fn check(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>) -> Result
     if let Some((at, End::Again(asked))) = last.and_then(|attempt| attempt.end)
         && start.at < at.saturating_add(asked.min(asked_max))
         && !may_have_forgotten(ledger, start.by, at)
+        && !is_at_its_end(ledger, config, start)
         && ledger
             .places
             .get(start.call)
@@ -45,4 +48,13 @@ fn may_have_forgotten(ledger: &Ledger, engine: Engine, heard: u64) -> bool {
     let joins = ledger.joins.get(&engine);
     let joins = joins.into_iter().flatten();
     joins.filter(|joined| **joined > heard).count() >= 2
+}
+
+/// Whether this may be the last attempt in the call's time, for which no pause is too long.
+fn is_at_its_end(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>) -> bool {
+    let places = ledger.places.get(start.call).into_iter().flatten();
+    let records = places.filter_map(|place| ledger.records.get(place));
+    let heads = records.filter_map(|record| Some((record, record.head.as_ref()?)));
+    let mut ends = heads.map(|(record, head)| until(record, head, config));
+    ends.any(|until| start.latest_wall.saturating_add(millis(LAST_ATTEMPT_MAX)) >= until.0)
 }

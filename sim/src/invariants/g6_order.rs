@@ -7,7 +7,7 @@ use crate::ledger::{Attempt, CALLS, Ledger, Place};
 ///
 /// # Errors
 /// The same engine has a call of the same key under way; or this is the call's first attempt, and
-/// an earlier one of its key isn't settled.
+/// an earlier one of its key has not come to its end, wherever it waits.
 pub fn check(ledger: &Ledger, start: &Start<'_>) -> Result<(), Violation> {
     let of_calls = |(place, _): &(Place, &_)| place.stream == CALLS;
     let mut records = ledger.heads(start.call).filter(of_calls);
@@ -32,7 +32,7 @@ pub fn check(ledger: &Ledger, start: &Start<'_>) -> Result<(), Violation> {
         }
         if is_first
             && *other < place
-            && let Err(what) = ledger.is_settled(*other)
+            && let Err(what) = ledger.has_ended(*other)
         {
             let text = format!("it overtakes call {}, which {what}", record.id);
             return Err(Violation::new("G6", start.call, text));

@@ -4,7 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use sluice::call::accept::idempotency::KeyHolder;
+use sluice::call::accept::idempotency::{Asked as Options, KeyHolder};
+use sluice::config::OptionHeaders;
 use sluice::http::{Fields, first};
 use sluice::time::Wall;
 
@@ -49,6 +50,8 @@ struct Told {
     at: Wall,
     /// The call.
     id: String,
+    /// What was asked for.
+    options: Options,
 }
 
 /// What clients were told, by process and key hash.
@@ -80,15 +83,23 @@ impl Keys {
         };
         let process = asked.process;
         match self.0.get(&(process, hash.clone())) {
-            Some(told) if told.id == id => return Ok(true),
+            Some(told) if told.id == id && told.options == options(request) => return Ok(true),
+            Some(told) if told.id == id => {
+                return broken("it was told to a client that asks for something else".to_owned());
+            }
             Some(told) if !asked.is_overlong() => {
                 return broken(format!("its key had been answered with call {}", told.id));
             }
             Some(_) | None => {}
         }
         if !asked.is_overlong() {
-            let (by, at, id) = (asked.by, asked.now, id.to_owned());
-            self.0.insert((process, hash), Told { by, at, id });
+            let told = Told {
+                by: asked.by,
+                at: asked.now,
+                id: id.to_owned(),
+                options: options(request),
+            };
+            self.0.insert((process, hash), told);
         }
         Ok(false)
     }
@@ -103,11 +114,14 @@ impl Keys {
         request: &Request,
         process: Process,
     ) -> Result<(), Violation> {
-        let own = self.0.iter().filter(|((found, _), _)| *found == process);
+        let options = options(request);
+        let own = self.0.iter();
+        let own = own.filter(|((found, _), told)| *found == process && told.options == options);
         for (_, told) in own {
             let places = ledger.places.get(&told.id).into_iter().flatten();
             let mut records = places.filter_map(|place| ledger.records.get(place));
-            if records.any(|record| is_same(request, record)) {
+            let same = |record: &Record| is_same(request, record) && !has_options(request, record);
+            if records.any(same) {
                 let text = "the same request was refused as another one of its key";
                 return Err(Violation::new("keys", told.id.clone(), text));
             }
@@ -158,10 +172,29 @@ impl Keys {
     }
 }
 
+/// What a request asks for.
+fn options(request: &Request) -> Options {
+    Options::of(&request.fields, &OptionHeaders::default())
+}
+
 /// The hash under which a record's key is known.
 fn hash(record: &Record) -> Option<String> {
     let head = record.head.as_ref()?;
     head.idempotency.as_ref().map(|key| key.0.clone())
+}
+
+/// Whether one of them has options beside its target: they belong to the request too, and a time
+/// that is counted from now can't be told from a record.
+fn has_options(request: &Request, record: &Record) -> bool {
+    let is_option = |name: &str| name.starts_with("async-") && name != "async-target";
+    let mut fields = request.fields.iter();
+    let other = record.head.as_ref().is_some_and(|head| {
+        let has_address = head.reply_to.is_some() || head.failure_to.is_some();
+        let has_limit = head.max_age_ms.is_some() || head.retries.is_some();
+        let has_time = head.deliver_at.is_some() || head.timeout_ms.is_some();
+        has_address || has_limit || has_time || head.order_key.is_some()
+    });
+    other || fields.any(|(name, _)| is_option(name))
 }
 
 /// Whether a record is what this request asks for, with its key and by its caller.

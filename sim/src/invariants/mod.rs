@@ -1,7 +1,10 @@
 //! The guarantees of ARCHITECTURE.md as code, one file each. They are asked at every attempt, every
 //! stored record, every commit, every answer, and at the end.
 
+pub mod expiry;
 pub mod g10_lives;
+pub mod g11_hoards;
+pub mod g11_shares;
 pub mod g1_stored;
 pub mod g2_ends;
 pub mod g3_repeats;
@@ -25,7 +28,7 @@ use crate::world::World;
 /// A guarantee that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which one: `G1` to `G10`.
+    /// Which one: `G1` to `G11`, `keys`, or `age`.
     pub guarantee: &'static str,
     /// The call concerned; empty where it isn't about one.
     pub call: String,
@@ -85,6 +88,7 @@ pub fn at_an_attempt(
     g7_allowed::check(ledger, start)?;
     g5_time::check(ledger, config, start)?;
     g6_order::check(ledger, start)?;
+    g11_shares::check(ledger, config, start)?;
     g3_repeats::check(ledger, config, start)?;
     let attempts = ledger.attempts.entry(start.call.to_owned()).or_default();
     attempts.push(Attempt {

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
+use sluice::call::deliver::note::Note;
 use sluice::engine::CalloutResult;
 use sluice::http::{Fields, IncomingResponse};
 use stream_server::protocol::Answer;
@@ -230,9 +231,18 @@ impl World {
                 "stream",
                 format!("call {id} is dead: {} {}", text("reason"), text("detail")),
             );
+            invariants::expiry::check(&self.ledger, &self.drain, source, &letter)?;
             let dead = self.ledger.dead.entry(source).or_default();
             *dead = dead.saturating_add(1);
             return Ok(id);
+        }
+        if let Some(note) = Note::decode(value) {
+            let what = format!(
+                "note stored on {partition}:{offset} by {}: {:?}",
+                note.by, note.away
+            );
+            self.note("stream", what);
+            return Ok(String::new());
         }
         let id = self.ledger.stored(place, value, by, self.now);
         let head = self
@@ -264,14 +274,21 @@ impl World {
             "/20180418/streams/{}/messages",
             crate::stream::ocid("calls")
         );
-        match sluice::call::record::decode(record) {
+        let call = sluice::call::record::decode(record);
+        // Whoever publishes a call with an order key makes it the message's key.
+        let key = call
+            .as_ref()
+            .ok()
+            .and_then(|call| call.head.order_key.clone());
+        let key = key.map(|key| BASE64.encode(key));
+        match call {
             Err(_) => self.happens(Happening::RecordBad),
             Ok(call) if call.head.target.as_deref().is_some_and(is_forbidden) => {
                 self.happens(Happening::TargetForbidden);
             }
             Ok(_) => {}
         }
-        let message = json!({ "key": null, "value": BASE64.encode(record) });
+        let message = json!({ "key": key, "value": BASE64.encode(record) });
         let body = json!({ "messages": [message] }).to_string();
         let now = (
             EPOCH_MS.saturating_add(self.now),

@@ -162,6 +162,9 @@ impl World {
             call,
             callout,
         };
+        if let Some(within) = self.plan.begun_within {
+            invariants::g11_hoards::check(&self.ledger, within, &attempt)?;
+        }
         invariants::at_an_attempt(&mut self.ledger, &self.drain, &attempt)
     }
 

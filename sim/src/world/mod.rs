@@ -28,7 +28,7 @@ use flight::Flight;
 use worker::Worker;
 
 /// The wall clock at the start: 2026-11-23T04:36:00Z.
-const EPOCH_MS: u64 = 1_795_408_560_000;
+pub(crate) const EPOCH_MS: u64 = 1_795_408_560_000;
 /// Every engine's steady clock starts here.
 const STEADY_START_MS: u64 = 1_000;
 /// How often Envoy's health check comes.

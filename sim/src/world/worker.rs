@@ -2,6 +2,7 @@
 
 use sluice::call::accept::idempotency::KeyHolder;
 use sluice::call::caller::CallerSecret;
+use sluice::call::deliver::route::ReplySecrets;
 use sluice::engine::accept::{AcceptEngine, Input as AcceptInput};
 use sluice::engine::drain::{DrainEngine, Input as DrainInput};
 use sluice::engine::{CalloutResult, Level, Output};
@@ -47,7 +48,7 @@ impl World {
     pub(super) fn new_worker(&mut self, gateway: usize, is_drain: bool) -> Worker {
         let entropy = Entropy::from_seed(self.chance.seed());
         let vm = if is_drain {
-            let engine = DrainEngine::new(self.drain.clone(), None, entropy);
+            let engine = DrainEngine::new(self.drain.clone(), ReplySecrets::default(), entropy);
             Vm::Drain(Box::new(engine.signed_by(self.signer())))
         } else {
             let engine = AcceptEngine::new(self.accept.clone(), entropy);

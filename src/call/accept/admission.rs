@@ -49,12 +49,18 @@ pub struct Admitted {
 pub const CALL_MARKS: [&str; 3] = ["async-call-id", "async-attempt", "async-accepted-at"];
 
 /// What the gateway adds to a dispatched reply besides. Nobody else may set it either.
-pub const REPLY_MARKS: [&str; 4] = [
+pub const REPLY_MARKS: [&str; 6] = [
     "async-outcome",
     "async-status",
     "async-attempts",
     "async-body-cut",
+    "async-head-cut",
+    "async-signature",
 ];
+
+/// What stands before the names of the response's own fields in a dispatched reply. Nobody else
+/// may set those either.
+pub const RESPONSE_PREFIX: &str = "async-response-";
 
 /// A name as servers read it that hand it on as a variable (RFC 3875 §4.1.18): they can't tell an
 /// underscore from a hyphen.
@@ -78,6 +84,7 @@ pub fn is_ours(name: &str) -> bool {
     };
     CALL_MARKS.contains(&name)
         || REPLY_MARKS.contains(&name)
+        || name.starts_with(RESPONSE_PREFIX)
         || CallOption::ALL.into_iter().any(is_option)
 }
 
@@ -331,6 +338,9 @@ mod tests {
                 ("async-status", "200"),
                 ("async-attempts", "7"),
                 ("async-body-cut", "true"),
+                ("async-head-cut", "true"),
+                ("async-signature", "v1,forged"),
+                ("async-response-location", "https://evil.test/"),
                 ("webhook-id", "the client's own"),
                 ("x-envoy-max-retries", "100"),
                 ("x-envoy-external-address", "192.0.2.1"),

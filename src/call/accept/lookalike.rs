@@ -1,7 +1,7 @@
 //! Step 1b: a header that looks like an option, but is none, is refused rather than ignored:
 //! somebody has asked for something and would not get it.
 
-use super::admission::{CALL_MARKS, REPLY_MARKS, dashed};
+use super::admission::{CALL_MARKS, REPLY_MARKS, RESPONSE_PREFIX, dashed};
 use super::call_option::CallOption;
 use super::refusal::Refusal;
 use crate::config::OptionsConfig;
@@ -51,6 +51,7 @@ fn is_mark(name: &str) -> bool {
     let correlation = CallOption::CorrelationId.default_header();
     CALL_MARKS.contains(&name)
         || REPLY_MARKS.contains(&name)
+        || name.starts_with(RESPONSE_PREFIX)
         || correlation.eq_ignore_ascii_case(name)
 }
 

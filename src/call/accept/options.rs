@@ -12,7 +12,7 @@ use crate::config::OptionsConfig;
 use crate::http::{Fields, all, first};
 use crate::limits::{
     ADDRESS_BYTES_MAX, CORRELATION_ID_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, ORDER_KEY_BYTES_MAX,
-    ORDERED_WAIT_MAX, REFUSED_VALUE_CHARACTERS_MAX,
+    REFUSED_VALUE_CHARACTERS_MAX,
 };
 use crate::time::{Wall, millis};
 use crate::time_text::{NoDuration, parse_duration, parse_time};
@@ -115,27 +115,7 @@ pub fn parse(fields: &Fields, config: &OptionsConfig, now: Wall) -> Result<Optio
         }
     }
     one_time_only(fields, config)?;
-    not_for_long_in_order(&options, config, now)?;
     Ok(options)
-}
-
-/// A call with an order key waits in its place on the Stream, which keeps records only so long.
-fn not_for_long_in_order(
-    options: &Options,
-    config: &OptionsConfig,
-    now: Wall,
-) -> Result<(), Refusal> {
-    let wait = options.deliver_at.map(|at| at.since(now));
-    if options.order_key.is_none() || wait.unwrap_or_default() <= ORDERED_WAIT_MAX {
-        return Ok(());
-    }
-    let header = config.headers.of(CallOption::OrderKey).shown().to_owned();
-    let detail = format!(
-        "{header}: a call with an order key may be deferred by at most {} seconds. Defer it by \
-         less, or leave the key out.",
-        ORDERED_WAIT_MAX.as_secs()
-    );
-    Err(Refusal::BadOption { header, detail })
 }
 
 /// A delay and a time at once would leave open which of them counts.

@@ -193,18 +193,7 @@ impl Refusal {
                 member,
                 unit,
                 limit,
-            } => Problem {
-                limit: Some(*limit),
-                ..problem(
-                    431,
-                    "urn:sluice:head-too-large",
-                    "Head too large",
-                    format!(
-                        "The {member} of an asynchronous call may have at most {limit} {unit}, \
-                         counting the request line and 4 bytes for each field."
-                    ),
-                )
-            },
+            } => head_too_large(member, unit, *limit),
             Self::KeyReused => problem(
                 422,
                 "urn:sluice:key-reused",
@@ -213,38 +202,56 @@ impl Refusal {
                  again, or give this one a key of its own."
                     .to_owned(),
             ),
-            Self::TooManyWaiting => problem(
-                429,
-                "urn:sluice:too-many-waiting",
-                "Too many calls waiting",
-                "Too many calls wait to be stored. Nothing was stored; try again later.".to_owned(),
+            Self::TooManyWaiting => too_many_waiting("Too many calls wait to be stored."),
+            Self::CallerWaits => too_many_waiting(
+                "So many calls of this caller wait to be stored that others would find no room.",
             ),
-            Self::CallerWaits => problem(
-                429,
-                "urn:sluice:too-many-waiting",
-                "Too many calls waiting",
-                "So many calls of this caller wait to be stored that others would find no room. \
-                 Nothing was stored; try again later."
-                    .to_owned(),
-            ),
-            Self::TooManyDeferred { limit, .. } => Problem {
-                limit: Some(*limit),
-                ..problem(
-                    429,
-                    "urn:sluice:too-many-deferred",
-                    "Too many deferred calls",
-                    format!(
-                        "This caller has {limit} calls that aren't due yet, as many as one may \
-                         have. Nothing was stored; try again when some of them are due."
-                    ),
-                )
-            },
+            Self::TooManyDeferred { limit, .. } => too_many_deferred(*limit),
             Self::NotAsynchronous(detail) => not_asynchronous(detail.clone()),
             Self::GrpcStream => not_asynchronous(
                 "A gRPC stream can't be made asynchronously; send it without the mark.".to_owned(),
             ),
             Self::StreamUnavailable { detail, stored } => stream_unavailable(detail, *stored),
         }
+    }
+}
+
+fn head_too_large(member: &str, unit: &str, limit: usize) -> Problem<'static> {
+    Problem {
+        limit: Some(limit),
+        ..problem(
+            431,
+            "urn:sluice:head-too-large",
+            "Head too large",
+            format!(
+                "The {member} of an asynchronous call may have at most {limit} {unit}, counting \
+                 the request line and 4 bytes for each field."
+            ),
+        )
+    }
+}
+
+fn too_many_waiting(what: &str) -> Problem<'static> {
+    problem(
+        429,
+        "urn:sluice:too-many-waiting",
+        "Too many calls waiting",
+        format!("{what} Nothing was stored; try again later."),
+    )
+}
+
+fn too_many_deferred(limit: usize) -> Problem<'static> {
+    Problem {
+        limit: Some(limit),
+        ..problem(
+            429,
+            "urn:sluice:too-many-deferred",
+            "Too many deferred calls",
+            format!(
+                "This caller has {limit} calls that aren't due yet, as many as one may have. \
+                 Nothing was stored; try again when some of them are due."
+            ),
+        )
     }
 }
 

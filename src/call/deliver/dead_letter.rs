@@ -28,6 +28,8 @@ pub enum Reason {
     Denied,
     /// The record can't be understood.
     UnreadableRecord,
+    /// Too many calls with order keys are away, most of them with its own.
+    TooManyWaiting,
 }
 
 impl Serialize for Reason {
@@ -46,6 +48,7 @@ impl Reason {
             Self::Expired => "expired",
             Self::Denied => "denied",
             Self::UnreadableRecord => "unreadable_record",
+            Self::TooManyWaiting => "too_many_waiting",
         }
     }
 
@@ -58,6 +61,7 @@ impl Reason {
             Self::Expired => Metric::DeadExpired,
             Self::Denied => Metric::DeadDenied,
             Self::UnreadableRecord => Metric::DeadUnreadable,
+            Self::TooManyWaiting => Metric::DeadTooMany,
         }
     }
 }

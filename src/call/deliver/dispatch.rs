@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::call::accept::admission::{dashed, is_envoy_control, is_ours};
 use crate::call::record::Call;
-use crate::call::reply::signature::Secrets;
+use crate::call::reply::signature::{Secrets, canonical_marks};
 use crate::http::{Fields, OutgoingRequest, first, is_hop_by_hop, named_by_connection};
 use crate::time::Wall;
 
@@ -36,6 +36,9 @@ pub struct Dispatch<'a> {
 /// A request's fields, as Envoy takes them.
 type RequestFields = Vec<(Cow<'static, str>, Cow<'static, [u8]>)>;
 
+/// What the gateway adds to a record's fields.
+type Added = Vec<(Cow<'static, str>, Vec<u8>)>;
+
 /// The request: every field of the record in its order, but for those that concern one connection
 /// or that Envoy or we would act on; then the marks. A reply carries its own ones, by which it can
 /// be told from a call, and its signatures.
@@ -58,29 +61,24 @@ pub fn request(call: Call, marks: &Marks, dispatch: &Dispatch<'_>) -> OutgoingRe
         ),
         (Cow::Borrowed(":scheme"), Cow::Owned(scheme.into_bytes())),
     ];
-    let added = match &head.reply {
+    let is_reply = head.reply.is_some();
+    let added = match head.reply {
         None => call_marks(marks, first(&head.headers, "idempotency-key").is_some()),
         Some(reply) => {
             // Where the record has no conversation id, that of the call is its id.
-            let correlation_id = head.correlation_id.as_deref().unwrap_or(&reply.call_id);
+            let correlation_id = head.correlation_id.unwrap_or_else(|| reply.call_id.clone());
             let mut added = reply.marks(correlation_id);
-            added.push(("idempotency-key", marks.id.clone()));
-            added.extend(signature(&marks.id, &call.body, dispatch));
+            added.push(mark("idempotency-key", marks.id.clone()));
             added
         }
     };
     headers.reserve(head.headers.len().saturating_add(added.len()));
-    push_fields(
-        &mut headers,
-        head.headers,
-        call.body.len(),
-        head.reply.is_some(),
-    );
-    headers.extend(
-        added
-            .into_iter()
-            .map(|(name, value)| (Cow::Borrowed(name), Cow::Owned(value.into_bytes()))),
-    );
+    push_fields(&mut headers, head.headers, call.body.len(), is_reply);
+    let added = added.into_iter();
+    headers.extend(added.map(|(name, value)| (name, Cow::Owned(value))));
+    if let Some(secrets) = dispatch.secrets.filter(|_| is_reply) {
+        sign(&mut headers, &marks.id, &call.body, secrets, dispatch.now);
+    }
     OutgoingRequest {
         headers,
         body: Rc::new(call.body),
@@ -118,32 +116,43 @@ fn is_of_replies(name: &str) -> bool {
     name == "idempotency-key" || name.starts_with("webhook-")
 }
 
+fn mark(name: &'static str, value: String) -> (Cow<'static, str>, Vec<u8>) {
+    (Cow::Borrowed(name), value.into_bytes())
+}
+
 /// The marks of an ordinary call.
-fn call_marks(marks: &Marks, is_keyed: bool) -> Vec<(&'static str, String)> {
+fn call_marks(marks: &Marks, is_keyed: bool) -> Added {
     let mut added = vec![
-        ("async-call-id", marks.id.clone()),
-        ("async-correlation-id", marks.correlation_id.clone()),
-        ("async-attempt", marks.attempt.to_string()),
-        ("async-accepted-at", marks.accepted_at.clone()),
+        mark("async-call-id", marks.id.clone()),
+        mark("async-correlation-id", marks.correlation_id.clone()),
+        mark("async-attempt", marks.attempt.to_string()),
+        mark("async-accepted-at", marks.accepted_at.clone()),
     ];
     if !is_keyed {
-        added.push(("idempotency-key", marks.id.clone()));
+        added.push(mark("idempotency-key", marks.id.clone()));
     }
     added
 }
 
-/// The fields of Standard Webhooks 1.0.0 ("Webhook headers"), where there are secrets. The time
-/// is that of this attempt, so that a late attempt isn't taken for an old message sent again.
-fn signature(id: &str, body: &[u8], dispatch: &Dispatch<'_>) -> Vec<(&'static str, String)> {
-    let Some(secrets) = dispatch.secrets else {
-        return Vec::new();
-    };
-    let timestamp_s = dispatch.now.0 / 1_000;
-    vec![
-        ("webhook-id", id.to_owned()),
-        ("webhook-timestamp", timestamp_s.to_string()),
-        ("webhook-signature", secrets.sign(id, timestamp_s, body)),
-    ]
+/// Adds the fields of Standard Webhooks 1.0.0 ("Webhook headers"), and the same for the marks,
+/// which it leaves out. The time is that of this attempt, so that a late attempt isn't taken for an
+/// old message sent again.
+fn sign(headers: &mut RequestFields, id: &str, body: &[u8], secrets: &Secrets, now: Wall) {
+    let timestamp_s = now.0 / 1_000;
+    let fields = headers.iter();
+    let fields = fields.map(|(name, value)| (name.as_ref(), value.as_ref()));
+    let marks = canonical_marks(fields);
+    let signatures = [
+        mark("webhook-id", id.to_owned()),
+        mark("webhook-timestamp", timestamp_s.to_string()),
+        mark("webhook-signature", secrets.sign(id, timestamp_s, body)),
+        mark(
+            "async-signature",
+            secrets.sign_marks(id, timestamp_s, &marks),
+        ),
+    ];
+    let signatures = signatures.into_iter();
+    headers.extend(signatures.map(|(name, value)| (name, Cow::Owned(value))));
 }
 
 #[cfg(test)]
@@ -177,6 +186,12 @@ mod tests {
             status: Some(503),
             attempts: 7,
             is_cut: true,
+            headers: vec![
+                ("link".to_owned(), b"</a>".to_vec()),
+                ("link".to_owned(), b"</b>".to_vec()),
+            ],
+            sealed: Vec::new(),
+            is_head_cut: true,
         });
         call
     }
@@ -272,6 +287,9 @@ mod tests {
                 "async-status=503",
                 "async-attempts=7",
                 "async-body-cut=true",
+                "async-head-cut=true",
+                "async-response-link=</a>",
+                "async-response-link=</b>",
                 "idempotency-key=c1",
             ]
         );
@@ -281,8 +299,10 @@ mod tests {
     fn what_is_not_so_is_not_said() {
         let mut bare = reply(&[]);
         bare.head.correlation_id = None;
-        bare.head.reply.as_mut().unwrap().status = None;
-        bare.head.reply.as_mut().unwrap().is_cut = false;
+        let reply = bare.head.reply.as_mut().unwrap();
+        reply.status = None;
+        (reply.is_cut, reply.is_head_cut) = (false, false);
+        reply.headers.clear();
         assert_eq!(
             sent(bare)[4..],
             [
@@ -295,7 +315,7 @@ mod tests {
         );
     }
 
-    const FORGED: [(&str, &str); 11] = [
+    const FORGED: [(&str, &str); 14] = [
         ("async-call-id", "forged"),
         ("async-correlation-id", "forged"),
         ("async-outcome", "forged"),
@@ -304,6 +324,9 @@ mod tests {
         ("async-attempt", "forged"),
         ("async-accepted-at", "forged"),
         ("async-body-cut", "forged"),
+        ("async-head-cut", "forged"),
+        ("async-signature", "forged"),
+        ("async-response-location", "forged"),
         ("webhook-id", "mine"),
         ("webhook-signature", "mine"),
         ("idempotency-key", "mine"),
@@ -331,14 +354,19 @@ mod tests {
         let secret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
         let secrets = Secrets::parse(secret).unwrap();
         let signature = secrets.sign("c1", 1_649_367_553, b"content");
+        let marks = "async-attempts:7\nasync-body-cut:true\nasync-call-id:answered\n\
+                     async-correlation-id:talk\nasync-head-cut:true\nasync-outcome:failed\n\
+                     async-response-link:</a>, </b>\nasync-status:503\n";
+        let of_marks = secrets.sign_marks("c1", 1_649_367_553, marks.as_bytes());
         let signed = sent_signed(reply(&FORGED), Some(&secrets));
         let expected = [
             "idempotency-key=c1".to_owned(),
             "webhook-id=c1".to_owned(),
             "webhook-timestamp=1649367553".to_owned(),
             format!("webhook-signature={signature}"),
+            format!("async-signature={of_marks}"),
         ];
-        assert_eq!(signed[signed.len() - 4..], expected);
+        assert_eq!(signed[signed.len() - 5..], expected);
         let unsigned = sent_signed(call(&[], "content"), Some(&secrets));
         assert_eq!(unsigned, sent(call(&[], "content")));
     }

@@ -128,6 +128,9 @@ struct Started {
     bytes: usize,
 }
 
+/// Where a call stands among its caller's in the line of this target.
+type Place<'a> = (usize, RecordId, &'a Rc<str>);
+
 /// All lines.
 #[derive(Debug)]
 pub struct Lines {
@@ -294,7 +297,7 @@ impl Lines {
         may_leave: impl Fn(RecordId) -> bool,
     ) -> Vec<(RecordId, Option<Duration>)> {
         let patience = self.patience;
-        let mut last: BTreeMap<CallerKey, Vec<(usize, RecordId, &Rc<str>)>> = BTreeMap::new();
+        let mut last: BTreeMap<CallerKey, Vec<Place<'_>>> = BTreeMap::new();
         for (target, line) in &mut self.lines {
             if !line.is_slow(patience, now) {
                 line.busy_until = now;

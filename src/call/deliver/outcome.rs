@@ -49,6 +49,10 @@ pub const LOCAL_REPLY: &str = "async-local-reply";
 /// healthy host, a full circuit breaker, no route or cluster, an overloaded or ending Envoy.
 const GATEWAY_FAULTS: [&str; 7] = ["UH", "UO", "NR", "NC", "OM", "DO", "NFCF"];
 
+/// What Envoy says where the connection to a target was closed before its answer began: the
+/// response flag and the start of the response code details.
+const CLOSED_EARLY: &[u8] = b"UC upstream_reset_before_response_started{connection_termination";
+
 /// The start of Envoy's response code details where its RBAC filter refuses a request.
 const DENIED: &str = "rbac_access_denied";
 
@@ -130,6 +134,18 @@ impl OutcomeTable {
             status => Outcome::Rejected { status },
         }
     }
+}
+
+/// Whether the target's connection was closed before there was any of an answer. It may be one
+/// that was kept, and that its target has closed in the moment when it was used again: then the
+/// target never saw the call (RFC 9112 §9.5).
+#[must_use]
+pub fn is_closed_early(result: &CalloutResult) -> bool {
+    let CalloutResult::Answered(response) = result else {
+        return false;
+    };
+    let said = first(&response.headers, LOCAL_REPLY).unwrap_or_default();
+    first(&response.headers, ANSWER_CUT).is_none() && said.starts_with(CLOSED_EARLY)
 }
 
 /// What an answer of Envoy's own means, where it isn't about the target. A connection that failed

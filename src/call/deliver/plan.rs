@@ -8,6 +8,7 @@ use super::retry::{Asked, CallLimits, RetryPolicy};
 use crate::call::accept::idempotency::KeyHash;
 use crate::call::caller::CallerKey;
 use crate::call::record::Call;
+use crate::http::{first, is_idempotent};
 use crate::time::Wall;
 use crate::time_text::parse_rfc_3339;
 
@@ -33,6 +34,9 @@ pub struct Plan {
     pub due: Wall,
     /// How often, how long, until when.
     pub limits: CallLimits,
+    /// Making it twice does no more than making it once, by its method or because its caller has
+    /// given it a key by which its target can tell.
+    pub is_repeatable: bool,
     /// Somebody wants to learn what becomes of it, whatever that is.
     pub wants_reply: bool,
 }
@@ -66,6 +70,8 @@ impl Plan {
             order_key: head.order_key.as_deref().map(Rc::from),
             not_before: head.deliver_at.max(progress.not_before).unwrap_or_default(),
             limits: policy.limits_of(&asked),
+            is_repeatable: is_idempotent(&head.method)
+                || first(&head.headers, "idempotency-key").is_some(),
             wants_reply: head.reply_to.is_some() || head.failure_to.is_some(),
         }
     }

@@ -1,10 +1,12 @@
 //! Which way a call goes: back into the gateway, or out to an explicit target, where the operator
-//! allows that (G7), and a reply no further than he allows (G12). The accept role has judged its own
-//! calls already; here every record is judged, whoever wrote it.
+//! allows that (G7), and a reply no further than he allows (G12). The accept role has judged its
+//! own calls already; here every record is judged, whoever wrote it.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::dispatch::{self, Dispatch, Marks};
+use crate::call::allow::Allowed;
 use crate::call::record::Call;
 use crate::call::reply::signature::Secrets;
 use crate::call::target::{Destination, Scheme};
@@ -41,13 +43,23 @@ pub struct Router {
     default_authority: String,
     reply_authority: String,
     targets: TargetsConfig,
-    secrets: Option<Secrets>,
+    secrets: ReplySecrets,
+}
+
+/// What replies are signed by.
+#[derive(Clone, Debug, Default)]
+pub struct ReplySecrets {
+    /// Replies to paths on this gateway, and to URLs whose rule names no secrets of its own; none:
+    /// those aren't signed.
+    pub usual: Option<Secrets>,
+    /// The others, by the environment variables that rules name.
+    pub named: BTreeMap<String, Secrets>,
 }
 
 impl Router {
     /// By the operator's configuration. `secrets` sign replies.
     #[must_use]
-    pub fn new(config: &DispatchConfig, targets: TargetsConfig, secrets: Option<Secrets>) -> Self {
+    pub fn new(config: &DispatchConfig, targets: TargetsConfig, secrets: ReplySecrets) -> Self {
         Self {
             gateway: Rc::from(config.cluster.as_str()),
             https: config.https_cluster.as_deref().map(Rc::from),
@@ -75,12 +87,17 @@ impl Router {
     /// # Errors
     /// Why the call must not be made, for its dead letter.
     pub fn request(&self, mut call: Call, marks: &Marks, now: Wall) -> Result<Routed, String> {
-        let mut is_signed = false;
+        let (mut is_signed, mut secrets) = (false, self.secrets.usual.as_ref());
         let is_reply = call.head.reply.is_some();
         let way = match call.head.target.take() {
             Some(url) => {
-                let destination;
-                (destination, is_signed) = self.allowed(&url, is_reply)?;
+                let (destination, allowed) = self.allowed(&url, is_reply)?;
+                is_signed = allowed.is_signed;
+                if let Some(variable) = allowed.secrets.filter(|_| is_reply) {
+                    secrets = Some(self.secrets.named.get(variable).ok_or_else(|| {
+                        format!("target: this gateway hasn't got the secrets in {variable}")
+                    })?);
+                }
                 let scheme = destination.scheme;
                 scheme
                     .name()
@@ -101,7 +118,7 @@ impl Router {
         };
         let dispatch = Dispatch {
             default_authority: &self.default_authority,
-            secrets: self.secrets.as_ref(),
+            secrets,
             now,
         };
         Ok(Routed {
@@ -111,16 +128,16 @@ impl Router {
         })
     }
 
-    /// A destination that is allowed, and whether it is to be signed for.
-    fn allowed(&self, url: &str, is_reply: bool) -> Result<(Destination, bool), String> {
+    /// A destination that is allowed, and what the rules give it.
+    fn allowed(&self, url: &str, is_reply: bool) -> Result<(Destination, Allowed<'_>), String> {
         let destination = Destination::parse(url).map_err(|error| format!("target: {error}"))?;
         let list = if is_reply {
             &self.targets.replies
         } else {
             &self.targets.targets
         };
-        let rule = list.check(&destination);
-        let rule = rule.map_err(|denied| format!("target: {denied}"))?;
+        let allowed = list.check(&destination);
+        let allowed = allowed.map_err(|denied| format!("target: {denied}"))?;
         let cluster = match destination.scheme {
             Scheme::Https => &self.https,
             Scheme::Http => &self.http,
@@ -132,6 +149,6 @@ impl Router {
                  configured"
             ));
         }
-        Ok((destination, rule.is_signed))
+        Ok((destination, allowed))
     }
 }

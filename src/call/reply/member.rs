@@ -9,8 +9,13 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use crate::call::accept::admission::RESPONSE_PREFIX;
 use crate::call::record::RecordError;
 use crate::call::record_check::is_identity;
+use crate::call::record_fields::WireFields;
+use crate::call::seal::SealedValue;
+use crate::http::Fields;
+use crate::limits::REPLY_ANSWER_FIELDS_MAX;
 
 /// How a call has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,29 +56,42 @@ pub struct ReplyMember {
     pub attempts: u32,
     /// Whether the reply has only the first part of the response's content.
     pub is_cut: bool,
+    /// Fields of the response, under their own names.
+    pub headers: Fields,
+    /// The values of these that are sealed, in the order of their places.
+    pub sealed: Vec<SealedValue>,
+    /// Whether some fields of the response were too many or too large, or could not be sent.
+    pub is_head_cut: bool,
 }
 
 impl ReplyMember {
-    /// The marks that a dispatched reply carries, with the conversation id of the call. They are
-    /// the response's side of a call's marks.
+    /// The marks that a dispatched reply carries, with the conversation id of the call, and the
+    /// fields of the response. They are the response's side of a call's marks.
     #[must_use]
-    pub fn marks(&self, correlation_id: &str) -> Vec<(&'static str, String)> {
+    pub fn marks(self, correlation_id: String) -> Marks {
+        let mark = |name, value: String| (Cow::Borrowed(name), value.into_bytes());
         let mut marks = vec![
-            ("async-call-id", self.call_id.clone()),
-            ("async-correlation-id", correlation_id.to_owned()),
-            ("async-outcome", self.outcome.as_str().to_owned()),
+            mark("async-call-id", self.call_id),
+            mark("async-correlation-id", correlation_id),
+            mark("async-outcome", self.outcome.as_str().to_owned()),
         ];
-        marks.extend(
-            self.status
-                .map(|status| ("async-status", status.to_string())),
-        );
-        marks.push(("async-attempts", self.attempts.to_string()));
-        if self.is_cut {
-            marks.push(("async-body-cut", "true".to_owned()));
+        let status = self.status.map(|status| status.to_string());
+        marks.extend(status.map(|status| mark("async-status", status)));
+        marks.push(mark("async-attempts", self.attempts.to_string()));
+        for (name, is_so) in [
+            ("async-body-cut", self.is_cut),
+            ("async-head-cut", self.is_head_cut),
+        ] {
+            marks.extend(is_so.then(|| mark(name, "true".to_owned())));
         }
+        let prefixed = |(name, value)| (Cow::Owned(format!("{RESPONSE_PREFIX}{name}")), value);
+        marks.extend(self.headers.into_iter().map(prefixed));
         marks
     }
 }
+
+/// Marks of a request: names in lower case, and values.
+pub type Marks = Vec<(Cow<'static, str>, Vec<u8>)>;
 
 /// Whether a target may have given this status.
 pub(super) const fn is_status(status: u16) -> bool {
@@ -93,6 +111,10 @@ pub(in crate::call) struct WireReply<'a> {
     attempts: u32,
     #[serde(default, skip_serializing_if = "is_false")]
     cut: bool,
+    #[serde(default, skip_serializing_if = "WireFields::is_empty")]
+    headers: WireFields<'a>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    headers_cut: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
@@ -108,6 +130,8 @@ impl<'a> From<&'a ReplyMember> for WireReply<'a> {
             status: reply.status,
             attempts: reply.attempts,
             cut: reply.is_cut,
+            headers: WireFields::new(&reply.headers, &reply.sealed),
+            headers_cut: reply.is_head_cut,
         }
     }
 }
@@ -129,12 +153,21 @@ impl TryFrom<WireReply<'_>> for ReplyMember {
         if !wire.status.is_none_or(is_status) {
             return fail("reply.status: must be a number from 100 to 999");
         }
+        let (headers, sealed) = wire.headers.into_parts("reply.headers")?;
+        if headers.len() > REPLY_ANSWER_FIELDS_MAX {
+            return Err(RecordError(format!(
+                "reply.headers: more than {REPLY_ANSWER_FIELDS_MAX} fields"
+            )));
+        }
         Ok(Self {
             call_id: wire.call_id.into_owned(),
             outcome,
             status: wire.status,
             attempts: wire.attempts,
             is_cut: wire.cut,
+            headers,
+            sealed,
+            is_head_cut: wire.headers_cut,
         })
     }
 }

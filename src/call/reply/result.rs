@@ -6,11 +6,20 @@
 use sha2::{Digest, Sha256};
 
 use super::member::{ReplyMember, ReplyOutcome, is_status};
+use crate::call::accept::admission::RESPONSE_PREFIX;
 use crate::call::accept::options::ReplyAddress;
+use crate::call::names::NameList;
+use crate::call::progress::PastAttempt;
 use crate::call::record::CallHead;
-use crate::http::{Fields, all, is_field_value};
+use crate::engine::answer::ANSWER_CUT;
+use crate::http::{
+    Fields, IncomingResponse, all, first, is_field_value, is_hop_by_hop, is_token, list_bytes,
+    named_by_connection,
+};
 use crate::id::CallId;
-use crate::limits::{REPLY_BODY_BYTES_MAX, REPLY_FIELD_BYTES_MAX};
+use crate::limits::{
+    REPLY_ANSWER_BYTES_MAX, REPLY_ANSWER_FIELDS_MAX, REPLY_BODY_BYTES_MAX, REPLY_FIELD_BYTES_MAX,
+};
 
 /// Distinguishes the ids of replies from whatever else may be derived from a call id.
 const REPLY_ID_DOMAIN: &[u8] = b"sluice reply\0";
@@ -23,10 +32,81 @@ pub struct Response {
     /// How its content is encoded (RFC 9110 §8.4): without it, nobody could read what was
     /// compressed. Several lines are one list.
     pub content_encoding: Option<Vec<u8>>,
+    /// Those of its fields that are told besides.
+    pub headers: Fields,
+    /// Whether there were more that should have been told.
+    pub is_head_cut: bool,
     /// Its content, as far as it was read.
     pub body: Vec<u8>,
     /// Whether there was more content.
     pub is_cut: bool,
+}
+
+impl Response {
+    /// What is told of an answer: fields that the operator's list has, and so many bytes of its
+    /// content.
+    #[must_use]
+    pub fn of(answer: IncomingResponse, told: &NameList, bytes_max: usize) -> Self {
+        let encodings: Vec<&[u8]> = all(&answer.headers, "content-encoding").collect();
+        let mut body = answer.body;
+        body.truncate(bytes_max.min(REPLY_BODY_BYTES_MAX));
+        let (headers, is_head_cut) = told_fields(&answer.headers, told);
+        Self {
+            content_type: first(&answer.headers, "content-type").map(<[u8]>::to_vec),
+            content_encoding: (!encodings.is_empty()).then(|| encodings.join(&b", "[..])),
+            headers,
+            is_head_cut,
+            is_cut: body.len() < answer.body_bytes || first(&answer.headers, ANSWER_CUT).is_some(),
+            body,
+        }
+    }
+
+    /// What a call's history has kept of an answer: the start of its content, as text. Nobody knows
+    /// how much more there was, so it counts as cut.
+    #[must_use]
+    pub fn known(past: &PastAttempt) -> Self {
+        let body = past.excerpt.clone().unwrap_or_default().into_bytes();
+        let media_type = || b"text/plain;charset=utf-8".to_vec();
+        Self {
+            content_type: (!body.is_empty()).then(media_type),
+            is_head_cut: true,
+            is_cut: !body.is_empty(),
+            body,
+            ..Self::default()
+        }
+    }
+}
+
+/// The fields of an answer that are told, in their order, with their repetitions; and whether some
+/// are left out that should have been. A name with an underscore may be another one where it
+/// arrives, and a value that is no text couldn't be verified there.
+fn told_fields(fields: &Fields, told: &NameList) -> (Fields, bool) {
+    let named = named_by_connection(fields);
+    let is_meant = |name: &str| {
+        told.has(name)
+            && !is_hop_by_hop(name, &named)
+            && !name.starts_with("x-envoy-")
+            && !name.starts_with("async-")
+            // It is that of what Envoy has made of the answer, or not there.
+            && name != "content-length"
+    };
+    let (mut result, mut bytes, mut is_cut) = (Fields::new(), 0_usize, false);
+    for (name, value) in fields.iter().filter(|(name, _)| is_meant(name)) {
+        let value = value.trim_ascii();
+        let text = std::str::from_utf8(value).is_ok() && is_field_value(value);
+        let is_fit = text && is_token(name.as_bytes()) && !name.contains('_');
+        let field = (name.clone(), value.to_vec());
+        let sum = bytes.saturating_add(list_bytes(std::slice::from_ref(&field)));
+        let sum = sum.saturating_add(RESPONSE_PREFIX.len());
+        let has_room = result.len() < REPLY_ANSWER_FIELDS_MAX && sum <= REPLY_ANSWER_BYTES_MAX;
+        if is_fit && has_room {
+            bytes = sum;
+            result.push(field);
+        } else {
+            is_cut = true;
+        }
+    }
+    (result, is_cut)
 }
 
 /// A call that has ended.
@@ -71,6 +151,9 @@ impl Finished<'_> {
                 status: self.status.filter(|status| is_status(*status)),
                 attempts: self.attempts,
                 is_cut,
+                headers: response.headers,
+                sealed: Vec::new(),
+                is_head_cut: response.is_head_cut,
             }),
             ..CallHead::default()
         };
@@ -115,6 +198,14 @@ fn headers(call: &CallHead, media_type: Option<Vec<u8>>, encoding: Option<Vec<u8
         headers.extend(value.filter(fits).map(|value| (name.to_owned(), value)));
     }
     for name in ["traceparent", "tracestate"] {
+        // Where the operator has them sealed, nobody can read them here.
+        if call
+            .sealed
+            .iter()
+            .any(|sealed| is_at(&call.headers, sealed.index, name))
+        {
+            continue;
+        }
         // RFC 9113 §6.5.2 counts 32 bytes for each line, so that many empty ones count too.
         let sizes = all(&call.headers, name).map(|value| value.len() + name.len() + 32);
         if sizes.sum::<usize>() <= REPLY_FIELD_BYTES_MAX {
@@ -123,6 +214,10 @@ fn headers(call: &CallHead, media_type: Option<Vec<u8>>, encoding: Option<Vec<u8
         }
     }
     headers
+}
+
+fn is_at(fields: &Fields, index: usize, name: &str) -> bool {
+    fields.get(index).is_some_and(|(field, _)| field == name)
 }
 
 #[cfg(test)]
@@ -170,6 +265,8 @@ mod tests {
             response: Some(Response {
                 content_type: Some(b"application/json".to_vec()),
                 content_encoding: Some(b"gzip".to_vec()),
+                headers: fields(&[("location", "/orders/7")]),
+                is_head_cut: false,
                 body: b"{}".to_vec(),
                 is_cut: false,
             }),
@@ -199,6 +296,9 @@ mod tests {
                 status: Some(201),
                 attempts: 2,
                 is_cut: false,
+                headers: fields(&[("location", "/orders/7")]),
+                sealed: Vec::new(),
+                is_head_cut: false,
             }),
             ..CallHead::default()
         };
@@ -264,6 +364,8 @@ mod tests {
         finished.response = Some(Response {
             content_type: Some(vec![b'"'; REPLY_FIELD_BYTES_MAX]),
             content_encoding: Some(vec![b'"'; REPLY_FIELD_BYTES_MAX]),
+            headers: fields(&[("link", "\"".repeat(REPLY_ANSWER_BYTES_MAX).as_str())]),
+            is_head_cut: true,
             body: vec![0xff; REPLY_BODY_BYTES_MAX + 1],
             is_cut: false,
         });
@@ -290,5 +392,95 @@ mod tests {
             });
             assert_eq!(finished.into_reply().0.headers, Fields::new());
         }
+    }
+
+    fn of(headers: &[(&str, &str)], told: &[&str], bytes_max: usize) -> Response {
+        let answer = IncomingResponse {
+            status: 201,
+            headers: fields(headers),
+            body: b"content".to_vec(),
+            body_bytes: 7,
+        };
+        Response::of(
+            answer,
+            &NameList::parse(told.iter().copied()).unwrap(),
+            bytes_max,
+        )
+    }
+
+    #[test]
+    fn fields_of_the_answer_are_told_as_they_came() {
+        let answer = [
+            ("content-type", "text/plain"),
+            ("link", "</a>; rel=next"),
+            ("set-cookie", "secret"),
+            ("link", "</b>; rel=prev"),
+            ("location", " /orders/7 "),
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+            ("x-envoy-upstream-service-time", "1"),
+            ("async-call-id", "forged"),
+            ("transfer-encoding", "chunked"),
+            ("content-length", "7"),
+            ("x-b", ""),
+        ];
+        let response = of(
+            &answer,
+            &["content-*", "location", "link", "x-*", "async-*"],
+            100,
+        );
+        let told = [
+            ("content-type", "text/plain"),
+            ("link", "</a>; rel=next"),
+            ("link", "</b>; rel=prev"),
+            ("location", "/orders/7"),
+            ("x-b", ""),
+        ];
+        assert_eq!(response.headers, fields(&told));
+        assert!(!response.is_head_cut && !response.is_cut);
+        let none = of(&answer, &[], 3);
+        assert_eq!((none.headers, none.is_head_cut), (Fields::new(), false));
+        assert_eq!((none.body.as_slice(), none.is_cut), (&b"con"[..], true));
+    }
+
+    #[test]
+    fn a_hostile_answer_cannot_make_a_reply_too_large_nor_wrong() {
+        let many = vec![("x-a", "1"); 1_000];
+        let long = "l".repeat(REPLY_ANSWER_BYTES_MAX);
+        let long = [("location", long.as_str()), ("x-b", "2")];
+        for (answer, count) in [(&many[..], 64), (&long[..], 1)] {
+            let response = of(answer, &["x-*", "location"], 100);
+            assert_eq!(
+                (response.headers.len(), response.is_head_cut),
+                (count, true)
+            );
+        }
+        let odd = [
+            b"a\xffb".to_vec(),
+            b"a\x01b".to_vec(),
+            b"a\r\nb".to_vec(),
+            b"\x7f".to_vec(),
+        ];
+        let odd = odd.map(|value| ("x-a".to_owned(), value)).into_iter();
+        let odd = odd.chain([
+            ("x_a".to_owned(), b"1".to_vec()),
+            ("x-a b".to_owned(), vec![]),
+        ]);
+        let told = NameList::parse(["x-*", "x_a"]).unwrap();
+        let (told, is_cut) = told_fields(&odd.collect(), &told);
+        assert_eq!((told, is_cut), (Fields::new(), true));
+    }
+
+    #[test]
+    fn a_trace_that_is_sealed_stays_behind() {
+        let mut call = call();
+        call.sealed.push(crate::call::seal::SealedValue {
+            index: 3,
+            key: "k1".to_owned(),
+            bytes: Vec::new(),
+        });
+        let headers = finished(&call).into_reply().0.headers;
+        assert!(!headers.iter().any(|(name, _)| name == "tracestate"));
+        assert!(headers.iter().any(|(name, _)| name == "traceparent"));
     }
 }

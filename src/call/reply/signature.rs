@@ -3,29 +3,42 @@
 //! A receiver that has the secret can tell that a reply comes from this gateway, that nobody has
 //! changed it, and that it is not an old one sent again.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use ed25519_dalek::{SECRET_KEY_LENGTH, Signer, SigningKey};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::limits::SIGNING_SECRETS_MAX;
 
-/// What a secret starts with.
+/// What a secret for HMAC, a secret key and a public key of Ed25519 start with.
 const PREFIX: &str = "whsec_";
+const KEY_PREFIX: &str = "whsk_";
+const PUBLIC_PREFIX: &str = "whpk_";
 
 /// Bytes of a secret: 192 to 512 bits.
 const SECRET_BYTES_MIN: usize = 24;
 const SECRET_BYTES_MAX: usize = 64;
 
-/// One secret. SHA-256 works on blocks of 64 bytes and HMAC fills a shorter key up with zeros
-/// (RFC 2104 §2), so that a secret of any allowed length is one block.
-#[derive(Clone, PartialEq, Eq)]
-struct Secret([u8; SECRET_BYTES_MAX]);
+/// What the id of a reply ends with where its marks are signed: so no content of a reply, which
+/// its target has written, can pass for marks.
+const MARKS_SUFFIX: &str = "_marks";
 
-/// The secrets that replies are signed with: one, or while receivers change over to a new one
-/// both, each of which gives a signature of its own.
+/// One secret.
+#[derive(Clone, PartialEq, Eq)]
+enum Secret {
+    /// SHA-256 works on blocks of 64 bytes and HMAC fills a shorter key up with zeros (RFC 2104
+    /// §2), so that a secret of any allowed length is one block.
+    Hmac([u8; SECRET_BYTES_MAX]),
+    /// Receivers know its public key alone, and can sign nothing themselves.
+    Ed25519(Box<SigningKey>),
+}
+
+/// The secrets that replies are signed with: one, or several, each of which gives a signature of
+/// its own: while receivers change over to a new one, or where some have only a public key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secrets(Vec<Secret>);
 
@@ -51,7 +64,8 @@ impl std::error::Error for SecretError {}
 
 impl Secrets {
     /// Reads 1 to 4 secrets, separated by white space. Each is `whsec_` and the standard base64,
-    /// with padding, of 24 to 64 bytes.
+    /// with padding, of 24 to 64 bytes for HMAC-SHA256, or `whsk_` and that of a secret key of
+    /// Ed25519: 32 bytes (RFC 8032 §5.1.5), or 64 with the public key behind them.
     ///
     /// # Errors
     /// Says which secret is wrong and what is allowed.
@@ -67,7 +81,8 @@ impl Secrets {
             Secret::parse(word).map_err(|why| {
                 SecretError(format!(
                     "secret {} {why}; give {PREFIX} and the base64 of {SECRET_BYTES_MIN} to \
-                     {SECRET_BYTES_MAX} random bytes",
+                     {SECRET_BYTES_MAX} random bytes, or {KEY_PREFIX} and that of the 32 bytes of \
+                     an Ed25519 key",
                     index.saturating_add(1)
                 ))
             })
@@ -75,7 +90,8 @@ impl Secrets {
         Ok(Self(secrets.collect::<Result<_, _>>()?))
     }
 
-    /// The value of `webhook-signature`: a `v1,<base64>` by each secret, separated by spaces.
+    /// The value of `webhook-signature`: a `v1,<base64>` or `v1a,<base64>` by each secret,
+    /// separated by spaces.
     ///
     /// `id` is the value of `webhook-id` and must hold no full stop, which separates it from what
     /// follows. `timestamp_s` is that of `webhook-timestamp`: when the attempt is made, in seconds
@@ -84,32 +100,97 @@ impl Secrets {
     pub fn sign(&self, id: &str, timestamp_s: u64, body: &[u8]) -> String {
         debug_assert!(!id.contains('.'));
         let start = format!("{id}.{timestamp_s}.");
-        let signatures = self.0.iter().map(|secret| {
-            let code = Hmac::<Sha256>::new(&secret.0.into())
-                .chain_update(&start)
-                .chain_update(body)
-                .finalize();
-            format!("v1,{}", BASE64.encode(code.into_bytes()))
-        });
+        let signatures = self.0.iter().map(|secret| secret.sign(&start, body));
         signatures.collect::<Vec<_>>().join(" ")
     }
+
+    /// The value of `async-signature`, which covers what Standard Webhooks leaves out: the marks of
+    /// the reply. It has the form of `webhook-signature`, so that the same library verifies it,
+    /// with the id `<webhook-id>_marks` and [`canonical_marks`] for the content.
+    #[must_use]
+    pub fn sign_marks(&self, id: &str, timestamp_s: u64, marks: &[u8]) -> String {
+        self.sign(&format!("{id}{MARKS_SUFFIX}"), timestamp_s, marks)
+    }
+
+    /// The public keys of those that have one, as receivers are given them.
+    pub fn public_keys(&self) -> impl Iterator<Item = String> {
+        self.0.iter().filter_map(|secret| match secret {
+            Secret::Hmac(_) => None,
+            Secret::Ed25519(key) => {
+                let key = BASE64.encode(key.verifying_key().as_bytes());
+                Some(format!("{PUBLIC_PREFIX}{key}"))
+            }
+        })
+    }
+}
+
+/// The marks of a reply as they are signed: a line `name:value` with a line feed for each field
+/// whose name starts with `async-`, in lower case and in the order of the names. Fields of one name
+/// are one line, in their order, with a comma and a space between the values.
+#[must_use]
+pub fn canonical_marks<'a>(fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> Vec<u8> {
+    let mut lines: BTreeMap<&str, Vec<&[u8]>> = BTreeMap::new();
+    for (name, value) in fields.filter(|(name, _)| name.starts_with("async-")) {
+        lines.entry(name).or_default().push(value);
+    }
+    let mut text = Vec::new();
+    for (name, values) in lines {
+        let value = values.join(&b", "[..]);
+        text.extend([name.as_bytes(), b":", &value, b"\n"].concat());
+    }
+    text
 }
 
 impl Secret {
     fn parse(text: &str) -> Result<Self, String> {
+        // The decoder's error would quote a character of the secret.
+        let decode = |encoded: &str| {
+            let bytes = BASE64.decode(encoded);
+            bytes.map_err(|_| "is no standard base64 with padding".to_owned())
+        };
+        if let Some(encoded) = text.strip_prefix(KEY_PREFIX) {
+            return Self::ed25519(&decode(encoded)?);
+        }
         let encoded = text
             .strip_prefix(PREFIX)
-            .ok_or_else(|| format!("does not start with {PREFIX}"))?;
-        // The decoder's error would quote a character of the secret.
-        let bytes = BASE64
-            .decode(encoded)
-            .map_err(|_| "is no standard base64 with padding".to_owned())?;
+            .ok_or_else(|| format!("starts with neither {PREFIX} nor {KEY_PREFIX}"))?;
+        let bytes = decode(encoded)?;
         let mut block = [0; SECRET_BYTES_MAX];
         match block.get_mut(..bytes.len()) {
             Some(start) if bytes.len() >= SECRET_BYTES_MIN => start.copy_from_slice(&bytes),
             _ => return Err(format!("has {} bytes", bytes.len())),
         }
-        Ok(Self(block))
+        Ok(Self::Hmac(block))
+    }
+
+    fn ed25519(bytes: &[u8]) -> Result<Self, String> {
+        let (seed, public) = bytes
+            .split_at_checked(SECRET_KEY_LENGTH)
+            .unwrap_or_default();
+        let seed = <&[u8; SECRET_KEY_LENGTH]>::try_from(seed);
+        let seed = seed.map_err(|_| format!("has {} bytes", bytes.len()))?;
+        let key = SigningKey::from_bytes(seed);
+        let own = key.verifying_key();
+        if !public.is_empty() && public != own.as_bytes() {
+            return Err("has another public key than its own behind it".to_owned());
+        }
+        Ok(Self::Ed25519(Box::new(key)))
+    }
+
+    fn sign(&self, start: &str, body: &[u8]) -> String {
+        match self {
+            Self::Hmac(block) => {
+                let code = Hmac::<Sha256>::new(block.into())
+                    .chain_update(start)
+                    .chain_update(body)
+                    .finalize();
+                format!("v1,{}", BASE64.encode(code.into_bytes()))
+            }
+            Self::Ed25519(key) => {
+                let signature = key.sign(&[start.as_bytes(), body].concat());
+                format!("v1a,{}", BASE64.encode(signature.to_bytes()))
+            }
+        }
     }
 }
 
@@ -161,11 +242,19 @@ mod tests {
     fn what_is_no_secret_says_what_is_allowed() {
         let five = [SECRET; 5].join(" ");
         let second = format!("{SECRET} whsec_");
+        let wrong_half = format!("{KEY_PREFIX}{}", BASE64.encode([7; 64]));
         for (text, expected) in [
             ("", "holds 0 secrets; give 1 to 4, separated by spaces"),
             (&five, "holds 5 secrets; give 1 to 4"),
-            ("C2FVsBQIhrscChlQIMV+b5sSYspob7oD", "start with whsec_"),
-            ("whsk_C2FVsBQIhrscChlQIMV+b5sS", "start with whsec_"),
+            (
+                "C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+                "starts with neither whsec_ nor whsk_",
+            ),
+            (
+                "whsk_C2FVsBQIhrscChlQIMV+b5sS",
+                "secret 1 has 18 bytes; give whsec_ and",
+            ),
+            (&wrong_half, "secret 1 has another public key than its own"),
             ("whsec_C2FVsBQI*", "secret 1 is no standard base64"),
             (&secret(25).replace('=', ""), "is no standard base64"),
             (&secret(23), "secret 1 has 23 bytes; give whsec_ and"),
@@ -186,5 +275,78 @@ mod tests {
         let secrets = Secrets::parse(SECRET).unwrap();
         assert_eq!(format!("{secrets:?}"), "Secrets(1 hidden)");
         assert_eq!(format!("{:#?}", Some(&secrets)).matches("C2FV").count(), 0);
+    }
+
+    /// RFC 8032 §7.1, the keys of test 2.
+    const SEED: &str = "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb";
+    const PUBLIC: &str = "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c";
+
+    fn hex(text: &str) -> Vec<u8> {
+        let digits = text.chars().map(|digit| digit.to_digit(16).unwrap());
+        let digits: Vec<u32> = digits.collect();
+        let byte = |pair: &[u32]| u8::try_from(pair[0] * 16 + pair[1]).unwrap();
+        digits.chunks(2).map(byte).collect()
+    }
+
+    fn key() -> String {
+        format!("{KEY_PREFIX}{}", BASE64.encode(hex(SEED)))
+    }
+
+    #[test]
+    fn a_key_of_ed25519_gives_the_signature_of_the_rfc() {
+        let key = Secret::parse(&key()).unwrap();
+        // Its message is one byte.
+        let expected = "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da\
+                        085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00";
+        assert_eq!(
+            key.sign("", &[0x72]),
+            format!("v1a,{}", BASE64.encode(hex(expected)))
+        );
+        assert_eq!(key.sign("r", b""), key.sign("", b"r"));
+    }
+
+    #[test]
+    fn receivers_are_given_the_public_key() {
+        let with_public = [hex(SEED), hex(PUBLIC)].concat();
+        let with_public = format!("{KEY_PREFIX}{}", BASE64.encode(with_public));
+        let secrets = Secrets::parse(&format!("{SECRET} {with_public}")).unwrap();
+        let public: Vec<String> = secrets.public_keys().collect();
+        assert_eq!(
+            public,
+            [format!("{PUBLIC_PREFIX}{}", BASE64.encode(hex(PUBLIC)))]
+        );
+        let both = secrets.sign("a", 1, b"x");
+        let (first, second) = both.split_once(' ').unwrap();
+        assert!(first.starts_with("v1,") && second.starts_with("v1a,"));
+        assert_eq!(second, Secrets::parse(&key()).unwrap().sign("a", 1, b"x"));
+    }
+
+    #[test]
+    fn marks_are_signed_in_one_form_whatever_their_order() {
+        let fields = [
+            ("content-type", "text/plain"),
+            ("async-status", "201"),
+            ("async-response-link", "<a>"),
+            ("async-call-id", "c1"),
+            ("async-response-link", "<b>, <c>"),
+            ("async-response-x", ""),
+            ("async-response-y", ""),
+            ("async-response-y", "1"),
+        ];
+        let expected = "async-call-id:c1\nasync-response-link:<a>, <b>, <c>\n\
+                        async-response-x:\nasync-response-y:, 1\nasync-status:201\n";
+        let marks = |fields: &[(&'static str, &'static str)]| {
+            let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
+            String::from_utf8(canonical_marks(fields)).unwrap()
+        };
+        assert_eq!(marks(&fields), expected);
+        let secrets = Secrets::parse(SECRET).unwrap();
+        let signed = secrets.sign_marks("c1", 7, expected.as_bytes());
+        assert_ne!(
+            signed,
+            secrets.sign("c1", 7, expected.as_bytes()),
+            "no content is a mark"
+        );
+        assert_eq!(signed, secrets.sign("c1_marks", 7, expected.as_bytes()));
     }
 }

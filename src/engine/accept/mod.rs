@@ -24,6 +24,7 @@ use crate::call::accept::idempotency::KeyHolder;
 use crate::call::accept::refusal::Refusal;
 use crate::call::caller::CallerSecret;
 use crate::call::deliver::lanes::Wait;
+use crate::call::seal::SealKeys;
 use crate::config::AcceptConfig;
 use crate::http::{Fields, OutgoingResponse, list_bytes};
 use crate::id::{Entropy, RequestId, Ticket};
@@ -107,6 +108,7 @@ pub struct AcceptEngine {
     answers: VecDeque<(RequestId, OutgoingResponse)>,
     wake_pending: bool,
     signing: Signing,
+    seal_keys: Option<SealKeys>,
     /// When the input came that is being handled.
     now: Now,
     outputs: Outputs,
@@ -138,6 +140,7 @@ impl AcceptEngine {
             answers: VecDeque::new(),
             wake_pending: false,
             signing: Signing::default(),
+            seal_keys: None,
             now: Now::default(),
             outputs: Outputs::default(),
         }
@@ -147,6 +150,13 @@ impl AcceptEngine {
     #[must_use]
     pub fn signed_by(mut self, signer: Option<Signer>) -> Self {
         self.signing = Signing(signer);
+        self
+    }
+
+    /// The same with credentials sealed where they are stored.
+    #[must_use]
+    pub fn sealed_by(mut self, keys: Option<SealKeys>) -> Self {
+        self.seal_keys = keys;
         self
     }
 
@@ -288,8 +298,8 @@ impl AcceptEngine {
         head.accepted_at = Some(now.wall.to_string());
         let remaining = head.deliver_at.map(|at| at.since(now.wall));
         let is_ordered = head.order_key.is_some();
-        // What is due sooner than the shortest lane waits in the drain, and so does a call with an
-        // order key: on a lane later ones with its key would overtake it (G6).
+        // What is due sooner than the shortest lane waits in the drain. A call with an order key
+        // goes to the drain first, which gives it its place in the order (G6).
         let publisher = match self.config.lanes.wait(remaining.unwrap_or_default()) {
             Wait::On(lane) if !is_ordered => usize::from(lane.0).saturating_add(1),
             Wait::On(_) | Wait::Over | Wait::InMemory(_) => 0,

@@ -164,7 +164,11 @@ impl AcceptEngine {
             },
             accepted_at,
         };
-        let encoded = match record::encode(head, body) {
+        let sealed = self.seal_keys.as_ref().map(|keys| {
+            let names = &self.config.sealed_headers;
+            keys.seal(head, body, names, &mut self.entropy)
+        });
+        let encoded = match record::encode(sealed.as_ref().unwrap_or(head), body) {
             Ok(encoded) => encoded,
             Err(error) => {
                 let detail = format!("The call can't be written as a record: {error}.");

@@ -8,15 +8,15 @@ use super::outbox::{Destination, Publication};
 use super::{DrainEngine, Purpose};
 use crate::call::deliver::dead_letter::Reason;
 use crate::call::deliver::dispatch::Marks;
-use crate::call::deliver::outcome::Outcome;
-use crate::call::progress::{PastAttempt, Progress};
+use crate::call::deliver::outcome::{Outcome, is_closed_early};
+use crate::call::progress::PastAttempt;
 use crate::call::record;
 use crate::call::record_check::check;
 use crate::call::reply::member::ReplyOutcome;
 use crate::call::reply::result::{Finished, Response};
-use crate::engine::answer::ANSWER_CUT;
+use crate::call::seal::{self, SealError};
 use crate::engine::{CalloutResult, Output};
-use crate::http::{Fields, IncomingResponse, all, first};
+use crate::http::IncomingResponse;
 use crate::id::{RecordId, Source};
 use crate::limits::EXCERPT_BYTES_MAX;
 use crate::metric::Metric;
@@ -86,7 +86,7 @@ impl DrainEngine {
         let timeout = plan.limits.timeout;
         let is_first = held.progress.attempts == 0;
         let late = now.wall.since(plan.due);
-        let call = match understood {
+        let mut call = match understood {
             Ok(call) => call,
             // It was understood when it came.
             Err(error) => {
@@ -106,6 +106,10 @@ impl DrainEngine {
             accepted_at: plan.accepted_at.to_string(),
             attempt: held.progress.attempts.saturating_add(1),
         };
+        if let Err(error) = seal::open(&mut call, self.seal_keys.as_ref()) {
+            self.window.lines.ended(id, now.steady);
+            return self.cannot_open(id, &error, now);
+        }
         let mut routed = match self.router.request(call, &marks, now.wall) {
             Ok(routed) => routed,
             Err(denied) => {
@@ -128,7 +132,8 @@ impl DrainEngine {
                 .push(Output::Observe(Metric::Lateness, millis(late)));
         }
         let answer_bytes = if wants_answer {
-            self.config.dispatch.reply_bytes_max
+            // Zero would be: not even its header fields.
+            self.config.dispatch.reply_bytes_max.max(1)
         } else {
             0
         };
@@ -136,11 +141,23 @@ impl DrainEngine {
         self.call_out(purpose, routed.request, timeout, answer_bytes, now);
     }
 
+    /// A call whose credentials can't be opened is not made. A key that isn't there may come back.
+    fn cannot_open(&mut self, id: RecordId, error: &SealError, now: Now) {
+        let detail = error.to_string();
+        match error {
+            SealError::UnknownKey(_) => self.gateway_fault(id, detail, now),
+            SealError::Broken => self.give_up(id, Reason::UnreadableRecord, detail, None, now),
+        }
+    }
+
     /// An attempt has ended.
     pub(super) fn attempt_done(&mut self, id: RecordId, result: CalloutResult, now: Now) {
         self.window.in_flight = self.window.in_flight.saturating_sub(1);
         self.outputs.count(Metric::InFlight, -1);
         self.window.lines.ended(id, now.steady);
+        if is_closed_early(&result) && self.send_again(id, now) {
+            return;
+        }
         let outcome = self.config.outcomes.classify(&result, now.wall);
         let response = match result {
             CalloutResult::Answered(response) => Some(response),
@@ -165,8 +182,33 @@ impl DrainEngine {
                 status,
                 retry_after,
             } => self.retry(id, status, retry_after, response, now),
-            Outcome::GatewayFault { what } => self.gateway_fault(id, what, now),
+            Outcome::GatewayFault { what } => {
+                if let Some(held) = self.window.get_mut(id) {
+                    held.progress.attempts = held.progress.attempts.saturating_sub(1);
+                }
+                self.gateway_fault(id, what, now);
+            }
         }
+    }
+
+    /// A connection that was kept was closed when it was used again, as it seems: that is nobody's
+    /// answer. The same attempt is sent once more, where that can do no harm.
+    fn send_again(&mut self, id: RecordId, now: Now) -> bool {
+        let Some(held) = self.window.get_mut(id) else {
+            return false;
+        };
+        let is_repeatable = held.plan.as_ref().is_some_and(|plan| plan.is_repeatable);
+        if !is_repeatable || std::mem::replace(&mut held.is_sent_again, true) {
+            return false;
+        }
+        held.progress.attempts = held.progress.attempts.saturating_sub(1);
+        self.outputs.count(Metric::SentAgain, 1);
+        let last = LastAttempt {
+            detail: "a closed connection".to_owned(),
+            answer: None,
+        };
+        self.attempt_later(id, Duration::ZERO, last, now);
+        true
     }
 
     /// Writes an attempt that has failed into the call's history.
@@ -231,7 +273,6 @@ impl DrainEngine {
         let Some(held) = self.window.get_mut(id) else {
             return;
         };
-        held.progress.attempts = held.progress.attempts.saturating_sub(1);
         held.faults = held.faults.saturating_add(1);
         let faults = held.faults;
         self.outputs.count(Metric::GatewayFaults, 1);
@@ -248,7 +289,7 @@ impl DrainEngine {
 
     /// The reply to a call that has ended, if somebody wants it: a call of its own.
     pub(super) fn reply(
-        &self,
+        &mut self,
         id: RecordId,
         outcome: ReplyOutcome,
         response: Option<IncomingResponse>,
@@ -261,30 +302,47 @@ impl DrainEngine {
             return None;
         }
         let head = &call.head;
-        let response = response.or_else(|| match outcome {
-            ReplyOutcome::Delivered => None,
-            ReplyOutcome::Failed | ReplyOutcome::Expired => known_answer(&held.progress),
-        });
         let address = match outcome {
             ReplyOutcome::Delivered => head.reply_to.as_ref(),
             ReplyOutcome::Failed | ReplyOutcome::Expired => {
                 head.failure_to.as_ref().or(head.reply_to.as_ref())
             }
         }?;
+        let (status, response) = match response {
+            Some(answer) => {
+                let told = &self.config.targets.reply_headers;
+                let bytes_max = self.config.dispatch.reply_bytes_max;
+                let status = answer.status;
+                (Some(status), Some(Response::of(answer, told, bytes_max)))
+            }
+            // The answer to an earlier attempt may be gone, and only be known of.
+            None => match held.progress.last_answer() {
+                Some(past) => (past.status, Some(Response::known(past))),
+                None => (None, None),
+            },
+        };
         let finished = Finished {
             call: head,
             id: &plan.id,
             correlation_id: head.correlation_id.as_deref().unwrap_or(&plan.id),
             outcome,
-            status: response.as_ref().map(|response| response.status),
+            status,
             attempts: held.progress.attempts,
-            response: response.map(forwarded),
+            response,
             address,
         };
         let (mut head, body) = finished.into_reply();
         // Nothing that a target says may make a reply that can't be read.
         if check(&head).is_err() {
             head.headers.clear();
+            if let Some(reply) = &mut head.reply {
+                reply.is_head_cut = true;
+                reply.headers.clear();
+            }
+        }
+        if let Some(keys) = &self.seal_keys {
+            let names = &self.config.sealed_headers;
+            head = keys.seal(&head, &body, names, &mut self.entropy);
         }
         let message = record::encode(&head, &body).ok()?;
         let publication = Publication {
@@ -302,35 +360,4 @@ fn excerpt(response: &IncomingResponse) -> Option<String> {
     let start = response.body.get(..EXCERPT_BYTES_MAX);
     let text = String::from_utf8_lossy(start.unwrap_or(&response.body));
     (!text.is_empty()).then(|| text.into_owned())
-}
-
-/// What is known of what the target has answered last, where the answer itself is gone: its status
-/// and the start of its content, as text.
-fn known_answer(progress: &Progress) -> Option<IncomingResponse> {
-    let mut history = progress.history.iter().rev();
-    let (status, past) = history.find_map(|past| Some((past.status?, past)))?;
-    let body = past.excerpt.clone().unwrap_or_default().into_bytes();
-    let media_type = (
-        "content-type".to_owned(),
-        b"text/plain;charset=utf-8".to_vec(),
-    );
-    Some(IncomingResponse {
-        status,
-        headers: Fields::from_iter((!body.is_empty()).then_some(media_type)),
-        // Nobody knows how much there was; a reply says that it may not have all.
-        body_bytes: body.len().saturating_add(usize::from(!body.is_empty())),
-        body,
-    })
-}
-
-/// What a reply carries of a response.
-fn forwarded(response: IncomingResponse) -> Response {
-    let encodings: Vec<&[u8]> = all(&response.headers, "content-encoding").collect();
-    Response {
-        content_type: first(&response.headers, "content-type").map(<[u8]>::to_vec),
-        content_encoding: (!encodings.is_empty()).then(|| encodings.join(&b", "[..])),
-        is_cut: response.body.len() < response.body_bytes
-            || first(&response.headers, ANSWER_CUT).is_some(),
-        body: response.body,
-    }
 }

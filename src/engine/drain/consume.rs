@@ -1,7 +1,7 @@
 //! Reading: the sessions with the stream of calls and with each lane, and what they bring.
 
 use super::held::State;
-use super::room::{is_room_to_fetch, left_max, room};
+use super::room::{is_room_to_fetch, room};
 use super::session::{Demand, Operation};
 use super::window::Taken;
 use super::{DrainEngine, Purpose};
@@ -19,6 +19,9 @@ impl DrainEngine {
     /// Sends the next request of a session, if one is due and none is open.
     pub(super) fn advance_session(&mut self, source: Source, now: Now) {
         let demand = self.demand(source, now.steady);
+        if source == Source::Calls {
+            self.leave_notes(demand, now.steady);
+        }
         let session = self.sessions.get_mut(&source);
         let next = session.and_then(|session| session.next(demand, now.steady));
         let Some((operation, request)) = next else {
@@ -75,10 +78,9 @@ impl DrainEngine {
         match done {
             Ok(()) => session.succeeded(),
             Err(error) => {
+                self.parked.trouble_at = now.steady;
                 if session.failed(operation, &error, now.steady) {
-                    let left_max = left_max(&self.config, source);
-                    let forgotten = self.window.detach(source, left_max, now.steady);
-                    self.count_forgotten(forgotten);
+                    self.lose_session(source, now.steady);
                 }
                 self.outputs.count(Metric::StreamFailures, 1);
                 // A lost cursor mends itself; a Stream that refuses needs somebody.
@@ -129,10 +131,15 @@ impl DrainEngine {
                 self.outputs.count(Metric::OutsideRetention, 1);
                 self.outputs.log(Level::Error, line);
             }
-            Operation::Fetch { .. } => {
+            Operation::Fetch { limit } => {
                 let (messages, next) = parse_messages(response).map_err(StreamError::Refused)?;
-                if let Some(number) = session.fetched(messages.is_empty(), next, now.steady) {
+                let number = session.fetched(messages.is_empty(), next, now.steady);
+                let is_end = source == Source::Calls && self.read_in_order(&messages, *limit);
+                if let Some(number) = number {
                     self.take_in(source, messages, number, now);
+                }
+                if is_end {
+                    self.reached_the_end();
                 }
             }
             Operation::Commit(number) => {

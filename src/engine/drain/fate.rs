@@ -7,17 +7,15 @@ use super::held::{LastAttempt, State};
 use super::outbox::{Destination, Publication};
 use crate::call::accept::idempotency::KeyHolder;
 use crate::call::deliver::dead_letter::{DeadLetter, Reason};
-use crate::call::deliver::hop::{Known, with_progress};
-use crate::call::deliver::lanes::Wait;
+use crate::call::deliver::note::Note;
 use crate::call::deliver::plan::Plan;
 use crate::call::deliver::retry::Next;
-use crate::call::progress::Progress;
 use crate::call::record;
 use crate::call::reply::member::ReplyOutcome;
 use crate::engine::{Level, Output};
 use crate::http::IncomingResponse;
-use crate::id::{LaneNumber, Position, RecordId, Source};
-use crate::limits::{CLOCK_TRUSTED_MAX, ORDERED_WAIT_MAX};
+use crate::id::{Position, RecordId, Source};
+use crate::limits::CLOCK_TRUSTED_MAX;
 use crate::metric::Metric;
 use crate::time::{Now, Steady, Wall};
 
@@ -28,6 +26,7 @@ impl DrainEngine {
         let Some(held) = self.window.get_mut(id) else {
             return;
         };
+        held.since = now.steady;
         match record::decode(&held.record) {
             Ok(call) => {
                 let call_id = match &call.head.id {
@@ -42,6 +41,10 @@ impl DrainEngine {
                 }
             }
             Err(error) => {
+                if let Some(note) = Note::decode(&held.record) {
+                    self.outputs.count(Metric::Held, -1);
+                    return self.note_read(id, &note, now);
+                }
                 let detail = error.to_string();
                 return self.give_up(id, Reason::UnreadableRecord, detail, None, now);
             }
@@ -51,13 +54,22 @@ impl DrainEngine {
             return self.settle(id, now);
         }
         match id.source {
-            Source::Calls => self.schedule(id, now),
+            Source::Calls => {
+                self.note_return(id);
+                self.schedule(id, now);
+            }
             Source::Lane(number) => self.rest(id, number, now),
         }
     }
 
     /// A record of a lost session was read again: it goes on where it was.
     pub(super) fn resume(&mut self, id: RecordId, until: Steady, now: Now) {
+        if let Some(held) = self.window.get(id)
+            && held.plan.is_none()
+            && let Some(note) = Note::decode(&held.record)
+        {
+            return self.note_read(id, &note, now);
+        }
         // One that waits must be in its place before the next one with its key is looked at.
         if id.source == Source::Calls && !self.window.stand_in_order(id) {
             return;
@@ -89,10 +101,9 @@ impl DrainEngine {
             return;
         };
         let (not_before, expires_at) = (plan.not_before, plan.limits.expires_at);
-        let is_ordered = plan.order_key.is_some();
         // Due or not, or too old, it takes its place among the calls of its key: the next one goes
         // when this one's end is stored.
-        if !self.window.stand_in_order(id) {
+        if !self.window.stand_in_order(id) || self.is_kept_back(id, now) {
             return;
         }
         if now.wall > expires_at {
@@ -101,99 +112,10 @@ impl DrainEngine {
         let remaining = not_before.since(now.wall);
         if remaining.is_zero() {
             self.window.line_up(id, now.steady);
-        } else if is_ordered && remaining > ORDERED_WAIT_MAX {
-            let limit = ORDERED_WAIT_MAX.as_secs();
-            let detail = format!("deliverAt: with an orderKey at most {limit} seconds ahead");
-            self.give_up(id, Reason::UnreadableRecord, detail, None, now);
-        } else if is_ordered || !self.waits_on_lane(id, remaining, now) {
+        } else if !self.waits_on_lane(id, remaining, now) {
             let remaining = remaining.min(CLOCK_TRUSTED_MAX);
             self.window.wait(id, now.steady.plus(remaining));
         }
-    }
-
-    /// Puts a record onto a lane. False where no lane is that short.
-    fn waits_on_lane(&mut self, id: RecordId, remaining: Duration, now: Now) -> bool {
-        match self.config.lanes.wait(remaining) {
-            Wait::On(number) => self.hop(id, Destination::Lane(number), remaining, now),
-            Wait::Over | Wait::InMemory(_) => false,
-        }
-    }
-
-    /// A record of a lane rests until it has waited as long as its lane says.
-    fn rest(&mut self, id: RecordId, number: LaneNumber, now: Now) {
-        let delay = self.config.lanes.get(number).map(|lane| lane.delay);
-        let Some(held) = self.window.get(id) else {
-            return;
-        };
-        let rested = now.wall.since(held.stored_at);
-        let left = delay.unwrap_or_default().saturating_sub(rested);
-        // The Stream's clock may be ahead of ours; nobody waits longer than the lane says.
-        self.window
-            .wait(id, now.steady.plus(left.min(delay.unwrap_or_default())));
-    }
-
-    /// A record has waited on its lane: on to the next one, or back to the calls.
-    fn leave_lane(&mut self, id: RecordId, now: Now) {
-        let not_before = self.plan(id).map(|plan| plan.not_before);
-        let remaining = not_before.unwrap_or_default().since(now.wall);
-        let moved = match self.config.lanes.wait(remaining) {
-            Wait::On(number) => self.hop(id, Destination::Lane(number), remaining, now),
-            Wait::InMemory(left) => {
-                return self.window.wait(id, now.steady.plus(left));
-            }
-            Wait::Over => self.hop(id, Destination::Calls, Duration::ZERO, now),
-        };
-        if !moved {
-            // Only a record that nobody but a lane's own publisher can have made is too large.
-            let detail = "the record is too large to leave its lane".to_owned();
-            self.give_up(id, Reason::UnreadableRecord, detail, None, now);
-        }
-    }
-
-    /// Puts the record onto another stream, with what has happened to it. False where it can't be.
-    pub(super) fn hop(
-        &mut self,
-        id: RecordId,
-        to: Destination,
-        remaining: Duration,
-        now: Now,
-    ) -> bool {
-        let Some(held) = self.window.get(id) else {
-            return false;
-        };
-        let Some(plan) = held.plan.as_ref() else {
-            return false;
-        };
-        let not_before = if remaining.is_zero() {
-            plan.not_before
-        } else {
-            plan.not_before.max(now.wall.plus(remaining))
-        };
-        let progress = Progress {
-            not_before: Some(not_before),
-            hops: held.progress.hops.saturating_add(1),
-            ..held.progress.clone()
-        };
-        let known = Known {
-            id: &plan.id,
-            accepted_at: &plan.accepted_at,
-        };
-        let Some(message) = with_progress(&held.record, &known, &progress) else {
-            return false;
-        };
-        let key = plan.order_key.as_ref().unwrap_or(&plan.id).to_string();
-        let metric = match to {
-            Destination::Lane(_) => Metric::EnteredLanes,
-            Destination::Calls | Destination::Dead => Metric::LeftLanes,
-        };
-        let publication = Publication {
-            record: id,
-            message,
-            key: Some(key),
-            metric: Some(metric),
-        };
-        self.leave(id, vec![(to, publication)], now);
-        true
     }
 
     /// The call is attempted again after this pause, or once more before it is too old, or never:
@@ -208,7 +130,6 @@ impl DrainEngine {
         let Some(plan) = self.window.get(id).and_then(|held| held.plan.as_ref()) else {
             return;
         };
-        let is_ordered = plan.order_key.is_some();
         let next = plan.limits.next(pause, now.wall, &mut self.entropy);
         let pause = match next {
             Next::Attempt(pause) => pause,
@@ -220,9 +141,8 @@ impl DrainEngine {
         if self.window.get(id).is_some_and(|held| held.fetch.is_none()) {
             return self.suspend(id, pause, now);
         }
-        // A call with an order key stays in its place, whatever happens to it; and one that waits
-        // for its end has not long to wait.
-        let stays = is_ordered || matches!(next, Next::Expiry(_));
+        // One that waits for its end has not long to wait.
+        let stays = matches!(next, Next::Expiry(_));
         if stays || !self.waits_on_lane(id, pause, now) {
             self.window.wait(id, now.steady.plus(pause));
         }
@@ -298,7 +218,8 @@ impl DrainEngine {
             Reason::Rejected
             | Reason::AttemptsExhausted
             | Reason::Denied
-            | Reason::UnreadableRecord => ReplyOutcome::Failed,
+            | Reason::UnreadableRecord
+            | Reason::TooManyWaiting => ReplyOutcome::Failed,
         };
         publications.extend(self.reply(id, outcome, response));
         self.outputs.log(Level::Warn, line);
@@ -352,7 +273,9 @@ impl DrainEngine {
     pub(super) fn settle(&mut self, id: RecordId, now: Now) {
         let next = self.window.leave_order(id);
         let fetch = self.window.settle(id, now.steady);
-        self.outputs.count(Metric::Held, -1);
+        if self.window.get(id).is_some_and(|held| !held.is_note) {
+            self.outputs.count(Metric::Held, -1);
+        }
         if let Some(fetch) = fetch
             && let Some(session) = self.sessions.get_mut(&id.source)
         {

@@ -7,6 +7,7 @@ use crate::call::deliver::plan::Plan;
 use crate::call::progress::Progress;
 use crate::call::record::Call;
 use crate::http::IncomingResponse;
+use crate::id::RecordId;
 use crate::stream::consume::Message;
 use crate::time::{Steady, Wall};
 use crate::time_text::parse_rfc_3339;
@@ -24,8 +25,14 @@ pub(super) struct Held {
     pub(super) call: Option<Box<Call>>,
     /// What has happened to the call, before this record was written and since.
     pub(super) progress: Progress,
+    /// It is no call, but tells of some ([`crate::call::deliver::note`]).
+    pub(super) is_note: bool,
+    /// When it was read first.
+    pub(super) since: Steady,
     /// What its last attempt came to, kept only while the call waits for its end.
     pub(super) last: Option<Box<LastAttempt>>,
+    /// It was sent again because its connection was closed: once is enough.
+    pub(super) is_sent_again: bool,
     /// Faults of the gateway in a row.
     pub(super) faults: u32,
     pub(super) state: State,
@@ -34,8 +41,14 @@ pub(super) struct Held {
 }
 
 impl Held {
+    /// Whether it is a call that isn't settled.
     pub(super) fn is_unsettled(&self) -> bool {
-        !matches!(self.state, State::Settled { .. })
+        !self.is_note && !matches!(self.state, State::Settled { .. })
+    }
+
+    /// Whether an attempt or its end is under way.
+    pub(super) fn has_begun(&self) -> bool {
+        matches!(self.state, State::InFlight | State::Leaving { .. })
     }
 
     pub(super) fn new(message: Message, fetch: FetchNumber) -> Self {
@@ -47,7 +60,10 @@ impl Held {
             plan: None,
             call: None,
             progress: Progress::default(),
+            is_note: false,
+            since: Steady(0),
             last: None,
+            is_sent_again: false,
             faults: 0,
             state: State::New,
         }
@@ -61,8 +77,15 @@ impl Held {
 
     /// Whether it may wait on another stream.
     pub(super) fn may_leave(&self) -> bool {
-        let plan = self.plan.as_ref();
-        plan.is_some_and(|plan| plan.order_key.is_none())
+        self.plan.is_some()
+    }
+
+    /// Its place among the calls with its order key.
+    pub(super) fn number(&self, id: RecordId) -> u64 {
+        // A partition's numbers mean nothing in another one, where somebody has put it.
+        let order = self.progress.order.as_ref();
+        let order = order.filter(|order| order.partition == id.position.partition);
+        order.map_or(id.position.offset, |order| order.offset)
     }
 }
 

@@ -5,7 +5,8 @@
 //! | [`session`], [`consume`] | reads calls and lanes, each stream as a member of a group |
 //! | [`window`], [`held`] | holds what is read until it is committed |
 //! | [`left`] | what lost sessions leave there |
-//! | [`fate`] | decides what becomes of a record |
+//! | [`fate`], [`lane`] | decides what becomes of a record |
+//! | [`order`], [`behind`], [`parked`], [`notes`] | keeps the order of keys, also of what is away |
 //! | [`room`] | moves calls aside that are in the way of others |
 //! | [`attempt`] | makes calls, and learns from their results |
 //! | [`outbox`] | puts hops, replies and dead letters onto their streams |
@@ -13,12 +14,17 @@
 //! After every input [`DrainEngine::advance`] starts whatever may start.
 
 mod attempt;
+mod behind;
 mod consume;
 mod fate;
 mod held;
 mod hops;
+mod lane;
 mod left;
+mod notes;
+mod order;
 mod outbox;
+mod parked;
 mod room;
 mod session;
 mod window;
@@ -29,8 +35,8 @@ use std::time::Duration;
 
 use super::signing::{Covers, Signing};
 use super::{Callout, CalloutResult, Output, Outputs};
-use crate::call::deliver::route::{Router, Way};
-use crate::call::reply::signature::Secrets;
+use crate::call::deliver::route::{ReplySecrets, Router, Way};
+use crate::call::seal::SealKeys;
 use crate::config::DrainConfig;
 use crate::http::OutgoingRequest;
 use crate::id::{Entropy, RecordId, Source, Ticket};
@@ -38,6 +44,7 @@ use crate::metric::Metric;
 use crate::stream::signing::Signer;
 use crate::time::{Now, Steady};
 use outbox::{Destination, Outbox};
+use parked::Parked;
 use session::{Operation, Session};
 use window::Window;
 
@@ -49,6 +56,10 @@ const OVERDUE_CHECK: Duration = Duration::from_secs(1);
 
 /// A turn that was asked for comes within microseconds, unless the asking failed.
 const LOST_TURN: Duration = Duration::from_millis(50);
+
+/// A call that went onto a lane and isn't back after this, and twice the group's time limit, is no
+/// longer waited for.
+const PARKED_OVERDUE: Duration = Duration::from_secs(60);
 
 /// What happens to the drain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,6 +91,7 @@ pub struct DrainEngine {
     router: Router,
     sessions: BTreeMap<Source, Session>,
     window: Window,
+    parked: Parked,
     outbox: Outbox,
     open: BTreeMap<Ticket, (Steady, Purpose)>,
     next_overdue_check: Steady,
@@ -93,13 +105,14 @@ pub struct DrainEngine {
     lanes_wakeup: Option<Steady>,
     stream_cluster: Rc<str>,
     signing: Signing,
+    seal_keys: Option<SealKeys>,
     outputs: Outputs,
 }
 
 impl DrainEngine {
     /// A drain that sleeps until its first heartbeat. Replies are signed with `secrets`.
     #[must_use]
-    pub fn new(config: DrainConfig, secrets: Option<Secrets>, mut entropy: Entropy) -> Self {
+    pub fn new(config: DrainConfig, secrets: ReplySecrets, mut entropy: Entropy) -> Self {
         let instance = entropy.uuid();
         let lanes = config.lanes.iter().map(|(number, _)| Source::Lane(number));
         let sources = std::iter::once(Source::Calls).chain(lanes);
@@ -108,6 +121,11 @@ impl DrainEngine {
             sessions: sources.map(session).collect(),
             router: Router::new(&config.dispatch, config.targets.clone(), secrets),
             window: Window::new(&config),
+            parked: Parked::new(
+                instance,
+                config.window.parked_calls_max,
+                PARKED_OVERDUE.saturating_add(config.group.timeout.saturating_mul(2)),
+            ),
             outbox: Outbox::new(&config),
             open: BTreeMap::new(),
             next_overdue_check: Steady(0),
@@ -117,6 +135,7 @@ impl DrainEngine {
             lanes_wakeup: None,
             stream_cluster: Rc::from(config.stream.cluster.as_str()),
             signing: Signing::default(),
+            seal_keys: None,
             outputs: Outputs::default(),
             config,
             entropy,
@@ -127,6 +146,13 @@ impl DrainEngine {
     #[must_use]
     pub fn signed_by(mut self, signer: Option<Signer>) -> Self {
         self.signing = Signing(signer);
+        self
+    }
+
+    /// The same with keys that open what is sealed in records, and seal what replies have.
+    #[must_use]
+    pub fn sealed_by(mut self, keys: Option<SealKeys>) -> Self {
+        self.seal_keys = keys;
         self
     }
 
@@ -147,6 +173,7 @@ impl DrainEngine {
             rescue,
             line,
             self.room_wakeup(now),
+            self.order_wakeup(),
             self.window.next_timer(),
             self.window.next_forgetting(),
             self.outbox.wakeup(),
@@ -220,8 +247,12 @@ impl DrainEngine {
             self.forget_stale(now.steady);
         }
         self.end_waits(now);
+        self.wake_in_order(now);
         self.make_room(now);
+        self.park(now);
+        self.wake_in_order(now);
         self.dispatch_due(now);
+        self.advance_notes(now);
         self.publish(now);
         self.advance_session(Source::Calls, now);
         if concerns_lanes || self.lanes_wakeup.is_some_and(|due| due <= now.steady) {

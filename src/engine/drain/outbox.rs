@@ -48,7 +48,7 @@ impl Message for Publication {
     }
 
     fn order_key(&self) -> Option<&str> {
-        // Calls with an order key stay where they are until they end.
+        // Their numbers put them in order, whatever comes first.
         None
     }
 }
@@ -134,6 +134,9 @@ impl DrainEngine {
     fn stored(&mut self, publication: Publication, destination: Destination, now: Now) {
         if let Some(metric) = publication.metric {
             self.outputs.count(metric, 1);
+        }
+        if publication.record.is_of_notes() {
+            self.note_stored(publication.record.position.partition, now);
         }
         if destination == Destination::Calls
             && let Some(session) = self.sessions.get_mut(&Source::Calls)

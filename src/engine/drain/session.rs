@@ -194,6 +194,17 @@ impl Session {
         }
     }
 
+    /// Leaves the group by falling silent, unless something is to be committed first. Gives
+    /// whether it was a member, and is none any more.
+    pub(super) fn leave(&mut self) -> bool {
+        if self.busy || self.cursor.is_none() || self.line.committable().is_some() {
+            return false;
+        }
+        self.cursor = None;
+        self.line.clear();
+        true
+    }
+
     /// Whether the group may take us for gone.
     pub(super) fn is_unheard(&self, now: Steady) -> bool {
         now >= self.last_contact.plus(self.timing.group_timeout)

@@ -28,18 +28,18 @@ pub(super) struct HeldCount {
 
 impl HeldCount {
     fn add(&mut self, held: &Held) {
-        self.records = self.records.saturating_add(1);
-        self.unsettled = self
-            .unsettled
-            .saturating_add(usize::from(held.is_unsettled()));
+        let takes_room = usize::from(!held.is_note);
+        let is_unsettled = usize::from(held.is_unsettled());
+        self.records = self.records.saturating_add(takes_room);
+        self.unsettled = self.unsettled.saturating_add(is_unsettled);
         self.bytes = self.bytes.saturating_add(held.bytes);
     }
 
     fn remove(&mut self, held: &Held) {
-        self.records = self.records.saturating_sub(1);
-        self.unsettled = self
-            .unsettled
-            .saturating_sub(usize::from(held.is_unsettled()));
+        let takes_room = usize::from(!held.is_note);
+        let is_unsettled = usize::from(held.is_unsettled());
+        self.records = self.records.saturating_sub(takes_room);
+        self.unsettled = self.unsettled.saturating_sub(is_unsettled);
         self.bytes = self.bytes.saturating_sub(held.bytes);
     }
 }
@@ -52,6 +52,8 @@ pub(super) struct Window {
     pub(super) lines: Lines,
     /// Calls with the same order key, in their order; the first one may be made.
     pub(super) order: BTreeMap<Rc<str>, VecDeque<RecordId>>,
+    /// Some of them perhaps wait for others of their key.
+    pub(super) is_any_behind: bool,
     pub(super) timers: BTreeSet<(Steady, RecordId)>,
     pub(super) in_flight: usize,
     /// Bytes of the records whose calls are kept too.
@@ -84,6 +86,7 @@ impl Window {
             counts: BTreeMap::new(),
             lines: lines(config),
             order: BTreeMap::new(),
+            is_any_behind: false,
             timers: BTreeSet::new(),
             in_flight: 0,
             understood_bytes: 0,
@@ -202,6 +205,24 @@ impl Window {
         }
     }
 
+    /// A record is a note: there are few of them, and they take no room from calls, which they have
+    /// to wait for.
+    pub(super) fn is_a_note(&mut self, id: RecordId) {
+        let Some(held) = self.held.get_mut(&id) else {
+            return;
+        };
+        let count = self.counts.get_mut(&id.source);
+        let mut count = count.filter(|_| held.fetch.is_some());
+        if let Some(count) = &mut count {
+            count.remove(held);
+        }
+        held.is_note = true;
+        if let Some(count) = count {
+            count.add(held);
+        }
+        held.state = State::Behind;
+    }
+
     /// When the next wait ends.
     pub(super) fn next_timer(&self) -> Option<Steady> {
         self.timers.first().map(|(until, _)| *until)
@@ -209,17 +230,23 @@ impl Window {
 
     /// A record whose wait is over.
     pub(super) fn pop_timer(&mut self, now: Steady) -> Option<RecordId> {
-        let (until, id) = self.timers.first().copied()?;
-        if until > now {
-            return None;
+        while let Some((until, id)) = self.timers.first().copied() {
+            if until > now {
+                return None;
+            }
+            self.timers.pop_first();
+            // What has moved on meanwhile has another timer, or none.
+            let state = self.held.get(&id).map(|held| held.state);
+            let waits = state == Some(State::Waiting { until });
+            if waits || state == Some(State::Behind) {
+                return Some(id);
+            }
         }
-        self.timers.pop_first();
-        Some(id)
+        None
     }
 
     /// Takes up to `count` calls out of lines that are too slow for what comes in, the firsts of
-    /// their callers only where they are asked for. Calls with an order key stay: they hold their
-    /// place.
+    /// their callers only where they are asked for.
     pub(super) fn take_slow(
         &mut self,
         count: usize,
@@ -256,26 +283,6 @@ impl Window {
         resting
     }
 
-    /// Gives a call its place among those with its order key, which it keeps until it is settled,
-    /// also while it waits. False where it is behind an earlier one.
-    pub(super) fn stand_in_order(&mut self, id: RecordId) -> bool {
-        let Some(held) = self.held.get_mut(&id) else {
-            return false;
-        };
-        let Some(key) = held.plan.as_ref().and_then(|plan| plan.order_key.as_ref()) else {
-            return true;
-        };
-        let order = self.order.entry(key.clone()).or_default();
-        if !order.contains(&id) {
-            order.push_back(id);
-        }
-        let is_first = order.front() == Some(&id);
-        if !is_first {
-            held.state = State::Behind;
-        }
-        is_first
-    }
-
     /// Stands a call in its target's line.
     pub(super) fn line_up(&mut self, id: RecordId, now: Steady) {
         let Some(held) = self.held.get_mut(&id) else {
@@ -292,25 +299,6 @@ impl Window {
             aside: held.progress.aside,
         };
         self.lines.add(&plan.target, call, now);
-    }
-
-    /// A call gives up its place among those with its order key. Gives the call whose turn it is
-    /// with that, if any.
-    pub(super) fn leave_order(&mut self, id: RecordId) -> Option<RecordId> {
-        let plan = self.held.get(&id)?.plan.as_ref()?;
-        let key = plan.order_key.as_ref()?.clone();
-        let order = self.order.get_mut(&key)?;
-        let was_first = order.front() == Some(&id);
-        order.retain(|other| *other != id);
-        let next = order.front().copied();
-        if next.is_none() {
-            self.order.remove(&key);
-        }
-        let is_behind = |id: &RecordId| {
-            let held = self.held.get(id);
-            held.is_some_and(|held| held.state == State::Behind)
-        };
-        next.filter(|next| was_first && is_behind(next))
     }
 
     /// A call whose session was lost waits to be read again, and then until this moment.

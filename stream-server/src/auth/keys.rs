@@ -1,5 +1,5 @@
-//! The folder of public keys: `NAME.pub.pem` with `NAME.keyid` beside it, and `NAME.rights` where the
-//! key may not do everything.
+//! The folder of public keys: `NAME.pub.pem` with `NAME.keyid` beside it, and `NAME.rights` where
+//! the key may not do everything.
 
 use std::collections::BTreeMap;
 use std::fmt;

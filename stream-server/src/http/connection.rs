@@ -65,8 +65,8 @@ impl Connection {
         }
     }
 
-    /// Follows what happens to the request, before the client is waited for. One that is answered at
-    /// once has begun and ended since the last time.
+    /// Follows what happens to the request, before the client is waited for. One that was answered
+    /// at once has begun and ended since the last time.
     fn update(&mut self) {
         let turns = self.seat.turns();
         if turns == self.turns {

@@ -89,8 +89,8 @@ impl Route {
         }
     }
 
-    /// What who asks for it must be allowed to do; nothing where every key will do. Knowing a stream
-    /// is part of both publishing and consuming (as OCI's `STREAM_READ` is).
+    /// What a key must be allowed to do for it; nothing where every key will do. To know a stream
+    /// is part of publishing and of consuming, as OCI's `STREAM_READ` is.
     pub(crate) fn right(&self) -> Option<Right> {
         match self {
             Self::Health | Self::Control(Control::GetStream(_)) => None,

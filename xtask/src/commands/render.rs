@@ -12,7 +12,7 @@ use local_gateway::render::{self, Changes, Target};
 /// Write envoy/gateway.yaml with other addresses, as the containers of docker-compose.yml need it
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Arguments {
-    /// Where the gateway and Envoy's admin interface listen
+    /// Where the gateway listens; Envoy's admin interface stays on loopback
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     listen: IpAddr,
 

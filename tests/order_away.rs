@@ -1,0 +1,209 @@
+//! Calls with an order key that can't be made now leave the window, hold back nobody's commits, and
+//! are made in their order all the same, whoever reads their partition (G6, G11).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test fails by panicking"
+)]
+
+mod support;
+
+use serde_json::{Value, json};
+use sluice::metric::Metric;
+use support::lab::Lab;
+use support::{answer, at};
+
+/// How long the longer one of two lanes is.
+const LONG: u64 = 20_000;
+
+fn lab(more: &str) -> Lab {
+    let mut lab = Lab::joined(&format!(
+        r#","attempt":{{"backoffBaseMs":1}},"lanes":[{{"streamId":"second","delayMs":1000}},
+        {{"streamId":"long","delayMs":20000}}]{more}"#
+    ));
+    for lane in ["second", "long"] {
+        let start = answer(200, &[], r#"{"value":"start"}"#);
+        lab.answer(&format!("{lane}/groupCursors"), start);
+    }
+    lab
+}
+
+fn keyed(path: &str, key: &str) -> Value {
+    json!({ "id": path, "path": path, "orderKey": key })
+}
+
+fn deferred(path: &str, key: &str, millis: u64) -> Value {
+    let mut call = keyed(path, key);
+    call["deliverAt"] = json!(at(millis).wall.to_string());
+    call
+}
+
+/// Takes everything that is put onto a lane.
+fn leaving(lab: &mut Lab, lane: &str) -> Vec<Value> {
+    let mut all = Vec::new();
+    while lab.is_open(&format!("POST {lane}/messages")) {
+        all.extend(lab.put(lane));
+    }
+    all
+}
+
+/// As they come back to the stream of calls.
+fn back(mut calls: Vec<Value>) -> Vec<Value> {
+    for call in &mut calls {
+        let hops = call["progress"]["hops"].as_u64().unwrap();
+        call["progress"]["hops"] = json!(hops + 1);
+    }
+    calls
+}
+
+fn ids(calls: &[Value]) -> Vec<&str> {
+    calls
+        .iter()
+        .map(|call| call["id"].as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn a_key_whose_first_call_is_not_due_leaves_with_all_its_calls() {
+    let mut lab = lab("");
+    let list = [
+        deferred("/1", "a", 2 * LONG),
+        keyed("/2", "a"),
+        keyed("/other", "b"),
+        keyed("/3", "a"),
+    ];
+    lab.bring("calls", 0, &list);
+    lab.deliver("/other");
+    let away = leaving(&mut lab, "long");
+    assert_eq!(ids(&away), ["/1", "/2", "/3"]);
+    for (index, offset) in [0, 1, 3].into_iter().enumerate() {
+        let place = json!({ "partition": 0, "offset": offset });
+        assert_eq!(away[index]["progress"]["order"], place);
+    }
+    assert!(!lab.is_open("calls/commit?"), "no note tells of them yet");
+    let notes = lab.take_notes();
+    let said: Vec<u64> = notes
+        .iter()
+        .flat_map(|note| note["parked"]["keys"][0][1].as_array().unwrap())
+        .map(|call| call[0].as_u64().unwrap())
+        .collect();
+    assert!(
+        [0, 1, 3].iter().all(|number| said.contains(number)),
+        "{notes:?}"
+    );
+    lab.live(2_000);
+    assert!(lab.said.counted(Metric::Committed) > 0, "{:?}", lab.open);
+}
+
+#[test]
+fn a_full_window_of_one_key_is_nobody_elses_trouble() {
+    let mut lab = lab(r#","window":{"calls":16},"fetch":{"records":16}"#);
+    let mut list: Vec<Value> = (1..16).map(|n| keyed(&format!("/{n}"), "a")).collect();
+    list.insert(0, deferred("/0", "a", LONG + 1_000));
+    lab.bring("calls", 0, &list);
+    let mut offset = 16;
+    for number in 0..50 {
+        for _ in 0..10 {
+            lab.take_notes();
+            leaving(&mut lab, "long");
+            leaving(&mut lab, "second");
+            lab.wait(200);
+        }
+        let path = format!("/other/{number}");
+        lab.bring("calls", offset, &[keyed(&path, "b"), keyed("/more", "a")]);
+        offset += 2;
+        lab.deliver(&path);
+    }
+    assert_eq!(lab.said.counted(Metric::Delivered), 50);
+    assert!(lab.calls().is_empty());
+}
+
+/// What another drain's note says keeps later calls waiting, until all of them are back.
+#[test]
+fn whoever_reads_the_partition_next_knows_what_is_away() {
+    let mut first = lab("");
+    first.bring(
+        "calls",
+        0,
+        &[deferred("/1", "a", LONG + 10), keyed("/2", "a")],
+    );
+    let away = leaving(&mut first, "long");
+    let mut note = first.take_notes().pop().unwrap();
+    note["parked"]["by"] = json!("the first");
+    assert_eq!(ids(&away), ["/1", "/2"]);
+    // It is gone, and another one reads on behind the calls.
+    let mut second = lab("");
+    second.bring("calls", 2, &[keyed("/3", "a"), keyed("/other", "b"), note]);
+    assert_eq!(second.calls(), ["GET /other"]);
+    second.deliver("/other");
+    let later = leaving(&mut second, "long");
+    assert_eq!(ids(&later), ["/3"], "it follows them");
+    second.take_notes();
+    second.live(LONG + 100);
+    second.take_notes();
+    let mut all = back(later);
+    all.extend(back(away));
+    all.reverse();
+    // Even what comes back in the wrong order is made in the right one.
+    second.bring("calls", 5, &all);
+    for path in ["/1", "/2", "/3"] {
+        assert_eq!(second.calls(), [format!("GET {path}")]);
+        second.deliver(path);
+    }
+}
+
+#[test]
+fn a_call_is_not_made_before_the_end_was_seen_once() {
+    let mut lab = lab(r#","fetch":{"records":2}"#);
+    lab.bring("calls", 0, &[keyed("/1", "a"), keyed("/free", "b")]);
+    assert!(lab.calls().is_empty(), "a note may be behind them");
+    lab.bring("calls", 2, &[json!({ "path": "/3" })]);
+    let mut calls = lab.calls();
+    calls.sort();
+    assert_eq!(calls, ["GET /1", "GET /3", "GET /free"]);
+}
+
+#[test]
+fn what_is_too_many_of_one_key_is_a_dead_letter_and_others_go_on() {
+    let mut lab = lab(r#","window":{"parkedCalls":20}"#);
+    let list: Vec<Value> = (0..40)
+        .map(|n| deferred(&format!("/{n}"), "a", LONG + 10_000))
+        .collect();
+    lab.bring("calls", 0, &list);
+    while lab.is_open("dead/messages") {
+        lab.put("dead");
+    }
+    assert_eq!(leaving(&mut lab, "long").len(), 10, "half of the room");
+    assert_eq!(lab.said.counted(Metric::DeadTooMany), 30);
+    let other = deferred("/other", "b", LONG + 10_000);
+    lab.take_notes();
+    lab.bring("calls", 40, &[other]);
+    lab.take_notes();
+    assert_eq!(ids(&leaving(&mut lab, "long")), ["/other"]);
+}
+
+#[test]
+fn a_call_that_never_comes_back_is_not_waited_for_for_ever() {
+    let mut lab = lab("");
+    lab.bring("calls", 0, &[deferred("/lost", "a", 5_000)]);
+    leaving(&mut lab, "second");
+    lab.bring("calls", 1, &[keyed("/next", "a")]);
+    let mut offset = 2;
+    while lab.calls().is_empty() {
+        lab.live(1_000);
+        lab.take_notes();
+        let mut away = leaving(&mut lab, "second");
+        away.retain(|call| call["id"] == "/next");
+        if !away.is_empty() {
+            lab.live(10_000);
+            lab.bring("calls", offset, &back(away));
+            offset += 1;
+        }
+        assert!(lab.millis < 300_000, "{:?}", lab.open);
+    }
+    assert!(lab.millis > 60_000);
+    lab.deliver("/next");
+}

@@ -117,7 +117,6 @@ impl Response {
     }
 
     /// Insists on a status.
-    #[must_use]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.show());
         self

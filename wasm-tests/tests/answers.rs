@@ -211,7 +211,6 @@ fn the_calls_own_time_limit_decides_not_the_routes() {
         .field("Async-Timeout", "30s")
         .field("Async-Retries", "0")
         .field("X-Forwarded-For", "203.0.113.9, 198.51.100.7")
-        .field("Async-Time-Limit", "1")
         .field("X-Envoy-Upstream-Rq-Timeout-Ms", "1");
     gateway.accept(&request.marked().body("x"));
     gateway.wait("it is delivered", || {

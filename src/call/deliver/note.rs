@@ -166,16 +166,16 @@ mod tests {
 
     #[test]
     fn what_is_no_note_is_none() {
-        for record in [
-            &b"{"[..],
-            br#"{"version":1,"path":"/"}"#,
-            br#"{"version":2,"parked":{"by":"","epoch":0,"serial":0,"partition":0,"route":"","keys":[]}}"#,
-            br#"{"version":1,"parked":{"by":"","epoch":0,"serial":0,"partition":0,"route":"","keys":7}}"#,
-        ] {
-            assert_eq!(Note::decode(record), None);
-        }
-        let odd =
-            br#"{"version":1,"parked":{"by":"","epoch":0,"serial":0,"partition":0,"route":"","keys":[["x",[[1,2]]]]}}"#;
-        assert_eq!(Note::decode(odd).map(|note| note.away), Some(Vec::new()));
+        let note = |version: u32, keys: &str| {
+            let by = r#""by":"","epoch":0,"serial":0,"partition":0,"route":"""#;
+            let record = format!(r#"{{"version":{version},"parked":{{{by},"keys":{keys}}}}}"#);
+            Note::decode(record.as_bytes()).map(|note| note.away)
+        };
+        assert_eq!(Note::decode(b"{"), None);
+        assert_eq!(Note::decode(br#"{"version":1,"path":"/"}"#), None);
+        assert_eq!(note(1, "[]"), Some(Vec::new()));
+        assert_eq!(note(2, "[]"), None, "another version");
+        assert_eq!(note(1, "7"), None);
+        assert_eq!(note(1, r#"[["x",[[1,2]]]]"#), Some(Vec::new()), "no digest");
     }
 }

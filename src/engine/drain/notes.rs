@@ -27,6 +27,8 @@ pub(super) struct Notes {
     pub(super) route: Rc<str>,
     /// Those that were read and aren't settled.
     pub(super) held: Vec<RecordId>,
+    /// Those of them that we have written, with our numbers.
+    pub(super) own: Vec<(RecordId, u64)>,
     /// Calls on their way to a lane that no note tells of yet.
     pub(super) waiting: Vec<RecordId>,
     /// The note that is being stored: the calls that it tells of first, and the notes that it
@@ -52,6 +54,7 @@ impl Notes {
         Self {
             route,
             held: Vec::new(),
+            own: Vec::new(),
             waiting: Vec::new(),
             under_way: None,
             is_unread: false,
@@ -76,13 +79,14 @@ impl Notes {
             let pause = Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX));
             return Some(self.written_at.plus(pause));
         }
-        let is_ours = !self.held.is_empty() && (!self.is_unread || is_crowded);
         let seconds = u64::try_from(self.bytes / NOTE_BYTES_PER_SECOND).unwrap_or(u64::MAX);
-        let pause = match self.is_in_the_way || is_crowded {
+        // Where ours isn't read, the partition is perhaps about to move, for which commits are due.
+        let is_urgent = is_crowded || self.is_in_the_way && !self.is_unread;
+        let pause = match is_urgent {
             true => NOTE_INTERVAL.saturating_add(Duration::from_secs(seconds)),
             false => NOTE_AGE_MAX.saturating_add(Duration::from_secs(seconds)),
         };
-        is_ours.then(|| self.written_at.plus(pause))
+        (!self.held.is_empty()).then(|| self.written_at.plus(pause))
     }
 
     pub(super) fn is_idle(&self) -> bool {

@@ -213,6 +213,7 @@ impl Parked {
         self.read.clear();
         for notes in self.notes.values_mut() {
             notes.held.clear();
+            notes.own.clear();
         }
     }
 
@@ -245,6 +246,7 @@ impl Parked {
         let is_replaced = is_own && note.serial < notes.stored;
         if !is_replaced {
             notes.held.push(id);
+            notes.own.extend(is_own.then_some((id, note.serial)));
             notes.is_unread &= !is_own;
         }
         if is_own && note.epoch == self.epoch {
@@ -259,9 +261,20 @@ impl Parked {
         let Some(notes) = self.notes.get_mut(&partition) else {
             return (Vec::new(), Vec::new());
         };
-        notes.is_unread = true;
         notes.stored = notes.serial;
-        let (covered, replaced) = notes.under_way.take().unwrap_or_default();
+        let (covered, mut replaced) = notes.under_way.take().unwrap_or_default();
+        // Of our own those that were read meanwhile are older too, but for the very one that was
+        // read before we were told that it is stored.
+        let own = std::mem::take(&mut notes.own);
+        let (kept, older): (Vec<_>, Vec<_>) = own
+            .into_iter()
+            .partition(|(_, serial)| *serial >= notes.stored);
+        notes.is_unread = kept.is_empty();
+        replaced.retain(|id| !kept.iter().any(|(own, _)| own == id));
+        replaced.extend(older.into_iter().map(|(id, _)| id));
+        replaced.sort_unstable();
+        replaced.dedup();
+        notes.own = kept;
         notes.held.retain(|held| !replaced.contains(held));
         (covered, replaced)
     }
@@ -305,6 +318,7 @@ impl Parked {
             };
             if !is_away && notes.is_idle() {
                 let held = std::mem::take(&mut notes.held);
+                notes.own.clear();
                 if !notes.is_unread {
                     self.notes.remove(&partition);
                 }

@@ -51,6 +51,8 @@ fn refuse_in_every_way(gateway: &mut Gateway) {
     let status = |response: Response, expected| assert_eq!(response.status, expected);
     let bad = post("/known").field("Async-Correlation-Id", "").body("");
     status(gateway.exchange(&bad), 400);
+    let odd = Request::without_host("POST", "/known").field("Host", "a@b");
+    status(gateway.exchange(&odd.marked().body("")), 400);
     status(gateway.exchange(&post("/unknown").body("")), 404);
     status(gateway.exchange(&post("/known").body([b'x'; 101])), 413);
     status(
@@ -123,6 +125,7 @@ fn everything_is_counted_and_shown() {
     let exact = BTreeMap::from([
         (Metric::Accepted, 6),
         (Metric::RefusedBadOption, 1),
+        (Metric::RefusedBadHead, 1),
         (Metric::RefusedNoRoute, 1),
         (Metric::RefusedTooLarge, 2),
         (Metric::RefusedTooManyWaiting, 1),
@@ -144,6 +147,8 @@ fn everything_is_counted_and_shown() {
         (Metric::DeadUnreadable, 1),
         (Metric::DeadExpired, 0),
         (Metric::DeadDenied, 0),
+        (Metric::DeadTooMany, 0),
+        (Metric::SentAgain, 0),
         (Metric::OutboxFailures, 0),
         (Metric::RefusedNotAllowed, 1),
         (Metric::GatewayFaults, 0),

@@ -61,11 +61,18 @@ pub fn exchange(port: u16, fields: &[(&[u8], &[u8])]) -> io::Result<Ended> {
         stream.read_exact(&mut payload)?;
         match head[3] {
             HEADERS if payload.starts_with(&ACCEPTED) => return Ok(Ended::Accepted),
+            HEADERS if is_interim(&payload) => {}
             HEADERS => return Ok(Ended::Answered),
             RESET | GO_AWAY => return Ok(Ended::Broken),
             _ => {}
         }
     }
+}
+
+/// Whether a status starts with `1`, whose Huffman code is 00001 (RFC 9110 §15.2): another answer
+/// follows.
+fn is_interim(payload: &[u8]) -> bool {
+    matches!(payload, [0x48, _, status, ..] if status >> 3 == 1)
 }
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {

@@ -7,6 +7,7 @@ use sluice::limits::LAST_ATTEMPT_MAX;
 use super::expiry::until;
 use super::{Start, Violation, millis};
 use crate::ledger::{Attempt, End, Engine, Ledger};
+use crate::world::EPOCH_MS;
 
 /// An attempt starts.
 ///
@@ -50,11 +51,13 @@ fn may_have_forgotten(ledger: &Ledger, engine: Engine, heard: u64) -> bool {
     joins.filter(|joined| **joined > heard).count() >= 2
 }
 
-/// Whether this may be the last attempt in the call's time, for which no pause is too long.
+/// Whether this may be the last attempt in the call's time, for which no pause is too long. The
+/// drain knew its time when the pause began, and waits for it whatever its clock shows since.
 fn is_at_its_end(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>) -> bool {
     let places = ledger.places.get(start.call).into_iter().flatten();
     let records = places.filter_map(|place| ledger.records.get(place));
     let heads = records.filter_map(|record| Some((record, record.head.as_ref()?)));
+    let wall = start.latest_wall.max(EPOCH_MS.saturating_add(start.at));
     let mut ends = heads.map(|(record, head)| until(record, head, config));
-    ends.any(|until| start.latest_wall.saturating_add(millis(LAST_ATTEMPT_MAX)) >= until.0)
+    ends.any(|until| wall.saturating_add(millis(LAST_ATTEMPT_MAX)) >= until.0)
 }

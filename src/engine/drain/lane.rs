@@ -8,6 +8,7 @@ use super::parked::Return;
 use crate::call::deliver::dead_letter::Reason;
 use crate::call::deliver::hop::{Known, with_progress};
 use crate::call::deliver::lanes::Wait;
+use crate::call::deliver::note::KeyDigest;
 use crate::call::progress::Progress;
 use crate::id::{LaneNumber, Position, RecordId, Source};
 use crate::metric::Metric;
@@ -77,6 +78,13 @@ impl DrainEngine {
             partition: id.position.partition,
             offset: held.number(id),
         });
+        if let (Source::Lane(_), Some(order)) = (id.source, held.progress.order)
+            && let Some(order_key) = &plan.order_key
+        {
+            let key = (order.partition, KeyDigest::of(order_key));
+            let back_at = Return::at(not_before, now);
+            self.parked.moves_on(key, order.offset, back_at);
+        }
         let progress = Progress {
             not_before: Some(not_before),
             hops: held.progress.hops.saturating_add(1),

@@ -162,6 +162,14 @@ impl Parked {
         notes.waiting.push(id);
     }
 
+    /// A call that is away moves on there: it is not lost, however late it comes back.
+    pub(super) fn moves_on(&mut self, key: Key, number: u64, back_at: Return) {
+        let calls = self.away.get_mut(&key);
+        if let Some(known) = calls.and_then(|calls| calls.get_mut(&number)) {
+            *known = back_at;
+        }
+    }
+
     /// A call has come back.
     pub(super) fn came_back(&mut self, key: Key, number: u64) {
         if !self.is_complete(key.0) && self.back.len() < self.calls_max {

@@ -199,6 +199,14 @@ impl CallerSecret {
         CallerKey(u128::from_be_bytes(hash).max(1))
     }
 
+    /// The order key on the Stream of one that belongs to this caller alone: 32 hexadecimal digits.
+    #[must_use]
+    pub fn order_key(&self, caller: CallerKey, key: &str) -> String {
+        let caller = caller.to_string();
+        let hash = self.hash(b"order key", [caller.as_bytes(), key.as_bytes()]);
+        format!("{:032x}", u128::from_be_bytes(hash))
+    }
+
     /// 128 bits of HMAC-SHA-256 over parts that can't run into each other. `what` is hashed, so
     /// that hashes of different things never meet.
     pub(crate) fn hash<'a>(

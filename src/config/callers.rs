@@ -13,6 +13,8 @@ pub struct CallersConfig {
     pub rules: CallerRules,
     /// Calls of one caller that aren't due yet, as one worker knows them.
     pub deferred_max: usize,
+    /// Whether the same order key of two callers is two keys.
+    pub own_order_keys: bool,
 }
 
 /// Keys of a path into dynamic metadata.
@@ -49,6 +51,13 @@ impl CallersConfig {
                 "calls",
                 "Calls of one caller that aren't due yet; further deferred ones get 429. Each \
                  worker counts those that it has accepted since its start.",
+            ),
+            own_order_keys: callers.flag(
+                "ownOrderKeys",
+                false,
+                "Whether the same order key of two callers is two keys, so that nobody can hold up \
+                 another's calls. It needs the environment variable SLUICE_CALLER_KEY, the same \
+                 at all gateways: without it no gateway would know the keys of before a restart.",
             ),
         }
     }

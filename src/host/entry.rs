@@ -87,6 +87,11 @@ impl Root {
                 caller_secret: caller_secret(&mut entropy)?,
                 seal_keys: seal_keys()?,
             };
+            if config.callers.own_order_keys && variable(CALLER_KEY).is_none() {
+                return Err(format!(
+                    "$.callers.ownOrderKeys: needs the environment variable {CALLER_KEY}"
+                ));
+            }
             if keys.seal_keys.is_none() && !config.sealed_headers.is_empty() {
                 log(Level::Warn, UNSEALED);
             }

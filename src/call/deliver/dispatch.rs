@@ -63,7 +63,7 @@ pub fn request(call: Call, marks: &Marks, dispatch: &Dispatch<'_>) -> OutgoingRe
     ];
     let is_reply = head.reply.is_some();
     let added = match head.reply {
-        None => call_marks(marks, first(&head.headers, "idempotency-key").is_some()),
+        None => call_marks(marks, is_keyed(&head.headers)),
         Some(reply) => {
             // Where the record has no conversation id, that of the call is its id.
             let correlation_id = head.correlation_id.unwrap_or_else(|| reply.call_id.clone());
@@ -118,6 +118,12 @@ fn is_of_replies(name: &str) -> bool {
 
 fn mark(name: &'static str, value: String) -> (Cow<'static, str>, Vec<u8>) {
     (Cow::Borrowed(name), value.into_bytes())
+}
+
+/// Whether the target gets an idempotency key from the record.
+fn is_keyed(fields: &Fields) -> bool {
+    let is_hop = is_hop_by_hop("idempotency-key", &named_by_connection(fields));
+    first(fields, "idempotency-key").is_some() && !is_hop
 }
 
 /// The marks of an ordinary call.

@@ -89,6 +89,10 @@ impl Router {
     pub fn request(&self, mut call: Call, marks: &Marks, now: Wall) -> Result<Routed, String> {
         let (mut is_signed, mut secrets) = (false, self.secrets.usual.as_ref());
         let is_reply = call.head.reply.is_some();
+        if is_reply {
+            // Whatever a record of somebody else says.
+            "POST".clone_into(&mut call.head.method);
+        }
         let way = match call.head.target.take() {
             Some(url) => {
                 let (destination, allowed) = self.allowed(&url, is_reply)?;

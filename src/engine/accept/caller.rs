@@ -37,6 +37,11 @@ impl AcceptEngine {
             let caller = found.ok_or_else(|| self.of_nobody())?;
             head.idempotency = Some(KeyHash::new(&self.secret, caller, key));
         }
+        if let Some(key) = &mut head.order_key
+            && self.config.callers.own_order_keys
+        {
+            *key = self.secret.order_key(caller, key);
+        }
         let deferred = self.defer(caller, head.deliver_at)?;
         let known = Known {
             caller,

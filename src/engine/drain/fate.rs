@@ -103,11 +103,14 @@ impl DrainEngine {
         let (not_before, expires_at) = (plan.not_before, plan.limits.expires_at);
         // Due or not, or too old, it takes its place among the calls of its key: the next one goes
         // when this one's end is stored.
-        if !self.window.stand_in_order(id) || self.is_kept_back(id, now) {
+        if !self.window.stand_in_order(id) {
             return;
         }
         if now.wall > expires_at {
             return self.expire(id, expires_at, now);
+        }
+        if self.is_kept_back(id, now) {
+            return;
         }
         let remaining = not_before.since(now.wall);
         if remaining.is_zero() {

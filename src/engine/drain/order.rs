@@ -19,6 +19,9 @@ use crate::id::{RecordId, Source};
 use crate::stream::consume::Message;
 use crate::time::{Now, Steady};
 
+/// A call has expired when its time is over: clocks show whole milliseconds.
+const A_MOMENT: Duration = Duration::from_millis(1);
+
 /// A call that should be back is waited for in memory so long.
 const BACK_SOON: Duration = Duration::from_secs(2);
 
@@ -118,9 +121,17 @@ impl DrainEngine {
         let Some(shortest) = self.config.lanes.shortest() else {
             return false;
         };
-        let due = self.plan(id).map(|plan| plan.not_before);
-        let own = due.unwrap_or_default().since(now.wall);
-        let pause = pause.max(shortest).max(own);
+        let Some(plan) = self.plan(id) else {
+            return false;
+        };
+        // Not beyond its own time: then it has expired, whoever it waits for.
+        let left = plan
+            .limits
+            .expires_at
+            .since(now.wall)
+            .saturating_add(A_MOMENT);
+        let own = plan.not_before.since(now.wall);
+        let pause = pause.min(left).max(shortest).max(own);
         match self.config.lanes.wait(pause) {
             Wait::On(lane) => self.hop(id, Destination::Lane(lane), pause, now),
             Wait::Over | Wait::InMemory(_) => false,

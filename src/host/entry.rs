@@ -38,6 +38,9 @@ const ACCEPT: &[u8] = b"sluice-accept";
 const DRAIN: &[u8] = b"sluice-drain";
 const ANSWER: &[u8] = b"sluice-answer";
 
+/// What callers and their keys are hashed with.
+const CALLER_KEY: &str = "SLUICE_CALLER_KEY";
+
 /// The environment variables with the secrets of replies and with the keys of what is stored.
 const WEBHOOK_SECRETS: &str = "SLUICE_WEBHOOK_SECRETS";
 const SEAL_KEYS: &str = "SLUICE_SEAL_KEYS";
@@ -197,12 +200,11 @@ fn variable(name: &str) -> Option<String> {
 /// What callers and their idempotency keys are hashed with: what gateways that shall know the same
 /// callers are given, or else what this process has drawn.
 fn caller_secret(entropy: &mut Entropy) -> Result<CallerSecret, String> {
-    const VARIABLE: &str = "SLUICE_CALLER_KEY";
-    let Some(text) = variable(VARIABLE) else {
+    let Some(text) = variable(CALLER_KEY) else {
         return Ok(process_secret(entropy));
     };
     CallerSecret::parse(&text)
-        .map_err(|error| format!("the environment variable {VARIABLE} {error}"))
+        .map_err(|error| format!("the environment variable {CALLER_KEY} {error}"))
 }
 
 /// What requests to the Stream are signed by, where that is configured.

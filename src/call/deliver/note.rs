@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::call::record::RECORD_VERSION;
+use crate::limits::ORDER_KEY_BYTES_MAX;
 use crate::time::Wall;
 
 /// An order key, as notes name it: the first eight bytes of its SHA-256.
@@ -40,6 +41,17 @@ impl KeyDigest {
         is_hex.then(|| u64::from_str_radix(hex, 16).ok().map(Self))?
     }
 }
+
+/// Bytes of a drain's name: a UUID.
+const WRITER_BYTES_MAX: usize = 64;
+
+/// Calls in one note: of a drain that has taken over as many as it may have away itself.
+const AWAY_MAX: usize = 2 * 8_192;
+
+/// Offsets and times are below these, so that a note of so many calls fits into one message. A
+/// partition with a million records a second gets there after 31 years; the time is that of 9999.
+const NUMBER_MAX: u64 = 1_000_000_000_000_000;
+const BACK_AT_MAX: u64 = 253_402_300_800_000;
 
 /// A call that is away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +145,23 @@ impl Note {
             route: parked.route.clone(),
             away: away.flatten().collect(),
         })
-        .filter(|_| wire.version == RECORD_VERSION)
+        .filter(|note| wire.version == RECORD_VERSION && note.can_be_ours())
+    }
+
+    /// Whether a drain may have written it, and another note can say the same: anybody may have
+    /// written this one.
+    fn can_be_ours(&self) -> bool {
+        let is_text = |text: &str, bytes_max| {
+            let mut bytes = text.bytes();
+            (1..=bytes_max).contains(&text.len()) && bytes.all(|byte| (b' '..=b'~').contains(&byte))
+        };
+        is_text(&self.by, WRITER_BYTES_MAX)
+            && is_text(&self.route, ORDER_KEY_BYTES_MAX)
+            && self.away.len() <= AWAY_MAX
+            && self
+                .away
+                .iter()
+                .all(|away| away.number < NUMBER_MAX && away.back_at.0 < BACK_AT_MAX)
     }
 }
 
@@ -166,16 +194,25 @@ mod tests {
 
     #[test]
     fn what_is_no_note_is_none() {
-        let note = |version: u32, keys: &str| {
-            let by = r#""by":"","epoch":0,"serial":0,"partition":0,"route":"""#;
-            let record = format!(r#"{{"version":{version},"parked":{{{by},"keys":{keys}}}}}"#);
+        let by_route = |version: u32, route: &str, keys: &str| {
+            let by = r#""by":"x","epoch":0,"serial":0,"partition":0,"route":"#;
+            let parked = format!(r#"{{{by}"{route}","keys":{keys}}}"#);
+            let record = format!(r#"{{"version":{version},"parked":{parked}}}"#);
             Note::decode(record.as_bytes()).map(|note| note.away)
         };
+        let note = |version: u32, keys: &str| by_route(version, "r", keys);
         assert_eq!(Note::decode(b"{"), None);
         assert_eq!(Note::decode(br#"{"version":1,"path":"/"}"#), None);
         assert_eq!(note(1, "[]"), Some(Vec::new()));
         assert_eq!(note(2, "[]"), None, "another version");
         assert_eq!(note(1, "7"), None);
+        // Our own next note could not say these.
+        assert_eq!(by_route(1, "", "[]"), None);
+        assert_eq!(by_route(1, &"r".repeat(257), "[]"), None);
+        for call in ["[0,18446744073709551615]", "[1000000000000000,1]"] {
+            let keys = format!(r#"[["0000000000000001",[{call}]]]"#);
+            assert_eq!(note(1, &keys), None, "{call}");
+        }
         assert_eq!(note(1, r#"[["x",[[1,2]]]]"#), Some(Vec::new()), "no digest");
     }
 }

@@ -144,3 +144,20 @@ fn a_key_of_nobody_is_refused() {
     assert_eq!(problem(&said)["status"], 400);
     assert_eq!(problem(&said)["header"], "Idempotency-Key");
 }
+
+#[test]
+fn an_order_key_can_be_each_callers_own() {
+    let key = |more: &str, caller: &str| {
+        let mut engine = accept_engine(more);
+        let extra = [("authorization", caller), ("async-order-key", "k")];
+        accept(&mut engine, request(1, &extra), at(0), b"");
+        let put = accept(&mut engine, Input::Wake, at(0), b"")
+            .callouts
+            .remove(0);
+        records(&put)[0]["orderKey"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(key("", "a"), "k");
+    let own = r#","callers":{"ownOrderKeys":true}"#;
+    assert_eq!(key(own, "a").len(), 32);
+    assert_ne!(key(own, "a"), key(own, "b"));
+}

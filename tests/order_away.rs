@@ -186,6 +186,58 @@ fn what_is_too_many_of_one_key_is_a_dead_letter_and_others_go_on() {
 }
 
 #[test]
+fn one_caller_with_many_keys_leaves_room_for_another() {
+    let mut lab = lab(r#","window":{"parkedCalls":30}"#);
+    let of = |path: &str, caller: char| {
+        let mut call = deferred(path, path, LONG + 10_000);
+        call["caller"] = json!(caller.to_string().repeat(32));
+        call
+    };
+    let list: Vec<Value> = (0..40).map(|n| of(&format!("/{n}"), 'a')).collect();
+    lab.bring("calls", 0, &list);
+    while lab.is_open("dead/messages") {
+        lab.put("dead");
+    }
+    assert_eq!(
+        leaving(&mut lab, "long").len(),
+        20,
+        "two thirds of the room"
+    );
+    lab.take_notes();
+    lab.bring("calls", 40, &[of("/other", 'b')]);
+    lab.take_notes();
+    assert_eq!(ids(&leaving(&mut lab, "long")), ["/other"]);
+}
+
+#[test]
+fn a_call_behind_one_that_is_away_ends_at_its_own_time() {
+    let mut lab = lab("");
+    let mut short = keyed("/short", "a");
+    short["maxAgeMs"] = json!(8_000);
+    lab.bring("calls", 0, &[deferred("/first", "a", 3_600_000), short]);
+    leaving(&mut lab, "long");
+    let mut offset = 2;
+    let mut seconds = 0;
+    while !lab.is_open("dead/messages") {
+        lab.live(1_000);
+        seconds += 1;
+        assert!(seconds < 60, "it never ends");
+        lab.take_notes();
+        for lane in ["second", "long"] {
+            let mut away = leaving(&mut lab, lane);
+            away.retain(|call| call["id"] == "/short");
+            if !away.is_empty() {
+                lab.live(if lane == "long" { 20_000 } else { 1_000 });
+                lab.bring("calls", offset, &back(away));
+                offset += 1;
+            }
+        }
+    }
+    assert_eq!(lab.put("dead")[0]["reason"], "expired");
+    assert!(lab.calls().is_empty(), "neither was made");
+}
+
+#[test]
 fn a_call_that_never_comes_back_is_not_waited_for_for_ever() {
     let mut lab = lab("");
     lab.bring("calls", 0, &[deferred("/lost", "a", 5_000)]);

@@ -148,13 +148,6 @@ pub fn is_closed_early(result: &CalloutResult) -> bool {
     first(&response.headers, ANSWER_CUT).is_none() && said.starts_with(CLOSED_EARLY)
 }
 
-/// Whether this is the target's own answer, whole or cut, and not one of Envoy's.
-#[must_use]
-pub fn is_of_target(response: &IncomingResponse) -> bool {
-    let has = |name| first(&response.headers, name).is_some();
-    !has(LOCAL_REPLY) || has(ANSWER_CUT)
-}
-
 /// What an answer of Envoy's own means, where it isn't about the target. A connection that failed
 /// or broke, and time that ran out, are: they count as attempts.
 fn local_fault(response: &IncomingResponse) -> Option<Outcome> {

@@ -8,7 +8,7 @@ use super::outbox::{Destination, Publication};
 use super::{DrainEngine, Purpose};
 use crate::call::deliver::dead_letter::Reason;
 use crate::call::deliver::dispatch::Marks;
-use crate::call::deliver::outcome::{Outcome, is_closed_early, is_of_target};
+use crate::call::deliver::outcome::{Outcome, is_closed_early};
 use crate::call::progress::PastAttempt;
 use crate::call::record;
 use crate::call::record_check::check;
@@ -164,8 +164,6 @@ impl DrainEngine {
             CalloutResult::Lost | CalloutResult::NotSent => None,
         };
         self.note(id, &outcome, response.as_ref(), now);
-        // Replies tell what the target has answered, and nothing that Envoy says instead.
-        let response = response.filter(is_of_target);
         match outcome {
             Outcome::Delivered { .. } => {
                 self.outputs.count(Metric::Delivered, 1);

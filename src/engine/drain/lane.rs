@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::DrainEngine;
 use super::outbox::{Destination, Publication};
-use super::parked::Return;
+use super::returning::Return;
 use crate::call::deliver::dead_letter::Reason;
 use crate::call::deliver::hop::{Known, with_progress};
 use crate::call::deliver::lanes::Wait;

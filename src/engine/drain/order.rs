@@ -10,7 +10,8 @@ use std::time::Duration;
 use super::DrainEngine;
 use super::held::State;
 use super::outbox::{Destination, Publication};
-use super::parked::{Key, NoteStep, Return};
+use super::parked::{Key, NoteStep};
+use super::returning::Return;
 use super::room::{is_room_to_fetch, left_max};
 use super::session::{Demand, Session};
 use crate::call::deliver::lanes::Wait;
@@ -140,23 +141,24 @@ impl DrainEngine {
 
     /// Whether so many calls of this key are away already that no other one may leave.
     pub(super) fn is_too_many(&self, id: RecordId) -> bool {
+        let caller = self.plan(id).map(|plan| plan.caller).unwrap_or_default();
         let place = self.place(id);
-        place.is_some_and(|(key, _)| !self.parked.has_room(key))
+        place.is_some_and(|(key, _)| !self.parked.has_room(key, caller))
     }
 
     /// A call with an order key leaves for a lane: it is settled when its hop is stored, and a note
     /// that tells of it.
     pub(super) fn leaves_in_order(&mut self, id: RecordId, back_at: Return, now: Now) {
-        let (Some(place), Some(plan)) = (self.place(id), self.plan(id)) else {
+        let Some(place) = self.place(id) else {
             return;
         };
-        let Some(route) = plan.order_key.clone() else {
+        let Some(held) = self.window.held.get_mut(&id) else {
             return;
         };
-        if let Some(held) = self.window.get_mut(id) {
-            held.state = State::Leaving { messages: 2 };
+        held.state = State::Leaving { messages: 2 };
+        if let Some(plan) = &held.plan {
+            self.parked.leaves(id, place, plan, back_at, now.steady);
         }
-        self.parked.leaves(id, place, &route, back_at, now.steady);
         let next = self.window.leave_order(id);
         self.parked.wakes.extend(next);
     }

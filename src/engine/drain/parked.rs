@@ -6,45 +6,20 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::notes::Notes;
+use super::owners::Owners;
+use super::returning::Return;
+use crate::call::caller::CallerKey;
 use crate::call::deliver::note::{Away, KeyDigest, Note};
+use crate::call::deliver::plan::Plan;
+use crate::call::share::SHARE_OF_FREE;
 use crate::id::{Position, RecordId};
-use crate::time::{Now, Steady, Wall};
+use crate::time::{Now, Steady};
 
 /// The calls of one order key in one partition.
 pub(super) type Key = (u32, KeyDigest);
 
 /// So many calls of a key may be away, also where others have many away.
 const KEY_CALLS_MIN: usize = 8;
-
-/// When a call comes back, on both clocks: on its lanes the wall clock decides, which may be set
-/// meanwhile.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Return {
-    steady: Steady,
-    wall: Wall,
-}
-
-impl Return {
-    /// At this time by the wall clock.
-    pub(super) fn at(wall: Wall, now: Now) -> Self {
-        Self {
-            steady: now.steady.plus(wall.since(now.wall)),
-            wall,
-        }
-    }
-
-    /// How long until then.
-    pub(super) fn left(&self, now: Now) -> Duration {
-        let by_wall = self.wall.since(now.wall);
-        self.steady.since(now.steady).max(by_wall)
-    }
-
-    /// For how long it should have been back.
-    pub(super) fn late(&self, now: Now) -> Duration {
-        let by_wall = now.wall.since(self.wall);
-        now.steady.since(self.steady).min(by_wall)
-    }
-}
 
 /// What is to be done about the notes of a partition.
 pub(super) enum NoteStep {
@@ -66,6 +41,7 @@ pub(super) struct Parked {
     /// When each call comes back, by key and number.
     away: BTreeMap<Key, BTreeMap<u64, Return>>,
     count: usize,
+    owners: Owners,
     notes: BTreeMap<u32, Notes>,
     /// The partitions of which we have read everything that was there when we got them.
     complete: BTreeSet<u32>,
@@ -93,6 +69,7 @@ impl Parked {
             overdue,
             away: BTreeMap::new(),
             count: 0,
+            owners: Owners::default(),
             notes: BTreeMap::new(),
             complete: BTreeSet::new(),
             read: BTreeMap::new(),
@@ -120,11 +97,12 @@ impl Parked {
     }
 
     /// Whether another call of a key may leave. The more are away, the fewer a key gets that has
-    /// many already; a few are left for each.
-    pub(super) fn has_room(&self, key: Key) -> bool {
+    /// many already, and a caller; a few are left for each.
+    pub(super) fn has_room(&self, key: Key, caller: CallerKey) -> bool {
         let own = self.away.get(&key).map_or(0, BTreeMap::len);
-        let share = self.calls_max.saturating_sub(self.count);
-        own < share.max(KEY_CALLS_MIN) && !self.is_full()
+        let free = self.calls_max.saturating_sub(self.count);
+        let of_caller = free.saturating_mul(SHARE_OF_FREE).max(KEY_CALLS_MIN);
+        own < free.max(KEY_CALLS_MIN) && self.owners.count(caller) < of_caller && !self.is_full()
     }
 
     fn is_full(&self) -> bool {
@@ -152,11 +130,15 @@ impl Parked {
         &mut self,
         id: RecordId,
         (key, number): (Key, u64),
-        route: &Rc<str>,
+        plan: &Plan,
         back_at: Return,
         now: Steady,
     ) {
+        let Some(route) = &plan.order_key else {
+            return;
+        };
         self.add(key, number, back_at);
+        self.owners.add(key, number, plan.caller);
         let notes = self.notes.entry(key.0);
         let notes = notes.or_insert_with(|| Notes::new(route.clone(), now));
         notes.waiting.push(id);
@@ -175,6 +157,7 @@ impl Parked {
         if !self.is_complete(key.0) && self.back.len() < self.calls_max {
             self.back.insert((key.0, number));
         }
+        self.owners.remove(key, number);
         let Some(calls) = self.away.get_mut(&key) else {
             return;
         };
@@ -298,6 +281,9 @@ impl Parked {
             calls.retain(|_, back| ends(back) > now.steady || back.late(now) < overdue);
         }
         self.away.retain(|_, calls| !calls.is_empty());
+        let away = &self.away;
+        let is_away = |key, number| away.get(&key).is_some_and(|all| all.contains_key(&number));
+        self.owners.retain(is_away);
         let all = self.away.values().flat_map(BTreeMap::values);
         // A wall clock that was set back is looked at again after a while.
         let again = now.steady.plus(Duration::from_secs(1));

@@ -105,6 +105,8 @@ metrics! {
         "Calls put onto a lane because their target is too slow and they were in the way of others."
     RepeatedHops Counter "sluice_repeated_hops_total"
         "Records that came twice from another stream and were recognised."
+    Rekeyed Counter "sluice_rekeyed_records_total"
+        "Calls of other publishers put again under their order key, which was not their message key."
     Replies Counter "sluice_replies_total"
         "Replies put onto the stream of calls."
     Lateness Histogram "sluice_lateness_milliseconds"

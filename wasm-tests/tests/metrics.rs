@@ -150,6 +150,7 @@ fn everything_is_counted_and_shown() {
         (Metric::LeftLanes, 0),
         (Metric::MovedAside, 0),
         (Metric::RepeatedHops, 0),
+        (Metric::Rekeyed, 0),
         (Metric::Replies, 0),
         (Metric::Lost, 0),
         (Metric::Unauthenticated, 0),

@@ -6,6 +6,7 @@
 //! | [`window`], [`held`] | holds what is read until it is committed |
 //! | [`left`] | what lost sessions leave there |
 //! | [`fate`], [`lane`] | decides what becomes of a record |
+//! | [`misrouted`] | puts calls under their order keys that stand elsewhere |
 //! | [`order`], [`behind`], [`parked`], [`notes`] | keeps the order of keys, also of what is away |
 //! | [`room`] | moves calls aside that are in the way of others |
 //! | [`attempt`] | makes calls, and learns from their results |
@@ -21,6 +22,7 @@ mod held;
 mod hops;
 mod lane;
 mod left;
+mod misrouted;
 mod notes;
 mod order;
 mod outbox;

@@ -142,6 +142,8 @@ fn everything_is_counted_and_shown() {
         (Metric::DeadExpired, 0),
         (Metric::DeadDenied, 0),
         (Metric::DeadTooMany, 0),
+        (Metric::DeadUnstorable, 0),
+        (Metric::Unstorable, 0),
         (Metric::SentAgain, 0),
         (Metric::OutboxFailures, 0),
         (Metric::RefusedNotAllowed, 1),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::DrainEngine;
 use super::held::{LastAttempt, State};
 use super::misrouted::is_key;
-use super::outbox::{Destination, Publication};
+use super::outbox::{Content, Destination, Publication};
 use crate::call::accept::idempotency::KeyHolder;
 use crate::call::deliver::dead_letter::{DeadLetter, Reason};
 use crate::call::deliver::note::Note;
@@ -213,6 +213,7 @@ impl DrainEngine {
                 record: id,
                 message,
                 key: None,
+                content: Content::Letter { whole: None },
                 metric,
             };
             (Destination::Dead, publication)
@@ -228,7 +229,8 @@ impl DrainEngine {
             | Reason::AttemptsExhausted
             | Reason::Denied
             | Reason::UnreadableRecord
-            | Reason::TooManyWaiting => ReplyOutcome::Failed,
+            | Reason::TooManyWaiting
+            | Reason::Unstorable => ReplyOutcome::Failed,
         };
         publications.extend(self.reply(id, outcome, response));
         self.outputs.log(Level::Warn, line);
@@ -299,7 +301,7 @@ impl DrainEngine {
         self.window.get(id)?.plan.as_ref()
     }
 
-    fn stream_id(&self, source: Source) -> String {
+    pub(super) fn stream_id(&self, source: Source) -> String {
         let lane = match source {
             Source::Calls => None,
             Source::Lane(number) => self.config.lanes.get(number),

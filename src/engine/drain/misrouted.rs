@@ -6,7 +6,7 @@
 //! come back to its partition. Its place in the order is where the Stream puts it now.
 
 use super::DrainEngine;
-use super::outbox::{Destination, Publication};
+use super::outbox::{Content, Destination, Publication};
 use crate::call::deliver::dead_letter::Reason;
 use crate::call::deliver::hop::{Known, with_progress};
 use crate::call::progress::Progress;
@@ -64,6 +64,7 @@ impl DrainEngine {
             record: id,
             message: with_progress(&held.record, &known, &progress)?,
             key: Some(order_key.to_string()),
+            content: Content::Hop,
             metric: Some(Metric::Rekeyed),
         };
         Some((rekeyed, publication))

@@ -11,6 +11,7 @@
 //! | [`room`] | moves calls aside that are in the way of others |
 //! | [`attempt`] | makes calls, and learns from their results |
 //! | [`outbox`] | puts hops, replies and dead letters onto their streams |
+//! | [`refused`] | what becomes of those that the Stream refuses for good |
 //!
 //! After every input [`DrainEngine::advance`] starts whatever may start.
 
@@ -28,6 +29,7 @@ mod order;
 mod outbox;
 mod owners;
 mod parked;
+mod refused;
 mod returning;
 mod room;
 mod session;

@@ -7,6 +7,7 @@ use sluice::call::record::{CallHead, decode};
 use sluice::call::reply::result::reply_id;
 use sluice::engine::CalloutResult;
 use sluice::http::first;
+use sluice::time::Wall;
 use stream_server::engine::Message;
 
 /// Where a record stands: number of the stream in the plan, partition, offset.
@@ -86,6 +87,8 @@ pub struct Attempt {
     pub deadline: u64,
     /// When the drain was told what, if ever.
     pub end: Option<(u64, End)>,
+    /// What the wall clock of its gateway showed then.
+    pub end_wall: u64,
 }
 
 /// Everything.
@@ -237,10 +240,12 @@ impl Ledger {
     }
 
     /// An attempt has ended.
-    pub fn attempt_ended(&mut self, id: &str, flight: u64, at: u64, end: End) {
+    pub fn attempt_ended(&mut self, id: &str, flight: u64, (at, wall): (u64, Wall), end: End) {
         let attempts = self.attempts.get_mut(id).into_iter().flatten();
-        for attempt in attempts.filter(|attempt| attempt.flight == flight) {
-            attempt.end.get_or_insert((at, end));
+        let open = |attempt: &&mut Attempt| attempt.flight == flight && attempt.end.is_none();
+        for attempt in attempts.filter(open) {
+            attempt.end = Some((at, end));
+            attempt.end_wall = wall.0;
         }
     }
 }

@@ -28,10 +28,10 @@ pub fn check(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>) -> Result
     let own = |attempt: &&Attempt| attempt.by == start.by;
     let last = ledger.attempts_of(start.call).rfind(own);
     let asked_max = millis(config.attempt.retry_after_max);
-    if let Some((at, End::Again(asked))) = last.and_then(|attempt| attempt.end)
+    if let Some((last, (at, End::Again(asked)))) = last.and_then(|last| Some((last, last.end?)))
         && start.at < at.saturating_add(asked.min(asked_max))
         && !may_have_forgotten(ledger, start.by, at)
-        && !is_at_its_end(ledger, config, start)
+        && !is_at_its_end(ledger, config, start, last)
         && ledger
             .places
             .get(start.call)
@@ -52,12 +52,16 @@ fn may_have_forgotten(ledger: &Ledger, engine: Engine, heard: u64) -> bool {
 }
 
 /// Whether this may be the last attempt in the call's time, for which no pause is too long. The
-/// drain knew its time when the pause began, and waits for it whatever its clock shows since.
-fn is_at_its_end(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>) -> bool {
+/// drain knew its time when the pause began, by the clock of that moment, which may have been wrong,
+/// and waits for it whatever its clock shows since.
+fn is_at_its_end(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>, last: &Attempt) -> bool {
     let places = ledger.places.get(start.call).into_iter().flatten();
     let records = places.filter_map(|place| ledger.records.get(place));
     let heads = records.filter_map(|record| Some((record, record.head.as_ref()?)));
+    let paused = last.end.map_or(0, |(at, _)| start.at.saturating_sub(at));
+    let waited = last.end_wall.saturating_add(paused);
     let wall = start.latest_wall.max(EPOCH_MS.saturating_add(start.at));
+    let wall = wall.max(waited);
     let mut ends = heads.map(|(record, head)| until(record, head, config));
     ends.any(|until| wall.saturating_add(millis(LAST_ATTEMPT_MAX)) >= until.0)
 }

@@ -97,6 +97,7 @@ pub fn at_an_attempt(
         flight: start.flight,
         deadline: start.at.saturating_add(millis(start.callout.timeout)),
         end: None,
+        end_wall: 0,
     });
     Ok(())
 }

@@ -88,8 +88,8 @@ impl World {
         }
         if !is_sent {
             self.happens(Happening::NotSent);
-            self.ledger
-                .attempt_ended(&call, number, self.now, End::NeverSent);
+            let at = self.told_at(by);
+            self.ledger.attempt_ended(&call, number, at, End::NeverSent);
             return Ok(false);
         }
         let timeout = u64::try_from(callout.timeout.as_millis()).unwrap_or(u64::MAX);
@@ -272,7 +272,8 @@ impl World {
         }
         if is_first && !call.is_empty() {
             let end = meaning(&result);
-            self.ledger.attempt_ended(&call, number, self.now, end);
+            let at = self.told_at(by);
+            self.ledger.attempt_ended(&call, number, at, end);
             self.note(
                 self.name(by.worker),
                 format!("call {call} flight {number}: {end:?}"),

@@ -8,6 +8,7 @@ use sluice::engine::drain::{DrainEngine, Input as DrainInput};
 use sluice::engine::{CalloutResult, Level, Output};
 use sluice::id::{Entropy, Ticket};
 use sluice::metric::Metric;
+use sluice::time::Wall;
 
 use super::{Event, HEALTH_CHECK_MS, World};
 use crate::happenings::Happening;
@@ -65,6 +66,12 @@ impl World {
             traps_after: None,
             gauges: g9_bounds::Gauges::default(),
         }
+    }
+
+    /// What time it is, and what an engine is told of it.
+    pub(super) fn told_at(&mut self, by: Engine) -> (u64, Wall) {
+        let gateway = self.process(by.worker).0;
+        (self.now, self.clock(gateway).wall)
     }
 
     /// As the timeline calls it.

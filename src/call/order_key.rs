@@ -2,9 +2,9 @@
 //! he guesses.
 //!
 //! What is stored is a hash of the caller and of the key that he has sent. Every gateway finds the
-//! same, before and after a restart, because the caller's mark is the same there. A caller without a
-//! mark of his own (only an address, which a client may share with others or change) has the key that
-//! he sends, as somebody has it who publishes records. No such key has the form of an own one.
+//! same, before and after a restart, because the caller's mark is the same there. A caller without
+//! a mark of his own (only an address, which a client may share with others or change) has the key
+//! that he sends, as somebody has it who publishes records. No such key has the form of an own one.
 
 use super::caller::{CallerKey, CallerMark, CallerSecret};
 

@@ -38,10 +38,11 @@ pub fn at(millis: u64) -> Now {
     }
 }
 
-/// The answer of a server.
+/// The answer of a server, as the gateway's listeners let it through.
 pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> CalloutResult {
     let headers = headers
         .iter()
+        .chain([&("async-answered", "true")])
         .map(|(n, v)| ((*n).to_owned(), (*v).into()))
         .collect();
     CalloutResult::Answered(IncomingResponse {

@@ -207,6 +207,7 @@ mod tests {
                 at: Wall(0),
                 status: Some(404),
                 excerpt: None,
+                gateway: None,
             }],
             record,
         };

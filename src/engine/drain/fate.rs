@@ -165,7 +165,10 @@ impl DrainEngine {
         let past = held.progress.history.last();
         let (last, answer) = match held.last.take() {
             Some(last) => (Some(last.detail), last.answer),
-            None => (past.map(|past| answered(past.status)), None),
+            None => {
+                let detail = past.map(|past| answered(past.status, past.gateway.as_deref()));
+                (detail, None)
+            }
         };
         let mut detail = format!("it was to be delivered until {expires_at}");
         if let Some(last) = last {
@@ -311,9 +314,13 @@ impl DrainEngine {
     }
 }
 
-/// What the target has answered, for people.
-pub(super) fn answered(status: Option<u16>) -> String {
-    status.map_or_else(|| "no answer".to_owned(), |status| status.to_string())
+/// What the target has answered, or the gateway where it hasn't, for people.
+pub(super) fn answered(status: Option<u16>, gateway: Option<&str>) -> String {
+    match (status, gateway) {
+        (Some(status), _) => status.to_string(),
+        (None, Some(gateway)) => format!("no answer: {gateway}"),
+        (None, None) => "no answer".to_owned(),
+    }
 }
 
 /// The id of a call whose publisher gave it none: the same whenever the record is read.

@@ -261,6 +261,25 @@ impl Request {
     }
 }
 
+/// Clients that have an idempotency key send the same request again, as after an answer that they
+/// have missed.
+#[must_use]
+pub fn repetitions(
+    chance: &mut Chance,
+    span: u64,
+    requests: &[(u64, Request)],
+) -> Vec<(u64, Request)> {
+    let mut again = Vec::new();
+    let keyed = requests.iter().filter(|(_, request)| request.key.is_some());
+    for (at, request) in keyed {
+        if chance.per_mille(500) {
+            let at = at.saturating_add(chance.below(5_000));
+            again.push((at.min(span), request.clone()));
+        }
+    }
+    again
+}
+
 fn forged_marks() -> Fields {
     let forged = [
         ("async-call-id", "forged"),

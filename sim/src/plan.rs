@@ -334,7 +334,7 @@ fn draw_faults(chance: &mut Chance) -> Faults {
         torn: rate(&rates),
         refused: rate(&rates),
         cursor: rate(&rates),
-        partial: rate(&[20, 100, 300]),
+        partial: rate(&[100, 300, 600]),
         target: rate(&[20, 100, 300]),
     }
 }

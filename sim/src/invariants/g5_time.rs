@@ -52,8 +52,8 @@ fn may_have_forgotten(ledger: &Ledger, engine: Engine, heard: u64) -> bool {
 }
 
 /// Whether this may be the last attempt in the call's time, for which no pause is too long. The
-/// drain knew its time when the pause began, by the clock of that moment, which may have been wrong,
-/// and waits for it whatever its clock shows since.
+/// drain knew its time when the pause began, by the clock of that moment, which may have been
+/// wrong, and waits for it whatever its clock shows since.
 fn is_at_its_end(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>, last: &Attempt) -> bool {
     let places = ledger.places.get(start.call).into_iter().flatten();
     let records = places.filter_map(|place| ledger.records.get(place));

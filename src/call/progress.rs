@@ -33,6 +33,10 @@ pub struct Progress {
     /// Where it first stood on the stream of calls, if it has an order key: its place in the order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<Position>,
+    /// How often it was put on the stream of calls again because its message key was not its order
+    /// key.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub rekeyed: u32,
     /// How often a dead letter of it was made a call again.
     #[serde(skip_serializing_if = "is_zero")]
     pub redrives: u32,

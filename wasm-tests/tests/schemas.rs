@@ -143,6 +143,7 @@ fn every_dead_letter_is_valid_by_its_schema() {
         Reason::Denied,
         Reason::UnreadableRecord,
         Reason::TooManyWaiting,
+        Reason::Unstorable,
     ] {
         for record in [
             &b"{\"path\":\"/\"}"[..],

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::fate::answered;
 use super::held::{LastAttempt, State};
-use super::outbox::{Destination, Publication};
+use super::outbox::{Content, Destination, Publication};
 use super::{DrainEngine, Purpose};
 use crate::call::deliver::dead_letter::Reason;
 use crate::call::deliver::dispatch::Marks;
@@ -352,6 +352,7 @@ impl DrainEngine {
             record: id,
             message,
             key: head.id.map(|id| id.0),
+            content: Content::Reply,
             metric: Some(Metric::Replies),
         };
         Some((Destination::Calls, publication))

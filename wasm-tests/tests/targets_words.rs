@@ -77,7 +77,8 @@ fn a_target_that_never_answers_has_no_status_and_one_that_did_has_its_own() {
                 let taken = json!({ "status": 409, "body": { "inline_string": "taken" } });
                 routes.insert(
                     0,
-                    json!({ "match": { "path": "/fixed" }, "direct_response": taken }),
+                    json!({ "name": "fixed", "match": { "path": "/fixed" },
+                        "direct_response": taken }),
                 );
             })
         })

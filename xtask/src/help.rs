@@ -20,16 +20,23 @@ Examples:
   cargo xtask test --only native          one step of the tests; --list shows all of them
   cargo xtask sim --seed 307 --trace      one run of the simulation, with all that happened";
 
-const TEMPLATE: &str =
-    "{about}\n\n{usage-heading} {usage}\n\n{after-help}\n\nOptions:\n{options}\n";
-
 /// The command line with its grouped help.
 pub(crate) fn command() -> Command {
     let command = Arguments::command();
-    let contents = contents(&command);
-    command
-        .help_template(TEMPLATE)
-        .after_help(format!("{contents}{EXAMPLES}"))
+    // Everything that is no placeholder is printed as it stands.
+    let template = format!(
+        "{{about}}
+
+{{usage-heading}} {{usage}}
+
+{}{EXAMPLES}
+
+Options:
+{{options}}
+",
+        contents(&command)
+    );
+    command.help_template(template)
 }
 
 fn contents(command: &Command) -> String {

@@ -8,7 +8,7 @@ use local_gateway::Project;
 
 use super::member;
 
-/// Overload the accept role with too many and hostile clients, and draw curves of memory
+/// Overload the accept role, and draw curves of memory
 ///
 /// `cargo xtask overload --help` is the help of the program itself.
 #[derive(clap::Args)]

@@ -356,4 +356,25 @@ mod tests {
             .collect();
         assert_eq!(told, rows, "the table should be:\n{}", rows.join("\n"));
     }
+    #[test]
+    fn the_workflow_runs_every_step() {
+        let workflow = Project::here().root().join(".github/workflows/checks.yml");
+        let workflow = std::fs::read_to_string(workflow).unwrap();
+        let named: Vec<&str> = workflow
+            .split("--only ")
+            .skip(1)
+            .filter_map(|rest| rest.split_whitespace().next())
+            .collect();
+        for name in &named {
+            assert!(STEPS.iter().any(|step| step.name == *name), "{name}");
+        }
+        for step in STEPS {
+            let is_run = |other: &Step| named.contains(&other.name) && other.needs(step.name);
+            assert!(
+                named.contains(&step.name) || STEPS.iter().any(is_run),
+                "{} is in no job",
+                step.name
+            );
+        }
+    }
 }

@@ -1,11 +1,11 @@
-//! The project's tasks: `cargo xtask up | test | sim | chaos | overload | dist | bench |
-//! bench-stream`, one file each.
+//! The project's tasks, one file each. [`help`] groups them by purpose.
 
 mod commands;
+mod help;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches as _, Parser, Subcommand};
 use local_gateway::{Project, cancel};
 
 /// What shells report for a program that Ctrl-C ended.
@@ -29,10 +29,12 @@ enum Task {
     Sim(commands::sim::Arguments),
     Chaos(commands::chaos::Arguments),
     Overload(commands::overload::Arguments),
+    Book(commands::book::Arguments),
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let matches = help::command().get_matches();
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     let project = Project::here();
     let result = cancel::install().and_then(|()| match arguments.task {
         Task::Up(arguments) => commands::up::run(&project, &arguments),
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Task::Sim(arguments) => commands::sim::run(&project, &arguments),
         Task::Chaos(arguments) => commands::chaos::run(&project, &arguments),
         Task::Overload(arguments) => commands::overload::run(&project, &arguments),
+        Task::Book(arguments) => commands::book::run(&project, &arguments),
     });
     match result {
         Ok(code) => code,

@@ -1,6 +1,7 @@
 //! One file per task.
 
 pub(crate) mod bench;
+pub(crate) mod book;
 pub(crate) mod chaos;
 pub(crate) mod dist;
 pub(crate) mod member;

@@ -8,7 +8,9 @@ use local_gateway::Project;
 
 use super::member;
 
-/// Overload and hostility on the accept side, with memory curves; --help lists what it takes
+/// Overload the accept role, and draw curves of memory
+///
+/// `cargo xtask overload --help` is the help of the program itself.
 #[derive(clap::Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Arguments {

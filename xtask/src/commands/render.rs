@@ -9,7 +9,9 @@ use anyhow::{Context, Result};
 use local_gateway::Project;
 use local_gateway::render::{self, Changes, Target};
 
-/// Write envoy/gateway.yaml with other addresses, as the containers of docker-compose.yml need it
+/// Write envoy/gateway.yaml with other addresses, as containers need it
+///
+/// The Dockerfile uses it for the containers of docker-compose.yml.
 #[derive(clap::Args, Clone, Debug)]
 pub(crate) struct Arguments {
     /// Where the gateway listens; Envoy's admin interface stays on loopback

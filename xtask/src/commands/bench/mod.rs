@@ -25,7 +25,7 @@ use anyhow::{Context, Result};
 use local_gateway::dist::Variant;
 use local_gateway::{Programs, Project, command};
 
-/// Measure accepting, delivering and their latency beside what the same Envoy does without them
+/// Measure accepting and delivering beside what the same Envoy does without them
 ///
 /// Nothing has to be installed: the load generator and the target are part of this program.
 #[derive(clap::Args)]

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
 
-    /// List the steps
+    /// List the steps, with about how long each takes on two cores
     #[arg(long)]
     list: bool,
 }
@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
     if arguments.list {
         for step in STEPS {
-            println!("{:<12} {}", step.name, step.about);
+            println!("{:<14} {:>4} s  {}", step.name, step.seconds, step.about);
         }
         return Ok(ExitCode::SUCCESS);
     }

@@ -18,6 +18,8 @@ use crate::commands::{chaos, overload, render, sim};
 pub(super) struct Step {
     pub(super) name: &'static str,
     pub(super) about: &'static str,
+    /// About how long it takes on two cores, once everything is installed and built.
+    pub(super) seconds: u32,
     needs: &'static [&'static str],
     pub(super) run: fn(&Project) -> Result<Outcome>,
 }
@@ -34,84 +36,98 @@ pub(super) const STEPS: &[Step] = &[
     Step {
         name: "format",
         about: "cargo fmt",
+        seconds: 1,
         needs: &[],
         run: format,
     },
     Step {
         name: "lints",
         about: "clippy on all native code",
+        seconds: 50,
         needs: &[],
         run: lints,
     },
     Step {
         name: "documentation",
         about: "cargo doc: every link leads somewhere",
+        seconds: 10,
         needs: &[],
         run: documentation,
     },
     Step {
         name: "native",
         about: "tests that need no Envoy",
+        seconds: 210,
         needs: &[],
         run: native,
     },
     Step {
         name: "simulation",
         about: "gateways, a Stream and targets with faults: fixed seeds, and fresh ones",
+        seconds: 100,
         needs: &[],
         run: simulation,
     },
     Step {
         name: "wasm-lints",
         about: "clippy on the filter for its host",
+        seconds: 11,
         needs: &[],
         run: wasm_lints,
     },
     Step {
         name: "dist",
         about: "the filter that is shipped, checked",
+        seconds: 64,
         needs: &[],
         run: dist,
     },
     Step {
         name: "wasm",
         about: "pure code under wasm, in Node",
+        seconds: 74,
         needs: &[],
         run: wasm,
     },
     Step {
         name: "local-set",
         about: "Envoy and our own programs",
+        seconds: 47,
         needs: &[],
         run: local_set,
     },
     Step {
         name: "conformance",
         about: "the stream server by Oracle's own clients",
+        seconds: 39,
         needs: &["local-set"],
         run: conformance,
     },
     Step {
         name: "envoy",
         about: "end to end, with the shipped filter in a real Envoy",
+        seconds: 320,
         needs: &["dist", "local-set"],
         run: end_to_end,
     },
     Step {
         name: "overload",
         about: "too much for the accept side, the short form",
+        seconds: 150,
         needs: &["dist", "local-set"],
         run: overload,
     },
     Step {
         name: "chaos",
         about: "real parts killed, stopped and cut off under load: a short run with a fresh seed",
+        seconds: 140,
         needs: &["dist", "local-set"],
         run: short_chaos,
     },
     Step {
         name: "compose",
         about: "the containers' configuration",
+        seconds: 1,
         needs: &["dist", "local-set"],
         run: compose,
     },
@@ -320,4 +336,45 @@ fn compose_command() -> Option<Command> {
         return Some(plugin());
     }
     command::on_path("docker-compose").map(Command::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contributing_has_every_step_in_order() {
+        let page = Project::here().root().join("CONTRIBUTING.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let told: Vec<&str> = page
+            .lines()
+            .filter(|line| line.starts_with("| `") && line.ends_with(" s |"))
+            .collect();
+        let rows: Vec<String> = STEPS
+            .iter()
+            .map(|step| format!("| `{}` | {} | {} s |", step.name, step.about, step.seconds))
+            .collect();
+        assert_eq!(told, rows, "the table should be:\n{}", rows.join("\n"));
+    }
+    #[test]
+    fn the_workflow_runs_every_step() {
+        let workflow = Project::here().root().join(".github/workflows/checks.yml");
+        let workflow = std::fs::read_to_string(workflow).unwrap();
+        let named: Vec<&str> = workflow
+            .split("--only ")
+            .skip(1)
+            .filter_map(|rest| rest.split_whitespace().next())
+            .collect();
+        for name in &named {
+            assert!(STEPS.iter().any(|step| step.name == *name), "{name}");
+        }
+        for step in STEPS {
+            let is_run = |other: &Step| named.contains(&other.name) && other.needs(step.name);
+            assert!(
+                named.contains(&step.name) || STEPS.iter().any(is_run),
+                "{} is in no job",
+                step.name
+            );
+        }
+    }
 }

@@ -18,19 +18,14 @@ fn sources() -> Vec<(String, String)> {
     let folders = [
         "src",
         "tests",
-        "chaos",
-        "conformance",
-        "demo-function",
-        "fuzz",
-        "local-gateway",
-        "overload",
-        "sim",
+        "examples",
         "sluice-cli",
         "stream-server",
+        "tools",
+        "verification",
         "wasm-tests",
     ];
     let mut pending: Vec<PathBuf> = folders.iter().map(|folder| root.join(folder)).collect();
-    pending.push(root.join("xtask"));
     let mut sources = Vec::new();
     while let Some(path) = pending.pop() {
         if path.is_dir() {

@@ -16,8 +16,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use local_gateway::command::capture;
-use local_gateway::{Project, oracle};
+use provision::command::capture;
+use provision::{Project, oci_clients};
 use serde_json::{Value, json};
 use sluice::time::Wall;
 use wasm_tests::gateway::Gateway;
@@ -36,7 +36,7 @@ struct Sdk {
 impl Sdk {
     fn of(gateway: &Gateway) -> Self {
         Self {
-            python: oracle::python_sdk(&Project::here()).unwrap(),
+            python: oci_clients::python_sdk(&Project::here()).unwrap(),
             endpoint: gateway.set.stream_url(),
         }
     }

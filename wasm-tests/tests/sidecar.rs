@@ -11,9 +11,10 @@
 use std::fs;
 use std::path::Path;
 
-use local_gateway::dist::Variant;
 use local_gateway::render::{cluster, egress, endpoint, listener_port};
-use local_gateway::{Builder, Part, Project, ports};
+use local_gateway::{Builder, Part, ports};
+use provision::Project;
+use provision::dist::Variant;
 use serde_json::{Value, json};
 use wasm_tests::client::{Request, Response, exchange};
 use wasm_tests::gateway::Gateway;

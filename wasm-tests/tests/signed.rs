@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use local_gateway::render::{at, cluster, egress, merge_patch};
-use local_gateway::{Builder, LocalSet, Project};
+use local_gateway::{Builder, LocalSet};
+use provision::Project;
 use serde_json::{Value, json};
 use wasm_tests::client::Request;
 use wasm_tests::gateway::Gateway;

@@ -7,8 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
-use local_gateway::dist::Variant;
 use local_gateway::render::{at, listener};
+use provision::dist::Variant;
 use serde_json::json;
 use wasm_tests::client::{Connection, Request, exchange};
 use wasm_tests::gateway::{Gateway, drain_settings};

@@ -13,7 +13,7 @@ use std::{io, thread};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::command::tail;
+use provision::command::tail;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 const LOG_TAIL_LINES: usize = 25;
@@ -109,7 +109,7 @@ impl Process {
     ) -> Result<()> {
         let start = Instant::now();
         loop {
-            crate::cancel::check()?;
+            provision::cancel::check()?;
             if let Some(status) = self.ended() {
                 bail!(
                     "{} ended while it started ({status})\n{}",

@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use local_gateway::Project;
+use provision::Project;
 use serde_json::Value;
 
 fn root() -> PathBuf {
@@ -144,7 +144,7 @@ fn images_are_pinned_and_envoy_is_the_one_that_is_tested() {
         assert_ne!(tag, "latest", "{image}");
         let is_hexadecimal = digest.bytes().all(|byte| byte.is_ascii_hexdigit());
         if repository == "envoyproxy/envoy" {
-            assert_eq!(tag, format!("v{}", local_gateway::envoy::VERSION));
+            assert_eq!(tag, format!("v{}", provision::envoy::VERSION));
             // It is not known yet; the comment there says how it is found.
             assert!([0, 64].contains(&digest.len()) && is_hexadecimal, "{image}");
         } else {

@@ -6,7 +6,7 @@ mod commands;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use local_gateway::{Project, cancel};
+use provision::{Project, cancel};
 
 /// What shells report for a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use chaos::report;
 use chaos::run::{Settings, run};
 use clap::Parser;
-use local_gateway::cancel;
+use provision::cancel;
 
 /// What shells report for a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;

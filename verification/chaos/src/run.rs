@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use local_gateway::{Project, cancel};
+use provision::{Project, cancel};
 use wasm_tests::stream::Stream;
 
 use crate::clients::Clients;

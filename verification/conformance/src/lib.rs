@@ -12,10 +12,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use local_gateway::command::capture;
 use local_gateway::process::{Process, Program};
-use local_gateway::tools::Tools;
-use local_gateway::{Project, http, oracle, ports};
+use local_gateway::{http, ports};
+use provision::command::capture;
+use provision::tools::Tools;
+use provision::{Project, oci_clients};
 use serde_json::{Value, json};
 
 const TENANCY: &str = "ocid1.tenancy.oc1..aaaaaaaasluice";
@@ -98,7 +99,7 @@ impl Server {
     /// # Errors
     /// When it fails; the message has what it wrote.
     pub fn python(&self, function: &str) -> Result<()> {
-        let mut command = Command::new(oracle::python_sdk(&self.project)?);
+        let mut command = Command::new(oci_clients::python_sdk(&self.project)?);
         command
             // Without it the SDK loads its clients of all services, which takes seconds.
             .env("OCI_PYTHON_SDK_NO_SERVICE_IMPORTS", "true")
@@ -114,7 +115,7 @@ impl Server {
     /// # Errors
     /// When it fails; the message has what it wrote.
     pub fn typescript(&self, function: &str) -> Result<()> {
-        let installed = oracle::typescript_sdk(&self.project)?;
+        let installed = oci_clients::typescript_sdk(&self.project)?;
         let mut command = Command::new(installed.node);
         command
             .env("NODE_PATH", installed.modules)
@@ -129,7 +130,7 @@ impl Server {
     /// # Errors
     /// When it fails; the message has the error that it shows.
     pub fn cli(&self, signer: Signer, arguments: &[&str]) -> Result<Value> {
-        let mut command = Command::new(oracle::cli(&self.project)?);
+        let mut command = Command::new(oci_clients::cli(&self.project)?);
         command
             // It sees nothing of whoever runs the test.
             .env("HOME", &self.folder)
@@ -183,7 +184,7 @@ fn script(name: &str) -> PathBuf {
 
 /// New key pairs in the folder; gives their fingerprints.
 fn write_keys(project: &Project, folder: &Path) -> Result<Value> {
-    let mut command = Command::new(oracle::python_sdk(project)?);
+    let mut command = Command::new(oci_clients::python_sdk(project)?);
     command.arg("-I").arg(script("key.py")).arg(folder);
     Ok(serde_json::from_str(&capture(&mut command)?)?)
 }

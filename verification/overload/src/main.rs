@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
-use local_gateway::cancel;
+use provision::cancel;
 
 use scenarios::{Report, Scale, Scenario};
 

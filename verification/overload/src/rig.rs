@@ -89,7 +89,7 @@ impl Rig {
     pub(crate) async fn wait(&self, mut holds: impl FnMut() -> Result<bool>) -> Result<bool> {
         let start = Instant::now();
         while !holds()? {
-            local_gateway::cancel::check()?;
+            provision::cancel::check()?;
             if start.elapsed() > PATIENCE {
                 return Ok(false);
             }
@@ -152,7 +152,7 @@ impl Rig {
     async fn wait_for_arrivals(&self, calls: &[String]) -> Result<()> {
         let (mut missing, mut since) = (usize::MAX, Instant::now());
         while missing > 0 && since.elapsed() < ARRIVAL_PATIENCE {
-            local_gateway::cancel::check()?;
+            provision::cancel::check()?;
             let now = self.target.missing(calls);
             if now < missing {
                 (missing, since) = (now, Instant::now());

@@ -10,12 +10,12 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{LocalSet, Part, Ports, Programs, STREAMS, temporary};
-use crate::Project;
-use crate::dist::Variant;
+use super::{LocalSet, Part, Ports, STREAMS, temporary};
 use crate::ports;
 use crate::process::Program;
 use crate::render::{self, Changes, Target};
+use provision::dist::Variant;
+use provision::{Programs, Project};
 
 type Edit = Box<dyn FnOnce(&mut Value) -> Result<()>>;
 

@@ -2,7 +2,6 @@
 //! demo function. Started together, held by one value, ended with it.
 
 mod builder;
-mod programs;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,10 +14,10 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use rustix::process::Signal;
 
-use crate::Project;
 use crate::process::{Process, Program};
-use crate::progress::say;
 use crate::{http, stats};
+use provision::Project;
+use provision::progress::say;
 
 /// The streams that `filter-config/*.local.json` and `*.sidecar*.json` name.
 const STREAMS: [&str; 8] = [
@@ -33,7 +32,6 @@ const STREAMS: [&str; 8] = [
 ];
 
 pub use builder::Builder;
-pub use programs::{PREPARED, Programs};
 
 /// The stream server may have a large log to look through.
 const STREAM_SERVER_DEADLINE: Duration = Duration::from_secs(30);

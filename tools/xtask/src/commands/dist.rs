@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use local_gateway::Project;
-use local_gateway::dist::{self, Variant};
+use provision::Project;
+use provision::dist::{self, Variant};
 
 /// Build the filter that is shipped, as target/dist/sluice.wasm
 ///

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
-use local_gateway::Project;
+use provision::Project;
 
 /// A program with arguments to come; `profile` is cargo's.
 pub(crate) fn command(project: &Project, package: &str, profile: &str) -> Command {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::{Command, ExitCode};
 
 use anyhow::Result;
-use local_gateway::Project;
+use provision::Project;
 
 use super::member;
 

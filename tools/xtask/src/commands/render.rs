@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use local_gateway::Project;
 use local_gateway::render::{self, Changes, Target};
+use provision::Project;
 
 /// Write envoy/gateway.yaml with other addresses, as the containers of docker-compose.yml need it
 #[derive(clap::Args, Clone, Debug)]

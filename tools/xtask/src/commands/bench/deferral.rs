@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use local_gateway::{Programs, cancel};
+use provision::{Programs, cancel};
 
 use super::latency::answer;
 use super::load::deferred;

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use local_gateway::{Programs, cancel};
+use provision::{Programs, cancel};
 
 use super::load::request;
 use super::socket::{Socket, State, wait};

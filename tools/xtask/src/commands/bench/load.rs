@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use local_gateway::cancel;
+use provision::cancel;
 
 use super::socket::{Socket, State, wait};
 use super::wire::{first_message, header, status};

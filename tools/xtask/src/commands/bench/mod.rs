@@ -22,8 +22,8 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
-use local_gateway::dist::Variant;
-use local_gateway::{Programs, Project, command};
+use provision::dist::Variant;
+use provision::{Programs, Project, command};
 
 /// Measure accepting, delivering and their latency beside what the same Envoy does without them
 ///

@@ -5,7 +5,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
-use local_gateway::{LocalSet, Programs, cancel, ports};
+use local_gateway::{LocalSet, ports};
+use provision::{Programs, cancel};
 
 use super::deferral::arrival;
 use super::latency::answer;

@@ -4,8 +4,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use local_gateway::progress::say;
-use local_gateway::{LocalSet, Part, Programs, cancel, ports};
+use local_gateway::{LocalSet, Part, ports};
+use provision::progress::say;
+use provision::{Programs, cancel};
 
 use super::load::{Load, request};
 use super::report::{Rate, Round};

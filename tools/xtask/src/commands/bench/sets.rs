@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 use local_gateway::render::{Target as Function, add_target, at, cluster, listener};
-use local_gateway::{Builder, LocalSet, Programs};
+use local_gateway::{Builder, LocalSet};
+use provision::Programs;
 use serde_json::{Value, json};
 
 /// Answered by Envoy itself.

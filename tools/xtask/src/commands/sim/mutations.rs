@@ -7,7 +7,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use local_gateway::{Project, cancel};
+use provision::{Project, cancel};
 
 /// Seeds after which a mutation counts as not found.
 const SEEDS_MAX: &str = "5000";

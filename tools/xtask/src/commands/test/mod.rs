@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use local_gateway::{Project, cancel};
+use provision::{Project, cancel};
 
 use runner::Outcome;
 use steps::{STEPS, Step};

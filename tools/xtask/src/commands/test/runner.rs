@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
-use local_gateway::command;
+use provision::command;
 
 use super::count::Counts;
 

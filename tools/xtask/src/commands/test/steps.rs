@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use local_gateway::dist::{self, Variant};
-use local_gateway::toolchain::{WasmTarget, WasmToolchain};
-use local_gateway::tools::Tools;
-use local_gateway::{PREPARED, Project, command, envoy, node, oracle};
+use provision::dist::{self, Variant};
+use provision::toolchain::{WasmTarget, WasmToolchain};
+use provision::tools::Tools;
+use provision::{PREPARED, Project, command, envoy, node, oci_clients};
 
 use super::runner::{self, Outcome};
 use crate::commands::{chaos, overload, render, sim};
@@ -246,8 +246,8 @@ fn local_set(project: &Project) -> Result<Outcome> {
 
 fn conformance(project: &Project) -> Result<Outcome> {
     // Before the tests, because these hide what goes on until they fail.
-    oracle::python_sdk(project)?;
-    oracle::typescript_sdk(project)?;
+    oci_clients::python_sdk(project)?;
+    oci_clients::typescript_sdk(project)?;
     let arguments = [
         "test",
         "--package",

@@ -4,8 +4,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use local_gateway::LocalSet;
 use local_gateway::http::{self, Answer};
-use local_gateway::{LocalSet, cancel};
+use provision::cancel;
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 const PREFER: (&str, &str) = ("prefer", "respond-async");

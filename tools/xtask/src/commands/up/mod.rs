@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use local_gateway::dist::Variant;
 use local_gateway::render::Target;
-use local_gateway::{LocalSet, Part, Programs, Project, cancel, ports};
+use local_gateway::{LocalSet, Part, ports};
+use provision::dist::Variant;
+use provision::{Programs, Project, cancel};
 
 use supervise::Supervisor;
 

@@ -6,7 +6,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use local_gateway::{LocalSet, Part, cancel};
+use local_gateway::{LocalSet, Part};
+use provision::cancel;
 
 use super::follow::Follower;
 use super::ready_file;

@@ -19,9 +19,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use local_gateway::progress::say;
-use local_gateway::tools::Tools;
-use local_gateway::{Project, cancel};
+use provision::progress::say;
+use provision::tools::Tools;
+use provision::{Project, cancel};
 
 use super::{cpu, run_optimised};
 use nats::Ask;

@@ -10,8 +10,8 @@ use std::{env, fs};
 use anyhow::{Context as _, Result};
 use local_gateway::ports;
 use local_gateway::process::{Process, Program};
-use local_gateway::progress::say;
-use local_gateway::tools::Tools;
+use provision::progress::say;
+use provision::tools::Tools;
 
 use super::nats::Ask;
 

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use local_gateway::cancel;
+use provision::cancel;
 
 use super::super::socket::{Socket, State, wait};
 

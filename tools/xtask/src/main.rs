@@ -23,8 +23,10 @@ enum Task {
     Up(commands::up::Arguments),
     Test(commands::test::Arguments),
     Dist(commands::dist::Arguments),
+    /// Measure accepting, delivering and their latency beside what the same Envoy does without them
     Bench(commands::bench::Arguments),
-    BenchStream(commands::bench::stream::Arguments),
+    /// Measure the stream server beside the bare disk, NATS JetStream and Redis Streams
+    BenchStream(commands::bench::Arguments),
     Render(commands::render::Arguments),
     Sim(commands::sim::Arguments),
     Chaos(commands::chaos::Arguments),
@@ -38,8 +40,8 @@ fn main() -> ExitCode {
         Task::Up(arguments) => commands::up::run(&project, &arguments),
         Task::Test(arguments) => commands::test::run(&project, &arguments),
         Task::Dist(arguments) => commands::dist::run(&project, &arguments),
-        Task::Bench(arguments) => commands::bench::run(&project, &arguments),
-        Task::BenchStream(arguments) => commands::bench::stream::run(&project, &arguments),
+        Task::Bench(arguments) => commands::bench::run(&project, "bench", &arguments),
+        Task::BenchStream(arguments) => commands::bench::run(&project, "bench-stream", &arguments),
         Task::Render(arguments) => commands::render::run(&project, &arguments),
         Task::Sim(arguments) => commands::sim::run(&project, &arguments),
         Task::Chaos(arguments) => commands::chaos::run(&project, &arguments),

@@ -23,7 +23,7 @@ use provision::progress::say;
 use provision::tools::Tools;
 use provision::{Project, cancel};
 
-use super::{cpu, run_optimised};
+use crate::cpu;
 use nats::Ask;
 use servers::{BACKLOG, Installed, PUT, Server, System};
 use table::{Measured, Table};
@@ -75,9 +75,6 @@ pub(crate) struct Arguments {
 
 /// Runs the rounds and prints what they have measured.
 pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
-    if cfg!(debug_assertions) {
-        return Err(run_optimised(project));
-    }
     ensure!(arguments.body > 0, "a message has at least one byte");
     let mut tools = Tools::build(project)?;
     if let Some(other) = &arguments.stream_server {

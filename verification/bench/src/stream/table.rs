@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::super::report::median;
 use super::servers::System;
+use crate::gateway::report::median;
 
 /// One cell of one round.
 #[derive(Clone, Copy, Debug)]

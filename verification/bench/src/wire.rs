@@ -5,15 +5,15 @@ const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// A whole message at the start of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Message<'a> {
+pub(crate) struct Message<'a> {
     /// The first line and the headers.
-    pub(super) head: &'a [u8],
+    pub(crate) head: &'a [u8],
     /// How long head and body are together.
-    pub(super) length: usize,
+    pub(crate) length: usize,
 }
 
 /// The first message, once all of it is there.
-pub(super) fn first_message(buffer: &[u8]) -> Option<Message<'_>> {
+pub(crate) fn first_message(buffer: &[u8]) -> Option<Message<'_>> {
     let body_start = find(buffer, HEAD_END)? + HEAD_END.len();
     let head = buffer.get(..body_start)?;
     let body = buffer.get(body_start..)?;
@@ -31,7 +31,7 @@ pub(super) fn first_message(buffer: &[u8]) -> Option<Message<'_>> {
 }
 
 /// A header's value.
-pub(super) fn header<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+pub(crate) fn header<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     head.split(|byte| *byte == b'\n').skip(1).find_map(|line| {
         let colon = line.iter().position(|byte| *byte == b':')?;
         let (found, value) = line.split_at_checked(colon)?;
@@ -42,13 +42,13 @@ pub(super) fn header<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 }
 
 /// The status of a response.
-pub(super) fn status(head: &[u8]) -> Option<u16> {
+pub(crate) fn status(head: &[u8]) -> Option<u16> {
     let word = head.split(|byte| *byte == b' ').nth(1)?;
     std::str::from_utf8(word).ok()?.parse().ok()
 }
 
 /// The path of a request.
-pub(super) fn path(head: &[u8]) -> Option<&str> {
+pub(crate) fn path(head: &[u8]) -> Option<&str> {
     let word = head.split(|byte| *byte == b' ').nth(1)?;
     std::str::from_utf8(word).ok()
 }

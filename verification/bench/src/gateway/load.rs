@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use provision::cancel;
 
-use super::socket::{Socket, State, wait};
-use super::wire::{first_message, header, status};
+use crate::socket::{Socket, State, wait};
+use crate::wire::{first_message, header, status};
 
 /// Not counted, so that connections are open and queues are filled when counting begins.
 const WARM_UP: Duration = Duration::from_millis(500);

@@ -8,10 +8,10 @@ use anyhow::{Result, bail};
 use provision::{Programs, cancel};
 
 use super::load::request;
-use super::socket::{Socket, State, wait};
 use super::target::{NOTED, Target};
-use super::wire::{first_message, status};
 use super::{Arguments, sets};
+use crate::socket::{Socket, State, wait};
+use crate::wire::{first_message, status};
 
 const DEADLINE: Duration = Duration::from_secs(5);
 /// The first calls find connections closed and code that has never run.

@@ -11,9 +11,9 @@ use provision::{Programs, cancel};
 use super::deferral::arrival;
 use super::latency::answer;
 use super::load::request;
-use super::socket::Socket;
 use super::target::{NOTED, Target};
 use super::{Arguments, sets};
+use crate::socket::Socket;
 
 /// The bad target's cluster.
 const NEIGHBOUR: &str = "neighbour";

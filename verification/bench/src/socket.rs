@@ -11,26 +11,26 @@ use rustix::io::Errno;
 
 /// How a socket stands after it was used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(crate) enum State {
     Open,
     Closed,
 }
 
 /// A connection with what it still has to send and what it has received.
 #[derive(Debug)]
-pub(super) struct Socket {
-    pub(super) stream: TcpStream,
+pub(crate) struct Socket {
+    pub(crate) stream: TcpStream,
     unsent: Vec<u8>,
     /// How many bytes of that were sent after all.
     sent: usize,
-    pub(super) received: Vec<u8>,
+    pub(crate) received: Vec<u8>,
 }
 
 /// Bytes that are received at a time, as far as they are there.
 const RECEIVE_BYTES: usize = 262_144;
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream) -> Result<Self> {
+    pub(crate) fn new(stream: TcpStream) -> Result<Self> {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
         Ok(Self {
@@ -42,7 +42,7 @@ impl Socket {
     }
 
     /// Sends now what the system takes, and keeps the rest.
-    pub(super) fn send(&mut self, bytes: &[u8]) -> State {
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> State {
         let mut sent = 0;
         let is_first = self.unsent.is_empty();
         let state = match is_first {
@@ -58,7 +58,7 @@ impl Socket {
     }
 
     /// Sends more of what was kept.
-    pub(super) fn flush(&mut self) -> State {
+    pub(crate) fn flush(&mut self) -> State {
         let state = send_some(&mut self.stream, &self.unsent, &mut self.sent);
         if self.sent == self.unsent.len() {
             self.unsent.clear();
@@ -68,7 +68,7 @@ impl Socket {
     }
 
     /// Receives what is there.
-    pub(super) fn receive(&mut self) -> State {
+    pub(crate) fn receive(&mut self) -> State {
         thread_local!(static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; RECEIVE_BYTES]));
         BUFFER.with_borrow_mut(|buffer| {
             loop {
@@ -89,7 +89,7 @@ impl Socket {
     }
 
     /// What to wait for.
-    pub(super) fn interest(&self) -> PollFd<'_> {
+    pub(crate) fn interest(&self) -> PollFd<'_> {
         let flags = if self.unsent.is_empty() {
             PollFlags::IN
         } else {
@@ -117,7 +117,7 @@ fn is_temporary(kind: ErrorKind) -> bool {
 }
 
 /// Waits until something can be done; the answer has an entry for each of `waiting`.
-pub(super) fn wait(waiting: &mut [PollFd<'_>], at_most: Duration) -> Result<Vec<bool>> {
+pub(crate) fn wait(waiting: &mut [PollFd<'_>], at_most: Duration) -> Result<Vec<bool>> {
     let timeout = Timespec {
         tv_sec: i64::try_from(at_most.as_secs())?,
         tv_nsec: i64::from(at_most.subsec_nanos()),

@@ -151,7 +151,7 @@ fn percentile(latencies: &[Duration], percent: usize) -> f64 {
     latency.map_or(f64::NAN, |latency| latency.as_secs_f64() * 1000.0)
 }
 
-pub(super) fn median(mut values: Vec<f64>) -> f64 {
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }

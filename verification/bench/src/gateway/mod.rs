@@ -5,25 +5,20 @@
 //! medians over the rounds and their ratios are what counts, because machines are shared. Nothing
 //! is asserted.
 
-mod cpu;
 mod deferral;
 mod latency;
 mod load;
 mod neighbour;
-mod report;
+pub(crate) mod report;
 mod rounds;
 mod sets;
-mod socket;
-pub(crate) mod stream;
 mod target;
-mod wire;
 
-use std::os::unix::process::CommandExt as _;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use provision::dist::Variant;
-use provision::{Programs, Project, command};
+use provision::{Programs, Project};
 
 /// Measure accepting, delivering and their latency beside what the same Envoy does without them
 ///
@@ -64,9 +59,6 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
-    if cfg!(debug_assertions) {
-        return Err(run_optimised(project));
-    }
     let programs = Programs::provide(project, Variant::Shipped)?;
     println!(
         "\nOne Envoy worker, {} connections, POST of {} bytes.\n",
@@ -95,24 +87,4 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
     let neighbourhood = neighbour::measure(&programs, arguments)?;
     report::neighbourhood(arguments.backlog, neighbourhood);
     Ok(ExitCode::SUCCESS)
-}
-
-/// Becomes the same program, optimised: what measures must not be what is measured.
-fn run_optimised(project: &Project) -> anyhow::Error {
-    let mut build = Command::new("cargo");
-    build
-        .current_dir(project.root())
-        .args([
-            "build",
-            "--profile=tools",
-            "--package=xtask",
-            "--target-dir",
-        ])
-        .arg(project.cargo_target());
-    if let Err(error) = command::run(&mut build).context("the load generator was not built") {
-        return error;
-    }
-    let mut optimised = Command::new(project.cargo_target().join("tools/xtask"));
-    // Only comes back when it failed.
-    optimised.args(std::env::args_os().skip(1)).exec().into()
 }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use rustix::event::{PollFd, PollFlags};
 
-use super::socket::{Socket, State, wait};
-use super::wire::{first_message, header, path};
+use crate::socket::{Socket, State, wait};
+use crate::wire::{first_message, header, path};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const POLL_TIMEOUT: Duration = Duration::from_millis(50);

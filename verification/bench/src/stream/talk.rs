@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 use provision::cancel;
 
-use super::super::socket::{Socket, State, wait};
+use crate::socket::{Socket, State, wait};
 
 const POLL_TIMEOUT: Duration = Duration::from_millis(20);
 /// No server takes so long for one batch.

@@ -6,8 +6,8 @@ use anyhow::{Context, Result, bail};
 use local_gateway::http;
 use serde_json::{Value, json};
 
-use super::super::wire::{first_message, header, status};
 use super::talk::{Taken, Talk};
+use crate::wire::{first_message, header, status};
 
 /// The prefix that the stream server's own streams have.
 const ID_PREFIX: &str = "ocid1.stream.oc1.local.";

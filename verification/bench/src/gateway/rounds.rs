@@ -8,11 +8,12 @@ use local_gateway::{LocalSet, Part, ports};
 use provision::progress::say;
 use provision::{Programs, cancel};
 
+use super::Arguments;
 use super::load::{Load, request};
 use super::report::{Rate, Round};
 use super::sets::{self, DIRECT_PATH, PlainPorts};
 use super::target::Target;
-use super::{Arguments, cpu};
+use crate::cpu;
 
 /// A drain that has not called anybody by then never will.
 const FIRST_CALL_DEADLINE: Duration = Duration::from_secs(30);

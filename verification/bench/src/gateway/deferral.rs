@@ -9,9 +9,9 @@ use provision::{Programs, cancel};
 
 use super::latency::answer;
 use super::load::deferred;
-use super::socket::Socket;
 use super::target::{NOTED, Target};
 use super::{Arguments, sets};
+use crate::socket::Socket;
 
 /// Longer than the shortest lane, so that each call waits on a lane and then in memory.
 const DELAY_MS: std::ops::Range<u128> = 1_200..3_000;

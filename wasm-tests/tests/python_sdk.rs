@@ -20,9 +20,9 @@ use provision::command::capture;
 use provision::{Project, oci_clients};
 use serde_json::{Value, json};
 use sluice::time::Wall;
+use testkit::server::Answer;
+use testkit::stream::{CALLS, DEAD};
 use wasm_tests::gateway::Gateway;
-use wasm_tests::server::Answer;
-use wasm_tests::stream::{CALLS, DEAD};
 use wasm_tests::target::Target;
 
 const DELAY: Duration = Duration::from_secs(2);

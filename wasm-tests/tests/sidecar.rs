@@ -16,11 +16,11 @@ use local_gateway::{Builder, Part, ports};
 use provision::Project;
 use provision::dist::Variant;
 use serde_json::{Value, json};
-use wasm_tests::client::{Request, Response, exchange};
+use testkit::http1::{Request, Response, exchange};
+use testkit::server::Answer;
+use testkit::tls::Authority;
 use wasm_tests::gateway::Gateway;
-use wasm_tests::server::Answer;
 use wasm_tests::target::{Seen, Target};
-use wasm_tests::tls::Authority;
 
 /// The service that the configuration has a route for.
 const SERVICE: &str = "notify.example";

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use serde_json::Value;
-use wasm_tests::client::{Connection, Request as Message, Response};
+use testkit::http1::{Connection, Request as Message, Response};
 
 use crate::history::{Gateway, Number, Request, Told, Wish};
 use crate::plan::{GATEWAYS, ORDER_KEYS, SHORT_TIMEOUT, Script, script, wish};

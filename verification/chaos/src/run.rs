@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use provision::{Project, cancel};
-use wasm_tests::stream::Stream;
+use testkit::stream::Stream;
 
 use crate::clients::Clients;
 use crate::history::{History, Letter};

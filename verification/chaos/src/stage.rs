@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
+use local_gateway::render::change_routes;
 use local_gateway::render::{Target as Origin, add_target, at, cluster};
 use local_gateway::{LocalSet, Part as Program, ports};
 use serde_json::{Value, json};
-use wasm_tests::gateway::change_routes;
-use wasm_tests::server::Server;
-use wasm_tests::stream::Stream;
+use testkit::server::Server;
+use testkit::stream::Stream;
 
 use crate::history::{Fault, Gateway, How, Part};
 use crate::link::{Link, Manner};

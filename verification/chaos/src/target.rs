@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use wasm_tests::message::Message;
-use wasm_tests::server::{Answer, Server};
+use testkit::http1::Message;
+use testkit::server::{Answer, Server};
 
 use crate::history::{Arrival, Fate, Millis, Number, Role, Target};
 use crate::plan::{SHORT_TIMEOUT, Script, script, work};

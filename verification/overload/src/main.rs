@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use clap::Parser;
 use provision::cancel;
+use testkit::table::Table;
 
 use scenarios::{Report, Scale, Scenario};
 
@@ -122,13 +123,17 @@ fn chosen(names: &[String]) -> Result<Vec<Scenario>> {
 
 /// Prints a report; gives whether everything holds.
 fn print(report: &Report) -> bool {
+    let mut table = Table::new();
     for (name, value) in &report.figures {
-        println!("  {name:<38} {value}");
+        table.row([*name, value]);
     }
+    print!("{table}");
+    let mut table = Table::new();
     for check in &report.checks {
         let verdict = if check.holds { "holds" } else { "BROKEN" };
-        println!("  {verdict:<8} {}", check.what);
+        table.row([verdict, &check.what]);
     }
+    print!("{table}");
     report.checks.iter().all(|check| check.holds)
 }
 

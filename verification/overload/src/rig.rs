@@ -6,10 +6,10 @@ use anyhow::{Context as _, Result, bail};
 use local_gateway::render::{Target as Function, at, listener};
 use local_gateway::{Builder, LocalSet, Part};
 use serde_json::{Value, json};
+use testkit::http1::asynchronous::Connection;
 use tokio::time::sleep;
 
-use crate::client::Ended;
-use crate::client::http1::{Connection, Request};
+use crate::client::{Ended, content, marked};
 use crate::sample::{Of, Sample, peak};
 use crate::sampler::Sampler;
 use crate::tally::Tally;
@@ -176,9 +176,10 @@ impl Rig {
         let mut connection = Connection::open(self.port())
             .await
             .context("the gateway is gone")?;
-        let ended = connection
-            .exchange(&Request::marked("/fresh").body(4).bytes())
-            .await;
+        let ended: Ended = connection
+            .exchange(&marked("/fresh").body(content(4)).bytes())
+            .await
+            .into();
         let Ended::Answered(answer) = ended else {
             return Ok(false);
         };

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use testkit::figures::median;
+
 /// One look at everything.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Sample {
@@ -46,9 +48,7 @@ pub(crate) fn quarters(samples: &[Sample], of: Of) -> [u64; 4] {
     let quarter = |number: usize| {
         let bound = |number: usize| samples.len() * number / 4;
         let part = samples.get(bound(number)..bound(number + 1));
-        let mut values: Vec<u64> = part.unwrap_or_default().iter().map(of).collect();
-        values.sort_unstable();
-        values.get(values.len() / 2).copied().unwrap_or_default()
+        median(part.unwrap_or_default().iter().map(of).collect()).unwrap_or_default()
     };
     [quarter(0), quarter(1), quarter(2), quarter(3)]
 }

@@ -111,8 +111,6 @@ pub(super) fn apply(config: &mut Value, names: Names, target: &Target) -> Result
 /// # Errors
 /// When the configuration has no cluster `function` to take after, or no routes.
 pub fn add_target(config: &mut Value, name: &str, port: u16) -> Result<()> {
-    const ROUTES: &str =
-        "/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes";
     let mut added = cluster(config, "function")?.clone();
     *at(&mut added, "/name")? = json!(name);
     *at(&mut added, "/load_assignment/cluster_name")? = json!(name);
@@ -125,11 +123,19 @@ pub fn add_target(config: &mut Value, name: &str, port: u16) -> Result<()> {
         "match": { "path_separated_prefix": format!("/{name}") },
         "route": { "cluster": name, "timeout": "30s" },
     });
-    for listener_name in ["gateway", "dispatch"] {
-        at(listener(config, listener_name)?, ROUTES)?
-            .as_array_mut()
-            .context("routes is no list")?
-            .insert(0, route.clone());
+    change_routes(config, |routes| routes.insert(0, route.clone()))
+}
+
+/// Changes the routes of both listeners that have the gateway's routes.
+///
+/// # Errors
+/// When they are not where they were.
+pub fn change_routes(config: &mut Value, change: impl Fn(&mut Vec<Value>)) -> Result<()> {
+    const ROUTES: &str =
+        "/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes";
+    for name in ["gateway", "dispatch"] {
+        let routes = at(listener(config, name)?, ROUTES)?;
+        change(routes.as_array_mut().context("routes is no list")?);
     }
     Ok(())
 }

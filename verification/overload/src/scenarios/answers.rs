@@ -1,9 +1,10 @@
 //! Targets that answer with far more than anybody wants: 30 MiB, and without end.
 
 use anyhow::Result;
+use testkit::http1::asynchronous::Connection;
 
 use super::{Report, Scale, mebibytes};
-use crate::client::http1::{Connection, Request};
+use crate::client::{content, marked};
 use crate::rig::Rig;
 use crate::tally::Tally;
 use crate::target::{ENDLESS, LONG};
@@ -53,10 +54,10 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
 
 /// Has calls accepted, one after the other.
 async fn call(rig: &Rig, path: &str, count: usize, tally: &mut Tally) -> Result<()> {
-    let request = Request::marked(path).body(16).bytes();
+    let request = marked(path).body(content(16)).bytes();
     let mut connection = Connection::open(rig.port()).await?;
     for _ in 0..count {
-        tally.add(connection.exchange(&request).await);
+        tally.add(connection.exchange(&request).await.into());
     }
     Ok(())
 }

@@ -2,12 +2,12 @@
 //! that all of them wait in the filter before any of them can be answered.
 
 use anyhow::Result;
-use http::HeaderMap;
+use testkit::http1::asynchronous::Connection;
+use testkit::http2;
 use tokio::task::JoinSet;
 
 use super::{Report, Scale};
-use crate::client::http1::{self, Request};
-use crate::client::{Ended, http2};
+use crate::client::{Ended, content, marked, marked2};
 use crate::files;
 use crate::rig::{Rig, without_haste};
 use crate::tally::Tally;
@@ -23,7 +23,7 @@ const RESERVE: usize = 1_500;
 /// Begun requests that lack their last byte.
 #[derive(Default)]
 struct Crowd {
-    http1: Vec<http1::Connection>,
+    http1: Vec<Connection>,
     http2: Vec<http2::Exchange>,
     /// Kept, because an HTTP/2 connection ends with its last handle.
     connections: Vec<http2::Connection>,
@@ -54,19 +54,19 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
 }
 
 async fn gather(port: u16, connections: usize, streams: usize) -> Result<Crowd> {
-    let request = Request::marked("/crowd").body(BODY).bytes();
+    let request = marked("/crowd").body(content(BODY)).bytes();
     let begun = request.get(..request.len() - 1).unwrap_or_default();
     let mut crowd = Crowd::default();
     for _ in 0..connections {
-        let mut connection = http1::Connection::open(port).await?;
+        let mut connection = Connection::open(port).await?;
         connection.send(begun).await?;
         crowd.http1.push(connection);
     }
     while crowd.http2.len() < streams {
         let connection = http2::Connection::open(port).await?;
         for _ in 0..STREAMS.min(streams - crowd.http2.len()) {
-            let mut exchange = connection.begin("/crowd", HeaderMap::new()).await?;
-            exchange.send(BODY - 1, false)?;
+            let mut exchange = connection.begin(&marked2("/crowd")).await?;
+            exchange.send(content(BODY - 1), false)?;
             crowd.http2.push(exchange);
         }
         crowd.connections.push(connection);
@@ -77,12 +77,12 @@ async fn gather(port: u16, connections: usize, streams: usize) -> Result<Crowd> 
 async fn finish(crowd: Crowd) -> Result<Tally> {
     let mut exchanges: JoinSet<Ended> = JoinSet::new();
     for mut connection in crowd.http1 {
-        exchanges.spawn(async move { connection.exchange(b"x").await });
+        exchanges.spawn(async move { connection.exchange(b"x").await.into() });
     }
     for mut exchange in crowd.http2 {
         exchanges.spawn(async move {
-            match exchange.send(1, true) {
-                Ok(()) => exchange.answer().await,
+            match exchange.send(content(1), true) {
+                Ok(()) => exchange.response().await.into(),
                 Err(_) => Ended::Closed,
             }
         });

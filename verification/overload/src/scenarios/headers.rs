@@ -2,13 +2,13 @@
 //! much is refused by one of them, and heads that wait have a bound.
 
 use anyhow::Result;
-use http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::json;
+use testkit::http1::asynchronous::Connection;
+use testkit::{Field, field, http2};
 use tokio::task::JoinSet;
 
 use super::{Report, Scale, mebibytes};
-use crate::client::http1::{Connection, Request};
-use crate::client::{Ended, http2};
+use crate::client::{Ended, content, in_chunks, marked, marked2};
 use crate::rig::{Rig, without_haste};
 use crate::tally::Tally;
 
@@ -29,38 +29,32 @@ struct Flood {
     right: &'static [u16],
 }
 
-fn fields(count: usize, bytes: usize) -> Vec<(String, String)> {
+fn fields(count: usize, bytes: usize) -> Vec<Field> {
     let value = "v".repeat(bytes);
-    let field = |number| (format!("x-flood-{number}"), value.clone());
+    let field = |number| field(&format!("x-flood-{number}"), &value);
     (0..count).map(field).collect()
 }
 
 fn with_fields(count: usize, bytes: usize) -> Vec<u8> {
-    let request = Request::marked("/headers");
-    let fields = fields(count, bytes).into_iter();
-    let request = fields.fold(request, |request, (name, value)| {
-        request.field(&name, &value)
-    });
-    request.body(3).bytes()
+    let request = marked("/headers").fields(fields(count, bytes));
+    request.body(content(3)).bytes()
 }
 
 fn with(name: &str, value: &str) -> Vec<u8> {
-    Request::marked("/headers")
+    marked("/headers")
         .field(name, value)
-        .body(3)
+        .body(content(3))
         .bytes()
 }
 
 fn with_trailers(count: usize, bytes: usize) -> Vec<u8> {
-    Request::marked("/headers")
-        .chunks(3, &fields(count, bytes))
-        .bytes()
+    in_chunks(marked("/headers"), 3, &fields(count, bytes)).bytes()
 }
 
 fn repeated(name: &str, value: &str) -> Vec<u8> {
-    let request = Request::marked("/headers");
+    let request = marked("/headers");
     let request = (0..80).fold(request, |request, _| request.field(name, value));
-    request.body(3).bytes()
+    request.body(content(3)).bytes()
 }
 
 const TOO_LARGE: &[u16] = &[400, 413, 414, 431];
@@ -114,15 +108,15 @@ fn floods() -> Vec<Flood> {
         ),
         flood(
             "a path of 50,000 bytes",
-            Request::marked(&format!("/{}", "p".repeat(50_000)))
-                .body(3)
+            marked(&format!("/{}", "p".repeat(50_000)))
+                .body(content(3))
                 .bytes(),
             &[202],
         ),
         flood(
             "a path of 70,000 bytes",
-            Request::marked(&format!("/{}", "p".repeat(70_000)))
-                .body(3)
+            marked(&format!("/{}", "p".repeat(70_000)))
+                .body(content(3))
                 .bytes(),
             TOO_LARGE,
         ),
@@ -149,14 +143,6 @@ const FLOODS2: [(&str, Many, Many, &[u16]); 6] = [
     ("2,000 trailers", (1, 1), (2_000, 10), TOO_LARGE),
 ];
 
-fn map((count, bytes): Many) -> Result<HeaderMap> {
-    let mut map = HeaderMap::new();
-    for (name, value) in fields(count, bytes) {
-        map.insert(HeaderName::try_from(name)?, HeaderValue::try_from(value)?);
-    }
-    Ok(map)
-}
-
 pub(super) async fn run(scale: Scale) -> Result<Report> {
     let times = scale.choose(50, 5);
     let waiting_bytes = scale.choose(32 << 20, 8 << 20);
@@ -181,8 +167,8 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
         );
         tally.merge(told);
     }
-    for (name, fields, trailers, right) in FLOODS2 {
-        let told = pour2(rig.port(), map(fields)?, map(trailers)?, times).await?;
+    for (name, head, trailers, right) in FLOODS2 {
+        let told = pour2(rig.port(), head, trailers, times).await?;
         let is_right = told.statuses.keys().all(|status| right.contains(status));
         let is_refused = !right.contains(&202);
         report.check(
@@ -220,7 +206,7 @@ async fn pour(port: u16, request: &[u8], times: usize) -> Result<Tally> {
         let request = request.to_vec();
         clients.spawn(async move {
             match Connection::open(port).await {
-                Ok(mut connection) => connection.exchange(&request).await,
+                Ok(mut connection) => connection.exchange(&request).await.into(),
                 Err(_) => Ended::Closed,
             }
         });
@@ -233,19 +219,21 @@ async fn pour(port: u16, request: &[u8], times: usize) -> Result<Tally> {
 }
 
 /// Makes the same request many times on connections of HTTP/2, one each.
-async fn pour2(port: u16, fields: HeaderMap, trailers: HeaderMap, times: usize) -> Result<Tally> {
+async fn pour2(port: u16, head: Many, trailers: Many, times: usize) -> Result<Tally> {
+    let request = marked2("/headers").fields(fields(head.0, head.1));
+    let trailers = fields(trailers.0, trailers.1);
     let mut tally = Tally::default();
     for _ in 0..times {
         let connection = http2::Connection::open(port).await?;
-        let ended = match connection.begin("/headers", fields.clone()).await {
+        let ended = match connection.begin(&request).await {
             Ok(mut exchange) => {
                 let has_trailers = !trailers.is_empty();
                 // Who is refused already can't send the rest.
-                let _refused = exchange.send(3, !has_trailers);
+                let _refused = exchange.send(content(3), !has_trailers);
                 if has_trailers {
-                    let _refused = exchange.trailers(trailers.clone());
+                    let _refused = exchange.trailers(&trailers);
                 }
-                exchange.answer().await
+                exchange.response().await.into()
             }
             Err(_) => Ended::Closed,
         };
@@ -256,14 +244,12 @@ async fn pour2(port: u16, fields: HeaderMap, trailers: HeaderMap, times: usize) 
 
 /// Has requests with large heads wait for their bodies at the same time; gives how many could.
 async fn wait_with_large_heads(rig: &Rig, count: usize) -> Result<(u64, Tally)> {
-    let mut head = HeaderMap::new();
-    let value = HeaderValue::from_maybe_shared("v".repeat(HEAD))?;
-    head.insert(HeaderName::from_static("x-large"), value);
+    let request = marked2("/heads").field("x-large", "v".repeat(HEAD));
     let (mut connections, mut exchanges) = (Vec::new(), Vec::new());
     while exchanges.len() < count {
         let connection = http2::Connection::open(rig.port()).await?;
         for _ in 0..STREAMS.min(count - exchanges.len()) {
-            exchanges.push(connection.begin("/heads", head.clone()).await?);
+            exchanges.push(connection.begin(&request).await?);
         }
         connections.push(connection);
     }
@@ -278,8 +264,8 @@ async fn wait_with_large_heads(rig: &Rig, count: usize) -> Result<(u64, Tally)> 
     let mut answers: JoinSet<Ended> = JoinSet::new();
     for mut exchange in exchanges {
         // Who is refused already can't send anything.
-        let _refused = exchange.send(1, true);
-        answers.spawn(exchange.answer());
+        let _refused = exchange.send(content(1), true);
+        answers.spawn(async move { exchange.response().await.into() });
     }
     while let Some(ended) = answers.join_next().await {
         tally.add(ended?);

@@ -2,12 +2,12 @@
 //! called all the same; nothing else may be left of them.
 
 use anyhow::Result;
-use http::HeaderMap;
+use testkit::http1::asynchronous::Connection;
+use testkit::http2;
 use tokio::task::JoinSet;
 
 use super::{Report, Scale, mebibytes};
-use crate::client::http1::{Connection, Request};
-use crate::client::http2;
+use crate::client::{content, in_chunks, marked, marked2};
 use crate::rig::Rig;
 use crate::tally::Tally;
 
@@ -113,13 +113,13 @@ async fn leave(port: u16, count: usize, seed: u64) -> Result<()> {
 
 async fn client(port: u16, stage: Stage, mut chance: fastrand::Rng) -> Result<()> {
     let body = chance.usize(1..BODY_MAX);
-    let request = Request::marked("/leaving");
+    let request = marked("/leaving");
     let request = if chance.bool() {
-        request.body(body)
+        request.body(content(body))
     } else {
-        request.chunks(body, &[])
+        in_chunks(request, body, &[])
     };
-    let (bytes, head) = (request.bytes(), request.head_bytes());
+    let (bytes, head) = (request.bytes(), request.head().len());
     let sent = match stage {
         Stage::Head => chance.usize(0..head),
         Stage::Body | Stage::ResetInBody => chance.usize(head..bytes.len()),
@@ -153,10 +153,10 @@ async fn client(port: u16, stage: Stage, mut chance: fastrand::Rng) -> Result<()
 /// Takes one request back, and leaves in peace.
 async fn client2(port: u16, stage: Stage, body: usize) -> Result<()> {
     let connection = http2::Connection::open(port).await?;
-    let mut exchange = connection.begin("/leaving", HeaderMap::new()).await?;
+    let mut exchange = connection.begin(&marked2("/leaving")).await?;
     match stage {
-        Stage::StreamBody => exchange.send(body, false)?,
-        Stage::StreamSent => exchange.send(body, true)?,
+        Stage::StreamBody => exchange.send(content(body), false)?,
+        Stage::StreamSent => exchange.send(content(body), true)?,
         Stage::Head
         | Stage::Body
         | Stage::Sent
@@ -177,8 +177,8 @@ async fn connection2(port: u16, body: usize) -> Result<()> {
     let connection = http2::Connection::open(port).await?;
     let mut exchanges = Vec::new();
     for number in 0..STREAMS {
-        let mut exchange = connection.begin("/leaving", HeaderMap::new()).await?;
-        exchange.send(body / STREAMS + 1, number % 2 == 0)?;
+        let mut exchange = connection.begin(&marked2("/leaving")).await?;
+        exchange.send(content(body / STREAMS + 1), number % 2 == 0)?;
         exchanges.push(exchange);
     }
     tokio::task::yield_now().await;
@@ -190,7 +190,7 @@ async fn connection2(port: u16, body: usize) -> Result<()> {
 /// Has clients leave that wait for a Stream which doesn't answer; gives how many did.
 async fn leave_waiting(rig: &mut Rig, count: usize) -> Result<u64> {
     const AT_A_TIME: usize = 500;
-    let request = Request::marked("/leaving").body(BODY_MAX).bytes();
+    let request = marked("/leaving").body(content(BODY_MAX)).bytes();
     let mut left = 0;
     let gone = rig.metric("sluice_clients_gone_total")?;
     while left < count {

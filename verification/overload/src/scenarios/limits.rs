@@ -2,14 +2,14 @@
 //! no room for all of them.
 
 use anyhow::Result;
-use http::HeaderMap;
 use serde_json::json;
+use testkit::http1::asynchronous::Connection;
+use testkit::http2;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::{Report, Scale, mebibytes};
-use crate::client::http1::{Connection, Request};
-use crate::client::{Ended, http2};
+use crate::client::{Ended, content, in_chunks, marked, marked2};
 use crate::rig::{Rig, without_haste};
 use crate::tally::Tally;
 
@@ -73,24 +73,24 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
 
 /// A body with its length, one in chunks, one by HTTP/2.
 async fn one_each(port: u16, bytes: usize) -> Result<Vec<(&'static str, Ended)>> {
-    let known = Request::marked("/limit").body(bytes).bytes();
-    let chunked = Request::marked("/limit").chunks(bytes, &[]).bytes();
+    let known = marked("/limit").body(content(bytes)).bytes();
+    let chunked = in_chunks(marked("/limit"), bytes, &[]).bytes();
     let known = Connection::open(port).await?.exchange(&known).await;
     let chunked = Connection::open(port).await?.exchange(&chunked).await;
     let connection = http2::Connection::open(port).await?;
-    let mut exchange = connection.begin("/limit", HeaderMap::new()).await?;
-    exchange.send(bytes, true)?;
+    let mut exchange = connection.begin(&marked2("/limit")).await?;
+    exchange.send(content(bytes), true)?;
     Ok(vec![
-        ("length known", known),
-        ("chunked", chunked),
-        ("HTTP/2", exchange.answer().await),
+        ("length known", known.into()),
+        ("chunked", chunked.into()),
+        ("HTTP/2", exchange.response().await.into()),
     ])
 }
 
 /// Sends all but the last byte of many bodies, waits until each waits or is refused, and lets those
 /// that wait come to their end.
 async fn many(rig: &Rig, count: usize) -> Result<Tally> {
-    let request = Request::marked("/many").body(BODY).bytes();
+    let request = marked("/many").body(content(BODY)).bytes();
     let (go, going) = watch::channel(false);
     let mut clients: JoinSet<Ended> = JoinSet::new();
     for _ in 0..count {
@@ -103,8 +103,8 @@ async fn many(rig: &Rig, count: usize) -> Result<Tally> {
             // Who is refused meanwhile can't send the rest.
             let _refused = connection.send(begun).await;
             tokio::select! {
-                ended = connection.answer() => ended,
-                _ = going.changed() => connection.exchange(b"x").await,
+                response = connection.receive() => response.into(),
+                _ = going.changed() => connection.exchange(b"x").await.into(),
             }
         });
     }

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use testkit::http1::asynchronous::Connection;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use crate::client::Ended;
-use crate::client::http1::Connection;
 use crate::tally::Tally;
 
 /// The running clients.
@@ -76,7 +76,7 @@ async fn send(port: u16, request: &[u8], pause: Duration, shared: &Shared) -> (T
         let start = Instant::now();
         let ended = match connection {
             Ok(mut connection) => {
-                let ended = connection.exchange(request).await;
+                let ended = Ended::from(connection.exchange(request).await);
                 if matches!(&ended, Ended::Answered(answer) if !answer.is_last) {
                     open = Some(connection);
                 }

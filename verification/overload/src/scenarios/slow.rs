@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::Value;
+use testkit::PATIENCE;
+use testkit::http1::asynchronous::Connection;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::load::Load;
 use super::{Report, Scale};
-use crate::client::http1::{Connection, Request};
-use crate::client::{Ended, PATIENCE};
+use crate::client::{Ended, content, marked};
 use crate::rig::{Rig, set_limits};
 use crate::tally::Tally;
 
@@ -44,7 +45,7 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
     let waiting = u64::try_from(slow / manners.len() * 2)?;
     let all_wait = rig.wait_for_waiting(waiting).await?;
     report.check("they wait in the filter", all_wait);
-    let request = Request::marked("/quick").body(512).bytes();
+    let request = marked("/quick").body(content(512)).bytes();
     let load = Load::start(rig.port(), 10, request, Duration::from_millis(10));
     let served = rig
         .wait(|| Ok(load.accepted() >= scale.choose(2_000, 200)))
@@ -84,8 +85,8 @@ fn shorten(config: &mut Value) -> Result<()> {
 }
 
 async fn client(port: u16, manner: Manner) -> Result<Ended> {
-    let request = Request::marked("/slow").body(BODY);
-    let (bytes, head) = (request.bytes(), request.head_bytes());
+    let request = marked("/slow").body(content(BODY));
+    let (bytes, head) = (request.bytes(), request.head().len());
     let at_once = match manner {
         Manner::DripsHead => 20,
         Manner::DripsBody | Manner::SilentInBody => head + 1,
@@ -94,17 +95,17 @@ async fn client(port: u16, manner: Manner) -> Result<Ended> {
     let mut connection = Connection::open(port).await?;
     connection.send(begun).await?;
     if matches!(manner, Manner::SilentInBody) {
-        return Ok(connection.answer().await);
+        return Ok(connection.receive().await.into());
     }
     let start = Instant::now();
     for byte in rest.chunks(1) {
         if connection.is_answered()? {
-            return Ok(connection.answer().await);
+            return Ok(connection.receive().await.into());
         }
         if start.elapsed() > PATIENCE || connection.send(byte).await.is_err() {
             break;
         }
         sleep(DRIP).await;
     }
-    Ok(connection.answer().await)
+    Ok(connection.receive().await.into())
 }

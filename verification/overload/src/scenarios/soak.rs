@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
+use testkit::field;
+use testkit::http1::Request;
+use testkit::http1::asynchronous::Connection;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::load::Load;
 use super::{Report, Scale, mebibytes};
-use crate::client::http1::{Connection, Request};
+use crate::client::{content, in_chunks, marked, plain};
 use crate::rig::Rig;
 use crate::sample::{Of, Sample, is_flat, quarters};
 use crate::tally::Tally;
@@ -78,42 +81,47 @@ fn flat(samples: &[Sample], name: &str, of: Of, percent: u64, bytes: u64) -> Str
 
 /// Clients that stay: bodies of every size, deferred calls, failing targets, refusals.
 fn loads(port: u16) -> Vec<Load> {
-    let marked = |path: &str| Request::marked(path);
     let requests = [
-        (8, marked("/soak").body(200), 40),
-        (4, marked("/soak").body(20_000), 80),
-        (1, marked("/soak").body(600_000), 500),
+        (8, marked("/soak").body(content(200)), 40),
+        (4, marked("/soak").body(content(20_000)), 80),
+        (1, marked("/soak").body(content(600_000)), 500),
         (
             2,
-            marked("/soak").chunks(5_000, &[("x-sum".to_owned(), "1".to_owned())]),
+            in_chunks(marked("/soak"), 5_000, &[field("x-sum", "1")]),
             80,
         ),
         (
             // So many that the drain's table of hops is full in the first half.
             8,
-            marked("/soak").field("async-delay", "1500ms").body(100),
+            marked("/soak")
+                .field("async-delay", "1500ms")
+                .body(content(100)),
             50,
         ),
         (
             2,
-            marked("/soak").field("async-order-key", "soak").body(100),
+            marked("/soak")
+                .field("async-order-key", "soak")
+                .body(content(100)),
             200,
         ),
         (
             2,
             marked("/soak")
                 .field("idempotency-key", "\"soak\"")
-                .body(100),
+                .body(content(100)),
             100,
         ),
-        (1, marked(FLAKY).body(100), 200),
+        (1, marked(FLAKY).body(content(100)), 200),
         (
             1,
-            marked("/soak").field("async-retries", "many").body(100),
+            marked("/soak")
+                .field("async-retries", "many")
+                .body(content(100)),
             100,
         ),
-        (1, marked("/soak").body(700_000), 500),
-        (4, Request::plain("/soak").body(1_000), 40),
+        (1, marked("/soak").body(content(700_000)), 500),
+        (4, plain("/soak").body(content(1_000)), 40),
     ];
     let load = |(clients, request, pause): (usize, Request, u64)| {
         Load::start(port, clients, request.bytes(), Duration::from_millis(pause))
@@ -129,15 +137,15 @@ fn leavers(port: u16, is_over: &Arc<AtomicBool>) -> JoinSet<()> {
         tasks.spawn(async move {
             let mut chance = fastrand::Rng::with_seed(seed);
             while !is_over.load(Ordering::Relaxed) {
-                let bytes = Request::marked("/left")
-                    .body(chance.usize(1..30_000))
+                let bytes = marked("/left")
+                    .body(content(chance.usize(1..30_000)))
                     .bytes();
                 let sent = chance.usize(1..=bytes.len());
                 let stay = Duration::from_millis(chance.u64(0..300));
                 if let Ok(mut connection) = Connection::open(port).await {
                     // Whatever becomes of it, it leaves.
                     let _sent = connection.send(bytes.get(..sent).unwrap_or_default()).await;
-                    let _answer = timeout(stay, connection.answer()).await;
+                    let _answer = timeout(stay, connection.receive()).await;
                     if chance.bool() {
                         connection.reset();
                     }

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::load::Load;
 use super::{Report, Scale};
-use crate::client::http1::Request;
+use crate::client::{content, marked};
 use crate::rig::Rig;
 
 /// `publish.timeoutMs`, as it is configured by default.
@@ -30,7 +30,7 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
         "the Stream stands still for",
         format!("{} s", stop.as_secs()),
     );
-    let request = Request::marked("/stopped").body(BODY).bytes();
+    let request = marked("/stopped").body(content(BODY)).bytes();
     // Clients come again sooner than Retry-After says.
     let pause = Duration::from_secs(1);
     let load = Load::start(rig.port(), clients, request, pause);

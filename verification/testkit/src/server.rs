@@ -1,14 +1,19 @@
 //! A server in this process that can be killed and restarted on its port, as a process can.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufReader, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::message::Message;
+use crate::http1::Message;
+use crate::http1::framing::Kind;
+use crate::wait;
+
+/// Bytes that are read at a time.
+const READ_BYTES: usize = 65_536;
 
 /// A request with the number of the connection that brought it.
 #[derive(Clone, Debug)]
@@ -178,18 +183,15 @@ impl Drop for Server {
 /// "in use" may pass by itself.
 fn bind(port: u16) -> io::Result<TcpListener> {
     const PATIENCE: Duration = Duration::from_secs(10);
-    const PAUSE: Duration = Duration::from_millis(5);
-    let start = Instant::now();
-    loop {
-        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-            Err(error)
-                if error.kind() == io::ErrorKind::AddrInUse && start.elapsed() < PATIENCE =>
-            {
-                thread::sleep(PAUSE);
-            }
-            result => return result,
+    let mut result = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    wait::until(PATIENCE, || {
+        let in_use = |error: &io::Error| error.kind() == io::ErrorKind::AddrInUse;
+        if result.as_ref().is_err_and(in_use) {
+            result = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
         }
-    }
+        !result.as_ref().is_err_and(in_use)
+    });
+    result
 }
 
 fn accept(listener: &TcpListener, shared: &Arc<Shared>, handler: &Handler) {
@@ -213,16 +215,15 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, handler: &Handler) {
     }
 }
 
-fn serve(stream: TcpStream, number: u64, shared: &Shared, handler: &Handler) -> io::Result<()> {
+fn serve(mut stream: TcpStream, number: u64, shared: &Shared, handler: &Handler) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut reader = BufReader::new(stream);
-    while let Some(message) = Message::read_request(&mut reader)? {
+    let mut received = Vec::new();
+    while let Some(message) = read(&mut stream, &mut received)? {
         let to_head = message.word(0) == "HEAD";
-        let incoming = Incoming {
+        let answer = handler(Incoming {
             connection: number,
             message,
-        };
-        let answer = handler(incoming);
+        });
         if shared.is_dead.load(Ordering::SeqCst) {
             break;
         }
@@ -234,38 +235,53 @@ fn serve(stream: TcpStream, number: u64, shared: &Shared, handler: &Handler) -> 
             } => {
                 let head = response_head(status, &fields, body.len());
                 let body = if to_head { Vec::new() } else { body };
-                reader.get_mut().write_all(&[head, body].concat())?;
+                stream.write_all(&[head, body].concat())?;
             }
             Answer::Raw(bytes, after) => {
-                reader.get_mut().write_all(&bytes)?;
-                if !go_on(&mut reader, after)? {
+                stream.write_all(&bytes)?;
+                if !go_on(&mut stream, after)? {
                     break;
                 }
             }
             Answer::Hang => {
-                reader.read_to_end(&mut Vec::new())?;
+                stream.read_to_end(&mut Vec::new())?;
                 break;
             }
             Answer::Close => break,
         }
     }
-    reader.get_ref().shutdown(Shutdown::Both)
+    stream.shutdown(Shutdown::Both)
+}
+
+/// The next request; `None` if the other side has closed the connection instead.
+fn read(stream: &mut TcpStream, received: &mut Vec<u8>) -> io::Result<Option<Message>> {
+    let mut buffer = [0; READ_BYTES];
+    loop {
+        if let Some(message) = Message::take(Kind::Request, received, false)? {
+            return Ok(Some(message));
+        }
+        match stream.read(&mut buffer)? {
+            0 if received.is_empty() => return Ok(None),
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            length => received.extend_from_slice(&buffer[..length]),
+        }
+    }
 }
 
 /// Whether the connection goes on to its next request.
-fn go_on(reader: &mut BufReader<TcpStream>, after: After) -> io::Result<bool> {
+fn go_on(stream: &mut TcpStream, after: After) -> io::Result<bool> {
     match after {
         After::Next => return Ok(true),
         After::Close => {}
         After::Hang => {
-            reader.read_to_end(&mut Vec::new())?;
+            stream.read_to_end(&mut Vec::new())?;
         }
         After::Repeat(bytes) => loop {
-            reader.get_mut().write_all(&bytes)?;
+            stream.write_all(&bytes)?;
         },
         After::Drip(bytes, pause) => loop {
             thread::sleep(pause);
-            reader.get_mut().write_all(&bytes)?;
+            stream.write_all(&bytes)?;
         },
     }
     Ok(false)
@@ -281,4 +297,10 @@ fn response_head(status: u16, fields: &[(String, String)], length: usize) -> Vec
     }
     head.push_str("\r\n");
     head.into_bytes()
+}
+
+/// A port where nobody listens: one that a server had which is gone.
+#[must_use]
+pub fn deserted_port() -> u16 {
+    Server::start(Arc::new(|_| Answer::Close)).port()
 }

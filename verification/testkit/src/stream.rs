@@ -7,7 +7,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
-use crate::client::{Request, Response, exchange};
+use ureq::http;
+use ureq::{Agent, Body};
+
+use crate::PATIENCE;
 
 /// The stream of calls.
 pub const CALLS: &str = "calls";
@@ -56,7 +59,7 @@ impl Stream {
             .iter()
             .map(|record| json!({ "value": BASE64.encode(record) }));
         let body = json!({ "messages": messages.collect::<Vec<_>>() });
-        let answer = self.ask("POST", CALLS, "messages", Some(&body)).json();
+        let answer = self.ask(CALLS, "messages", Some(&body)).json();
         assert_eq!(answer["failures"], 0, "{answer}");
         let entries = answer["entries"].as_array().expect("entries").iter();
         entries.map(position).collect()
@@ -84,11 +87,12 @@ impl Stream {
 
     fn committed_on(&self, stream: &str) -> Vec<(u32, Option<u64>)> {
         let path = format!("groups/{GROUP}");
-        let answer = self.request("GET", stream, &path, None);
+        let answer = self.request(stream, &path, None);
         if answer.status == 404 {
             return (0..self.partitions(stream)).map(|p| (p, None)).collect();
         }
-        let group = answer.expect(200).json();
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let group = answer.json();
         let reservations = group["reservations"].as_array().expect("reservations");
         let commit = |reservation: &Value| {
             let partition = reservation["partition"].as_str().expect("partition");
@@ -113,9 +117,7 @@ impl Stream {
 
     /// The drain of each partition that one holds.
     fn holders(&self) -> Vec<String> {
-        let group = self
-            .ask("GET", CALLS, &format!("groups/{GROUP}"), None)
-            .json();
+        let group = self.ask(CALLS, &format!("groups/{GROUP}"), None).json();
         let reservations = group["reservations"].as_array().expect("reservations");
         let holder = |one: &Value| one["reservedInstance"].as_str().map(str::to_owned);
         reservations.iter().filter_map(holder).collect()
@@ -142,7 +144,7 @@ impl Stream {
     }
 
     fn partitions(&self, stream: &str) -> u32 {
-        let answer = self.ask("GET", stream, "", None).json();
+        let answer = self.ask(stream, "", None).json();
         let count = answer["partitions"].as_u64().expect("partitions");
         u32::try_from(count).expect("few")
     }
@@ -153,38 +155,80 @@ impl Stream {
 
     fn read(&self, stream: &str, partition: u32, mut start: Value) -> Vec<Record> {
         start["partition"] = json!(partition.to_string());
-        let cursor = self.ask("POST", stream, "cursors", Some(&start)).json();
+        let cursor = self.ask(stream, "cursors", Some(&start)).json();
         let mut cursor = cursor["value"].as_str().expect("a cursor").to_owned();
         let mut records = Vec::new();
         loop {
             let encoded = cursor.replace('+', "%2B").replace('=', "%3D");
             let path = format!("messages?limit=1000&cursor={encoded}");
-            let answer = self.ask("GET", stream, &path, None);
+            let answer = self.ask(stream, &path, None);
             let page = answer.json();
             let page = page.as_array().expect("messages");
             if page.is_empty() {
                 return records;
             }
             records.extend(page.iter().map(record));
-            cursor = answer.message.text("opc-next-cursor");
+            cursor = answer.next_cursor;
         }
     }
 
-    fn ask(&self, method: &str, stream: &str, path: &str, body: Option<&Value>) -> Response {
-        self.request(method, stream, path, body).expect(200)
+    fn ask(&self, stream: &str, path: &str, body: Option<&Value>) -> Answer {
+        let answer = self.request(stream, path, body);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer
     }
 
-    fn request(&self, method: &str, stream: &str, path: &str, body: Option<&Value>) -> Response {
-        let path = format!("/20180418/streams/ocid1.stream.oc1.local.{stream}/{path}");
-        let path = path.trim_end_matches('/');
-        let mut request = Request::without_host(method, path).field("Host", "localhost");
-        if let Some(body) = body {
-            let body = body.to_string();
-            request = request
-                .field("Content-Type", "application/json")
-                .body(body.as_bytes());
+    fn request(&self, stream: &str, path: &str, body: Option<&Value>) -> Answer {
+        let port = self.port;
+        let url = format!(
+            "http://127.0.0.1:{port}/20180418/streams/ocid1.stream.oc1.local.{stream}/{path}"
+        );
+        let url = url.trim_end_matches('/');
+        let agent: Agent = Agent::config_builder()
+            .http_status_as_error(false)
+            // Whatever a machine sends through a proxy: this is the machine itself.
+            .proxy(None)
+            .timeout_global(Some(PATIENCE))
+            .build()
+            .into();
+        let answer = match body {
+            None => agent.get(url).call(),
+            Some(body) => {
+                let post = agent.post(url).header("content-type", "application/json");
+                post.send(body.to_string())
+            }
+        };
+        answer.expect("an answer").into()
+    }
+}
+
+/// What the stream server has answered.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    next_cursor: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        let text = String::from_utf8_lossy(&self.body);
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+}
+
+impl From<http::Response<Body>> for Answer {
+    fn from(mut response: http::Response<Body>) -> Self {
+        let cursor = response.headers().get("opc-next-cursor");
+        let cursor = cursor.and_then(|cursor| cursor.to_str().ok());
+        let next_cursor = cursor.unwrap_or_default().to_owned();
+        let status = response.status().as_u16();
+        let body = response.body_mut().read_to_vec().expect("a whole answer");
+        Self {
+            status,
+            next_cursor,
+            body,
         }
-        exchange(self.port, &request)
     }
 }
 

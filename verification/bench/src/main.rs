@@ -11,7 +11,6 @@ mod cpu;
 mod gateway;
 mod socket;
 mod stream;
-mod wire;
 
 use std::process::ExitCode;
 

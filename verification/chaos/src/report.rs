@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use testkit::table::{Column, Table};
 
 use crate::history::{History, Millis, Number};
 use crate::plan::Round;
@@ -62,11 +63,10 @@ pub fn outcome(outcome: &Outcome) {
 
 /// The table at the end.
 #[must_use]
-pub fn table(verdict: &Verdict, traps: usize) -> String {
-    let mut text = String::new();
+pub fn table(verdict: &Verdict, traps: usize) -> Table {
+    let mut table = Table::new();
     let mut line = |name: &str, count: usize, remark: &str| {
-        // Writing into a string cannot fail.
-        let _written = writeln!(text, "{name:<26}{count:>8}  {remark}");
+        table.row([name.into(), Column::right(count), remark.into()]);
     };
     line("accepted", verdict.accepted, "");
     line("delivered", verdict.delivered, "");
@@ -82,11 +82,8 @@ pub fn table(verdict: &Verdict, traps: usize) -> String {
     for (cause, count) in &verdict.repeated {
         line("", *count, cause.name());
     }
-    line(
-        "made again, unexplained",
-        verdict.unexplained.len(),
-        "must be 0",
-    );
+    let unexplained = verdict.unexplained.len();
+    line("made again, unexplained", unexplained, "must be 0");
     line("early", verdict.early.len(), "must be 0");
     line("order violations", verdict.disorder.len(), "must be 0");
     line("traps", traps, "must be 0");
@@ -99,7 +96,7 @@ pub fn table(verdict: &Verdict, traps: usize) -> String {
         let took: String = took.collect();
         line("", *count, &format!("{kind} {how}{took}"));
     }
-    text
+    table
 }
 
 /// Everything that happened to a request.

@@ -1,11 +1,11 @@
 //! How late deferred calls arrive, and that none of them is early.
 
 use std::net::{Ipv4Addr, TcpStream};
-use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use provision::{Programs, cancel};
+use testkit::wait::until_some;
 
 use super::latency::answer;
 use super::load::deferred;
@@ -61,13 +61,9 @@ pub(super) fn measure(programs: &Programs, arguments: &Arguments) -> Result<Defe
 
 /// Waits for a call's arrival.
 pub(super) fn arrival(target: &Target, path: &str) -> Result<Instant> {
-    let start = Instant::now();
-    while start.elapsed() < DEADLINE {
-        cancel::check()?;
-        if let Some(arrived) = target.arrival(path) {
-            return Ok(arrived);
-        }
-        thread::sleep(SAMPLE_INTERVAL);
-    }
-    bail!("{path} did not arrive within {} s", DEADLINE.as_secs())
+    let arrived = until_some(DEADLINE, SAMPLE_INTERVAL, || match cancel::check() {
+        Ok(()) => target.arrival(path).map(Ok),
+        Err(interrupted) => Some(Err(interrupted)),
+    });
+    arrived.with_context(|| format!("{path} did not arrive within {} s", DEADLINE.as_secs()))?
 }

@@ -4,16 +4,18 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use provision::{Programs, cancel};
+use testkit::http1::framing::{Kind, first};
+use testkit::wait::until_some;
 
 use super::load::request;
 use super::target::{NOTED, Target};
 use super::{Arguments, sets};
 use crate::socket::{Socket, State, wait};
-use crate::wire::{first_message, status};
 
 const DEADLINE: Duration = Duration::from_secs(5);
+const SAMPLE_INTERVAL: Duration = Duration::from_micros(100);
 /// The first calls find connections closed and code that has never run.
 const WARM_UP_COUNT: usize = 20;
 /// Pauses between two calls: different ones, so that no timer of the drain is met each time.
@@ -65,9 +67,9 @@ pub(super) fn answer(socket: &mut Socket) -> Result<Instant> {
     while start.elapsed() < DEADLINE {
         wait(&mut [socket.interest()], DEADLINE)?;
         let state = socket.receive();
-        if let Some(message) = first_message(&socket.received) {
+        if let Some(message) = first(Kind::Response, &socket.received, false)? {
             let answered = Instant::now();
-            let (status, length) = (status(message.head), message.length);
+            let (status, length) = (message.head.status(), message.length);
             socket.received.drain(..length);
             if status != Some(202) {
                 bail!("a marked request got {status:?} instead of 202");
@@ -82,12 +84,6 @@ pub(super) fn answer(socket: &mut Socket) -> Result<Instant> {
 }
 
 fn arrival(target: &Target, path: &str) -> Result<Instant> {
-    let start = Instant::now();
-    while start.elapsed() < DEADLINE {
-        if let Some(arrived) = target.arrival(path) {
-            return Ok(arrived);
-        }
-        thread::sleep(Duration::from_micros(100));
-    }
-    bail!("a call did not arrive within {} s", DEADLINE.as_secs())
+    let arrived = until_some(DEADLINE, SAMPLE_INTERVAL, || target.arrival(path));
+    arrived.with_context(|| format!("a call did not arrive within {} s", DEADLINE.as_secs()))
 }

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use provision::cancel;
+use testkit::http1::Request;
+use testkit::http1::framing::{Kind, first};
 
 use crate::socket::{Socket, State, wait};
-use crate::wire::{first_message, header, status};
 
 /// Not counted, so that connections are open and queues are filled when counting begins.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -81,7 +82,7 @@ impl Load {
             .filter(|(_, is_ready)| *is_ready)
         {
             let is_open = socket.flush() == State::Open && socket.receive() == State::Open;
-            let stays_open = self.take_answers(socket, measured, go_on) == State::Open;
+            let stays_open = self.take_answers(socket, measured, go_on)? == State::Open;
             if go_on && !(is_open && stays_open) {
                 *socket = self.open()?;
             }
@@ -91,21 +92,26 @@ impl Load {
 
     /// Counts the answers that are there and sends as many requests, unless the last answer closes
     /// the connection.
-    fn take_answers(&self, socket: &mut Socket, measured: &mut Measured, go_on: bool) -> State {
-        while let Some(message) = first_message(&socket.received) {
-            if status(message.head) == Some(self.status) {
+    fn take_answers(
+        &self,
+        socket: &mut Socket,
+        measured: &mut Measured,
+        go_on: bool,
+    ) -> Result<State> {
+        while let Some(answer) = first(Kind::Response, &socket.received, false)? {
+            if answer.head.status() == Some(self.status) {
                 measured.answers += 1;
             } else {
                 measured.wrong_answers += 1;
             }
-            let length = message.length;
-            let closes = header(message.head, b"connection") == Some(b"close");
+            let length = answer.length;
+            let closes = answer.head.field("connection") == Some(b"close");
             socket.received.drain(..length);
             if closes || (go_on && socket.send(&self.request) == State::Closed) {
-                return State::Closed;
+                return Ok(State::Closed);
             }
         }
-        State::Open
+        Ok(State::Open)
     }
 
     /// What was sent has to be answered before somebody counts what was accepted.
@@ -124,27 +130,30 @@ impl Load {
 
 /// A `POST` of `body_bytes`, marked or not.
 pub(super) fn request(path: &str, body_bytes: usize, is_marked: bool) -> Vec<u8> {
-    let mark = if is_marked {
-        "prefer: respond-async\r\n"
-    } else {
-        ""
-    };
-    request_with(path, body_bytes, mark)
+    let request = plain(path);
+    let request = if is_marked { mark(request) } else { request };
+    with_body(request, body_bytes)
 }
 
 /// A marked `POST` that is to be made at a moment, in Unix milliseconds.
 pub(super) fn deferred(path: &str, body_bytes: usize, deliver_at: u128) -> Vec<u8> {
     let (seconds, millis) = (deliver_at / 1_000, deliver_at % 1_000);
-    let fields = format!("prefer: respond-async\r\nasync-deliver-at: {seconds}.{millis:03}\r\n");
-    request_with(path, body_bytes, &fields)
+    let deliver_at = format!("{seconds}.{millis:03}");
+    let request = mark(plain(path)).field("async-deliver-at", deliver_at);
+    with_body(request, body_bytes)
 }
 
-fn request_with(path: &str, body_bytes: usize, fields: &str) -> Vec<u8> {
-    let body = "x".repeat(body_bytes);
-    format!(
-        "POST {path} HTTP/1.1\r\nhost: bench.local\r\nuser-agent: sluice-bench\r\n\
-         content-type: application/octet-stream\r\n{fields}content-length: {body_bytes}\r\n\r\n\
-         {body}"
-    )
-    .into_bytes()
+fn plain(path: &str) -> Request {
+    Request::without_host("POST", path)
+        .field("host", "bench.local")
+        .field("user-agent", "sluice-bench")
+        .field("content-type", "application/octet-stream")
+}
+
+fn mark(request: Request) -> Request {
+    request.field("prefer", "respond-async")
+}
+
+fn with_body(request: Request, bytes: usize) -> Vec<u8> {
+    request.body("x".repeat(bytes)).bytes()
 }

@@ -77,12 +77,7 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
     }
     let latencies = latency::measure(&programs, arguments)?;
     report::rates(&rounds);
-    println!(
-        "\n  milliseconds until arrival{:>8}{:>8}{:>8}",
-        "median", "p95", "p99"
-    );
-    report::latencies("from the request", latencies.from_request);
-    report::latencies("from the 202", latencies.from_answer);
+    report::latencies(latencies);
     report::deferral(deferral::measure(&programs, arguments)?);
     let neighbourhood = neighbour::measure(&programs, arguments)?;
     report::neighbourhood(arguments.backlog, neighbourhood);

@@ -1,8 +1,13 @@
-//! Medians, percentiles and the lines that show them.
+//! The tables that show what was measured.
 
+use std::iter;
 use std::time::Duration;
 
+use testkit::figures::{median_rate, percentile};
+use testkit::table::{Column, Table};
+
 use super::deferral::Deferral;
+use super::latency::Latencies;
 use super::neighbour::Neighbourhood;
 
 /// A rate and what it cost.
@@ -75,94 +80,90 @@ pub(super) fn rates(rounds: &[Round]) {
         "\nMedians of {} rounds; processor time in \u{b5}s for each\n",
         rounds.len()
     );
-    println!(
-        "  {:<30}{:>12}{:>10}{:>16}",
-        "", "per second", "Envoy", "stream server"
-    );
+    let columns = ["per second", "Envoy", "stream server"].map(Column::right);
+    let mut table = Table::with_header(iter::once("".into()).chain(columns));
     for (name, of) in ROWS {
         let median_of =
-            |get: fn(Rate) -> f64| median(rounds.iter().map(|round| get(of(round))).collect());
-        println!(
-            "  {name:<30}{:>12.0}{:>10.1}{:>16.1}",
-            median_of(|rate| rate.per_second),
-            median_of(|rate| rate.envoy_cpu),
-            median_of(|rate| rate.stream_cpu),
-        );
+            |get: fn(Rate) -> f64| median_rate(rounds.iter().map(|round| get(of(round))).collect());
+        table.row([
+            (*name).into(),
+            number(median_of(|rate| rate.per_second), 0),
+            number(median_of(|rate| rate.envoy_cpu), 1),
+            number(median_of(|rate| rate.stream_cpu), 1),
+        ]);
     }
+    print!("{table}");
     println!("\nRatios of these rates: medians over the rounds\n");
+    let mut table = Table::new();
     for (name, above, below) in RATIOS {
         let ratio = |round: &Round| above(round).per_second / below(round).per_second;
-        println!(
-            "  {name:<38}{:>4.2}",
-            median(rounds.iter().map(ratio).collect())
-        );
+        let ratio = median_rate(rounds.iter().map(ratio).collect());
+        table.row([(*name).into(), number(ratio, 2)]);
     }
+    print!("{table}");
 }
 
 /// Prints how long single calls took.
-pub(super) fn latencies(what: &str, mut latencies: Vec<Duration>) {
-    latencies.sort_unstable();
-    let at = |percent| percentile(&latencies, percent);
-    println!("  {what:<26}{:>8.2}{:>8.2}{:>8.2}", at(50), at(95), at(99));
+pub(super) fn latencies(latencies: Latencies) {
+    let mut table = times("milliseconds until arrival", &["median", "p95", "p99"]);
+    for (what, times) in [
+        ("from the request", latencies.from_request),
+        ("from the 202", latencies.from_answer),
+    ] {
+        table.row(row(what, &percentiles(times, [50, 95, 99])));
+    }
+    print!("\n{table}");
 }
 
 /// Prints how late deferred calls were.
-pub(super) fn deferral(mut deferral: Deferral) {
-    deferral.lateness.sort_unstable();
-    let at = |percent| percentile(&deferral.lateness, percent);
-    println!(
-        "\n  milliseconds too late     {:>8}{:>8}{:>8}{:>8}",
-        "median", "p95", "p99", "max"
-    );
-    let (median, p95, p99, max) = (at(50), at(95), at(99), at(100));
-    println!("  deferred calls            {median:>8.2}{p95:>8.2}{p99:>8.2}{max:>8.2}");
+pub(super) fn deferral(deferral: Deferral) {
     let (early, calls) = (deferral.early, deferral.lateness.len());
+    let mut table = times("milliseconds too late", &["median", "p95", "p99", "max"]);
+    let lateness = percentiles(deferral.lateness, [50, 95, 99, 100]);
+    table.row(row("deferred calls", &lateness));
+    print!("\n{table}");
     println!("  too early: {early} of {calls}");
 }
 
 /// Prints how long calls to a quick target took alone and beside bad neighbours.
 pub(super) fn neighbourhood(backlog: usize, measured: Neighbourhood) {
-    println!(
-        "\n  milliseconds until arrival{:>8}{:>10}{:>16}",
-        "median", "p99", "ratios to alone"
-    );
-    let figures = |mut latencies: Vec<Duration>| {
-        latencies.sort_unstable();
-        (percentile(&latencies, 50), percentile(&latencies, 99))
-    };
-    let alone = figures(measured.alone);
+    let columns = ["median", "p99", "median to alone", "p99 to alone"];
+    let mut table = times("milliseconds until arrival", &columns);
+    let alone = percentiles(measured.alone, [50, 99]);
+    table.row(row("alone", &alone));
     let (dead, hanging) = (measured.beside_dead, measured.beside_hanging);
-    println!("  {:<26}{:>8.2}{:>10.2}", "alone", alone.0, alone.1);
     for (what, latencies) in [("a dead target", dead), ("a hanging one", hanging)] {
-        let (median, p99) = figures(latencies);
-        let what = format!("{backlog} calls to {what}");
-        let ratios = (median / alone.0, p99 / alone.1);
-        println!(
-            "  {what:<26}{median:>8.2}{p99:>10.2}{:>8.2}{:>8.2}",
-            ratios.0, ratios.1
-        );
+        let beside = percentiles(latencies, [50, 99]);
+        let ratios = beside
+            .iter()
+            .zip(alone)
+            .map(|(beside, alone)| beside / alone);
+        let figures: Vec<f64> = beside.iter().copied().chain(ratios).collect();
+        table.row(row(&format!("{backlog} calls to {what}"), &figures));
     }
+    print!("\n{table}");
 }
 
-/// In milliseconds, of a sorted list.
-fn percentile(latencies: &[Duration], percent: usize) -> f64 {
-    let index = latencies.len() * percent / 100;
-    let latency = latencies.get(index.min(latencies.len().saturating_sub(1)));
-    latency.map_or(f64::NAN, |latency| latency.as_secs_f64() * 1000.0)
+fn times(what: &str, columns: &[&str]) -> Table {
+    let columns = columns.iter().map(Column::right);
+    Table::with_header(iter::once(what.into()).chain(columns))
 }
 
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+fn row(what: &str, figures: &[f64]) -> Vec<Column> {
+    let figures = figures.iter().map(|figure| number(*figure, 2));
+    iter::once(what.into()).chain(figures).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// A number with so many digits behind the point.
+pub(crate) fn number(value: f64, digits: usize) -> Column {
+    Column::right(format!("{value:.digits$}"))
+}
 
-    #[test]
-    fn the_median_is_the_middle() {
-        assert!((median(vec![3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
-        assert!(median(Vec::new()).is_nan());
-    }
+/// In milliseconds.
+fn percentiles<const N: usize>(mut latencies: Vec<Duration>, percents: [usize; N]) -> [f64; N] {
+    latencies.sort_unstable();
+    percents.map(|percent| {
+        let latency = percentile(&latencies, percent);
+        latency.map_or(f64::NAN, |latency| latency.as_secs_f64() * 1000.0)
+    })
 }

@@ -1,12 +1,12 @@
 //! One round: six rates, measured one after the other.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use local_gateway::{LocalSet, Part, ports};
 use provision::progress::say;
 use provision::{Programs, cancel};
+use testkit::wait::until_some;
 
 use super::Arguments;
 use super::load::{Load, request};
@@ -130,9 +130,8 @@ impl Meter {
 
 /// Waits until so many calls have arrived or time is up, and tells how many there are and when.
 fn wait_for(target: &Target, calls: u64, deadline: Duration) -> (u64, Instant) {
-    let start = Instant::now();
-    while target.calls() < calls && start.elapsed() < deadline && !cancel::requested() {
-        thread::sleep(SAMPLE_INTERVAL);
-    }
+    let is_over = || target.calls() >= calls || cancel::requested();
+    // How many there are says whether time was up.
+    let _in_time = until_some(deadline, SAMPLE_INTERVAL, || is_over().then_some(()));
     (target.calls(), Instant::now())
 }

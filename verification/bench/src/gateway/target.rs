@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use rustix::event::{PollFd, PollFlags};
+use testkit::http1::framing::{Kind, first};
 
 use crate::socket::{Socket, State, wait};
-use crate::wire::{first_message, header, path};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const POLL_TIMEOUT: Duration = Duration::from_millis(50);
@@ -92,15 +92,16 @@ fn answer(socket: &mut Socket, seen: &Seen) -> State {
     if socket.flush() == State::Closed || socket.receive() == State::Closed {
         return State::Closed;
     }
-    while let Some(message) = first_message(&socket.received) {
-        if header(message.head, b"async-call-id").is_some() {
+    // Whoever sends what is no HTTP has nobody to talk to.
+    while let Ok(Some(request)) = first(Kind::Request, &socket.received, false) {
+        if request.head.field("async-call-id").is_some() {
             seen.calls.fetch_add(1, Ordering::Relaxed);
         }
-        if let Some(path) = path(message.head).filter(|path| path.starts_with(NOTED)) {
+        if let Some(path) = request.head.word(1).filter(|path| path.starts_with(NOTED)) {
             let mut arrivals = seen.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
             arrivals.entry(path.to_owned()).or_insert_with(Instant::now);
         }
-        let length = message.length;
+        let length = request.length;
         socket.received.drain(..length);
         if socket.send(ANSWER) == State::Closed {
             return State::Closed;

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use anyhow::{Context, Result, bail};
 use local_gateway::http;
 use serde_json::{Value, json};
+use testkit::http1::Request;
+use testkit::http1::framing::{Kind, first};
 
 use super::talk::{Taken, Talk};
-use crate::wire::{first_message, header, status};
 
 /// The prefix that the stream server's own streams have.
 const ID_PREFIX: &str = "ocid1.stream.oc1.local.";
@@ -22,12 +23,12 @@ impl Put {
     pub(super) fn new(stream: &str, batch: usize, bytes: usize) -> Self {
         let message = format!("{{\"key\":null,\"value\":\"{}\"}}", base64_of_x(bytes));
         let body = format!("{{\"messages\":[{}]}}", vec![message; batch].join(","));
-        let length = body.len();
-        let head = format!(
-            "POST /20180418/streams/{ID_PREFIX}{stream}/messages HTTP/1.1\r\nhost: localhost\r\n\
-             content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
-        );
-        let request = (head + &body).into_bytes();
+        let path = format!("/20180418/streams/{ID_PREFIX}{stream}/messages");
+        let request = Request::without_host("POST", &path)
+            .field("host", "localhost")
+            .field("content-type", "application/json")
+            .body(body)
+            .bytes();
         Self { request, batch }
     }
 }
@@ -43,10 +44,10 @@ impl Talk for Put {
 
     fn take(&mut self, received: &[u8]) -> Result<Option<Taken>> {
         let messages = self.batch;
-        let Some(message) = first_message(received) else {
+        let Some(message) = first(Kind::Response, received, false)? else {
             return Ok(None);
         };
-        if status(message.head) != Some(200) {
+        if message.head.status() != Some(200) {
             bail!("{}", String::from_utf8_lossy(received));
         }
         let length = message.length;
@@ -94,17 +95,17 @@ impl Talk for Get {
     }
 
     fn take(&mut self, received: &[u8]) -> Result<Option<Taken>> {
-        let Some(message) = first_message(received) else {
+        let Some(message) = first(Kind::Response, received, false)? else {
             return Ok(None);
         };
-        let next = header(message.head, b"opc-next-cursor");
-        let (Some(200), Some(next)) = (status(message.head), next) else {
+        let next = message.head.field("opc-next-cursor");
+        let (Some(200), Some(next)) = (message.head.status(), next) else {
             bail!("{}", String::from_utf8_lossy(received));
         };
         self.cursor = String::from_utf8(next.to_vec())?;
-        let body = received.get(message.head.len()..message.length);
         // Base64 has no braces, so each of them begins a message.
-        let messages = memchr::memchr_iter(b'{', body.unwrap_or_default()).count();
+        let braces = |body: &&[u8]| memchr::memchr_iter(b'{', body).count();
+        let messages = message.content.iter().map(braces).sum();
         let length = message.length;
         Ok(Some(Taken { length, messages }))
     }

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use testkit::figures::median_rate;
+use testkit::table::{self, Column};
+
 use super::servers::System;
-use crate::gateway::report::median;
+use crate::gateway::report::number;
 
 /// One cell of one round.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +58,7 @@ impl Table {
             |other: &&Row| other.what == row.what && other.who == System::StreamServer.name();
         let ours = self.rows.iter().find(ours)?;
         let pairs = ours.measured.iter().zip(&row.measured);
-        Some(median(
+        Some(median_rate(
             pairs
                 .map(|(our, its)| our.per_second / its.per_second)
                 .collect(),
@@ -68,23 +71,26 @@ impl fmt::Display for Table {
         let rounds = self.rows.first().map_or(0, |row| row.measured.len());
         writeln!(
             f,
-            "\nMedians of {rounds} rounds; processor time of the server in \u{b5}s for each"
+            "\nMedians of {rounds} rounds; processor time of the server in \u{b5}s for each\n"
         )?;
+        let columns = ["per second", "CPU", "ours/"].map(Column::right);
+        let columns = ["".into(), "".into()].into_iter().chain(columns);
+        let mut table = table::Table::with_header(columns);
         let mut what = "";
         for row in &self.rows {
-            if row.what != what {
-                what = &row.what;
-                writeln!(
-                    f,
-                    "\n  {what:<44}{:>12}{:>8}{:>8}",
-                    "per second", "CPU", "ours/"
-                )?;
-            }
-            let of = |get: fn(&Measured) -> f64| median(row.measured.iter().map(get).collect());
-            let (rate, cpu) = (of(|cell| cell.per_second), of(|cell| cell.cpu));
-            let ratio = self.ratio(row).unwrap_or(f64::NAN);
-            writeln!(f, "    {:<42}{rate:>12.0}{cpu:>8.1}{ratio:>8.2}", row.who)?;
+            // Named once, where its rows begin.
+            let name = if row.what == what { "" } else { &row.what };
+            what = &row.what;
+            let of =
+                |get: fn(&Measured) -> f64| median_rate(row.measured.iter().map(get).collect());
+            table.row([
+                name.into(),
+                row.who.into(),
+                number(of(|cell| cell.per_second), 0),
+                number(of(|cell| cell.cpu), 1),
+                number(self.ratio(row).unwrap_or(f64::NAN), 2),
+            ]);
         }
-        Ok(())
+        write!(f, "{table}")
     }
 }

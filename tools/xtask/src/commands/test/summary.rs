@@ -1,5 +1,7 @@
 //! The table at the end.
 
+use testkit::table::{Column, Table};
+
 use super::runner::Outcome;
 
 /// A step that was run.
@@ -11,28 +13,31 @@ pub(super) struct Line {
 
 /// Prints the table and, as the last line of all, `N passed, N failed`.
 pub(super) fn print(lines: &[Line]) -> bool {
-    println!(
-        "\n{:<14}{:<8}{:>8}{:>8}{:>9}",
-        "step", "result", "passed", "failed", "seconds"
-    );
-    for Line {
-        name,
-        outcome,
-        seconds,
-    } in lines
-    {
-        let result = if outcome.is_green() { "ok" } else { "FAILED" };
-        let counts = outcome.counts;
-        let mut remark = outcome.remark.clone();
+    let columns = ["passed", "failed", "seconds"].map(Column::right);
+    let columns = ["step".into(), "result".into()].into_iter().chain(columns);
+    let mut table = Table::with_header(columns.chain(["".into()]));
+    for line in lines {
+        let result = if line.outcome.is_green() {
+            "ok"
+        } else {
+            "FAILED"
+        };
+        let counts = line.outcome.counts;
+        let mut remark = line.outcome.remark.clone();
         if counts.ignored > 0 {
             remark.push_str(&format!(" {} ignored", counts.ignored));
         }
-        let remark = remark.lines().next().unwrap_or_default().trim().to_owned();
-        println!(
-            "{name:<14}{result:<8}{:>8}{:>8}{seconds:>9.1}  {remark}",
-            counts.passed, counts.failed
-        );
+        let remark = remark.lines().next().unwrap_or_default().trim();
+        table.row([
+            line.name.into(),
+            result.into(),
+            Column::right(counts.passed),
+            Column::right(counts.failed),
+            Column::right(format!("{:.1}", line.seconds)),
+            remark.into(),
+        ]);
     }
+    print!("\n{table}");
     let passed: u64 = lines.iter().map(|line| line.outcome.counts.passed).sum();
     let failed: u64 = lines.iter().map(|line| line.outcome.counts.failed).sum();
     println!("\n{passed} passed, {failed} failed");

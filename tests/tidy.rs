@@ -101,6 +101,18 @@ fn only_the_host_layer_knows_the_host() {
 }
 
 #[test]
+fn tests_of_the_core_ask_no_clock() {
+    let clocks = ["SystemTime::now", "Instant::now", "thread::sleep"];
+    check("time is an argument of the pure core", |name, text| {
+        if !name.starts_with("tests/") || name == "tests/tidy.rs" {
+            return None;
+        }
+        let clock = clocks.iter().find(|clock| text.contains(*clock))?;
+        Some((*clock).to_owned())
+    });
+}
+
+#[test]
 fn unsafe_code_stands_in_one_place() {
     check("there is one reason for unsafe code", |name, text| {
         let elsewhere = name != "src/host/bytes.rs" && name != "tests/tidy.rs";

@@ -8,9 +8,6 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use provision::{Project, cancel};
 
-/// What shells report for a program that Ctrl-C ended.
-const INTERRUPTED: u8 = 130;
-
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", about, version)]
 struct Arguments {
@@ -47,12 +44,5 @@ fn main() -> ExitCode {
         Task::Chaos(arguments) => commands::chaos::run(&project, &arguments),
         Task::Overload(arguments) => commands::overload::run(&project, &arguments),
     });
-    match result {
-        Ok(code) => code,
-        Err(_) if cancel::requested() => ExitCode::from(INTERRUPTED),
-        Err(error) => {
-            eprintln!("\nerror: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    cancel::exit_code(result)
 }

@@ -17,9 +17,6 @@ use std::process::ExitCode;
 use clap::Parser;
 use provision::{Project, cancel};
 
-/// What shells report for a program that Ctrl-C ended.
-const INTERRUPTED: u8 = 130;
-
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
 enum Task {
@@ -34,12 +31,5 @@ fn main() -> ExitCode {
         Task::Bench(arguments) => gateway::run(&project, &arguments),
         Task::BenchStream(arguments) => stream::run(&project, &arguments),
     });
-    match result {
-        Ok(code) => code,
-        Err(_) if cancel::requested() => ExitCode::from(INTERRUPTED),
-        Err(error) => {
-            eprintln!("\nerror: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    cancel::exit_code(result)
 }

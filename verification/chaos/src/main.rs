@@ -8,9 +8,6 @@ use chaos::run::{Settings, run};
 use clap::Parser;
 use provision::cancel;
 
-/// What shells report for a program that Ctrl-C ended.
-const INTERRUPTED: u8 = 130;
-
 /// Kill, stop and cut off real parts under load, and see whether the guarantees hold
 ///
 /// Two gateways with the shipped filter, a stream server and targets. A seed decides what clients
@@ -41,20 +38,14 @@ fn main() -> ExitCode {
         duration: Duration::from_secs(arguments.seconds),
         calls: arguments.calls,
     };
-    match cancel::install().and_then(|()| run(settings)) {
-        Ok(outcome) => {
-            report::outcome(&outcome);
-            match outcome.is_good() {
-                true => ExitCode::SUCCESS,
-                false => ExitCode::FAILURE,
-            }
+    let result = cancel::install().and_then(|()| run(settings));
+    cancel::exit_code(result.map(|outcome| {
+        report::outcome(&outcome);
+        match outcome.is_good() {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::FAILURE,
         }
-        Err(_) if cancel::requested() => ExitCode::from(INTERRUPTED),
-        Err(error) => {
-            eprintln!("\nerror: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    }))
 }
 
 /// By the clock: small enough to be typed.

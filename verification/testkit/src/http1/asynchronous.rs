@@ -9,15 +9,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::message::Response;
+use super::message::{Received, Response};
 use crate::PATIENCE;
 
 /// A connection that is kept alive.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
-    received: Vec<u8>,
-    is_over: bool,
+    received: Received,
 }
 
 impl Connection {
@@ -30,8 +29,7 @@ impl Connection {
         stream.set_nodelay(true)?;
         Ok(Self {
             stream,
-            received: Vec::new(),
-            is_over: false,
+            received: Received::default(),
         })
     }
 
@@ -70,9 +68,9 @@ impl Connection {
     /// # Errors
     /// When the connection is broken.
     pub fn is_answered(&mut self) -> io::Result<bool> {
-        match self.stream.try_read_buf(&mut self.received) {
+        match self.stream.try_read_buf(&mut self.received.bytes) {
             Ok(length) => {
-                self.is_over = length == 0;
+                self.received.is_over = length == 0;
                 Ok(true)
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
@@ -97,20 +95,16 @@ impl Connection {
 
     async fn take(&mut self) -> io::Result<Response> {
         loop {
-            let response = Response::take(&mut self.received, false, self.is_over)?;
-            if let Some(response) = response {
+            if let Some(response) = self.received.response(false)? {
                 return Ok(response);
-            }
-            if self.is_over {
-                return Err(ErrorKind::UnexpectedEof.into());
             }
             self.read().await?;
         }
     }
 
     async fn read(&mut self) -> io::Result<()> {
-        let length = self.stream.read_buf(&mut self.received).await?;
-        self.is_over = length == 0;
+        let length = self.stream.read_buf(&mut self.received.bytes).await?;
+        self.received.is_over = length == 0;
         Ok(())
     }
 }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
 use socket2::{Domain, Socket, Type};
 
-use super::message::Response;
+use super::message::{Received, Response};
 use super::request::Request;
 use crate::PATIENCE;
 
@@ -16,8 +16,7 @@ const READ_BYTES: usize = 16_384;
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
-    received: Vec<u8>,
-    is_over: bool,
+    received: Received,
 }
 
 impl Connection {
@@ -54,8 +53,7 @@ impl Connection {
         stream.set_nodelay(true)?;
         Ok(Self {
             stream,
-            received: Vec::new(),
-            is_over: false,
+            received: Received::default(),
         })
     }
 
@@ -73,12 +71,8 @@ impl Connection {
     /// When the connection breaks or nothing comes for [`PATIENCE`].
     pub fn receive(&mut self, to_head: bool) -> io::Result<Response> {
         loop {
-            let response = Response::take(&mut self.received, to_head, self.is_over)?;
-            if let Some(response) = response {
+            if let Some(response) = self.received.response(to_head)? {
                 return Ok(response);
-            }
-            if self.is_over {
-                return Err(ErrorKind::UnexpectedEof.into());
             }
             self.read()?;
         }
@@ -98,20 +92,20 @@ impl Connection {
     /// Whether something has come that nobody has taken yet.
     pub fn is_answered(&mut self) -> bool {
         self.look();
-        !self.received.is_empty()
+        !self.received.bytes.is_empty()
     }
 
     /// Whether the other side has closed the connection, and all that came was taken.
     pub fn has_ended(&mut self) -> bool {
         self.look();
-        self.is_over && self.received.is_empty()
+        self.received.is_over && self.received.bytes.is_empty()
     }
 
     /// Reads what is there, without waiting for more. A connection that breaks is over.
     fn look(&mut self) {
         self.stream.set_nonblocking(true).expect("a socket");
         if let Err(error) = self.read() {
-            self.is_over |= error.kind() != ErrorKind::WouldBlock;
+            self.received.is_over |= error.kind() != ErrorKind::WouldBlock;
         }
         self.stream.set_nonblocking(false).expect("a socket");
     }
@@ -119,8 +113,8 @@ impl Connection {
     fn read(&mut self) -> io::Result<()> {
         let mut buffer = [0; READ_BYTES];
         let length = self.stream.read(&mut buffer)?;
-        self.is_over = length == 0;
-        self.received.extend_from_slice(&buffer[..length]);
+        self.received.is_over = length == 0;
+        self.received.bytes.extend_from_slice(&buffer[..length]);
         Ok(())
     }
 }

@@ -75,6 +75,34 @@ fn owned(fields: &[Header<'_>]) -> Vec<Field> {
     fields.map(owned).collect()
 }
 
+/// What has come on a connection, and whether it has ended.
+#[derive(Debug, Default)]
+pub(super) struct Received {
+    pub(super) bytes: Vec<u8>,
+    pub(super) is_over: bool,
+}
+
+impl Received {
+    /// Takes the first final response, and all before it; one to `HEAD` has no content. `None` says
+    /// that more has to be read.
+    pub(super) fn response(&mut self, to_head: bool) -> io::Result<Option<Response>> {
+        let kind = match to_head {
+            true => Kind::ResponseToHead,
+            false => Kind::Response,
+        };
+        while let Some(message) = Message::take(kind, &mut self.bytes, self.is_over)? {
+            let status = message.word(1).parse().unwrap_or(0);
+            if !(100..200).contains(&status) || status == 101 {
+                return Ok(Some(Response { status, message }));
+            }
+        }
+        match self.is_over {
+            true => Err(io::ErrorKind::UnexpectedEof.into()),
+            false => Ok(None),
+        }
+    }
+}
+
 /// A final response.
 #[derive(Clone, Debug)]
 pub struct Response {
@@ -85,25 +113,6 @@ pub struct Response {
 }
 
 impl Response {
-    /// Takes the first final response out of what was received, and all before it; a response to
-    /// `HEAD` has no content.
-    ///
-    /// # Errors
-    /// When it is no HTTP/1.1.
-    pub fn take(received: &mut Vec<u8>, to_head: bool, is_over: bool) -> io::Result<Option<Self>> {
-        let kind = match to_head {
-            true => Kind::ResponseToHead,
-            false => Kind::Response,
-        };
-        while let Some(message) = Message::take(kind, received, is_over)? {
-            let status = message.word(1).parse().unwrap_or(0);
-            if !(100..200).contains(&status) || status == 101 {
-                return Ok(Some(Self { status, message }));
-            }
-        }
-        Ok(None)
-    }
-
     /// The content as JSON.
     #[must_use]
     pub fn json(&self) -> Value {

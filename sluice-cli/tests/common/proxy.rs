@@ -51,9 +51,7 @@ fn post(url: &str, body: &str) -> http::Answer {
 }
 
 fn pass(upstream: &http::Answer) -> Answer {
-    let mut headers = upstream.headers.iter();
-    let cursor = headers.find(|(name, _)| name == "opc-next-cursor");
-    let cursor = cursor.map(|(_, cursor)| cursor.as_str());
+    let cursor = upstream.header("opc-next-cursor");
     answer(upstream.status, &upstream.body, cursor)
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 use ureq::http::{Request, Response};
 use ureq::{Agent, Body};
 
@@ -20,12 +21,38 @@ pub struct Answer {
     pub body: String,
 }
 
+impl Answer {
+    /// The first value of a header, by its name in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        let found = headers.find(|(header, _)| header == name);
+        found.map(|(_, value)| value.as_str())
+    }
+
+    /// The body as JSON.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn json(&self) -> Result<Value> {
+        serde_json::from_str(&self.body).with_context(|| format!("no JSON: {}", self.body))
+    }
+}
+
 /// Performs a `GET`.
 ///
 /// # Errors
 /// When no response came; a response of any status is none.
 pub fn get(url: &str) -> Result<Answer> {
-    let response = agent()
+    get_within(TIMEOUT, url)
+}
+
+/// The same with another time limit.
+///
+/// # Errors
+/// As [`get`].
+pub fn get_within(limit: Duration, url: &str) -> Result<Answer> {
+    let response = agent(limit)
         .get(url)
         .call()
         .with_context(|| format!("no answer from {url}"))?;
@@ -37,23 +64,36 @@ pub fn get(url: &str) -> Result<Answer> {
 /// # Errors
 /// When no response came; a response of any status is none.
 pub fn post(url: &str, headers: &[(&str, &str)], body: &str) -> Result<Answer> {
+    post_within(TIMEOUT, url, headers, body)
+}
+
+/// The same with another time limit.
+///
+/// # Errors
+/// As [`post`].
+pub fn post_within(
+    limit: Duration,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> Result<Answer> {
     let mut request = Request::post(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     let request = request.body(body.to_owned())?;
-    let response = agent()
+    let response = agent(limit)
         .run(request)
         .with_context(|| format!("no answer from {url}"))?;
     read(response)
 }
 
-fn agent() -> Agent {
+fn agent(limit: Duration) -> Agent {
     Agent::config_builder()
         .http_status_as_error(false)
         // Whatever a machine sends through a proxy: this is the machine itself.
         .proxy(None)
-        .timeout_global(Some(TIMEOUT))
+        .timeout_global(Some(limit))
         .build()
         .into()
 }

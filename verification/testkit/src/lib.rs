@@ -50,3 +50,15 @@ pub type Field = (Vec<u8>, Vec<u8>);
 pub fn field(name: &str, value: impl AsRef<[u8]>) -> Field {
     (name.as_bytes().to_vec(), value.as_ref().to_vec())
 }
+
+/// What clients run on that wait in a thread.
+#[cfg(feature = "http")]
+fn runtime() -> &'static tokio::runtime::Runtime {
+    use std::sync::LazyLock;
+    use tokio::runtime::{Builder, Runtime};
+    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+        let mut builder = Builder::new_multi_thread();
+        builder.worker_threads(1).enable_all().build().unwrap()
+    });
+    &RUNTIME
+}

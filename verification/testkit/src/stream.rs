@@ -5,10 +5,8 @@ use std::collections::BTreeSet;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use local_gateway::http::{self, Answer};
 use serde_json::{Value, json};
-
-use ureq::http;
-use ureq::{Agent, Body};
 
 use crate::PATIENCE;
 
@@ -59,7 +57,10 @@ impl Stream {
             .iter()
             .map(|record| json!({ "value": BASE64.encode(record) }));
         let body = json!({ "messages": messages.collect::<Vec<_>>() });
-        let answer = self.ask(CALLS, "messages", Some(&body)).json();
+        let answer = self
+            .ask(CALLS, "messages", Some(&body))
+            .json()
+            .expect("JSON");
         assert_eq!(answer["failures"], 0, "{answer}");
         let entries = answer["entries"].as_array().expect("entries").iter();
         entries.map(position).collect()
@@ -92,7 +93,7 @@ impl Stream {
             return (0..self.partitions(stream)).map(|p| (p, None)).collect();
         }
         assert_eq!(answer.status, 200, "{answer:?}");
-        let group = answer.json();
+        let group = answer.json().expect("JSON");
         let reservations = group["reservations"].as_array().expect("reservations");
         let commit = |reservation: &Value| {
             let partition = reservation["partition"].as_str().expect("partition");
@@ -117,7 +118,10 @@ impl Stream {
 
     /// The drain of each partition that one holds.
     fn holders(&self) -> Vec<String> {
-        let group = self.ask(CALLS, &format!("groups/{GROUP}"), None).json();
+        let group = self
+            .ask(CALLS, &format!("groups/{GROUP}"), None)
+            .json()
+            .expect("JSON");
         let reservations = group["reservations"].as_array().expect("reservations");
         let holder = |one: &Value| one["reservedInstance"].as_str().map(str::to_owned);
         reservations.iter().filter_map(holder).collect()
@@ -144,7 +148,7 @@ impl Stream {
     }
 
     fn partitions(&self, stream: &str) -> u32 {
-        let answer = self.ask(stream, "", None).json();
+        let answer = self.ask(stream, "", None).json().expect("JSON");
         let count = answer["partitions"].as_u64().expect("partitions");
         u32::try_from(count).expect("few")
     }
@@ -155,20 +159,26 @@ impl Stream {
 
     fn read(&self, stream: &str, partition: u32, mut start: Value) -> Vec<Record> {
         start["partition"] = json!(partition.to_string());
-        let cursor = self.ask(stream, "cursors", Some(&start)).json();
+        let cursor = self
+            .ask(stream, "cursors", Some(&start))
+            .json()
+            .expect("JSON");
         let mut cursor = cursor["value"].as_str().expect("a cursor").to_owned();
         let mut records = Vec::new();
         loop {
             let encoded = cursor.replace('+', "%2B").replace('=', "%3D");
             let path = format!("messages?limit=1000&cursor={encoded}");
             let answer = self.ask(stream, &path, None);
-            let page = answer.json();
+            let page = answer.json().expect("JSON");
             let page = page.as_array().expect("messages");
             if page.is_empty() {
                 return records;
             }
             records.extend(page.iter().map(record));
-            cursor = answer.next_cursor;
+            cursor = answer
+                .header("opc-next-cursor")
+                .expect("a cursor")
+                .to_owned();
         }
     }
 
@@ -184,51 +194,12 @@ impl Stream {
             "http://127.0.0.1:{port}/20180418/streams/ocid1.stream.oc1.local.{stream}/{path}"
         );
         let url = url.trim_end_matches('/');
-        let agent: Agent = Agent::config_builder()
-            .http_status_as_error(false)
-            // Whatever a machine sends through a proxy: this is the machine itself.
-            .proxy(None)
-            .timeout_global(Some(PATIENCE))
-            .build()
-            .into();
+        let json = [("content-type", "application/json")];
         let answer = match body {
-            None => agent.get(url).call(),
-            Some(body) => {
-                let post = agent.post(url).header("content-type", "application/json");
-                post.send(body.to_string())
-            }
+            None => http::get_within(PATIENCE, url),
+            Some(body) => http::post_within(PATIENCE, url, &json, &body.to_string()),
         };
-        answer.expect("an answer").into()
-    }
-}
-
-/// What the stream server has answered.
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    next_cursor: String,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn json(&self) -> Value {
-        let text = String::from_utf8_lossy(&self.body);
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
-    }
-}
-
-impl From<http::Response<Body>> for Answer {
-    fn from(mut response: http::Response<Body>) -> Self {
-        let cursor = response.headers().get("opc-next-cursor");
-        let cursor = cursor.and_then(|cursor| cursor.to_str().ok());
-        let next_cursor = cursor.unwrap_or_default().to_owned();
-        let status = response.status().as_u16();
-        let body = response.body_mut().read_to_vec().expect("a whole answer");
-        Self {
-            status,
-            next_cursor,
-            body,
-        }
+        answer.expect("an answer")
     }
 }
 

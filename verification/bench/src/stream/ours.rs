@@ -68,7 +68,7 @@ impl Get {
         let body = json!({ "partition": "0", "type": "TRIM_HORIZON" }).to_string();
         let url = format!("http://127.0.0.1:{port}{path}/cursors");
         let answer = http::post(&url, &[("content-type", "application/json")], &body)?;
-        let answer: Value = serde_json::from_str(&answer.body)?;
+        let answer = answer.json()?;
         let cursor = answer.get("value").and_then(Value::as_str);
         let cursor = cursor.context("no cursor")?.to_owned();
         Ok(Self {

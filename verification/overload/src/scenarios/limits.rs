@@ -103,7 +103,7 @@ async fn many(rig: &Rig, count: usize) -> Result<Tally> {
             // Who is refused meanwhile can't send the rest.
             let _refused = connection.send(begun).await;
             tokio::select! {
-                response = connection.receive() => response.into(),
+                response = connection.receive(false) => response.into(),
                 _ = going.changed() => connection.exchange(b"x").await.into(),
             }
         });

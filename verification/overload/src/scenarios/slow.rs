@@ -95,17 +95,17 @@ async fn client(port: u16, manner: Manner) -> Result<Ended> {
     let mut connection = Connection::open(port).await?;
     connection.send(begun).await?;
     if matches!(manner, Manner::SilentInBody) {
-        return Ok(connection.receive().await.into());
+        return Ok(connection.receive(false).await.into());
     }
     let start = Instant::now();
     for byte in rest.chunks(1) {
-        if connection.is_answered()? {
-            return Ok(connection.receive().await.into());
+        if connection.is_answered() {
+            return Ok(connection.receive(false).await.into());
         }
         if start.elapsed() > PATIENCE || connection.send(byte).await.is_err() {
             break;
         }
         sleep(DRIP).await;
     }
-    Ok(connection.receive().await.into())
+    Ok(connection.receive(false).await.into())
 }

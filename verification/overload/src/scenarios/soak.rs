@@ -145,7 +145,7 @@ fn leavers(port: u16, is_over: &Arc<AtomicBool>) -> JoinSet<()> {
                 if let Ok(mut connection) = Connection::open(port).await {
                     // Whatever becomes of it, it leaves.
                     let _sent = connection.send(bytes.get(..sent).unwrap_or_default()).await;
-                    let _answer = timeout(stay, connection.receive()).await;
+                    let _answer = timeout(stay, connection.receive(false)).await;
                     if chance.bool() {
                         connection.reset();
                     }

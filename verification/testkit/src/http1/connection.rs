@@ -1,23 +1,16 @@
-//! A client that waits in its thread.
+//! The same client for whoever waits in a thread.
 
-use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 
-use socket2::{Domain, Socket, Type};
-
-use super::message::{Received, Response};
+use super::asynchronous;
+use super::message::Response;
 use super::request::Request;
-use crate::PATIENCE;
-
-/// Bytes that are read at a time.
-const READ_BYTES: usize = 16_384;
+use crate::runtime;
 
 /// A connection that is kept alive.
 #[derive(Debug)]
-pub struct Connection {
-    stream: TcpStream,
-    received: Received,
-}
+pub struct Connection(asynchronous::Connection);
 
 impl Connection {
     /// Connects to a port of this machine.
@@ -33,7 +26,7 @@ impl Connection {
     /// # Errors
     /// When nobody listens there.
     pub fn to(address: SocketAddr) -> io::Result<Self> {
-        Self::over(TcpStream::connect(address)?)
+        Self::between(Ipv4Addr::UNSPECIFIED, address)
     }
 
     /// Connects to a port of this machine from another address of it, such as 127.0.0.2.
@@ -41,20 +34,12 @@ impl Connection {
     /// # Errors
     /// When nobody listens there, or the address is none of this machine.
     pub fn open_from(address: Ipv4Addr, port: u16) -> io::Result<Self> {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        socket.bind(&SocketAddr::from((address, 0)).into())?;
-        socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
-        Self::over(socket.into())
+        Self::between(address, (Ipv4Addr::LOCALHOST, port).into())
     }
 
-    fn over(stream: TcpStream) -> io::Result<Self> {
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        stream.set_nodelay(true)?;
-        Ok(Self {
-            stream,
-            received: Received::default(),
-        })
+    fn between(from: Ipv4Addr, to: SocketAddr) -> io::Result<Self> {
+        let connection = runtime().block_on(asynchronous::Connection::between(from, to));
+        connection.map(Self)
     }
 
     /// Sends bytes.
@@ -62,60 +47,34 @@ impl Connection {
     /// # Errors
     /// When the connection is broken.
     pub fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes)
+        runtime().block_on(self.0.send(bytes))
     }
 
     /// Waits for a final response; one to `HEAD` has no content.
     ///
     /// # Errors
-    /// When the connection breaks or nothing comes for [`PATIENCE`].
+    /// When the connection breaks, or there is none within [`PATIENCE`](crate::PATIENCE).
     pub fn receive(&mut self, to_head: bool) -> io::Result<Response> {
-        loop {
-            if let Some(response) = self.received.response(to_head)? {
-                return Ok(response);
-            }
-            self.read()?;
-        }
+        runtime().block_on(self.0.receive(to_head))
     }
 
     /// Sends a request and waits for its response.
     ///
     /// # Errors
-    /// When the connection breaks or nothing comes for [`PATIENCE`].
+    /// When the connection breaks, or there is none within [`PATIENCE`](crate::PATIENCE).
     pub fn exchange(&mut self, request: &Request) -> io::Result<Response> {
-        // A server may refuse before it has read everything.
-        let sent = self.send(&request.bytes());
-        let received = self.receive(request.method == "HEAD");
-        received.or_else(|error| sent.and(Err(error)))
+        runtime().block_on(self.0.exchange(&request.bytes()))
     }
 
     /// Whether something has come that nobody has taken yet.
     pub fn is_answered(&mut self) -> bool {
-        self.look();
-        !self.received.bytes.is_empty()
+        !self.0.look().bytes.is_empty()
     }
 
     /// Whether the other side has closed the connection, and all that came was taken.
     pub fn has_ended(&mut self) -> bool {
-        self.look();
-        self.received.is_over && self.received.bytes.is_empty()
-    }
-
-    /// Reads what is there, without waiting for more. A connection that breaks is over.
-    fn look(&mut self) {
-        self.stream.set_nonblocking(true).expect("a socket");
-        if let Err(error) = self.read() {
-            self.received.is_over |= error.kind() != ErrorKind::WouldBlock;
-        }
-        self.stream.set_nonblocking(false).expect("a socket");
-    }
-
-    fn read(&mut self) -> io::Result<()> {
-        let mut buffer = [0; READ_BYTES];
-        let length = self.stream.read(&mut buffer)?;
-        self.received.is_over = length == 0;
-        self.received.bytes.extend_from_slice(&buffer[..length]);
-        Ok(())
+        let received = self.0.look();
+        received.is_over && received.bytes.is_empty()
     }
 }
 

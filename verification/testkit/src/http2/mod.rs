@@ -154,7 +154,7 @@ impl Connection {
     }
 
     /// Breaks the connection without a word.
-    pub fn abandon(self) {
+    pub fn abandon(&self) {
         self.driver.abort();
     }
 }

@@ -75,15 +75,12 @@ fn asynchronous(gateway: &str) -> String {
 
 /// The function's list, as soon as it has the accepted call.
 fn arrived(gateway: &str, accepted: &Answer) -> Result<Answer> {
-    let id = accepted
-        .headers
-        .iter()
-        .find(|(name, _)| name == "async-call-id");
+    let id = accepted.header("async-call-id");
     let start = Instant::now();
     loop {
         cancel::check()?;
         let answer = http::get(&format!("{gateway}/calls"))?;
-        let is_there = id.is_none_or(|(_, id)| answer.body.contains(id.as_str()));
+        let is_there = id.is_none_or(|id| answer.body.contains(id));
         if is_there || start.elapsed() > ARRIVAL_DEADLINE {
             return Ok(answer);
         }

@@ -22,6 +22,10 @@ pub const PUT_MESSAGES_MAX: usize = 100;
 /// Moments at which deferred calls are due, of all callers of one worker: some 50 bytes each.
 pub const DEFERRED_MOMENTS_MAX: usize = 32_768;
 
+/// How often a call is put on its stream again because its message key is not its order key. Once
+/// is enough where the Stream keeps keys; a mirror of a stream may lose them again.
+pub const REKEYED_MAX: u32 = 3;
+
 /// Calls that came from another stream and are remembered, so that a repeated hop is recognised.
 pub const HOPS_REMEMBERED_MAX: usize = 8_192;
 

@@ -145,19 +145,39 @@ fn a_key_of_nobody_is_refused() {
     assert_eq!(problem(&said)["header"], "Idempotency-Key");
 }
 
+/// What is stored of a caller's order key.
+fn stored_order_key(config: &str, extra: &[(&str, &str)]) -> String {
+    let mut engine = accept_engine(config);
+    accept(&mut engine, request(1, extra), at(0), b"");
+    let put = accept(&mut engine, Input::Wake, at(0), b"")
+        .callouts
+        .remove(0);
+    records(&put)[0]["orderKey"].as_str().unwrap().to_owned()
+}
+
 #[test]
-fn an_order_key_can_be_each_callers_own() {
-    let key = |more: &str, caller: &str| {
-        let mut engine = accept_engine(more);
-        let extra = [("authorization", caller), ("async-order-key", "k")];
-        accept(&mut engine, request(1, &extra), at(0), b"");
-        let put = accept(&mut engine, Input::Wake, at(0), b"")
-            .callouts
-            .remove(0);
-        records(&put)[0]["orderKey"].as_str().unwrap().to_owned()
+fn an_order_key_is_its_callers_own_unless_all_share_them() {
+    let key = |config: &str, caller: &str| {
+        let fields = [("authorization", caller), ("async-order-key", "k")];
+        stored_order_key(config, &fields)
     };
-    assert_eq!(key("", "a"), "k");
-    let own = r#","callers":{"ownOrderKeys":true}"#;
-    assert_eq!(key(own, "a").len(), 32);
-    assert_ne!(key(own, "a"), key(own, "b"));
+    let own = key("", "a");
+    assert!(own.starts_with("own-"), "{own}");
+    assert_eq!(key("", "a"), own, "at every gateway, and after a restart");
+    assert_ne!(key("", "b"), own);
+    assert_eq!(key(r#","callers":{"ownOrderKeys":false}"#, "a"), "k");
+}
+
+#[test]
+fn callers_without_a_mark_share_order_keys_and_cannot_name_anothers() {
+    let nobody = [("async-order-key", "k")];
+    assert_eq!(stored_order_key("", &nobody), "k");
+    let all = r#","callers":{"ownOrderKeys":true}"#;
+    assert!(stored_order_key(all, &nobody).starts_with("own-"));
+    let mut engine = accept_engine("");
+    let stored = format!("own-{}", "a".repeat(32));
+    let fields = [("async-order-key", &*stored)];
+    let said = accept(&mut engine, request(1, &fields), at(0), b"");
+    assert_eq!(problem(&said)["status"], 400);
+    assert_eq!(problem(&said)["header"], "Async-Order-Key");
 }

@@ -11,6 +11,7 @@
 mod support;
 
 use serde_json::{Value, json};
+use sluice::engine::CalloutResult;
 use sluice::engine::drain::Input;
 use support::lab::Lab;
 use support::{answer, field, records};
@@ -181,4 +182,50 @@ fn the_host_of_a_reply_is_the_gateways_own_whatever_its_record_says() {
     let call = lab.take("POST /inbox");
     assert_eq!(field(&call, ":authority"), "replies.gateway.example");
     assert_eq!(field(&call, "host"), "");
+}
+
+const QUICK: &str = r#","attempt":{"backoffBaseMs":10,"backoffMaxMs":10}"#;
+
+/// An answer of Envoy's own: on its way to the target, or on the way to the listener that has it.
+fn of_envoy(is_marked: bool) -> CalloutResult {
+    let words = "upstream request timeout";
+    let said = [("async-local-reply", "UT response_timeout")];
+    let CalloutResult::Answered(mut response) = answer(504, &said, words) else {
+        panic!("it is one")
+    };
+    if !is_marked {
+        response.headers.clear();
+    }
+    CalloutResult::Answered(response)
+}
+
+#[test]
+fn a_reply_tells_the_last_answer_of_the_target_and_nothing_of_envoys() {
+    for (is_marked, answers_first) in [(true, true), (false, true), (true, false), (false, false)] {
+        let mut lab = Lab::joined(&format!("{PATHS}{QUICK}"));
+        let retries = u32::from(answers_first);
+        let record = json!({ "id": "c1", "path": "/a", "replyTo": "/inbox", "retries": retries });
+        fetch(&mut lab, 0, &record);
+        if answers_first {
+            lab.answer("GET /a", answer(503, &[], "busy"));
+            lab.wait(20);
+        }
+        lab.answer("GET /a", of_envoy(is_marked));
+        let letter = lab.put("dead").remove(0);
+        let last = letter["attempts"].as_array().unwrap().last().unwrap();
+        assert!(
+            last["gateway"].as_str().unwrap().starts_with("504"),
+            "{last}"
+        );
+        assert!(last.get("status").is_none() && last.get("excerpt").is_none());
+        let reply = reply(&mut lab);
+        let (status, body) = match answers_first {
+            true => (json!(503), json!("busy")),
+            false => (Value::Null, Value::Null),
+        };
+        assert_eq!(reply["reply"]["outcome"], "failed");
+        assert_eq!(reply["reply"]["status"], status);
+        assert_eq!(reply["body"], body);
+        assert!(!reply.to_string().contains("upstream request timeout"));
+    }
 }

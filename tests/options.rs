@@ -138,7 +138,7 @@ Async-Delay           | 5s, 6s                    | is no duration
 Async-Deliver-At      | tomorrow                  | is no time. Give a time as RFC 3339
 Async-Deliver-At      | 2026-02-30T00:00:00Z      | is no time
 Async-Deliver-At      | 2027-11-24T04:36:00.001Z  | is too far ahead
-Async-Deliver-At      | 1795408620000             | is no time
+Async-Deliver-At      | 1795408620000             | is no time: it looks like milliseconds, and Unix
 Async-Max-Age         | 999ms                     | is too short. Give a duration
 Async-Max-Age         | 604801s                   | from 1s to 604800s.
 Async-Timeout         | 0s                        | is too short

@@ -138,6 +138,8 @@ struct WholeAttempt<'a> {
     excerpt: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     excerpt_base64: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gateway: Option<&'a str>,
 }
 
 impl<'a> Whole<'a> {
@@ -184,6 +186,7 @@ impl<'a> WholeAttempt<'a> {
             status: *status,
             excerpt,
             excerpt_base64,
+            gateway: attempt.gateway.as_deref(),
         }
     }
 }
@@ -255,7 +258,10 @@ fn write_attempts(page: &mut String, attempts: &[Attempt]) {
         let excerpt = match &attempt.excerpt {
             Some(Content::Text(text)) => text.clone(),
             Some(Content::Binary(bytes)) => format!("({} bytes, binary)", bytes.len()),
-            None => String::new(),
+            None => match &attempt.gateway {
+                Some(said) => format!("(the gateway) {said}"),
+                None => String::new(),
+            },
         };
         table.add(&[&attempt.number.to_string(), &attempt.at, &status, &excerpt]);
     }

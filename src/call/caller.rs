@@ -10,6 +10,7 @@ use std::fmt;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
+use super::accept::admission::dashed;
 use crate::http::{Fields, all};
 
 /// Characters of a configured secret, at least: 32 of them hold 128 bits even as hexadecimal.
@@ -26,6 +27,16 @@ pub struct CallerRules {
     pub headers: Vec<String>,
     /// Where an authentication filter leaves its finding: the filter's name, then a path of keys.
     pub metadata: Option<Vec<String>>,
+}
+
+impl CallerRules {
+    /// Whether a server that can't tell an underscore from a hyphen takes this name, in lower case,
+    /// for a header by which callers are told apart: nobody has checked that one.
+    #[must_use]
+    pub fn is_lookalike(&self, name: &str) -> bool {
+        let is_like = |header: &String| header != name && dashed(header) == dashed(name);
+        self.headers.iter().any(is_like) && !self.headers.iter().any(|header| header == name)
+    }
 }
 
 /// What distinguishes the sender of a request.
@@ -91,6 +102,13 @@ impl CallerMark {
         }
         let address = property(&["source", "address"])?;
         mark(Kind::Address, vec![without_port(&address).to_vec()])
+    }
+
+    /// Whether it is only where the request comes from: a client may change its address, and share
+    /// it with others.
+    #[must_use]
+    pub const fn is_address(&self) -> bool {
+        matches!(self.kind, Kind::Address)
     }
 
     /// The mark of a peer at an address, for drivers that are no Envoy.
@@ -197,14 +215,6 @@ impl CallerSecret {
         let hash = self.hash(b"caller", std::iter::once(mark.kind.tag()).chain(parts));
         // Nobody is unknown by chance.
         CallerKey(u128::from_be_bytes(hash).max(1))
-    }
-
-    /// The order key on the Stream of one that belongs to this caller alone: 32 hexadecimal digits.
-    #[must_use]
-    pub fn order_key(&self, caller: CallerKey, key: &str) -> String {
-        let caller = caller.to_string();
-        let hash = self.hash(b"order key", [caller.as_bytes(), key.as_bytes()]);
-        format!("{:032x}", u128::from_be_bytes(hash))
     }
 
     /// 128 bits of HMAC-SHA-256 over parts that can't run into each other. `what` is hashed, so

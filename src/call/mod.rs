@@ -4,13 +4,14 @@
 //! Beside it, for calls that leave the gateway's own routes: [`target`] reads where one shall go,
 //! [`allow`] says whether it may, [`special`] knows the addresses that aren't the public internet.
 //! For its headers: [`seal`] keeps credentials from whoever reads records, [`names`] says which.
-//! [`path`] is about those that stay.
+//! [`path`] is about those that stay, [`order_key`] about whose a key is.
 
 pub mod accept;
 pub mod allow;
 pub mod caller;
 pub mod deliver;
 pub mod names;
+pub mod order_key;
 pub mod path;
 pub mod progress;
 pub mod record;

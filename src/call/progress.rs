@@ -8,6 +8,9 @@ use crate::id::Position;
 use crate::limits::{DEAD_LETTER_ATTEMPTS_MAX, EXCERPT_BYTES_MAX};
 use crate::time::Wall;
 
+/// Bytes of what the gateway said of an attempt, at most.
+pub const GATEWAY_BYTES_MAX: usize = 512;
+
 /// What has happened to a call before this record was written. All zero: nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -30,6 +33,10 @@ pub struct Progress {
     /// Where it first stood on the stream of calls, if it has an order key: its place in the order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<Position>,
+    /// How often it was put on the stream of calls again because its message key was not its order
+    /// key.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub rekeyed: u32,
     /// How often a dead letter of it was made a call again.
     #[serde(skip_serializing_if = "is_zero")]
     pub redrives: u32,
@@ -53,6 +60,10 @@ pub struct PastAttempt {
     /// line ends included, and never goes into a header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<String>,
+    /// What the gateway said where the target gave no answer, for people: a status, why, and the
+    /// start of its text, at most 512 bytes. No reply tells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<String>,
 }
 
 fn is_zero(number: &u32) -> bool {
@@ -70,6 +81,9 @@ impl Progress {
     pub fn remember(&mut self, mut attempt: PastAttempt) {
         if let Some(excerpt) = &mut attempt.excerpt {
             cut(excerpt, EXCERPT_BYTES_MAX);
+        }
+        if let Some(gateway) = &mut attempt.gateway {
+            cut(gateway, GATEWAY_BYTES_MAX);
         }
         self.history.push(attempt);
         let surplus = self.history.len().saturating_sub(DEAD_LETTER_ATTEMPTS_MAX);
@@ -107,6 +121,12 @@ impl Progress {
                     "{place}.excerpt: has more than {EXCERPT_BYTES_MAX} bytes"
                 ));
             }
+            let gateway = past.gateway.as_deref().unwrap_or_default();
+            if gateway.len() > GATEWAY_BYTES_MAX {
+                return Err(format!(
+                    "{place}.gateway: has more than {GATEWAY_BYTES_MAX} bytes"
+                ));
+            }
         }
         Ok(())
     }
@@ -126,6 +146,7 @@ mod tests {
                 at: Wall(u64::from(attempt)),
                 status: Some(503),
                 excerpt: Some("\u{20ac}".repeat(1_000)),
+                gateway: Some("\u{20ac}".repeat(1_000)),
             });
         }
         assert_eq!(progress.check(), Ok(()));

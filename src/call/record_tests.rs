@@ -38,6 +38,7 @@ fn head() -> CallHead {
                 at: Wall(1_795_408_560_000),
                 status: Some(503),
                 excerpt: Some("a\r\nb".to_owned()),
+                gateway: Some("504 UT".to_owned()),
             }],
             ..Progress::default()
         },

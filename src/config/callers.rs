@@ -4,6 +4,7 @@ use super::key::TextForm;
 use super::options::HEADER_NAME;
 use super::reader::Section;
 use crate::call::caller::CallerRules;
+use crate::call::order_key::OrderKeyScope;
 use crate::http::is_token;
 
 /// What is configured of callers.
@@ -13,8 +14,8 @@ pub struct CallersConfig {
     pub rules: CallerRules,
     /// Calls of one caller that aren't due yet, as one worker knows them.
     pub deferred_max: usize,
-    /// Whether the same order key of two callers is two keys.
-    pub own_order_keys: bool,
+    /// Whose order keys are his own.
+    pub order_keys: OrderKeyScope,
 }
 
 /// Keys of a path into dynamic metadata.
@@ -52,13 +53,17 @@ impl CallersConfig {
                 "Calls of one caller that aren't due yet; further deferred ones get 429. Each \
                  worker counts those that it has accepted since its start.",
             ),
-            own_order_keys: callers.flag(
+            order_keys: match callers.optional_flag(
                 "ownOrderKeys",
-                false,
                 "Whether the same order key of two callers is two keys, so that nobody can hold up \
-                 another's calls. It needs the environment variable SLUICE_CALLER_KEY, the same \
-                 at all gateways: without it no gateway would know the keys of before a restart.",
-            ),
+                 another's calls. Unless it is set, that is so for callers whom metadata, headers \
+                 or a certificate tell apart, and those of whom only an address is known share \
+                 their keys; true: for addresses too; false: all callers share their keys.",
+            ) {
+                None => OrderKeyScope::Marked,
+                Some(true) => OrderKeyScope::Everybody,
+                Some(false) => OrderKeyScope::Shared,
+            },
         }
     }
 }

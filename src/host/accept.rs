@@ -72,6 +72,7 @@ impl Role for AcceptHost {
 pub(super) struct AcceptKeys {
     pub(super) signer: Option<Signer>,
     pub(super) caller_secret: CallerSecret,
+    pub(super) order_secret: Option<CallerSecret>,
     pub(super) seal_keys: Option<SealKeys>,
 }
 
@@ -90,6 +91,7 @@ impl AcceptHost {
             root_id,
             engine: AcceptEngine::new(config, entropy)
                 .keyed_by(keys.caller_secret)
+                .ordered_by(keys.order_secret)
                 .signed_by(keys.signer)
                 .sealed_by(keys.seal_keys),
             worker,

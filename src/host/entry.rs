@@ -88,13 +88,9 @@ impl Root {
             let keys = AcceptKeys {
                 signer: signer(&config.stream, &mut entropy)?,
                 caller_secret: caller_secret(&mut entropy)?,
+                order_secret: order_secret(),
                 seal_keys: seal_keys()?,
             };
-            if config.callers.own_order_keys && variable(CALLER_KEY).is_none() {
-                return Err(format!(
-                    "$.callers.ownOrderKeys: needs the environment variable {CALLER_KEY}"
-                ));
-            }
             if keys.seal_keys.is_none() && !config.sealed_headers.is_empty() {
                 log(Level::Warn, UNSEALED);
             }
@@ -205,6 +201,18 @@ fn caller_secret(entropy: &mut Entropy) -> Result<CallerSecret, String> {
     };
     CallerSecret::parse(&text)
         .map_err(|error| format!("the environment variable {CALLER_KEY} {error}"))
+}
+
+/// What order keys are hashed with: what gateways share, and keep over a restart. Without a key for
+/// callers it comes of the last key that seals, so that nobody can try who reads records which
+/// credential is behind a hash.
+fn order_secret() -> Option<CallerSecret> {
+    if let Some(text) = variable(CALLER_KEY) {
+        return CallerSecret::parse(&text).ok();
+    }
+    let keys = variable(SEAL_KEYS)?;
+    let last = keys.split_ascii_whitespace().next_back()?;
+    Some(CallerSecret::of(last.as_bytes()))
 }
 
 /// What requests to the Stream are signed by, where that is configured.

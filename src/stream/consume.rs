@@ -20,6 +20,8 @@ pub struct Cursor(pub String);
 pub struct Message {
     /// Where it stands.
     pub position: Position,
+    /// Its key, by which the Stream has chosen the partition; `None` where it has none.
+    pub key: Option<Vec<u8>>,
     /// The record, decoded from base64.
     pub value: Vec<u8>,
     /// When the Stream stored it, RFC 3339.
@@ -125,6 +127,8 @@ pub fn parse_messages(response: &IncomingResponse) -> Result<(Vec<Message>, Curs
     struct WireMessage<'a> {
         partition: String,
         offset: u64,
+        #[serde(borrow, default)]
+        key: Option<std::borrow::Cow<'a, str>>,
         #[serde(borrow)]
         value: std::borrow::Cow<'a, str>,
         timestamp: String,
@@ -146,6 +150,9 @@ pub fn parse_messages(response: &IncomingResponse) -> Result<(Vec<Message>, Curs
             partition,
             offset: message.offset,
         };
+        // One that is no base64 is none that we would use: no reason to read nothing at all.
+        let key = message.key.filter(|key| !key.is_empty());
+        let key = key.and_then(|key| BASE64.decode_to_vec(key.as_bytes()).ok());
         // It may end up in a field value.
         let fit = message
             .timestamp
@@ -158,6 +165,7 @@ pub fn parse_messages(response: &IncomingResponse) -> Result<(Vec<Message>, Curs
         };
         Ok(Message {
             position,
+            key,
             value,
             stored_at,
         })
@@ -202,11 +210,28 @@ mod tests {
             messages,
             [Message {
                 position,
+                key: None,
                 value: b"abc".to_vec(),
                 stored_at
             }]
         );
         assert_eq!(next, Cursor("bmV4dA==".to_owned()));
+    }
+
+    #[test]
+    fn a_key_is_decoded_where_there_is_one() {
+        let key = |member: &str| {
+            let body = format!(
+                r#"[{{"partition":"0",{member}"value":"YQ==","offset":1,"timestamp":"t"}}]"#
+            );
+            let answer = response(&[("opc-next-cursor", "next")], &body);
+            parse_messages(&answer).unwrap().0.remove(0).key
+        };
+        assert_eq!(key(""), None);
+        assert_eq!(key(r#""key":null,"#), None);
+        assert_eq!(key(r#""key":"","#), None);
+        assert_eq!(key(r#""key":"/wA=","#), Some(vec![0xff, 0]));
+        assert_eq!(key(r#""key":"%%","#), None, "no key of ours");
     }
 
     #[test]

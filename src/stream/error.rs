@@ -27,6 +27,8 @@ pub enum StreamError {
     },
     /// 429: wait, as long as the Stream says where it does.
     Throttled(Option<Duration>, String),
+    /// 413: what was to be stored is larger than the Stream takes.
+    TooLarge(String),
     /// Any other answer: configuration or credentials are wrong, or the Stream is in trouble.
     Refused(String),
     /// No answer: it may or may not have been carried out.
@@ -42,6 +44,7 @@ impl StreamError {
             | Self::OutsideRetention(text)
             | Self::Unauthenticated { text, .. }
             | Self::Throttled(_, text)
+            | Self::TooLarge(text)
             | Self::Refused(text)
             | Self::Unanswered(text) => text,
         }
@@ -57,8 +60,22 @@ impl StreamError {
             Self::CursorLost(_)
             | Self::OutsideRetention(_)
             | Self::Unauthenticated { .. }
+            | Self::TooLarge(_)
             | Self::Refused(_)
             | Self::Unanswered(_) => Duration::ZERO,
+        }
+    }
+
+    /// Whether it says that what was to be stored is wrong, however often it is put.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            // Of a PutMessages, which has no cursor.
+            Self::CursorLost(_) | Self::OutsideRetention(_) | Self::TooLarge(_) => true,
+            Self::Unauthenticated { .. }
+            | Self::Throttled(..)
+            | Self::Refused(_)
+            | Self::Unanswered(_) => false,
         }
     }
 }
@@ -95,6 +112,7 @@ pub fn expect_ok(result: CalloutResult) -> Result<IncomingResponse, StreamError>
             let date = date.and_then(|date| parse_http_date(&String::from_utf8_lossy(date)));
             Err(StreamError::Unauthenticated { text, date })
         }
+        413 => Err(StreamError::TooLarge(text)),
         429 => Err(StreamError::Throttled(wait_in(&text), text)),
         status if status < 500 || never_sent(&response) => Err(StreamError::Refused(text)),
         // The Stream's own trouble, or Envoy's answer where the connection broke or time ran out.

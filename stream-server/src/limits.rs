@@ -80,6 +80,10 @@ pub const READY_LIFE: Duration = Duration::from_secs(1);
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of all bodies that are being read or worked on.
 pub const BODIES_BYTES_MAX: usize = 67_108_864;
+/// Where there is no more room, a body that has been coming for so long makes room for another one.
+pub const SLOW_BODY_AFTER: Duration = Duration::from_secs(1);
+/// How long the other one waits for that, before the next slow one has to leave too.
+pub const BODY_ROOM_PAUSE: Duration = Duration::from_millis(100);
 /// Bytes of all GetMessages answers that are being built or written.
 pub const ANSWERS_BYTES_MAX: usize = 67_108_864;
 /// Bytes of a GetMessages' answer after which the next message begins another piece: small enough

@@ -3,7 +3,8 @@
 
 mod common;
 
-use common::{FIELDS, STREAM, TestServer, wait_until};
+use common::{FIELDS, STREAM, TestServer, encode, wait_until};
+use serde_json::json;
 
 #[test]
 fn headers_that_never_end_lose_their_connection() {
@@ -69,4 +70,29 @@ fn a_connection_in_use_outlives_the_time_for_a_head() {
     for _ in 0..100 {
         busy.request("GET", "/health", "").ok();
     }
+}
+
+/// As many bodies as there is room for: they come, but for their ends.
+#[test]
+fn bodies_that_never_end_shut_nobody_out() {
+    let server = TestServer::start(1);
+    let path = format!("/20180418/streams/{STREAM}/messages");
+    let head = format!("POST {path} HTTP/1.1\r\n{FIELDS}content-length: 1500000\r\n\r\n");
+    let mut slow: Vec<_> = (0..60).map(|_| server.client()).collect();
+    for client in &mut slow {
+        client.send(head.as_bytes()).unwrap();
+        // One that is refused may be closed before it has sent all.
+        let _ = client.send(&[b' '; 1_490_000]);
+    }
+    let value = "x".repeat(500_000);
+    let body = json!({ "messages": [{ "value": encode(&value) }] }).to_string();
+    wait_until("another body is taken", || {
+        let answer = server.client().try_request("POST", &path, &body);
+        answer.is_ok_and(|answer| answer.status == 200)
+    });
+    let mut ended = slow
+        .iter_mut()
+        .filter_map(|client| client.try_receive_now());
+    let timed_out = ended.by_ref().filter(|answer| answer.status == 408).count();
+    assert!((1..=5).contains(&timed_out), "{timed_out} had to leave");
 }

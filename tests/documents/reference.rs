@@ -24,6 +24,7 @@ fn example(path: &str) -> Value {
         "marks.pathPrefix" => "/async/",
         "options.retriesDefault" => return json!(20),
         "options.timeoutDefaultMs" => return json!(10_000),
+        "callers.ownOrderKeys" => return json!(true),
         "callers.metadata.filter" => "envoy.filters.http.jwt_authn",
         "dispatch.cluster" => "dispatch",
         "dispatch.replyAuthority" => "gateway.example.com",

@@ -150,13 +150,17 @@ impl Lab {
 
     /// Waits until a stream is read, and gives it records that are stored at this moment.
     pub fn bring(&mut self, stream: &str, offset: usize, records: &[serde_json::Value]) {
-        let fetch = format!("GET {stream}/messages?");
         let stored_at = at(self.millis).wall.to_string();
+        let records: Vec<String> = records.iter().map(ToString::to_string).collect();
+        let records: Vec<&str> = records.iter().map(String::as_str).collect();
+        self.bring_answer(stream, messages_stored_at(&stored_at, offset, &records));
+    }
+
+    /// Waits until a stream is read, and answers so.
+    pub fn bring_answer(&mut self, stream: &str, result: CalloutResult) {
+        let fetch = format!("GET {stream}/messages?");
         for _ in 0..200 {
             if self.is_open(&fetch) {
-                let records: Vec<String> = records.iter().map(ToString::to_string).collect();
-                let records: Vec<&str> = records.iter().map(String::as_str).collect();
-                let result = messages_stored_at(&stored_at, offset, &records);
                 self.answer(&fetch, result);
                 return;
             }

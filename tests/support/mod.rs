@@ -38,10 +38,11 @@ pub fn at(millis: u64) -> Now {
     }
 }
 
-/// The answer of a server.
+/// The answer of a server, as the gateway's listeners let it through.
 pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> CalloutResult {
     let headers = headers
         .iter()
+        .chain([&("async-answered", "true")])
         .map(|(n, v)| ((*n).to_owned(), (*v).into()))
         .collect();
     CalloutResult::Answered(IncomingResponse {
@@ -230,13 +231,34 @@ pub fn messages(offset: usize, records: &[&str]) -> CalloutResult {
 
 /// The same, stored at another time.
 pub fn messages_stored_at(stored_at: &str, offset: usize, records: &[&str]) -> CalloutResult {
+    let keys: Vec<Option<String>> = records.iter().map(|record| own_key(record)).collect();
+    messages_with_keys(stored_at, offset, records, &keys)
+}
+
+/// The message key under which a record belongs.
+fn own_key(record: &str) -> Option<String> {
+    let record: serde_json::Value = serde_json::from_str(record).ok()?;
+    let key = record.get("orderKey").or(record.pointer("/parked/route"));
+    key?.as_str().map(str::to_owned)
+}
+
+/// The same with these message keys.
+pub fn messages_with_keys(
+    stored_at: &str,
+    offset: usize,
+    records: &[&str],
+    keys: &[Option<String>],
+) -> CalloutResult {
     let messages: Vec<String> = records
         .iter()
+        .zip(keys)
         .enumerate()
-        .map(|(index, record)| {
+        .map(|(index, (record, key))| {
             let (offset, value) = (offset + index, BASE64.encode(record));
+            let key = key.as_ref().map(|key| BASE64.encode(key));
+            let key = serde_json::Value::from(key);
             format!(
-                r#"{{"stream":"calls","partition":"0","key":null,"value":"{value}",
+                r#"{{"stream":"calls","partition":"0","key":{key},"value":"{value}",
                     "offset":{offset},"timestamp":"{stored_at}"}}"#
             )
         })

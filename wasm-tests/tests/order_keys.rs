@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use serde_json::json;
@@ -142,4 +144,90 @@ fn calls_behind_one_that_fails_stop_nobody_and_are_made_in_order_after_a_restart
     assert_eq!(firsts, expected);
     gateway.wait_until_settled();
     assert!(!gateway.stream().records(&format!("{CALLS}-5s")).is_empty());
+}
+
+/// The longest delay that a caller may ask for.
+const A_YEAR: &str = "366d";
+
+#[test]
+fn nobody_holds_up_the_calls_of_a_caller_whose_key_he_guesses() {
+    let gateway = Gateway::start("order-keys-guessed");
+    let of = |caller: &str, path: &str| {
+        let request = keyed(path, "customer-7");
+        match caller {
+            "" => request,
+            caller => request.field("Authorization", format!("Bearer {caller}")),
+        }
+    };
+    for attacker in ["mallory", ""] {
+        let request = of(attacker, "/blocked").field("Async-Delay", A_YEAR);
+        gateway.accept(&request.body("x"));
+        // He is his own victim, and nobody else's.
+        gateway.accept(&of(attacker, "/blocked/behind").body("x"));
+    }
+    for number in 0..20 {
+        gateway.accept(&of("alice", &format!("/alice/{number}")).body("x"));
+    }
+    gateway.wait_for("/alice/19", 1);
+    let paths: Vec<String> = gateway.target.seen().iter().map(Seen::path).collect();
+    let expected: Vec<String> = (0..20).map(|number| format!("/alice/{number}")).collect();
+    assert_eq!(paths, expected, "in order, and nothing else");
+    // What is stored for her can't be asked for by another one, however he learns of it.
+    let records = gateway.stream().records(CALLS);
+    let stored = records.iter().map(Record::json);
+    let mut hers = stored.filter(|record| record["path"] == "/alice/0");
+    let key = hers.next().unwrap()["orderKey"].clone();
+    let key = key.as_str().unwrap();
+    assert!(key.starts_with("own-"), "{key}");
+    for caller in ["mallory", ""] {
+        let guess = keyed("/blocked", key).field("Async-Delay", A_YEAR);
+        let guess = match caller {
+            "" => guess,
+            caller => guess.field("Authorization", caller),
+        };
+        let refused = gateway.exchange(&guess.body("x")).expect(400).json();
+        assert_eq!(refused["header"], "Async-Order-Key");
+    }
+}
+
+#[test]
+fn a_callers_key_is_the_same_after_a_restart_and_one_that_waits_is_waited_for() {
+    let is_down = Arc::new(AtomicBool::new(true));
+    let down = is_down.clone();
+    let target = Target::scripted(move |seen: &Seen| {
+        let fails = seen.path() == "/chain/0" && down.load(Ordering::SeqCst);
+        Answer::status(if fails { 503 } else { 200 })
+    });
+    let mut gateway = Gateway::with("order-keys-own", target, |builder| {
+        builder.drain_patch(drain_settings(&json!({ "attempt": { "retries": 1000 } })))
+    });
+    let of_alice = |number: usize| {
+        let request = keyed(&format!("/chain/{number}"), "k");
+        request.field("Authorization", "Bearer alice").body("x")
+    };
+    gateway.accept(&of_alice(0));
+    gateway.wait_for("/chain/0", 2);
+    gateway.set.kill9_envoy().unwrap();
+    gateway.set.restart_envoy().unwrap();
+    gateway.accept(&of_alice(1));
+    let bobs = keyed("/bob", "k").field("Authorization", "Bearer bob");
+    gateway.accept(&bobs.body("x"));
+    gateway.wait_for("/bob", 1);
+    gateway.wait_for("/chain/0", 4);
+    assert!(gateway.target.of("/chain/1").is_empty(), "it waits");
+    is_down.store(false, Ordering::SeqCst);
+    gateway.wait_for("/chain/1", 1);
+}
+
+#[test]
+fn an_operator_can_have_callers_share_their_keys() {
+    let gateway = Gateway::with("order-keys-shared", Target::start(), |builder| {
+        builder.accept_patch(json!({ "callers": { "ownOrderKeys": false } }))
+    });
+    let first = keyed("/later", "k").field("Authorization", "Bearer alice");
+    gateway.accept(&first.field("Async-Delay", "1h").body("x"));
+    let second = keyed("/behind", "k").field("Authorization", "Bearer bob");
+    gateway.accept(&second.body("x"));
+    strangers_are_served(&gateway, "shared");
+    assert!(gateway.target.of("/behind").is_empty());
 }

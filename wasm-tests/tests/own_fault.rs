@@ -283,6 +283,8 @@ fn a_kept_connection_that_is_closed_costs_no_attempt_where_that_can_do_no_harm()
         .map(|one| one["id"].as_str().unwrap())
         .collect();
     dead.sort_unstable();
-    assert_eq!(dead, [post.as_str(), always.as_str()], "ids grow with time");
+    let mut given_up = [post.as_str(), always.as_str()];
+    given_up.sort_unstable();
+    assert_eq!(dead, given_up);
     assert_eq!(gateway.metric("sluice_sent_again_total"), 4);
 }

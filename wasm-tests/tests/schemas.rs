@@ -113,6 +113,7 @@ fn letters(reason: Reason, record: &[u8]) -> Vec<Value> {
         at: Wall(1_795_408_560_000),
         status: Some(503),
         excerpt: Some("a\r\nb".to_owned()),
+        gateway: Some("504 UT".to_owned()),
     };
     let letter = DeadLetter {
         id: "01",
@@ -142,6 +143,7 @@ fn every_dead_letter_is_valid_by_its_schema() {
         Reason::Denied,
         Reason::UnreadableRecord,
         Reason::TooManyWaiting,
+        Reason::Unstorable,
     ] {
         for record in [
             &b"{\"path\":\"/\"}"[..],

@@ -20,26 +20,34 @@ use serde_json::{Value, json};
 use testkit::http1::{Request, Response};
 use testkit::server::Answer;
 use wasm_tests::gateway::Gateway;
-use wasm_tests::target::Target;
+use wasm_tests::target::{Seen, Target};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// A token of the example's issuer (RFC 7519), for an hour.
 fn token(subject: &str, role: &str) -> String {
-    let key = Project::here().root().join("tests/keys/rsa-2048-pkcs8.pem");
-    let key = KeyPair::from_pem(&fs::read_to_string(key).unwrap()).unwrap();
     let expires = (SystemTime::now() + HOUR).duration_since(UNIX_EPOCH);
     let claims = json!({ "iss": "https://issuer.example", "aud": "gateway.example", "sub": subject,
         "role": role, "exp": expires.unwrap().as_secs() });
+    signed(&claims)
+}
+
+fn signed(claims: &Value) -> String {
+    let key = Project::here().root().join("tests/keys/rsa-2048-pkcs8.pem");
+    let key = KeyPair::from_pem(&fs::read_to_string(key).unwrap()).unwrap();
     let part = |value: &Value| BASE64URL.encode(value.to_string());
     let head = part(&json!({ "alg": "RS256", "kid": "example" }));
-    let signed = format!("{head}.{}", part(&claims));
+    let signed = format!("{head}.{}", part(claims));
     let signature = BASE64URL.encode(key.sign(signed.as_bytes()).unwrap());
     format!("{signed}.{signature}")
 }
 
 fn request(method: &str, path: &str) -> Request {
-    let bearer = format!("Bearer {}", token("alice", "caller"));
+    request_of("alice", method, path)
+}
+
+fn request_of(subject: &str, method: &str, path: &str) -> Request {
+    let bearer = format!("Bearer {}", token(subject, "caller"));
     Request::new(method, path).field("Authorization", bearer)
 }
 
@@ -66,16 +74,36 @@ fn the_caller_is_known_to_the_target_and_the_token_to_nobody() {
     gateway.exchange(&anonymous).expect(401);
     let forged = anonymous.clone().field("Authorization", "Bearer a.b.c");
     gateway.exchange(&forged).expect(401);
-    let order = request("POST", "/orders").field("X-Caller", "root");
+    let nameless = json!({ "iss": "https://issuer.example", "aud": "gateway.example", "exp":
+        4_102_444_800_u64, "role": "caller" });
+    for subject in [None, Some(""), Some("alice")] {
+        let mut claims = nameless.clone();
+        if let Some(subject) = subject {
+            claims["sub"] = json!(subject);
+        }
+        let bearer = format!("Bearer {}", signed(&claims));
+        let request = Request::new("POST", "/orders").field("Authorization", bearer);
+        let status = if subject == Some("alice") { 200 } else { 401 };
+        for request in [request.clone(), request.marked()] {
+            let answer = gateway.exchange(&request.body(""));
+            let is_called = answer.status == status || (status == 200 && answer.status == 202);
+            assert!(is_called, "{subject:?}: {}", answer.status);
+        }
+    }
+    gateway.wait_for("/orders", 2);
+    let order = request("POST", "/orders")
+        .field("X-Caller", "root")
+        .field("X_Caller", "root");
     gateway.accept(&order.clone().marked().body("x"));
     gateway.exchange(&order.body("x")).expect(200);
-    gateway.wait_for("/orders", 2);
+    gateway.wait_for("/orders", 4);
     for seen in gateway.target.of("/orders") {
         assert_eq!(seen.message.text("x-caller"), "alice");
+        assert_eq!(seen.message.field("x_caller"), None);
         assert_eq!(seen.message.field("authorization"), None);
     }
     let records = gateway.stream().records("calls");
-    assert_eq!(records.len(), 1, "nobody else's was stored");
+    assert_eq!(records.len(), 2, "nobody else's was stored");
     assert_eq!(
         records[0].json()["headers"]
             .to_string()
@@ -307,13 +335,13 @@ fn nobody_outside_looks_like_a_call() {
             "Async_Outcome",
             "Async_Status",
             "Async_Body_Cut",
+            "Async_Correlation_Id",
         ];
         let with = |request: Request, name: &&str| request.field(name, "forged");
         names.iter().fold(request, with).field("X_Own", "kept")
     };
-    gateway
-        .exchange(&forged(request("POST", "/orders")).body(""))
-        .expect(200);
+    let unmarked = forged(request("POST", "/orders")).field("Async-Correlation-Id", "forged");
+    gateway.exchange(&unmarked.body("")).expect(200);
     gateway.accept(&forged(request("POST", "/orders")).marked().body(""));
     gateway.wait_for("/orders", 2);
     let record = json!({ "path": "/orders", "method": "POST", "headers": [["x_own", "kept"],
@@ -341,4 +369,24 @@ fn nobody_outside_looks_like_a_call() {
         );
         gateway.exchange(&asked.body("")).expect(200);
     }
+}
+
+#[test]
+fn a_callers_order_key_is_nobody_elses() {
+    let gateway = gateway("security-order-keys", Target::start());
+    let of = |subject: &str, path: &str| {
+        let request = request_of(subject, "POST", path);
+        request.field("Async-Order-Key", "customer-7").marked()
+    };
+    let blocked = of("mallory", "/orders/blocked").field("Async-Delay", "366d");
+    gateway.accept(&blocked.body("x"));
+    for number in 0..5 {
+        gateway.accept(&of("alice", &format!("/orders/{number}")).body("x"));
+    }
+    gateway.wait_for("/orders/4", 1);
+    let paths: Vec<String> = gateway.target.seen().iter().map(Seen::path).collect();
+    assert_eq!(
+        paths,
+        (0..5).map(|n| format!("/orders/{n}")).collect::<Vec<_>>()
+    );
 }

@@ -100,6 +100,8 @@ pub struct Attempt {
     pub status: Option<u64>,
     /// The start of the answer's content.
     pub excerpt: Option<Content>,
+    /// What the gateway said where there was no answer.
+    pub gateway: Option<String>,
 }
 
 /// The mark of a letter that was redriven: the letter is identified by its place.
@@ -294,6 +296,7 @@ fn read_attempt(value: &Value) -> Attempt {
         at: text("at").unwrap_or_default().to_owned(),
         status: number("status"),
         excerpt,
+        gateway: text("gateway").map(str::to_owned),
     }
 }
 

@@ -204,8 +204,16 @@ fn check_url(
         .map(|_| ())
         .map_err(|denied| Refusal::NotAllowed {
             header: header(),
-            detail: format!("{}: {denied}.", header()),
+            detail: format!("{}: {denied}. {}.", header(), named_list(option)),
         })
+}
+
+/// Where the operator allows what this option asks for.
+const fn named_list(option: CallOption) -> &'static str {
+    match option {
+        CallOption::Target => "This gateway's targets.allow says what is",
+        _ => "This gateway's replies.allow says what is, or targets.allow where it has none",
+    }
 }
 
 /// Writes into the record what the drain has to know of the options.
@@ -270,6 +278,7 @@ fn split(fields: Fields, config: &AcceptConfig) -> Result<CallHead, Refusal> {
             other if other.starts_with(':') => {}
             other if is_ours(other) || config.options.headers.removes(other) => {}
             other if is_envoy_control(other) || is_hop_by_hop(other, &named) => {}
+            other if config.callers.rules.is_lookalike(other) => {}
             other => {
                 if let Some(value) = config.marks.kept(other, value) {
                     head.headers.push((name, value));

@@ -157,7 +157,7 @@ impl Options {
                 self.correlation_id = Some(word(text, CORRELATION_ID_BYTES_MAX)?);
             }
             CallOption::DeliverAt => {
-                let time = parse_time(text).ok_or("is no time")?;
+                let time = parse_time(text).ok_or_else(|| no_time(text))?;
                 if time > later(now, config.delay_max) {
                     return Err("is too far ahead".to_owned());
                 }
@@ -180,6 +180,15 @@ impl Options {
             CallOption::IdempotencyKey => self.idempotency_key = Some(key(text)?),
         }
         Ok(())
+    }
+}
+
+/// What is wrong with a text that is no time. Many clocks count milliseconds.
+fn no_time(text: &str) -> String {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
+    match is_number && (13..=14).contains(&text.len()) {
+        true => "is no time: it looks like milliseconds, and Unix seconds are meant".to_owned(),
+        false => "is no time".to_owned(),
     }
 }
 

@@ -30,6 +30,8 @@ pub enum Reason {
     UnreadableRecord,
     /// Too many calls with order keys are away, most of them with its own.
     TooManyWaiting,
+    /// The Stream refuses to store it again, or its reply.
+    Unstorable,
 }
 
 impl Serialize for Reason {
@@ -49,6 +51,7 @@ impl Reason {
             Self::Denied => "denied",
             Self::UnreadableRecord => "unreadable_record",
             Self::TooManyWaiting => "too_many_waiting",
+            Self::Unstorable => "unstorable",
         }
     }
 
@@ -62,6 +65,7 @@ impl Reason {
             Self::Denied => Metric::DeadDenied,
             Self::UnreadableRecord => Metric::DeadUnreadable,
             Self::TooManyWaiting => Metric::DeadTooMany,
+            Self::Unstorable => Metric::DeadUnstorable,
         }
     }
 }
@@ -152,6 +156,28 @@ impl DeadLetter<'_> {
     }
 }
 
+/// The same letter without the record in it, for a Stream that refuses the whole one; `None` where
+/// it is no letter.
+#[must_use]
+pub fn without_record(message: &[u8], why: &str) -> Option<Vec<u8>> {
+    let mut letter: Value = serde_json::from_slice(message).ok()?;
+    let members = letter.as_object_mut()?;
+    members.remove("call");
+    members.insert("recordBase64".to_owned(), Value::from(""));
+    let detail = members.get("detail").and_then(Value::as_str);
+    let detail = detail.unwrap_or_default();
+    let detail = format!("{detail}; the Stream refuses the letter with its record: {why}");
+    members.insert("detail".to_owned(), Value::from(detail));
+    // Excerpts of answers may be what it refuses.
+    let attempts = members.get_mut("attempts").and_then(Value::as_array_mut);
+    for attempt in attempts.into_iter().flatten() {
+        attempt
+            .as_object_mut()
+            .map(|attempt| attempt.remove("excerpt"));
+    }
+    serde_json::to_vec(&letter).ok()
+}
+
 /// The record as a part of a letter, where every reader of JSON can be expected to take it: raw
 /// JSON may also be nested too deeply, or hold half of a surrogate pair or a number beyond all
 /// bounds.
@@ -181,6 +207,7 @@ mod tests {
                 at: Wall(0),
                 status: Some(404),
                 excerpt: None,
+                gateway: None,
             }],
             record,
         };
@@ -194,6 +221,18 @@ mod tests {
             .iter()
             .map(|message| serde_json::from_slice(message).unwrap())
             .collect()
+    }
+
+    #[test]
+    fn a_letter_can_do_without_its_record() {
+        let whole = messages(br#"{"path":"/"}"#).remove(0).to_string();
+        let short = without_record(whole.as_bytes(), "400").unwrap();
+        let short: Value = serde_json::from_slice(&short).unwrap();
+        assert_eq!(short["recordBase64"], "");
+        assert!(short.get("call").is_none());
+        assert_eq!(short["id"], "c1");
+        assert!(short["detail"].as_str().unwrap().ends_with(": 400"));
+        assert_eq!(without_record(b"{", ""), None);
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub fn with_progress(record: &[u8], known: &Known<'_>, progress: &Progress) -> O
         .or_else(|| {
             for attempt in &mut bare.history {
                 attempt.excerpt = None;
+                attempt.gateway = None;
             }
             encode(&bare)
         })
@@ -144,6 +145,7 @@ mod tests {
             at: crate::time::Wall(0),
             status: Some(503),
             excerpt: Some("e".repeat(1_000)),
+            gateway: Some("g".repeat(500)),
         };
         let full = Progress {
             history: vec![attempt; 20],
@@ -152,7 +154,9 @@ mod tests {
         let hopped = with_progress(&record(PUT_BYTES_MAX - 10_000), &KNOWN, &full).unwrap();
         assert!(hopped.len() <= PUT_BYTES_MAX);
         let text = String::from_utf8(hopped).unwrap();
-        assert!(text.contains(r#""status":503"#) && !text.contains("eeee"));
+        assert!(
+            text.contains(r#""status":503"#) && !text.contains("eeee") && !text.contains("gggg")
+        );
         assert!(with_progress(&record(PUT_BYTES_MAX), &KNOWN, &full).is_none());
         assert!(with_progress(b"[1]", &KNOWN, &full).is_none());
     }

@@ -1,5 +1,6 @@
 //! Step 2b: what the result of an attempt means.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::engine::CalloutResult;
@@ -22,7 +23,7 @@ pub enum Outcome {
         /// How long the target asks us to wait.
         retry_after: Option<Duration>,
     },
-    /// The target refuses it for good.
+    /// The target refuses it for good, or the gateway does.
     Rejected {
         /// The status.
         status: u16,
@@ -44,6 +45,17 @@ pub enum Outcome {
 /// `local_reply_config`: response flags, a space, and response code details. They take it out of
 /// the targets' answers.
 pub const LOCAL_REPLY: &str = "async-local-reply";
+
+/// The field that the dispatch listeners add to every answer that passes through them. The way to
+/// these listeners is Envoy's too: if it breaks, or the callout's time is over, there is an answer
+/// without this field. A target that sets it says nothing that isn't so.
+pub const ANSWERED: &str = "async-answered";
+
+/// What an answer without that field may be: of the gateway between the drain and its listeners.
+const ON_THE_WAY: RangeInclusive<u16> = 502..=504;
+
+/// The start of Envoy's response code details where a route itself is the answer.
+const BY_ROUTE: &str = "direct_response";
 
 /// Envoy's response flags that say "it was not sent, and that is not the target's fault": no
 /// healthy host, a full circuit breaker, no route or cluster, an overloaded or ending Envoy.
@@ -121,6 +133,15 @@ impl OutcomeTable {
         if let Some(outcome) = local_fault(response) {
             return outcome;
         }
+        if of_gateway(response).is_some() {
+            return match response.status {
+                status if status >= 500 || self.retried.has(status) => Outcome::Retryable {
+                    status: None,
+                    retry_after: None,
+                },
+                status => Outcome::Rejected { status },
+            };
+        }
         match response.status {
             status if self.delivered.has(status) => Outcome::Delivered { status },
             0 => Outcome::Retryable {
@@ -134,6 +155,25 @@ impl OutcomeTable {
             status => Outcome::Rejected { status },
         }
     }
+}
+
+/// What the gateway says, where an answer is its own words and not the target's: a connection that
+/// failed, time that ran out, a request that it can't send. Nobody is told that as the target's
+/// status. `None`: the target has answered, or a route that is an answer itself.
+#[must_use]
+pub fn of_gateway(response: &IncomingResponse) -> Option<String> {
+    let has = |name| first(&response.headers, name).is_some();
+    if has(ANSWER_CUT) || response.status < 400 {
+        return None;
+    }
+    let status = response.status;
+    let Some(said) = first(&response.headers, LOCAL_REPLY) else {
+        let is_on_the_way = !has(ANSWERED) && ON_THE_WAY.contains(&status);
+        return is_on_the_way.then(|| status.to_string());
+    };
+    let said = String::from_utf8_lossy(said);
+    let (_, details) = said.split_once(' ').unwrap_or_default();
+    (!details.starts_with(BY_ROUTE)).then(|| format!("{status} {said}"))
 }
 
 /// Whether the target's connection was closed before there was any of an answer. It may be one
@@ -198,6 +238,11 @@ mod tests {
         table().classify(result, now)
     }
 
+    /// An answer of the target.
+    fn of_target(status: u16, headers: &[(&str, &str)]) -> CalloutResult {
+        answered(status, &[headers, &[(ANSWERED, "true")]].concat())
+    }
+
     fn answered(status: u16, headers: &[(&str, &str)]) -> CalloutResult {
         let headers = headers
             .iter()
@@ -214,7 +259,7 @@ mod tests {
     #[test]
     fn every_status_has_its_meaning() {
         for status in 200..600 {
-            let outcome = classify(&answered(status, &[]), Wall(0));
+            let outcome = classify(&of_target(status, &[]), Wall(0));
             let expected = match status {
                 ..400 => Outcome::Delivered { status },
                 408 | 425 | 429 | 500 | 502 | 503 | 504 => Outcome::Retryable {
@@ -286,9 +331,55 @@ mod tests {
     }
 
     #[test]
+    fn what_the_gateway_says_is_not_the_targets_status() {
+        let refused = "UF upstream_reset_before_response_started{remote_connection_failure}";
+        for (status, fields) in [
+            (503, &[(LOCAL_REPLY, refused), (ANSWERED, "true")][..]),
+            (504, &[(LOCAL_REPLY, "UT response_timeout")]),
+            (504, &[]),
+            (503, &[]),
+            (502, &[("retry-after", "9")]),
+        ] {
+            let table = OutcomeTable {
+                delivered: set(&["2xx", "5xx"]).unwrap(),
+                retried: set(&[]).unwrap(),
+            };
+            let result = answered(status, fields);
+            let lost = Outcome::Retryable {
+                status: None,
+                retry_after: None,
+            };
+            assert_eq!(table.classify(&result, Wall(0)), lost, "{fields:?}");
+            let CalloutResult::Answered(response) = &result else {
+                panic!("it is one")
+            };
+            let said = of_gateway(response).unwrap();
+            assert!(said.starts_with(&status.to_string()), "{said}");
+        }
+        let too_large = answered(413, &[(LOCAL_REPLY, "- request_payload_too_large")]);
+        let outcome = classify(&too_large, Wall(0));
+        assert_eq!(outcome, Outcome::Rejected { status: 413 });
+        for (status, fields) in [
+            (503, &[(ANSWERED, "true")][..]),
+            (503, &[(ANSWER_CUT, "true"), (LOCAL_REPLY, "- x")]),
+            (
+                501,
+                &[(LOCAL_REPLY, "- direct_response"), (ANSWERED, "true")],
+            ),
+            (500, &[]),
+            (200, &[(LOCAL_REPLY, "- health_check_ok")]),
+        ] {
+            let CalloutResult::Answered(response) = answered(status, fields) else {
+                panic!("it is one")
+            };
+            assert_eq!(of_gateway(&response), None, "{fields:?}");
+        }
+    }
+
+    #[test]
     fn retry_after_is_read_in_both_forms() {
         let seconds = |text| {
-            let result = answered(503, &[("retry-after", text)]);
+            let result = of_target(503, &[("retry-after", text)]);
             let outcome = classify(&result, Wall(784_111_777_000));
             let Outcome::Retryable { retry_after, .. } = outcome else {
                 panic!("{outcome:?}")

@@ -134,20 +134,22 @@ impl AcceptEngine {
             queue.take_if(is_of_age)
         };
         while let Some(call) = queue(self) {
-            self.buffer.let_go(&call);
-            self.outputs.count(Metric::Buffered, -1);
-            self.outputs.count(Metric::Lost, 1);
             let age = limits.age_max.as_secs();
-            let line = format!(
-                "event=lost call_id={} age_seconds={age} detail=\"answered 202, never stored\"",
-                call.id
-            );
-            self.outputs.log(Level::Error, line);
-            if let Some(key) = call.idempotency {
-                let call_id = call.id;
-                self.claims.release(KeyHolder { key, call_id });
-                self.wake();
-            }
+            let detail = "answered 202, never stored";
+            self.lost(call, &format!("age_seconds={age} detail={detail:?}"));
+        }
+    }
+
+    fn lost(&mut self, call: Buffered, why: &str) {
+        self.buffer.let_go(&call);
+        self.outputs.count(Metric::Buffered, -1);
+        self.outputs.count(Metric::Lost, 1);
+        let line = format!("event=lost call_id={} {why}", call.id);
+        self.outputs.log(Level::Error, line);
+        if let Some(key) = call.idempotency {
+            let call_id = call.id;
+            self.claims.release(KeyHolder { key, call_id });
+            self.wake();
         }
     }
 
@@ -178,6 +180,10 @@ impl AcceptEngine {
                 "{count} calls that are answered could not be stored and are put again: {why}"
             );
             self.outputs.log(Level::Warn, line);
+        }
+        for refused in settled.refused {
+            let detail = format!("answered 202, refused by the Stream: {}", refused.why);
+            self.lost(refused.message, &format!("detail={detail:?}"));
         }
     }
 }

@@ -10,6 +10,15 @@ use crate::call::caller::{CallerKey, CallerSecret};
 use crate::call::record::CallHead;
 
 impl AcceptEngine {
+    /// The same with a secret for order keys that other gateways have too.
+    #[must_use]
+    pub fn ordered_by(mut self, secret: Option<CallerSecret>) -> Self {
+        if let Some(secret) = secret {
+            self.order_keys = self.order_keys.keyed_by(secret);
+        }
+        self
+    }
+
     /// The same with a secret that others have too: they know the same callers and keys.
     #[must_use]
     pub fn keyed_by(mut self, secret: CallerSecret) -> Self {
@@ -23,7 +32,8 @@ impl AcceptEngine {
         head: RequestHead,
         head_bytes: usize,
     ) -> Result<(CallHead, Known), Refusal> {
-        let found = head.caller.as_ref().map(|mark| self.secret.caller(mark));
+        let mark = head.caller.clone();
+        let found = mark.as_ref().map(|mark| self.secret.caller(mark));
         let caller = found.unwrap_or(CallerKey::UNKNOWN);
         self.has_room(caller, head_bytes)?;
         let admitted = admit(head, &self.config, self.now.wall)?;
@@ -37,10 +47,9 @@ impl AcceptEngine {
             let caller = found.ok_or_else(|| self.of_nobody())?;
             head.idempotency = Some(KeyHash::new(&self.secret, caller, key));
         }
-        if let Some(key) = &mut head.order_key
-            && self.config.callers.own_order_keys
-        {
-            *key = self.secret.order_key(caller, key);
+        if let Some(key) = &mut head.order_key {
+            let stored = self.order_keys.stored(mark.as_ref(), key);
+            *key = stored.ok_or_else(|| self.of_somebody())?;
         }
         let deferred = self.defer(caller, head.deliver_at)?;
         let known = Known {
@@ -49,6 +58,17 @@ impl AcceptEngine {
             deferred,
         };
         Ok((head, known))
+    }
+
+    /// The refusal of an order key that is stored for somebody else, perhaps.
+    fn of_somebody(&self) -> Refusal {
+        let header = self.config.options.headers.of(CallOption::OrderKey);
+        let header = header.shown().to_owned();
+        let detail = format!(
+            "{header}: own- and 32 hexadecimal digits are how the gateway stores keys of one \
+             caller alone. Give another key."
+        );
+        Refusal::BadOption { header, detail }
     }
 
     /// The refusal of an idempotency key where nothing tells its callers apart: each would get what

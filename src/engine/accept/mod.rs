@@ -24,6 +24,7 @@ use crate::call::accept::idempotency::KeyHolder;
 use crate::call::accept::refusal::Refusal;
 use crate::call::caller::CallerSecret;
 use crate::call::deliver::lanes::Wait;
+use crate::call::order_key::OrderKeys;
 use crate::call::seal::SealKeys;
 use crate::config::AcceptConfig;
 use crate::http::{Fields, OutgoingResponse, list_bytes};
@@ -100,6 +101,7 @@ pub struct AcceptEngine {
     claims: Claims,
     /// What callers and their keys are hashed with.
     secret: CallerSecret,
+    order_keys: OrderKeys,
     deferred: Deferred,
     buffer: Buffer,
     /// When each complete request has waited long enough, in the same order.
@@ -128,6 +130,7 @@ impl AcceptEngine {
             buffer: Buffer::new(clients.iter().cloned()),
             publishers: clients.into_iter().map(Publisher::new).collect(),
             cluster: Rc::from(config.stream.cluster.as_str()),
+            order_keys: OrderKeys::new(config.callers.order_keys),
             config,
             entropy,
             requests: Requests::default(),

@@ -352,6 +352,7 @@ impl AcceptEngine {
             StreamError::CursorLost(_)
             | StreamError::OutsideRetention(_)
             | StreamError::Unauthenticated { .. }
+            | StreamError::TooLarge(_)
             | StreamError::Refused(_) => (
                 "The Stream can't be reached or refused the call.",
                 Stored::No,

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use super::fate::answered;
 use super::held::{LastAttempt, State};
-use super::outbox::{Destination, Publication};
+use super::outbox::{Content, Destination, Publication};
 use super::{DrainEngine, Purpose};
 use crate::call::deliver::dead_letter::Reason;
 use crate::call::deliver::dispatch::Marks;
-use crate::call::deliver::outcome::{Outcome, is_closed_early};
+use crate::call::deliver::outcome::{Outcome, is_closed_early, of_gateway};
 use crate::call::progress::PastAttempt;
 use crate::call::record;
 use crate::call::record_check::check;
@@ -159,11 +159,14 @@ impl DrainEngine {
             return;
         }
         let outcome = self.config.outcomes.classify(&result, now.wall);
-        let response = match result {
-            CalloutResult::Answered(response) => Some(response),
-            CalloutResult::Lost | CalloutResult::NotSent => None,
+        let (response, own) = match result {
+            CalloutResult::Answered(response) => match of_gateway(&response) {
+                None => (Some(response), None),
+                Some(own) => (None, Some(in_full(own, &response))),
+            },
+            CalloutResult::Lost | CalloutResult::NotSent => (None, None),
         };
-        self.note(id, &outcome, response.as_ref(), now);
+        self.note(id, &outcome, response.as_ref(), own.as_deref(), now);
         match outcome {
             Outcome::Delivered { .. } => {
                 self.outputs.count(Metric::Delivered, 1);
@@ -171,7 +174,10 @@ impl DrainEngine {
                 self.leave(id, reply.into_iter().collect(), now);
             }
             Outcome::Rejected { status } => {
-                let detail = format!("the target answered {status}");
+                let detail = match own {
+                    None => format!("the target answered {status}"),
+                    Some(own) => format!("the gateway answered itself: {own}"),
+                };
                 self.give_up(id, Reason::Rejected, detail, response, now);
             }
             Outcome::Denied { what } => {
@@ -181,7 +187,14 @@ impl DrainEngine {
             Outcome::Retryable {
                 status,
                 retry_after,
-            } => self.retry(id, status, retry_after, response, now),
+            } => {
+                let detail = answered(status, own.as_deref());
+                let last = LastAttempt {
+                    detail,
+                    answer: response,
+                };
+                self.retry(id, retry_after, last, now);
+            }
             Outcome::GatewayFault { what } => {
                 if let Some(held) = self.window.get_mut(id) {
                     held.progress.attempts = held.progress.attempts.saturating_sub(1);
@@ -217,11 +230,12 @@ impl DrainEngine {
         id: RecordId,
         outcome: &Outcome,
         response: Option<&IncomingResponse>,
+        own: Option<&str>,
         now: Now,
     ) {
         let status = match outcome {
             Outcome::Retryable { status, .. } => *status,
-            Outcome::Rejected { status } => Some(*status),
+            Outcome::Rejected { status } => response.map(|_| *status),
             Outcome::Denied { .. } => None,
             Outcome::Delivered { .. } | Outcome::GatewayFault { .. } => return,
         };
@@ -233,18 +247,11 @@ impl DrainEngine {
             at: now.wall,
             status,
             excerpt: response.and_then(excerpt),
+            gateway: own.map(str::to_owned),
         });
     }
 
-    fn retry(
-        &mut self,
-        id: RecordId,
-        status: Option<u16>,
-        asked: Option<Duration>,
-        response: Option<IncomingResponse>,
-        now: Now,
-    ) {
-        let detail = answered(status);
+    fn retry(&mut self, id: RecordId, asked: Option<Duration>, last: LastAttempt, now: Now) {
         let Some(held) = self.window.get_mut(id) else {
             return;
         };
@@ -255,16 +262,12 @@ impl DrainEngine {
             .as_ref()
             .map_or(1, |plan| plan.limits.attempts_max);
         if attempt >= attempts_max {
-            let detail = format!("{attempt} attempts failed, the last with {detail}");
-            return self.give_up(id, Reason::AttemptsExhausted, detail, response, now);
+            let detail = format!("{attempt} attempts failed, the last with {}", last.detail);
+            return self.give_up(id, Reason::AttemptsExhausted, detail, last.answer, now);
         }
         self.outputs.count(Metric::Retried, 1);
         let policy = &self.config.attempt;
         let pause = policy.pause_after(attempt, asked, &mut self.entropy);
-        let last = LastAttempt {
-            detail,
-            answer: response,
-        };
         self.attempt_later(id, pause, last, now);
     }
 
@@ -349,9 +352,18 @@ impl DrainEngine {
             record: id,
             message,
             key: head.id.map(|id| id.0),
+            content: Content::Reply,
             metric: Some(Metric::Replies),
         };
         Some((Destination::Calls, publication))
+    }
+}
+
+/// What the gateway says, with the start of its text.
+fn in_full(own: String, response: &IncomingResponse) -> String {
+    match excerpt(response) {
+        Some(text) => format!("{own}: {text}"),
+        None => own,
     }
 }
 

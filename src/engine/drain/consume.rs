@@ -89,6 +89,7 @@ impl DrainEngine {
                     StreamError::Throttled(..) | StreamError::Unanswered(_) => Level::Warn,
                     StreamError::Unauthenticated { .. }
                     | StreamError::OutsideRetention(_)
+                    | StreamError::TooLarge(_)
                     | StreamError::Refused(_) => Level::Error,
                 };
                 let why = self.signing.describe(&error, now.wall, &mut self.outputs);

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::DrainEngine;
 use super::held::{LastAttempt, State};
-use super::outbox::{Destination, Publication};
+use super::misrouted::is_key;
+use super::outbox::{Content, Destination, Publication};
 use crate::call::accept::idempotency::KeyHolder;
 use crate::call::deliver::dead_letter::{DeadLetter, Reason};
 use crate::call::deliver::note::Note;
@@ -27,6 +28,7 @@ impl DrainEngine {
             return;
         };
         held.since = now.steady;
+        let key = held.key.take();
         match record::decode(&held.record) {
             Ok(call) => {
                 let call_id = match &call.head.id {
@@ -41,7 +43,8 @@ impl DrainEngine {
                 }
             }
             Err(error) => {
-                if let Some(note) = Note::decode(&held.record) {
+                let note = Note::decode(&held.record);
+                if let Some(note) = note.filter(|note| is_key(key.as_deref(), &note.route)) {
                     self.outputs.count(Metric::Held, -1);
                     return self.note_read(id, &note, now);
                 }
@@ -54,6 +57,9 @@ impl DrainEngine {
             return self.settle(id, now);
         }
         match id.source {
+            Source::Calls if self.is_misrouted(id, key.as_deref()) => {
+                self.put_under_its_key(id, now);
+            }
             Source::Calls => {
                 self.note_return(id);
                 self.schedule(id, now);
@@ -65,7 +71,7 @@ impl DrainEngine {
     /// A record of a lost session was read again: it goes on where it was.
     pub(super) fn resume(&mut self, id: RecordId, until: Steady, now: Now) {
         if let Some(held) = self.window.get(id)
-            && held.plan.is_none()
+            && held.is_note
             && let Some(note) = Note::decode(&held.record)
         {
             return self.note_read(id, &note, now);
@@ -159,7 +165,10 @@ impl DrainEngine {
         let past = held.progress.history.last();
         let (last, answer) = match held.last.take() {
             Some(last) => (Some(last.detail), last.answer),
-            None => (past.map(|past| answered(past.status)), None),
+            None => {
+                let detail = past.map(|past| answered(past.status, past.gateway.as_deref()));
+                (detail, None)
+            }
         };
         let mut detail = format!("it was to be delivered until {expires_at}");
         if let Some(last) = last {
@@ -207,6 +216,7 @@ impl DrainEngine {
                 record: id,
                 message,
                 key: None,
+                content: Content::Letter { whole: None },
                 metric,
             };
             (Destination::Dead, publication)
@@ -222,7 +232,8 @@ impl DrainEngine {
             | Reason::AttemptsExhausted
             | Reason::Denied
             | Reason::UnreadableRecord
-            | Reason::TooManyWaiting => ReplyOutcome::Failed,
+            | Reason::TooManyWaiting
+            | Reason::Unstorable => ReplyOutcome::Failed,
         };
         publications.extend(self.reply(id, outcome, response));
         self.outputs.log(Level::Warn, line);
@@ -293,7 +304,7 @@ impl DrainEngine {
         self.window.get(id)?.plan.as_ref()
     }
 
-    fn stream_id(&self, source: Source) -> String {
+    pub(super) fn stream_id(&self, source: Source) -> String {
         let lane = match source {
             Source::Calls => None,
             Source::Lane(number) => self.config.lanes.get(number),
@@ -303,9 +314,13 @@ impl DrainEngine {
     }
 }
 
-/// What the target has answered, for people.
-pub(super) fn answered(status: Option<u16>) -> String {
-    status.map_or_else(|| "no answer".to_owned(), |status| status.to_string())
+/// What the target has answered, or the gateway where it hasn't, for people.
+pub(super) fn answered(status: Option<u16>, gateway: Option<&str>) -> String {
+    match (status, gateway) {
+        (Some(status), _) => status.to_string(),
+        (None, Some(gateway)) => format!("no answer: {gateway}"),
+        (None, None) => "no answer".to_owned(),
+    }
 }
 
 /// The id of a call whose publisher gave it none: the same whenever the record is read.

@@ -19,6 +19,8 @@ pub(super) struct Held {
     pub(super) fetch: Option<FetchNumber>,
     pub(super) record: Rc<Vec<u8>>,
     pub(super) stored_at: Wall,
+    /// The key of its message, until it is known what the record is.
+    pub(super) key: Option<Vec<u8>>,
     /// `None` where the record can't be understood.
     pub(super) plan: Option<Plan>,
     /// What the record says, kept for its first attempt where there is room.
@@ -57,6 +59,7 @@ impl Held {
             bytes: message.value.len(),
             record: Rc::new(message.value),
             stored_at: parse_rfc_3339(&message.stored_at).unwrap_or_default(),
+            key: message.key,
             plan: None,
             call: None,
             progress: Progress::default(),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::DrainEngine;
-use super::outbox::{Destination, Publication};
+use super::outbox::{Content, Destination, Publication};
 use super::returning::Return;
 use crate::call::deliver::dead_letter::Reason;
 use crate::call::deliver::hop::{Known, with_progress};
@@ -107,6 +107,7 @@ impl DrainEngine {
             record: id,
             message,
             key: Some(key),
+            content: Content::Hop,
             metric: Some(metric),
         };
         if leaves_order && self.is_too_many(id) {

@@ -6,10 +6,12 @@
 //! | [`window`], [`held`] | holds what is read until it is committed |
 //! | [`left`] | what lost sessions leave there |
 //! | [`fate`], [`lane`] | decides what becomes of a record |
+//! | [`misrouted`] | puts calls under their order keys that stand elsewhere |
 //! | [`order`], [`behind`], [`parked`], [`notes`] | keeps the order of keys, also of what is away |
 //! | [`room`] | moves calls aside that are in the way of others |
 //! | [`attempt`] | makes calls, and learns from their results |
 //! | [`outbox`] | puts hops, replies and dead letters onto their streams |
+//! | [`refused`] | what becomes of those that the Stream refuses for good |
 //!
 //! After every input [`DrainEngine::advance`] starts whatever may start.
 
@@ -21,11 +23,13 @@ mod held;
 mod hops;
 mod lane;
 mod left;
+mod misrouted;
 mod notes;
 mod order;
 mod outbox;
 mod owners;
 mod parked;
+mod refused;
 mod returning;
 mod room;
 mod session;

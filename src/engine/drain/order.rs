@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::DrainEngine;
 use super::held::State;
-use super::outbox::{Destination, Publication};
+use super::outbox::{Content, Destination, Publication};
 use super::parked::{Key, NoteStep};
 use super::returning::Return;
 use super::room::{is_room_to_fetch, left_max};
@@ -68,7 +68,7 @@ impl DrainEngine {
     }
 
     /// The order key of a call and its place in the order.
-    fn place(&self, id: RecordId) -> Option<(Key, u64)> {
+    pub(super) fn place(&self, id: RecordId) -> Option<(Key, u64)> {
         let held = self.window.get(id)?;
         let key = held.plan.as_ref()?.order_key.as_ref()?;
         let key = (id.position.partition, KeyDigest::of(key));
@@ -284,6 +284,7 @@ impl DrainEngine {
             record: RecordId::of_notes(note.partition),
             message,
             key: Some(note.route.clone()),
+            content: Content::Note,
             metric: None,
         };
         self.outbox.add(Destination::Calls, publication);
@@ -298,6 +299,12 @@ impl DrainEngine {
         for id in replaced {
             self.settle(id, now);
         }
+    }
+
+    /// A note is refused for good: what waits for it waits no longer, and the next one says it all.
+    pub(super) fn note_refused(&mut self, partition: u32, now: Now) {
+        self.note_stored(partition, now);
+        self.parked.want_another(partition);
     }
 
     /// Another worker has the health check now, and only notes are held: whoever has the

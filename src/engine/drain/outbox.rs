@@ -34,8 +34,25 @@ pub(super) struct Publication {
     pub(super) message: Vec<u8>,
     /// The message's key, which decides about its partition; at most 256 bytes count.
     pub(super) key: Option<String>,
+    pub(super) content: Content,
     /// What is counted when it is stored.
     pub(super) metric: Option<Metric>,
+}
+
+/// What a message is.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// The record on its way to another stream, or to another partition of its own.
+    Hop,
+    /// The reply to its call.
+    Reply,
+    /// Its dead letter, or a part of it.
+    Letter {
+        /// The whole one, where the message has no record in it because that was refused.
+        whole: Option<Vec<u8>>,
+    },
+    /// A note ([`crate::call::deliver::note`]).
+    Note,
 }
 
 impl Message for Publication {
@@ -127,6 +144,9 @@ impl DrainEngine {
         }
         for publication in settled.stored {
             self.stored(publication, destination, now);
+        }
+        for refused in settled.refused {
+            self.refused(refused, destination, now);
         }
     }
 

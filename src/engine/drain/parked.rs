@@ -109,6 +109,13 @@ impl Parked {
         self.count >= self.calls_max.saturating_mul(2)
     }
 
+    /// Whether this call is away.
+    pub(super) fn is_known(&self, key: Key, number: u64) -> bool {
+        self.away
+            .get(&key)
+            .is_some_and(|calls| calls.contains_key(&number))
+    }
+
     /// When the first call of a key comes back that is before this number.
     pub(super) fn first_before(&self, key: Key, number: u64) -> Option<Return> {
         let (_, back_at) = self.away.get(&key)?.range(..number).next()?;
@@ -268,6 +275,14 @@ impl Parked {
         notes.own = kept;
         notes.held.retain(|held| !replaced.contains(held));
         (covered, replaced)
+    }
+
+    /// The latest note of a partition was not stored after all: nothing is to be read of it.
+    pub(super) fn want_another(&mut self, partition: u32) {
+        if let Some(notes) = self.notes.get_mut(&partition) {
+            notes.is_unread = false;
+            notes.epoch = None;
+        }
     }
 
     /// Forgets calls that should have been back long ago: they are lost, or somebody else had them.

@@ -374,7 +374,9 @@ impl Session {
                     self.fetch_limit = (limit / 2).max(1);
                 }
             }
-            StreamError::Unauthenticated { .. } | StreamError::Refused(_) => {}
+            StreamError::Unauthenticated { .. }
+            | StreamError::TooLarge(_)
+            | StreamError::Refused(_) => {}
         }
         self.woken = true;
         self.not_before = now.plus(pause.max(asked));

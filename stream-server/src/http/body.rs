@@ -7,8 +7,9 @@ use http_body_util::BodyExt;
 use hyper::Request;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::EXPECT;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
+use super::body_room::BodyRoom;
 use crate::limits::{BODY_BYTES_MAX, BODY_TIMEOUT};
 use crate::refusal::Refusal;
 
@@ -60,7 +61,7 @@ async fn discard(request: Request<Incoming>) {
 /// Reads the whole body, or says why not.
 pub(crate) async fn read(
     request: Request<Incoming>,
-    room: &Arc<Semaphore>,
+    room: &Arc<BodyRoom>,
 ) -> Result<Body, Refusal> {
     let body = request.into_body();
     if body.is_end_stream() {
@@ -77,11 +78,18 @@ pub(crate) async fn read(
     read.await.unwrap_or_else(|_| Err(Refusal::body_too_slow()))
 }
 
-async fn collect(mut body: Incoming, room: &Arc<Semaphore>) -> Result<Body, Refusal> {
+async fn collect(mut body: Incoming, room: &Arc<BodyRoom>) -> Result<Body, Refusal> {
     // Most bodies come in one piece, and stay where they are.
     let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
-    let mut taken: Option<OwnedSemaphorePermit> = None;
-    while let Some(frame) = body.frame().await {
+    let mut reading = room.begin();
+    loop {
+        let frame = tokio::select! {
+            frame = body.frame() => frame,
+            () = reading.displaced() => return Err(Refusal::body_too_slow()),
+        };
+        let Some(frame) = frame else {
+            break;
+        };
         let frame = frame.map_err(|error| Refusal::unparsable(format!("{error}")))?;
         let Ok(data) = frame.into_data() else {
             continue;
@@ -90,14 +98,7 @@ async fn collect(mut body: Incoming, room: &Arc<Semaphore>) -> Result<Body, Refu
         if length > BODY_BYTES_MAX {
             return Err(Refusal::body_too_large(BODY_BYTES_MAX));
         }
-        // Room is taken for what has come, so that an announcement alone takes none.
-        let count = u32::try_from(data.len()).unwrap_or(u32::MAX);
-        let more = Arc::clone(room).try_acquire_many_owned(count);
-        let more = more.map_err(|_| Refusal::unavailable("Too many requests at once"))?;
-        match &mut taken {
-            Some(taken) => taken.merge(more),
-            none => *none = Some(more),
-        }
+        reading.take(data.len()).await?;
         if first.is_empty() && whole.is_empty() {
             first = data;
             continue;
@@ -115,6 +116,6 @@ async fn collect(mut body: Incoming, room: &Arc<Semaphore>) -> Result<Body, Refu
     };
     Ok(Body {
         bytes,
-        _room: taken,
+        _room: reading.finish(),
     })
 }

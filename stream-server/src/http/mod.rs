@@ -2,6 +2,7 @@
 
 mod answer_body;
 mod body;
+mod body_room;
 pub(crate) mod connection;
 mod control;
 mod data;
@@ -28,6 +29,7 @@ use crate::limits::{ANSWERS_BYTES_MAX, BODIES_BYTES_MAX};
 use crate::refusal::Refusal;
 use crate::service::Service;
 use crate::time::Clock;
+use body_room::BodyRoom;
 pub(crate) use gate::{Gate, parse_host};
 pub(crate) use respond::{Dropped, REQUEST_ID, Reply, Response, request_id};
 pub(crate) use route::{OPERATIONS, Route, route};
@@ -46,7 +48,7 @@ pub(crate) struct App {
     /// What is to go wrong on purpose; nothing can where absent.
     faults: Option<Faults>,
     /// Room for bodies, in bytes.
-    bodies_room: Arc<Semaphore>,
+    bodies_room: Arc<BodyRoom>,
     /// Room for answers of GetMessages, in bytes.
     answers_room: Arc<Semaphore>,
 }
@@ -59,7 +61,7 @@ impl App {
         verifier: Option<Verifier>,
         faults: Option<Faults>,
     ) -> Self {
-        let bodies_room = Arc::new(Semaphore::new(BODIES_BYTES_MAX));
+        let bodies_room = BodyRoom::new(BODIES_BYTES_MAX);
         let answers_room = Arc::new(Semaphore::new(ANSWERS_BYTES_MAX));
         Self {
             service,

@@ -69,6 +69,8 @@ pub struct Request {
     pub patience: Option<u64>,
     /// It is no request at all, but this record, published past the gateway.
     pub record: Option<Vec<u8>>,
+    /// The message key of that record.
+    pub record_key: Option<String>,
     /// The idempotency key.
     pub key: Option<String>,
 }
@@ -112,6 +114,7 @@ impl Request {
             body,
             patience: chance.per_mille(80).then(|| chance.below(3_000)),
             record: None,
+            record_key: None,
             key: options.key,
         }
     }
@@ -150,6 +153,7 @@ impl Request {
             body: Vec::new(),
             patience: None,
             record: None,
+            record_key: None,
             key: None,
         }
     }
@@ -203,14 +207,28 @@ impl Request {
         }
         let mut bytes = record.to_string().into_bytes();
         if chance.per_mille(300) {
-            let junk: [&[u8]; 5] = [b"{", b"null", b"\xff\xfe", b"{\"version\":9}", b"[[[["];
+            let junk: [&[u8]; 6] = [
+                b"{",
+                b"null",
+                b"\xff\xfe",
+                b"{\"version\":9}",
+                b"[[[[",
+                FORGED_NOTE,
+            ];
             bytes = chance.one_of(&junk).unwrap_or(b"x").to_vec();
+        }
+        // Whoever publishes a call with an order key makes it the message's key, or should.
+        let mut key = options.order_key.clone();
+        if bytes == FORGED_NOTE || chance.per_mille(300) {
+            let keys = [None, Some("elsewhere"), Some("order-0"), Some("order-1")];
+            key = chance.one_of(&keys).flatten().map(str::to_owned);
         }
         Self {
             fields: Fields::new(),
             body: Vec::new(),
             patience: None,
             record: Some(bytes),
+            record_key: key,
             key: None,
         }
     }
@@ -255,6 +273,10 @@ fn forged_marks() -> Fields {
     let own = |(name, value): (&str, &str)| (name.to_owned(), value.into());
     forged.map(own).to_vec()
 }
+
+/// A note that stands under another message key than a drain would give it.
+const FORGED_NOTE: &[u8] = br#"{"version":1,"parked":{"by":"x","epoch":0,"serial":0,"partition":0,
+    "route":"forged","keys":[["ca978112ca1bbdca",[[0,1795408560000]]]]}}"#;
 
 /// What a call asks for.
 struct Options {

@@ -68,6 +68,10 @@ pub enum Happening {
     MarksForged,
     /// Somebody publishes a record that nobody can read.
     RecordBad,
+    /// Somebody publishes a call under another message key than its order key.
+    CallMisrouted,
+    /// Somebody publishes a note as no drain would.
+    NoteMisrouted,
     /// Somebody publishes a record with a target that isn't allowed.
     TargetForbidden,
     /// A target says nothing.
@@ -90,7 +94,7 @@ pub enum Happening {
 
 impl Happening {
     /// All kinds.
-    pub const ALL: [Self; 40] = [
+    pub const ALL: [Self; 42] = [
         Self::NotSent,
         Self::RequestLost,
         Self::AnswerLost,
@@ -122,6 +126,8 @@ impl Happening {
         Self::KeyAgain,
         Self::MarksForged,
         Self::RecordBad,
+        Self::CallMisrouted,
+        Self::NoteMisrouted,
         Self::TargetForbidden,
         Self::TargetHangs,
         Self::TargetBreaks,
@@ -159,10 +165,20 @@ impl Happenings {
         self.0.get(&what).copied().unwrap_or_default()
     }
 
-    /// What has never happened.
+    /// A run has ended in which these have happened: each counts once.
+    pub fn count_run(&mut self, run: &Self) {
+        for what in run.0.keys() {
+            self.add(*what);
+        }
+    }
+
+    /// What has happened less often than this, the rarest first.
     #[must_use]
-    pub fn missing(&self) -> Vec<Happening> {
-        let never = |what: &Happening| self.count(*what) == 0;
-        Happening::ALL.into_iter().filter(never).collect()
+    pub fn rarer_than(&self, least: u64) -> Vec<(Happening, u64)> {
+        let all = Happening::ALL.into_iter();
+        let counts = all.map(|what| (what, self.count(what)));
+        let mut rare: Vec<_> = counts.filter(|(_, count)| *count < least).collect();
+        rare.sort_by_key(|(_, count)| *count);
+        rare
     }
 }

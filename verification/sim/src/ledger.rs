@@ -7,6 +7,7 @@ use sluice::call::record::{CallHead, decode};
 use sluice::call::reply::result::reply_id;
 use sluice::engine::CalloutResult;
 use sluice::http::first;
+use stream_server::engine::Message;
 
 /// Where a record stands: number of the stream in the plan, partition, offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,12 +41,23 @@ pub struct Record {
     pub id: String,
     /// `None`: nobody can read it.
     pub head: Option<CallHead>,
+    /// The key of its message.
+    pub key: Option<Vec<u8>>,
     /// Who has put it there; `None`: nobody of ours.
     pub by: Option<Engine>,
     /// What it has for content.
     pub body: Vec<u8>,
     /// When it was stored, in milliseconds.
     pub at: u64,
+}
+
+impl Record {
+    /// Its order key, if it is a call that has one and stands where the calls of this key do.
+    #[must_use]
+    pub fn order_key(&self) -> Option<&str> {
+        let key = self.head.as_ref()?.order_key.as_deref()?;
+        (self.key.as_deref() == Some(key.as_bytes())).then_some(key)
+    }
 }
 
 /// What an attempt came to, as the drain was told.
@@ -103,8 +115,14 @@ pub struct Ledger {
 
 impl Ledger {
     /// A record was stored on the calls or a lane.
-    pub fn stored(&mut self, place: Place, value: &[u8], by: Option<Engine>, at: u64) -> String {
-        let call = decode(value).ok();
+    pub fn stored(
+        &mut self,
+        place: Place,
+        message: &Message,
+        by: Option<Engine>,
+        at: u64,
+    ) -> String {
+        let call = decode(&message.value).ok();
         let (head, body) = call.map_or((None, Vec::new()), |call| (Some(call.head), call.body));
         let given = head.as_ref().and_then(|head| head.id.clone());
         let id = match given {
@@ -115,6 +133,7 @@ impl Ledger {
         let record = Record {
             id: id.clone(),
             head,
+            key: message.key.as_ref().map(|key| key.to_vec()),
             by,
             body,
             at,

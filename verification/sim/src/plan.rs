@@ -127,6 +127,7 @@ impl Plan {
         let mut requests: Vec<(u64, Request)> = (0..count)
             .map(|number| (chance.below(span), Request::draw(chance, number)))
             .collect();
+        requests.extend(draw_repetitions(chance, span, &requests));
         requests.extend(draw_flood(chance, span));
         requests.sort_by_key(|(at, _)| *at);
         let max_age = chance.one_of(&[15, 15, 90]).unwrap_or(15);
@@ -169,6 +170,24 @@ impl Plan {
             calm_at,
         }
     }
+}
+
+/// Clients that have an idempotency key send the same request again, as after an answer that they
+/// have missed.
+fn draw_repetitions(
+    chance: &mut Chance,
+    span: u64,
+    requests: &[(u64, Request)],
+) -> Vec<(u64, Request)> {
+    let mut again = Vec::new();
+    let keyed = requests.iter().filter(|(_, request)| request.key.is_some());
+    for (at, request) in keyed {
+        if chance.per_mille(500) {
+            let at = at.saturating_add(chance.below(5_000));
+            again.push((at.min(span), request.clone()));
+        }
+    }
+    again
 }
 
 /// In some runs one caller sends many calls to a slow target within a second.

@@ -11,6 +11,9 @@ use crate::ledger::{End, meaning};
 /// The field that marks an answer as Envoy's own.
 const OWN_ANSWER: &str = "async-local-reply";
 
+/// What Envoy says, and no reply tells.
+pub const ENVOYS_WORDS: &str = "upstream request timeout";
+
 /// What a target does: an answer after so many milliseconds, or nothing.
 pub type Reaction = Option<(u64, CalloutResult)>;
 
@@ -58,7 +61,7 @@ pub fn trouble(reaction: Option<&(u64, CalloutResult)>) -> Option<Happening> {
 
 fn fail(chance: &mut Chance) -> Reaction {
     let after = chance.between(0, 200);
-    match chance.below(7) {
+    match chance.below(8) {
         0 => None,
         1 => Some((after, CalloutResult::Lost)),
         2 => Some((
@@ -74,13 +77,23 @@ fn fail(chance: &mut Chance) -> Reaction {
             answer(500, &[("retry-after", "nonsense")], "\u{0}\u{fffd}"),
         )),
         5 => Some((after, answer(0, &[], ""))),
-        _ => Some((after, answer(504, &[], "slow"))),
+        6 => Some((after, answer(504, &[], "slow"))),
+        // Of the gateway itself, on the way to its own listener.
+        _ => Some((after, of_anybody(504, &[], ENVOYS_WORDS))),
     }
 }
 
-/// An answer with these fields.
+/// An answer of a target, with these fields.
 #[must_use]
 pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> CalloutResult {
+    of_anybody(
+        status,
+        &[headers, &[("async-answered", "true")]].concat(),
+        body,
+    )
+}
+
+fn of_anybody(status: u16, headers: &[(&str, &str)], body: &str) -> CalloutResult {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).into());
     CalloutResult::Answered(IncomingResponse {
         status,

@@ -4,6 +4,10 @@
 
 use sim::happenings::Happenings;
 
+/// In how many of the runs each kind of trouble happens at least: what happens in one alone may be
+/// gone with the next draw that is added.
+const RUNS_MIN: u64 = 3;
+
 #[test]
 fn the_first_seeds_hold_every_guarantee_whatever_happens() {
     let mut happenings = Happenings::default();
@@ -11,8 +15,8 @@ fn the_first_seeds_hold_every_guarantee_whatever_happens() {
         let report = sim::run(seed);
         assert!(report.violation.is_none(), "{}", report.story());
         assert!(report.inputs > 20, "seed {seed} does nothing");
-        happenings.merge(&report.happenings);
+        happenings.count_run(&report.happenings);
     }
-    let missing = happenings.missing();
-    assert!(missing.is_empty(), "these never happen: {missing:?}");
+    let rare = happenings.rarer_than(RUNS_MIN);
+    assert!(rare.is_empty(), "these happen too rarely: {rare:?}");
 }

@@ -1,14 +1,18 @@
-//! A proxy that ends TLS before a server: bytes go on as they come.
+//! Proxies that speak TLS for a server or for its clients: bytes go on as they come.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
-use rustls::ServerConfig;
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, CertifiedIssuer, DistinguishedName, DnType,
+    IsCa, KeyPair,
+};
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 /// A certificate authority of its own, which nobody trusts who isn't told to.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
@@ -39,13 +43,54 @@ impl Authority {
         self.0.pem()
     }
 
+    /// A certificate for this name, and its key.
+    fn issue(&self, name: &str) -> (Certificate, KeyPair) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        (params.signed_by(&key, &self.0).unwrap(), key)
+    }
+
+    /// A certificate for this name and its key, both as PEM.
+    #[must_use]
+    pub fn identity(&self, name: &str) -> (String, String) {
+        let (certificate, key) = self.issue(name);
+        (certificate.pem(), key.serialize_pem())
+    }
+
+    /// What clients come to who speak no TLS: a proxy that speaks it for them, to a server on this
+    /// port of the loopback interface, with a certificate that an authority has made for a name, or
+    /// with none. It wants one of ours for the server's name.
+    #[must_use]
+    pub fn start_client(&self, own: Option<(&Self, &str)>, server: &str, port: u16) -> Proxy {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.0.der().clone()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let config = match own {
+            Some((authority, name)) => {
+                let (certificate, key) = authority.issue(name);
+                let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+                let chain = vec![certificate.der().clone()];
+                config.with_client_auth_cert(chain, key.into()).unwrap()
+            }
+            None => config.with_no_client_auth(),
+        };
+        let server = ServerName::try_from(server.to_owned()).unwrap();
+        let side = Side::Client(TlsConnector::from(Arc::new(config)), server);
+        let proxy = Proxy::start(side);
+        proxy.leads_to(&format!("127.0.0.1:{port}"));
+        proxy
+    }
+
     /// A proxy with a certificate for this name. It closes connections until it knows where they
     /// lead to.
     #[must_use]
     pub fn start_proxy(&self, name: &str) -> Proxy {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let (certificate, key) = self.issue(name);
         let private = PrivatePkcs8KeyDer::from(key.serialize_der());
         let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
             .with_safe_default_protocol_versions()
@@ -53,8 +98,17 @@ impl Authority {
             .with_no_client_auth()
             .with_single_cert(vec![certificate.der().clone()], private.into())
             .unwrap();
-        Proxy::start(TlsAcceptor::from(Arc::new(config)))
+        Proxy::start(Side::Server(TlsAcceptor::from(Arc::new(config))))
     }
+}
+
+/// On which side of a proxy TLS is.
+#[derive(Clone)]
+enum Side {
+    /// Clients speak it.
+    Server(TlsAcceptor),
+    /// The server speaks it, and has this name.
+    Client(TlsConnector, ServerName<'static>),
 }
 
 /// What clients have told and where they are led.
@@ -72,7 +126,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    fn start(acceptor: TlsAcceptor) -> Self {
+    fn start(side: Side) -> Self {
         let runtime = Runtime::new().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -80,7 +134,7 @@ impl Proxy {
         let known = Arc::clone(&shared);
         runtime.spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(serve(client, acceptor.clone(), Arc::clone(&known)));
+                tokio::spawn(serve(client, side.clone(), Arc::clone(&known)));
             }
         });
         Self {
@@ -118,13 +172,30 @@ impl Drop for Proxy {
 }
 
 /// Serves a connection. A client that doesn't trust us goes away by itself.
-async fn serve(client: TcpStream, acceptor: TlsAcceptor, shared: Arc<Shared>) -> Option<()> {
-    let mut client = acceptor.accept(client).await.ok()?;
-    let name = client.get_ref().1.server_name().map(str::to_owned);
-    lock(&shared.names).push(name);
-    let address = lock(&shared.address).clone()?;
-    let mut server = TcpStream::connect(address).await.ok()?;
-    let copied = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+async fn serve(mut client: TcpStream, side: Side, shared: Arc<Shared>) -> Option<()> {
+    match side {
+        Side::Server(acceptor) => {
+            let mut client = acceptor.accept(client).await.ok()?;
+            let name = client.get_ref().1.server_name().map(str::to_owned);
+            lock(&shared.names).push(name);
+            let address = lock(&shared.address).clone()?;
+            let mut server = TcpStream::connect(address).await.ok()?;
+            copy(&mut client, &mut server).await
+        }
+        Side::Client(connector, name) => {
+            let address = lock(&shared.address).clone()?;
+            let server = TcpStream::connect(address).await.ok()?;
+            let mut server = connector.connect(name, server).await.ok()?;
+            copy(&mut client, &mut server).await
+        }
+    }
+}
+
+async fn copy(
+    client: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    server: &mut (impl AsyncRead + AsyncWrite + Unpin),
+) -> Option<()> {
+    let copied = tokio::io::copy_bidirectional(client, server).await;
     copied.ok().map(|_| ())
 }
 

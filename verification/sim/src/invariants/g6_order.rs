@@ -9,13 +9,19 @@ use crate::ledger::{Attempt, CALLS, Ledger, Place};
 /// The same engine has a call of the same key under way; or this is the call's first attempt, and
 /// an earlier one of its key has not come to its end, wherever it waits.
 pub fn check(ledger: &Ledger, start: &Start<'_>) -> Result<(), Violation> {
-    let of_calls = |(place, _): &(Place, &_)| place.stream == CALLS;
-    let mut records = ledger.heads(start.call).filter(of_calls);
-    let Some((place, head)) = records.next() else {
+    let mut heads = ledger.heads(start.call);
+    if heads.all(|(_, head)| head.order_key.is_none()) {
         return Ok(());
-    };
-    let Some(key) = head.order_key.as_ref() else {
-        return Ok(());
+    }
+    let places = ledger.places.get(start.call).into_iter().flatten();
+    let mut places = places.filter(|place| place.stream == CALLS);
+    let own = places.find_map(|place| {
+        let key = ledger.records.get(place)?.order_key()?;
+        Some((*place, key))
+    });
+    let Some((place, key)) = own else {
+        let text = "it never stood where the calls of its order key do";
+        return Err(Violation::new("G6", start.call, text));
     };
     let is_first = ledger.attempts_of(start.call).next().is_none();
     let range = Place { offset: 0, ..place }..;
@@ -23,11 +29,7 @@ pub fn check(ledger: &Ledger, start: &Start<'_>) -> Result<(), Violation> {
         (other.stream, other.partition) == (place.stream, place.partition)
     });
     for (other, record) in same_partition {
-        let other_key = record
-            .head
-            .as_ref()
-            .and_then(|head| head.order_key.as_ref());
-        if other_key != Some(key) || record.id == start.call {
+        if record.order_key() != Some(key) || record.id == start.call {
             continue;
         }
         if is_first

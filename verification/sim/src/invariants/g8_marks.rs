@@ -2,6 +2,7 @@
 
 use super::{Start, Violation};
 use crate::ledger::Ledger;
+use crate::target::ENVOYS_WORDS;
 use crate::world::flight::field;
 
 /// An attempt starts.
@@ -30,6 +31,9 @@ pub fn check(ledger: &Ledger, start: &Start<'_>) -> Result<(), Violation> {
     }
     if let Some(reply) = &head.reply {
         // After a loss there may be two replies, which need not say the same.
+        if start.callout.request.body.as_slice() == ENVOYS_WORDS.as_bytes() {
+            return broken("its content is no target's".to_owned());
+        }
         let said = field(start.callout, "async-outcome");
         let mut replies = ledger
             .heads(start.call)

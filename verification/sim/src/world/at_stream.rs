@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use sluice::call::deliver::note::Note;
 use sluice::engine::CalloutResult;
 use sluice::http::{Fields, IncomingResponse};
+use stream_server::engine::Message;
 use stream_server::protocol::Answer;
 
 use super::fate::Fate;
@@ -174,7 +175,7 @@ impl World {
             let is_late = flight
                 .as_ref()
                 .is_some_and(|f| f.has_ended || !self.is_alive(f.by));
-            let id = self.store(place, &new.message.value, by, is_late)?;
+            let id = self.store(place, &new.message, by, is_late)?;
             if let Some(flight) = &mut flight {
                 flight.stored.push(id);
             }
@@ -206,10 +207,11 @@ impl World {
     fn store(
         &mut self,
         place: Place,
-        value: &[u8],
+        message: &Message,
         by: Option<Engine>,
         is_late: bool,
     ) -> Result<String, Violation> {
+        let value: &[u8] = &message.value;
         let Place {
             stream,
             partition,
@@ -236,7 +238,9 @@ impl World {
             *dead = dead.saturating_add(1);
             return Ok(id);
         }
-        if let Some(note) = Note::decode(value) {
+        let key = message.key.as_deref();
+        let note = Note::decode(value);
+        if let Some(note) = note.filter(|note| key == Some(note.route.as_bytes())) {
             let what = format!(
                 "note stored on {partition}:{offset} by {}: {:?}",
                 note.by, note.away
@@ -244,7 +248,7 @@ impl World {
             self.note("stream", what);
             return Ok(String::new());
         }
-        let id = self.ledger.stored(place, value, by, self.now);
+        let id = self.ledger.stored(place, message, by, self.now);
         let head = self
             .ledger
             .records
@@ -269,19 +273,23 @@ impl World {
     }
 
     /// A record comes to the Stream past the gateway.
-    pub(super) fn publish_past_the_gateway(&mut self, record: &[u8]) -> Result<(), Violation> {
+    pub(super) fn publish_past_the_gateway(
+        &mut self,
+        record: &[u8],
+        key: Option<&str>,
+    ) -> Result<(), Violation> {
         let path = format!(
             "/20180418/streams/{}/messages",
             crate::stream::ocid("calls")
         );
         let call = sluice::call::record::decode(record);
-        // Whoever publishes a call with an order key makes it the message's key.
-        let key = call
-            .as_ref()
-            .ok()
-            .and_then(|call| call.head.order_key.clone());
+        let order_key = call.as_ref().ok().and_then(|c| c.head.order_key.as_deref());
+        if order_key.is_some() && order_key != key {
+            self.happens(Happening::CallMisrouted);
+        }
         let key = key.map(|key| BASE64.encode(key));
         match call {
+            Err(_) if Note::decode(record).is_some() => self.happens(Happening::NoteMisrouted),
             Err(_) => self.happens(Happening::RecordBad),
             Ok(call) if call.head.target.as_deref().is_some_and(is_forbidden) => {
                 self.happens(Happening::TargetForbidden);

@@ -55,7 +55,7 @@ impl World {
         };
         let request = request.clone();
         if let Some(record) = request.record {
-            return self.publish_past_the_gateway(&record);
+            return self.publish_past_the_gateway(&record, request.record_key.as_deref());
         }
         let running = self.workers.iter().enumerate().filter(|(_, worker)| {
             let gateway = self.gateways.get(worker.gateway);

@@ -76,6 +76,15 @@ impl OrderKeys {
     }
 }
 
+/// The secret for order keys where there is none for callers, and credentials are sealed: otherwise
+/// whoever reads records could try which credential is behind a hash. Of the key whose id is first
+/// in the alphabet, so that it changes once while one key takes the place of another.
+#[must_use]
+pub fn secret_of_seal_keys(keys: &str) -> Option<CallerSecret> {
+    let key = keys.split_ascii_whitespace().min()?;
+    Some(CallerSecret::of(key.as_bytes()))
+}
+
 /// Whether a key has the form of one that belongs to a caller alone.
 #[must_use]
 pub fn is_own(key: &str) -> bool {
@@ -129,6 +138,22 @@ mod tests {
             let keys = OrderKeys::new(OrderKeyScope::Marked);
             assert_eq!(keys.stored(None, &key), Some(key));
         }
+    }
+
+    #[test]
+    fn a_change_of_seal_keys_changes_order_keys_once() {
+        for (old, new) in [("2026-11:a", "2027-01:b"), ("b:a", "a:b")] {
+            let steps = [
+                old.to_owned(),
+                format!("{old} {new}"),
+                format!(" {new}\n{old} "),
+                new.to_owned(),
+            ];
+            let secrets = steps.map(|keys| secret_of_seal_keys(&keys).unwrap());
+            let changes = secrets.windows(2).filter(|pair| pair[0] != pair[1]);
+            assert_eq!(changes.count(), 1, "{old} becomes {new}");
+        }
+        assert_eq!(secret_of_seal_keys(" "), None);
     }
 
     #[test]

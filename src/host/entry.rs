@@ -16,6 +16,7 @@ use super::sink::log;
 use super::table::process_secret;
 use crate::call::caller::CallerSecret;
 use crate::call::deliver::route::ReplySecrets;
+use crate::call::order_key::secret_of_seal_keys;
 use crate::call::reply::signature::Secrets;
 use crate::call::seal::SealKeys;
 use crate::config::{
@@ -203,16 +204,12 @@ fn caller_secret(entropy: &mut Entropy) -> Result<CallerSecret, String> {
         .map_err(|error| format!("the environment variable {CALLER_KEY} {error}"))
 }
 
-/// What order keys are hashed with: what gateways share, and keep over a restart. Without a key for
-/// callers it comes of the last key that seals, so that nobody can try who reads records which
-/// credential is behind a hash.
+/// What order keys are hashed with: what gateways share, and keep over a restart.
 fn order_secret() -> Option<CallerSecret> {
-    if let Some(text) = variable(CALLER_KEY) {
-        return CallerSecret::parse(&text).ok();
+    match variable(CALLER_KEY) {
+        Some(text) => CallerSecret::parse(&text).ok(),
+        None => secret_of_seal_keys(&variable(SEAL_KEYS)?),
     }
-    let keys = variable(SEAL_KEYS)?;
-    let last = keys.split_ascii_whitespace().next_back()?;
-    Some(CallerSecret::of(last.as_bytes()))
 }
 
 /// What requests to the Stream are signed by, where that is configured.

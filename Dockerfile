@@ -4,6 +4,11 @@
 #   stream-server  the Stream: calls, lanes, dead letters
 #   demo-function  something to call
 #
+# Releases have two images more:
+#
+#   filter-image   the filter as an OCI image, which has nothing but /plugin.wasm
+#   sluice-cli     the command `sluice`
+#
 # To get only the filter:  docker build --target filter --output target/dist .
 
 # The base images, pinned by digest. What a tag stands for now is said by
@@ -27,10 +32,15 @@ RUN rustup target add wasm32-wasip1 \
       --stream stream-server --filter /etc/envoy/sluice.wasm --output target/dist/envoy.json
 
 FROM build AS build-servers
-RUN cargo build --locked --profile tools --package stream-server --package demo-function
+RUN cargo build --locked --profile tools --package stream-server --package demo-function \
+      --package sluice-cli
 
 FROM scratch AS filter
 COPY --from=build-filter /sluice/target/dist/sluice.wasm /
+
+# Control planes that load filters from images look for this name.
+FROM scratch AS filter-image
+COPY --from=build-filter /sluice/target/dist/sluice.wasm /plugin.wasm
 
 FROM ${ENVOY_IMAGE} AS gateway
 COPY --from=build-filter /sluice/target/dist/sluice.wasm /sluice/target/dist/envoy.json /etc/envoy/
@@ -64,3 +74,8 @@ USER 10001:10001
 EXPOSE 8080
 ENTRYPOINT ["demo-function"]
 CMD ["--listen", "0.0.0.0:8080"]
+
+FROM ${DEBIAN_IMAGE} AS sluice-cli
+COPY --from=build-servers /sluice/target/tools/sluice /usr/local/bin/
+USER 10001:10001
+ENTRYPOINT ["sluice"]

@@ -10,6 +10,7 @@
 //!
 //! Everything but `host` is pure: bytes and the time go in, [`engine::Output`]s come out. `host`
 //! exists on `wasm32-wasip1` only and translates between Envoy and the engines.
+#![warn(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod call;
 pub mod config;

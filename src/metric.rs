@@ -106,7 +106,7 @@ metrics! {
     RepeatedHops Counter "sluice_repeated_hops_total"
         "Records that came twice from another stream and were recognised."
     Rekeyed Counter "sluice_rekeyed_records_total"
-        "Calls of other publishers put again under their order key, which was not their message key."
+        "Calls put again under their order key, because it was not their message key."
     Replies Counter "sluice_replies_total"
         "Replies put onto the stream of calls."
     Lateness Histogram "sluice_lateness_milliseconds"

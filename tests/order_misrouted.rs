@@ -1,5 +1,5 @@
-//! What others publish with an order key, or as a note, under another message key than a drain would
-//! give it: it never stands beside the calls of its key (G6).
+//! What others publish with an order key, or as a note, under another message key than a drain
+//! would give it: it never stands beside the calls of its key (G6).
 
 #![allow(
     clippy::unwrap_used,

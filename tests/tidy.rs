@@ -18,19 +18,14 @@ fn sources() -> Vec<(String, String)> {
     let folders = [
         "src",
         "tests",
-        "chaos",
-        "conformance",
-        "demo-function",
-        "fuzz",
-        "local-gateway",
-        "overload",
-        "sim",
+        "examples",
         "sluice-cli",
         "stream-server",
+        "tools",
+        "verification",
         "wasm-tests",
     ];
     let mut pending: Vec<PathBuf> = folders.iter().map(|folder| root.join(folder)).collect();
-    pending.push(root.join("xtask"));
     let mut sources = Vec::new();
     while let Some(path) = pending.pop() {
         if path.is_dir() {
@@ -102,6 +97,18 @@ fn only_the_host_layer_knows_the_host() {
     check("the core is pure", |name, text| {
         let pure = name.starts_with("src/") && !name.starts_with("src/host");
         (pure && text.contains("proxy_wasm")).then(|| "names proxy_wasm".to_owned())
+    });
+}
+
+#[test]
+fn tests_of_the_core_ask_no_clock() {
+    let clocks = ["SystemTime::now", "Instant::now", "thread::sleep"];
+    check("time is an argument of the pure core", |name, text| {
+        if !name.starts_with("tests/") || name == "tests/tidy.rs" {
+            return None;
+        }
+        let clock = clocks.iter().find(|clock| text.contains(*clock))?;
+        Some((*clock).to_owned())
     });
 }
 

@@ -1,6 +1,7 @@
 //! Times: as letters hold them (RFC 3339), and as people give them.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
+use sluice::time_text::parse_duration;
 
 /// Reads RFC 3339.
 #[must_use]
@@ -22,7 +23,7 @@ pub fn rough(moment: Timestamp) -> String {
 }
 
 /// A time as people give it: RFC 3339, or a duration back from `now`, such as `90s`, `30m`, `2h` or
-/// `7d`.
+/// `7d`, in all forms that the filter takes.
 ///
 /// # Errors
 /// A text that says what may be written.
@@ -30,29 +31,14 @@ pub fn given(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     if let Some(moment) = parse(text) {
         return Ok(moment);
     }
-    back(text)
-        .and_then(|duration| now.checked_sub(duration).ok())
+    let back = parse_duration(text).ok();
+    back.and_then(|duration| now.checked_sub(duration).ok())
         .ok_or_else(|| {
             format!(
                 "{text:?} is no time; write RFC 3339 such as 2026-11-23T04:36:00Z, or a duration \
                  back such as 90s, 30m, 2h or 7d"
             )
         })
-}
-
-fn back(text: &str) -> Option<SignedDuration> {
-    let unit = text.chars().last()?;
-    let seconds: i64 = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3_600,
-        'd' => 86_400,
-        _ => return None,
-    };
-    let number: u32 = text.strip_suffix(unit)?.parse().ok()?;
-    Some(SignedDuration::from_secs(
-        i64::from(number).checked_mul(seconds)?,
-    ))
 }
 
 #[cfg(test)]
@@ -69,6 +55,8 @@ mod tests {
             ("30m", "2026-11-25T11:30:00.000Z"),
             ("2h", "2026-11-25T10:00:00.000Z"),
             ("7d", "2026-11-18T12:00:00.000Z"),
+            ("1d12h", "2026-11-24T00:00:00.000Z"),
+            ("PT90S", "2026-11-25T11:58:30.000Z"),
         ] {
             assert_eq!(exact(given(text, now).unwrap()), moment, "{text}");
         }

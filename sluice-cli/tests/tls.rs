@@ -6,7 +6,7 @@ mod common;
 use common::{Run, Stream, command, keys, letter};
 use serde_json::json;
 use tempfile::TempDir;
-use wasm_tests::tls::{Authority, Proxy};
+use testkit::tls::{Authority, Proxy};
 
 /// A signed stream behind a proxy whose certificate is for `name`.
 struct Secure {

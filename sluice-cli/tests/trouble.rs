@@ -37,12 +37,13 @@ fn run_with(
     fault: impl Fn(usize) -> Option<Fault> + Send + Sync + 'static,
 ) -> Run {
     let seen = AtomicUsize::new(0);
-    let url = proxy::start(&stream.url, move |request| {
+    let proxy = proxy::start(&stream.url, move |request| {
         let matches = on.split(' ').all(|word| request.contains(word));
         matches
             .then(|| fault(seen.fetch_add(1, Ordering::Relaxed)))
             .flatten()
     });
+    let url = format!("http://127.0.0.1:{}", proxy.port());
     command(arguments)
         .args(["--endpoint", &url])
         .output()

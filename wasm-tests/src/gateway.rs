@@ -3,22 +3,16 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use local_gateway::render::{Target as Origin, at, listener, merge_patch};
+use local_gateway::render::{Target as Origin, merge_patch};
 use local_gateway::{Builder, LocalSet};
 use serde_json::{Value, json};
 
-use crate::client::{Request, Response, exchange};
-use crate::server::Server;
-use crate::stream::Stream;
 use crate::target::Target;
-
-/// Longer than anything takes that is waited for, on a machine that does three other things.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// How often a condition is looked at.
-const POLL_INTERVAL: Duration = Duration::from_millis(5);
+use testkit::http1::{Request, Response, exchange};
+use testkit::stream::Stream;
+use testkit::{PATIENCE, wait};
 
 /// Lines of a part's log that a failed test shows.
 const LOG_LINES: usize = 40;
@@ -116,17 +110,13 @@ impl Gateway {
     ///
     /// # Panics
     /// When it takes too long; the message has what was looked at last.
-    pub fn wait(&self, what: &str, mut is_true: impl FnMut() -> bool) {
-        let start = Instant::now();
-        while !is_true() {
-            let waited = start.elapsed();
-            assert!(
-                waited < PATIENCE,
-                "waited {waited:?} in vain: {what}\n{}",
-                self.situation()
-            );
-            thread::sleep(POLL_INTERVAL);
-        }
+    pub fn wait(&self, what: &str, is_true: impl FnMut() -> bool) {
+        let held = wait::until(PATIENCE, is_true);
+        assert!(
+            held,
+            "waited {PATIENCE:?} in vain: {what}\n{}",
+            self.situation()
+        );
     }
 
     /// Waits until the target has got this many requests for a path.
@@ -212,25 +202,4 @@ pub fn logs(set: &LocalSet) -> String {
         Some(format!("--- the end of {} ---\n{end}\n", file.display()))
     });
     logs.collect()
-}
-
-/// Changes the routes of both listeners that have the gateway's routes.
-///
-/// # Errors
-/// When they are not where they were.
-pub fn change_routes(config: &mut Value, change: impl Fn(&mut Vec<Value>)) -> anyhow::Result<()> {
-    const ROUTES: &str =
-        "/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes";
-    for name in ["gateway", "dispatch"] {
-        let routes = at(listener(config, name)?, ROUTES)?;
-        change(routes.as_array_mut().expect("routes are a list"));
-    }
-    Ok(())
-}
-
-/// A port where nobody listens: one that a server had which is gone.
-#[must_use]
-pub fn deserted_port() -> u16 {
-    let handler = std::sync::Arc::new(|_| crate::server::Answer::Close);
-    Server::start(handler).port()
 }

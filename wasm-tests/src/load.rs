@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use crate::client::{Connection, Request};
 use crate::target::Seen;
+use testkit::http1::{Connection, Request};
 
 /// How long a client waits before it tries again to reach a gateway that isn't there.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(10);

@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use local_gateway::Project;
-use local_gateway::tools::Tools;
+use provision::Project;
+use provision::tools::Tools;
 use serde_json::Value;
 
 use crate::gateway::Gateway;

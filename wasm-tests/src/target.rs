@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::message::{Field, Message};
-use crate::server::{Answer, Server};
+use testkit::Field;
+use testkit::http1::Message;
+use testkit::server::{Answer, Server};
 
 /// A request that the target got.
 #[derive(Clone, Debug)]

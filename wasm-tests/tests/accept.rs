@@ -7,11 +7,12 @@
     reason = "a test fails by panicking"
 )]
 
+use local_gateway::render::change_routes;
 use serde_json::{Value, json};
-use wasm_tests::client::{Request, Response};
-use wasm_tests::client2;
-use wasm_tests::gateway::{Gateway, change_routes};
-use wasm_tests::server::Answer;
+use testkit::http1::{Request, Response};
+use testkit::http2::{self, blocking};
+use testkit::server::Answer;
+use wasm_tests::gateway::Gateway;
 use wasm_tests::target::Target;
 
 /// Small, so that requests beyond it are cheap.
@@ -192,12 +193,12 @@ fn what_cannot_be_a_call_is_refused_with_what_to_change() {
     problem(&gateway.exchange(&connect), 501, "not-asynchronous");
 
     // gRPC has a status of its own, in a response with 200.
-    let grpc = client2::Request::new("POST", "/package.Service/Method")
+    let grpc = http2::Request::new("POST", "/package.Service/Method")
         .field("content-type", "application/grpc+proto")
         .field("te", "trailers")
         .marked()
         .frame(b"\0\0\0\0\0");
-    let connection = client2::Connection::open(gateway.port()).unwrap();
+    let connection = blocking::Connection::open(gateway.port()).unwrap();
     let response = connection.exchange(&grpc).unwrap();
     assert_eq!(
         (response.status, response.text("grpc-status").as_str()),
@@ -252,10 +253,10 @@ fn the_body_limit_is_stated_and_exact() {
         let problem = problem(&gateway.exchange(&request), 413, "too-large");
         assert_eq!(problem["limitBytes"], BODY_LIMIT);
     }
-    let connection = client2::Connection::open(gateway.port()).unwrap();
+    let connection = blocking::Connection::open(gateway.port()).unwrap();
     for (frames, status) in [(vec![start], 202), (vec![start, b"x"], 413)] {
-        let request = client2::Request::new("POST", "/limit").marked();
-        let add = |request: client2::Request, frame| request.frame(frame);
+        let request = http2::Request::new("POST", "/limit").marked();
+        let add = |request: http2::Request, frame| request.frame(frame);
         let request = frames.into_iter().fold(request, add);
         assert_eq!(connection.exchange(&request).unwrap().status, status);
     }

@@ -9,7 +9,7 @@
 )]
 
 use serde_json::json;
-use wasm_tests::client::Request;
+use testkit::http1::Request;
 use wasm_tests::gateway::Gateway;
 use wasm_tests::target::Target;
 

@@ -11,12 +11,13 @@
 use std::time::Duration;
 
 use local_gateway::Builder;
+use local_gateway::render::change_routes;
 use local_gateway::render::{at, listener};
 use serde_json::json;
-use wasm_tests::client::Request;
-use wasm_tests::gateway::{Gateway, change_routes, drain_settings};
-use wasm_tests::message::Message;
-use wasm_tests::server::{After, Answer};
+use testkit::http1::Message;
+use testkit::http1::Request;
+use testkit::server::{After, Answer};
+use wasm_tests::gateway::{Gateway, drain_settings};
 use wasm_tests::target::Target;
 
 /// What the answer role keeps of an answer's content.

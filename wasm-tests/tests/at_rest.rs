@@ -9,11 +9,11 @@
 
 use local_gateway::{Builder, Part};
 use serde_json::{Value, json};
-use wasm_tests::client::Request;
+use testkit::http1::Request;
+use testkit::server::Answer;
+use testkit::stream::CALLS;
 use wasm_tests::gateway::{Gateway, drain_settings};
-use wasm_tests::server::Answer;
 use wasm_tests::sluice::dead;
-use wasm_tests::stream::CALLS;
 use wasm_tests::target::Target;
 
 const KEYS: &str = "2026-11:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";

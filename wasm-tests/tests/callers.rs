@@ -13,9 +13,9 @@ use std::net::Ipv4Addr;
 use local_gateway::Builder;
 use local_gateway::render::{at, listener};
 use serde_json::{Value, json};
-use wasm_tests::client::{Connection, Request, Response};
+use testkit::http1::{Connection, Request, Response};
+use testkit::server::Answer;
 use wasm_tests::gateway::{Gateway, drain_settings};
-use wasm_tests::server::Answer;
 use wasm_tests::target::Target;
 
 /// Where somebody else comes from.

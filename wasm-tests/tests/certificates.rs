@@ -10,10 +10,10 @@
 
 use local_gateway::render::listener;
 use serde_json::json;
-use wasm_tests::client::{Connection, Request};
+use testkit::http1::{Connection, Request};
+use testkit::tls::{Authority, Proxy};
 use wasm_tests::gateway::Gateway;
 use wasm_tests::target::{Seen, Target};
-use wasm_tests::tls::{Authority, Proxy};
 
 const SERVER: &str = "gateway.test";
 

@@ -8,8 +8,8 @@
 
 use std::collections::BTreeSet;
 
-use wasm_tests::client::{Connection, Request};
-use wasm_tests::client2;
+use testkit::http1::{Connection, Request};
+use testkit::http2::{self, blocking};
 use wasm_tests::gateway::Gateway;
 use wasm_tests::load::Load;
 use wasm_tests::target::Target;
@@ -58,11 +58,11 @@ fn two_workers_accept_and_everything_is_delivered() {
 #[test]
 fn a_hundred_requests_share_one_http2_connection() {
     let gateway = Gateway::start("http2");
-    let connection = client2::Connection::open(gateway.port()).unwrap();
+    let connection = blocking::Connection::open(gateway.port()).unwrap();
     let request = |number: usize| {
         let body = vec![b'x'; number * 100];
         let path = format!("/shared?{number}");
-        client2::Request::new("POST", &path).marked().frame(body)
+        http2::Request::new("POST", &path).marked().frame(body)
     };
     for _ in 0..3 {
         let responses = connection.exchange_all((0..100).map(request).collect());

@@ -11,7 +11,8 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use local_gateway::{LocalSet, Programs, Project};
+use local_gateway::LocalSet;
+use provision::{Programs, Project};
 use serde_json::{Value, json};
 
 /// Every file in `envoy/`.
@@ -28,7 +29,7 @@ fn configurations() -> Vec<PathBuf> {
 #[test]
 fn envoy_takes_every_configuration_as_it_stands() {
     let project = Project::here();
-    let programs = Programs::for_tests(&project, local_gateway::dist::Variant::Shipped).unwrap();
+    let programs = Programs::for_tests(&project, provision::dist::Variant::Shipped).unwrap();
     for file in configurations() {
         let mut command = Command::new(&programs.envoy);
         // Where an operator starts it: paths are relative to the root.

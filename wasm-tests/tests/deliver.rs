@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use serde_json::{Value, json};
-use wasm_tests::client::Request;
+use testkit::http1::Request;
+use testkit::server::Answer;
 use wasm_tests::gateway::{Gateway, drain_settings};
-use wasm_tests::server::Answer;
 use wasm_tests::target::Target;
 
 fn gateway(name: &str, target: Target, settings: &Value) -> Gateway {

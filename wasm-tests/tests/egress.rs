@@ -4,10 +4,11 @@
 #![allow(clippy::panic, reason = "a test fails by panicking")]
 
 use local_gateway::Builder;
+use local_gateway::render::change_routes;
 use serde_json::json;
-use wasm_tests::client::{Request, Response};
-use wasm_tests::gateway::{Gateway, change_routes};
-use wasm_tests::server::Answer;
+use testkit::http1::{Request, Response};
+use testkit::server::Answer;
+use wasm_tests::gateway::Gateway;
 use wasm_tests::target::Target;
 
 const DENIED: &str = "http.egress-http.rbac.denied";

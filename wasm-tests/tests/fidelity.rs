@@ -15,9 +15,9 @@
 mod fidelity_cases;
 
 use fidelity_cases::{Case, Sent, cases};
-use wasm_tests::client2;
+use testkit::Field;
+use testkit::http2::blocking;
 use wasm_tests::gateway::Gateway;
-use wasm_tests::message::Field;
 use wasm_tests::target::Seen;
 
 /// Of one connection or one exchange, and so no part of a request.
@@ -81,7 +81,7 @@ fn send(gateway: &Gateway, request: &Sent) -> (u16, String) {
             (response.status, response.message.text("async-call-id"))
         }
         Sent::Http2(request) => {
-            let connection = client2::Connection::open(gateway.port()).unwrap();
+            let connection = blocking::Connection::open(gateway.port()).unwrap();
             let response = connection.exchange(request).unwrap();
             (response.status, response.text("async-call-id"))
         }

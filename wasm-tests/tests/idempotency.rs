@@ -12,9 +12,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use wasm_tests::client::Request;
+use testkit::http1::Request;
+use testkit::server::Answer;
 use wasm_tests::gateway::Gateway;
-use wasm_tests::server::Answer;
 use wasm_tests::target::Target;
 
 fn keyed(path: &str, key: &str, body: &str) -> Request {

@@ -12,9 +12,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use wasm_tests::client::Request;
+use testkit::http1::Request;
+use testkit::server::Answer;
 use wasm_tests::gateway::Gateway;
-use wasm_tests::server::Answer;
 use wasm_tests::sluice::dead;
 use wasm_tests::target::{Seen, Target};
 

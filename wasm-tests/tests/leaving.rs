@@ -7,8 +7,8 @@
     reason = "a test fails by panicking"
 )]
 
-use wasm_tests::client::{Connection, Request};
-use wasm_tests::client2;
+use testkit::http1::{Connection, Request};
+use testkit::http2::{self, blocking};
 use wasm_tests::gateway::Gateway;
 
 /// A small generator, so that every run leaves at the same stages.
@@ -66,9 +66,9 @@ fn clients_leave_at_every_stage() {
 
 /// Leaves a connection with many requests under way.
 fn leave_http2(gateway: &Gateway, dice: &mut Dice) {
-    let connection = client2::Connection::open(gateway.port()).unwrap();
+    let connection = blocking::Connection::open(gateway.port()).unwrap();
     let requests = (0..50).map(|_| {
-        let request = client2::Request::new("POST", "/leaving").marked();
+        let request = http2::Request::new("POST", "/leaving").marked();
         request.frame(vec![b'x'; dice.below(2_000)])
     });
     connection.leave_during(requests.collect());

@@ -10,7 +10,7 @@
 
 use local_gateway::render::{at, listener};
 use serde_json::{Value, json};
-use wasm_tests::client::Request;
+use testkit::http1::Request;
 use wasm_tests::gateway::Gateway;
 use wasm_tests::target::Target;
 
@@ -129,7 +129,7 @@ fn a_route_that_says_never_gets_neither_replies_nor_what_others_publish() {
             .accept_patch(paths.clone())
             .drain_patch(wasm_tests::gateway::drain_settings(&paths))
             .edit(|config| {
-                wasm_tests::gateway::change_routes(config, |routes| {
+                local_gateway::render::change_routes(config, |routes| {
                     routes.insert(0, route("/never", "never"));
                 })
             })

@@ -11,11 +11,12 @@
 use std::collections::BTreeMap;
 
 use local_gateway::http;
+use local_gateway::render::change_routes;
 use serde_json::json;
 use sluice::metric::{Kind, Metric};
-use wasm_tests::client::{Connection, Request, Response};
-use wasm_tests::gateway::{Gateway, change_routes, drain_settings};
-use wasm_tests::server::Answer;
+use testkit::http1::{Connection, Request, Response};
+use testkit::server::Answer;
+use wasm_tests::gateway::{Gateway, drain_settings};
 use wasm_tests::target::Target;
 
 fn gateway() -> Gateway {

@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 
 use local_gateway::render::{add_target, merge_patch};
 use serde_json::{Value, json};
-use wasm_tests::client::{Connection, Request};
+use testkit::http1::{Connection, Request};
+use testkit::server::Answer;
 use wasm_tests::gateway::{Gateway, drain_settings};
-use wasm_tests::server::Answer;
 use wasm_tests::target::Target;
 
 /// Many more than the window holds.

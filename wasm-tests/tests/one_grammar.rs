@@ -15,9 +15,9 @@ use std::thread;
 use local_gateway::Builder;
 use local_gateway::render::{at, listener};
 use serde_json::json;
-use wasm_tests::client::Connection;
+use testkit::http1::Connection;
+use testkit::http2::raw::{self, Ended};
 use wasm_tests::gateway::Gateway;
-use wasm_tests::raw2::{self, Ended};
 use wasm_tests::target::Seen;
 
 /// Where a byte stands: the field, what stands before it and what behind.
@@ -142,7 +142,7 @@ fn is_accepted_2(port: u16, fields: &[(Vec<u8>, Vec<u8>)]) -> bool {
         .iter()
         .map(|(name, value)| (name.as_slice(), value.as_slice()))
         .collect();
-    raw2::exchange(port, &fields).is_ok_and(|ended| ended == Ended::Accepted)
+    raw::exchange(port, &fields).is_ok_and(|ended| ended == Ended::Accepted)
 }
 
 /// What a target sees of a case.

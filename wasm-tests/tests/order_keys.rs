@@ -13,10 +13,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use serde_json::json;
-use wasm_tests::client::{Connection, Request};
+use testkit::http1::{Connection, Request};
+use testkit::server::Answer;
+use testkit::stream::{CALLS, Record};
 use wasm_tests::gateway::{Gateway, drain_settings};
-use wasm_tests::server::Answer;
-use wasm_tests::stream::{CALLS, Record};
 use wasm_tests::target::{Seen, Target};
 
 fn keyed(path: &str, key: &str) -> Request {

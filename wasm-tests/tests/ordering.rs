@@ -19,9 +19,9 @@ use std::time::{Duration, Instant};
 use local_gateway::Part;
 use local_gateway::render::Target as Origin;
 use serde_json::json;
-use wasm_tests::client::{Connection, Request};
+use testkit::http1::{Connection, Request};
+use testkit::server::Answer;
 use wasm_tests::gateway::{Gateway, drain_settings};
-use wasm_tests::server::Answer;
 use wasm_tests::target::{Seen, Target};
 
 const KEYS: usize = 10;
@@ -94,7 +94,7 @@ fn gateway(name: &str, number: usize, origin: u16, stream: Option<u16>) -> Gatew
                 "attempt": { "retries": 1000 },
             })))
             .edit(move |config| {
-                wasm_tests::gateway::change_routes(config, |routes| {
+                local_gateway::render::change_routes(config, |routes| {
                     for route in routes {
                         route["request_headers_to_add"] = json!([{
                             "header": { "key": "x-gateway", "value": number.to_string() }

@@ -14,9 +14,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use local_gateway::Builder;
 use local_gateway::render::{at, listener};
 use serde_json::json;
-use wasm_tests::client::{Connection, Request};
+use testkit::http1::{Connection, Request};
+use testkit::server::{After, Answer};
 use wasm_tests::gateway::{Gateway, drain_settings};
-use wasm_tests::server::{After, Answer};
 use wasm_tests::target::Target;
 
 /// Calls of others that are in flight all the time.

@@ -16,13 +16,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use local_gateway::command::capture;
-use local_gateway::{Project, oracle};
+use provision::command::capture;
+use provision::{Project, oci_clients};
 use serde_json::{Value, json};
 use sluice::time::Wall;
+use testkit::server::Answer;
+use testkit::stream::{CALLS, DEAD};
 use wasm_tests::gateway::Gateway;
-use wasm_tests::server::Answer;
-use wasm_tests::stream::{CALLS, DEAD};
 use wasm_tests::target::Target;
 
 const DELAY: Duration = Duration::from_secs(2);
@@ -36,7 +36,7 @@ struct Sdk {
 impl Sdk {
     fn of(gateway: &Gateway) -> Self {
         Self {
-            python: oracle::python_sdk(&Project::here()).unwrap(),
+            python: oci_clients::python_sdk(&Project::here()).unwrap(),
             endpoint: gateway.set.stream_url(),
         }
     }

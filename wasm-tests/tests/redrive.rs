@@ -14,11 +14,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use local_gateway::Builder;
 use serde_json::json;
-use wasm_tests::client::Request;
+use testkit::http1::Request;
+use testkit::server::Answer;
+use testkit::stream::{CALLS, DEAD};
 use wasm_tests::gateway::{Gateway, drain_settings};
-use wasm_tests::server::Answer;
 use wasm_tests::sluice::dead;
-use wasm_tests::stream::{CALLS, DEAD};
 use wasm_tests::target::{Seen, Target};
 
 /// Whether a target is broken at the moment.

@@ -14,9 +14,9 @@ use local_gateway::render::{at, listener};
 use local_gateway::{Builder, Part};
 use serde_json::json;
 use sluice::call::reply::signature::{Secrets, canonical_marks};
-use wasm_tests::client::Request;
+use testkit::http1::Request;
+use testkit::server::Answer;
 use wasm_tests::gateway::{Gateway, drain_settings};
-use wasm_tests::server::Answer;
 use wasm_tests::target::Target;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";

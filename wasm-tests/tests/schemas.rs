@@ -11,7 +11,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use jsonschema::Validator;
-use local_gateway::Project;
+use provision::Project;
 use serde_json::Value;
 use sluice::call::deliver::dead_letter::{DeadLetter, Reason};
 use sluice::call::progress::PastAttempt;

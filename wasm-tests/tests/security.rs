@@ -14,12 +14,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
-use local_gateway::Project;
+use provision::Project;
 use rcgen::{KeyPair, SigningKey as _};
 use serde_json::{Value, json};
-use wasm_tests::client::{Request, Response};
+use testkit::http1::{Request, Response};
+use testkit::server::Answer;
 use wasm_tests::gateway::Gateway;
-use wasm_tests::server::Answer;
 use wasm_tests::target::{Seen, Target};
 
 const HOUR: Duration = Duration::from_secs(3_600);

@@ -11,15 +11,16 @@
 use std::fs;
 use std::path::Path;
 
-use local_gateway::dist::Variant;
 use local_gateway::render::{cluster, egress, endpoint, listener_port};
-use local_gateway::{Builder, Part, Project, ports};
+use local_gateway::{Builder, Part, ports};
+use provision::Project;
+use provision::dist::Variant;
 use serde_json::{Value, json};
-use wasm_tests::client::{Request, Response, exchange};
+use testkit::http1::{Request, Response, exchange};
+use testkit::server::Answer;
+use testkit::tls::Authority;
 use wasm_tests::gateway::Gateway;
-use wasm_tests::server::Answer;
 use wasm_tests::target::{Seen, Target};
-use wasm_tests::tls::Authority;
 
 /// The service that the configuration has a route for.
 const SERVICE: &str = "notify.example";

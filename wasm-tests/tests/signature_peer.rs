@@ -15,9 +15,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use local_gateway::Project;
-use local_gateway::command::capture;
-use local_gateway::python::{Environment, environment};
+use provision::Project;
+use provision::command::capture;
+use provision::python::{Environment, environment};
 use serde_json::{Value, json};
 use sluice::call::accept::options::ReplyAddress;
 use sluice::call::deliver::dispatch::{self, Dispatch, Marks};

@@ -13,12 +13,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use local_gateway::render::{at, cluster, egress, merge_patch};
-use local_gateway::{Builder, LocalSet, Project};
+use local_gateway::{Builder, LocalSet};
+use provision::Project;
 use serde_json::{Value, json};
-use wasm_tests::client::Request;
+use testkit::http1::Request;
+use testkit::tls::{Authority, Proxy};
 use wasm_tests::gateway::Gateway;
 use wasm_tests::target::Target;
-use wasm_tests::tls::{Authority, Proxy};
 
 /// The Stream's host in the configuration for Oracle's service.
 const HOST: &str = "cell-1.streaming.eu-frankfurt-1.oci.oraclecloud.com";

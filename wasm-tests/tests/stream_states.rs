@@ -9,7 +9,7 @@
 )]
 
 use serde_json::{Value, json};
-use wasm_tests::client::{Request, exchange};
+use testkit::http1::{Request, exchange};
 use wasm_tests::gateway::Gateway;
 use wasm_tests::target::Target;
 

@@ -14,11 +14,12 @@ use std::time::{Duration, Instant};
 
 use local_gateway::Part;
 use serde_json::{Value, json};
-use wasm_tests::client::{Connection, Request, Response};
-use wasm_tests::client2;
-use wasm_tests::gateway::{Gateway, deserted_port};
-use wasm_tests::server::{Answer, Incoming, Server};
-use wasm_tests::stream::records_in;
+use testkit::http1::{Connection, Request, Response};
+use testkit::http2::{self, blocking};
+use testkit::server::deserted_port;
+use testkit::server::{Answer, Incoming, Server};
+use testkit::stream::records_in;
+use wasm_tests::gateway::Gateway;
 use wasm_tests::target::Target;
 
 /// What the gateway is told to wait for the Stream.
@@ -140,10 +141,10 @@ fn number(path: &str) -> u64 {
 fn each_request_of_a_batch_gets_the_answer_of_its_own_record() {
     let stream = picky_stream();
     let gateway = gateway("picky-stream", Some(stream.port()));
-    let connection = client2::Connection::open(gateway.port()).unwrap();
+    let connection = blocking::Connection::open(gateway.port()).unwrap();
     let request = |number| {
         let path = format!("/number/{number}");
-        client2::Request::new("POST", &path).marked().frame("x")
+        http2::Request::new("POST", &path).marked().frame("x")
     };
     let responses = connection.exchange_all((0..60).map(request).collect());
     for (number, response) in responses.into_iter().enumerate() {

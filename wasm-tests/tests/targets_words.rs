@@ -8,11 +8,13 @@
     reason = "a test fails by panicking"
 )]
 
+use local_gateway::render::change_routes;
 use serde_json::json;
-use wasm_tests::client::Request;
-use wasm_tests::gateway::{Gateway, change_routes, deserted_port, drain_settings};
-use wasm_tests::message::Message;
-use wasm_tests::server::{After, Answer};
+use testkit::http1::Message;
+use testkit::http1::Request;
+use testkit::server::deserted_port;
+use testkit::server::{After, Answer};
+use wasm_tests::gateway::{Gateway, drain_settings};
 use wasm_tests::target::{Seen, Target};
 
 /// A target in trouble: some of it is its own to tell.

@@ -7,10 +7,10 @@
     reason = "a test fails by panicking"
 )]
 
-use local_gateway::dist::Variant;
 use local_gateway::render::{at, listener};
+use provision::dist::Variant;
 use serde_json::json;
-use wasm_tests::client::{Connection, Request, exchange};
+use testkit::http1::{Connection, Request, exchange};
 use wasm_tests::gateway::{Gateway, drain_settings};
 use wasm_tests::load::Load;
 use wasm_tests::target::Target;

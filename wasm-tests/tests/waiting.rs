@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sluice::time_text::parse_rfc_3339;
-use wasm_tests::client::Request;
+use testkit::http1::Request;
+use testkit::server::Answer;
+use testkit::stream::CALLS;
 use wasm_tests::gateway::{Gateway, drain_settings};
-use wasm_tests::server::Answer;
-use wasm_tests::stream::CALLS;
 use wasm_tests::target::Target;
 
 fn later(path: &str, delay: &str) -> Request {

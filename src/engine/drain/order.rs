@@ -142,8 +142,11 @@ impl DrainEngine {
     /// Whether so many calls of this key are away already that no other one may leave.
     pub(super) fn is_too_many(&self, id: RecordId) -> bool {
         let caller = self.plan(id).map(|plan| plan.caller).unwrap_or_default();
-        let place = self.place(id);
-        place.is_some_and(|(key, _)| !self.parked.has_room(key, caller))
+        let Some((key, number)) = self.place(id) else {
+            return false;
+        };
+        // What waits only for its partition to be read has room of its own.
+        !self.parked.is_unread(key, number) && !self.parked.has_room(key, caller)
     }
 
     /// A call with an order key leaves for a lane: it is settled when its hop is stored, and a note

@@ -93,7 +93,13 @@ impl Parked {
     /// Whether calls have to wait until it is complete. Where so much is to be read that half of
     /// what may be away is away for this reason alone, the others are made.
     pub(super) fn is_to_be_read(&self, partition: u32) -> bool {
-        !self.is_complete(partition) && self.count < self.calls_max / 2
+        let is_much = self.owners.unread() >= self.calls_max / 2 || self.is_full();
+        !is_much && !self.is_complete(partition)
+    }
+
+    /// Whether a call waits for its partition to be read, and for no other call.
+    pub(super) fn is_unread(&self, key: Key, number: u64) -> bool {
+        self.is_to_be_read(key.0) && self.first_before(key, number).is_none()
     }
 
     /// Whether another call of a key may leave. The more are away, the fewer a key gets that has
@@ -144,8 +150,9 @@ impl Parked {
         let Some(route) = &plan.order_key else {
             return;
         };
+        let unread = self.is_unread(key, number);
         self.add(key, number, back_at);
-        self.owners.add(key, number, plan.caller);
+        self.owners.add(key, number, plan.caller, unread);
         let notes = self.notes.entry(key.0);
         let notes = notes.or_insert_with(|| Notes::new(route.clone(), now));
         notes.waiting.push(id);
@@ -153,8 +160,7 @@ impl Parked {
 
     /// A call that is away moves on there: it is not lost, however late it comes back.
     pub(super) fn moves_on(&mut self, key: Key, number: u64, back_at: Return) {
-        let calls = self.away.get_mut(&key);
-        if let Some(known) = calls.and_then(|calls| calls.get_mut(&number)) {
+        if let Some(known) = self.away.get_mut(&key).and_then(|all| all.get_mut(&number)) {
             *known = back_at;
         }
     }
@@ -192,6 +198,7 @@ impl Parked {
     pub(super) fn completed(&mut self) -> bool {
         let before = self.complete.len();
         self.complete.extend(self.read.keys());
+        self.owners.were_read(&self.complete);
         self.back.clear();
         self.complete.len() > before
     }
@@ -228,11 +235,7 @@ impl Parked {
         for away in note.away.iter().filter(|_| !is_own) {
             let key = (note.partition, away.key);
             let is_back = self.back.contains(&(note.partition, away.number));
-            let is_known = self
-                .away
-                .get(&key)
-                .is_some_and(|calls| calls.contains_key(&away.number));
-            if !is_back && !is_known && !self.is_full() {
+            if !is_back && !self.is_known(key, away.number) && !self.is_full() {
                 let back_at = Return::at(away.back_at, now);
                 self.add(key, away.number, back_at);
             }
@@ -249,6 +252,7 @@ impl Parked {
         }
         if is_own && note.epoch == self.epoch {
             self.complete.insert(note.partition);
+            self.owners.were_read(&self.complete);
             self.back.retain(|(of, _)| *of != note.partition);
         }
         !is_replaced

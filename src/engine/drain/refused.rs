@@ -5,8 +5,8 @@
 //! |---|---|
 //! | a hop | a dead letter of its call, and the failure reply |
 //! | a reply | a dead letter of the reply |
-//! | a dead letter | the same without the record; the whole is tried again as long as the Stream refuses that too |
-//! | a note | nothing: the next one says the same. Until then a crash may cost the order of what is away |
+//! | a dead letter | the same without the record, then the whole again, until one is stored |
+//! | a note | nothing: the next one says the same; until then a crash may cost the order |
 
 use std::rc::Rc;
 

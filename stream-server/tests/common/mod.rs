@@ -17,9 +17,8 @@ pub mod process;
 pub mod signing;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -27,6 +26,8 @@ use serde_json::{Value, json};
 use stream_server::server::Server;
 use stream_server::settings::Settings;
 use tempfile::TempDir;
+use testkit::http1::{Connection, Response};
+use testkit::wait;
 
 /// How long a test waits for what must come.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -115,6 +116,20 @@ impl Answer {
     }
 }
 
+impl From<Response> for Answer {
+    fn from(response: Response) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let fields = response.message.fields.iter();
+        Self {
+            status: response.status,
+            headers: fields
+                .map(|(name, value)| (text(name).to_lowercase(), text(value)))
+                .collect(),
+            body: text(&response.message.body),
+        }
+    }
+}
+
 /// What a GetMessages gave.
 #[derive(Debug)]
 pub struct Batch {
@@ -134,7 +149,7 @@ impl Batch {
 
 /// One connection that stays open.
 pub struct Client {
-    stream: BufReader<TcpStream>,
+    connection: Connection,
 }
 
 impl Client {
@@ -143,63 +158,29 @@ impl Client {
     }
 
     pub fn try_connect(address: SocketAddr) -> std::io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self {
-            stream: BufReader::new(stream),
-        })
+        let connection = Connection::to(address)?;
+        Ok(Self { connection })
     }
 
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        self.stream.get_mut().write_all(bytes)
+        self.connection.send(bytes)
     }
 
-    /// Reads one answer with a content-length.
+    /// Reads one answer.
     pub fn receive(&mut self) -> std::io::Result<Answer> {
-        let broken = |what: &str| std::io::Error::other(what.to_owned());
-        let mut line = String::new();
-        if self.stream.read_line(&mut line)? == 0 {
-            return Err(broken("closed"));
-        }
-        let status = line.split(' ').nth(1).and_then(|s| s.parse().ok());
-        let status = status.ok_or_else(|| broken(&line))?;
-        let mut headers = BTreeMap::new();
-        loop {
-            let mut line = String::new();
-            self.stream.read_line(&mut line)?;
-            let Some((name, value)) = line.trim_end().split_once(": ") else {
-                break;
-            };
-            headers.insert(name.to_lowercase(), value.to_owned());
-        }
-        let length = headers
-            .get("content-length")
-            .map_or(0, |length| length.parse().unwrap());
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body)?;
-        Ok(Answer {
-            status,
-            headers,
-            body: String::from_utf8(body).unwrap(),
-        })
+        Ok(self.connection.receive(false)?.into())
     }
 
     /// An answer, if some of one has come already.
     pub fn try_receive_now(&mut self) -> Option<Answer> {
-        self.stream.get_ref().set_nonblocking(true).unwrap();
-        let some = self.stream.fill_buf().is_ok_and(|bytes| !bytes.is_empty());
-        self.stream.get_ref().set_nonblocking(false).unwrap();
+        let some = self.connection.is_answered();
         some.then(|| self.receive().unwrap())
     }
 
     /// Whether the server has closed the connection.
     pub fn has_ended(&mut self) -> bool {
-        self.stream.get_ref().set_nonblocking(true).unwrap();
-        let read = self.stream.fill_buf().map(<[u8]>::is_empty);
-        self.stream.get_ref().set_nonblocking(false).unwrap();
-        read.unwrap_or_else(|error| error.kind() != std::io::ErrorKind::WouldBlock)
+        self.connection.has_ended()
     }
 
     pub fn try_request(&mut self, method: &str, path: &str, body: &str) -> std::io::Result<Answer> {
@@ -314,10 +295,6 @@ pub fn text(base64: &Value) -> String {
 }
 
 /// Waits until something holds; fails after [`PATIENCE`].
-pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < deadline, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+pub fn wait_until(what: &str, holds: impl FnMut() -> bool) {
+    assert!(wait::until(PATIENCE, holds), "waited in vain until {what}");
 }

@@ -1,13 +1,13 @@
 //! The awkward requests.
 
-use wasm_tests::client::Request;
-use wasm_tests::client2;
+use testkit::http1::Request;
+use testkit::http2;
 
 /// A request of either protocol.
 #[derive(Clone, Debug)]
 pub(crate) enum Sent {
     Http1(Request),
-    Http2(client2::Request),
+    Http2(http2::Request),
 }
 
 impl Sent {
@@ -331,14 +331,14 @@ fn preferences() -> Vec<Case> {
 }
 
 fn http2() -> Vec<Case> {
-    let case2 = |name, request: client2::Request| Case {
+    let case2 = |name, request: http2::Request| Case {
         name,
         marked: Sent::Http2(request.clone().marked()),
         unmarked: Sent::Http2(request),
         keeps: &[],
     };
-    let get = |path| client2::Request::new("GET", path);
-    let post = |path| client2::Request::new("POST", path);
+    let get = |path| http2::Request::new("GET", path);
+    let post = |path| http2::Request::new("POST", path);
     let mut host = get("/two/host");
     host.authority = "Two.Example:444".to_owned();
     let large = vec![7; 200_000];
@@ -386,7 +386,7 @@ fn http2() -> Vec<Case> {
         case2("HTTP/2 te", get("/two/te").field("te", "trailers")),
         case2(
             "HTTP/2 with a made-up method",
-            client2::Request::new("FROBNICATE", "/two"),
+            http2::Request::new("FROBNICATE", "/two"),
         ),
     ]
 }

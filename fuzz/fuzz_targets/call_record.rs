@@ -1,4 +1,0 @@
-//! `cargo +nightly fuzz run --features libfuzzer call_record`: see docs/simulation.md.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::call_record(data));

@@ -1,4 +1,0 @@
-//! `cargo +nightly fuzz run --features libfuzzer request_head`: see docs/simulation.md.
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::request_head(data));

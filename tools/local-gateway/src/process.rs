@@ -1,0 +1,221 @@
+//! A program that we started, with a log file, and how it is watched and ended.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+use std::{io, thread};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+
+use provision::command::tail;
+
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+const LOG_TAIL_LINES: usize = 25;
+
+/// What to start.
+#[derive(Clone, Debug)]
+pub struct Program {
+    /// What people call it.
+    pub name: &'static str,
+    /// The program `with-parent`.
+    pub with_parent: PathBuf,
+    /// The program itself.
+    pub path: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<OsString>,
+    /// What is added to its environment.
+    pub environment: Vec<(String, String)>,
+    /// Where it runs.
+    pub folder: PathBuf,
+    /// Gets what it writes, after what its predecessors wrote.
+    pub log: PathBuf,
+}
+
+/// A started program. Dropping it kills it.
+#[derive(Debug)]
+pub struct Process {
+    name: &'static str,
+    child: Child,
+    log: PathBuf,
+    ended: Option<ExitStatus>,
+}
+
+impl Process {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When its log cannot be written or the system cannot start it.
+    pub fn start(program: &Program) -> Result<Self> {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(&program.log)
+            .with_context(|| format!("cannot write {}", program.log.display()))?;
+        let mut command = Command::new(&program.with_parent);
+        command
+            .arg(std::process::id().to_string())
+            .arg(&program.path)
+            .args(&program.arguments)
+            .envs(
+                program
+                    .environment
+                    .iter()
+                    .map(|(name, value)| (name, value)),
+            )
+            .current_dir(&program.folder)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            // Ctrl-C is for us; we end our children in the order that suits them.
+            .process_group(0);
+        let child = spawn(command).with_context(|| format!("cannot start {}", program.name))?;
+        Ok(Self {
+            name: program.name,
+            child,
+            log: program.log.clone(),
+            ended: None,
+        })
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        if self.ended.is_none() {
+            self.ended = self.child.try_wait().ok().flatten();
+        }
+        self.ended
+    }
+
+    /// Waits until `is_ready` says so.
+    ///
+    /// # Errors
+    /// When the program ends before, when time is up, or when we were asked to end.
+    pub fn wait_until(
+        &mut self,
+        deadline: Duration,
+        what: &str,
+        mut is_ready: impl FnMut() -> bool,
+    ) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            provision::cancel::check()?;
+            if let Some(status) = self.ended() {
+                bail!(
+                    "{} ended while it started ({status})\n{}",
+                    self.name,
+                    self.log_tail()
+                );
+            }
+            if is_ready() {
+                return Ok(());
+            }
+            if start.elapsed() > deadline {
+                let seconds = deadline.as_secs();
+                bail!(
+                    "{}: no {what} within {seconds} s\n{}",
+                    self.name,
+                    self.log_tail()
+                );
+            }
+            thread::sleep(POLL_INTERVAL);
+        }
+    }
+
+    /// The end of what it wrote, with the file's name.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
+        let text = fs::read(&self.log).unwrap_or_default();
+        let text = tail(&String::from_utf8_lossy(&text), LOG_TAIL_LINES);
+        format!("--- the end of {} ---\n{text}\n---", self.log.display())
+    }
+
+    /// Its log file.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Sends a signal, unless it has ended.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn signal(&mut self, signal: Signal) -> Result<()> {
+        // A process that has ended but was not waited for still has its id, so that this can never
+        // reach another one.
+        if self.ended().is_none() {
+            kill_process(Pid::from_child(&self.child), signal)
+                .with_context(|| format!("cannot send a signal to {}", self.name))?;
+        }
+        Ok(())
+    }
+
+    /// Kills it and waits until it is gone.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn kill9(&mut self) -> Result<()> {
+        self.signal(Signal::KILL)?;
+        if self.ended.is_none() {
+            self.ended = Some(self.child.wait()?);
+        }
+        Ok(())
+    }
+
+    /// Asks it to end, and kills it when it takes too long.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn terminate(&mut self, patience: Duration) -> Result<()> {
+        self.signal(Signal::TERM)?;
+        let start = Instant::now();
+        while self.ended().is_none() && start.elapsed() < patience {
+            thread::sleep(POLL_INTERVAL);
+        }
+        self.kill9()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Nothing can be done about a failure here.
+        let _gone = self.kill9();
+    }
+}
+
+type Order = (Command, Sender<io::Result<Child>>);
+
+/// Starts a child from a thread that lives as long as we do: on Linux a child dies with the
+/// *thread* that started it, and a test's thread ends before the test program does.
+fn spawn(command: Command) -> Result<Child> {
+    static SPAWNER: OnceLock<Mutex<Sender<Order>>> = OnceLock::new();
+    let spawner = SPAWNER.get_or_init(|| {
+        let (sender, orders) = channel::<Order>();
+        thread::spawn(move || {
+            for (mut command, reply) in orders {
+                // The one who ordered it may have gone.
+                let _unheard = reply.send(command.spawn());
+            }
+        });
+        Mutex::new(sender)
+    });
+    let (reply, answer) = channel();
+    let spawner = spawner
+        .lock()
+        .map_err(|_| anyhow::anyhow!("the spawner is lost"))?;
+    spawner
+        .send((command, reply))
+        .context("the spawner is lost")?;
+    drop(spawner);
+    Ok(answer.recv().context("the spawner is lost")??)
+}

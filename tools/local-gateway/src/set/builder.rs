@@ -1,0 +1,395 @@
+//! A set before it starts.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::{LocalSet, Part, Ports, STREAMS, temporary};
+use crate::ports;
+use crate::process::Program;
+use crate::render::{self, Changes, Target};
+use provision::dist::Variant;
+use provision::{Programs, Project};
+
+type Edit = Box<dyn FnOnce(&mut Value) -> Result<()>>;
+
+/// What a set is to be like. Everything has a default that suits a test: free ports, a folder of
+/// its own, one Envoy worker, the demo function as what is called.
+pub struct Builder {
+    project: Project,
+    programs: Option<Programs>,
+    variant: Variant,
+    configuration: PathBuf,
+    name: String,
+    folder: Option<PathBuf>,
+    data: Option<PathBuf>,
+    gateway_port: Option<u16>,
+    admin_port: Option<u16>,
+    stream_port: Option<u16>,
+    drain_port: Option<u16>,
+    function_port: Option<u16>,
+    shared_stream_port: Option<u16>,
+    streams: Vec<String>,
+    stream_server_arguments: Vec<OsString>,
+    target: Option<Target>,
+    concurrency: u32,
+    accept_patch: Option<Value>,
+    drain_patch: Option<Value>,
+    stats_flush_interval: Option<Duration>,
+    environment: Vec<(String, String)>,
+    log_level: String,
+    edits: Vec<Edit>,
+    is_verbose: bool,
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        let project = Project::here();
+        Self {
+            programs: None,
+            variant: Variant::Shipped,
+            configuration: project.root().join("envoy/gateway.yaml"),
+            project,
+            name: "set".into(),
+            folder: None,
+            data: None,
+            gateway_port: None,
+            admin_port: None,
+            stream_port: None,
+            drain_port: None,
+            function_port: None,
+            shared_stream_port: None,
+            streams: STREAMS.map(String::from).to_vec(),
+            stream_server_arguments: Vec::new(),
+            target: None,
+            concurrency: 1,
+            accept_patch: None,
+            drain_patch: None,
+            stats_flush_interval: None,
+            environment: Vec::new(),
+            log_level: "info".into(),
+            edits: Vec::new(),
+            is_verbose: false,
+        }
+    }
+}
+
+impl Builder {
+    /// A name for the folder below `target/local-sets/`, such as the test's.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// Where configuration and logs go, and stay afterwards.
+    #[must_use]
+    pub fn folder(mut self, folder: &Path) -> Self {
+        self.folder = Some(folder.to_path_buf());
+        self
+    }
+
+    /// Where the stream server keeps its records; below the set's folder otherwise.
+    #[must_use]
+    pub fn data(mut self, data: &Path) -> Self {
+        self.data = Some(data.to_path_buf());
+        self
+    }
+
+    /// Programs that were provided before.
+    #[must_use]
+    pub fn programs(mut self, programs: Programs) -> Self {
+        self.programs = Some(programs);
+        self
+    }
+
+    /// Which of the two built filters; the shipped one otherwise.
+    #[must_use]
+    pub fn variant(mut self, variant: Variant) -> Self {
+        self.variant = variant;
+        self
+    }
+
+    /// Another file than `envoy/gateway.yaml`.
+    #[must_use]
+    pub fn configuration(mut self, file: &Path) -> Self {
+        self.configuration = file.to_path_buf();
+        self
+    }
+
+    /// The gateway's port; a free one otherwise.
+    #[must_use]
+    pub fn gateway_port(mut self, port: u16) -> Self {
+        self.gateway_port = Some(port);
+        self
+    }
+
+    /// The port of Envoy's admin interface; a free one otherwise.
+    #[must_use]
+    pub fn admin_port(mut self, port: u16) -> Self {
+        self.admin_port = Some(port);
+        self
+    }
+
+    /// The stream server's port; a free one otherwise.
+    #[must_use]
+    pub fn stream_port(mut self, port: u16) -> Self {
+        self.stream_port = Some(port);
+        self
+    }
+
+    /// The port of the drain's listener; a free one otherwise.
+    #[must_use]
+    pub fn drain_port(mut self, port: u16) -> Self {
+        self.drain_port = Some(port);
+        self
+    }
+
+    /// The demo function's port; a free one otherwise.
+    #[must_use]
+    pub fn function_port(mut self, port: u16) -> Self {
+        self.function_port = Some(port);
+        self
+    }
+
+    /// Uses a stream server (or whatever stands in for one) that somebody else holds, instead of
+    /// starting one.
+    #[must_use]
+    pub fn shared_stream(mut self, port: u16) -> Self {
+        self.shared_stream_port = Some(port);
+        self
+    }
+
+    /// The streams as `name:partitions`; otherwise `calls:4`, `calls-dead:1`, and a lane for each
+    /// delay of the local configuration.
+    #[must_use]
+    pub fn streams(mut self, streams: &[&str]) -> Self {
+        self.streams = streams.iter().map(|stream| (*stream).to_owned()).collect();
+        self
+    }
+
+    /// More arguments of the stream server.
+    #[must_use]
+    pub fn stream_server_arguments<A: Into<OsString>>(
+        mut self,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Self {
+        let arguments = arguments.into_iter().map(Into::into);
+        self.stream_server_arguments = arguments.collect();
+        self
+    }
+
+    /// What the gateway's route `/` calls, instead of the demo function.
+    #[must_use]
+    pub fn target(mut self, target: Target) -> Self {
+        self.target = Some(target);
+        self
+    }
+
+    /// How many workers Envoy has; one otherwise.
+    #[must_use]
+    pub fn concurrency(mut self, workers: u32) -> Self {
+        self.concurrency = workers;
+        self
+    }
+
+    /// Merged into the accept filter's settings (RFC 7396).
+    #[must_use]
+    pub fn accept_patch(mut self, patch: Value) -> Self {
+        self.accept_patch = Some(patch);
+        self
+    }
+
+    /// Merged into the drain's settings (RFC 7396).
+    #[must_use]
+    pub fn drain_patch(mut self, patch: Value) -> Self {
+        self.drain_patch = Some(patch);
+        self
+    }
+
+    /// How often Envoy sums its metrics up.
+    #[must_use]
+    pub fn stats_flush_interval(mut self, interval: Duration) -> Self {
+        self.stats_flush_interval = Some(interval);
+        self
+    }
+
+    /// Adds a variable to Envoy's environment.
+    #[must_use]
+    pub fn envoy_environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Envoy's `--log-level`; `info` otherwise.
+    #[must_use]
+    pub fn log_level(mut self, level: &str) -> Self {
+        level.clone_into(&mut self.log_level);
+        self
+    }
+
+    /// Lets explicit targets be on this machine, 127.0.0.0/8; the allow-lists decide as before.
+    #[must_use]
+    pub fn allow_private_egress(self) -> Self {
+        self.edit(render::egress::allow_loopback)
+    }
+
+    /// Any other change of Envoy's configuration, made after all of the above.
+    #[must_use]
+    pub fn edit(mut self, edit: impl FnOnce(&mut Value) -> Result<()> + 'static) -> Self {
+        self.edits.push(Box::new(edit));
+        self
+    }
+
+    /// Tells what is being started.
+    #[must_use]
+    pub fn verbose(mut self) -> Self {
+        self.is_verbose = true;
+        self
+    }
+
+    /// Starts every part and waits until all are ready.
+    ///
+    /// # Errors
+    /// When a part doesn't get ready; the message has the end of its log.
+    pub fn start(mut self) -> Result<LocalSet> {
+        let programs = match self.programs.take() {
+            Some(programs) => programs,
+            None => Programs::for_tests(&self.project, self.variant)?,
+        };
+        let is_temporary = self.folder.is_none();
+        let folder = self
+            .folder
+            .take()
+            .unwrap_or_else(|| temporary(&self.project, &self.name));
+        let data = self.data.take().unwrap_or_else(|| folder.join("data"));
+        let ports = self.choose_ports()?;
+        for folder in [&folder, &data] {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot create {}", folder.display()))?;
+        }
+        let is_quiet = !self.is_verbose;
+        let configuration = self.render(&programs, &folder, ports)?;
+        let programs = self.describe(&programs, &folder, &data, &configuration, ports);
+        let running = BTreeMap::new();
+        let mut set = LocalSet {
+            ports,
+            folder,
+            data,
+            programs,
+            running,
+            is_temporary,
+            is_quiet,
+        };
+        for part in [Part::StreamServer, Part::Function, Part::Envoy] {
+            set.start(part)?;
+        }
+        Ok(set)
+    }
+
+    fn choose_ports(&self) -> Result<Ports> {
+        let or_free = |port: Option<u16>| port.map_or_else(ports::free, Ok);
+        Ok(Ports {
+            gateway: or_free(self.gateway_port)?,
+            admin: or_free(self.admin_port)?,
+            stream: or_free(self.shared_stream_port.or(self.stream_port))?,
+            drain: or_free(self.drain_port)?,
+            function: match self.target {
+                Some(_) => None,
+                None => Some(or_free(self.function_port)?),
+            },
+        })
+    }
+
+    fn render(&mut self, programs: &Programs, folder: &Path, ports: Ports) -> Result<PathBuf> {
+        let file = &self.configuration;
+        let yaml =
+            fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        let own = Target::local(ports.function.unwrap_or_default());
+        let changes = Changes {
+            listen: Ipv4Addr::LOCALHOST.into(),
+            stream_host: Ipv4Addr::LOCALHOST.to_string(),
+            gateway_port: ports.gateway,
+            admin_port: ports.admin,
+            stream_port: ports.stream,
+            drain_port: ports.drain,
+            function: self.target.clone().unwrap_or(own),
+            filter: programs.filter.clone(),
+            accept_patch: self.accept_patch.take(),
+            drain_patch: self.drain_patch.take(),
+            stats_flush_interval: self.stats_flush_interval,
+        };
+        let mut config = render::render(&yaml, &changes)
+            .with_context(|| format!("cannot use {}", file.display()))?;
+        for edit in self.edits.drain(..) {
+            edit(&mut config)?;
+        }
+        let rendered = folder.join("envoy.json");
+        fs::write(&rendered, serde_json::to_vec_pretty(&config)?)
+            .with_context(|| format!("cannot write {}", rendered.display()))?;
+        Ok(rendered)
+    }
+
+    fn describe(
+        &self,
+        programs: &Programs,
+        folder: &Path,
+        data: &Path,
+        configuration: &Path,
+        ports: Ports,
+    ) -> BTreeMap<Part, Program> {
+        let program =
+            |name: &'static str, path: &Path, log: &str, arguments: Vec<OsString>| Program {
+                name,
+                with_parent: programs.tools.with_parent.clone(),
+                path: path.to_path_buf(),
+                arguments,
+                environment: Vec::new(),
+                folder: self.project.root().to_path_buf(),
+                log: folder.join(log),
+            };
+        let mut parts = BTreeMap::new();
+        if self.shared_stream_port.is_none() {
+            let mut arguments = words(&["--listen", &format!("127.0.0.1:{}", ports.stream)]);
+            arguments.extend(["--data".into(), data.into()]);
+            arguments.extend(self.stream_server_arguments.iter().cloned());
+            arguments.extend(
+                self.streams
+                    .iter()
+                    .flat_map(|stream| words(&["--stream", stream])),
+            );
+            let name = Part::StreamServer.name();
+            let server = &programs.tools.stream_server;
+            parts.insert(
+                Part::StreamServer,
+                program(name, server, "stream-server.log", arguments),
+            );
+        }
+        if let Some(port) = ports.function {
+            let arguments = words(&["--listen", &format!("127.0.0.1:{port}")]);
+            let function = &programs.tools.demo_function;
+            let name = Part::Function.name();
+            parts.insert(
+                Part::Function,
+                program(name, function, "demo-function.log", arguments),
+            );
+        }
+        let mut arguments = words(&["--disable-hot-restart", "--log-level", &self.log_level]);
+        arguments.extend(words(&["--concurrency", &self.concurrency.to_string()]));
+        arguments.extend(["--config-path".into(), configuration.into()]);
+        let mut envoy = program(Part::Envoy.name(), &programs.envoy, "envoy.log", arguments);
+        envoy.environment.clone_from(&self.environment);
+        parts.insert(Part::Envoy, envoy);
+        parts
+    }
+}
+
+fn words(words: &[&str]) -> Vec<OsString> {
+    words.iter().map(OsString::from).collect()
+}

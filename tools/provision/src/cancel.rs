@@ -1,0 +1,55 @@
+//! Ctrl-C and SIGTERM as a question that every wait asks: whoever waits ends what it started.
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, bail};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+/// What shells report for a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+static REQUESTED: AtomicBool = AtomicBool::new(false);
+
+/// From now on the first of these signals asks us to end; a second one ends us at once.
+///
+/// # Errors
+/// When the system refuses.
+pub fn install() -> Result<()> {
+    for signal in [SIGINT, SIGTERM] {
+        // The order counts: the default action looks at the flag before this signal sets it.
+        flag::register_conditional_default(signal, &REQUESTED)
+            .and_then(|_| flag::register(signal, &REQUESTED))
+            .context("cannot listen for Ctrl-C")?;
+    }
+    Ok(())
+}
+
+/// Whether somebody asked us to end.
+#[must_use]
+pub fn requested() -> bool {
+    REQUESTED.load(Ordering::Relaxed)
+}
+
+/// # Errors
+/// When somebody asked us to end.
+pub fn check() -> Result<()> {
+    if requested() {
+        bail!("interrupted");
+    }
+    Ok(())
+}
+
+/// The exit code of a program that has come to this; tells an error.
+#[must_use]
+pub fn exit_code(result: Result<ExitCode>) -> ExitCode {
+    match result {
+        Ok(code) => code,
+        Err(_) if requested() => ExitCode::from(INTERRUPTED),
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Finds, installs or builds everything that the project needs: a Rust that can build wasm, the
+//! filter, Envoy, Python, Node, Oracle's clients, and our own programs.
+//!
+//! | what | where |
+//! |---|---|
+//! | where things lie in this checkout | [`project`] |
+//! | a Rust that can build wasm | [`toolchain`] |
+//! | the shipped filter, built and inspected | [`dist`], [`inspect`] |
+//! | Envoy, Node and our own programs, found, installed or built | [`envoy`], [`node`], [`tools`] |
+//! | pinned packages for Python and Node | [`python`], [`npm`] |
+//! | Oracle's own clients | [`oci_clients`] |
+//! | all that a local set consists of | [`Programs`] |
+//! | running other programs, and ending when we are asked to | [`command`], [`cancel`] |
+
+pub mod cancel;
+pub mod command;
+pub mod dist;
+pub mod envoy;
+pub mod inspect;
+pub mod node;
+pub mod npm;
+pub mod oci_clients;
+mod programs;
+pub mod progress;
+pub mod project;
+pub mod python;
+pub mod toolchain;
+pub mod tools;
+
+pub use programs::{PREPARED, Programs};
+pub use project::Project;

@@ -1,0 +1,380 @@
+//! What there is to run, in order.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use provision::dist::{self, Variant};
+use provision::toolchain::{WasmTarget, WasmToolchain};
+use provision::tools::Tools;
+use provision::{PREPARED, Project, command, envoy, node, oci_clients};
+
+use super::runner::{self, Outcome};
+use crate::commands::{chaos, overload, render, sim};
+
+/// One step.
+pub(super) struct Step {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+    /// About how long it takes on two cores, once everything is installed and built.
+    pub(super) seconds: u32,
+    needs: &'static [&'static str],
+    pub(super) run: fn(&Project) -> Result<Outcome>,
+}
+
+impl Step {
+    /// Whether this step makes no sense without that one.
+    pub(super) fn needs(&self, other: &str) -> bool {
+        self.needs.contains(&other)
+    }
+}
+
+/// All steps: the quick ones that find most come first.
+pub(super) const STEPS: &[Step] = &[
+    Step {
+        name: "format",
+        about: "cargo fmt",
+        seconds: 1,
+        needs: &[],
+        run: format,
+    },
+    Step {
+        name: "lints",
+        about: "clippy on all native code",
+        seconds: 50,
+        needs: &[],
+        run: lints,
+    },
+    Step {
+        name: "documentation",
+        about: "cargo doc: every link leads somewhere",
+        seconds: 10,
+        needs: &[],
+        run: documentation,
+    },
+    Step {
+        name: "native",
+        about: "tests that need no Envoy",
+        seconds: 210,
+        needs: &[],
+        run: native,
+    },
+    Step {
+        name: "simulation",
+        about: "gateways, a Stream and targets with faults: fixed seeds, and fresh ones",
+        seconds: 100,
+        needs: &[],
+        run: simulation,
+    },
+    Step {
+        name: "wasm-lints",
+        about: "clippy on the filter for its host",
+        seconds: 11,
+        needs: &[],
+        run: wasm_lints,
+    },
+    Step {
+        name: "dist",
+        about: "the filter that is shipped, checked",
+        seconds: 64,
+        needs: &[],
+        run: dist,
+    },
+    Step {
+        name: "wasm",
+        about: "pure code under wasm, in Node",
+        seconds: 74,
+        needs: &[],
+        run: wasm,
+    },
+    Step {
+        name: "local-set",
+        about: "Envoy and our own programs",
+        seconds: 47,
+        needs: &[],
+        run: local_set,
+    },
+    Step {
+        name: "conformance",
+        about: "the stream server by Oracle's own clients",
+        seconds: 39,
+        needs: &["local-set"],
+        run: conformance,
+    },
+    Step {
+        name: "envoy",
+        about: "end to end, with the shipped filter in a real Envoy",
+        seconds: 320,
+        needs: &["dist", "local-set"],
+        run: end_to_end,
+    },
+    Step {
+        name: "overload",
+        about: "too much for the accept side, the short form",
+        seconds: 150,
+        needs: &["dist", "local-set"],
+        run: overload,
+    },
+    Step {
+        name: "chaos",
+        about: "real parts killed, stopped and cut off under load: a short run with a fresh seed",
+        seconds: 140,
+        needs: &["dist", "local-set"],
+        run: short_chaos,
+    },
+    Step {
+        name: "compose",
+        about: "the containers' configuration",
+        seconds: 1,
+        needs: &["dist", "local-set"],
+        run: compose,
+    },
+];
+
+/// The package whose native tests need the built filter and Envoy, and whose library has the tests
+/// that run in Node.
+const WASM_TESTS: &str = "wasm-tests";
+
+/// The package whose tests have the stream server used by Oracle's clients, which they install.
+const CONFORMANCE: &str = "conformance";
+
+fn cargo(project: &Project, arguments: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(project.root()).args(arguments);
+    command
+}
+
+fn format(project: &Project) -> Result<Outcome> {
+    runner::check(&mut cargo(project, &["fmt", "--all", "--check"]))
+}
+
+fn lints(project: &Project) -> Result<Outcome> {
+    let arguments = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    runner::check(&mut cargo(project, &arguments))
+}
+
+fn documentation(project: &Project) -> Result<Outcome> {
+    let arguments = ["doc", "--workspace", "--no-deps", "--locked"];
+    runner::check(cargo(project, &arguments).env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn native(project: &Project) -> Result<Outcome> {
+    let arguments = [
+        "test",
+        "--workspace",
+        "--exclude",
+        WASM_TESTS,
+        "--exclude",
+        CONFORMANCE,
+        "--locked",
+        "--no-fail-fast",
+    ];
+    runner::tests(&mut cargo(project, &arguments))
+}
+
+/// The fresh seeds are printed, so that what they find can be replayed.
+fn simulation(project: &Project) -> Result<Outcome> {
+    let fixed = runner::check(sim::command(project).args(["--seeds", "1500"]))?;
+    if !fixed.is_green() {
+        return Ok(fixed);
+    }
+    runner::check(sim::command(project).args(["--seeds", "300", "--fresh"]))
+}
+
+fn wasm_lints(project: &Project) -> Result<Outcome> {
+    let toolchain = WasmToolchain::find(WasmTarget::Wasip1)?;
+    // Debian's Rust comes without clippy; the compiler's own warnings are checked all the same.
+    let mut command = if toolchain.has_clippy() {
+        let mut command = toolchain.cargo(project, "clippy");
+        command.args([
+            "--package",
+            "sluice",
+            "--lib",
+            "--locked",
+            "--",
+            "-D",
+            "warnings",
+        ]);
+        command
+    } else {
+        let mut command = toolchain.cargo(project, "check");
+        command.args(["--package", "sluice", "--lib", "--locked"]);
+        command
+    };
+    runner::check(&mut command)
+}
+
+fn dist(project: &Project) -> Result<Outcome> {
+    let built = dist::build(project, Variant::Shipped)?;
+    dist::build(project, Variant::Trap)?;
+    Ok(Outcome::success(&format!(
+        "{}: {} bytes, {} imports",
+        project.display(&built.path),
+        built.inspection.size_bytes,
+        built.inspection.imports.len()
+    )))
+}
+
+fn wasm(project: &Project) -> Result<Outcome> {
+    let node = node::provide(project)?;
+    let test_runner = node::test_runner(project)?;
+    let toolchain = WasmToolchain::find(WasmTarget::Unknown)?;
+    let mut command = toolchain.cargo(project, "test");
+    command
+        .args(["--package", WASM_TESTS, "--locked", "--no-fail-fast"])
+        .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUNNER", test_runner)
+        .env("PATH", path_with(&node)?);
+    runner::tests(&mut command)
+}
+
+/// The runner calls `node`: the one that was chosen has to be the one that it finds. Nothing
+/// changes where it is found anyway, because its folder may hold another Rust as well.
+fn path_with(node: &Path) -> Result<OsString> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    if command::on_path("node").is_some_and(|found| found == node) {
+        return Ok(path);
+    }
+    let folder = node
+        .parent()
+        .context("a program has a folder")?
+        .to_path_buf();
+    Ok(env::join_paths(
+        std::iter::once(folder).chain(env::split_paths(&path)),
+    )?)
+}
+
+fn local_set(project: &Project) -> Result<Outcome> {
+    let envoy = envoy::provide(project)?;
+    Tools::build(project)?;
+    let (major, minor, patch) = envoy::version(&envoy)?;
+    Ok(Outcome::success(&format!("Envoy {major}.{minor}.{patch}")))
+}
+
+fn conformance(project: &Project) -> Result<Outcome> {
+    // Before the tests, because these hide what goes on until they fail.
+    oci_clients::python_sdk(project)?;
+    oci_clients::typescript_sdk(project)?;
+    let arguments = [
+        "test",
+        "--package",
+        CONFORMANCE,
+        "--locked",
+        "--no-fail-fast",
+    ];
+    runner::tests(cargo(project, &arguments).env(PREPARED, "1"))
+}
+
+fn end_to_end(project: &Project) -> Result<Outcome> {
+    let arguments = [
+        "test",
+        "--package",
+        WASM_TESTS,
+        "--locked",
+        "--no-fail-fast",
+    ];
+    runner::tests(cargo(project, &arguments).env(PREPARED, "1"))
+}
+
+fn overload(project: &Project) -> Result<Outcome> {
+    runner::check(overload::command(project).arg("--short").env(PREPARED, "1"))
+}
+
+/// The seed is printed. What a longer run has found stands in `docs/chaos.md`.
+fn short_chaos(project: &Project) -> Result<Outcome> {
+    let mut command = chaos::command(project);
+    command.args(["--seconds", "45"]).env(PREPARED, "1");
+    runner::check(&mut command)
+}
+
+/// What containers run: Envoy's configuration for them, and the file that starts them.
+fn compose(project: &Project) -> Result<Outcome> {
+    let config = project.target().join("compose/envoy.json");
+    render::run(project, &render::Arguments::for_containers(&config)?)?;
+    let mut command = Command::new(envoy::provide(project)?);
+    command
+        .args([
+            "--mode",
+            "validate",
+            "--log-level",
+            "warning",
+            "--config-path",
+        ])
+        .arg(&config);
+    let validated = runner::check(&mut command)?;
+    if !validated.is_green() {
+        return Ok(validated);
+    }
+    let Some(mut command) = compose_command() else {
+        return Ok(Outcome::success(
+            "no docker compose here: a native test reads its file",
+        ));
+    };
+    command
+        .current_dir(project.root())
+        .args(["config", "--quiet"]);
+    runner::check(&mut command)
+}
+
+/// Docker's plugin, else the program that it replaced.
+fn compose_command() -> Option<Command> {
+    let plugin = || {
+        let mut command = Command::new("docker");
+        command.arg("compose");
+        command
+    };
+    if command::capture(plugin().arg("version")).is_ok() {
+        return Some(plugin());
+    }
+    command::on_path("docker-compose").map(Command::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn contributing_has_every_step_in_order() {
+        let page = Project::here().root().join("CONTRIBUTING.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let told: Vec<&str> = page
+            .lines()
+            .filter(|line| line.starts_with("| `") && line.ends_with(" s |"))
+            .collect();
+        let rows: Vec<String> = STEPS
+            .iter()
+            .map(|step| format!("| `{}` | {} | {} s |", step.name, step.about, step.seconds))
+            .collect();
+        assert_eq!(told, rows, "the table should be:\n{}", rows.join("\n"));
+    }
+    #[test]
+    fn the_workflow_runs_every_step() {
+        let workflow = Project::here().root().join(".github/workflows/checks.yml");
+        let workflow = std::fs::read_to_string(workflow).unwrap();
+        let named: Vec<&str> = workflow
+            .split("--only ")
+            .skip(1)
+            .filter_map(|rest| rest.split_whitespace().next())
+            .collect();
+        for name in &named {
+            assert!(STEPS.iter().any(|step| step.name == *name), "{name}");
+        }
+        for step in STEPS {
+            let is_run = |other: &Step| named.contains(&other.name) && other.needs(step.name);
+            assert!(
+                named.contains(&step.name) || STEPS.iter().any(is_run),
+                "{} is in no job",
+                step.name
+            );
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! `cargo xtask up`: the local set in the foreground, until Ctrl-C.
+
+mod examples;
+mod follow;
+mod ready_file;
+mod supervise;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use local_gateway::render::Target;
+use local_gateway::{LocalSet, Part, ports};
+use provision::dist::Variant;
+use provision::{Programs, Project, cancel};
+
+use supervise::Supervisor;
+
+/// Taken where it is free: nobody calls the drain's listener but Envoy itself.
+const DEFAULT_DRAIN_PORT: u16 = 10_001;
+/// Taken where it is free: the function is called through the gateway.
+const DEFAULT_FUNCTION_PORT: u16 = 8080;
+
+/// Build and start everything: Envoy with the filter, a stream server, a demo function
+///
+/// Provides Envoy (ENVOY_BIN, else PATH, else a private installation below target/), waits until
+/// all parts are ready and prints what to try. A part that dies is started again. Ctrl-C ends
+/// everything; accepted calls that were not delivered yet wait in the data folder.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Send the gateway's route `/` there instead of to a demo function, such as
+    /// http://127.0.0.1:3000 (https is verified, and called by its own host name)
+    #[arg(long, value_name = "URL")]
+    target: Option<Target>,
+
+    /// The gateway's port
+    #[arg(long, value_name = "PORT", default_value_t = 10_000)]
+    gateway_port: u16,
+
+    /// The port of Envoy's admin interface
+    #[arg(long, value_name = "PORT", default_value_t = 9901)]
+    admin_port: u16,
+
+    /// The stream server's port
+    #[arg(long, value_name = "PORT", default_value_t = 8090)]
+    stream_port: u16,
+
+    /// Where the stream server keeps its records [default: target/up/data]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+
+    /// How many workers Envoy has
+    #[arg(long, value_name = "N", default_value_t = 2,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    concurrency: u32,
+
+    /// Write this file once all parts are ready: JSON with their URLs and process ids
+    #[arg(long, value_name = "FILE")]
+    ready_file: Option<PathBuf>,
+
+    /// Build the filter optimised, which is the default
+    #[arg(long)]
+    release: bool,
+}
+
+pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
+    match up(project, arguments) {
+        Err(_) if cancel::requested() => {}
+        other => other?,
+    }
+    println!("\nEverything that was started has ended.");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn up(project: &Project, arguments: &Arguments) -> Result<()> {
+    let ready_file = arguments.ready_file.as_deref();
+    // A file from before would tell of a set that is gone.
+    if let Some(file) = ready_file {
+        ready_file::remove(file)?;
+    }
+    check_ports(arguments)?;
+    let programs = Programs::provide(project, Variant::Shipped)?;
+    // Building takes a while, in which somebody else may have taken one.
+    check_ports(arguments)?;
+    let mut set = start(project, arguments, programs)?;
+    set.wait_until_draining()?;
+    print_addresses(project, arguments, &set);
+    match arguments.target {
+        None => examples::run(&set)?,
+        Some(_) => examples::describe(&set),
+    }
+    if let Some(file) = ready_file {
+        ready_file::write(file, &set)?;
+    }
+    println!("\nCtrl-C ends everything.\n");
+    let result = Supervisor::new(set, ready_file).run();
+    if let Some(file) = ready_file {
+        ready_file::remove(file)?;
+    }
+    result
+}
+
+fn check_ports(arguments: &Arguments) -> Result<()> {
+    let ports = [
+        (arguments.gateway_port, "the gateway", "--gateway-port"),
+        (
+            arguments.admin_port,
+            "Envoy's admin interface",
+            "--admin-port",
+        ),
+        (arguments.stream_port, "the stream server", "--stream-port"),
+    ];
+    let taken: Vec<String> = ports
+        .iter()
+        .filter(|(port, _, _)| !ports::is_free(*port))
+        .map(|(port, what, flag)| format!("  {port}, meant for {what}: {flag} PORT"))
+        .collect();
+    if !taken.is_empty() {
+        bail!(
+            "other programs listen on ports that are needed here; end them, or choose others:\n{}",
+            taken.join("\n")
+        );
+    }
+    Ok(())
+}
+
+fn start(project: &Project, arguments: &Arguments, programs: Programs) -> Result<LocalSet> {
+    let up = project.target().join("up");
+    // Sets on other ports may run at the same time. What an earlier one logged is of no use.
+    let folder = up.join(format!("gateway-{}", arguments.gateway_port));
+    if folder.exists() {
+        fs::remove_dir_all(&folder)
+            .with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    let data = match &arguments.data {
+        None => up.join("data"),
+        Some(data) => std::path::absolute(data)?,
+    };
+    let mut builder = LocalSet::builder()
+        .verbose()
+        .programs(programs)
+        .folder(&folder)
+        .data(&data)
+        .gateway_port(arguments.gateway_port)
+        .admin_port(arguments.admin_port)
+        .stream_port(arguments.stream_port)
+        .drain_port(if_free(DEFAULT_DRAIN_PORT, arguments)?)
+        .concurrency(arguments.concurrency);
+    builder = match &arguments.target {
+        Some(target) => builder.target(target.clone()),
+        None => builder.function_port(if_free(DEFAULT_FUNCTION_PORT, arguments)?),
+    };
+    builder.start()
+}
+
+/// The default, unless it is taken or somebody chose it for another part.
+fn if_free(default: u16, arguments: &Arguments) -> Result<u16> {
+    let chosen = [
+        arguments.gateway_port,
+        arguments.admin_port,
+        arguments.stream_port,
+    ];
+    if ports::is_free(default) && !chosen.contains(&default) {
+        Ok(default)
+    } else {
+        ports::free()
+    }
+}
+
+fn print_addresses(project: &Project, arguments: &Arguments, set: &LocalSet) {
+    let shown = |path: Option<&Path>| path.map(|path| project.display(path)).unwrap_or_default();
+    println!("\nSluice is up.\n");
+    println!("  gateway          {}", set.gateway_url());
+    println!("  Envoy's admin    {}", set.admin_url());
+    println!(
+        "  stream server    {}  (records in {})",
+        set.stream_url(),
+        shown(Some(set.data()))
+    );
+    match (&arguments.target, set.function_url()) {
+        (Some(target), _) => println!("  target           {target}"),
+        (None, Some(url)) => println!("  demo function    {url}"),
+        (None, None) => {}
+    }
+    println!("  Envoy's log      {}", shown(set.log_file(Part::Envoy)));
+}

@@ -1,0 +1,119 @@
+//! The local sets that are measured.
+
+use anyhow::{Context, Result};
+use local_gateway::render::{Target as Function, add_target, at, cluster, listener};
+use local_gateway::{Builder, LocalSet};
+use provision::Programs;
+use serde_json::{Value, json};
+
+/// Answered by Envoy itself.
+pub(super) const DIRECT_PATH: &str = "/direct";
+
+/// A set with one Envoy worker that calls this target.
+fn base(programs: &Programs, name: &str, target_port: u16) -> Builder {
+    LocalSet::builder()
+        .name(name)
+        .programs(programs.clone())
+        .target(Function::local(target_port))
+        .concurrency(1)
+        .log_level("warning")
+}
+
+/// Where the measured Envoy does without our filter what it is compared with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PlainPorts {
+    /// Answers by itself, or proxies.
+    pub(super) plain: u16,
+    /// The same, once it has read the whole body.
+    pub(super) buffered: u16,
+}
+
+/// Accepts but never drains, so that what is accepted waits and accepting has the worker for
+/// itself.
+pub(super) fn accepting(programs: &Programs, target: u16, ports: PlainPorts) -> Result<LocalSet> {
+    base(programs, "bench-accept", target)
+        .edit(move |config| {
+            // Nothing wakes the drain any more.
+            let drain = cluster(config, "drain")?;
+            drain
+                .as_object_mut()
+                .context("a cluster")?
+                .remove("health_checks");
+            let gateway = listener(config, "gateway")?.clone();
+            let plain = without_our_filter(gateway.clone(), "plain", ports.plain, None)?;
+            let buffered =
+                without_our_filter(gateway, "buffered", ports.buffered, Some(buffer_filter()))?;
+            let listeners = at(config, "/static_resources/listeners")?;
+            listeners
+                .as_array_mut()
+                .context("a list")?
+                .extend([plain, buffered]);
+            Ok(())
+        })
+        .start()
+}
+
+/// Drains what `accepting` has left on this stream server.
+pub(super) fn draining(programs: &Programs, target: u16, stream_port: u16) -> Result<LocalSet> {
+    base(programs, "bench-deliver", target)
+        .shared_stream(stream_port)
+        .start()
+}
+
+/// The whole.
+pub(super) fn whole(programs: &Programs, target: u16) -> Result<LocalSet> {
+    base(programs, "bench-latency", target).start()
+}
+
+/// The whole, with a second cluster of this name, to which the path `/NAME` leads.
+pub(super) fn with_second_target(
+    programs: &Programs,
+    target: u16,
+    name: &'static str,
+    port: u16,
+) -> Result<LocalSet> {
+    base(programs, "bench-neighbour", target)
+        .edit(move |config| add_target(config, name, port))
+        .start()
+}
+
+/// Envoy answers a route's direct response before it has read the body, and then has to close the
+/// connection. Waiting for the body, as accepting does, keeps it open.
+fn buffer_filter() -> Value {
+    json!({
+        "name": "envoy.filters.http.buffer",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer",
+            "max_request_bytes": 1_048_576,
+        },
+    })
+}
+
+/// The gateway's listener without our filter, with another one and one more route.
+fn without_our_filter(
+    mut copy: Value,
+    name: &str,
+    port: u16,
+    filter: Option<Value>,
+) -> Result<Value> {
+    const MANAGER: &str = "/filter_chains/0/filters/0/typed_config";
+    *at(&mut copy, "/name")? = json!(name);
+    *at(&mut copy, "/address/socket_address/port_value")? = json!(port);
+    *at(&mut copy, &format!("{MANAGER}/stat_prefix"))? = json!(name);
+    let filters = at(&mut copy, &format!("{MANAGER}/http_filters"))?;
+    let router = filters
+        .as_array_mut()
+        .and_then(Vec::pop)
+        .context("no router")?;
+    *filters = filter.into_iter().chain([router]).collect();
+    let routes = at(
+        &mut copy,
+        &format!("{MANAGER}/route_config/virtual_hosts/0/routes"),
+    )?;
+    let direct = json!({
+        "match": { "prefix": DIRECT_PATH },
+        "direct_response": { "status": 200, "body": { "inline_string": "ok" } },
+    });
+    routes.as_array_mut().context("a list")?.insert(0, direct);
+    Ok(copy)
+}

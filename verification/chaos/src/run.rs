@@ -1,0 +1,208 @@
+//! One run: load and faults, then peace until everything is settled, then the verdict.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use provision::{Project, cancel};
+use testkit::stream::Stream;
+
+use crate::clients::Clients;
+use crate::history::{History, Letter};
+use crate::plan::{Round, Rounds};
+use crate::record::Record;
+use crate::report;
+use crate::stage::Stage;
+use crate::verdict::{Verdict, judge, pending};
+
+/// How long everything may take to be settled once all parts are well. Deferred calls are due
+/// within seconds, and no back-off is longer.
+const SETTLE_DEADLINE: Duration = Duration::from_secs(120);
+
+/// How long nothing may arrive any more before the books are closed.
+const QUIET: Duration = Duration::from_secs(4);
+
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Longest uninterrupted sleep.
+const SLICE: Duration = Duration::from_millis(50);
+
+/// The streams that records wait on.
+const STREAMS: [&str; 3] = ["calls", "calls-1s", "calls-5s"];
+
+/// What to run.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Decides load and faults.
+    pub seed: u64,
+    /// How long there are load and faults.
+    pub duration: Duration,
+    /// The most requests.
+    pub calls: u64,
+}
+
+/// What came of it.
+pub struct Outcome {
+    /// What happened.
+    pub history: History,
+    /// What it amounts to.
+    pub verdict: Verdict,
+    /// Lines of Envoys' logs that tell of a VM that has died.
+    pub traps: Vec<String>,
+    /// Configurations, logs and the history.
+    pub folder: PathBuf,
+}
+
+impl Outcome {
+    /// Whether nothing happened that must not.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.verdict.is_good() && self.traps.is_empty()
+    }
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When a part can't be started, or somebody asked us to end.
+pub fn run(settings: Settings) -> Result<Outcome> {
+    let folder = folder(settings.seed)?;
+    let record = Arc::new(Record::default());
+    let mut stage = Stage::start(&folder, settings.seed, &record)?;
+    let (seed, calls) = (settings.seed, settings.calls);
+    let clients = Clients::start(seed, stage.ports(), calls, record.clone());
+    let made = trouble(&mut stage, &clients, settings, &record);
+    clients.stop();
+    made?;
+    clients.join();
+    let letters = settle(&stage, &record)?;
+    let mut history = record.history();
+    history.letters = letters;
+    drop(stage);
+    let verdict = judge(&history);
+    report::write(&folder.join("history.txt"), &history)?;
+    report::write_violations(&folder.join("violations.txt"), &history, &verdict)?;
+    Ok(Outcome {
+        traps: traps(&folder)?,
+        history,
+        verdict,
+        folder,
+    })
+}
+
+/// An empty folder for what this run leaves.
+fn folder(seed: u64) -> Result<PathBuf> {
+    let folder = Project::here()
+        .target()
+        .join("chaos")
+        .join(seed.to_string());
+    if folder.exists() {
+        fs::remove_dir_all(&folder)
+            .with_context(|| format!("cannot empty {}", folder.display()))?;
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+    Ok(folder)
+}
+
+/// Makes one round of faults after the other until time is up.
+fn trouble(
+    stage: &mut Stage,
+    clients: &Clients,
+    settings: Settings,
+    record: &Record,
+) -> Result<()> {
+    let start = Instant::now();
+    let is_over = || start.elapsed() >= settings.duration || clients.are_done();
+    for round in Rounds::of(settings.seed) {
+        rest(Duration::from_millis(round.peace), &is_over)?;
+        if is_over() {
+            break;
+        }
+        report::round(record.now(), record.accepted(), record.taken(), &round);
+        make(stage, &round)?;
+    }
+    Ok(())
+}
+
+fn make(stage: &mut Stage, round: &Round) -> Result<()> {
+    let mut faults = Vec::new();
+    for (part, how) in &round.faults {
+        faults.push(stage.begin(*part, *how)?);
+    }
+    rest(Duration::from_millis(round.hold), &|| false)?;
+    for fault in faults {
+        stage.end(fault)?;
+    }
+    Ok(())
+}
+
+/// Waits until all is settled and nothing comes any more; gives the dead letters.
+fn settle(stage: &Stage, record: &Record) -> Result<Vec<Letter>> {
+    let start = Instant::now();
+    let mut taken = (record.taken(), Instant::now());
+    loop {
+        let letters = letters(&stage.stream());
+        let mut history = record.history();
+        history.letters.clone_from(&letters);
+        let pending = pending(&history);
+        let count = history.arrivals.len();
+        if count != taken.0 {
+            taken = (count, Instant::now());
+        }
+        let is_quiet = taken.1.elapsed() >= QUIET;
+        let is_settled = is_quiet && pending == 0 && is_committed(stage);
+        if is_settled || start.elapsed() >= SETTLE_DEADLINE {
+            report::settled(start.elapsed(), pending, is_settled);
+            return Ok(letters);
+        }
+        rest(POLL_INTERVAL, &|| false)?;
+    }
+}
+
+/// Whether nothing waits on a stream.
+fn is_committed(stage: &Stage) -> bool {
+    let stream = stage.stream();
+    let mut streams = STREAMS.iter();
+    streams.all(|name| stream.uncommitted_on(name).is_empty())
+}
+
+fn letters(stream: &Stream) -> Vec<Letter> {
+    let text = |letter: &serde_json::Value, member: &str| {
+        let value = letter.get(member).and_then(serde_json::Value::as_str);
+        value.unwrap_or_default().to_owned()
+    };
+    let letters = stream.dead_letters();
+    let letters = letters.iter().map(|letter| Letter {
+        id: text(letter, "id"),
+        reason: text(letter, "reason"),
+    });
+    letters.collect()
+}
+
+/// Sleeps, unless it is over before or somebody asks us to end.
+fn rest(duration: Duration, is_over: &dyn Fn() -> bool) -> Result<()> {
+    let start = Instant::now();
+    while start.elapsed() < duration && !is_over() {
+        cancel::check()?;
+        thread::sleep(SLICE.min(duration.saturating_sub(start.elapsed())));
+    }
+    Ok(())
+}
+
+/// What Envoys have written about VMs that died.
+fn traps(folder: &Path) -> Result<Vec<String>> {
+    let mut traps = Vec::new();
+    for gateway in 0..crate::plan::GATEWAYS {
+        let log = folder.join(format!("gateway-{gateway}/envoy.log"));
+        let log = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
+        let log = String::from_utf8_lossy(&log);
+        let lines = log.lines();
+        let lines = lines
+            .filter(|line| line.contains("panicked at") || line.contains("Function: proxy_on_"));
+        traps.extend(lines.map(|line| format!("gateway {gateway}: {line}")));
+    }
+    Ok(traps)
+}

@@ -1,0 +1,195 @@
+//! Oracle's own clients against `stream-server`: what they take for OCI Streaming is OCI Streaming.
+//!
+//! Each test starts a server that verifies signatures, and has one client do one thing with it. The
+//! Python and TypeScript SDKs are driven by scripts in `clients/`, one function for each test; the
+//! CLI is called as a person would. The clients are pinned, and installed below `target/` when they
+//! are needed first.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use local_gateway::process::{Process, Program};
+use local_gateway::{http, ports};
+use provision::command::capture;
+use provision::tools::Tools;
+use provision::{Project, oci_clients};
+use serde_json::{Value, json};
+
+const TENANCY: &str = "ocid1.tenancy.oc1..aaaaaaaasluice";
+const USER: &str = "ocid1.user.oc1..aaaaaaaasluice";
+
+/// How long a test waits for the server.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A `stream-server --auth keys --faults` with the stream `calls` of four partitions, the one key
+/// that it knows, and one that it does not know.
+#[derive(Debug)]
+pub struct Server {
+    project: Project,
+    folder: PathBuf,
+    url: String,
+    fingerprints: Value,
+    _process: Process,
+}
+
+/// Who a client says it is, and what it signs with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signer {
+    /// The key that the server knows.
+    Known,
+    /// A key that the server does not know.
+    Unknown,
+    /// Another key, in the name of the one that the server knows.
+    Forged,
+}
+
+impl Server {
+    /// Starts one in a folder of this name.
+    ///
+    /// # Errors
+    /// When something that it needs is missing; the message says how to get it.
+    pub fn start(name: &str) -> Result<Self> {
+        let project = Project::here();
+        let tools = Tools::for_tests(&project)?;
+        let folder = project.target().join("conformance").join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        let keys = folder.join("keys");
+        fs::create_dir_all(&keys)?;
+        let fingerprints = write_keys(&project, &folder)?;
+        fs::copy(folder.join("known.pub.pem"), keys.join("known.pub.pem"))?;
+        let fingerprint = text(&fingerprints, "known")?;
+        let key_id = format!("{TENANCY}/{USER}/{fingerprint}");
+        fs::write(keys.join("known.keyid"), key_id)?;
+        let port = ports::free()?;
+        let mut arguments: Vec<OsString> = vec!["--auth".into(), "keys".into(), keys.into()];
+        arguments.extend(["--listen".into(), format!("127.0.0.1:{port}").into()]);
+        arguments.extend(["--data".into(), folder.join("data").into()]);
+        arguments.extend(["--stream", "calls:4", "--faults"].map(OsString::from));
+        let mut process = Process::start(&Program {
+            name: "stream-server",
+            with_parent: tools.with_parent,
+            path: tools.stream_server,
+            arguments,
+            environment: Vec::new(),
+            folder: folder.clone(),
+            log: folder.join("stream-server.log"),
+        })?;
+        let url = format!("http://127.0.0.1:{port}");
+        let health = format!("{url}/health");
+        process.wait_until(PATIENCE, "answer to GET /health", || {
+            http::get(&health).is_ok_and(|answer| answer.status == 200)
+        })?;
+        Ok(Self {
+            project,
+            folder,
+            url,
+            fingerprints,
+            _process: process,
+        })
+    }
+
+    /// Runs one function of `clients/python.py`.
+    ///
+    /// # Errors
+    /// When it fails; the message has what it wrote.
+    pub fn python(&self, function: &str) -> Result<()> {
+        let mut command = Command::new(oci_clients::python_sdk(&self.project)?);
+        command
+            // Without it the SDK loads its clients of all services, which takes seconds.
+            .env("OCI_PYTHON_SDK_NO_SERVICE_IMPORTS", "true")
+            .arg("-I")
+            .arg(script("python.py"))
+            .arg(function)
+            .arg(self.described()?);
+        capture(&mut command).map(drop)
+    }
+
+    /// Runs one function of `clients/typescript/client.js`.
+    ///
+    /// # Errors
+    /// When it fails; the message has what it wrote.
+    pub fn typescript(&self, function: &str) -> Result<()> {
+        let installed = oci_clients::typescript_sdk(&self.project)?;
+        let mut command = Command::new(installed.node);
+        command
+            .env("NODE_PATH", installed.modules)
+            .arg(script("typescript/client.js"))
+            .arg(function)
+            .arg(self.described()?);
+        capture(&mut command).map(drop)
+    }
+
+    /// Calls the command line: `oci streaming …`. Gives the JSON that it prints.
+    ///
+    /// # Errors
+    /// When it fails; the message has the error that it shows.
+    pub fn cli(&self, signer: Signer, arguments: &[&str]) -> Result<Value> {
+        let mut command = Command::new(oci_clients::cli(&self.project)?);
+        command
+            // It sees nothing of whoever runs the test.
+            .env("HOME", &self.folder)
+            .env("OCI_CLI_SUPPRESS_FILE_PERMISSIONS_WARNING", "True")
+            .args(["--config-file".into(), self.config_file(signer)?])
+            .args(["--endpoint", &self.url, "--no-retry", "streaming"])
+            .args(arguments);
+        let said = capture(&mut command)?;
+        if said.trim().is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_str(&said).with_context(|| format!("no JSON: {said}"))
+    }
+
+    fn described(&self) -> Result<String> {
+        let file = |name: &str| self.folder.join(name).display().to_string();
+        Ok(json!({
+            "endpoint": self.url, "tenancy": TENANCY, "user": USER,
+            "known": { "fingerprint": text(&self.fingerprints, "known")?,
+                "keyFile": file("known.pem") },
+            "strange": { "fingerprint": text(&self.fingerprints, "strange")?,
+                "keyFile": file("strange.pem") },
+        })
+        .to_string())
+    }
+
+    fn config_file(&self, signer: Signer) -> Result<PathBuf> {
+        let (identity, key) = match signer {
+            Signer::Known => ("known", "known"),
+            Signer::Unknown => ("strange", "strange"),
+            Signer::Forged => ("known", "strange"),
+        };
+        let fingerprint = text(&self.fingerprints, identity)?;
+        let key = self.folder.join(format!("{key}.pem"));
+        let file = self.folder.join(format!("{signer:?}.config"));
+        let config = format!(
+            "[DEFAULT]\nuser={USER}\ntenancy={TENANCY}\nregion=eu-frankfurt-1\n\
+             fingerprint={fingerprint}\nkey_file={}\n",
+            key.display()
+        );
+        fs::write(&file, config)?;
+        Ok(file)
+    }
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("clients")
+        .join(name)
+}
+
+/// New key pairs in the folder; gives their fingerprints.
+fn write_keys(project: &Project, folder: &Path) -> Result<Value> {
+    let mut command = Command::new(oci_clients::python_sdk(project)?);
+    command.arg("-I").arg(script("key.py")).arg(folder);
+    Ok(serde_json::from_str(&capture(&mut command)?)?)
+}
+
+fn text<'a>(value: &'a Value, member: &str) -> Result<&'a str> {
+    let text = value.get(member).and_then(Value::as_str);
+    text.with_context(|| format!("no {member} in {value}"))
+}

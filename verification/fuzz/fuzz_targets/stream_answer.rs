@@ -1,0 +1,5 @@
+//! `cargo +nightly fuzz run --fuzz-dir verification/fuzz --features libfuzzer stream_answer`: see
+//! docs/simulation.md.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::stream_answer(data));

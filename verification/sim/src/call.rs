@@ -1,0 +1,371 @@
+//! The requests of clients, and the records of others.
+
+use serde_json::json;
+use sluice::call::accept::admission::RequestHead;
+use sluice::call::caller::{CallerMark, CallerRules};
+use sluice::http::{Fields, first};
+
+use crate::chance::Chance;
+
+/// How a target treats a call; its path says it, so that the target knows without asking.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Temper {
+    /// Takes everything.
+    Good,
+    /// Fails in all ways, until faults stop.
+    Flaky,
+    /// Refuses for good.
+    Broken,
+    /// Fails for ever.
+    Failing,
+    /// Asks to wait, now and then.
+    Limiting,
+    /// Takes long.
+    Slow,
+}
+
+impl Temper {
+    const ALL: [Self; 9] = [
+        Self::Good,
+        Self::Good,
+        Self::Good,
+        Self::Flaky,
+        Self::Flaky,
+        Self::Broken,
+        Self::Failing,
+        Self::Limiting,
+        Self::Slow,
+    ];
+
+    /// As it stands in the path.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Flaky => "flaky",
+            Self::Broken => "broken",
+            Self::Failing => "failing",
+            Self::Limiting => "limiting",
+            Self::Slow => "slow",
+        }
+    }
+
+    /// Of a path.
+    #[must_use]
+    pub fn of(path: &str) -> Self {
+        let is_named = |temper: &Self| path.contains(temper.name());
+        Self::ALL.into_iter().find(is_named).unwrap_or(Self::Good)
+    }
+}
+
+/// A request of a client, or a record that somebody else publishes.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Its fields, as the filter sees them.
+    pub fields: Fields,
+    /// Its content.
+    pub body: Vec<u8>,
+    /// The client leaves after so many milliseconds, if it has no answer by then.
+    pub patience: Option<u64>,
+    /// It is no request at all, but this record, published past the gateway.
+    pub record: Option<Vec<u8>>,
+    /// The message key of that record.
+    pub record_key: Option<String>,
+    /// The idempotency key.
+    pub key: Option<String>,
+}
+
+impl Request {
+    /// Draws one; its number makes it unlike every other.
+    pub fn draw(chance: &mut Chance, number: u64) -> Self {
+        let temper = chance.one_of(&Temper::ALL).unwrap_or(Temper::Good);
+        let path = format!("/t/{}/{number}", temper.name());
+        let mut options = Options::draw(chance, number);
+        if chance.per_mille(150) {
+            return Self::of_somebody_else(chance, &path, number, &options);
+        }
+        let body_bytes = chance.one_of(&[0, 0, 5, 300, 4_000]).unwrap_or_default();
+        // One key stands for several requests; those with an odd number differ in their content.
+        let path = match &options.key {
+            Some(key) => format!("/t/{}/{key}", temper.name()),
+            None => path,
+        };
+        let body = match &options.key {
+            Some(_) => vec![b'k'; usize::from(chance.per_mille(100))],
+            None => format!("{number:0>body_bytes$}").into_bytes(),
+        };
+        let body = if body_bytes == 0 { Vec::new() } else { body };
+        let mut fields = options.take_fields();
+        fields.extend([
+            (":method".to_owned(), b"POST".to_vec()),
+            (":path".to_owned(), path.into_bytes()),
+            (":authority".to_owned(), b"gateway.test".to_vec()),
+            (":scheme".to_owned(), b"https".to_vec()),
+            ("prefer".to_owned(), b"respond-async".to_vec()),
+        ]);
+        if options.key.is_some() && chance.per_mille(200) {
+            fields.push(("authorization".to_owned(), b"Bearer other".to_vec()));
+        }
+        if chance.per_mille(60) {
+            fields.extend(forged_marks());
+        }
+        Self {
+            fields,
+            body,
+            patience: chance.per_mille(80).then(|| chance.below(3_000)),
+            record: None,
+            record_key: None,
+            key: options.key,
+        }
+    }
+
+    /// One to a target that takes long.
+    #[must_use]
+    pub fn slow(number: u64) -> Self {
+        Self::without_options(&format!("/t/{}/{number}", Temper::Slow.name()))
+    }
+
+    /// One that its target takes.
+    #[must_use]
+    pub fn plain(number: u64) -> Self {
+        Self::without_options(&format!("/t/good/{number}"))
+    }
+
+    /// One with an order key that is not due for long.
+    #[must_use]
+    pub fn hoarded(number: u64, key: &str) -> Self {
+        let mut request = Self::plain(number);
+        let options = [("async-order-key", key), ("async-delay", "25s")];
+        request.fields.extend(options.map(field));
+        request
+    }
+
+    fn without_options(path: &str) -> Self {
+        let fields = [
+            (":method", "POST"),
+            (":path", path),
+            (":authority", "gateway.test"),
+            (":scheme", "https"),
+            ("prefer", "respond-async"),
+        ];
+        Self {
+            fields: fields.map(field).to_vec(),
+            body: Vec::new(),
+            patience: None,
+            record: None,
+            record_key: None,
+            key: None,
+        }
+    }
+
+    fn of_somebody_else(chance: &mut Chance, path: &str, number: u64, options: &Options) -> Self {
+        let mut record = json!({ "version": 1, "method": "PUT", "path": path });
+        let mut set = |name: &str, value: serde_json::Value| {
+            if let Some(members) = record.as_object_mut() {
+                members.insert(name.to_owned(), value);
+            }
+        };
+        if chance.coin() {
+            set("id", json!(format!("outsider-{number}")));
+        }
+        if let Some(key) = &options.order_key {
+            set("orderKey", json!(key));
+        }
+        if chance.per_mille(300) {
+            let addresses = [
+                "/inbox/good/outsider",
+                "/admin/good",
+                "/inbox/../admin/good",
+            ];
+            set(
+                "replyTo",
+                json!(chance.one_of(&addresses).unwrap_or_default()),
+            );
+        }
+        if chance.per_mille(50) {
+            let reply = json!({ "callId": "answered", "outcome": "delivered", "attempts": 1 });
+            set("reply", reply);
+        }
+        if chance.per_mille(200) {
+            set(
+                "headers",
+                json!([["async-call-id", "forged"], ["x-envoy-retry-on", "5xx"]]),
+            );
+        }
+        if chance.per_mille(300) {
+            let url = chance.one_of(&[
+                "https://evil.test/t/good",
+                "https://a.allowed.test/t/flaky",
+                "http://plain.test/other",
+                "http://169.254.169.254/t",
+                "https://evil.test@x",
+            ]);
+            set("target", json!(url.unwrap_or_default()));
+            if let Some(members) = record.as_object_mut() {
+                members.remove("path");
+            }
+        }
+        let mut bytes = record.to_string().into_bytes();
+        if chance.per_mille(300) {
+            let junk: [&[u8]; 6] = [
+                b"{",
+                b"null",
+                b"\xff\xfe",
+                b"{\"version\":9}",
+                b"[[[[",
+                FORGED_NOTE,
+            ];
+            bytes = chance.one_of(&junk).unwrap_or(b"x").to_vec();
+        }
+        // Whoever publishes a call with an order key makes it the message's key, or should.
+        let mut key = options.order_key.clone();
+        if bytes == FORGED_NOTE || chance.per_mille(300) {
+            let keys = [None, Some("elsewhere"), Some("order-0"), Some("order-1")];
+            key = chance.one_of(&keys).flatten().map(str::to_owned);
+        }
+        Self {
+            fields: Fields::new(),
+            body: Vec::new(),
+            patience: None,
+            record: Some(bytes),
+            record_key: key,
+            key: None,
+        }
+    }
+
+    /// What distinguishes the client, as the filter finds it.
+    fn sender(&self) -> Option<CallerMark> {
+        let rules = CallerRules {
+            headers: vec!["authorization".to_owned()],
+            metadata: None,
+        };
+        // Several clients; those with a key come from one address, so that keys meet.
+        let path = first(&self.fields, ":path").filter(|_| self.key.is_none());
+        let last = path.and_then(<[u8]>::last).map_or(0, |digit| digit % 4);
+        let address = format!("192.0.2.{last}:1").into_bytes();
+        CallerMark::find(&rules, &self.fields, |path| {
+            (path == ["source", "address"]).then(|| address.clone())
+        })
+    }
+
+    /// As the filter sees it, after it has taken the mark out.
+    #[must_use]
+    pub fn head(&self) -> RequestHead {
+        RequestHead {
+            fields: self.fields.clone(),
+            has_route: true,
+            route: None,
+            cluster: Some("backend".to_owned()),
+            caller: self.sender(),
+        }
+    }
+}
+
+/// Clients that have an idempotency key send the same request again, as after an answer that they
+/// have missed.
+#[must_use]
+pub fn repetitions(
+    chance: &mut Chance,
+    span: u64,
+    requests: &[(u64, Request)],
+) -> Vec<(u64, Request)> {
+    let mut again = Vec::new();
+    let keyed = requests.iter().filter(|(_, request)| request.key.is_some());
+    for (at, request) in keyed {
+        if chance.per_mille(500) {
+            let at = at.saturating_add(chance.below(5_000));
+            again.push((at.min(span), request.clone()));
+        }
+    }
+    again
+}
+
+fn forged_marks() -> Fields {
+    let forged = [
+        ("async-call-id", "forged"),
+        ("async-attempt", "99"),
+        ("async-outcome", "delivered"),
+        ("x-envoy-upstream-rq-timeout-ms", "1"),
+        ("connection", "x-hop"),
+        ("x-hop", "1"),
+    ];
+    let own = |(name, value): (&str, &str)| (name.to_owned(), value.into());
+    forged.map(own).to_vec()
+}
+
+/// A note that stands under another message key than a drain would give it.
+const FORGED_NOTE: &[u8] = br#"{"version":1,"parked":{"by":"x","epoch":0,"serial":0,"partition":0,
+    "route":"forged","keys":[["ca978112ca1bbdca",[[0,1795408560000]]]]}}"#;
+
+/// What a call asks for.
+struct Options {
+    fields: Fields,
+    order_key: Option<String>,
+    key: Option<String>,
+}
+
+impl Options {
+    fn draw(chance: &mut Chance, number: u64) -> Self {
+        let mut fields: Vec<(&str, String)> = Vec::new();
+        let order_key = chance
+            .per_mille(350)
+            .then(|| format!("order-{}", chance.below(2)));
+        if let Some(key) = &order_key {
+            fields.push(("async-order-key", key.clone()));
+        }
+        if chance.per_mille(350) {
+            fields.push(("async-delay", format!("{}s", chance.between(1, 25))));
+        }
+        let addresses = [
+            "/inbox/good",
+            "/inbox/flaky",
+            "https://replies.test/inbox/limiting",
+            "/admin/good",
+        ];
+        if chance.per_mille(300) {
+            let address = chance.one_of(&addresses).unwrap_or_default();
+            fields.push(("async-reply-to", format!("{address}/{number}")));
+        }
+        if chance.per_mille(150) {
+            fields.push(("async-failure-to", format!("/failures/good/{number}")));
+        }
+        if chance.per_mille(100) {
+            fields.push(("async-max-age", format!("{}s", chance.between(1, 30))));
+        }
+        if chance.per_mille(150) {
+            fields.push(("async-retries", chance.below(4).to_string()));
+        }
+        if chance.per_mille(100) {
+            fields.push(("async-timeout", format!("{}s", chance.between(1, 5))));
+        }
+        if chance.per_mille(120) {
+            let url = chance.one_of(&[
+                "https://a.allowed.test/t/flaky",
+                "http://plain.test/t/good",
+                "https://b.allowed.test/t/slow",
+                "https://evil.test/t/good",
+            ]);
+            fields.push(("async-target", url.unwrap_or_default().to_owned()));
+        }
+        let key = chance
+            .per_mille(200)
+            .then(|| format!("key-{}", chance.below(3)));
+        if let Some(key) = &key {
+            fields.push(("idempotency-key", key.clone()));
+        }
+        let own = |(name, value): (&str, String)| (name.to_owned(), value.into_bytes());
+        Self {
+            fields: fields.into_iter().map(own).collect(),
+            order_key,
+            key,
+        }
+    }
+
+    fn take_fields(&mut self) -> Fields {
+        std::mem::take(&mut self.fields)
+    }
+}
+
+fn field((name, value): (&str, &str)) -> (String, Vec<u8>) {
+    (name.to_owned(), value.into())
+}

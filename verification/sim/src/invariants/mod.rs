@@ -1,0 +1,117 @@
+//! The guarantees of ARCHITECTURE.md as code, one file each. They are asked at every attempt, every
+//! stored record, every commit, every answer, and at the end.
+
+pub mod expiry;
+pub mod g10_lives;
+pub mod g11_hoards;
+pub mod g11_shares;
+pub mod g1_stored;
+pub mod g2_ends;
+pub mod g3_repeats;
+pub mod g4_commit;
+pub mod g5_time;
+pub mod g6_order;
+pub mod g7_allowed;
+pub mod g8_marks;
+pub mod g9_bounds;
+pub mod keys;
+
+use std::fmt;
+use std::time::Duration;
+
+use sluice::config::DrainConfig;
+use sluice::engine::Callout;
+
+use crate::ledger::{Attempt, Engine, Ledger};
+use crate::world::World;
+
+/// A guarantee that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which one: `G1` to `G11`, `keys`, or `age`.
+    pub guarantee: &'static str,
+    /// The call concerned; empty where it isn't about one.
+    pub call: String,
+    /// What happened instead.
+    pub text: String,
+}
+
+impl Violation {
+    /// Of this guarantee, for this call.
+    pub fn new(guarantee: &'static str, call: impl Into<String>, text: impl Into<String>) -> Self {
+        let (call, text) = (call.into(), text.into());
+        Self {
+            guarantee,
+            call,
+            text,
+        }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} does not hold", self.guarantee)?;
+        if !self.call.is_empty() {
+            write!(formatter, " for call {}", self.call)?;
+        }
+        write!(formatter, ": {}", self.text)
+    }
+}
+
+/// An attempt that starts.
+#[derive(Clone, Copy)]
+pub struct Start<'a> {
+    /// Who makes it.
+    pub by: Engine,
+    /// When, in milliseconds.
+    pub at: u64,
+    /// The latest time that the wall clock of its gateway has shown.
+    pub latest_wall: u64,
+    /// The number of the callout.
+    pub flight: u64,
+    /// The call id that it carries.
+    pub call: &'a str,
+    /// The request.
+    pub callout: &'a Callout,
+}
+
+/// An attempt starts.
+///
+/// # Errors
+/// The first guarantee that it breaks.
+pub fn at_an_attempt(
+    ledger: &mut Ledger,
+    config: &DrainConfig,
+    start: &Start<'_>,
+) -> Result<(), Violation> {
+    g8_marks::check(ledger, start)?;
+    g7_allowed::check(ledger, start)?;
+    g5_time::check(ledger, config, start)?;
+    g6_order::check(ledger, start)?;
+    g11_shares::check(ledger, config, start)?;
+    g3_repeats::check(ledger, config, start)?;
+    let attempts = ledger.attempts.entry(start.call.to_owned()).or_default();
+    attempts.push(Attempt {
+        by: start.by,
+        at: start.at,
+        flight: start.flight,
+        deadline: start.at.saturating_add(millis(start.callout.timeout)),
+        end: None,
+        end_wall: 0,
+    });
+    Ok(())
+}
+
+/// In whole milliseconds.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Everything is done.
+///
+/// # Errors
+/// The first guarantee that doesn't hold.
+pub fn at_the_end(world: &World) -> Result<(), Violation> {
+    g2_ends::check(world)?;
+    g10_lives::check(world)
+}

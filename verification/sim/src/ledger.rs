@@ -1,0 +1,276 @@
+//! What is true, seen from above: every record, attempt and answer. Invariants are asked of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sluice::call::accept::options::ReplyAddress;
+use sluice::call::record::{CallHead, decode};
+use sluice::call::reply::result::reply_id;
+use sluice::engine::CalloutResult;
+use sluice::http::first;
+use sluice::time::Wall;
+use stream_server::engine::Message;
+
+/// Where a record stands: number of the stream in the plan, partition, offset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The stream, as the plan counts them.
+    pub stream: usize,
+    /// The partition.
+    pub partition: u32,
+    /// The offset.
+    pub offset: u64,
+}
+
+/// The stream of calls, as every plan has it.
+pub const CALLS: usize = 0;
+/// The stream of dead letters.
+pub const DEAD: usize = 1;
+
+/// One life of one worker's engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Engine {
+    /// The worker.
+    pub worker: usize,
+    /// How often its VM was started anew.
+    pub life: u32,
+}
+
+/// A record of a call, on whatever stream.
+#[derive(Debug)]
+pub struct Record {
+    /// The call id, also where the record has none.
+    pub id: String,
+    /// `None`: nobody can read it.
+    pub head: Option<CallHead>,
+    /// The key of its message.
+    pub key: Option<Vec<u8>>,
+    /// Who has put it there; `None`: nobody of ours.
+    pub by: Option<Engine>,
+    /// What it has for content.
+    pub body: Vec<u8>,
+    /// When it was stored, in milliseconds.
+    pub at: u64,
+}
+
+impl Record {
+    /// Its order key, if it is a call that has one and stands where the calls of this key do.
+    #[must_use]
+    pub fn order_key(&self) -> Option<&str> {
+        let key = self.head.as_ref()?.order_key.as_deref()?;
+        (self.key.as_deref() == Some(key.as_bytes())).then_some(key)
+    }
+}
+
+/// What an attempt came to, as the drain was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The target has taken it.
+    Delivered,
+    /// The target or the gateway has refused it for good.
+    Refused,
+    /// It may be tried again, after so many milliseconds at least.
+    Again(u64),
+    /// Nobody has seen it.
+    NeverSent,
+}
+
+/// One attempt.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// Who made it.
+    pub by: Engine,
+    /// When, in steady milliseconds.
+    pub at: u64,
+    /// The callout.
+    pub flight: u64,
+    /// When its time limit ends.
+    pub deadline: u64,
+    /// When the drain was told what, if ever.
+    pub end: Option<(u64, End)>,
+    /// What the wall clock of its gateway showed then.
+    pub end_wall: u64,
+}
+
+/// Everything.
+#[derive(Default)]
+pub struct Ledger {
+    /// All records of calls and lanes.
+    pub records: BTreeMap<Place, Record>,
+    /// Their places, by call id.
+    pub places: BTreeMap<String, Vec<Place>>,
+    /// Dead letters by the place of the record that died, and how many there are.
+    pub dead: BTreeMap<Place, usize>,
+    /// All attempts, by call id.
+    pub attempts: BTreeMap<String, Vec<Attempt>>,
+    /// Calls that were answered with 202.
+    pub accepted: BTreeMap<String, usize>,
+    /// How often a record of this call may have been stored without its publisher knowing.
+    pub doubts: BTreeMap<String, usize>,
+    /// Engines that have died.
+    pub deaths: usize,
+    /// When each engine has joined a group, in steady milliseconds.
+    pub joins: BTreeMap<Engine, Vec<u64>>,
+    /// What each engine has fetched of a stream since it has joined, and nobody has committed.
+    pub fetched: BTreeMap<(Engine, usize), BTreeSet<Place>>,
+    /// Who has committed each partition last, by stream and partition.
+    pub committers: BTreeMap<(usize, u32), Engine>,
+}
+
+impl Ledger {
+    /// A record was stored on the calls or a lane.
+    pub fn stored(
+        &mut self,
+        place: Place,
+        message: &Message,
+        by: Option<Engine>,
+        at: u64,
+    ) -> String {
+        let call = decode(&message.value).ok();
+        let (head, body) = call.map_or((None, Vec::new()), |call| (Some(call.head), call.body));
+        let given = head.as_ref().and_then(|head| head.id.clone());
+        let id = match given {
+            Some(id) => id.0,
+            None => format!("p{}-o{}", place.partition, place.offset),
+        };
+        self.places.entry(id.clone()).or_default().push(place);
+        let record = Record {
+            id: id.clone(),
+            head,
+            key: message.key.as_ref().map(|key| key.to_vec()),
+            by,
+            body,
+            at,
+        };
+        self.records.insert(place, record);
+        id
+    }
+
+    /// These records are committed: nobody has to hold them any more.
+    pub fn committed(&mut self, places: impl Iterator<Item = Place>) {
+        for place in places {
+            self.fetched.values_mut().for_each(|fetched| {
+                fetched.remove(&place);
+            });
+        }
+    }
+
+    /// The heads of all records of a call.
+    pub fn heads(&self, id: &str) -> impl Iterator<Item = (Place, &CallHead)> + Clone {
+        let places = self.places.get(id).into_iter().flatten();
+        places.filter_map(|place| {
+            let head = self.records.get(place)?.head.as_ref()?;
+            Some((*place, head))
+        })
+    }
+
+    /// Whether nothing has to be done for a record any more; an error says what is missing.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn is_settled(&self, place: Place) -> Result<(), String> {
+        let Some(record) = self.records.get(&place) else {
+            return Ok(());
+        };
+        let Some(head) = &record.head else {
+            let is_dead = self.dead.contains_key(&place);
+            return is_dead.then_some(()).ok_or("has no dead letter".to_owned());
+        };
+        let (hops, redrives) = (head.progress.hops, head.progress.redrives);
+        let others = self.heads(&record.id).filter(|(other, _)| *other != place);
+        for (_, other) in others {
+            let is_same = other.progress.redrives == redrives;
+            let is_next = other.progress.hops == hops.saturating_add(1);
+            let is_twin = hops > 0 && other.progress.hops == hops;
+            if is_same && (is_next || is_twin) {
+                return Ok(());
+            }
+        }
+        let is_dead = self.dead.contains_key(&place);
+        let is_delivered = self.has_end(&record.id, End::Delivered);
+        if !is_dead && !is_delivered {
+            return Err("is neither delivered nor dead, and went nowhere".to_owned());
+        }
+        // After a lost session both may be true; then one of the two ends is enough.
+        let told = |address: Option<&ReplyAddress>| {
+            head.reply.is_some() || address.is_none() || self.replies(&record.id, redrives) > 0
+        };
+        let of_failure = head.failure_to.as_ref().or(head.reply_to.as_ref());
+        let is_told =
+            (is_dead && told(of_failure)) || (is_delivered && told(head.reply_to.as_ref()));
+        is_told.then_some(()).ok_or("has no reply".to_owned())
+    }
+
+    /// Whether the call of a record has come to its end, wherever that was: what went onto a lane
+    /// is settled, and has not ended.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn has_ended(&self, place: Place) -> Result<(), String> {
+        let Some(record) = self.records.get(&place) else {
+            return Ok(());
+        };
+        let mut places = self.places.get(&record.id).into_iter().flatten();
+        let is_dead = places.any(|place| self.dead.contains_key(place));
+        if is_dead || self.has_end(&record.id, End::Delivered) {
+            return self.is_settled(place);
+        }
+        Err("has not ended".to_owned())
+    }
+
+    /// How many replies of a call are stored.
+    #[must_use]
+    pub fn replies(&self, id: &str, redrives: u32) -> usize {
+        let reply = reply_id(id, redrives).0;
+        let first = self
+            .heads(&reply)
+            .filter(|(_, head)| head.progress.hops == 0);
+        first.count()
+    }
+
+    /// Whether an attempt of this call had this end.
+    #[must_use]
+    pub fn has_end(&self, id: &str, end: End) -> bool {
+        self.attempts_of(id)
+            .any(|attempt| attempt.end.is_some_and(|(_, e)| e == end))
+    }
+
+    /// The attempts of a call.
+    pub fn attempts_of(&self, id: &str) -> impl DoubleEndedIterator<Item = &Attempt> + Clone {
+        self.attempts.get(id).into_iter().flatten()
+    }
+
+    /// An attempt has ended.
+    pub fn attempt_ended(&mut self, id: &str, flight: u64, (at, wall): (u64, Wall), end: End) {
+        let attempts = self.attempts.get_mut(id).into_iter().flatten();
+        let open = |attempt: &&mut Attempt| attempt.flight == flight && attempt.end.is_none();
+        for attempt in attempts.filter(open) {
+            attempt.end = Some((at, end));
+            attempt.end_wall = wall.0;
+        }
+    }
+}
+
+/// What a result means, by the contract's table and not by the core's code.
+#[must_use]
+pub fn meaning(result: &CalloutResult) -> End {
+    let response = match result {
+        CalloutResult::NotSent => return End::NeverSent,
+        CalloutResult::Lost => return End::Again(0),
+        CalloutResult::Answered(response) => response,
+    };
+    if let Some(own) = first(&response.headers, "async-local-reply") {
+        return match own.starts_with(b"UAEX") {
+            true => End::Refused,
+            false => End::NeverSent,
+        };
+    }
+    match response.status {
+        200..=399 => End::Delivered,
+        0 | 408 | 425 | 429 | 500 | 502 | 503 | 504 => {
+            let asked = first(&response.headers, "retry-after");
+            let asked = asked.and_then(|text| std::str::from_utf8(text).ok()?.parse().ok());
+            End::Again(asked.unwrap_or(0_u64).saturating_mul(1_000))
+        }
+        _ => End::Refused,
+    }
+}

@@ -10,7 +10,7 @@
 
 mod support;
 
-use sluice::engine::accept::{AcceptEngine, Input};
+use sluice::accept::{AcceptEngine, Input};
 use sluice::engine::{Callout, CalloutResult};
 use sluice::metric::Metric;
 use support::{Said, accept, accept_engine, answer, at, records, request, stored};

@@ -27,10 +27,10 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use serde_json::Value;
-use sluice::call::special::{SPECIAL_RANGES, special_address};
 use sluice::config::{
     Absent, AcceptConfig, AnswerConfig, ConfigError, Document, DrainConfig, KeyDocumentation,
 };
+use sluice::egress::special::{SPECIAL_RANGES, special_address};
 use sluice::metric::{Kind, Metric};
 
 fn file(path: &str) -> PathBuf {

@@ -10,8 +10,8 @@ mod support;
 
 use std::time::Duration;
 
-use sluice::call::accept::call_option::CallOption;
-use sluice::call::accept::options::{Options, ReplyAddress};
+use sluice::accept::call_option::CallOption;
+use sluice::accept::options::{Options, ReplyAddress};
 use sluice::time::Wall;
 use support::asking::{NOW, ask, gateway, refused};
 

@@ -8,8 +8,8 @@
 
 mod support;
 
-use sluice::call::accept::call_option::CallOption;
-use sluice::call::accept::options::ReplyAddress;
+use sluice::accept::call_option::CallOption;
+use sluice::accept::options::ReplyAddress;
 use sluice::config::{AcceptConfig, Document};
 use support::asking::{ask, gateway, refused};
 
@@ -163,7 +163,7 @@ fn the_record_says_what_the_drain_has_to_know() {
         head.headers.is_empty(),
         "options are not the target's business"
     );
-    let record = sluice::call::record::encode(&head, b"").unwrap();
+    let record = sluice::record::encode(&head, b"").unwrap();
     let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
     for (member, expected) in [
         ("replyTo", serde_json::json!("/ok")),

@@ -8,11 +8,11 @@ use super::lanes::read_lanes;
 use super::names::read_sealed_headers;
 use super::reader::Section;
 use super::{Document, OptionsConfig, StreamConfig, TargetsConfig, options};
-use crate::call::accept::idempotency::KEYS_PER_SLOT;
-use crate::call::accept::mark::Marks;
-use crate::call::deliver::lanes::Lanes;
-use crate::call::names::NameList;
+use crate::accept::mark::Marks;
+use crate::idempotency::KEYS_PER_SLOT;
+use crate::lanes::Lanes;
 use crate::limits::{PUT_BYTES_MAX, RECORD_BYTES_MAX};
+use crate::record::names::NameList;
 
 /// What the accept filter is told.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,11 +5,11 @@ use super::key::TextForm;
 use super::names::read_names;
 use super::reader::Section;
 use super::signing::{VARIABLE_NAME, is_variable};
-use crate::call::allow::{AllowList, HostPattern, Rule, is_plain_path};
-use crate::call::names::NameList;
-use crate::call::path::ReplyPaths;
-use crate::call::target::{Destination, Scheme};
+use crate::egress::allow::{AllowList, HostPattern, Rule, is_plain_path};
+use crate::egress::path::ReplyPaths;
+use crate::egress::target_url::{Destination, Scheme};
 use crate::limits::{ALLOW_RULES_MAX, REPLY_PATHS_MAX};
+use crate::record::names::NameList;
 
 /// What is allowed of explicit targets and reply addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]

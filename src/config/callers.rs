@@ -3,8 +3,8 @@
 use super::key::TextForm;
 use super::options::HEADER_NAME;
 use super::reader::Section;
-use crate::call::caller::CallerRules;
-use crate::call::order_key::OrderKeyScope;
+use crate::caller::CallerRules;
+use crate::caller::order_key::OrderKeyScope;
 use crate::http::is_token;
 
 /// What is configured of callers.

@@ -7,13 +7,13 @@ use super::lanes::read_lanes;
 use super::names::read_sealed_headers;
 use super::reader::Section;
 use super::{Document, StreamConfig, TargetsConfig};
-use crate::call::deliver::lanes::Lanes;
-use crate::call::deliver::line::TargetLimits;
-use crate::call::deliver::outcome::OutcomeTable;
-use crate::call::deliver::retry::RetryPolicy;
-use crate::call::names::NameList;
-use crate::call::record_check::is_authority;
+use crate::drain::line::TargetLimits;
+use crate::drain::outcome::OutcomeTable;
+use crate::drain::retry::RetryPolicy;
+use crate::lanes::Lanes;
 use crate::limits::REPLY_BODY_BYTES_MAX;
+use crate::record::check::is_authority;
+use crate::record::names::NameList;
 
 /// What the drain is told.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use super::key::TextForm;
 use super::reader::Section;
-use crate::call::accept::admission::{CALL_MARKS, is_envoy_control};
-use crate::call::accept::call_option::CallOption;
-use crate::call::accept::lookalike::cannot_be_other;
-use crate::call::accept::mark::Marks;
+use crate::accept::admission::{CALL_MARKS, is_envoy_control};
+use crate::accept::call_option::CallOption;
+use crate::accept::lookalike::cannot_be_other;
+use crate::accept::mark::Marks;
 use crate::http::{is_hop_by_hop, is_token};
 use crate::limits::{DELAY_SECONDS_MAX, OTHER_HEADERS_MAX, RETRIES_MAX, TIMEOUT_MS_MAX};
 

@@ -13,17 +13,17 @@ use super::entry::Role;
 use super::sink::log;
 use super::table::Table;
 use super::worker::{Performed, Worker, empty};
-use crate::call::accept::admission::RequestHead;
-use crate::call::accept::mark::{Marks, RouteMode, mark};
-use crate::call::caller::{CallerMark, CallerRules, CallerSecret};
-use crate::call::seal::SealKeys;
+use crate::accept::admission::RequestHead;
+use crate::accept::mark::{Marks, RouteMode, mark};
+use crate::accept::{AcceptEngine, Input};
+use crate::caller::{CallerMark, CallerRules, CallerSecret};
 use crate::config::AcceptConfig;
-use crate::engine::accept::{AcceptEngine, Input};
 use crate::engine::{CalloutResult, Level, Output};
 use crate::http::{Fields, OutgoingResponse};
 use crate::id::{Entropy, RequestId};
 use crate::limits::OUTPUTS_PER_CALLBACK_MAX;
 use crate::metric::Metric;
+use crate::record::seal::SealKeys;
 use crate::stream::signing::Signer;
 
 /// What the requests of a worker share.

@@ -14,16 +14,16 @@ use super::drain::{DrainHost, DrainKeys, HealthCheck};
 use super::rsa::rsa;
 use super::sink::log;
 use super::table::process_secret;
-use crate::call::caller::CallerSecret;
-use crate::call::deliver::route::ReplySecrets;
-use crate::call::order_key::secret_of_seal_keys;
-use crate::call::reply::signature::Secrets;
-use crate::call::seal::SealKeys;
+use crate::caller::CallerSecret;
+use crate::caller::order_key::secret_of_seal_keys;
 use crate::config::{
     AcceptConfig, AnswerConfig, ConfigError, Document, DrainConfig, StreamConfig, TargetsConfig,
 };
+use crate::drain::route::ReplySecrets;
 use crate::engine::Level;
 use crate::id::Entropy;
+use crate::record::seal::SealKeys;
+use crate::reply::signature::Secrets;
 use crate::stream::signing::Signer;
 
 proxy_wasm::main! {{

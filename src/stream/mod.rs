@@ -6,6 +6,7 @@
 pub mod consume;
 pub mod error;
 pub mod put;
+pub mod put_queue;
 pub mod signing;
 
 use std::borrow::Cow;

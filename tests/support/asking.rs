@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sluice::call::accept::admission::{Admitted, RequestHead, admit};
-use sluice::call::accept::refusal::Refusal;
+use sluice::accept::admission::{Admitted, RequestHead, admit};
+use sluice::accept::refusal::Refusal;
 use sluice::config::{AcceptConfig, Document};
 use sluice::time::Wall;
 

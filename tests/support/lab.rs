@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use sluice::engine::drain::{DrainEngine, Input};
+use sluice::drain::{DrainEngine, Input};
 use sluice::engine::{Callout, CalloutResult};
 
 use super::{

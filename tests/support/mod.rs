@@ -15,12 +15,12 @@
 pub mod asking;
 pub mod lab;
 
-use sluice::call::accept::admission::RequestHead;
-use sluice::call::caller::{CallerMark, CallerRules};
-use sluice::call::deliver::route::ReplySecrets;
+use sluice::accept::admission::RequestHead;
+use sluice::accept::{AcceptEngine, Input as AcceptInput};
+use sluice::caller::{CallerMark, CallerRules};
 use sluice::config::{AcceptConfig, Document, DrainConfig};
-use sluice::engine::accept::{AcceptEngine, Input as AcceptInput};
-use sluice::engine::drain::{DrainEngine, Input as DrainInput};
+use sluice::drain::route::ReplySecrets;
+use sluice::drain::{DrainEngine, Input as DrainInput};
 use sluice::engine::{Callout, CalloutResult, Output};
 use sluice::http::{Fields, IncomingResponse};
 use sluice::id::{Entropy, RequestId};

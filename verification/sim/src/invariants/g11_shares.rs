@@ -1,7 +1,7 @@
 //! G11: one caller's calls in flight leave slots for others, of all that a drain has and of those
 //! for one target.
 
-use sluice::call::caller::CallerKey;
+use sluice::caller::CallerKey;
 use sluice::config::DrainConfig;
 
 use super::{Start, Violation};

@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use sluice::call::accept::idempotency::{Asked as Options, KeyHolder};
 use sluice::config::OptionHeaders;
 use sluice::http::{Fields, first};
+use sluice::idempotency::{Asked as Options, KeyHolder};
 use sluice::time::Wall;
 
 use super::Violation;

@@ -7,6 +7,7 @@
 //!
 //! Pure as the other engines are, but simpler: each question has its answer at once.
 
+use crate::headers::ANSWER_CUT;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -15,13 +16,16 @@ use crate::id::RequestId;
 use crate::limits::RESPONSES_PER_CALLBACK_MAX;
 use crate::time::Steady;
 
-/// The field that says that an answer was cut here. Targets can't set it: the route takes it out
-/// of what they say.
-pub const ANSWER_CUT: &str = "async-answer-cut";
-
 /// An answer is cut this long before its attempt's time ends, but within these bounds a tenth of
 /// the attempt's time.
 const MARGIN: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
+
+/// What the answer role is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnswerConfig {
+    /// Bytes of content that an answer keeps.
+    pub body_bytes_max: usize,
+}
 
 /// What becomes of an answer, or of what is there of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

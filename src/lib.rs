@@ -14,17 +14,20 @@
 
 pub mod accept;
 pub mod answer;
+pub mod call_option;
 pub mod caller;
 pub mod config;
 pub mod drain;
 pub mod egress;
 pub mod engine;
+pub mod headers;
 pub mod http;
 pub mod id;
 pub mod idempotency;
 pub mod lanes;
 pub mod limits;
 pub mod metric;
+pub mod receipt;
 pub mod record;
 pub mod reply;
 pub mod stream;

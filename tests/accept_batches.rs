@@ -10,7 +10,7 @@
 mod support;
 
 use sluice::accept::{AcceptEngine, Input};
-use sluice::engine::CalloutResult;
+use sluice::http::CalloutResult;
 use sluice::id::RequestId;
 use sluice::metric::Metric;
 use support::{

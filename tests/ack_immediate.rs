@@ -11,7 +11,8 @@
 mod support;
 
 use sluice::accept::{AcceptEngine, Input};
-use sluice::engine::{Callout, CalloutResult};
+use sluice::engine::Callout;
+use sluice::http::CalloutResult;
 use sluice::metric::Metric;
 use support::{Said, accept, accept_engine, answer, at, records, request, stored};
 

@@ -27,9 +27,10 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use serde_json::Value;
-use sluice::config::{
-    Absent, AcceptConfig, AnswerConfig, ConfigError, Document, DrainConfig, KeyDocumentation,
-};
+use sluice::accept::config::AcceptConfig;
+use sluice::answer::AnswerConfig;
+use sluice::config::{Absent, ConfigError, Document, KeyDocumentation};
+use sluice::drain::config::DrainConfig;
 use sluice::egress::special::{SPECIAL_RANGES, special_address};
 use sluice::metric::{Kind, Metric};
 

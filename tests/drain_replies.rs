@@ -12,7 +12,7 @@ mod support;
 
 use serde_json::{Value, json};
 use sluice::drain::Input;
-use sluice::engine::CalloutResult;
+use sluice::http::CalloutResult;
 use support::lab::Lab;
 use support::{answer, field, records};
 

@@ -14,7 +14,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value, json};
 use sluice::accept::{AcceptEngine, Input};
-use sluice::engine::{Callout, CalloutResult, Output};
+use sluice::engine::{Callout, Output};
+use sluice::http::CalloutResult;
 use sluice::id::RequestId;
 use sluice::idempotency::{KeyHash, KeyHolder};
 use sluice::metric::Metric;

@@ -10,7 +10,8 @@
 use std::borrow::Cow;
 
 use sluice::accept::admission::{RequestHead, admit};
-use sluice::config::{AcceptConfig, Document};
+use sluice::accept::config::AcceptConfig;
+use sluice::config::Document;
 use sluice::drain::dispatch::{Dispatch, Marks, request};
 use sluice::http::first;
 use sluice::id::CallId;

@@ -8,9 +8,10 @@
 
 mod support;
 
-use sluice::accept::call_option::CallOption;
-use sluice::accept::options::ReplyAddress;
-use sluice::config::{AcceptConfig, Document};
+use sluice::accept::config::AcceptConfig;
+use sluice::call_option::CallOption;
+use sluice::config::Document;
+use sluice::record::reply_address::ReplyAddress;
 use support::asking::{ask, gateway, refused};
 
 #[test]

@@ -1,13 +1,13 @@
 //! Step 1b: a marked request's head becomes a call's head, or is refused at once.
 
-use std::borrow::Cow;
+use crate::headers::{is_envoy_control, is_ours};
 
-use crate::accept::call_option::CallOption;
+use crate::accept::config::AcceptConfig;
 use crate::accept::lookalike::refuse_lookalikes;
-use crate::accept::options::{Options, ReplyAddress, parse};
+use crate::accept::options::{Options, parse};
 use crate::accept::refusal::Refusal;
+use crate::call_option::CallOption;
 use crate::caller::CallerMark;
-use crate::config::AcceptConfig;
 use crate::egress::allow::AllowList;
 use crate::egress::path::is_normal;
 use crate::egress::target_url::Destination;
@@ -16,6 +16,7 @@ use crate::idempotency::Asked;
 use crate::limits::ROUTE_BYTES_MAX;
 use crate::record::CallHead;
 use crate::record::check::{HeadError, check};
+use crate::record::reply_address::ReplyAddress;
 use crate::time::{Wall, millis};
 
 /// A request's head as Envoy shows it.
@@ -45,56 +46,6 @@ pub struct Admitted {
     pub asked: Asked,
 }
 
-/// What the gateway adds to a dispatched call. Nobody else may set it (G8).
-pub const CALL_MARKS: [&str; 3] = ["async-call-id", "async-attempt", "async-accepted-at"];
-
-/// What the gateway adds to a dispatched reply besides. Nobody else may set it either.
-pub const REPLY_MARKS: [&str; 6] = [
-    "async-outcome",
-    "async-status",
-    "async-attempts",
-    "async-body-cut",
-    "async-head-cut",
-    "async-signature",
-];
-
-/// What stands before the names of the response's own fields in a dispatched reply. Nobody else
-/// may set those either.
-pub const RESPONSE_PREFIX: &str = "async-response-";
-
-/// A name as servers read it that hand it on as a variable (RFC 3875 §4.1.18): they can't tell an
-/// underscore from a hyphen.
-#[must_use]
-pub fn dashed(name: &str) -> Cow<'_, str> {
-    if name.contains('_') {
-        Cow::Owned(name.replace('_', "-"))
-    } else {
-        Cow::Borrowed(name)
-    }
-}
-
-/// Whether a field with this name in lower case is an option or a mark of ours, and so never part
-/// of a request, with underscores too. Options count under their default names, also where they
-/// have others.
-#[must_use]
-pub fn is_ours(name: &str) -> bool {
-    let name = &*dashed(name);
-    let is_option = |option: CallOption| {
-        option.is_removed() && option.default_header().eq_ignore_ascii_case(name)
-    };
-    CALL_MARKS.contains(&name)
-        || REPLY_MARKS.contains(&name)
-        || name.starts_with(RESPONSE_PREFIX)
-        || CallOption::ALL.into_iter().any(is_option)
-}
-
-/// Whether Envoy itself would act on this field of a callout. Only the client's address, which the
-/// gateway has found out, belongs to the request.
-#[must_use]
-pub fn is_envoy_control(name: &str) -> bool {
-    name.starts_with("x-envoy-") && name != "x-envoy-external-address"
-}
-
 /// Checks a marked request's head, and takes out what the call's target shall see. `now` is when
 /// it arrived, from which a delay counts.
 ///
@@ -116,7 +67,7 @@ pub fn admit(head: RequestHead, config: &AcceptConfig, now: Wall) -> Result<Admi
     }
     may_go_there(&options, config)?;
     let (route, cluster) = (hint(head.route), hint(head.cluster));
-    let asked = Asked::of(&head.fields, &config.options.headers);
+    let asked = Asked::of(config.options.headers.asked(&head.fields));
     let mut head = split(head.fields, config)?;
     (head.route, head.cluster) = (route, cluster);
     if config.normal_paths && options.target.is_none() && !is_normal(&head.path) {

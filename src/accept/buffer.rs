@@ -3,12 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::accept::config::BufferLimits;
 use crate::accept::{AcceptEngine, Output};
 use crate::caller::CallerKey;
 use crate::caller::share::Shares;
-use crate::config::BufferLimits;
 use crate::engine::signing::Covers;
-use crate::engine::{Callout, CalloutResult, Level};
+use crate::engine::{Callout, Level};
+use crate::http::CalloutResult;
 use crate::id::Ticket;
 use crate::idempotency::{KeyHash, KeyHolder};
 use crate::limits::STREAM_ANSWER_BYTES_MAX;

@@ -2,9 +2,9 @@
 //! his alone, and he has a share of what all share.
 
 use crate::accept::admission::{Admitted, RequestHead, admit};
-use crate::accept::call_option::CallOption;
 use crate::accept::waiting::Known;
 use crate::accept::{AcceptEngine, Refusal};
+use crate::call_option::CallOption;
 use crate::caller::{CallerKey, CallerSecret};
 use crate::idempotency::KeyHash;
 use crate::record::CallHead;

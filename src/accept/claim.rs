@@ -12,7 +12,7 @@ use crate::accept::{AcceptEngine, Output};
 use crate::id::{Position, RequestId};
 use crate::idempotency::{Claim, Fingerprint, KeyHash, KeyHolder, Slot};
 use crate::metric::Metric;
-use crate::reply::receipt::Receipt;
+use crate::receipt::Receipt;
 use crate::time::Wall;
 
 /// How often a slot is read again that another worker has written meanwhile. After that the call
@@ -144,7 +144,9 @@ impl AcceptEngine {
         };
         if let Some(key) = head.idempotency.clone() {
             let asked = self.requests.known(request).asked;
-            let fingerprint = Fingerprint::new(&self.secret, head, asked, body);
+            let authority = head.authority.as_deref().unwrap_or_default();
+            let parts = [head.method.as_str(), authority, head.path.as_str()];
+            let fingerprint = Fingerprint::new(&self.secret, parts, asked, body);
             let call_id = head.id.as_ref().map(|id| id.0.clone());
             let call_id = call_id.unwrap_or_default();
             let holder = KeyHolder { key, call_id };

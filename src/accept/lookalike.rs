@@ -1,10 +1,10 @@
 //! Step 1b: a header that looks like an option, but is none, is refused rather than ignored:
 //! somebody has asked for something and would not get it.
 
-use crate::accept::admission::{CALL_MARKS, REPLY_MARKS, RESPONSE_PREFIX, dashed};
-use crate::accept::call_option::CallOption;
+use crate::accept::config::OptionsConfig;
 use crate::accept::refusal::Refusal;
-use crate::config::OptionsConfig;
+use crate::call_option::CallOption;
+use crate::headers::{CALL_MARKS, REPLY_MARKS, RESPONSE_PREFIX, dashed};
 use crate::http::{Fields, cut};
 use crate::limits::REFUSED_VALUE_CHARACTERS_MAX;
 

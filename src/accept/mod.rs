@@ -8,12 +8,13 @@
 
 pub mod admission;
 mod buffer;
-pub mod call_option;
 mod caller;
 mod claim;
+pub mod config;
 mod deferred;
 pub mod lookalike;
 pub mod mark;
+mod option_forms;
 pub mod options;
 mod publish;
 pub mod refusal;
@@ -24,12 +25,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::accept::admission::{RequestHead, body_too_large, check_head};
+use crate::accept::config::AcceptConfig;
 use crate::accept::refusal::Refusal;
 use crate::caller::CallerSecret;
 use crate::caller::order_key::OrderKeys;
-use crate::config::AcceptConfig;
 use crate::engine::signing::Signing;
-use crate::engine::{CalloutResult, Output, Outputs};
+use crate::engine::{Output, Outputs};
+use crate::http::CalloutResult;
 use crate::http::{Fields, OutgoingResponse, list_bytes};
 use crate::id::{Entropy, RequestId, Ticket};
 use crate::idempotency::KeyHolder;

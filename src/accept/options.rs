@@ -3,61 +3,19 @@
 //! An option that can't be kept is refused, never ignored: a wrong value with `400` and the forms
 //! that are accepted, an option that this gateway hasn't got with `501`.
 
+use crate::record::reply_address::ReplyAddress;
 use std::time::Duration;
 
-use crate::accept::call_option::CallOption;
+use crate::accept::config::OptionsConfig;
 use crate::accept::refusal::Refusal;
-use crate::config::OptionsConfig;
+use crate::call_option::CallOption;
 use crate::http::{Fields, all, first};
 use crate::limits::{
-    ADDRESS_BYTES_MAX, CORRELATION_ID_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, ORDER_KEY_BYTES_MAX,
+    CORRELATION_ID_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, ORDER_KEY_BYTES_MAX,
     REFUSED_VALUE_CHARACTERS_MAX,
 };
-use crate::record::check::is_path;
 use crate::time::{Wall, millis};
 use crate::time_text::{NoDuration, parse_duration, parse_time};
-
-/// Where a reply goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ReplyAddress {
-    /// A path, and perhaps a query, on this gateway. It starts with one slash.
-    Path(String),
-    /// An absolute `http` or `https` URL, of which only that much is known.
-    Url(String),
-}
-
-impl ReplyAddress {
-    /// Reads an address of 1 to 8,192 visible ASCII characters.
-    ///
-    /// # Errors
-    /// What is wrong with it, to be said after its name.
-    pub fn parse(text: &str) -> Result<Self, &'static str> {
-        if text.is_empty() || text.len() > ADDRESS_BYTES_MAX {
-            return Err("must have 1 to 8192 characters");
-        }
-        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("must be visible ASCII, percent-encoded");
-        }
-        if text.contains('#') {
-            return Err("must not have a fragment (what follows a #)");
-        }
-        match text.as_bytes() {
-            [b'/', ..] if !is_path(text) => Err("must not have a backslash"),
-            [b'/', b'/', ..] => Err("must not start with two slashes"),
-            [b'/', ..] => Ok(Self::Path(text.to_owned())),
-            _ if is_web_url(text) => Ok(Self::Url(text.to_owned())),
-            _ => Err("must be an absolute http or https URL or start with a slash"),
-        }
-    }
-
-    /// The address as it was written.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Path(text) | Self::Url(text) => text,
-        }
-    }
-}
 
 /// What a caller asks for. `None` is: said nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -202,16 +160,6 @@ fn target(text: &str) -> Result<String, String> {
         ReplyAddress::Url(text) => Ok(text),
         ReplyAddress::Path(_) => Err("is a path".to_owned()),
     }
-}
-
-/// RFC 3986 §3.1: a scheme has any case.
-fn is_web_url(text: &str) -> bool {
-    text.split_once("://").is_some_and(|(scheme, rest)| {
-        !rest.is_empty()
-            && ["http", "https"]
-                .iter()
-                .any(|known| scheme.eq_ignore_ascii_case(known))
-    })
 }
 
 fn word(text: &str, bytes_max: usize) -> Result<String, String> {

@@ -10,8 +10,8 @@ use crate::caller::CallerKey;
 use crate::caller::share::Shares;
 use crate::id::RequestId;
 use crate::idempotency::Asked;
+use crate::receipt::Receipt;
 use crate::record::CallHead;
-use crate::reply::receipt::Receipt;
 use crate::time::Steady;
 
 /// What a marked request waits for. Each state holds just what is needed from there on.
@@ -221,7 +221,8 @@ mod tests {
     use super::*;
     use crate::accept::Input;
     use crate::accept::admission::RequestHead;
-    use crate::config::{AcceptConfig, Document as _};
+    use crate::accept::config::AcceptConfig;
+    use crate::config::Document as _;
     use crate::id::Entropy;
     use crate::time::Now;
 

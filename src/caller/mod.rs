@@ -8,12 +8,13 @@
 pub mod order_key;
 pub mod share;
 
+use crate::caller::order_key::OrderKeyScope;
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use crate::accept::admission::dashed;
+use crate::headers::dashed;
 use crate::http::{Fields, all};
 
 /// Characters of a configured secret, at least: 32 of them hold 128 bits even as hexadecimal.
@@ -238,6 +239,17 @@ impl CallerSecret {
         }
         hash
     }
+}
+
+/// What is configured of callers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallersConfig {
+    /// What tells them apart.
+    pub rules: CallerRules,
+    /// Calls of one caller that aren't due yet, as one worker knows them.
+    pub deferred_max: usize,
+    /// Whose order keys are his own.
+    pub order_keys: OrderKeyScope,
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::rc::Rc;
 
-use crate::accept::admission::{dashed, is_envoy_control, is_ours};
+use crate::headers::{dashed, is_envoy_control, is_ours};
 use crate::http::{Fields, OutgoingRequest, first, is_hop_by_hop, named_by_connection};
 use crate::record::Call;
 use crate::reply::signature::{Secrets, canonical_marks};

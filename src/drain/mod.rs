@@ -18,6 +18,7 @@
 mod attempt;
 mod behind;
 pub mod commit;
+pub mod config;
 mod consume;
 pub mod dead_letter;
 pub mod dispatch;
@@ -49,10 +50,11 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::config::DrainConfig;
+use crate::drain::config::DrainConfig;
 use crate::drain::route::{ReplySecrets, Router, Way};
 use crate::engine::signing::{Covers, Signing};
-use crate::engine::{Callout, CalloutResult, Output, Outputs};
+use crate::engine::{Callout, Output, Outputs};
+use crate::http::CalloutResult;
 use crate::http::OutgoingRequest;
 use crate::id::{Entropy, RecordId, Source, Ticket};
 use crate::metric::Metric;

@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::DrainConfig;
+use crate::drain::config::DrainConfig;
 use crate::drain::{DrainEngine, Purpose};
-use crate::engine::{CalloutResult, Level};
+use crate::engine::Level;
+use crate::http::CalloutResult;
 use crate::http::OutgoingRequest;
 use crate::id::{LaneNumber, RecordId, Source};
 use crate::limits::STREAM_ANSWER_BYTES_MAX;

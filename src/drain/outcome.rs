@@ -3,8 +3,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::answer::ANSWER_CUT;
-use crate::engine::CalloutResult;
+use crate::headers::ANSWER_CUT;
+use crate::http::CalloutResult;
 use crate::http::{IncomingResponse, first};
 use crate::time::Wall;
 

@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::caller::CallerKey;
 use crate::caller::share::Shares;
-use crate::drain::parked::Key;
+use crate::record::note::KeyDigest;
+
+/// The calls of one order key in one partition.
+pub(super) type Key = (u32, KeyDigest);
 
 /// Who has made the calls that are away, as far as this drain has sent them there.
 #[derive(Debug, Default)]

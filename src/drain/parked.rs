@@ -1,6 +1,7 @@
 //! Which calls with an order key are away on lanes, and which notes tell of them. Containers and
 //! their book-keeping; what follows from it is decided in [`crate::drain::order`].
 
+use crate::drain::owners::Key;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,9 +15,6 @@ use crate::drain::returning::Return;
 use crate::id::{Position, RecordId};
 use crate::record::note::{Away, KeyDigest, Note};
 use crate::time::{Now, Steady};
-
-/// The calls of one order key in one partition.
-pub(super) type Key = (u32, KeyDigest);
 
 /// So many calls of a key may be away, also where others have many away.
 const KEY_CALLS_MIN: usize = 8;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::config::DrainConfig;
 use crate::drain::DrainEngine;
+use crate::drain::config::DrainConfig;
 use crate::drain::left::LeftMax;
 use crate::drain::outbox::Destination;
 use crate::drain::window::Window;

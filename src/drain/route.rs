@@ -5,8 +5,9 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use crate::config::{DispatchConfig, TargetsConfig};
+use crate::drain::config::DispatchConfig;
 use crate::drain::dispatch::{self, Dispatch, Marks};
+use crate::egress::TargetsConfig;
 use crate::egress::allow::Allowed;
 use crate::egress::target_url::{Destination, Scheme};
 use crate::http::OutgoingRequest;

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use crate::config::DrainConfig;
 use crate::drain::commit::{CommitLine, FetchNumber};
+use crate::drain::config::DrainConfig;
 use crate::http::OutgoingRequest;
 use crate::id::Source;
 use crate::stream::StreamClient;

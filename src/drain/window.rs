@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::config::DrainConfig;
 use crate::drain::commit::FetchNumber;
+use crate::drain::config::DrainConfig;
 use crate::drain::held::{Held, LastAttempt, State};
 use crate::drain::hops::RememberedHops;
 use crate::drain::line::{Lines, Waiting};

@@ -1,9 +1,9 @@
 //! Which explicit targets and reply addresses are allowed (G7): a list of rules, of which one has
 //! to allow every part of a URL. An empty list allows nothing.
 
+use crate::egress::path::{is_plain_path, starts_with_segments};
 use std::fmt;
 
-use crate::egress::path::has_dot_segment;
 use crate::egress::special::{is_local_name, special_address};
 use crate::egress::target_url::{Destination, Host, Scheme};
 
@@ -205,27 +205,6 @@ impl Rule {
             Host::Name(_) | Host::V4(_) | Host::V6(_) => Ok(()),
         }
     }
-}
-
-/// Whether every server reads this path in the same segments. Some decode `%2f` before they split,
-/// some `%252f` too, some take `\` for `/`, merge `//`, cut parameters off (`..;x`), or read bytes
-/// that are no UTF-8 (`%c0%ae`); then `/hooks/..%2fadmin` isn't below `/hooks`.
-#[must_use]
-pub fn is_plain_path(path: &str) -> bool {
-    const SEPARATORS: [&str; 9] = ["//", "\\", "%00", "%2f", "%5c", "%25", "%c0", "%c1", "%u"];
-    let path = path.to_ascii_lowercase();
-    if SEPARATORS.iter().any(|separator| path.contains(separator)) {
-        return false;
-    }
-    // A `;` may be encoded as well.
-    let path = path.replace("%2e", ".").replace("%3b", ";");
-    !has_dot_segment(&path)
-}
-
-/// Whether a path lies below a prefix, in whole segments.
-pub(super) fn starts_with_segments(path: &str, prefix: &str) -> bool {
-    path.strip_prefix(prefix)
-        .is_some_and(|rest| rest.is_empty() || prefix.ends_with('/') || rest.starts_with('/'))
 }
 
 #[cfg(test)]

@@ -5,8 +5,6 @@
 //! call. A reply is judged by nobody but the operator's list, so that its path has to be plainer
 //! still.
 
-use crate::egress::allow::{is_plain_path, starts_with_segments};
-
 /// Whether a request's path stands as Envoy's normalization (`normalize_path`, `merge_slashes`,
 /// `path_with_escaped_slashes_action: UNESCAPE_AND_FORWARD`) leaves it, so that it stays the same
 /// when it is normalized again. Once is not always enough: `/a\..;/b` becomes `/a/..;/b`, and that
@@ -46,6 +44,27 @@ fn has_encoded(path: &str, is_meant: impl Fn(u8) -> bool) -> bool {
         .filter_map(|piece| piece.get(..2))
         .filter_map(|digits| u8::from_str_radix(digits, 16).ok())
         .any(is_meant)
+}
+
+/// Whether every server reads this path in the same segments. Some decode `%2f` before they split,
+/// some `%252f` too, some take `\` for `/`, merge `//`, cut parameters off (`..;x`), or read bytes
+/// that are no UTF-8 (`%c0%ae`); then `/hooks/..%2fadmin` isn't below `/hooks`.
+#[must_use]
+pub fn is_plain_path(path: &str) -> bool {
+    const SEPARATORS: [&str; 9] = ["//", "\\", "%00", "%2f", "%5c", "%25", "%c0", "%c1", "%u"];
+    let path = path.to_ascii_lowercase();
+    if SEPARATORS.iter().any(|separator| path.contains(separator)) {
+        return false;
+    }
+    // A `;` may be encoded as well.
+    let path = path.replace("%2e", ".").replace("%3b", ";");
+    !has_dot_segment(&path)
+}
+
+/// Whether a path lies below a prefix, in whole segments.
+pub(super) fn starts_with_segments(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || prefix.ends_with('/') || rest.starts_with('/'))
 }
 
 /// Which paths on this gateway a reply may go to: `replies.paths`. None, unless there are some.

@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::http::{IncomingResponse, OutgoingRequest, OutgoingResponse};
+use crate::http::{OutgoingRequest, OutgoingResponse};
 use crate::id::{RequestId, Ticket};
 use crate::idempotency::KeyHolder;
 use crate::metric::Metric;
@@ -70,17 +70,6 @@ pub struct Callout {
     /// alone counts, and its header fields need not be read either. Of any other answer at least
     /// [`crate::limits::EXCERPT_BYTES_MAX`] bytes are read.
     pub answer_bytes_max: usize,
-}
-
-/// How a callout ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CalloutResult {
-    /// There was an answer: the other side's or, where it could not be reached, Envoy's own.
-    Answered(IncomingResponse),
-    /// The connection broke or the time ran out after the request was sent.
-    Lost,
-    /// Envoy refused to send it at all.
-    NotSent,
 }
 
 /// How loud a log line is, in Envoy's terms.

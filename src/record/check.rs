@@ -4,17 +4,17 @@
 //! There is one grammar. The drain checks every record that it reads, and the accept role what it
 //! is going to store, before the `202`: what is accepted can be read, and Envoy can send it.
 
-use fluent_uri::Uri;
+use crate::record::grammar::{is_authority, is_identity, is_path, is_visible};
 
-use crate::accept::admission::RESPONSE_PREFIX;
+use crate::headers::RESPONSE_PREFIX;
 use crate::http::{Fields, is_field_value, is_token};
 use crate::id::CallId;
 use crate::limits::{
-    CORRELATION_ID_BYTES_MAX, DESTINATION_BYTES_MAX, HEAD_BYTES_MAX, HEAD_FIELDS_MAX,
-    ROUTE_BYTES_MAX, TIMEOUT_MS_MAX,
+    DESTINATION_BYTES_MAX, HEAD_BYTES_MAX, HEAD_FIELDS_MAX, ROUTE_BYTES_MAX, TIMEOUT_MS_MAX,
 };
-use crate::record::seal::SealedValue;
-use crate::record::{CallHead, RecordError};
+use crate::record::error::RecordError;
+use crate::record::head::CallHead;
+use crate::record::sealed::SealedValue;
 
 /// What is wrong with a call's head.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,37 +68,6 @@ pub fn check(head: &CallHead) -> Result<(), HeadError> {
     check_fields("headers", &head.headers, &head.sealed, before)?;
     check_fields("trailers", &head.trailers, &[], Size::default())?;
     Ok(())
-}
-
-/// Whether Envoy takes this for a path with its query: RFC 9112 §3.2.1 in visible ASCII. Envoy
-/// refuses a fragment, and some take a backslash for a slash.
-pub(crate) fn is_path(text: &str) -> bool {
-    text.starts_with('/') && is_visible(text) && !text.contains(['#', '\\'])
-}
-
-/// Whether this is a host, with a port or without (RFC 9110 §7.2, RFC 3986 §3.2), and no more.
-pub(crate) fn is_authority(text: &str) -> bool {
-    let url = format!("http://{text}/");
-    let Ok(uri) = Uri::parse(url.as_str()) else {
-        return false;
-    };
-    let Some(authority) = uri.authority() else {
-        return false;
-    };
-    let is_port = |port: &str| port.parse::<u16>().is_ok();
-    authority.as_str() == text
-        && !authority.has_userinfo()
-        && !authority.host().is_empty()
-        && authority.port().is_none_or(|port| is_port(port.as_str()))
-}
-
-/// Whether this is 1 to 256 visible ASCII characters: what ids may be, as they stand in fields.
-pub(crate) fn is_identity(text: &str) -> bool {
-    !text.is_empty() && text.len() <= CORRELATION_ID_BYTES_MAX && is_visible(text)
-}
-
-fn is_visible(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// Everything that goes into a request line must be fit to stand there.

@@ -11,8 +11,8 @@ use serde::ser::{SerializeMap, SerializeSeq, SerializeTuple, Serializer};
 use serde::{Deserialize, Serialize};
 
 use crate::http::Fields;
-use crate::record::RecordError;
-use crate::record::seal::SealedValue;
+use crate::record::error::RecordError;
+use crate::record::sealed::SealedValue;
 
 /// Fields as a list of `[name, value]`; a value that is no UTF-8 stands as `{"base64": "…"}`, a
 /// sealed one as `{"sealed": "…", "key": "…"}`.

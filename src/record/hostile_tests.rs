@@ -1,6 +1,7 @@
 //! Records that others have written, with no good intention.
 
 use super::*;
+use crate::time::Wall;
 
 /// Members, a value that they can't have, and how the error starts after the member's name.
 const WRONG_MEMBERS: &str = include_str!("../../tests/records/wrong_members.txt");

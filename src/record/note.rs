@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::limits::ORDER_KEY_BYTES_MAX;
-use crate::record::RECORD_VERSION;
+use crate::record::head::RECORD_VERSION;
 use crate::time::Wall;
 
 /// An order key, as notes name it: the first eight bytes of its SHA-256.

@@ -9,13 +9,13 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::accept::admission::RESPONSE_PREFIX;
+use crate::headers::RESPONSE_PREFIX;
 use crate::http::Fields;
 use crate::limits::REPLY_ANSWER_FIELDS_MAX;
-use crate::record::RecordError;
-use crate::record::check::is_identity;
+use crate::record::error::RecordError;
 use crate::record::fields::WireFields;
-use crate::record::seal::SealedValue;
+use crate::record::grammar::is_identity;
+use crate::record::sealed::SealedValue;
 
 /// How a call has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 //! that it was sealed with. So whoever may read and write records, and has no key, can neither read
 //! a credential nor send it anywhere else.
 
+use crate::record::sealed::{NONCE_BYTES, SealedValue, is_key_id};
 use std::fmt;
 
 use base64::Engine as _;
@@ -14,17 +15,16 @@ use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
 use sha2::{Digest, Sha256};
 
-use crate::accept::options::ReplyAddress;
 use crate::http::{Fields, is_field_value};
 use crate::id::Entropy;
 use crate::limits::{SEAL_KEY_ID_BYTES_MAX, SEAL_KEYS_MAX};
+use crate::record::head::Call;
+use crate::record::head::CallHead;
 use crate::record::names::NameList;
-use crate::record::{Call, CallHead};
+use crate::record::reply_address::ReplyAddress;
 
-/// Bytes of a key, of a nonce and of what authenticates a value.
+/// Bytes of a key.
 const KEY_BYTES: usize = 32;
-const NONCE_BYTES: usize = 24;
-const TAG_BYTES: usize = 16;
 
 /// Distinguishes what is bound here from whatever else may be hashed.
 const DOMAIN: &[u8] = b"sluice sealed value 1";
@@ -39,17 +39,6 @@ impl fmt::Debug for SealKeys {
         let ids: Vec<&str> = self.0.iter().map(|(id, _)| id.as_str()).collect();
         write!(formatter, "SealKeys({} hidden)", ids.join(" "))
     }
-}
-
-/// A value that is sealed, in a list of fields where an empty one stands for it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SealedValue {
-    /// The place of its field in the list.
-    pub index: usize,
-    /// The id of the key that it was sealed by.
-    pub key: String,
-    /// Nonce, sealed value and tag.
-    pub bytes: Vec<u8>,
 }
 
 /// Why a value can't be opened.
@@ -78,30 +67,6 @@ impl fmt::Display for SealError {
 }
 
 impl std::error::Error for SealError {}
-
-impl SealedValue {
-    /// Bytes of the value that is sealed.
-    #[must_use]
-    pub const fn plain_bytes(&self) -> usize {
-        self.bytes.len().saturating_sub(NONCE_BYTES + TAG_BYTES)
-    }
-
-    /// Whether it may stand in a record.
-    ///
-    /// # Errors
-    /// What is wrong with it.
-    pub fn check(&self) -> Result<(), String> {
-        if !is_key_id(&self.key) {
-            return Err(format!(
-                "key: must be 1 to {SEAL_KEY_ID_BYTES_MAX} letters, digits, _ or -"
-            ));
-        }
-        match self.bytes.len() < NONCE_BYTES + TAG_BYTES {
-            true => Err("sealed: is too short".to_owned()),
-            false => Ok(()),
-        }
-    }
-}
 
 impl SealKeys {
     /// Reads 1 to 4 keys, separated by white space: `ID:BASE64`, an id of letters, digits, `_` and
@@ -300,11 +265,6 @@ impl Hash {
             self.part((!is_sealed).then_some(value.as_slice()));
         }
     }
-}
-
-fn is_key_id(text: &str) -> bool {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
-    (1..=SEAL_KEY_ID_BYTES_MAX).contains(&text.len()) && text.bytes().all(fits)
 }
 
 #[cfg(test)]

@@ -1,6 +1,12 @@
 use super::*;
+use crate::http::Fields;
+use crate::id::CallId;
 use crate::record::progress::PastAttempt;
+use crate::record::progress::Progress;
+use crate::record::reply_address::ReplyAddress;
+use crate::record::reply_context::ReplyMember;
 use crate::record::reply_context::ReplyOutcome;
+use crate::time::Wall;
 
 fn head() -> CallHead {
     CallHead {

@@ -2,10 +2,8 @@
 //!
 //! | step | file |
 //! |---|---|
-//! | the client learns that the call is stored | [`receipt`] |
 //! | what became of it goes to the reply address, as a call of its own | [`result`] |
 //! | and which is signed when it is dispatched | [`signature`] |
 
-pub mod receipt;
 pub mod result;
 pub mod signature;

@@ -5,9 +5,8 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::accept::admission::RESPONSE_PREFIX;
-use crate::accept::options::ReplyAddress;
-use crate::answer::ANSWER_CUT;
+use crate::headers::ANSWER_CUT;
+use crate::headers::RESPONSE_PREFIX;
 use crate::http::{
     Fields, IncomingResponse, all, first, is_field_value, is_hop_by_hop, is_token, list_bytes,
     named_by_connection,
@@ -19,6 +18,7 @@ use crate::limits::{
 use crate::record::CallHead;
 use crate::record::names::NameList;
 use crate::record::progress::PastAttempt;
+use crate::record::reply_address::ReplyAddress;
 use crate::record::reply_context::{ReplyMember, ReplyOutcome, is_status};
 
 /// Distinguishes the ids of replies from whatever else may be derived from a call id.
@@ -474,7 +474,7 @@ mod tests {
     #[test]
     fn a_trace_that_is_sealed_stays_behind() {
         let mut call = call();
-        call.sealed.push(crate::record::seal::SealedValue {
+        call.sealed.push(crate::record::sealed::SealedValue {
             index: 3,
             key: "k1".to_owned(),
             bytes: Vec::new(),

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::engine::CalloutResult;
+use crate::http::CalloutResult;
 use crate::http::OutgoingRequest;
 use crate::limits::{PUT_BYTES_MAX, PUT_MESSAGES_MAX};
 use crate::stream::StreamClient;

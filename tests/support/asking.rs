@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use sluice::accept::admission::{Admitted, RequestHead, admit};
+use sluice::accept::config::AcceptConfig;
 use sluice::accept::refusal::Refusal;
-use sluice::config::{AcceptConfig, Document};
+use sluice::config::Document;
 use sluice::time::Wall;
 
 /// 2026-11-23T04:36:00Z.

@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use sluice::drain::{DrainEngine, Input};
-use sluice::engine::{Callout, CalloutResult};
+use sluice::engine::Callout;
+use sluice::http::CalloutResult;
 
 use super::{
     Said, answer, at, drain, drain_engine, messages, messages_stored_at, records, stored, target,

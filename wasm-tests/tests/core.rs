@@ -15,9 +15,11 @@ mod support;
 
 use sluice::accept::Input as AcceptInput;
 use sluice::accept::admission::{RequestHead, admit};
+use sluice::accept::config::AcceptConfig;
 use sluice::accept::refusal::Refusal;
-use sluice::config::{AcceptConfig, Document, DrainConfig};
+use sluice::config::Document;
 use sluice::drain::Input as DrainInput;
+use sluice::drain::config::DrainConfig;
 use sluice::id::{Entropy, RequestId};
 use sluice::limits::PUT_BYTES_MAX;
 use sluice::record::{Call, CallHead, decode, encode};

@@ -8,10 +8,12 @@
 )]
 
 use sluice::accept::admission::{RequestHead, admit};
-use sluice::config::{AcceptConfig, Document, DrainConfig};
+use sluice::accept::config::AcceptConfig;
+use sluice::config::Document;
+use sluice::drain::config::DrainConfig;
 use sluice::drain::dead_letter::{DeadLetter, Reason};
 use sluice::egress::target_url::Destination;
-use sluice::engine::CalloutResult;
+use sluice::http::CalloutResult;
 use sluice::http::{Fields, IncomingResponse, is_field_value, is_token};
 use sluice::id::Position;
 use sluice::limits::RECORD_ERROR_BYTES_MAX;

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sluice::accept::options::ReplyAddress;
-use sluice::engine::CalloutResult;
+use sluice::http::CalloutResult;
 use sluice::http::first;
+use sluice::record::reply_address::ReplyAddress;
 use sluice::record::{CallHead, decode};
 use sluice::reply::result::reply_id;
 use sluice::time::Wall;

@@ -2,7 +2,7 @@
 //! for one target.
 
 use sluice::caller::CallerKey;
-use sluice::config::DrainConfig;
+use sluice::drain::config::DrainConfig;
 
 use super::{Start, Violation};
 use crate::ledger::{Attempt, Ledger};

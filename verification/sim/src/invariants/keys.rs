@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use sluice::config::OptionHeaders;
+use sluice::accept::config::OptionHeaders;
 use sluice::http::{Fields, first};
 use sluice::idempotency::{Asked as Options, KeyHolder};
 use sluice::time::Wall;
@@ -174,7 +174,7 @@ impl Keys {
 
 /// What a request asks for.
 fn options(request: &Request) -> Options {
-    Options::of(&request.fields, &OptionHeaders::default())
+    Options::of(OptionHeaders::default().asked(&request.fields))
 }
 
 /// The hash under which a record's key is known.

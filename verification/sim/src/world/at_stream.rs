@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
-use sluice::engine::CalloutResult;
+use sluice::http::CalloutResult;
 use sluice::http::{Fields, IncomingResponse};
 use sluice::record::note::Note;
 use stream_server::engine::Message;

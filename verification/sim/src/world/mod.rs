@@ -11,7 +11,9 @@ mod worker;
 
 use std::collections::BTreeMap;
 
-use sluice::config::{AcceptConfig, Document, DrainConfig};
+use sluice::accept::config::AcceptConfig;
+use sluice::config::Document;
+use sluice::drain::config::DrainConfig;
 use sluice::idempotency::KeyHolder;
 use sluice::time::{Now, Steady, Wall};
 

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
-use local_gateway::Project;
-use local_gateway::command::{self, is_executable, on_path};
-use local_gateway::progress::timed;
+use provision::Project;
+use provision::command::{self, is_executable, on_path};
+use provision::progress::timed;
 
 /// Installed where `PATH` has no mdbook.
 const MDBOOK_VERSION: &str = "0.5.4";

@@ -81,7 +81,8 @@ fn one_bad_hop_of_many_becomes_a_dead_letter_and_the_others_go_on() {
     );
     assert_eq!(lab.said.counted(Metric::Unstorable), 1);
     assert_eq!(lab.said.counted(Metric::DeadUnstorable), 1);
-    lab.live(2_000);
+    let replies = serve(&mut lab, "calls", 20_000, |_| false);
+    assert_eq!(replies[0]["reply"]["callId"], "/17", "the failure reply");
     assert_eq!(lab.said.counted(Metric::Held), 0);
 }
 

@@ -207,15 +207,7 @@ impl Request {
         }
         let mut bytes = record.to_string().into_bytes();
         if chance.per_mille(300) {
-            let junk: [&[u8]; 6] = [
-                b"{",
-                b"null",
-                b"\xff\xfe",
-                b"{\"version\":9}",
-                b"[[[[",
-                FORGED_NOTE,
-            ];
-            bytes = chance.one_of(&junk).unwrap_or(b"x").to_vec();
+            bytes = chance.one_of(&JUNK).unwrap_or(b"x").to_vec();
         }
         // Whoever publishes a call with an order key makes it the message's key, or should.
         let mut key = options.order_key.clone();
@@ -296,6 +288,16 @@ fn forged_marks() -> Fields {
 /// A note that stands under another message key than a drain would give it.
 const FORGED_NOTE: &[u8] = br#"{"version":1,"parked":{"by":"x","epoch":0,"serial":0,"partition":0,
     "route":"forged","keys":[["ca978112ca1bbdca",[[0,1795408560000]]]]}}"#;
+
+/// What no drain can read.
+const JUNK: [&[u8]; 6] = [
+    b"{",
+    b"null",
+    b"\xff\xfe",
+    b"{\"version\":9}",
+    b"[[[[",
+    FORGED_NOTE,
+];
 
 /// What a call asks for.
 struct Options {

@@ -12,13 +12,24 @@
 //! exists on `wasm32-wasip1` only and translates between Envoy and the engines.
 #![warn(clippy::disallowed_methods, clippy::disallowed_types)]
 
-pub mod call;
+pub mod accept;
+pub mod answer;
+pub mod call_option;
+pub mod caller;
 pub mod config;
+pub mod drain;
+pub mod egress;
 pub mod engine;
+pub mod headers;
 pub mod http;
 pub mod id;
+pub mod idempotency;
+pub mod lanes;
 pub mod limits;
 pub mod metric;
+pub mod receipt;
+pub mod record;
+pub mod reply;
 pub mod stream;
 pub mod time;
 pub mod time_text;

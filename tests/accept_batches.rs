@@ -9,8 +9,8 @@
 
 mod support;
 
-use sluice::engine::CalloutResult;
-use sluice::engine::accept::{AcceptEngine, Input};
+use sluice::accept::{AcceptEngine, Input};
+use sluice::http::CalloutResult;
 use sluice::id::RequestId;
 use sluice::metric::Metric;
 use support::{

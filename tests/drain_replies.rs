@@ -11,8 +11,8 @@
 mod support;
 
 use serde_json::{Value, json};
-use sluice::engine::CalloutResult;
-use sluice::engine::drain::Input;
+use sluice::drain::Input;
+use sluice::http::CalloutResult;
 use support::lab::Lab;
 use support::{answer, field, records};
 

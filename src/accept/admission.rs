@@ -160,11 +160,11 @@ fn check_url(
 }
 
 /// Where the operator allows what this option asks for.
-const fn named_list(option: CallOption) -> &'static str {
-    match option {
-        CallOption::Target => "This gateway's targets.allow says what is",
-        _ => "This gateway's replies.allow says what is, or targets.allow where it has none",
+fn named_list(option: CallOption) -> &'static str {
+    if option == CallOption::Target {
+        return "This gateway's targets.allow says what is";
     }
+    "This gateway's replies.allow says what is, or targets.allow where it has none"
 }
 
 /// Writes into the record what the drain has to know of the options.

@@ -5,7 +5,8 @@ use std::time::Duration;
 use crate::drain::dead_letter::Reason;
 use crate::drain::dispatch::Marks;
 use crate::drain::fate::answered;
-use crate::drain::held::{LastAttempt, State};
+use crate::drain::lifecycle::held::LastAttempt;
+use crate::drain::lifecycle::state::Transition;
 use crate::drain::outbox::{Content, Destination, Publication};
 use crate::drain::outcome::{Outcome, is_closed_early, of_gateway};
 use crate::drain::{DrainEngine, Purpose};
@@ -30,9 +31,9 @@ impl DrainEngine {
     /// Makes attempts that are due and have a slot, but only so many in one turn of the event
     /// loop: the requests of clients share the worker, and go on between two turns.
     pub(super) fn dispatch_due(&mut self, now: Now) {
-        while self.window.lines.waiting() > 0 {
+        while self.window.lines().waiting() > 0 {
             let slots = self.config.window.in_flight_max;
-            let free_slots = slots.saturating_sub(self.window.in_flight);
+            let free_slots = slots.saturating_sub(self.window.in_flight());
             if free_slots == 0 {
                 return;
             }
@@ -42,7 +43,7 @@ impl DrainEngine {
                 }
                 return;
             }
-            let Some(record) = self.window.lines.next(free_slots, now.steady) else {
+            let Some(record) = self.window.start_next(free_slots, now.steady) else {
                 return;
             };
             self.turn_budget -= 1;
@@ -60,8 +61,9 @@ impl DrainEngine {
         let is_ordered = self.plan(id).is_some_and(|plan| plan.order_key.is_some());
         let holds_back = is_unheard && is_ordered;
         if holds_back {
-            self.window.lines.ended(id, now.steady);
-            self.window.wait(id, now.steady.plus(UNHEARD_PAUSE));
+            let until = now.steady.plus(UNHEARD_PAUSE);
+            let wait = Transition::Wait { until };
+            self.window.apply(id, wait, now.steady);
         }
         holds_back
     }
@@ -69,8 +71,9 @@ impl DrainEngine {
     /// The session was lost while the call was under way: another drain may have it by now, so
     /// that it is attempted again only if it is read again.
     pub(super) fn suspend(&mut self, id: RecordId, pause: Duration, now: Now) {
-        let next = self.window.leave_order(id);
-        self.window.suspend(id, now.steady.plus(pause), now.steady);
+        let until = now.steady.plus(pause);
+        let suspend = Transition::Suspend { until };
+        let next = self.window.apply(id, suspend, now.steady);
         if let Some(next) = next {
             self.schedule(next, now);
         }
@@ -91,7 +94,6 @@ impl DrainEngine {
             Ok(call) => call,
             // It was understood when it came.
             Err(error) => {
-                self.window.lines.ended(id, now.steady);
                 let detail = error.to_string();
                 return self.give_up(id, Reason::UnreadableRecord, detail, None, now);
             }
@@ -108,13 +110,11 @@ impl DrainEngine {
             attempt: held.progress.attempts.saturating_add(1),
         };
         if let Err(error) = seal::open(&mut call, self.seal_keys.as_ref()) {
-            self.window.lines.ended(id, now.steady);
             return self.cannot_open(id, &error, now);
         }
         let mut routed = match self.router.request(call, &marks, now.wall) {
             Ok(routed) => routed,
             Err(denied) => {
-                self.window.lines.ended(id, now.steady);
                 return self.give_up(id, Reason::Denied, denied, None, now);
             }
         };
@@ -123,9 +123,7 @@ impl DrainEngine {
                 .sign_call(&mut routed.request, now.wall, &mut self.outputs);
         }
         held.progress.attempts = marks.attempt;
-        held.state = State::InFlight;
         let wants_answer = held.plan.as_ref().is_some_and(|plan| plan.wants_reply);
-        self.window.in_flight += 1;
         self.outputs.count(Metric::Attempts, 1);
         self.outputs.count(Metric::InFlight, 1);
         if is_first {
@@ -153,9 +151,7 @@ impl DrainEngine {
 
     /// An attempt has ended.
     pub(super) fn attempt_done(&mut self, id: RecordId, result: CalloutResult, now: Now) {
-        self.window.in_flight = self.window.in_flight.saturating_sub(1);
         self.outputs.count(Metric::InFlight, -1);
-        self.window.lines.ended(id, now.steady);
         if is_closed_early(&result) && self.send_again(id, now) {
             return;
         }

@@ -1,10 +1,10 @@
 //! Reading: the sessions with the stream of calls and with each lane, and what they bring.
 
 use crate::drain::commit::FetchNumber;
-use crate::drain::held::State;
+use crate::drain::lifecycle::state::State;
+use crate::drain::lifecycle::window::Taken;
 use crate::drain::room::{is_room_to_fetch, room};
 use crate::drain::session::{Demand, Operation};
-use crate::drain::window::Taken;
 use crate::drain::{DrainEngine, Purpose};
 use crate::engine::Level;
 use crate::http::CalloutResult;
@@ -168,7 +168,7 @@ impl DrainEngine {
             if matches!(taken, Taken::Twice) {
                 continue;
             }
-            let state = self.window.get(*id).map(|held| held.state);
+            let state = self.window.state(*id);
             let is_settled = matches!(state, Some(State::Settled { .. }));
             if let Some(session) = self.sessions.get_mut(&source) {
                 session.line.add(fetch, *id, is_settled);
@@ -176,7 +176,7 @@ impl DrainEngine {
         }
         // Only now, when all of them are known: what follows may settle them.
         for id in ids {
-            match self.window.get(id).map(|held| held.state) {
+            match self.window.state(id) {
                 Some(State::New) => self.begin(id, now),
                 Some(State::Suspended { until, .. }) => self.resume(id, until, now),
                 _ => {}

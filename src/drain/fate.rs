@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::drain::DrainEngine;
 use crate::drain::dead_letter::{DeadLetter, Reason};
-use crate::drain::held::{LastAttempt, State};
+use crate::drain::lifecycle::held::LastAttempt;
+use crate::drain::lifecycle::state::{State, Transition};
 use crate::drain::misrouted::is_key;
 use crate::drain::outbox::{Content, Destination, Publication};
 use crate::drain::plan::Plan;
@@ -71,17 +72,18 @@ impl DrainEngine {
     /// A record of a lost session was read again: it goes on where it was.
     pub(super) fn resume(&mut self, id: RecordId, until: Steady, now: Now) {
         if let Some(held) = self.window.get(id)
-            && held.is_note
+            && held.is_note()
             && let Some(note) = Note::decode(&held.record)
         {
             return self.note_read(id, &note, now);
         }
         // One that waits must be in its place before the next one with its key is looked at.
-        if id.source == Source::Calls && !self.window.stand_in_order(id) {
+        if id.source == Source::Calls && !self.stand_in_order(id, now.steady) {
             return;
         }
         if until > now.steady {
-            self.window.wait(id, until);
+            self.window
+                .apply(id, Transition::Wait { until }, now.steady);
         } else {
             self.due(id, now);
         }
@@ -101,6 +103,16 @@ impl DrainEngine {
         }
     }
 
+    /// Gives a call its place among those with its order key. False where it stays behind.
+    fn stand_in_order(&mut self, id: RecordId, now: Steady) -> bool {
+        let is_first = self.window.stand_in_order(id, now);
+        if !is_first {
+            let stay = Transition::StayBehind { look: None };
+            self.window.apply(id, stay, now);
+        }
+        is_first
+    }
+
     /// A call gets in line, if it is due (G5) and not too old.
     pub(super) fn schedule(&mut self, id: RecordId, now: Now) {
         let Some(plan) = self.plan(id) else {
@@ -109,7 +121,7 @@ impl DrainEngine {
         let (not_before, expires_at) = (plan.not_before, plan.limits.expires_at);
         // Due or not, or too old, it takes its place among the calls of its key: the next one goes
         // when this one's end is stored.
-        if !self.window.stand_in_order(id) {
+        if !self.stand_in_order(id, now.steady) {
             return;
         }
         if now.wall > expires_at {
@@ -120,10 +132,12 @@ impl DrainEngine {
         }
         let remaining = not_before.since(now.wall);
         if remaining.is_zero() {
-            self.window.line_up(id, now.steady);
+            self.window.apply(id, Transition::LineUp, now.steady);
         } else if !self.waits_on_lane(id, remaining, now) {
             let remaining = remaining.min(CLOCK_TRUSTED_MAX);
-            self.window.wait(id, now.steady.plus(remaining));
+            let until = now.steady.plus(remaining);
+            self.window
+                .apply(id, Transition::Wait { until }, now.steady);
         }
     }
 
@@ -147,13 +161,19 @@ impl DrainEngine {
                 wait
             }
         };
-        if self.window.get(id).is_some_and(|held| held.fetch.is_none()) {
+        if self
+            .window
+            .get(id)
+            .is_some_and(|held| held.is_of_lost_session())
+        {
             return self.suspend(id, pause, now);
         }
         // One that waits for its end has not long to wait.
         let stays = matches!(next, Next::Expiry(_));
         if stays || !self.waits_on_lane(id, pause, now) {
-            self.window.wait(id, now.steady.plus(pause));
+            let until = now.steady.plus(pause);
+            self.window
+                .apply(id, Transition::Wait { until }, now.steady);
         }
     }
 
@@ -255,10 +275,9 @@ impl DrainEngine {
         if publications.is_empty() {
             return self.settle(id, now);
         }
-        if let Some(held) = self.window.get_mut(id) {
-            let messages = u8::try_from(publications.len()).unwrap_or(u8::MAX);
-            held.state = State::Leaving { messages };
-        }
+        let messages = u8::try_from(publications.len()).unwrap_or(u8::MAX);
+        self.window
+            .apply(id, Transition::Leave { messages }, now.steady);
         // What is needed of it is in the messages.
         self.window.drop_record(id);
         for (destination, publication) in publications {
@@ -268,26 +287,21 @@ impl DrainEngine {
 
     /// One of a record's messages is stored.
     pub(super) fn message_stored(&mut self, id: RecordId, now: Now) {
-        let Some(held) = self.window.get_mut(id) else {
-            return;
-        };
-        let State::Leaving { messages } = held.state else {
+        let Some(State::Leaving { messages }) = self.window.state(id) else {
             return;
         };
         if messages <= 1 {
             self.settle(id, now);
         } else {
-            held.state = State::Leaving {
-                messages: messages.saturating_sub(1),
-            };
+            self.window.apply(id, Transition::StoreMessage, now.steady);
         }
     }
 
     /// Nothing more is to be done for this record but its commit.
     pub(super) fn settle(&mut self, id: RecordId, now: Now) {
-        let next = self.window.leave_order(id);
-        let fetch = self.window.settle(id, now.steady);
-        if self.window.get(id).is_some_and(|held| !held.is_note) {
+        let next = self.window.apply(id, Transition::Settle, now.steady);
+        let fetch = self.window.fetch(id);
+        if self.window.get(id).is_some_and(|held| !held.is_note()) {
             self.outputs.count(Metric::Held, -1);
         }
         if let Some(fetch) = fetch

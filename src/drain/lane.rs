@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::drain::DrainEngine;
 use crate::drain::dead_letter::Reason;
+use crate::drain::lifecycle::state::Transition;
 use crate::drain::outbox::{Content, Destination, Publication};
 use crate::drain::returning::Return;
 use crate::id::{LaneNumber, Position, RecordId, Source};
@@ -32,8 +33,9 @@ impl DrainEngine {
         let rested = now.wall.since(held.stored_at);
         let left = delay.unwrap_or_default().saturating_sub(rested);
         // The Stream's clock may be ahead of ours; nobody waits longer than the lane says.
+        let until = now.steady.plus(left.min(delay.unwrap_or_default()));
         self.window
-            .wait(id, now.steady.plus(left.min(delay.unwrap_or_default())));
+            .apply(id, Transition::Wait { until }, now.steady);
     }
 
     /// A record has waited on its lane: on to the next one, or back to the calls.
@@ -43,7 +45,10 @@ impl DrainEngine {
         let moved = match self.config.lanes.wait(remaining) {
             Wait::On(number) => self.hop(id, Destination::Lane(number), remaining, now),
             Wait::InMemory(left) => {
-                return self.window.wait(id, now.steady.plus(left));
+                let until = now.steady.plus(left);
+                self.window
+                    .apply(id, Transition::Wait { until }, now.steady);
+                return;
             }
             Wait::Over => self.hop(id, Destination::Calls, Duration::ZERO, now),
         };

@@ -340,6 +340,42 @@ impl Lines {
         away
     }
 
+    /// All calls that stand in a line.
+    pub(crate) fn standing(&self) -> BTreeSet<RecordId> {
+        let calls = self.lines.values().flat_map(|line| line.waiting.iter());
+        calls.map(|(_, call)| call.record).collect()
+    }
+
+    /// All calls in flight.
+    pub(crate) fn started(&self) -> BTreeSet<RecordId> {
+        self.started.keys().copied().collect()
+    }
+
+    /// Holds the sums against the lines.
+    ///
+    /// # Errors
+    /// What does not agree.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let waiting: usize = self
+            .lines
+            .values()
+            .map(|line| line.waiting.iter().count())
+            .sum();
+        let lines = self.lines.values();
+        let in_flight: usize = lines.map(|line| line.in_flight.total()).sum();
+        let started = self.started.len();
+        let bytes: usize = self.started.values().map(|started| started.bytes).sum();
+        let agrees = waiting == self.waiting
+            && in_flight == started
+            && self.in_flight.total() == started
+            && self.bytes.total() == bytes;
+        if agrees {
+            Ok(())
+        } else {
+            Err(format!("the sums of lines: {self:?}"))
+        }
+    }
+
     /// Takes these calls out of their lines, wherever they stand.
     pub fn remove(&mut self, records: &BTreeSet<RecordId>) {
         if records.is_empty() {

@@ -3,11 +3,10 @@
 //! | part | what it does |
 //! |---|---|
 //! | [`session`], [`consume`] | reads calls and lanes, each stream as a member of a group |
-//! | [`window`], [`held`] | holds what is read until it is committed |
-//! | [`left`] | what lost sessions leave there |
+//! | [`lifecycle`] | holds what is read until it is committed, and changes its states |
 //! | [`fate`], [`lane`] | decides what becomes of a record |
 //! | [`misrouted`] | puts calls under their order keys that stand elsewhere |
-//! | [`order`], [`behind`], [`parked`], [`notes`] | keeps the order of keys, also of what is away |
+//! | [`order`], [`parked`], [`notes`] | keeps the order of keys, also of what is away |
 //! | [`room`] | moves calls aside that are in the way of others |
 //! | [`attempt`] | makes calls, and learns from their results |
 //! | [`outbox`] | puts hops, replies and dead letters onto their streams |
@@ -16,17 +15,15 @@
 //! After every input [`DrainEngine::advance`] starts whatever may start.
 
 mod attempt;
-mod behind;
 pub mod commit;
 pub mod config;
 mod consume;
 pub mod dead_letter;
 pub mod dispatch;
 mod fate;
-mod held;
 mod hops;
 mod lane;
-mod left;
+mod lifecycle;
 pub mod line;
 mod misrouted;
 mod notes;
@@ -44,7 +41,6 @@ mod returning;
 mod room;
 pub mod route;
 mod session;
-mod window;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -61,10 +57,10 @@ use crate::metric::Metric;
 use crate::record::seal::SealKeys;
 use crate::stream::signing::Signer;
 use crate::time::{Now, Steady};
+use lifecycle::window::Window;
 use outbox::{Destination, Outbox};
 use parked::Parked;
 use session::{Operation, Session};
-use window::Window;
 
 /// A callout whose answer is this much overdue is taken for lost, although the host promises one.
 const OVERDUE: Duration = Duration::from_secs(5);
@@ -184,8 +180,8 @@ impl DrainEngine {
     pub fn wakeup(&self, now: Steady) -> Option<Steady> {
         let overdue = (!self.open.is_empty()).then_some(self.next_overdue_check);
         let rescue = self.turn_pending.then(|| now.plus(LOST_TURN));
-        let has_slot = self.window.in_flight < self.config.window.in_flight_max;
-        let line = has_slot.then(|| self.window.lines.wakeup()).flatten();
+        let has_slot = self.window.in_flight() < self.config.window.in_flight_max;
+        let line = has_slot.then(|| self.window.lines().wakeup()).flatten();
         [
             overdue,
             rescue,
@@ -201,6 +197,14 @@ impl DrainEngine {
         .into_iter()
         .flatten()
         .min()
+    }
+
+    /// Holds all that is kept about the records held against their states, for tests.
+    ///
+    /// # Errors
+    /// What does not agree.
+    pub fn check_invariants(&self) -> Result<(), String> {
+        self.window.check()
     }
 
     /// Takes one input.

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use crate::drain::DrainEngine;
-use crate::drain::held::State;
+use crate::drain::lifecycle::state::{State, Transition};
 use crate::drain::outbox::{Content, Destination, Publication};
 use crate::drain::owners::Key;
 use crate::drain::parked::NoteStep;
@@ -64,7 +64,7 @@ impl DrainEngine {
     }
 
     fn wake_first(&mut self) {
-        let first = self.window.order.values().filter_map(|queue| queue.front());
+        let first = self.window.order().filter_map(|queue| queue.front());
         self.parked.wakes.extend(first);
     }
 
@@ -101,7 +101,8 @@ impl DrainEngine {
             return false;
         };
         if waits {
-            self.window.stay_behind(id, None);
+            let stay = Transition::StayBehind { look: None };
+            self.window.apply(id, stay, now.steady);
             return true;
         }
         let Some(back_at) = self.parked.first_before(key, number) else {
@@ -112,7 +113,8 @@ impl DrainEngine {
         let leaves = shortest.is_some_and(|shortest| left >= shortest) || late > BACK_SOON;
         if !leaves || !self.follows(id, left.max(late.min(LATE_PAUSE_MAX)), now) {
             let look = now.steady.plus(left).plus(BACK_SOON);
-            self.window.stay_behind(id, Some(look));
+            let stay = Transition::StayBehind { look: Some(look) };
+            self.window.apply(id, stay, now.steady);
         }
         true
     }
@@ -156,14 +158,10 @@ impl DrainEngine {
         let Some(place) = self.place(id) else {
             return;
         };
-        let Some(held) = self.window.held.get_mut(&id) else {
-            return;
-        };
-        held.state = State::Leaving { messages: 2 };
-        if let Some(plan) = &held.plan {
+        if let Some(plan) = self.window.get(id).and_then(|held| held.plan.as_ref()) {
             self.parked.leaves(id, place, plan, back_at, now.steady);
         }
-        let next = self.window.leave_order(id);
+        let next = self.window.apply(id, Transition::Depart, now.steady);
         self.parked.wakes.extend(next);
     }
 
@@ -171,7 +169,7 @@ impl DrainEngine {
     pub(super) fn wake_in_order(&mut self, now: Now) {
         while let Some(id) = self.parked.wakes.pop_front() {
             let held = self.window.get(id);
-            if held.is_some_and(|held| held.state == State::Behind && held.plan.is_some()) {
+            if held.is_some_and(|held| held.state() == State::Behind && held.plan.is_some()) {
                 self.schedule(id, now);
             }
         }
@@ -180,14 +178,11 @@ impl DrainEngine {
     /// Calls that wait behind others of their key leave the window, if they have waited for long,
     /// or if the window is full and their key has more than its share of it.
     pub(super) fn park(&mut self, now: Now) {
-        if !self.window.is_any_behind || now.steady < self.parked.next_look {
+        if !self.window.is_any_behind() || now.steady < self.parked.next_look {
             return;
         }
         self.parked.next_look = now.steady.plus(LOOK_PAUSE);
-        self.window.is_any_behind = self.window.order.values().any(|queue| {
-            let mut all = queue.iter().filter_map(|id| self.window.held.get(id));
-            all.any(|held| held.state == State::Behind)
-        });
+        self.window.look_behind();
         let Some(shortest) = self.config.lanes.shortest() else {
             return;
         };
@@ -196,13 +191,13 @@ impl DrainEngine {
         let calls_max = (self.config.window.calls_max / KEY_SHARE).max(1);
         let bytes_max = self.config.window.bytes_max / KEY_SHARE;
         let mut leaving = Vec::new();
-        for queue in self.window.order.values() {
+        for queue in self.window.order() {
             let (mut calls, mut bytes, mut leaves) = (0, 0, false);
             for (index, id) in queue.iter().enumerate() {
                 let Some(held) = self.window.get(*id) else {
                     continue;
                 };
-                let is_behind = held.state == State::Behind;
+                let is_behind = held.state() == State::Behind;
                 let is_old = held.since.plus(BEHIND_MAX) <= now.steady;
                 let is_excess = index == 0 || calls >= calls_max || bytes >= bytes_max;
                 // Whoever leaves takes all along that are behind it.
@@ -211,7 +206,7 @@ impl DrainEngine {
                     leaving.push(*id);
                 } else {
                     calls = calls.saturating_add(1);
-                    bytes = bytes.saturating_add(held.bytes);
+                    bytes = bytes.saturating_add(held.bytes());
                 }
             }
         }
@@ -228,12 +223,12 @@ impl DrainEngine {
 
     /// Asks, for calls that have waited for long, how far their partitions were read.
     fn probe(&mut self, is_crowded: bool, now: Now) {
-        for queue in self.window.order.values() {
+        for queue in self.window.order() {
             let first = queue
                 .front()
                 .and_then(|id| Some((*id, self.window.get(*id)?)));
             if let Some((id, held)) = first
-                && held.state == State::Behind
+                && held.state() == State::Behind
                 && (is_crowded || held.since.plus(PROBE_AFTER) <= now.steady)
                 && !self.parked.is_complete(id.position.partition)
                 && let Some(route) = held.plan.as_ref().and_then(|plan| plan.order_key.as_ref())
@@ -245,14 +240,14 @@ impl DrainEngine {
 
     /// When something is to be done next for calls in order, should nothing happen before.
     pub(super) fn order_wakeup(&self) -> Option<Steady> {
-        let look = self.window.is_any_behind.then_some(self.parked.next_look);
+        let look = self.window.is_any_behind().then_some(self.parked.next_look);
         let is_crowded = !is_room_to_fetch(&self.config, &self.window, Source::Calls);
         self.parked.wakeup(is_crowded).into_iter().chain(look).min()
     }
 
     /// A note was read, for the first time or again.
     pub(super) fn note_read(&mut self, id: RecordId, note: &Note, now: Now) {
-        self.window.is_a_note(id);
+        self.window.apply(id, Transition::Keep, now.steady);
         if note.partition != id.position.partition || id.source != Source::Calls {
             return self.settle(id, now);
         }

@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use crate::drain::DrainEngine;
 use crate::drain::dead_letter::{DeadLetter, Reason, without_record};
-use crate::drain::held::State;
+use crate::drain::lifecycle::state::{State, Transition};
 use crate::drain::outbox::{Content, Destination, Publication};
 use crate::engine::Level;
 use crate::id::{RecordId, Source};
@@ -56,7 +56,7 @@ impl DrainEngine {
 
     /// A call that can't move on ends here.
     fn bury_hop(&mut self, id: RecordId, message: Vec<u8>, why: &str, now: Now) {
-        let State::Leaving { messages } = self.state(id) else {
+        let Some(State::Leaving { messages }) = self.window.state(id) else {
             return;
         };
         // As far as it had come: that is all that is left of its record.
@@ -68,11 +68,11 @@ impl DrainEngine {
             && self.parked.is_known(key, number)
         {
             self.parked.came_back(key, number);
-            self.window.stand_in_order(id);
+            self.window.stand_in_order(id, now.steady);
         }
         let detail = format!("the Stream refuses to store it again: {why}");
         self.give_up(id, Reason::Unstorable, detail, None, now);
-        self.leave_with_more(id, messages.saturating_sub(1));
+        self.leave_with_more(id, messages.saturating_sub(1), now);
     }
 
     /// A reply that can't be stored is a dead letter of its own, beside the call that has ended.
@@ -103,7 +103,7 @@ impl DrainEngine {
             self.outbox.add(Destination::Dead, publication);
         }
         self.outputs.count(Metric::DeadUnstorable, 1);
-        self.leave_with_more(id, more.saturating_sub(1));
+        self.leave_with_more(id, more.saturating_sub(1), now);
     }
 
     /// A dead letter goes without the record in it, where the Stream takes that.
@@ -131,16 +131,10 @@ impl DrainEngine {
     }
 
     /// A record has more messages to be stored than it had.
-    fn leave_with_more(&mut self, id: RecordId, more: u8) {
-        if let Some(held) = self.window.get_mut(id)
-            && let State::Leaving { messages } = &mut held.state
-        {
-            *messages = messages.saturating_add(more);
+    fn leave_with_more(&mut self, id: RecordId, more: u8, now: Now) {
+        if let Some(State::Leaving { .. }) = self.window.state(id) {
+            let add = Transition::AddMessages { more };
+            self.window.apply(id, add, now.steady);
         }
-    }
-
-    fn state(&self, id: RecordId) -> State {
-        let held = self.window.get(id);
-        held.map_or(State::New, |held| held.state)
     }
 }

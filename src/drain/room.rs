@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crate::drain::DrainEngine;
 use crate::drain::config::DrainConfig;
-use crate::drain::left::LeftMax;
+use crate::drain::lifecycle::left::LeftMax;
+use crate::drain::lifecycle::state::Transition;
+use crate::drain::lifecycle::window::Window;
 use crate::drain::outbox::Destination;
-use crate::drain::window::Window;
 use crate::id::{RecordId, Source};
 use crate::lanes::Wait;
 use crate::limits::LEFT_SETTLED_MIN;
@@ -85,7 +86,7 @@ impl DrainEngine {
         for (id, wait) in slow {
             let pause = self.pause_aside(id, wait, shortest, longest);
             if !self.move_aside(id, pause, now) {
-                self.window.line_up(id, now.steady);
+                self.window.apply(id, Transition::LineUp, now.steady);
             }
         }
         if !is_full {
@@ -96,9 +97,10 @@ impl DrainEngine {
             now.steady > session.last_fetch().plus(self.config.window.patience)
         });
         let least = if is_waiting_long { 1 } else { resting };
-        for (until, id) in self.window.take_resting(least, resting) {
+        for (until, id) in self.window.take_resting(least, resting, now.steady) {
             if !self.move_aside(id, shortest, now) {
-                self.window.wait(id, until);
+                self.window
+                    .apply(id, Transition::Wait { until }, now.steady);
             }
         }
     }
@@ -108,7 +110,9 @@ impl DrainEngine {
         let is_full = !is_room_to_fetch(&self.config, &self.window, Source::Calls);
         let wanted = room_wanted(&self.config, &self.window, is_full);
         let may_move = wanted > 0 && self.config.lanes.shortest().is_some();
-        may_move.then(|| self.window.lines.judged_at(now)).flatten()
+        may_move
+            .then(|| self.window.lines().judged_at(now))
+            .flatten()
     }
 
     /// The longest that a call is moved aside for: what one lane serves, because each further one

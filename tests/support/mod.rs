@@ -147,6 +147,7 @@ pub fn accept(engine: &mut AcceptEngine, input: AcceptInput, now: Now, body: &[u
 pub fn drain(engine: &mut DrainEngine, input: DrainInput, now: Now) -> Said {
     let mut said = Said::default();
     engine.handle(input, now);
+    engine.check_invariants().unwrap();
     while let Some(output) = engine.poll_output() {
         assert!(said.take(output).is_none(), "the drain has no requests");
     }

@@ -241,7 +241,11 @@ impl World {
                 self.inputs = self.inputs.saturating_add(1);
                 match (&mut *vm, input) {
                     (Vm::Accept(engine), Input::Accept(input)) => engine.handle(input, now),
-                    (Vm::Drain(engine), Input::Drain(input)) => engine.handle(input, now),
+                    (Vm::Drain(engine), Input::Drain(input)) => {
+                        engine.handle(input, now);
+                        let agrees = engine.check_invariants();
+                        agrees.map_err(|what| Violation::new("lifecycle", "", what))?;
+                    }
                     (Vm::Accept(_), Input::Drain(_)) | (Vm::Drain(_), Input::Accept(_)) => {}
                 }
             }

@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::drain::held::{Held, State};
-use crate::drain::window::Window;
+use crate::drain::lifecycle::held::Held;
+use crate::drain::lifecycle::state::{State, Transition};
+use crate::drain::lifecycle::window::Window;
 use crate::id::{RecordId, Source};
 use crate::time::Steady;
 
@@ -18,47 +19,51 @@ const FORGETTING_PAUSE: Duration = Duration::from_secs(10);
 
 /// How much lost sessions may leave of one stream: as much as one session may hold.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct LeftMax {
-    pub(super) unsettled: usize,
-    pub(super) records: usize,
+pub(in crate::drain) struct LeftMax {
+    pub(in crate::drain) unsettled: usize,
+    pub(in crate::drain) records: usize,
 }
 
 impl Window {
     /// When records of lost sessions may be forgotten next; `None`: there are none.
-    pub(super) fn next_forgetting(&self) -> Option<Steady> {
+    pub(in crate::drain) fn next_forgetting(&self) -> Option<Steady> {
         self.next_forgetting
     }
 
     /// A session is lost: what is under way goes on; everything else waits until it is read again,
     /// because another drain may have it by now. Gives how many unsettled records are forgotten,
     /// because sessions lost before have left so many.
-    pub(super) fn detach(&mut self, source: Source, left_max: LeftMax, now: Steady) -> usize {
+    pub(in crate::drain) fn detach(
+        &mut self,
+        source: Source,
+        left_max: LeftMax,
+        now: Steady,
+    ) -> usize {
         self.counts.remove(&source);
-        let mut ready = BTreeSet::new();
-        let lost = self.held.iter_mut().filter(|(id, _)| id.source == source);
-        for (id, held) in lost {
+        let mut lost = Vec::new();
+        let held = self.held.iter_mut().filter(|(id, _)| id.source == source);
+        for (id, held) in held {
             held.fetch = None;
-            let until = match held.state {
-                State::New | State::Ready | State::Behind => now,
+            let until = match held.state() {
+                State::New | State::Picked | State::Ready | State::Behind | State::Note => now,
                 State::Waiting { until } => until,
                 State::InFlight
                 | State::Suspended { .. }
                 | State::Leaving { .. }
                 | State::Settled { .. } => continue,
             };
-            self.timers.remove(&(until, *id));
-            if let Some(plan) = &held.plan {
-                if held.state == State::Ready {
-                    ready.insert(*id);
-                }
-                if let Some(order) = plan.order_key.as_ref().and_then(|k| self.order.get_mut(k)) {
-                    order.retain(|other| other != id);
-                }
-            }
-            held.state = State::Suspended { until, since: now };
+            lost.push((*id, held.state(), until));
         }
+        let ready = lost.iter().filter(|(_, state, _)| *state == State::Ready);
+        let ready: BTreeSet<RecordId> = ready.map(|(id, ..)| *id).collect();
+        // All at once: each removal goes through all lines.
         self.lines.remove(&ready);
-        self.order.retain(|_, order| !order.is_empty());
+        for id in ready {
+            self.apply(id, Transition::Pick, now);
+        }
+        for (id, _, until) in lost {
+            self.apply(id, Transition::Suspend { until }, now);
+        }
         self.next_forgetting
             .get_or_insert(now.plus(LOST_REMEMBERED));
         self.forget_oldest(source, left_max)
@@ -73,12 +78,14 @@ impl Window {
             .iter()
             .filter(|(id, held)| id.source == source && held.fetch.is_none());
         for (id, held) in left {
-            match held.state {
+            match held.state() {
                 State::Suspended { since, .. } => suspended.push((since, *id)),
                 State::Settled { at } => settled.push((at, *id)),
                 State::New
+                | State::Picked
                 | State::Ready
                 | State::Behind
+                | State::Note
                 | State::InFlight
                 | State::Waiting { .. }
                 | State::Leaving { .. } => {}
@@ -96,14 +103,16 @@ impl Window {
 
     /// Forgets records of lost sessions that nobody has shown us again, and gives how many of them
     /// were unsettled.
-    pub(super) fn forget_stale(&mut self, now: Steady) -> usize {
+    pub(in crate::drain) fn forget_stale(&mut self, now: Steady) -> usize {
         self.lines.forget_idle(now);
-        let is_stale = |held: &Held| match held.state {
+        let is_stale = |held: &Held| match held.state() {
             State::Settled { at } => held.fetch.is_none() && now >= at.plus(LOST_REMEMBERED),
             State::Suspended { since, .. } => now >= since.plus(LOST_REMEMBERED),
             State::New
+            | State::Picked
             | State::Ready
             | State::Behind
+            | State::Note
             | State::InFlight
             | State::Waiting { .. }
             | State::Leaving { .. } => false,

@@ -1,16 +1,15 @@
 //! The places of calls among those with their order key, in the window.
 
-use std::collections::BTreeSet;
-
-use crate::drain::held::State;
-use crate::drain::window::Window;
+use crate::drain::lifecycle::held::Held;
+use crate::drain::lifecycle::state::{State, Transition};
+use crate::drain::lifecycle::window::Window;
 use crate::id::RecordId;
 use crate::time::Steady;
 
 impl Window {
     /// Gives a call its place among those with its order key, which it keeps until it is settled,
     /// also while it waits. False where it is behind an earlier one.
-    pub(super) fn stand_in_order(&mut self, id: RecordId) -> bool {
+    pub(in crate::drain) fn stand_in_order(&mut self, id: RecordId, now: Steady) -> bool {
         let Some(held) = self.held.get(&id) else {
             return false;
         };
@@ -31,21 +30,16 @@ impl Window {
         }
         let is_first = order.front() == Some(&id);
         let second = order.get(1).copied();
-        if is_first {
-            second.into_iter().for_each(|second| self.step_back(second));
-        } else {
-            self.stay_behind(id, None);
+        if is_first && let Some(second) = second {
+            self.step_back(second, now);
         }
         is_first
     }
 
     /// A call that was first of its key, and stands in its target's line, is so no more.
-    fn step_back(&mut self, id: RecordId) {
-        if let Some(held) = self.held.get_mut(&id)
-            && held.state == State::Ready
-        {
-            self.lines.remove(&BTreeSet::from([id]));
-            held.state = State::Behind;
+    fn step_back(&mut self, id: RecordId, now: Steady) {
+        if self.held.get(&id).map(Held::state) == Some(State::Ready) {
+            self.apply(id, Transition::StepBack, now);
         }
     }
 
@@ -63,17 +57,17 @@ impl Window {
         }
         let is_behind = |id: &RecordId| {
             let held = self.held.get(id);
-            held.is_some_and(|held| held.state == State::Behind)
+            held.is_some_and(|held| held.state() == State::Behind)
         };
         next.filter(|next| was_first && is_behind(next))
     }
 
-    /// A call waits for others of its key, and is looked at again at this moment.
-    pub(super) fn stay_behind(&mut self, id: RecordId, look: Option<Steady>) {
-        if let Some(held) = self.held.get_mut(&id) {
-            held.state = State::Behind;
-            self.is_any_behind = true;
-            self.timers.extend(look.map(|look| (look, id)));
-        }
+    /// Looks again whether any call waits for others of its key.
+    pub(in crate::drain) fn look_behind(&mut self) {
+        let mut all = self.order.values().flatten();
+        self.is_any_behind = all.any(|id| {
+            let held = self.held.get(id);
+            held.is_some_and(|held| held.state() == State::Behind)
+        });
     }
 }

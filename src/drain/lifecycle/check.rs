@@ -1,0 +1,131 @@
+//! Holds the window's indexes against the states of its records.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::drain::lifecycle::count::HeldCount;
+use crate::drain::lifecycle::held::Held;
+use crate::drain::lifecycle::state::State;
+use crate::drain::lifecycle::window::Window;
+use crate::id::{RecordId, Source};
+
+/// Says of two things that should be the same what they are.
+fn same<T: PartialEq + std::fmt::Debug>(what: &str, kept: &T, rebuilt: &T) -> Result<(), String> {
+    if kept == rebuilt {
+        return Ok(());
+    }
+    Err(format!("{what}: kept are {kept:?}, rebuilt {rebuilt:?}"))
+}
+
+impl Window {
+    /// Rebuilds every index from the states of the records, after an input, and compares.
+    ///
+    /// # Errors
+    /// What does not agree.
+    pub(in crate::drain) fn check(&self) -> Result<(), String> {
+        if let Some(violation) = &self.violation {
+            return Err(format!("no such transition: {violation}"));
+        }
+        let undecided = |held: &Held| matches!(held.state(), State::New | State::Picked);
+        let undecided = self.held.iter().find(|(_, held)| undecided(held));
+        if let Some((id, held)) = undecided {
+            return Err(format!("{id:?} is {:?} after an input", held.state()));
+        }
+        self.check_counts()?;
+        let in_state = |state: State| {
+            let all = self.held.iter();
+            let all = all.filter(move |(_, held)| held.state() == state);
+            all.map(|(id, _)| *id).collect::<BTreeSet<_>>()
+        };
+        let in_flight = in_state(State::InFlight);
+        same("in flight", &self.in_flight, &in_flight.len())?;
+        same("started", &self.lines.started(), &in_flight)?;
+        same("lines", &self.lines.standing(), &in_state(State::Ready))?;
+        let waits = self
+            .held
+            .iter()
+            .filter_map(|(id, held)| match held.state() {
+                State::Waiting { until } => Some((until, *id)),
+                _ => None,
+            });
+        same("waits", &self.waits, &waits.collect())?;
+        self.lines.check()?;
+        self.check_order()
+    }
+
+    fn check_counts(&self) -> Result<(), String> {
+        let mut counts: BTreeMap<Source, HeldCount> = BTreeMap::new();
+        let mut understood = 0_usize;
+        for (id, held) in &self.held {
+            if held.fetch.is_some() {
+                counts.entry(id.source).or_default().add(held);
+            }
+            let is_kept = usize::from(held.call.is_some());
+            understood = understood.saturating_add(held.record.len().saturating_mul(is_kept));
+        }
+        let sources: BTreeSet<Source> = self.counts.keys().chain(counts.keys()).copied().collect();
+        for source in sources {
+            let rebuilt = counts.get(&source).copied().unwrap_or_default();
+            same("counts", &self.count(source), &rebuilt)?;
+        }
+        same("understood bytes", &self.understood_bytes, &understood)
+    }
+
+    /// The order of calls with the same key: each in the queue of its key, once; only the first
+    /// may stand in its target's line.
+    fn check_order(&self) -> Result<(), String> {
+        let mut placed: BTreeSet<RecordId> = BTreeSet::new();
+        for (key, queue) in &self.order {
+            if queue.is_empty() {
+                return Err(format!("nobody stands in the order of {key:?}"));
+            }
+            for (place, id) in queue.iter().enumerate() {
+                let held = self.held.get(id);
+                let plan = held.and_then(|held| Some((held.state(), held.plan.as_ref()?)));
+                let Some((state, plan)) = plan else {
+                    return Err(format!(
+                        "{id:?} stands in an order, and isn't held as a call"
+                    ));
+                };
+                if plan.order_key.as_ref() != Some(key) || !placed.insert(*id) {
+                    return Err(format!(
+                        "{id:?} stands twice, or under the key of another one"
+                    ));
+                }
+                let may_stand = match state {
+                    State::Ready => place == 0,
+                    State::Behind
+                    | State::InFlight
+                    | State::Waiting { .. }
+                    | State::Leaving { .. } => true,
+                    State::New
+                    | State::Picked
+                    | State::Note
+                    | State::Suspended { .. }
+                    | State::Settled { .. } => false,
+                };
+                if !may_stand {
+                    return Err(format!("{id:?} stands at {place} in its order: {state:?}"));
+                }
+            }
+        }
+        for (id, held) in &self.held {
+            let is_ordered = held.plan.as_ref().is_some_and(|p| p.order_key.is_some());
+            let has_place = match held.state() {
+                State::Behind => true,
+                State::Ready | State::InFlight => is_ordered,
+                State::Waiting { .. } => is_ordered && id.source == Source::Calls,
+                _ => continue,
+            };
+            if has_place && !placed.contains(id) {
+                return Err(format!(
+                    "{id:?} has no place in its order: {:?}",
+                    held.state()
+                ));
+            }
+            if held.state() == State::Behind && !self.is_any_behind {
+                return Err(format!("{id:?} is behind, and nobody looks after it"));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,30 @@
+//! How much is held of each stream.
+
+use crate::drain::lifecycle::held::Held;
+
+/// What is held of one stream in its present session. What lost sessions have left takes no room:
+/// it would keep the drain from reading just these records again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::drain) struct HeldCount {
+    pub(in crate::drain) records: usize,
+    pub(in crate::drain) unsettled: usize,
+    pub(in crate::drain) bytes: usize,
+}
+
+impl HeldCount {
+    pub(super) fn add(&mut self, held: &Held) {
+        let takes_room = usize::from(!held.is_note);
+        let is_unsettled = usize::from(held.is_unsettled());
+        self.records = self.records.saturating_add(takes_room);
+        self.unsettled = self.unsettled.saturating_add(is_unsettled);
+        self.bytes = self.bytes.saturating_add(held.bytes);
+    }
+
+    pub(super) fn remove(&mut self, held: &Held) {
+        let takes_room = usize::from(!held.is_note);
+        let is_unsettled = usize::from(held.is_unsettled());
+        self.records = self.records.saturating_sub(takes_room);
+        self.unsettled = self.unsettled.saturating_sub(is_unsettled);
+        self.bytes = self.bytes.saturating_sub(held.bytes);
+    }
+}

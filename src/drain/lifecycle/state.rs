@@ -1,0 +1,213 @@
+//! The states of a record, and the transitions between them.
+
+use crate::time::Steady;
+
+/// Where a record stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::drain) enum State {
+    /// Just taken in: what becomes of it is decided within the same input.
+    New,
+    /// Taken out of its target's line, or its wait is over: what becomes of it is decided within
+    /// the same input.
+    Picked,
+    /// In its target's line.
+    Ready,
+    /// Behind an earlier call with the same order key.
+    Behind,
+    /// An attempt is under way.
+    InFlight,
+    /// Waits for a moment.
+    Waiting { until: Steady },
+    /// It is no call but a note, which is kept until a later one replaces it.
+    Note,
+    /// Its session is lost: it waits to be read again.
+    Suspended { until: Steady, since: Steady },
+    /// Messages have to be stored before it is settled: so many.
+    Leaving { messages: u8 },
+    /// Only the commit is missing.
+    Settled { at: Steady },
+}
+
+/// What changes a record's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::drain) enum Transition {
+    /// It may be attempted as soon as its target's line gives it its turn.
+    LineUp,
+    /// Its target's line has given it its turn: an attempt begins.
+    Start,
+    /// It waits until a moment.
+    Wait { until: Steady },
+    /// It was taken out of its target's line, or its wait is over.
+    Pick,
+    /// It stays behind others of its order key, and is looked at again at a moment.
+    StayBehind { look: Option<Steady> },
+    /// An earlier call of its order key has come.
+    StepBack,
+    /// It is a note.
+    Keep,
+    /// Its session is lost; read again, it waits until this moment.
+    Suspend { until: Steady },
+    /// So many messages have to be stored before it is settled.
+    Leave { messages: u8 },
+    /// It goes onto a lane, and gives up its place among those with its order key: a note that
+    /// tells of it has to be stored too.
+    Depart,
+    /// So many more messages have to be stored.
+    AddMessages { more: u8 },
+    /// One of several messages is stored.
+    StoreMessage,
+    /// Nothing more is to be done for it but its commit.
+    Settle,
+}
+
+impl State {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::New => "New",
+            Self::Picked => "Picked",
+            Self::Ready => "Ready",
+            Self::Behind => "Behind",
+            Self::InFlight => "InFlight",
+            Self::Waiting { .. } => "Waiting",
+            Self::Note => "Note",
+            Self::Suspended { .. } => "Suspended",
+            Self::Leaving { .. } => "Leaving",
+            Self::Settled { .. } => "Settled",
+        }
+    }
+}
+
+impl Transition {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::LineUp => "LineUp",
+            Self::Start => "Start",
+            Self::Wait { .. } => "Wait",
+            Self::Pick => "Pick",
+            Self::StayBehind { .. } => "StayBehind",
+            Self::StepBack => "StepBack",
+            Self::Keep => "Keep",
+            Self::Suspend { .. } => "Suspend",
+            Self::Leave { .. } => "Leave",
+            Self::Depart => "Depart",
+            Self::AddMessages { .. } => "AddMessages",
+            Self::StoreMessage => "StoreMessage",
+            Self::Settle => "Settle",
+        }
+    }
+
+    /// The state that follows on another one.
+    fn target(self, from: State, now: Steady) -> State {
+        let messages = match from {
+            State::Leaving { messages } => messages,
+            _ => 0,
+        };
+        match self {
+            Self::LineUp => State::Ready,
+            Self::Start => State::InFlight,
+            Self::Wait { until } => State::Waiting { until },
+            Self::Pick => State::Picked,
+            Self::StayBehind { .. } | Self::StepBack => State::Behind,
+            Self::Keep => State::Note,
+            Self::Suspend { until } => State::Suspended { until, since: now },
+            Self::Leave { messages } => State::Leaving { messages },
+            Self::Depart => State::Leaving {
+                messages: messages.saturating_add(1),
+            },
+            Self::AddMessages { more } => State::Leaving {
+                messages: messages.saturating_add(more),
+            },
+            Self::StoreMessage => State::Leaving {
+                messages: messages.saturating_sub(1),
+            },
+            Self::Settle => State::Settled { at: now },
+        }
+    }
+}
+
+/// All that may happen: from a state, by a transition, to a state. `[*]` is not in the window.
+const TRANSITIONS: &[(&str, &str, &str)] = &[
+    ("[*]", "Fetch", "New"),
+    ("New", "LineUp", "Ready"),
+    ("New", "Wait", "Waiting"),
+    ("New", "StayBehind", "Behind"),
+    ("New", "Keep", "Note"),
+    ("New", "Leave", "Leaving"),
+    ("New", "Settle", "Settled"),
+    ("Ready", "Start", "InFlight"),
+    ("Ready", "Pick", "Picked"),
+    ("Ready", "StepBack", "Behind"),
+    ("Waiting", "Pick", "Picked"),
+    ("Waiting", "Suspend", "Suspended"),
+    ("Picked", "LineUp", "Ready"),
+    ("Picked", "Wait", "Waiting"),
+    ("Picked", "StayBehind", "Behind"),
+    ("Picked", "Leave", "Leaving"),
+    ("Picked", "Suspend", "Suspended"),
+    ("Behind", "StayBehind", "Behind"),
+    ("Behind", "LineUp", "Ready"),
+    ("Behind", "Wait", "Waiting"),
+    ("Behind", "Leave", "Leaving"),
+    ("Behind", "Suspend", "Suspended"),
+    ("InFlight", "Wait", "Waiting"),
+    ("InFlight", "Leave", "Leaving"),
+    ("InFlight", "Settle", "Settled"),
+    ("InFlight", "Suspend", "Suspended"),
+    ("Note", "Settle", "Settled"),
+    ("Note", "Suspend", "Suspended"),
+    ("Suspended", "LineUp", "Ready"),
+    ("Suspended", "Wait", "Waiting"),
+    ("Suspended", "StayBehind", "Behind"),
+    ("Suspended", "Keep", "Note"),
+    ("Suspended", "Leave", "Leaving"),
+    ("Suspended", "Settle", "Settled"),
+    ("Suspended", "Forget", "[*]"),
+    ("Leaving", "Depart", "Leaving"),
+    ("Leaving", "AddMessages", "Leaving"),
+    ("Leaving", "StoreMessage", "Leaving"),
+    ("Leaving", "Leave", "Leaving"),
+    ("Leaving", "Settle", "Settled"),
+    ("Settled", "Forget", "[*]"),
+];
+
+/// Whether this is in the table.
+pub(super) fn may_happen(from: &str, transition: &str, to: &str) -> bool {
+    TRANSITIONS.contains(&(from, transition, to))
+}
+
+/// The state of one record. Nothing changes it but a transition.
+#[derive(Debug)]
+pub(super) struct Stage(State);
+
+/// A change of a record's state.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Change {
+    pub(super) from: State,
+    pub(super) to: State,
+    /// The table has it.
+    pub(super) is_allowed: bool,
+}
+
+impl Stage {
+    /// Of a record that was just fetched.
+    pub(super) const fn new() -> Self {
+        Self(State::New)
+    }
+
+    pub(super) const fn state(&self) -> State {
+        self.0
+    }
+
+    /// Changes the state. The indexes are left to [`super::apply`].
+    pub(super) fn change(&mut self, transition: Transition, now: Steady) -> Change {
+        let from = self.0;
+        let to = transition.target(from, now);
+        self.0 = to;
+        let is_allowed = may_happen(from.name(), transition.name(), to.name());
+        Change {
+            from,
+            to,
+            is_allowed,
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! The records held in memory, from their fetch to their commit. Containers and their book-keeping;
+//! what becomes of a record is decided in [`crate::drain::fate`].
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::drain::commit::FetchNumber;
+use crate::drain::config::DrainConfig;
+use crate::drain::hops::RememberedHops;
+use crate::drain::lifecycle::count::HeldCount;
+use crate::drain::lifecycle::held::{Held, LastAttempt};
+use crate::drain::lifecycle::state::{State, Transition};
+use crate::drain::line::Lines;
+use crate::http::list_bytes;
+use crate::id::{RecordId, Source};
+use crate::limits::UNDERSTOOD_BYTES_MAX;
+use crate::record::{self, Call, RecordError};
+use crate::stream::consume::Message;
+use crate::time::Steady;
+
+/// All records held.
+#[derive(Debug)]
+pub(in crate::drain) struct Window {
+    pub(super) held: BTreeMap<RecordId, Held>,
+    pub(super) counts: BTreeMap<Source, HeldCount>,
+    pub(super) lines: Lines,
+    /// Calls with the same order key, in their order; the first one may be made.
+    pub(super) order: BTreeMap<Rc<str>, VecDeque<RecordId>>,
+    /// Some of them perhaps wait for others of their key.
+    pub(super) is_any_behind: bool,
+    /// When waits end; exactly those of the records that wait.
+    pub(super) waits: BTreeSet<(Steady, RecordId)>,
+    /// When calls behind others are looked at again; also of some that have moved on since.
+    pub(super) looks: BTreeSet<(Steady, RecordId)>,
+    pub(super) in_flight: usize,
+    /// Bytes of the records whose calls are kept too.
+    pub(super) understood_bytes: usize,
+    hops: RememberedHops,
+    /// When records of lost sessions are looked through next.
+    pub(super) next_forgetting: Option<Steady>,
+    /// The first transition that the table does not have.
+    pub(super) violation: Option<String>,
+}
+
+/// Lines whose calls in flight leave half of the window's bytes to what waits.
+fn lines(config: &DrainConfig) -> Lines {
+    let window = &config.window;
+    Lines::new(config.limits.clone(), window.patience, window.bytes_max / 2)
+}
+
+/// What a fetched record is to the window.
+pub(in crate::drain) enum Taken {
+    New,
+    /// A lost session's record comes again.
+    Again,
+    /// This session has brought it already.
+    Twice,
+}
+
+impl Window {
+    /// An empty window.
+    pub(in crate::drain) fn new(config: &DrainConfig) -> Self {
+        Self {
+            held: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            lines: lines(config),
+            order: BTreeMap::new(),
+            is_any_behind: false,
+            waits: BTreeSet::new(),
+            looks: BTreeSet::new(),
+            in_flight: 0,
+            understood_bytes: 0,
+            hops: RememberedHops::default(),
+            next_forgetting: None,
+            violation: None,
+        }
+    }
+
+    pub(in crate::drain) fn count(&self, source: Source) -> HeldCount {
+        self.counts.get(&source).copied().unwrap_or_default()
+    }
+
+    pub(in crate::drain) fn get(&self, id: RecordId) -> Option<&Held> {
+        self.held.get(&id)
+    }
+
+    pub(in crate::drain) fn get_mut(&mut self, id: RecordId) -> Option<&mut Held> {
+        self.held.get_mut(&id)
+    }
+
+    /// Where a record stands, if it is held.
+    pub(in crate::drain) fn state(&self, id: RecordId) -> Option<State> {
+        self.held.get(&id).map(Held::state)
+    }
+
+    /// Takes in a fetched record.
+    pub(in crate::drain) fn take_in(
+        &mut self,
+        id: RecordId,
+        message: Message,
+        fetch: FetchNumber,
+    ) -> Taken {
+        match self.held.get_mut(&id) {
+            Some(held) if held.fetch.is_some() => Taken::Twice,
+            Some(held) => {
+                held.fetch = Some(fetch);
+                self.counts.entry(id.source).or_default().add(held);
+                Taken::Again
+            }
+            None => {
+                let held = Held::new(message, fetch);
+                self.counts.entry(id.source).or_default().add(&held);
+                self.held.insert(id, held);
+                Taken::New
+            }
+        }
+    }
+
+    /// Keeps what a record says until its first attempt, unless that is too much: then it is read
+    /// once more.
+    pub(in crate::drain) fn keep(&mut self, id: RecordId, call: Call) {
+        if let Some(held) = self.held.get_mut(&id) {
+            let bytes = self.understood_bytes.saturating_add(held.record.len());
+            if bytes <= UNDERSTOOD_BYTES_MAX {
+                self.understood_bytes = bytes;
+                held.call = Some(Box::new(call));
+            }
+        }
+    }
+
+    /// What a record says, for an attempt.
+    ///
+    /// # Errors
+    /// Why it can't be understood.
+    pub(in crate::drain) fn understand(&mut self, id: RecordId) -> Result<Call, RecordError> {
+        let Some(held) = self.held.get_mut(&id) else {
+            return Err(RecordError("the record is gone".to_owned()));
+        };
+        match held.let_go() {
+            Some((bytes, call)) => {
+                self.understood_bytes = self.understood_bytes.saturating_sub(bytes);
+                Ok(*call)
+            }
+            None => record::decode(&held.record),
+        }
+    }
+
+    /// Lets go of the record itself: nothing more is to be read in it.
+    pub(in crate::drain) fn drop_record(&mut self, id: RecordId) {
+        if let Some(held) = self.held.get_mut(&id) {
+            if let Some((bytes, _)) = held.let_go() {
+                self.understood_bytes = self.understood_bytes.saturating_sub(bytes);
+            }
+            held.record = Rc::default();
+        }
+    }
+
+    /// Keeps what a call's last attempt came to, which takes room like a record.
+    pub(in crate::drain) fn keep_last(&mut self, id: RecordId, last: LastAttempt) {
+        let Some(held) = self.held.get_mut(&id) else {
+            return;
+        };
+        let answer = last.answer.as_ref();
+        let bytes = answer.map_or(0, |answer| {
+            list_bytes(&answer.headers).saturating_add(answer.body.len())
+        });
+        let mut count = self.counts.get_mut(&id.source);
+        let mut count = count.as_mut().filter(|_| held.fetch.is_some());
+        if let Some(count) = &mut count {
+            count.remove(held);
+        }
+        held.bytes = held.record.len().saturating_add(bytes);
+        held.last = Some(Box::new(last));
+        if let Some(count) = count {
+            count.add(held);
+        }
+    }
+
+    /// Whether another record has brought this call at this point of its way already.
+    pub(in crate::drain) fn is_repeated_hop(&mut self, id: RecordId) -> bool {
+        let Some(held) = self.held.get(&id).filter(|held| held.progress.hops > 0) else {
+            return false;
+        };
+        let Some(plan) = &held.plan else {
+            return false;
+        };
+        let hop = (plan.id.clone(), held.progress.hops, held.progress.redrives);
+        self.hops.is_repeated(hop, id)
+    }
+
+    /// Takes up to `count` calls out of lines that are too slow for what comes in, the firsts of
+    /// their callers only where they are asked for.
+    pub(in crate::drain) fn take_slow(
+        &mut self,
+        count: usize,
+        firsts: bool,
+        away_max: Duration,
+        now: Steady,
+    ) -> Vec<(RecordId, Option<Duration>)> {
+        let held = &self.held;
+        let may_leave = |id| held.get(&id).is_some_and(Held::may_leave);
+        let lines = &mut self.lines;
+        let slow = lines.take_slow(count, firsts, away_max, now, may_leave);
+        for (id, _) in &slow {
+            self.apply(*id, Transition::Pick, now);
+        }
+        slow
+    }
+
+    /// Takes at least `least` and up to `count` calls that wait in memory for their next attempt,
+    /// or none. Those with the longest waits come first; gives until when each would have waited.
+    pub(in crate::drain) fn take_resting(
+        &mut self,
+        least: usize,
+        count: usize,
+        now: Steady,
+    ) -> Vec<(Steady, RecordId)> {
+        let rests = |id: &RecordId| {
+            let held = self.held.get(id);
+            held.is_some_and(|held| held.progress.attempts > 0 && held.may_leave())
+        };
+        let resting = self.waits.iter().rev();
+        let resting = resting.filter(|(_, id)| id.source == Source::Calls && rests(id));
+        let resting: Vec<_> = resting.take(count).copied().collect();
+        if resting.len() < least {
+            return Vec::new();
+        }
+        for (_, id) in &resting {
+            self.apply(*id, Transition::Pick, now);
+        }
+        resting
+    }
+
+    /// The fetch of the present session that has brought a record.
+    pub(in crate::drain) fn fetch(&self, id: RecordId) -> Option<FetchNumber> {
+        self.held.get(&id)?.fetch
+    }
+
+    /// Forgets records whose commit is done.
+    pub(in crate::drain) fn committed(&mut self, records: &[RecordId]) {
+        for id in records {
+            self.forget(*id);
+        }
+    }
+    /// Attempts under way.
+    pub(in crate::drain) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    /// The lines of all targets, to be looked at.
+    pub(in crate::drain) fn lines(&self) -> &Lines {
+        &self.lines
+    }
+
+    /// Calls with the same order key, in their order.
+    pub(in crate::drain) fn order(&self) -> impl Iterator<Item = &VecDeque<RecordId>> {
+        self.order.values()
+    }
+
+    /// Whether some calls perhaps wait for others of their key.
+    pub(in crate::drain) fn is_any_behind(&self) -> bool {
+        self.is_any_behind
+    }
+}

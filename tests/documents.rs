@@ -58,6 +58,17 @@ fn settle(path: &str, generated: &str) {
     assert!(generated == written, "{path} is out of date: {advice}");
 }
 
+#[test]
+fn the_architecture_shows_the_states_of_a_record() {
+    let architecture = read("ARCHITECTURE.md");
+    let start = "```mermaid\nstateDiagram-v2\n";
+    let (before, rest) = architecture.split_once(start).unwrap();
+    let (_, after) = rest.split_once("```\n").unwrap();
+    let diagram = sluice::drain::state_diagram();
+    let written = format!("{before}```mermaid\n{diagram}```\n{after}");
+    settle("ARCHITECTURE.md", &written);
+}
+
 /// A default as the tables show it.
 fn default_text(absent: &Absent) -> String {
     match absent {

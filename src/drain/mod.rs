@@ -10,6 +10,7 @@
 //! | [`room`] | moves calls aside that are in the way of others |
 //! | [`attempt`] | makes calls, and learns from their results |
 //! | [`outbox`] | puts hops, replies and dead letters onto their streams |
+//! | [`wakeup`] | when something is to be done next, and why |
 //! | [`refused`] | what becomes of those that the Stream refuses for good |
 //!
 //! After every input [`DrainEngine::advance`] starts whatever may start.
@@ -41,6 +42,7 @@ mod returning;
 mod room;
 pub mod route;
 mod session;
+mod wakeup;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -57,19 +59,18 @@ use crate::metric::Metric;
 use crate::record::seal::SealKeys;
 use crate::stream::signing::Signer;
 use crate::time::{Now, Steady};
+pub use lifecycle::state::state_diagram;
 use lifecycle::window::Window;
 use outbox::{Destination, Outbox};
 use parked::Parked;
 use session::{Operation, Session};
+pub use wakeup::WakeReason;
 
 /// A callout whose answer is this much overdue is taken for lost, although the host promises one.
 const OVERDUE: Duration = Duration::from_secs(5);
 
 /// How often overdue callouts are looked for.
 const OVERDUE_CHECK: Duration = Duration::from_secs(1);
-
-/// A turn that was asked for comes within microseconds, unless the asking failed.
-const LOST_TURN: Duration = Duration::from_millis(50);
 
 /// A call that went onto a lane and isn't back after this, and twice the group's time limit, is no
 /// longer waited for.
@@ -173,30 +174,6 @@ impl DrainEngine {
     /// What the host shall do next, if anything.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop()
-    }
-
-    /// When the host shall tick at the latest; `None` while there is nothing to wait for.
-    #[must_use]
-    pub fn wakeup(&self, now: Steady) -> Option<Steady> {
-        let overdue = (!self.open.is_empty()).then_some(self.next_overdue_check);
-        let rescue = self.turn_pending.then(|| now.plus(LOST_TURN));
-        let has_slot = self.window.in_flight() < self.config.window.in_flight_max;
-        let line = has_slot.then(|| self.window.lines().wakeup()).flatten();
-        [
-            overdue,
-            rescue,
-            line,
-            self.room_wakeup(now),
-            self.order_wakeup(),
-            self.window.next_timer(),
-            self.window.next_forgetting(),
-            self.outbox.wakeup(),
-            self.session_wakeup(Source::Calls, now),
-            self.lanes_wakeup,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
     }
 
     /// Holds all that is kept about the records held against their states, for tests.

@@ -170,6 +170,17 @@ const TRANSITIONS: &[(&str, &str, &str)] = &[
     ("Settled", "Forget", "[*]"),
 ];
 
+/// The table as a Mermaid state diagram, for ARCHITECTURE.md.
+#[must_use]
+pub fn state_diagram() -> String {
+    let lines = TRANSITIONS
+        .iter()
+        .map(|(from, transition, to)| format!("    {from} --> {to} : {transition}\n"));
+    std::iter::once("stateDiagram-v2\n".to_owned())
+        .chain(lines)
+        .collect()
+}
+
 /// Whether this is in the table.
 pub(super) fn may_happen(from: &str, transition: &str, to: &str) -> bool {
     TRANSITIONS.contains(&(from, transition, to))

@@ -1,0 +1,74 @@
+//! When the drain has something to do next, should nothing happen before, and why.
+
+use std::time::Duration;
+
+use crate::drain::DrainEngine;
+use crate::id::Source;
+use crate::time::Steady;
+
+/// A turn that was asked for comes within microseconds, unless the asking failed.
+const LOST_TURN: Duration = Duration::from_millis(50);
+
+/// Why the host shall tick. Of several reasons at the same moment the first one counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum WakeReason {
+    /// A callout may be overdue.
+    OverdueCallout,
+    /// The turn of the event loop that was asked for may be lost.
+    LostTurn,
+    /// The rate of a target lets another attempt start.
+    TargetRate,
+    /// More is known of how fast a slow target takes its calls: some may be moved aside.
+    MakeRoom,
+    /// Something is due for calls with order keys: a note, or a look at what waits or is overdue.
+    Order,
+    /// The wait of a record ends.
+    WaitEnds,
+    /// Records of a lost session may be forgotten.
+    Forget,
+    /// Messages that could not be stored are put again.
+    PutAgain,
+    /// The session with the stream of calls has a request to send.
+    CallsSession,
+    /// A session with a lane has a request to send.
+    LaneSession,
+}
+
+impl DrainEngine {
+    /// When the host shall tick at the latest; `None` while there is nothing to wait for.
+    #[must_use]
+    pub fn wakeup(&self, now: Steady) -> Option<Steady> {
+        self.next_wakeup(now).map(|(at, _)| at)
+    }
+
+    /// The same with the reason.
+    #[must_use]
+    pub fn next_wakeup(&self, now: Steady) -> Option<(Steady, WakeReason)> {
+        let timers = self.timers(now).into_iter();
+        let running = timers.filter_map(|(reason, at)| Some((at?, reason)));
+        running.min()
+    }
+
+    /// Every timer, with its moment where it runs.
+    fn timers(&self, now: Steady) -> [(WakeReason, Option<Steady>); 10] {
+        let overdue = (!self.open.is_empty()).then_some(self.next_overdue_check);
+        let has_slot = self.window.in_flight() < self.config.window.in_flight_max;
+        let rate = has_slot.then(|| self.window.lines().wakeup()).flatten();
+        let calls = self.session_wakeup(Source::Calls, now);
+        [
+            (WakeReason::OverdueCallout, overdue),
+            (
+                WakeReason::LostTurn,
+                self.turn_pending.then(|| now.plus(LOST_TURN)),
+            ),
+            (WakeReason::TargetRate, rate),
+            (WakeReason::MakeRoom, self.room_wakeup(now)),
+            (WakeReason::Order, self.order_wakeup()),
+            (WakeReason::WaitEnds, self.window.next_timer()),
+            (WakeReason::Forget, self.window.next_forgetting()),
+            (WakeReason::PutAgain, self.outbox.wakeup()),
+            (WakeReason::CallsSession, calls),
+            (WakeReason::LaneSession, self.lanes_wakeup),
+        ]
+    }
+}

@@ -14,6 +14,7 @@
 
 pub mod accept;
 pub mod answer;
+pub mod backoff;
 pub mod call_option;
 pub mod caller;
 pub mod config;

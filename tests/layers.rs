@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// The trees of `src/`, from the lowest layer to the highest. A tree may use those of lower layers.
 const LAYERS: [&[&str]; 8] = [
-    &["time", "limits", "metric", "call_option"],
+    &["time", "limits", "metric", "call_option", "backoff"],
     &["id", "time_text", "http", "headers"],
     &["caller", "lanes", "receipt", "stream"],
     &["idempotency"],

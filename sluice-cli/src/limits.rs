@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sluice::backoff::Backoff;
+
 /// Decoded bytes of one message's value (OCI Streaming: 1..1048576).
 pub const VALUE_BYTES_MAX: usize = 1_048_576;
 /// Decoded bytes of one message's key (OCI Streaming).
@@ -64,10 +66,13 @@ pub const ENTRY_TRIES_MAX: u32 = 5;
 pub const REQUEST_INTERVAL: Duration = Duration::from_millis(210);
 /// Kinds of requests whose turns are remembered: all partitions of a stream and some more.
 pub const PACED_MAX: usize = 10_100;
-/// First pause before another try; it doubles.
-pub const PAUSE_FIRST: Duration = Duration::from_millis(250);
 /// Longest pause, whatever the endpoint asks for.
 pub const PAUSE_MAX: Duration = Duration::from_secs(30);
+/// Pauses before another try.
+pub const BACKOFF: Backoff = Backoff {
+    first: Duration::from_millis(250),
+    last: PAUSE_MAX,
+};
 
 /// Bytes of Oracle's configuration file.
 pub const CONFIG_FILE_BYTES_MAX: u64 = 1_048_576;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::key::TextForm;
 use super::reader::Section;
+use crate::backoff::Backoff;
 use crate::drain::line::{TargetLimit, TargetLimits};
 use crate::drain::outcome::{OutcomeTable, StatusSet};
 use crate::drain::retry::RetryPolicy;
@@ -43,8 +44,10 @@ pub(super) fn read_retry_policy(attempt: &mut Section<'_>) -> RetryPolicy {
         max_age_max,
         timeout_default,
         timeout_max,
-        backoff_base: base,
-        backoff_max,
+        backoff: Backoff {
+            first: base,
+            last: backoff_max,
+        },
         retry_after_max,
     }
 }

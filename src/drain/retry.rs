@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::backoff::Backoff;
 use crate::id::Entropy;
 use crate::limits::{LAST_ATTEMPT_DIVISOR, LAST_ATTEMPT_MAX};
 use crate::time::{Wall, millis};
@@ -24,10 +25,8 @@ pub struct RetryPolicy {
     pub timeout_default: Duration,
     /// The most that a call may ask for.
     pub timeout_max: Duration,
-    /// Upper bound of the first back-off; it doubles with each attempt.
-    pub backoff_base: Duration,
-    /// Upper bound of every back-off.
-    pub backoff_max: Duration,
+    /// Upper bounds of the pauses between attempts.
+    pub backoff: Backoff,
     /// Longest Retry-After that is obeyed.
     pub retry_after_max: Duration,
 }
@@ -42,9 +41,7 @@ impl RetryPolicy {
         asked: Option<Duration>,
         entropy: &mut Entropy,
     ) -> Duration {
-        let doublings = attempt.saturating_sub(1).min(31);
-        let ceiling = self.backoff_base.saturating_mul(1 << doublings);
-        let jitter = entropy.up_to(millis(ceiling.min(self.backoff_max)));
+        let jitter = entropy.up_to(millis(self.backoff.pause(attempt)));
         let asked = asked.unwrap_or_default().min(self.retry_after_max);
         Duration::from_millis(jitter).max(asked)
     }
@@ -140,8 +137,10 @@ mod tests {
             max_age_max: Duration::from_secs(1_000),
             timeout_default: Duration::from_secs(1),
             timeout_max: Duration::from_secs(5),
-            backoff_base: Duration::from_millis(100),
-            backoff_max: Duration::from_secs(1),
+            backoff: Backoff {
+                first: Duration::from_millis(100),
+                last: Duration::from_secs(1),
+            },
             retry_after_max: Duration::from_secs(60),
         }
     }

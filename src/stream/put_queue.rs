@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::backoff::Backoff;
 use crate::http::CalloutResult;
 use crate::http::OutgoingRequest;
 use crate::limits::{PUT_BYTES_MAX, PUT_MESSAGES_MAX};
@@ -16,9 +17,11 @@ use crate::stream::error::{StreamError, expect_ok, wait_in};
 use crate::stream::put::{PutBody, PutEntry, parse_put_answer};
 use crate::time::Steady;
 
-/// Pauses after messages could not be stored double from the first to the last.
-const FAILURE_PAUSE_MIN: Duration = Duration::from_millis(200);
-const FAILURE_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Pauses after messages could not be stored.
+const FAILURE_BACKOFF: Backoff = Backoff {
+    first: Duration::from_millis(200),
+    last: Duration::from_secs(5),
+};
 
 /// A message that was refused alone is put again after this.
 const ALONE_PAUSE: Duration = Duration::from_secs(5);
@@ -254,10 +257,9 @@ impl<M: Message> PutQueue<M> {
     }
 
     fn pause(&mut self, asked: Duration, now: Steady) {
-        let doublings = self.failures.min(10);
         self.failures = self.failures.saturating_add(1);
-        let pause = FAILURE_PAUSE_MIN.saturating_mul(1 << doublings);
-        self.not_before = now.plus(pause.min(FAILURE_PAUSE_MAX).max(asked));
+        let pause = FAILURE_BACKOFF.pause(self.failures);
+        self.not_before = now.plus(pause.max(asked));
     }
 
     fn set_aside(&mut self, message: M, refusal: Refusal, now: Steady) {

@@ -1,12 +1,10 @@
 //! The calls that go back in one PutMessages, and their marks in another.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use crate::call::Call;
 use crate::dead::letter::{Letter, Position, mark_json};
-use crate::limits::{ENTRY_TRIES_MAX, PAUSE_FIRST, PUT_BYTES_MAX};
+use crate::limits::{BACKOFF, ENTRY_TRIES_MAX, PUT_BYTES_MAX};
 use crate::moment;
 use crate::stream::{Outgoing, StreamClient, StreamError};
 
@@ -138,7 +136,6 @@ fn put_with_patience(
     messages: &[&Outgoing],
 ) -> (Vec<Result<(), String>>, Option<StreamError>) {
     let mut results: Vec<Result<(), String>> = vec![Err(String::new()); messages.len()];
-    let mut pause: Duration = PAUSE_FIRST;
     for again in 0..ENTRY_TRIES_MAX {
         let pending: Vec<usize> = (0..)
             .zip(&results)
@@ -149,8 +146,7 @@ fn put_with_patience(
             break;
         }
         if again > 0 {
-            std::thread::sleep(pause);
-            pause = pause.saturating_mul(2);
+            std::thread::sleep(BACKOFF.pause(again));
         }
         let chosen: Vec<&Outgoing> = pending
             .iter()

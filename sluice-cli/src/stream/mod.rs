@@ -29,7 +29,7 @@ pub use reader::PartitionReader;
 pub use tls::read_authorities;
 
 use crate::limits::{
-    ANSWER_BYTES_MAX, ANSWER_TIMEOUT, CONNECT_TIMEOUT, PAUSE_FIRST, PAUSE_MAX, STREAM_ID_CHARS_MAX,
+    ANSWER_BYTES_MAX, ANSWER_TIMEOUT, BACKOFF, CONNECT_TIMEOUT, PAUSE_MAX, STREAM_ID_CHARS_MAX,
     THROTTLED_TRIES_MAX, TRIES_MAX,
 };
 use error::{Signed, advice, describe, wait_in};
@@ -111,9 +111,9 @@ impl StreamClient {
     /// times. Repeating PutMessages after silence may store twice; that is within "at least once".
     fn perform(&self, call: &Call) -> Result<Answer, StreamError> {
         let mut tries = 0;
-        let mut pause = PAUSE_FIRST;
         loop {
             tries += 1;
+            let pause = BACKOFF.pause(tries);
             self.await_turn(call);
             let error = match self.send(call) {
                 Ok(answer) => return Ok(answer),
@@ -134,7 +134,6 @@ impl StreamClient {
                 | StreamError::Foreign { .. } => return Err(error),
             };
             std::thread::sleep(wait.min(PAUSE_MAX));
-            pause = pause.saturating_mul(2).min(PAUSE_MAX);
         }
     }
 

@@ -40,13 +40,15 @@ pub struct Position {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LaneNumber(pub u16);
 
-/// The streams that a drain reads.
+/// The streams of a gateway. A drain reads the calls and the lanes, and never dead letters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Source {
+pub enum StreamName {
     /// Calls to be made.
     Calls,
     /// Calls that wait.
     Lane(LaneNumber),
+    /// Dead letters.
+    Dead,
 }
 
 /// A record's identity. Offsets start over where somebody deletes a stream and makes it anew, so
@@ -54,7 +56,7 @@ pub enum Source {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RecordId {
     /// On which stream.
-    pub source: Source,
+    pub source: StreamName,
     /// Where it stands there.
     pub position: Position,
     /// The digits of its timestamp, as one number.
@@ -66,7 +68,7 @@ impl RecordId {
     #[must_use]
     pub const fn of_notes(partition: u32) -> Self {
         Self {
-            source: Source::Calls,
+            source: StreamName::Calls,
             position: Position {
                 partition,
                 offset: u64::MAX,
@@ -83,7 +85,7 @@ impl RecordId {
 
     /// Of a record that was stored at this time (RFC 3339).
     #[must_use]
-    pub fn new(source: Source, position: Position, stored_at: &str) -> Self {
+    pub fn new(source: StreamName, position: Position, stored_at: &str) -> Self {
         let digits = stored_at.bytes().filter(u8::is_ascii_digit);
         let stored = digits.fold(0_u64, |number, digit| {
             number

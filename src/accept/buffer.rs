@@ -10,7 +10,7 @@ use crate::caller::share::Shares;
 use crate::engine::signing::Covers;
 use crate::engine::{Callout, Level};
 use crate::http::CalloutResult;
-use crate::id::Ticket;
+use crate::id::{StreamName, Ticket};
 use crate::idempotency::{KeyHash, KeyHolder};
 use crate::limits::STREAM_ANSWER_BYTES_MAX;
 use crate::metric::Metric;
@@ -44,11 +44,11 @@ impl Message for Buffered {
     }
 }
 
-/// All of them, by the publisher whose stream is theirs.
+/// All of them, by the stream that is theirs.
 #[derive(Debug, Default)]
 pub(super) struct Buffer {
-    queues: Vec<PutQueue<Buffered>>,
-    open: BTreeMap<Ticket, usize>,
+    queues: BTreeMap<StreamName, PutQueue<Buffered>>,
+    open: BTreeMap<Ticket, StreamName>,
     /// How many each caller has there, and how many bytes.
     calls: Shares,
     bytes: Shares,
@@ -56,9 +56,10 @@ pub(super) struct Buffer {
 
 impl Buffer {
     /// An empty one, with a queue for each stream.
-    pub(super) fn new(streams: impl Iterator<Item = StreamClient>) -> Self {
+    pub(super) fn new(streams: impl Iterator<Item = (StreamName, StreamClient)>) -> Self {
+        let queue = |(stream, client)| (stream, PutQueue::new(client));
         Self {
-            queues: streams.map(PutQueue::new).collect(),
+            queues: streams.map(queue).collect(),
             ..Self::default()
         }
     }
@@ -90,8 +91,8 @@ impl Buffer {
 
 impl AcceptEngine {
     /// Keeps a call until it is stored.
-    pub(super) fn keep(&mut self, number: usize, call: Buffered) {
-        if let Some(queue) = self.buffer.queues.get_mut(number) {
+    pub(super) fn keep(&mut self, stream: StreamName, call: Buffered) {
+        if let Some(queue) = self.buffer.queues.get_mut(&stream) {
             self.buffer.calls.add(call.caller, 1);
             self.buffer.bytes.add(call.caller, call.record.len());
             self.outputs.count(Metric::Buffered, 1);
@@ -105,16 +106,17 @@ impl AcceptEngine {
             return;
         }
         let now = self.now;
-        for number in 0..self.buffer.queues.len() {
-            self.lose_aged(number);
-            let queue = self.buffer.queues.get_mut(number);
+        let streams: Vec<StreamName> = self.buffer.queues.keys().copied().collect();
+        for stream in streams {
+            self.lose_aged(stream);
+            let queue = self.buffer.queues.get_mut(&stream);
             let Some(mut request) = queue.and_then(|queue| queue.next(now.steady)) else {
                 continue;
             };
             self.signing
                 .sign(&mut request, Covers::HeadOnly, now.wall, &mut self.outputs);
             let ticket = self.outputs.next_ticket();
-            self.buffer.open.insert(ticket, number);
+            self.buffer.open.insert(ticket, stream);
             self.outputs.push(Output::Callout(Callout {
                 ticket,
                 cluster: self.cluster.clone(),
@@ -125,13 +127,13 @@ impl AcceptEngine {
         }
     }
 
-    fn lose_aged(&mut self, number: usize) {
+    fn lose_aged(&mut self, stream: StreamName) {
         let (Some(limits), now) = (self.config.publish.buffer, self.now.steady) else {
             return;
         };
         let is_of_age = |call: &Buffered| now >= call.since.plus(limits.age_max);
         let queue = |engine: &mut Self| {
-            let queue = engine.buffer.queues.get_mut(number)?;
+            let queue = engine.buffer.queues.get_mut(&stream)?;
             queue.take_if(is_of_age)
         };
         while let Some(call) = queue(self) {
@@ -156,10 +158,10 @@ impl AcceptEngine {
 
     /// The Stream has answered a batch of what is kept.
     pub(super) fn buffered_stored(&mut self, ticket: Ticket, result: CalloutResult) {
-        let Some(number) = self.buffer.open.remove(&ticket) else {
+        let Some(stream) = self.buffer.open.remove(&ticket) else {
             return;
         };
-        let Some(queue) = self.buffer.queues.get_mut(number) else {
+        let Some(queue) = self.buffer.queues.get_mut(&stream) else {
             return;
         };
         let (signing, outputs, now) = (&mut self.signing, &mut self.outputs, self.now);
@@ -173,7 +175,7 @@ impl AcceptEngine {
             .count(Metric::Buffered, stored.saturating_neg());
         if stored > 0 {
             self.outputs.count(Metric::PublishedBatches, 1);
-            self.count_stored(number, stored);
+            self.count_stored(stream, stored);
         }
         if let Some((count, why)) = settled.again {
             self.outputs.count(Metric::PublishFailures, 1);

@@ -33,7 +33,7 @@ use crate::engine::signing::Signing;
 use crate::engine::{Output, Outputs};
 use crate::http::CalloutResult;
 use crate::http::{Fields, OutgoingResponse, list_bytes};
-use crate::id::{Entropy, RequestId, Ticket};
+use crate::id::{Entropy, RequestId, StreamName, Ticket};
 use crate::idempotency::KeyHolder;
 use crate::lanes::Wait;
 use crate::metric::Metric;
@@ -102,10 +102,10 @@ pub struct AcceptEngine {
     cluster: Rc<str>,
     entropy: Entropy,
     requests: Requests,
-    /// One for the stream of calls, then one for each lane.
-    publishers: Vec<Publisher>,
-    /// The request whose body is being read, and whose publisher it is.
-    reading: Option<(usize, RequestId)>,
+    /// One for the stream of calls, and one for each lane.
+    publishers: BTreeMap<StreamName, Publisher>,
+    /// The request whose body is being read, and the stream that it is for.
+    reading: Option<(StreamName, RequestId)>,
     claims: Claims,
     /// What callers and their keys are hashed with.
     secret: CallerSecret,
@@ -114,7 +114,7 @@ pub struct AcceptEngine {
     buffer: Buffer,
     /// When each complete request has waited long enough, in the same order.
     deadlines: VecDeque<(Steady, RequestId)>,
-    in_flight: BTreeMap<Ticket, (usize, Vec<RequestId>)>,
+    in_flight: BTreeMap<Ticket, (StreamName, Vec<RequestId>)>,
     answers: VecDeque<(RequestId, OutgoingResponse)>,
     wake_pending: bool,
     signing: Signing,
@@ -130,13 +130,16 @@ impl AcceptEngine {
     pub fn new(config: AcceptConfig, mut entropy: Entropy) -> Self {
         let mut secret = [0; 32];
         entropy.fill(&mut secret);
-        let lanes = config.lanes.iter().map(|(_, lane)| &lane.stream_id);
-        let streams = std::iter::once(&config.stream.stream_id).chain(lanes);
+        let lanes = config.lanes.iter();
+        let lanes = lanes.map(|(number, lane)| (StreamName::Lane(number), &lane.stream_id));
+        let streams = std::iter::once((StreamName::Calls, &config.stream.stream_id)).chain(lanes);
         let client = |stream_id: &String| StreamClient::new(&config.stream.authority, stream_id);
-        let clients: Vec<StreamClient> = streams.map(client).collect();
+        let clients = streams.map(|(stream, stream_id)| (stream, client(stream_id)));
+        let clients: Vec<(StreamName, StreamClient)> = clients.collect();
+        let publisher = |(stream, client)| (stream, Publisher::new(client));
         Self {
             buffer: Buffer::new(clients.iter().cloned()),
-            publishers: clients.into_iter().map(Publisher::new).collect(),
+            publishers: clients.into_iter().map(publisher).collect(),
             cluster: Rc::from(config.stream.cluster.as_str()),
             order_keys: OrderKeys::new(config.callers.order_keys),
             config,
@@ -311,15 +314,15 @@ impl AcceptEngine {
         let is_ordered = head.order_key.is_some();
         // What is due sooner than the shortest lane waits in the drain. A call with an order key
         // goes to the drain first, which gives it its place in the order (G6).
-        let publisher = match self.config.lanes.wait(remaining.unwrap_or_default()) {
-            Wait::On(lane) if !is_ordered => usize::from(lane.0).saturating_add(1),
-            Wait::On(_) | Wait::Over | Wait::InMemory(_) => 0,
+        let stream = match self.config.lanes.wait(remaining.unwrap_or_default()) {
+            Wait::On(lane) if !is_ordered => StreamName::Lane(lane),
+            Wait::On(_) | Wait::Over | Wait::InMemory(_) => StreamName::Calls,
         };
         let is_keyed = head.idempotency.is_some();
         *state = Accepting::Waiting {
             head,
             body_bytes,
-            publisher,
+            stream,
         };
         let deadline = now.steady.plus(self.config.publish.timeout);
         self.deadlines.push_back((deadline, request));
@@ -333,11 +336,11 @@ impl AcceptEngine {
 
     /// A request gets its place in the outbox of its stream.
     fn enqueue(&mut self, request: RequestId) {
-        let Some(Accepting::Waiting { publisher, .. }) = self.requests.get(request) else {
+        let Some(Accepting::Waiting { stream, .. }) = self.requests.get(request) else {
             // It has left, or waited too long, while its key was claimed.
             return self.claims.end(request, None);
         };
-        if self.put_into_outbox(*publisher, request) {
+        if self.put_into_outbox(*stream, request) {
             self.wake();
         }
     }

@@ -11,7 +11,7 @@ use crate::accept::{AcceptEngine, Output};
 use crate::engine::signing::Covers;
 use crate::engine::{Callout, Level};
 use crate::http::CalloutResult;
-use crate::id::{RequestId, Ticket};
+use crate::id::{RequestId, StreamName, Ticket};
 use crate::limits::{RECORD_BYTES_MAX, RESPONSES_PER_CALLBACK_MAX, STREAM_ANSWER_BYTES_MAX};
 use crate::metric::Metric;
 use crate::receipt::Receipt;
@@ -88,8 +88,8 @@ enum Step {
 
 impl AcceptEngine {
     /// A complete request waits for its place in a batch. Gives whether one may leave now.
-    pub(super) fn put_into_outbox(&mut self, number: usize, request: RequestId) -> bool {
-        let Some(publisher) = self.publishers.get_mut(number) else {
+    pub(super) fn put_into_outbox(&mut self, stream: StreamName, request: RequestId) -> bool {
+        let Some(publisher) = self.publishers.get_mut(&stream) else {
             return false;
         };
         publisher.outbox.push_back(request);
@@ -103,27 +103,28 @@ impl AcceptEngine {
             return;
         }
         let now = self.now.steady;
-        for number in 0..self.publishers.len() {
+        let streams: Vec<StreamName> = self.publishers.keys().copied().collect();
+        for stream in streams {
             while self.reading.is_none() {
                 let config = &self.config.publish;
-                let publisher = self.publishers.get_mut(number);
+                let publisher = self.publishers.get_mut(&stream);
                 match publisher.map_or(Step::Wait, |publisher| publisher.next(config, now)) {
                     Step::Wait => break,
-                    Step::TakeIn(request) => self.take_in(number, request),
-                    Step::Publish => self.publish(number),
+                    Step::TakeIn(request) => self.take_in(stream, request),
+                    Step::Publish => self.publish(stream),
                 }
             }
         }
     }
 
     /// Takes the next request of an outbox into its batch, or asks for its body first.
-    fn take_in(&mut self, number: usize, request: RequestId) {
+    fn take_in(&mut self, stream: StreamName, request: RequestId) {
         match self.requests.get(request) {
             Some(Accepting::Waiting { body_bytes: 0, .. }) => {
-                self.add_to_batch(number, request, &[]);
+                self.add_to_batch(stream, request, &[]);
             }
             Some(Accepting::Waiting { .. }) => {
-                self.reading = Some((number, request));
+                self.reading = Some((stream, request));
                 self.outputs.push(Output::ReadBody(request));
             }
             // The client has left, or was refused because it had waited too long.
@@ -138,9 +139,9 @@ impl AcceptEngine {
             return self.gather();
         }
         let reading = self.reading.take_if(|(_, reading)| *reading == request);
-        if let Some((number, _)) = reading {
+        if let Some((stream, _)) = reading {
             match body {
-                Some(body) => self.add_to_batch(number, request, &body),
+                Some(body) => self.add_to_batch(stream, request, &body),
                 // Envoy has let go of the exchange; its end is on the way to us.
                 None => {
                     self.forget(request);
@@ -150,7 +151,7 @@ impl AcceptEngine {
         self.gather();
     }
 
-    fn add_to_batch(&mut self, number: usize, request: RequestId, body: &[u8]) {
+    fn add_to_batch(&mut self, stream: StreamName, request: RequestId, body: &[u8]) {
         let Some(Accepting::Waiting { head, .. }) = self.requests.get(request) else {
             return;
         };
@@ -196,14 +197,14 @@ impl AcceptEngine {
                 record: encoded,
                 since: self.now.steady,
             };
-            return self.answer_first(number, request, &receipt, call, &limits);
+            return self.answer_first(stream, request, &receipt, call, &limits);
         }
         let key = head.order_key.clone();
         self.claims.published(request, &receipt);
         if let Some(state) = self.requests.get_mut(request) {
             *state = Accepting::Publishing(receipt);
         }
-        let Some(publisher) = self.publishers.get_mut(number) else {
+        let Some(publisher) = self.publishers.get_mut(&stream) else {
             return;
         };
         // A key counts too (OCI Streaming: keys and values, decoded).
@@ -214,9 +215,9 @@ impl AcceptEngine {
         let is_full = bytes > self.config.publish.batch_bytes_max && !publisher.members.is_empty();
         if is_full {
             // Full by bytes. It may exceed the number in flight by one, rather than be held up.
-            self.publish(number);
+            self.publish(stream);
         }
-        if let Some(publisher) = self.publishers.get_mut(number) {
+        if let Some(publisher) = self.publishers.get_mut(&stream) {
             publisher.body.push(key.as_deref(), &encoded);
             publisher.members.push(request);
         }
@@ -225,7 +226,7 @@ impl AcceptEngine {
     /// The client gets its answer now, and the Stream its record later.
     fn answer_first(
         &mut self,
-        number: usize,
+        stream: StreamName,
         request: RequestId,
         receipt: &Receipt,
         call: Buffered,
@@ -235,7 +236,7 @@ impl AcceptEngine {
             return self.refuse(request, &Refusal::TooManyWaiting);
         }
         self.claims.answered(request, receipt);
-        self.keep(number, call);
+        self.keep(stream, call);
         self.outputs.count(Metric::Accepted, 1);
         self.answer(request, receipt.response(None));
         // In the next turn: one callback gives only so many answers.
@@ -243,8 +244,8 @@ impl AcceptEngine {
     }
 
     /// Sends a batch off.
-    fn publish(&mut self, number: usize) {
-        let Some(publisher) = self.publishers.get_mut(number) else {
+    fn publish(&mut self, stream: StreamName) {
+        let Some(publisher) = self.publishers.get_mut(&stream) else {
             return;
         };
         let members = std::mem::take(&mut publisher.members);
@@ -255,7 +256,7 @@ impl AcceptEngine {
         self.signing
             .sign(&mut request, covers, now, &mut self.outputs);
         let ticket = self.outputs.next_ticket();
-        self.in_flight.insert(ticket, (number, members));
+        self.in_flight.insert(ticket, (stream, members));
         self.outputs.push(Output::Callout(Callout {
             ticket,
             cluster: self.cluster.clone(),
@@ -267,19 +268,19 @@ impl AcceptEngine {
 
     /// The Stream has answered a batch, or never will.
     pub(super) fn published(&mut self, ticket: Ticket, result: CalloutResult) {
-        let Some((number, members)) = self.in_flight.remove(&ticket) else {
+        let Some((stream, members)) = self.in_flight.remove(&ticket) else {
             return;
         };
-        if let Some(publisher) = self.publishers.get_mut(number) {
+        if let Some(publisher) = self.publishers.get_mut(&stream) {
             publisher.open = publisher.open.saturating_sub(1);
         }
         let entries = expect_ok(result).and_then(|response| {
             parse_put_answer(&response.body, members.len()).map_err(StreamError::Unanswered)
         });
         match entries {
-            Ok(entries) => self.settle(number, members, entries),
+            Ok(entries) => self.settle(stream, members, entries),
             Err(error) => {
-                if let Some(publisher) = self.publishers.get_mut(number) {
+                if let Some(publisher) = self.publishers.get_mut(&stream) {
                     publisher.not_before = self.now.steady.plus(error.asked_pause());
                 }
                 self.fail(members, &error);
@@ -290,7 +291,7 @@ impl AcceptEngine {
     }
 
     /// Each request of a batch gets its own answer.
-    fn settle(&mut self, number: usize, members: Vec<RequestId>, entries: Vec<PutEntry>) {
+    fn settle(&mut self, stream: StreamName, members: Vec<RequestId>, entries: Vec<PutEntry>) {
         let mut stored = 0;
         let mut accepted = 0;
         for (request, entry) in members.into_iter().zip(entries) {
@@ -323,14 +324,14 @@ impl AcceptEngine {
         self.outputs.count(Metric::PublishedBatches, 1);
         self.outputs.count(Metric::Accepted, accepted);
         if stored > 0 {
-            self.count_stored(number, stored);
+            self.count_stored(stream, stored);
         }
     }
 
     /// Records have come onto a stream: the drain shall know.
-    pub(super) fn count_stored(&mut self, number: usize, records: i64) {
+    pub(super) fn count_stored(&mut self, stream: StreamName, records: i64) {
         self.outputs.count(Metric::PublishedRecords, records);
-        if number > 0 {
+        if let StreamName::Lane(_) = stream {
             self.outputs.count(Metric::EnteredLanes, records);
         }
         self.outputs.push(Output::WakeDrain);

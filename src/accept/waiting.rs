@@ -8,7 +8,7 @@ use crate::accept::deferred::Moment;
 use crate::accept::refusal::{Refusal, Stored};
 use crate::caller::CallerKey;
 use crate::caller::share::Shares;
-use crate::id::RequestId;
+use crate::id::{RequestId, StreamName};
 use crate::idempotency::Asked;
 use crate::receipt::Receipt;
 use crate::record::CallHead;
@@ -23,8 +23,8 @@ pub(super) enum Accepting {
     Waiting {
         head: CallHead,
         body_bytes: usize,
-        /// Whose outbox is its.
-        publisher: usize,
+        /// The stream that it goes to.
+        stream: StreamName,
     },
     /// The Stream's answer.
     Publishing(Receipt),
@@ -206,7 +206,7 @@ impl AcceptEngine {
             self.deadlines
                 .retain(|(_, request)| requests.get(*request).is_some());
         }
-        for publisher in &mut self.publishers {
+        for publisher in self.publishers.values_mut() {
             if publisher.outbox.len() > most {
                 publisher
                     .outbox
@@ -261,7 +261,7 @@ mod tests {
             comes(&mut engine, number);
             engine.handle(Input::RequestGone(RequestId(number)), Now::default());
         }
-        let places: Vec<_> = engine.publishers.iter().map(|p| p.outbox.len()).collect();
+        let places: Vec<_> = engine.publishers.values().map(|p| p.outbox.len()).collect();
         assert!(places.iter().all(|places| *places <= 21), "{places:?}");
         assert!(engine.deadlines.len() <= 21, "{}", engine.deadlines.len());
         assert_eq!(engine.requests.len(), 1);

@@ -7,13 +7,13 @@ use crate::drain::dispatch::Marks;
 use crate::drain::fate::answered;
 use crate::drain::lifecycle::held::LastAttempt;
 use crate::drain::lifecycle::state::Transition;
-use crate::drain::outbox::{Content, Destination, Publication};
+use crate::drain::outbox::{Content, Publication};
 use crate::drain::outcome::{Outcome, is_closed_early, of_gateway};
 use crate::drain::{DrainEngine, Purpose};
 use crate::engine::Output;
 use crate::http::CalloutResult;
 use crate::http::IncomingResponse;
-use crate::id::{RecordId, Source};
+use crate::id::{RecordId, StreamName};
 use crate::limits::EXCERPT_BYTES_MAX;
 use crate::metric::Metric;
 use crate::record;
@@ -56,7 +56,7 @@ impl DrainEngine {
     /// The group may have given our partitions away because it has not heard of us, as after a stop
     /// of the whole process, and another drain may be making the calls of this key: wait for news.
     fn holds_back(&mut self, id: RecordId, now: Now) -> bool {
-        let session = self.sessions.get(&Source::Calls);
+        let session = self.sessions.get(&StreamName::Calls);
         let is_unheard = session.is_some_and(|session| session.is_unheard(now.steady));
         let is_ordered = self.plan(id).is_some_and(|plan| plan.order_key.is_some());
         let holds_back = is_unheard && is_ordered;
@@ -293,7 +293,7 @@ impl DrainEngine {
         id: RecordId,
         outcome: ReplyOutcome,
         response: Option<IncomingResponse>,
-    ) -> Option<(Destination, Publication)> {
+    ) -> Option<(StreamName, Publication)> {
         let held = self.window.get(id)?;
         let plan = held.plan.as_ref().filter(|plan| plan.wants_reply)?;
         let call = record::decode(&held.record).ok()?;
@@ -352,7 +352,7 @@ impl DrainEngine {
             content: Content::Reply,
             metric: Some(Metric::Replies),
         };
-        Some((Destination::Calls, publication))
+        Some((StreamName::Calls, publication))
     }
 }
 

@@ -99,11 +99,11 @@ impl CommitLine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::id::{Position, Source};
+    use crate::id::{Position, StreamName};
 
     fn position(offset: u64) -> RecordId {
         RecordId::new(
-            Source::Calls,
+            StreamName::Calls,
             Position {
                 partition: 0,
                 offset,

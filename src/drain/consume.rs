@@ -9,7 +9,7 @@ use crate::drain::{DrainEngine, Purpose};
 use crate::engine::Level;
 use crate::http::CalloutResult;
 use crate::http::IncomingResponse;
-use crate::id::{RecordId, Source};
+use crate::id::{RecordId, StreamName};
 use crate::limits::STREAM_ANSWER_BYTES_MAX;
 use crate::metric::Metric;
 use crate::stream::consume::{Message, parse_cursor, parse_messages};
@@ -18,9 +18,9 @@ use crate::time::{Now, Steady};
 
 impl DrainEngine {
     /// Sends the next request of a session, if one is due and none is open.
-    pub(super) fn advance_session(&mut self, source: Source, now: Now) {
+    pub(super) fn advance_session(&mut self, source: StreamName, now: Now) {
         let demand = self.demand(source, now.steady);
-        if source == Source::Calls {
+        if source == StreamName::Calls {
             self.leave_notes(demand, now.steady);
         }
         let session = self.sessions.get_mut(&source);
@@ -37,7 +37,7 @@ impl DrainEngine {
     /// The same for all lanes.
     pub(super) fn advance_lanes(&mut self, now: Now) {
         let lanes = self.config.lanes.iter();
-        let lanes: Vec<Source> = lanes.map(|(number, _)| Source::Lane(number)).collect();
+        let lanes: Vec<StreamName> = lanes.map(|(number, _)| StreamName::Lane(number)).collect();
         for lane in &lanes {
             self.advance_session(*lane, now);
         }
@@ -47,13 +47,13 @@ impl DrainEngine {
     }
 
     /// When [`Self::advance_session`] has something to do next.
-    pub(super) fn session_wakeup(&self, source: Source, now: Steady) -> Option<Steady> {
+    pub(super) fn session_wakeup(&self, source: StreamName, now: Steady) -> Option<Steady> {
         let session = self.sessions.get(&source)?;
         session.wakeup(self.demand(source, now))
     }
 
     /// What the drain wants of one of its streams.
-    fn demand(&self, source: Source, now: Steady) -> Demand {
+    fn demand(&self, source: StreamName, now: Steady) -> Demand {
         let is_active = self.active_until.is_some_and(|until| now < until);
         Demand {
             is_active,
@@ -66,7 +66,7 @@ impl DrainEngine {
     /// A request of a session has ended.
     pub(super) fn session_done(
         &mut self,
-        source: Source,
+        source: StreamName,
         operation: &Operation,
         result: CalloutResult,
         now: Now,
@@ -102,7 +102,7 @@ impl DrainEngine {
 
     fn succeed(
         &mut self,
-        source: Source,
+        source: StreamName,
         operation: &Operation,
         response: &IncomingResponse,
         now: Now,
@@ -136,7 +136,7 @@ impl DrainEngine {
             Operation::Fetch { limit } => {
                 let (messages, next) = parse_messages(response).map_err(StreamError::Refused)?;
                 let number = session.fetched(messages.is_empty(), next, now.steady);
-                let is_end = source == Source::Calls && self.read_in_order(&messages, *limit);
+                let is_end = source == StreamName::Calls && self.read_in_order(&messages, *limit);
                 if let Some(number) = number {
                     self.take_in(source, messages, number, now);
                 }
@@ -159,7 +159,13 @@ impl DrainEngine {
     }
 
     /// Takes in what a fetch has brought.
-    fn take_in(&mut self, source: Source, messages: Vec<Message>, fetch: FetchNumber, now: Now) {
+    fn take_in(
+        &mut self,
+        source: StreamName,
+        messages: Vec<Message>,
+        fetch: FetchNumber,
+        now: Now,
+    ) {
         let fetched = i64::try_from(messages.len()).unwrap_or(i64::MAX);
         self.outputs.count(Metric::Fetched, fetched);
         let ids: Vec<RecordId> = messages.iter().map(|message| message.id(source)).collect();

@@ -7,12 +7,12 @@ use crate::drain::dead_letter::{DeadLetter, Reason};
 use crate::drain::lifecycle::held::LastAttempt;
 use crate::drain::lifecycle::state::{State, Transition};
 use crate::drain::misrouted::is_key;
-use crate::drain::outbox::{Content, Destination, Publication};
+use crate::drain::outbox::{Content, Publication};
 use crate::drain::plan::Plan;
 use crate::drain::retry::Next;
 use crate::engine::{Level, Output};
 use crate::http::IncomingResponse;
-use crate::id::{Position, RecordId, Source};
+use crate::id::{Position, RecordId, StreamName};
 use crate::idempotency::KeyHolder;
 use crate::limits::CLOCK_TRUSTED_MAX;
 use crate::metric::Metric;
@@ -39,7 +39,7 @@ impl DrainEngine {
                 let plan = Plan::new(&call, &call_id, held.stored_at, &self.config.attempt);
                 held.progress.clone_from(&call.head.progress);
                 held.plan = Some(plan);
-                if id.source == Source::Calls {
+                if id.source == StreamName::Calls {
                     self.window.keep(id, call);
                 }
             }
@@ -58,14 +58,16 @@ impl DrainEngine {
             return self.settle(id, now);
         }
         match id.source {
-            Source::Calls if self.is_misrouted(id, key.as_deref()) => {
+            StreamName::Calls if self.is_misrouted(id, key.as_deref()) => {
                 self.put_under_its_key(id, now);
             }
-            Source::Calls => {
+            StreamName::Calls => {
                 self.note_return(id);
                 self.schedule(id, now);
             }
-            Source::Lane(number) => self.rest(id, number, now),
+            StreamName::Lane(number) => self.rest(id, number, now),
+            // No session reads it.
+            StreamName::Dead => {}
         }
     }
 
@@ -78,7 +80,7 @@ impl DrainEngine {
             return self.note_read(id, &note, now);
         }
         // One that waits must be in its place before the next one with its key is looked at.
-        if id.source == Source::Calls && !self.stand_in_order(id, now.steady) {
+        if id.source == StreamName::Calls && !self.stand_in_order(id, now.steady) {
             return;
         }
         if until > now.steady {
@@ -98,8 +100,8 @@ impl DrainEngine {
 
     fn due(&mut self, id: RecordId, now: Now) {
         match id.source {
-            Source::Calls => self.schedule(id, now),
-            Source::Lane(_) => self.leave_lane(id, now),
+            StreamName::Calls => self.schedule(id, now),
+            StreamName::Lane(_) | StreamName::Dead => self.leave_lane(id, now),
         }
     }
 
@@ -239,7 +241,7 @@ impl DrainEngine {
                 content: Content::Letter { whole: None },
                 metric,
             };
-            (Destination::Dead, publication)
+            (StreamName::Dead, publication)
         };
         let mut publications: Vec<_> = messages
             .into_iter()
@@ -269,7 +271,7 @@ impl DrainEngine {
     pub(super) fn leave(
         &mut self,
         id: RecordId,
-        publications: Vec<(Destination, Publication)>,
+        publications: Vec<(StreamName, Publication)>,
         now: Now,
     ) {
         if publications.is_empty() {
@@ -318,13 +320,14 @@ impl DrainEngine {
         self.window.get(id)?.plan.as_ref()
     }
 
-    pub(super) fn stream_id(&self, source: Source) -> String {
-        let lane = match source {
-            Source::Calls => None,
-            Source::Lane(number) => self.config.lanes.get(number),
+    pub(super) fn stream_id(&self, source: StreamName) -> String {
+        let config = &self.config;
+        let stream_id = match source {
+            StreamName::Calls => Some(&config.stream.stream_id),
+            StreamName::Lane(number) => config.lanes.get(number).map(|lane| &lane.stream_id),
+            StreamName::Dead => Some(&config.dead_stream_id),
         };
-        lane.map_or(&self.config.stream.stream_id, |lane| &lane.stream_id)
-            .clone()
+        stream_id.unwrap_or(&config.stream.stream_id).clone()
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use crate::drain::DrainEngine;
 use crate::drain::dead_letter::Reason;
 use crate::drain::lifecycle::state::Transition;
-use crate::drain::outbox::{Content, Destination, Publication};
+use crate::drain::outbox::{Content, Publication};
 use crate::drain::returning::Return;
-use crate::id::{LaneNumber, Position, RecordId, Source};
+use crate::id::{LaneNumber, Position, RecordId, StreamName};
 use crate::lanes::Wait;
 use crate::metric::Metric;
 use crate::record::hop::{Known, with_progress};
@@ -19,7 +19,7 @@ impl DrainEngine {
     /// Puts a record onto a lane. False where no lane is that short.
     pub(super) fn waits_on_lane(&mut self, id: RecordId, remaining: Duration, now: Now) -> bool {
         match self.config.lanes.wait(remaining) {
-            Wait::On(number) => self.hop(id, Destination::Lane(number), remaining, now),
+            Wait::On(number) => self.hop(id, StreamName::Lane(number), remaining, now),
             Wait::Over | Wait::InMemory(_) => false,
         }
     }
@@ -43,14 +43,14 @@ impl DrainEngine {
         let not_before = self.plan(id).map(|plan| plan.not_before);
         let remaining = not_before.unwrap_or_default().since(now.wall);
         let moved = match self.config.lanes.wait(remaining) {
-            Wait::On(number) => self.hop(id, Destination::Lane(number), remaining, now),
+            Wait::On(number) => self.hop(id, StreamName::Lane(number), remaining, now),
             Wait::InMemory(left) => {
                 let until = now.steady.plus(left);
                 self.window
                     .apply(id, Transition::Wait { until }, now.steady);
                 return;
             }
-            Wait::Over => self.hop(id, Destination::Calls, Duration::ZERO, now),
+            Wait::Over => self.hop(id, StreamName::Calls, Duration::ZERO, now),
         };
         if !moved {
             // Only a record that nobody but a lane's own publisher can have made is too large.
@@ -63,7 +63,7 @@ impl DrainEngine {
     pub(super) fn hop(
         &mut self,
         id: RecordId,
-        to: Destination,
+        to: StreamName,
         remaining: Duration,
         now: Now,
     ) -> bool {
@@ -78,12 +78,12 @@ impl DrainEngine {
         } else {
             plan.not_before.max(now.wall.plus(remaining))
         };
-        let leaves_order = plan.order_key.is_some() && id.source == Source::Calls;
+        let leaves_order = plan.order_key.is_some() && id.source == StreamName::Calls;
         let order = leaves_order.then(|| Position {
             partition: id.position.partition,
             offset: held.number(id),
         });
-        if let (Source::Lane(_), Some(order)) = (id.source, held.progress.order)
+        if let (StreamName::Lane(_), Some(order)) = (id.source, held.progress.order)
             && let Some(order_key) = &plan.order_key
         {
             let key = (order.partition, KeyDigest::of(order_key));
@@ -105,8 +105,8 @@ impl DrainEngine {
         };
         let key = plan.order_key.as_ref().unwrap_or(&plan.id).to_string();
         let metric = match to {
-            Destination::Lane(_) => Metric::EnteredLanes,
-            Destination::Calls | Destination::Dead => Metric::LeftLanes,
+            StreamName::Lane(_) => Metric::EnteredLanes,
+            StreamName::Calls | StreamName::Dead => Metric::LeftLanes,
         };
         let publication = Publication {
             record: id,

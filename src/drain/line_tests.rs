@@ -1,7 +1,7 @@
 //! Behaviour of the lines.
 
 use super::*;
-use crate::id::{Position, Source};
+use crate::id::{Position, StreamName};
 
 const PATIENCE: Duration = Duration::from_millis(400);
 /// By then it is known how fast a line moves.
@@ -12,7 +12,7 @@ fn record(offset: u64) -> RecordId {
         partition: 0,
         offset,
     };
-    RecordId::new(Source::Calls, position, "")
+    RecordId::new(StreamName::Calls, position, "")
 }
 
 fn lines(in_flight_max: usize, per_second_max: Option<u32>) -> Lines {

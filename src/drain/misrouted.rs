@@ -7,8 +7,8 @@
 
 use crate::drain::DrainEngine;
 use crate::drain::dead_letter::Reason;
-use crate::drain::outbox::{Content, Destination, Publication};
-use crate::id::RecordId;
+use crate::drain::outbox::{Content, Publication};
+use crate::id::{RecordId, StreamName};
 use crate::limits::REKEYED_MAX;
 use crate::metric::Metric;
 use crate::record::hop::{Known, with_progress};
@@ -41,7 +41,7 @@ impl DrainEngine {
             );
             return self.give_up(id, Reason::UnreadableRecord, detail, None, now);
         }
-        self.leave(id, vec![(Destination::Calls, publication)], now);
+        self.leave(id, vec![(StreamName::Calls, publication)], now);
     }
 
     fn under_its_key(&self, id: RecordId) -> Option<(u32, Publication)> {

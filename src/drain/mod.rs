@@ -54,14 +54,14 @@ use crate::engine::signing::{Covers, Signing};
 use crate::engine::{Callout, Output, Outputs};
 use crate::http::CalloutResult;
 use crate::http::OutgoingRequest;
-use crate::id::{Entropy, RecordId, Source, Ticket};
+use crate::id::{Entropy, RecordId, StreamName, Ticket};
 use crate::metric::Metric;
 use crate::record::seal::SealKeys;
 use crate::stream::signing::Signer;
 use crate::time::{Now, Steady};
 pub use lifecycle::state::state_diagram;
 use lifecycle::window::Window;
-use outbox::{Destination, Outbox};
+use outbox::Outbox;
 use parked::Parked;
 use session::{Operation, Session};
 pub use wakeup::WakeReason;
@@ -94,9 +94,9 @@ pub enum Input {
 /// What an open callout is for.
 #[derive(Debug)]
 enum Purpose {
-    Session(Source, Operation),
+    Session(StreamName, Operation),
     Attempt(RecordId, Way),
-    Publish(Destination),
+    Publish(StreamName),
 }
 
 /// The drain's state machine; one per worker, and one member of each consumer group.
@@ -104,7 +104,7 @@ pub struct DrainEngine {
     config: DrainConfig,
     entropy: Entropy,
     router: Router,
-    sessions: BTreeMap<Source, Session>,
+    sessions: BTreeMap<StreamName, Session>,
     window: Window,
     parked: Parked,
     outbox: Outbox,
@@ -129,8 +129,11 @@ impl DrainEngine {
     #[must_use]
     pub fn new(config: DrainConfig, secrets: ReplySecrets, mut entropy: Entropy) -> Self {
         let instance = entropy.uuid();
-        let lanes = config.lanes.iter().map(|(number, _)| Source::Lane(number));
-        let sources = std::iter::once(Source::Calls).chain(lanes);
+        let lanes = config
+            .lanes
+            .iter()
+            .map(|(number, _)| StreamName::Lane(number));
+        let sources = std::iter::once(StreamName::Calls).chain(lanes);
         let session = |source| (source, Session::new(&config, source, instance.clone()));
         Self {
             sessions: sources.map(session).collect(),
@@ -195,7 +198,7 @@ impl DrainEngine {
                 self.forget_stale(now.steady);
             }
             Input::News => {
-                if let Some(session) = self.sessions.get_mut(&Source::Calls) {
+                if let Some(session) = self.sessions.get_mut(&StreamName::Calls) {
                     session.wake();
                 }
             }
@@ -253,7 +256,7 @@ impl DrainEngine {
         self.dispatch_due(now);
         self.advance_notes(now);
         self.publish(now);
-        self.advance_session(Source::Calls, now);
+        self.advance_session(StreamName::Calls, now);
         if concerns_lanes || self.lanes_wakeup.is_some_and(|due| due <= now.steady) {
             self.advance_lanes(now);
         }

@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use crate::drain::DrainEngine;
 use crate::drain::lifecycle::state::{State, Transition};
-use crate::drain::outbox::{Content, Destination, Publication};
+use crate::drain::outbox::{Content, Publication};
 use crate::drain::owners::Key;
 use crate::drain::parked::NoteStep;
 use crate::drain::returning::Return;
 use crate::drain::room::{is_room_to_fetch, left_max};
 use crate::drain::session::{Demand, Session};
-use crate::id::{RecordId, Source};
+use crate::id::{RecordId, StreamName};
 use crate::lanes::Wait;
 use crate::record::note::{KeyDigest, Note};
 use crate::stream::consume::Message;
@@ -137,7 +137,7 @@ impl DrainEngine {
         let own = plan.not_before.since(now.wall);
         let pause = pause.min(left).max(shortest).max(own);
         match self.config.lanes.wait(pause) {
-            Wait::On(lane) => self.hop(id, Destination::Lane(lane), pause, now),
+            Wait::On(lane) => self.hop(id, StreamName::Lane(lane), pause, now),
             Wait::Over | Wait::InMemory(_) => false,
         }
     }
@@ -186,7 +186,7 @@ impl DrainEngine {
         let Some(shortest) = self.config.lanes.shortest() else {
             return;
         };
-        let is_crowded = !is_room_to_fetch(&self.config, &self.window, Source::Calls);
+        let is_crowded = !is_room_to_fetch(&self.config, &self.window, StreamName::Calls);
         self.probe(is_crowded, now);
         let calls_max = (self.config.window.calls_max / KEY_SHARE).max(1);
         let bytes_max = self.config.window.bytes_max / KEY_SHARE;
@@ -241,14 +241,14 @@ impl DrainEngine {
     /// When something is to be done next for calls in order, should nothing happen before.
     pub(super) fn order_wakeup(&self) -> Option<Steady> {
         let look = self.window.is_any_behind().then_some(self.parked.next_look);
-        let is_crowded = !is_room_to_fetch(&self.config, &self.window, Source::Calls);
+        let is_crowded = !is_room_to_fetch(&self.config, &self.window, StreamName::Calls);
         self.parked.wakeup(is_crowded).into_iter().chain(look).min()
     }
 
     /// A note was read, for the first time or again.
     pub(super) fn note_read(&mut self, id: RecordId, note: &Note, now: Now) {
         self.window.apply(id, Transition::Keep, now.steady);
-        if note.partition != id.position.partition || id.source != Source::Calls {
+        if note.partition != id.position.partition || id.source != StreamName::Calls {
             return self.settle(id, now);
         }
         let was_complete = self.parked.is_complete(note.partition);
@@ -263,7 +263,7 @@ impl DrainEngine {
     /// Writes the notes that are due, and settles those that nobody needs any more.
     pub(super) fn advance_notes(&mut self, now: Now) {
         self.parked.forget_overdue(now);
-        let is_crowded = !is_room_to_fetch(&self.config, &self.window, Source::Calls);
+        let is_crowded = !is_room_to_fetch(&self.config, &self.window, StreamName::Calls);
         while let Some(step) = self.parked.next_step(is_crowded, now) {
             match step {
                 NoteStep::Settle(notes) => {
@@ -286,7 +286,7 @@ impl DrainEngine {
             content: Content::Note,
             metric: None,
         };
-        self.outbox.add(Destination::Calls, publication);
+        self.outbox.add(StreamName::Calls, publication);
     }
 
     /// A note is stored: the calls that it tells of may be settled, and the notes before it.
@@ -309,19 +309,19 @@ impl DrainEngine {
     /// Another worker has the health check now, and only notes are held: whoever has the
     /// partitions next reads them.
     pub(super) fn leave_notes(&mut self, demand: Demand, now: Steady) {
-        let session = self.sessions.get_mut(&Source::Calls);
+        let session = self.sessions.get_mut(&StreamName::Calls);
         if !demand.is_active
             && demand.is_idle
             && self.parked.holds_notes()
             && session.is_some_and(Session::leave)
         {
-            self.lose_session(Source::Calls, now);
+            self.lose_session(StreamName::Calls, now);
         }
     }
 
     /// A session is lost.
-    pub(super) fn lose_session(&mut self, source: Source, now: Steady) {
-        if source == Source::Calls {
+    pub(super) fn lose_session(&mut self, source: StreamName, now: Steady) {
+        if source == StreamName::Calls {
             self.parked.session_lost();
         }
         let left_max = left_max(&self.config, source);

@@ -9,24 +9,13 @@ use crate::drain::{DrainEngine, Purpose};
 use crate::engine::Level;
 use crate::http::CalloutResult;
 use crate::http::OutgoingRequest;
-use crate::id::{LaneNumber, RecordId, Source};
+use crate::id::{RecordId, StreamName};
 use crate::limits::STREAM_ANSWER_BYTES_MAX;
 use crate::metric::Metric;
 use crate::stream::StreamClient;
 use crate::stream::error::StreamError;
 use crate::stream::put_queue::{Message, PutQueue};
 use crate::time::{Now, Steady};
-
-/// Where a message goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Destination {
-    /// The stream of calls.
-    Calls,
-    /// A lane.
-    Lane(LaneNumber),
-    /// The stream of dead letters.
-    Dead,
-}
 
 /// A message, and the record that is settled once all of its messages are stored.
 #[derive(Debug)]
@@ -73,23 +62,23 @@ impl Message for Publication {
 
 /// The messages of all destinations.
 #[derive(Debug)]
-pub(super) struct Outbox(BTreeMap<Destination, PutQueue<Publication>>);
+pub(super) struct Outbox(BTreeMap<StreamName, PutQueue<Publication>>);
 
 impl Outbox {
     pub(super) fn new(config: &DrainConfig) -> Self {
         let authority = &config.stream.authority;
         let queue = |stream_id: &str| PutQueue::new(StreamClient::new(authority, stream_id));
         let lanes = config.lanes.iter();
-        let lanes = lanes.map(|(number, lane)| (Destination::Lane(number), queue(&lane.stream_id)));
+        let lanes = lanes.map(|(number, lane)| (StreamName::Lane(number), queue(&lane.stream_id)));
         let fixed = [
-            (Destination::Calls, queue(&config.stream.stream_id)),
-            (Destination::Dead, queue(&config.dead_stream_id)),
+            (StreamName::Calls, queue(&config.stream.stream_id)),
+            (StreamName::Dead, queue(&config.dead_stream_id)),
         ];
         Self(fixed.into_iter().chain(lanes).collect())
     }
 
     /// A message waits for its turn.
-    pub(super) fn add(&mut self, destination: Destination, publication: Publication) {
+    pub(super) fn add(&mut self, destination: StreamName, publication: Publication) {
         if let Some(queue) = self.0.get_mut(&destination) {
             queue.add(publication);
         }
@@ -98,7 +87,7 @@ impl Outbox {
     /// How many messages are on their way to lanes.
     pub(super) fn bound_for_lanes(&self) -> usize {
         let lanes = self.0.iter();
-        let lanes = lanes.filter(|(to, _)| matches!(to, Destination::Lane(_)));
+        let lanes = lanes.filter(|(to, _)| matches!(to, StreamName::Lane(_)));
         lanes.map(|(_, queue)| queue.len()).sum()
     }
 
@@ -108,7 +97,7 @@ impl Outbox {
     }
 
     /// The next batch that may be sent now.
-    fn next(&mut self, now: Steady) -> Option<(Destination, OutgoingRequest)> {
+    fn next(&mut self, now: Steady) -> Option<(StreamName, OutgoingRequest)> {
         let mut queues = self.0.iter_mut();
         queues.find_map(|(destination, queue)| Some((*destination, queue.next(now)?)))
     }
@@ -126,7 +115,7 @@ impl DrainEngine {
     }
 
     /// A batch is stored, or a part of it, or isn't.
-    pub(super) fn published(&mut self, destination: Destination, result: CalloutResult, now: Now) {
+    pub(super) fn published(&mut self, destination: StreamName, result: CalloutResult, now: Now) {
         let Some(queue) = self.outbox.0.get_mut(&destination) else {
             return;
         };
@@ -135,9 +124,9 @@ impl DrainEngine {
         let settled = queue.settle(result, now.steady, describe);
         if let Some((count, why)) = settled.again {
             let what = match destination {
-                Destination::Calls => "calls",
-                Destination::Lane(_) => "calls that wait",
-                Destination::Dead => "dead letters",
+                StreamName::Calls => "calls",
+                StreamName::Lane(_) => "calls that wait",
+                StreamName::Dead => "dead letters",
             };
             let line = format!("{count} {what} could not be stored and are put again: {why}");
             self.outputs.count(Metric::OutboxFailures, 1);
@@ -152,15 +141,15 @@ impl DrainEngine {
     }
 
     /// One message is stored.
-    fn stored(&mut self, publication: Publication, destination: Destination, now: Now) {
+    fn stored(&mut self, publication: Publication, destination: StreamName, now: Now) {
         if let Some(metric) = publication.metric {
             self.outputs.count(metric, 1);
         }
         if publication.record.is_of_notes() {
             self.note_stored(publication.record.position.partition, now);
         }
-        if destination == Destination::Calls
-            && let Some(session) = self.sessions.get_mut(&Source::Calls)
+        if destination == StreamName::Calls
+            && let Some(session) = self.sessions.get_mut(&StreamName::Calls)
         {
             session.wake();
         }

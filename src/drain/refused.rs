@@ -13,9 +13,9 @@ use std::rc::Rc;
 use crate::drain::DrainEngine;
 use crate::drain::dead_letter::{DeadLetter, Reason, without_record};
 use crate::drain::lifecycle::state::{State, Transition};
-use crate::drain::outbox::{Content, Destination, Publication};
+use crate::drain::outbox::{Content, Publication};
 use crate::engine::Level;
-use crate::id::{RecordId, Source};
+use crate::id::{RecordId, StreamName};
 use crate::metric::Metric;
 use crate::record;
 use crate::stream::put_queue::Refused;
@@ -23,7 +23,7 @@ use crate::time::Now;
 
 impl DrainEngine {
     /// The Stream refuses a message for good.
-    pub(super) fn refused(&mut self, refused: Refused<Publication>, to: Destination, now: Now) {
+    pub(super) fn refused(&mut self, refused: Refused<Publication>, to: StreamName, now: Now) {
         let Refused {
             message,
             why,
@@ -64,7 +64,7 @@ impl DrainEngine {
             held.record = Rc::new(message);
         }
         // Later calls of its key wait for its end here, and no longer for its return.
-        if let Some((key, number)) = self.place(id).filter(|_| id.source == Source::Calls)
+        if let Some((key, number)) = self.place(id).filter(|_| id.source == StreamName::Calls)
             && self.parked.is_known(key, number)
         {
             self.parked.came_back(key, number);
@@ -100,7 +100,7 @@ impl DrainEngine {
                 content: Content::Letter { whole: None },
                 metric: None,
             };
-            self.outbox.add(Destination::Dead, publication);
+            self.outbox.add(StreamName::Dead, publication);
         }
         self.outputs.count(Metric::DeadUnstorable, 1);
         self.leave_with_more(id, more.saturating_sub(1), now);
@@ -110,7 +110,7 @@ impl DrainEngine {
     fn shorten(
         &mut self,
         mut letter: Publication,
-        to: Destination,
+        to: StreamName,
         why: &str,
         takes_others: bool,
         now: Now,

@@ -7,8 +7,7 @@ use crate::drain::config::DrainConfig;
 use crate::drain::lifecycle::left::LeftMax;
 use crate::drain::lifecycle::state::Transition;
 use crate::drain::lifecycle::window::Window;
-use crate::drain::outbox::Destination;
-use crate::id::{RecordId, Source};
+use crate::id::{RecordId, StreamName};
 use crate::lanes::Wait;
 use crate::limits::LEFT_SETTLED_MIN;
 use crate::metric::Metric;
@@ -19,7 +18,7 @@ use crate::time::{Now, Steady};
 const ASIDE_TIMES_MAX: u32 = 64;
 
 /// How many more records of a stream may be held.
-pub(super) fn room(config: &DrainConfig, window: &Window, source: Source) -> usize {
+pub(super) fn room(config: &DrainConfig, window: &Window, source: StreamName) -> usize {
     let held = window.count(source);
     let unsettled = calls_max(config, source).saturating_sub(held.unsettled);
     let uncommitted = config.window.uncommitted_max.saturating_sub(held.records);
@@ -27,7 +26,7 @@ pub(super) fn room(config: &DrainConfig, window: &Window, source: Source) -> usi
 }
 
 /// Whether that is enough for a fetch: many small ones would cost too much.
-pub(super) fn is_room_to_fetch(config: &DrainConfig, window: &Window, source: Source) -> bool {
+pub(super) fn is_room_to_fetch(config: &DrainConfig, window: &Window, source: StreamName) -> bool {
     let limits = &config.window;
     let worthwhile = config
         .fetch
@@ -35,24 +34,24 @@ pub(super) fn is_room_to_fetch(config: &DrainConfig, window: &Window, source: So
         .min(calls_max(config, source).div_ceil(4))
         .min(limits.uncommitted_max);
     let bytes_max = match source {
-        Source::Calls => limits.bytes_max,
-        Source::Lane(_) => limits.bytes_max / 4,
+        StreamName::Calls => limits.bytes_max,
+        StreamName::Lane(_) | StreamName::Dead => limits.bytes_max / 4,
     };
     window.count(source).bytes < bytes_max && room(config, window, source) >= worthwhile
 }
 
 /// How much sessions that were lost may leave in memory.
-pub(super) fn left_max(config: &DrainConfig, source: Source) -> LeftMax {
+pub(super) fn left_max(config: &DrainConfig, source: StreamName) -> LeftMax {
     LeftMax {
         unsettled: calls_max(config, source),
         records: config.window.uncommitted_max.max(LEFT_SETTLED_MIN),
     }
 }
 
-fn calls_max(config: &DrainConfig, source: Source) -> usize {
+fn calls_max(config: &DrainConfig, source: StreamName) -> usize {
     match source {
-        Source::Calls => config.window.calls_max,
-        Source::Lane(_) => config.window.lane_records_max,
+        StreamName::Calls => config.window.calls_max,
+        StreamName::Lane(_) | StreamName::Dead => config.window.lane_records_max,
     }
 }
 
@@ -60,7 +59,7 @@ fn calls_max(config: &DrainConfig, source: Source) -> usize {
 /// targets leaves half of it, and half of its bytes beside what is in flight, to everybody else.
 fn room_wanted(config: &DrainConfig, window: &Window, is_full: bool) -> usize {
     let limits = &config.window;
-    let held = window.count(Source::Calls);
+    let held = window.count(StreamName::Calls);
     let a_quarter = limits.calls_max.div_ceil(4);
     if is_full || held.bytes > (limits.bytes_max / 4).saturating_mul(3) {
         return a_quarter;
@@ -73,7 +72,7 @@ impl DrainEngine {
     /// comes in, and, where the window is too full to fetch, those that rest between two attempts.
     pub(super) fn make_room(&mut self, now: Now) {
         // The very condition of a fetch: between two different ones the drain would stand still.
-        let is_full = !is_room_to_fetch(&self.config, &self.window, Source::Calls);
+        let is_full = !is_room_to_fetch(&self.config, &self.window, StreamName::Calls);
         // Those on their way make room too, as soon as they are stored.
         let count = room_wanted(&self.config, &self.window, is_full);
         let count = count.saturating_sub(self.outbox.bound_for_lanes());
@@ -93,7 +92,7 @@ impl DrainEngine {
             return;
         }
         // A few of them are not what fills the window.
-        let is_waiting_long = self.sessions.get(&Source::Calls).is_none_or(|session| {
+        let is_waiting_long = self.sessions.get(&StreamName::Calls).is_none_or(|session| {
             now.steady > session.last_fetch().plus(self.config.window.patience)
         });
         let least = if is_waiting_long { 1 } else { resting };
@@ -107,7 +106,7 @@ impl DrainEngine {
 
     /// When [`Self::make_room`] has something to do next, should nothing happen before.
     pub(super) fn room_wakeup(&self, now: Steady) -> Option<Steady> {
-        let is_full = !is_room_to_fetch(&self.config, &self.window, Source::Calls);
+        let is_full = !is_room_to_fetch(&self.config, &self.window, StreamName::Calls);
         let wanted = room_wanted(&self.config, &self.window, is_full);
         let may_move = wanted > 0 && self.config.lanes.shortest().is_some();
         may_move
@@ -152,7 +151,7 @@ impl DrainEngine {
         let Wait::On(lane) = self.config.lanes.wait(pause) else {
             return false;
         };
-        let hopped = self.hop(id, Destination::Lane(lane), pause, now);
+        let hopped = self.hop(id, StreamName::Lane(lane), pause, now);
         if hopped {
             self.outputs.count(Metric::MovedAside, 1);
         }

@@ -3,18 +3,21 @@
 
 use std::time::Duration;
 
+use crate::backoff::Backoff;
 use crate::drain::commit::{CommitLine, FetchNumber};
 use crate::drain::config::DrainConfig;
 use crate::http::OutgoingRequest;
-use crate::id::Source;
+use crate::id::StreamName;
 use crate::stream::StreamClient;
 use crate::stream::consume::Cursor;
 use crate::stream::error::StreamError;
 use crate::time::Steady;
 
-/// Pauses after failures of the Stream double from the first to the last.
-const FAILURE_PAUSE_MIN: Duration = Duration::from_millis(100);
-const FAILURE_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Pauses after failures of the Stream.
+const FAILURE_BACKOFF: Backoff = Backoff {
+    first: Duration::from_millis(100),
+    last: Duration::from_secs(5),
+};
 
 /// The pause before a group is moved on.
 const OUTSIDE_PAUSE: Duration = Duration::from_secs(1);
@@ -103,10 +106,10 @@ struct Timing {
 }
 
 impl Session {
-    pub(super) fn new(config: &DrainConfig, source: Source, instance: String) -> Self {
+    pub(super) fn new(config: &DrainConfig, source: StreamName, instance: String) -> Self {
         let lane = match source {
-            Source::Calls => None,
-            Source::Lane(number) => config.lanes.get(number),
+            StreamName::Calls | StreamName::Dead => None,
+            StreamName::Lane(number) => config.lanes.get(number),
         };
         let stream_id = lane.map_or(&config.stream.stream_id, |lane| &lane.stream_id);
         let idle_interval = match lane {
@@ -350,10 +353,7 @@ impl Session {
         let is_back = matches!(error, StreamError::CursorLost(_)) && self.cursor.is_some();
         let before = if is_back { 0 } else { self.failures };
         self.failures = before.saturating_add(1);
-        let doublings = self.failures.saturating_sub(1).min(10);
-        let pause = FAILURE_PAUSE_MIN
-            .saturating_mul(1 << doublings)
-            .min(FAILURE_PAUSE_MAX);
+        let pause = FAILURE_BACKOFF.pause(self.failures);
         let mut asked = Duration::ZERO;
         let mut is_lost = false;
         match error {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::drain::DrainEngine;
-use crate::id::Source;
+use crate::id::StreamName;
 use crate::time::Steady;
 
 /// A turn that was asked for comes within microseconds, unless the asking failed.
@@ -54,7 +54,7 @@ impl DrainEngine {
         let overdue = (!self.open.is_empty()).then_some(self.next_overdue_check);
         let has_slot = self.window.in_flight() < self.config.window.in_flight_max;
         let rate = has_slot.then(|| self.window.lines().wakeup()).flatten();
-        let calls = self.session_wakeup(Source::Calls, now);
+        let calls = self.session_wakeup(StreamName::Calls, now);
         [
             (WakeReason::OverdueCallout, overdue),
             (

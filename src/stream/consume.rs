@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{StreamClient, percent_encode};
 use crate::http::{IncomingResponse, OutgoingRequest, first};
-use crate::id::{Position, RecordId, Source};
+use crate::id::{Position, RecordId, StreamName};
 use crate::time::millis;
 
 /// A position of a group member, opaque to us.
@@ -31,7 +31,7 @@ pub struct Message {
 impl Message {
     /// Which record it is, on the stream that it was read from.
     #[must_use]
-    pub fn id(&self, source: Source) -> RecordId {
+    pub fn id(&self, source: StreamName) -> RecordId {
         RecordId::new(source, self.position, &self.stored_at)
     }
 }

@@ -6,7 +6,7 @@ use crate::drain::lifecycle::count::HeldCount;
 use crate::drain::lifecycle::held::Held;
 use crate::drain::lifecycle::state::State;
 use crate::drain::lifecycle::window::Window;
-use crate::id::{RecordId, Source};
+use crate::id::{RecordId, StreamName};
 
 /// Says of two things that should be the same what they are.
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, kept: &T, rebuilt: &T) -> Result<(), String> {
@@ -53,7 +53,7 @@ impl Window {
     }
 
     fn check_counts(&self) -> Result<(), String> {
-        let mut counts: BTreeMap<Source, HeldCount> = BTreeMap::new();
+        let mut counts: BTreeMap<StreamName, HeldCount> = BTreeMap::new();
         let mut understood = 0_usize;
         for (id, held) in &self.held {
             if held.fetch.is_some() {
@@ -62,7 +62,8 @@ impl Window {
             let is_kept = usize::from(held.call.is_some());
             understood = understood.saturating_add(held.record.len().saturating_mul(is_kept));
         }
-        let sources: BTreeSet<Source> = self.counts.keys().chain(counts.keys()).copied().collect();
+        let sources: BTreeSet<StreamName> =
+            self.counts.keys().chain(counts.keys()).copied().collect();
         for source in sources {
             let rebuilt = counts.get(&source).copied().unwrap_or_default();
             same("counts", &self.count(source), &rebuilt)?;
@@ -113,7 +114,7 @@ impl Window {
             let has_place = match held.state() {
                 State::Behind => true,
                 State::Ready | State::InFlight => is_ordered,
-                State::Waiting { .. } => is_ordered && id.source == Source::Calls,
+                State::Waiting { .. } => is_ordered && id.source == StreamName::Calls,
                 _ => continue,
             };
             if has_place && !placed.contains(id) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::drain::lifecycle::held::Held;
 use crate::drain::lifecycle::state::{State, Transition};
 use crate::drain::lifecycle::window::Window;
-use crate::id::{RecordId, Source};
+use crate::id::{RecordId, StreamName};
 use crate::time::Steady;
 
 /// How long a record is remembered whose session was lost: the next session reads it again, and
@@ -35,7 +35,7 @@ impl Window {
     /// because sessions lost before have left so many.
     pub(in crate::drain) fn detach(
         &mut self,
-        source: Source,
+        source: StreamName,
         left_max: LeftMax,
         now: Steady,
     ) -> usize {
@@ -71,7 +71,7 @@ impl Window {
 
     /// Of what lost sessions have left, forgets what is beyond the bounds, the oldest first. What
     /// is under way stays.
-    fn forget_oldest(&mut self, source: Source, left_max: LeftMax) -> usize {
+    fn forget_oldest(&mut self, source: StreamName, left_max: LeftMax) -> usize {
         let (mut suspended, mut settled) = (Vec::new(), Vec::new());
         let left = self
             .held

@@ -13,7 +13,7 @@ use crate::drain::lifecycle::held::{Held, LastAttempt};
 use crate::drain::lifecycle::state::{State, Transition};
 use crate::drain::line::Lines;
 use crate::http::list_bytes;
-use crate::id::{RecordId, Source};
+use crate::id::{RecordId, StreamName};
 use crate::limits::UNDERSTOOD_BYTES_MAX;
 use crate::record::{self, Call, RecordError};
 use crate::stream::consume::Message;
@@ -23,7 +23,7 @@ use crate::time::Steady;
 #[derive(Debug)]
 pub(in crate::drain) struct Window {
     pub(super) held: BTreeMap<RecordId, Held>,
-    pub(super) counts: BTreeMap<Source, HeldCount>,
+    pub(super) counts: BTreeMap<StreamName, HeldCount>,
     pub(super) lines: Lines,
     /// Calls with the same order key, in their order; the first one may be made.
     pub(super) order: BTreeMap<Rc<str>, VecDeque<RecordId>>,
@@ -77,7 +77,7 @@ impl Window {
         }
     }
 
-    pub(in crate::drain) fn count(&self, source: Source) -> HeldCount {
+    pub(in crate::drain) fn count(&self, source: StreamName) -> HeldCount {
         self.counts.get(&source).copied().unwrap_or_default()
     }
 
@@ -221,7 +221,7 @@ impl Window {
             held.is_some_and(|held| held.progress.attempts > 0 && held.may_leave())
         };
         let resting = self.waits.iter().rev();
-        let resting = resting.filter(|(_, id)| id.source == Source::Calls && rests(id));
+        let resting = resting.filter(|(_, id)| id.source == StreamName::Calls && rests(id));
         let resting: Vec<_> = resting.take(count).copied().collect();
         if resting.len() < least {
             return Vec::new();

@@ -1,4 +1,14 @@
-//! Drives step 1: marked requests come in, batches of records go to the Stream, answers go out.
+//! Step 1: marked requests come in, batches of records go to the Stream, answers go out.
+//!
+//! | step | file | a request is |
+//! |---|---|---|
+//! | is it marked? | [`mark`] | anybody's |
+//! | may it be a call? | [`admission`], [`options`] | *receiving*, or refused ([`refusal`]) |
+//! | whose is it, and has its caller room? | [`caller`], [`deferred`] | |
+//! | its body is complete | [`waiting`] | *waiting* in the outbox |
+//! | its idempotency key is claimed | [`claim`] | |
+//! | it is in a batch | [`publish`], [`buffer`] | *publishing* |
+//! | the Stream has stored it | [`crate::receipt`] | answered `202` |
 //!
 //! Group commit: requests that are complete wait in an outbox. If nothing is in flight, the next
 //! turn of the event loop publishes everything that has gathered; while a publish is in flight,

@@ -1,10 +1,10 @@
 //! What the table says of a key.
 
-use crate::idempotency::fingerprint::Fingerprint;
-use crate::idempotency::key::{KeyHash, KeyHolder};
 use serde::{Deserialize, Serialize};
 
 use crate::id::Position;
+use crate::idempotency::fingerprint::Fingerprint;
+use crate::idempotency::key::{KeyHash, KeyHolder};
 use crate::receipt::Receipt;
 use crate::time::Wall;
 

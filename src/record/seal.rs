@@ -6,7 +6,6 @@
 //! that it was sealed with. So whoever may read and write records, and has no key, can neither read
 //! a credential nor send it anywhere else.
 
-use crate::record::sealed::{NONCE_BYTES, SealedValue, is_key_id};
 use std::fmt;
 
 use base64::Engine as _;
@@ -22,6 +21,7 @@ use crate::record::head::Call;
 use crate::record::head::CallHead;
 use crate::record::names::NameList;
 use crate::record::reply_address::ReplyAddress;
+use crate::record::sealed::{NONCE_BYTES, SealedValue, is_key_id};
 
 /// Bytes of a key.
 const KEY_BYTES: usize = 32;

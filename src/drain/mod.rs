@@ -9,7 +9,7 @@
 //! | [`fate`], [`lane`] | decides what becomes of a record |
 //! | [`misrouted`] | puts calls under their order keys that stand elsewhere |
 //! | [`order`], [`behind`], [`parked`], [`notes`] | keeps the order of keys, also of what is away |
-//! | [`line`](mod@line), [`queue`], [`pace`] | calls wait for their target, and for their caller's turn |
+//! | [`line`](mod@line), [`queue`], [`pace`] | calls wait for their target and turn |
 //! | [`room`] | moves calls aside that are in the way of others |
 //! | [`route`], [`dispatch`] | a call becomes the request that its target sees |
 //! | [`attempt`], [`outcome`], [`retry`] | makes calls, and learns from their results |
@@ -59,8 +59,7 @@ use crate::drain::config::DrainConfig;
 use crate::drain::route::{ReplySecrets, Router, Way};
 use crate::engine::signing::{Covers, Signing};
 use crate::engine::{Callout, Output, Outputs};
-use crate::http::CalloutResult;
-use crate::http::OutgoingRequest;
+use crate::http::{CalloutResult, OutgoingRequest};
 use crate::id::{Entropy, RecordId, Source, Ticket};
 use crate::metric::Metric;
 use crate::record::seal::SealKeys;

@@ -121,8 +121,7 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::caller::CallerMark;
-    use crate::caller::CallerSecret;
+    use crate::caller::{CallerMark, CallerSecret};
     use crate::idempotency::Asked;
 
     fn secret() -> CallerSecret {

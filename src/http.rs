@@ -156,6 +156,17 @@ pub struct OutgoingResponse {
     pub for_grpc: bool,
 }
 
+/// How a callout ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CalloutResult {
+    /// There was an answer: the other side's or, where it could not be reached, Envoy's own.
+    Answered(IncomingResponse),
+    /// The connection broke or the time ran out after the request was sent.
+    Lost,
+    /// Envoy refused to send it at all.
+    NotSent,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

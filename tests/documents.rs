@@ -27,10 +27,11 @@ use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use serde_json::Value;
-use sluice::call::special::{SPECIAL_RANGES, special_address};
-use sluice::config::{
-    Absent, AcceptConfig, AnswerConfig, ConfigError, Document, DrainConfig, KeyDocumentation,
-};
+use sluice::accept::config::AcceptConfig;
+use sluice::answer::AnswerConfig;
+use sluice::config::{Absent, ConfigError, Document, KeyDocumentation};
+use sluice::drain::config::DrainConfig;
+use sluice::egress::special::{SPECIAL_RANGES, special_address};
 use sluice::metric::{Kind, Metric};
 
 fn file(path: &str) -> PathBuf {

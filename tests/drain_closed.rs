@@ -10,8 +10,9 @@
 mod support;
 
 use serde_json::json;
-use sluice::engine::CalloutResult;
+use sluice::http::CalloutResult;
 use sluice::metric::Metric;
+
 use support::lab::Lab;
 use support::{answer, field};
 

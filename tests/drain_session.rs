@@ -10,9 +10,10 @@
 
 mod support;
 
-use sluice::engine::CalloutResult;
-use sluice::engine::drain::Input;
+use sluice::drain::Input;
+use sluice::http::CalloutResult;
 use sluice::metric::Metric;
+
 use support::lab::Lab;
 use support::{answer, field, target};
 

@@ -6,8 +6,8 @@
     reason = "a test fails by panicking"
 )]
 
-use sluice::call::allow::{AllowList, HostPattern, Rule};
-use sluice::call::target::{Destination, TargetError};
+use sluice::egress::allow::{AllowList, HostPattern, Rule};
+use sluice::egress::target_url::{Destination, TargetError};
 
 const TABLE: &str = include_str!("hostile_targets.txt");
 

@@ -13,11 +13,13 @@ mod support;
 use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value, json};
-use sluice::call::accept::idempotency::{KeyHash, KeyHolder};
-use sluice::engine::accept::{AcceptEngine, Input};
-use sluice::engine::{Callout, CalloutResult, Output};
+use sluice::accept::{AcceptEngine, Input};
+use sluice::engine::{Callout, Output};
+use sluice::http::CalloutResult;
 use sluice::id::RequestId;
+use sluice::idempotency::{KeyHash, KeyHolder};
 use sluice::metric::Metric;
+
 use support::{accept_engine, answer, at, records, request, stored};
 
 /// Two workers of one Envoy, and the table that they share.

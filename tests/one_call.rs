@@ -9,9 +9,10 @@
 
 mod support;
 
-use sluice::engine::accept::Input as AcceptInput;
-use sluice::engine::drain::Input as DrainInput;
+use sluice::accept::Input as AcceptInput;
+use sluice::drain::Input as DrainInput;
 use sluice::id::RequestId;
+
 use support::{accept, accept_engine, answer, at, drain, drain_engine, field, messages};
 use support::{records, request, stored};
 

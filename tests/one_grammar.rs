@@ -9,13 +9,14 @@
 
 use std::borrow::Cow;
 
-use sluice::call::accept::admission::{RequestHead, admit};
-use sluice::call::deliver::dispatch::{Dispatch, Marks, request};
-use sluice::call::record::{decode, encode};
-use sluice::config::{AcceptConfig, Document};
+use sluice::accept::admission::{RequestHead, admit};
+use sluice::accept::config::AcceptConfig;
+use sluice::config::Document;
+use sluice::drain::dispatch::{Dispatch, Marks, request};
 use sluice::http::first;
 use sluice::id::CallId;
 use sluice::limits::{HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
+use sluice::record::{decode, encode};
 use sluice::time::Wall;
 
 /// Where a byte can stand in a request: the field, what stands before it and what behind.

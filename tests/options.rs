@@ -10,9 +10,11 @@ mod support;
 
 use std::time::Duration;
 
-use sluice::call::accept::call_option::CallOption;
-use sluice::call::accept::options::{Options, ReplyAddress};
+use sluice::accept::options::Options;
+use sluice::call_option::CallOption;
+use sluice::record::reply_address::ReplyAddress;
 use sluice::time::Wall;
+
 use support::asking::{NOW, ask, gateway, refused};
 
 fn options(name: &str, value: &str) -> Options {

@@ -8,9 +8,11 @@
 
 mod support;
 
-use sluice::call::accept::call_option::CallOption;
-use sluice::call::accept::options::ReplyAddress;
-use sluice::config::{AcceptConfig, Document};
+use sluice::accept::config::AcceptConfig;
+use sluice::call_option::CallOption;
+use sluice::config::Document;
+use sluice::record::reply_address::ReplyAddress;
+
 use support::asking::{ask, gateway, refused};
 
 #[test]
@@ -163,7 +165,7 @@ fn the_record_says_what_the_drain_has_to_know() {
         head.headers.is_empty(),
         "options are not the target's business"
     );
-    let record = sluice::call::record::encode(&head, b"").unwrap();
+    let record = sluice::record::encode(&head, b"").unwrap();
     let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
     for (member, expected) in [
         ("replyTo", serde_json::json!("/ok")),

@@ -16,6 +16,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use sluice::engine::Callout;
 use sluice::metric::Metric;
+
 use support::lab::Lab;
 use support::{answer, at, messages_with_keys, records};
 
@@ -80,9 +81,7 @@ fn a_call_under_another_message_key_is_put_under_its_own_and_not_made() {
         assert_eq!(call["progress"], json!({ "hops": 1, "rekeyed": 1 }));
     }
     let stored = support::stored(&put, 3);
-    lab.input(sluice::engine::drain::Input::CalloutDone(
-        put.ticket, stored,
-    ));
+    lab.input(sluice::drain::Input::CalloutDone(put.ticket, stored));
     assert_eq!(lab.said.counted(Metric::Rekeyed), 2);
     lab.deliver("/3");
     // Both were put twice, as after a crash: each is made once.

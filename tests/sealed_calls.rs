@@ -11,9 +11,10 @@
 mod support;
 
 use serde_json::{Value, json};
-use sluice::call::seal::SealKeys;
-use sluice::engine::accept::Input;
+use sluice::accept::Input;
 use sluice::metric::Metric;
+use sluice::record::seal::SealKeys;
+
 use support::lab::Lab;
 use support::{accept, accept_engine, at, drain_engine, field, records, request};
 

@@ -11,11 +11,12 @@
 mod support;
 
 use serde_json::json;
-use sluice::engine::accept::Input as AcceptInput;
-use sluice::engine::drain::Input;
+use sluice::accept::Input as AcceptInput;
+use sluice::drain::Input;
 use sluice::id::Entropy;
 use sluice::metric::Metric;
 use sluice::stream::signing::{KEY_BITS_MIN, KeyId, PrivateKey, Signer};
+
 use support::lab::Lab;
 use support::{accept, accept_engine, answer, at, drain_engine, field, request, stored, target};
 

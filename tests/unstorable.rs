@@ -11,8 +11,9 @@
 mod support;
 
 use serde_json::{Value, json};
-use sluice::engine::drain::Input;
+use sluice::drain::Input;
 use sluice::metric::Metric;
+
 use support::lab::Lab;
 use support::{answer, at, records, stored};
 

@@ -2,94 +2,19 @@
 
 use std::time::Duration;
 
-use super::callers::CallersConfig;
 use super::key::TextForm;
 use super::lanes::read_lanes;
 use super::names::read_sealed_headers;
 use super::reader::Section;
-use super::{Document, OptionsConfig, StreamConfig, TargetsConfig, options};
-use crate::call::accept::idempotency::KEYS_PER_SLOT;
-use crate::call::accept::mark::Marks;
-use crate::call::deliver::lanes::Lanes;
-use crate::call::names::NameList;
+use super::{Document, options};
+use crate::accept::config::{
+    AcceptConfig, AcceptLimits, BufferLimits, IdempotencyConfig, PublishConfig,
+};
+use crate::caller::CallersConfig;
+use crate::egress::TargetsConfig;
+use crate::idempotency::KEYS_PER_SLOT;
 use crate::limits::{PUT_BYTES_MAX, RECORD_BYTES_MAX};
-
-/// What the accept filter is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AcceptConfig {
-    /// Where calls are stored.
-    pub stream: StreamConfig,
-    /// Which requests are calls.
-    pub marks: Marks,
-    /// Whether a request's path has to be one that normalization leaves as it is.
-    pub normal_paths: bool,
-    /// What their callers may ask for.
-    pub options: OptionsConfig,
-    /// How they are published.
-    pub publish: PublishConfig,
-    /// What is too much.
-    pub limits: AcceptLimits,
-    /// What tells callers apart, and what each may have outstanding.
-    pub callers: CallersConfig,
-    /// How long and how many idempotency keys are known.
-    pub idempotency: IdempotencyConfig,
-    /// Where calls go that are to be made later.
-    pub lanes: Lanes,
-    /// Where calls and replies may go besides the gateway's own routes.
-    pub targets: TargetsConfig,
-    /// Headers whose values are sealed where calls are stored.
-    pub sealed_headers: NameList,
-    /// The `vm_id` of the drain that is woken after a publish.
-    pub drain_vm_id: String,
-}
-
-/// How calls are published.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublishConfig {
-    /// How long a client waits at most, from the end of its request, for the Stream's answer.
-    pub timeout: Duration,
-    /// Records in one PutMessages.
-    pub batch_records_max: usize,
-    /// Bytes of records in one PutMessages.
-    pub batch_bytes_max: usize,
-    /// Open PutMessages of one worker.
-    pub in_flight_max: usize,
-    /// Where clients get their answer before their call is stored: what is kept until then.
-    pub buffer: Option<BufferLimits>,
-}
-
-/// How much is kept of calls that are answered and aren't stored (`ack: immediate`), in one worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BufferLimits {
-    /// Calls.
-    pub calls_max: usize,
-    /// Bytes of their records.
-    pub bytes_max: usize,
-    /// How long it is tried to store one; then it is lost.
-    pub age_max: Duration,
-}
-
-/// How long and how many idempotency keys are known.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdempotencyConfig {
-    /// How long a key is known.
-    pub window: Duration,
-    /// Slots of the table, each with room for [`KEYS_PER_SLOT`] keys.
-    pub slots: u32,
-}
-
-/// What is too much for the accept filter.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AcceptLimits {
-    /// Bytes of a request's body.
-    pub body_bytes_max: usize,
-    /// Marked requests that wait in one worker.
-    pub waiting_requests_max: usize,
-    /// Bytes of their heads and bodies.
-    pub waiting_bytes_max: usize,
-    /// What a refused client is told to wait.
-    pub retry_after: Duration,
-}
+use crate::stream::StreamConfig;
 
 impl Document for AcceptConfig {
     fn read(root: &mut Section<'_>) -> Self {

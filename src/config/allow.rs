@@ -5,40 +5,14 @@ use super::key::TextForm;
 use super::names::read_names;
 use super::reader::Section;
 use super::signing::{VARIABLE_NAME, is_variable};
-use crate::call::allow::{AllowList, HostPattern, Rule, is_plain_path};
-use crate::call::names::NameList;
-use crate::call::path::ReplyPaths;
-use crate::call::target::{Destination, Scheme};
+use crate::egress::TargetsConfig;
+use crate::egress::allow::{AllowList, HostPattern, Rule};
+use crate::egress::path::ReplyPaths;
+use crate::egress::path::is_plain_path;
+use crate::egress::target_url::{Destination, Scheme};
 use crate::limits::{ALLOW_RULES_MAX, REPLY_PATHS_MAX};
 
-/// What is allowed of explicit targets and reply addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TargetsConfig {
-    /// What `Async-Target` may say.
-    pub targets: AllowList,
-    /// What URLs `Async-Reply-To` and `Async-Failure-To` may say; the targets' list where the
-    /// document has none of its own.
-    pub replies: AllowList,
-    /// What paths on this gateway they may say.
-    pub reply_paths: ReplyPaths,
-    /// Fields of an answer that its reply carries.
-    pub reply_headers: NameList,
-}
-
 impl TargetsConfig {
-    /// The environment variables with the secrets that rules for replies name.
-    pub fn secret_variables(&self) -> impl Iterator<Item = &str> {
-        let rules = self.replies.rules.iter();
-        rules.filter_map(|rule| rule.secrets.as_deref())
-    }
-
-    /// Whether any rule has requests signed.
-    #[must_use]
-    pub fn signs(&self) -> bool {
-        let mut rules = self.targets.rules.iter().chain(&self.replies.rules);
-        rules.any(|rule| rule.is_signed)
-    }
-
     /// Reads the sections `targets` and `replies` of a role's document.
     pub fn read(root: &mut Section<'_>) -> Self {
         let targets = root.section("targets", |targets| {

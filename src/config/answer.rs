@@ -2,14 +2,8 @@
 
 use super::Document;
 use super::reader::Section;
+use crate::answer::AnswerConfig;
 use crate::limits::{EXCERPT_BYTES_MAX, REPLY_BODY_BYTES_MAX};
-
-/// What the answer role is told.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AnswerConfig {
-    /// Bytes of content that an answer keeps.
-    pub body_bytes_max: usize,
-}
 
 impl Document for AnswerConfig {
     fn read(root: &mut Section<'_>) -> Self {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::key::TextForm;
 use super::reader::Section;
-use crate::call::deliver::line::{TargetLimit, TargetLimits};
-use crate::call::deliver::outcome::{OutcomeTable, StatusSet};
-use crate::call::deliver::retry::RetryPolicy;
+use crate::drain::line::{TargetLimit, TargetLimits};
+use crate::drain::outcome::{OutcomeTable, StatusSet};
+use crate::drain::retry::RetryPolicy;
 
 /// Rules of one kind in one document.
 const RULES_MAX: usize = 256;

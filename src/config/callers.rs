@@ -3,20 +3,10 @@
 use super::key::TextForm;
 use super::options::HEADER_NAME;
 use super::reader::Section;
-use crate::call::caller::CallerRules;
-use crate::call::order_key::OrderKeyScope;
+use crate::caller::CallerRules;
+use crate::caller::CallersConfig;
+use crate::caller::order_key::OrderKeyScope;
 use crate::http::is_token;
-
-/// What is configured of callers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallersConfig {
-    /// What tells them apart.
-    pub rules: CallerRules,
-    /// Calls of one caller that aren't due yet, as one worker knows them.
-    pub deferred_max: usize,
-    /// Whose order keys are his own.
-    pub order_keys: OrderKeyScope,
-}
 
 /// Keys of a path into dynamic metadata.
 const PATH_KEYS_MAX: usize = 8;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::reader::Section;
-use crate::call::deliver::lanes::{Lane, Lanes};
+use crate::lanes::{Lane, Lanes};
 
 /// Lanes in one document: each is read by every drain.
 const LANES_MAX: usize = 16;

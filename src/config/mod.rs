@@ -19,28 +19,11 @@ use std::fmt;
 
 use serde_json::Value;
 
-pub use accept::{AcceptConfig, AcceptLimits, BufferLimits, IdempotencyConfig, PublishConfig};
-pub use allow::TargetsConfig;
-pub use answer::AnswerConfig;
-pub use callers::CallersConfig;
-pub use drain::{DispatchConfig, DrainConfig, FetchConfig, GroupConfig, WindowConfig};
-pub use key::{Absent, KeyDocumentation, KeyKind, TextForm};
-pub use options::{HeaderName, OptionHeaders, OptionsConfig};
-pub use reader::{Findings, Problem, Section};
-pub use signing::SigningConfig;
+use crate::stream::StreamConfig;
+use crate::stream::signing::SigningConfig;
 
-/// How a Stream is reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StreamConfig {
-    /// The Envoy cluster of the Stream's messages endpoint.
-    pub cluster: String,
-    /// The `Host` that the endpoint expects.
-    pub authority: String,
-    /// The stream's OCID.
-    pub stream_id: String,
-    /// How requests to it are signed; none where the Stream asks for no signature.
-    pub signing: Option<SigningConfig>,
-}
+pub use key::{Absent, KeyDocumentation, KeyKind, TextForm};
+pub use reader::{Findings, Problem, Section};
 
 impl StreamConfig {
     fn read(section: &mut Section<'_>) -> Self {

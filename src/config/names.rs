@@ -2,8 +2,8 @@
 
 use super::key::TextForm;
 use super::reader::Section;
-use crate::call::names::NameList;
 use crate::limits::HEADER_NAMES_MAX;
+use crate::record::names::NameList;
 
 /// Reads a list of names and starts of names.
 pub(super) fn read_names(

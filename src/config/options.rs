@@ -5,96 +5,13 @@ use std::time::Duration;
 
 use super::key::TextForm;
 use super::reader::Section;
-use crate::call::accept::admission::{CALL_MARKS, is_envoy_control};
-use crate::call::accept::call_option::CallOption;
-use crate::call::accept::lookalike::cannot_be_other;
-use crate::call::accept::mark::Marks;
+use crate::accept::config::{HeaderName, OptionHeaders, OptionsConfig};
+use crate::accept::lookalike::cannot_be_other;
+use crate::accept::mark::Marks;
+use crate::call_option::CallOption;
+use crate::headers::{CALL_MARKS, is_envoy_control};
 use crate::http::{is_hop_by_hop, is_token};
 use crate::limits::{DELAY_SECONDS_MAX, OTHER_HEADERS_MAX, RETRIES_MAX, TIMEOUT_MS_MAX};
-
-/// The name of a header.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeaderName {
-    shown: String,
-    lower_case: String,
-}
-
-impl HeaderName {
-    fn new(shown: String) -> Self {
-        let lower_case = shown.to_ascii_lowercase();
-        Self { shown, lower_case }
-    }
-
-    /// As the configuration writes it, for messages.
-    #[must_use]
-    pub fn shown(&self) -> &str {
-        &self.shown
-    }
-
-    /// As it stands among a request's fields.
-    #[must_use]
-    pub fn lower_case(&self) -> &str {
-        &self.lower_case
-    }
-}
-
-/// The header of every option.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OptionHeaders([HeaderName; CallOption::ALL.len()]);
-
-impl Default for OptionHeaders {
-    /// The names of the reference.
-    fn default() -> Self {
-        Self(CallOption::ALL.map(|option| HeaderName::new(option.default_header().to_owned())))
-    }
-}
-
-impl OptionHeaders {
-    /// Every option with its header.
-    pub fn iter(&self) -> impl Iterator<Item = (CallOption, &HeaderName)> {
-        CallOption::ALL.into_iter().zip(&self.0)
-    }
-
-    /// The header of one option.
-    #[must_use]
-    pub fn of(&self, option: CallOption) -> &HeaderName {
-        let [first, ..] = &self.0;
-        let found = self.iter().find(|(candidate, _)| *candidate == option);
-        found.map_or(first, |(_, header)| header)
-    }
-
-    /// Whether a field, named in lower case, is an option that the target does not see.
-    #[must_use]
-    pub fn removes(&self, name: &str) -> bool {
-        self.iter()
-            .any(|(option, header)| header.lower_case == name && option.is_removed())
-    }
-}
-
-/// What callers may ask for, and what they get that don't.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OptionsConfig {
-    /// How the options' headers are named.
-    pub headers: OptionHeaders,
-    /// Headers, named in lower case, that look like options and are the target's.
-    pub other_headers: Vec<String>,
-    /// Options that are refused.
-    pub disabled: BTreeSet<CallOption>,
-    /// Retries of a call whose caller doesn't say; absent: the drain decides.
-    pub retries_default: Option<u32>,
-    /// The most that a caller may ask for.
-    pub retries_max: u32,
-    /// The time limit of an attempt whose caller doesn't say; absent: the drain decides.
-    pub timeout_default: Option<Duration>,
-    /// The longest that a caller may ask for.
-    pub timeout_max: Duration,
-    /// When a call is given up whose caller doesn't say.
-    pub max_age_default: Duration,
-    /// The longest that a caller may ask for.
-    pub max_age_max: Duration,
-    /// How far ahead the earliest time may be.
-    pub delay_max: Duration,
-}
 
 /// Fields that a request can't do without, so that they can't be options.
 const TAKEN: [&str; 4] = ["content-length", "content-type", "host", "prefer"];

@@ -196,10 +196,12 @@ impl<'a> Section<'a> {
     /// Reads a truth value that may be absent and then has no default.
     pub fn optional_flag(&mut self, key: &'static str, meaning: &'static str) -> Option<bool> {
         self.document(key, KeyKind::Flag, Absent::Unset, meaning);
-        match self.take(key)? {
-            Value::Bool(flag) => Some(*flag),
-            _ => self.problem(key, "must be true or false".to_owned()),
+        let value = self.take(key)?;
+        let flag = value.as_bool();
+        if flag.is_none() {
+            self.problem::<()>(key, "must be true or false".to_owned());
         }
+        flag
     }
 
     /// Whether a key is there, for where an absent list means something else than an empty one.

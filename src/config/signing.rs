@@ -3,19 +3,11 @@
 use super::Problem;
 use super::key::TextForm;
 use super::reader::Section;
+use crate::stream::signing::SigningConfig;
 use crate::stream::signing::{KEY_BITS_MIN, KeyId, PrivateKey};
 
 /// The environment variable with the private key, unless another is named.
 const VARIABLE: &str = "OCI_PRIVATE_KEY";
-
-/// As whom, and with which key.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SigningConfig {
-    /// As whom.
-    pub key_id: KeyId,
-    /// The environment variable, of Envoy's VM, that holds the private key.
-    pub private_key_environment: String,
-}
 
 impl SigningConfig {
     /// Reads the section `signing` of the section `stream`; without one, nothing is signed.
@@ -150,7 +142,8 @@ fn read_key_id(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{AcceptConfig, Document};
+    use crate::accept::config::AcceptConfig;
+    use crate::config::Document;
 
     const KEY: &str = include_str!("../../tests/keys/rsa-2048-pkcs8.pem");
     const FINGERPRINT: &str = "79:1e:d4:79:05:63:52:b2:30:b6:27:c4:ae:cc:70:7e";

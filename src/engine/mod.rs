@@ -9,19 +9,15 @@
 //!    is ignored;
 //! 4. call `handle(Input::Tick)` when `wakeup()` says so; spurious ticks are harmless.
 
-pub mod accept;
-pub mod answer;
-pub mod drain;
-mod put_queue;
-mod signing;
+pub(crate) mod signing;
 
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::call::accept::idempotency::KeyHolder;
-use crate::http::{IncomingResponse, OutgoingRequest, OutgoingResponse};
+use crate::http::{OutgoingRequest, OutgoingResponse};
 use crate::id::{RequestId, Ticket};
+use crate::idempotency::KeyHolder;
 use crate::metric::Metric;
 
 /// What the host shall do.
@@ -76,17 +72,6 @@ pub struct Callout {
     pub answer_bytes_max: usize,
 }
 
-/// How a callout ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum CalloutResult {
-    /// There was an answer: the other side's or, where it could not be reached, Envoy's own.
-    Answered(IncomingResponse),
-    /// The connection broke or the time ran out after the request was sent.
-    Lost,
-    /// Envoy refused to send it at all.
-    NotSent,
-}
-
 /// How loud a log line is, in Envoy's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
@@ -102,7 +87,7 @@ pub enum Level {
 
 /// What has been decided and is not performed yet, with the numbers of the callouts.
 #[derive(Debug, Default)]
-struct Outputs {
+pub(crate) struct Outputs {
     queue: VecDeque<Output>,
     /// Summed up until they are performed: each costs a hostcall.
     counts: Vec<(Metric, i64)>,
@@ -110,11 +95,11 @@ struct Outputs {
 }
 
 impl Outputs {
-    fn push(&mut self, output: Output) {
+    pub(crate) fn push(&mut self, output: Output) {
         self.queue.push_back(output);
     }
 
-    fn pop(&mut self) -> Option<Output> {
+    pub(crate) fn pop(&mut self) -> Option<Output> {
         if let Some(output) = self.queue.pop_front() {
             return Some(output);
         }
@@ -126,18 +111,18 @@ impl Outputs {
         None
     }
 
-    fn count(&mut self, metric: Metric, by: i64) {
+    pub(crate) fn count(&mut self, metric: Metric, by: i64) {
         match self.counts.iter_mut().find(|(known, _)| *known == metric) {
             Some((_, sum)) => *sum = sum.saturating_add(by),
             None => self.counts.push((metric, by)),
         }
     }
 
-    fn log(&mut self, level: Level, line: String) {
+    pub(crate) fn log(&mut self, level: Level, line: String) {
         self.push(Output::Log(level, line));
     }
 
-    fn next_ticket(&mut self) -> Ticket {
+    pub(crate) fn next_ticket(&mut self) -> Ticket {
         self.tickets = self.tickets.wrapping_add(1);
         Ticket(self.tickets)
     }

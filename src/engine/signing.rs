@@ -9,7 +9,7 @@ use crate::time::Wall;
 
 /// What a signature covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Covers {
+pub(crate) enum Covers {
     /// Everything.
     Content,
     /// All but the content, as OCI wants it of PutMessages.
@@ -18,12 +18,12 @@ pub(super) enum Covers {
 
 /// An engine's signatures, or none.
 #[derive(Debug, Default)]
-pub(super) struct Signing(pub(super) Option<Signer>);
+pub(crate) struct Signing(pub(crate) Option<Signer>);
 
 impl Signing {
     /// Signs a request. One that can't be signed goes without, so that the Stream refuses it and
     /// it is dealt with as any other that is refused.
-    pub(super) fn sign(
+    pub(crate) fn sign(
         &mut self,
         request: &mut OutgoingRequest,
         covers: Covers,
@@ -46,7 +46,7 @@ impl Signing {
     }
 
     /// Signs a call to a target that wants OCI's signature.
-    pub(super) fn sign_call(
+    pub(crate) fn sign_call(
         &mut self,
         request: &mut OutgoingRequest,
         now: Wall,
@@ -57,7 +57,7 @@ impl Signing {
     }
 
     /// What a log line says of an error; what it says of a refused signature leads to the cause.
-    pub(super) fn describe(
+    pub(crate) fn describe(
         &mut self,
         error: &StreamError,
         now: Wall,

@@ -8,22 +8,23 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::{Action, BufferType, GrpcStatusCode, MapType};
 
-use super::drain::WAKE_QUEUE;
-use super::entry::Role;
+use super::role::Role;
+use super::role::WAKE_QUEUE;
 use super::sink::log;
 use super::table::Table;
 use super::worker::{Performed, Worker, empty};
-use crate::call::accept::admission::RequestHead;
-use crate::call::accept::mark::{Marks, RouteMode, mark};
-use crate::call::caller::{CallerMark, CallerRules, CallerSecret};
-use crate::call::seal::SealKeys;
-use crate::config::AcceptConfig;
-use crate::engine::accept::{AcceptEngine, Input};
-use crate::engine::{CalloutResult, Level, Output};
+use crate::accept::admission::RequestHead;
+use crate::accept::config::AcceptConfig;
+use crate::accept::mark::{Marks, RouteMode, mark};
+use crate::accept::{AcceptEngine, Input};
+use crate::caller::{CallerMark, CallerRules, CallerSecret};
+use crate::engine::{Level, Output};
+use crate::http::CalloutResult;
 use crate::http::{Fields, OutgoingResponse};
 use crate::id::{Entropy, RequestId};
 use crate::limits::OUTPUTS_PER_CALLBACK_MAX;
 use crate::metric::Metric;
+use crate::record::seal::SealKeys;
 use crate::stream::signing::Signer;
 
 /// What the requests of a worker share.
@@ -303,7 +304,7 @@ impl HttpContext for AcceptRequest {
         };
         #[cfg(feature = "trap-on-request")]
         if crate::http::first(&fields, "sluice-test-trap").is_some() {
-            super::drain::trap();
+            super::role::trap();
         }
         self.marked = true;
         let request = RequestId(self.context_id);

@@ -10,9 +10,9 @@ use proxy_wasm::types::{Action, BufferType, MapType};
 
 use super::bytes::as_header_text;
 use super::clock::Clock;
-use super::entry::Role;
-use crate::config::AnswerConfig;
-use crate::engine::answer::{AnswerEngine, Verdict, cut_head, due};
+use super::role::Role;
+use crate::answer::AnswerConfig;
+use crate::answer::{AnswerEngine, Verdict, cut_head, due};
 use crate::id::RequestId;
 use crate::limits::TIMEOUT_MS_MAX;
 use crate::time::{Steady, millis};

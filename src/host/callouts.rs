@@ -6,7 +6,8 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, MapType};
 
 use super::bytes::as_header_text;
-use crate::engine::{Callout, CalloutResult};
+use crate::engine::Callout;
+use crate::http::CalloutResult;
 use crate::http::{Fields, IncomingResponse};
 use crate::id::Ticket;
 use crate::limits::EXCERPT_BYTES_MAX;

@@ -8,23 +8,22 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use super::entry::Role;
+use super::role::Role;
+use super::role::WAKE_QUEUE;
 use super::table::RELEASE_QUEUE;
 use super::worker::{Performed, Worker, empty};
-use crate::call::accept::idempotency::KeyHolder;
-use crate::call::deliver::route::ReplySecrets;
-use crate::call::seal::SealKeys;
-use crate::config::DrainConfig;
-use crate::engine::drain::{DrainEngine, Input};
-use crate::engine::{CalloutResult, Output};
+use crate::drain::config::DrainConfig;
+use crate::drain::route::ReplySecrets;
+use crate::drain::{DrainEngine, Input};
+use crate::engine::Output;
+use crate::http::CalloutResult;
 use crate::id::Entropy;
+use crate::idempotency::KeyHolder;
 use crate::limits::OUTPUTS_PER_CALLBACK_MAX;
 use crate::metric::Metric;
+use crate::record::seal::SealKeys;
 use crate::stream::signing::Signer;
 use crate::time::{Steady, millis};
-
-/// The name of the shared queue, within the drain's `vm_id`, by which accept roles wake us.
-pub(super) const WAKE_QUEUE: &str = "wake";
 
 /// The drain of a worker.
 pub(super) struct DrainHost {
@@ -174,7 +173,7 @@ impl HttpContext for HealthCheck {
         )
         .is_ok_and(|value| value.is_some())
         {
-            trap();
+            super::role::trap();
         }
         if let Ok(mut host) = self.host.try_borrow_mut() {
             host.health_check();
@@ -182,11 +181,4 @@ impl HttpContext for HealthCheck {
         let _ = hostcalls::send_http_response(200, Vec::new(), Some(b"draining\n"));
         Action::Pause
     }
-}
-
-/// What tests provoke to see that everything recovers.
-#[cfg(feature = "trap-on-request")]
-#[allow(clippy::panic)]
-pub(super) fn trap() -> ! {
-    panic!("a trap, as a test has asked for")
 }

@@ -11,19 +11,23 @@ use proxy_wasm::types::{BufferType, ContextType, LogLevel};
 use super::accept::{AcceptHost, AcceptKeys, AcceptRequest};
 use super::answer::{Answer, AnswerHost};
 use super::drain::{DrainHost, DrainKeys, HealthCheck};
+use super::role::Role;
 use super::rsa::rsa;
 use super::sink::log;
 use super::table::process_secret;
-use crate::call::caller::CallerSecret;
-use crate::call::deliver::route::ReplySecrets;
-use crate::call::order_key::secret_of_seal_keys;
-use crate::call::reply::signature::Secrets;
-use crate::call::seal::SealKeys;
-use crate::config::{
-    AcceptConfig, AnswerConfig, ConfigError, Document, DrainConfig, StreamConfig, TargetsConfig,
-};
+use crate::accept::config::AcceptConfig;
+use crate::answer::AnswerConfig;
+use crate::caller::CallerSecret;
+use crate::caller::order_key::secret_of_seal_keys;
+use crate::config::{ConfigError, Document};
+use crate::drain::config::DrainConfig;
+use crate::drain::route::ReplySecrets;
+use crate::egress::TargetsConfig;
 use crate::engine::Level;
 use crate::id::Entropy;
+use crate::record::seal::SealKeys;
+use crate::reply::signature::Secrets;
+use crate::stream::StreamConfig;
 use crate::stream::signing::Signer;
 
 proxy_wasm::main! {{
@@ -49,16 +53,6 @@ const SEAL_KEYS: &str = "SLUICE_SEAL_KEYS";
 const UNSEALED: &str = "credentials are stored as they come: who may read the streams can read the \
                         headers that seal.headers names. Set SLUICE_SEAL_KEYS to have them sealed, \
                         or seal.headers to [] if that is meant (docs/operations.md)";
-
-/// What Envoy tells the root context of a role.
-pub(super) trait Role {
-    /// A callout has ended.
-    fn callout_done(&mut self, token: u32, headers: usize, body_bytes: usize);
-    /// The timer rings.
-    fn tick(&mut self);
-    /// Something is in a queue that we have registered.
-    fn queue_ready(&mut self, queue: u32);
-}
 
 /// A plugin's root context.
 struct Root {

@@ -15,6 +15,7 @@ mod callouts;
 mod clock;
 mod drain;
 mod entry;
+mod role;
 mod rsa;
 mod sink;
 mod table;

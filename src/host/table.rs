@@ -3,9 +3,9 @@
 
 use proxy_wasm::hostcalls;
 
-use crate::call::accept::idempotency::KeyHolder;
-use crate::call::caller::CallerSecret;
+use crate::caller::CallerSecret;
 use crate::id::Entropy;
+use crate::idempotency::KeyHolder;
 
 /// The name of the shared queue, within the accept role's `vm_id`, by which drains tell which keys
 /// are free again.

@@ -6,15 +6,30 @@
 pub mod consume;
 pub mod error;
 pub mod put;
+pub mod put_queue;
 pub mod signing;
 
 use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::http::OutgoingRequest;
+use crate::stream::signing::SigningConfig;
 
 /// The version segment of every path.
 const BASE_PATH: &str = "/20180418";
+
+/// How a Stream is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamConfig {
+    /// The Envoy cluster of the Stream's messages endpoint.
+    pub cluster: String,
+    /// The `Host` that the endpoint expects.
+    pub authority: String,
+    /// The stream's OCID.
+    pub stream_id: String,
+    /// How requests to it are signed; none where the Stream asks for no signature.
+    pub signing: Option<SigningConfig>,
+}
 
 /// Makes the requests for one stream.
 #[derive(Clone, Debug)]

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use sluice::config::{AcceptConfig, AnswerConfig, Document, DrainConfig};
+use sluice::accept::config::AcceptConfig;
+use sluice::answer::AnswerConfig;
+use sluice::config::Document;
+use sluice::drain::config::DrainConfig;
 
 use super::{file, read, settle};
 

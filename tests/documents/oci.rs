@@ -1,7 +1,9 @@
 //! `envoy/gateway.oci.yaml` is `envoy/gateway.yaml` with another Stream: Oracle's.
 
 use serde_json::Value;
-use sluice::config::{AcceptConfig, Document, DrainConfig};
+use sluice::accept::config::AcceptConfig;
+use sluice::config::Document;
+use sluice::drain::config::DrainConfig;
 
 use super::{read, settle};
 

@@ -3,9 +3,10 @@
 use std::fmt::{Debug, Write as _};
 
 use serde_json::{Map, Value, json};
-use sluice::config::{
-    Absent, AcceptConfig, AnswerConfig, Document, DrainConfig, KeyDocumentation, KeyKind,
-};
+use sluice::accept::config::AcceptConfig;
+use sluice::answer::AnswerConfig;
+use sluice::config::{Absent, Document, KeyDocumentation, KeyKind};
+use sluice::drain::config::DrainConfig;
 
 use super::key_tree::{Content, Member, tree};
 use super::{read, settle};

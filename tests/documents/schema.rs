@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
-use sluice::config::{
-    Absent, AcceptConfig, AnswerConfig, Document, DrainConfig, KeyKind, TextForm,
-};
+use sluice::accept::config::AcceptConfig;
+use sluice::answer::AnswerConfig;
+use sluice::config::{Absent, Document, KeyKind, TextForm};
+use sluice::drain::config::DrainConfig;
 
 use super::key_tree::{Content, Member, tree};
 use super::settle;

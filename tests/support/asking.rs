@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use sluice::call::accept::admission::{Admitted, RequestHead, admit};
-use sluice::call::accept::refusal::Refusal;
-use sluice::config::{AcceptConfig, Document};
+use sluice::accept::admission::{Admitted, RequestHead, admit};
+use sluice::accept::config::AcceptConfig;
+use sluice::accept::refusal::Refusal;
+use sluice::config::Document;
 use sluice::time::Wall;
 
 /// 2026-11-23T04:36:00Z.

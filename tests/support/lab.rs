@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
-use sluice::engine::drain::{DrainEngine, Input};
-use sluice::engine::{Callout, CalloutResult};
+use sluice::drain::{DrainEngine, Input};
+use sluice::engine::Callout;
+use sluice::http::CalloutResult;
 
 use super::{
     Said, answer, at, drain, drain_engine, messages, messages_stored_at, records, stored, target,

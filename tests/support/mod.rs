@@ -15,20 +15,22 @@
 pub mod asking;
 pub mod lab;
 
-use sluice::call::accept::admission::RequestHead;
-use sluice::call::caller::{CallerMark, CallerRules};
-use sluice::call::deliver::route::ReplySecrets;
-use sluice::config::{AcceptConfig, Document, DrainConfig};
-use sluice::engine::accept::{AcceptEngine, Input as AcceptInput};
-use sluice::engine::drain::{DrainEngine, Input as DrainInput};
-use sluice::engine::{Callout, CalloutResult, Output};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use sluice::accept::admission::RequestHead;
+use sluice::accept::config::AcceptConfig;
+use sluice::accept::{AcceptEngine, Input as AcceptInput};
+use sluice::caller::{CallerMark, CallerRules};
+use sluice::config::Document;
+use sluice::drain::config::DrainConfig;
+use sluice::drain::route::ReplySecrets;
+use sluice::drain::{DrainEngine, Input as DrainInput};
+use sluice::engine::{Callout, Output};
+use sluice::http::CalloutResult;
 use sluice::http::{Fields, IncomingResponse};
 use sluice::id::{Entropy, RequestId};
 use sluice::metric::Metric;
 use sluice::time::{Now, Steady, Wall};
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 
 /// A moment, in milliseconds after the start of the test.
 pub fn at(millis: u64) -> Now {

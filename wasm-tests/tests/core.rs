@@ -13,14 +13,16 @@
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
-use sluice::call::accept::admission::{RequestHead, admit};
-use sluice::call::accept::refusal::Refusal;
-use sluice::call::record::{Call, CallHead, decode, encode};
-use sluice::config::{AcceptConfig, Document, DrainConfig};
-use sluice::engine::accept::Input as AcceptInput;
-use sluice::engine::drain::Input as DrainInput;
+use sluice::accept::Input as AcceptInput;
+use sluice::accept::admission::{RequestHead, admit};
+use sluice::accept::config::AcceptConfig;
+use sluice::accept::refusal::Refusal;
+use sluice::config::Document;
+use sluice::drain::Input as DrainInput;
+use sluice::drain::config::DrainConfig;
 use sluice::id::{Entropy, RequestId};
 use sluice::limits::PUT_BYTES_MAX;
+use sluice::record::{Call, CallHead, decode, encode};
 use sluice::time::{Steady, Wall};
 use support::asking::{NOW, ask, gateway, refused};
 use support::{accept, accept_engine, answer, at, drain, drain_engine, field, messages};

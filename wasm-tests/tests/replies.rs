@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use local_gateway::render::{at, listener};
 use local_gateway::{Builder, Part};
 use serde_json::json;
-use sluice::call::reply::signature::{Secrets, canonical_marks};
+use sluice::reply::signature::{Secrets, canonical_marks};
 use testkit::http1::Request;
 use testkit::server::Answer;
 use wasm_tests::gateway::{Gateway, drain_settings};

@@ -13,10 +13,10 @@ use std::path::PathBuf;
 use jsonschema::Validator;
 use provision::Project;
 use serde_json::Value;
-use sluice::call::deliver::dead_letter::{DeadLetter, Reason};
-use sluice::call::progress::PastAttempt;
-use sluice::call::record::decode;
+use sluice::drain::dead_letter::{DeadLetter, Reason};
 use sluice::id::Position;
+use sluice::record::decode;
+use sluice::record::progress::PastAttempt;
 use sluice::time::Wall;
 
 /// Documents whose mistakes lie between keys, or in what only the filter's own parsers can tell.

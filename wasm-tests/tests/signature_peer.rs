@@ -19,12 +19,12 @@ use provision::Project;
 use provision::command::capture;
 use provision::python::{Environment, environment};
 use serde_json::{Value, json};
-use sluice::call::accept::options::ReplyAddress;
-use sluice::call::deliver::dispatch::{self, Dispatch, Marks};
-use sluice::call::record::{CallHead, decode, encode};
-use sluice::call::reply::member::ReplyOutcome;
-use sluice::call::reply::result::{Finished, Response};
-use sluice::call::reply::signature::Secrets;
+use sluice::drain::dispatch::{self, Dispatch, Marks};
+use sluice::record::reply_address::ReplyAddress;
+use sluice::record::reply_context::ReplyOutcome;
+use sluice::record::{CallHead, decode, encode};
+use sluice::reply::result::{Finished, Response};
+use sluice::reply::signature::Secrets;
 use sluice::time::Wall;
 
 const OLD: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";

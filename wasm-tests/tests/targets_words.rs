@@ -149,7 +149,10 @@ fn an_expired_call_tells_the_last_answer_of_its_target() {
 fn the_way_to_explicit_targets_tells_alike() {
     let port = deserted_port();
     let elsewhere = Target::scripted(answer);
-    let rule = |port: u16| json!({ "scheme": "http", "host": "127.0.0.1", "port": port, "allowPrivate": true });
+    let rule = |port: u16| {
+        let host = "127.0.0.1";
+        json!({ "scheme": "http", "host": host, "port": port, "allowPrivate": true })
+    };
     let targets = json!({ "targets": { "allow": [rule(port), rule(elsewhere.port())] } });
     let gateway = Gateway::with("words-egress", Target::start(), |builder| {
         builder

@@ -24,6 +24,15 @@ pub use key::{KEY_BITS_MIN, KeyError, PrivateKey};
 pub use key_id::{Fingerprint, KeyId};
 pub use trouble::{clock_trouble, explain};
 
+/// As whom, and with which key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SigningConfig {
+    /// As whom.
+    pub key_id: KeyId,
+    /// The environment variable, of Envoy's VM, that holds the private key.
+    pub private_key_environment: String,
+}
+
 /// How long one signature serves for PutMessages. OCI takes a date for five minutes; a minute
 /// leaves room for a clock that is wrong and for a request that is slow.
 const REUSE_MAX: Duration = Duration::from_secs(60);

@@ -7,15 +7,17 @@
     reason = "a fuzz target fails by panicking"
 )]
 
-use sluice::call::accept::admission::{RequestHead, admit};
-use sluice::call::deliver::dead_letter::{DeadLetter, Reason};
-use sluice::call::record;
-use sluice::call::target::Destination;
-use sluice::config::{AcceptConfig, Document, DrainConfig};
-use sluice::engine::CalloutResult;
+use sluice::accept::admission::{RequestHead, admit};
+use sluice::accept::config::AcceptConfig;
+use sluice::config::Document;
+use sluice::drain::config::DrainConfig;
+use sluice::drain::dead_letter::{DeadLetter, Reason};
+use sluice::egress::target_url::Destination;
+use sluice::http::CalloutResult;
 use sluice::http::{Fields, IncomingResponse, is_field_value, is_token};
 use sluice::id::Position;
 use sluice::limits::RECORD_ERROR_BYTES_MAX;
+use sluice::record;
 use sluice::stream::consume::{parse_cursor, parse_messages};
 use sluice::stream::error::expect_ok;
 use sluice::stream::put::parse_put_answer;

@@ -1,8 +1,8 @@
 //! The requests of clients, and the records of others.
 
 use serde_json::json;
-use sluice::call::accept::admission::RequestHead;
-use sluice::call::caller::{CallerMark, CallerRules};
+use sluice::accept::admission::RequestHead;
+use sluice::caller::{CallerMark, CallerRules};
 use sluice::http::{Fields, first};
 
 use crate::chance::Chance;

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sluice::call::accept::options::ReplyAddress;
-use sluice::call::record::{CallHead, decode};
-use sluice::call::reply::result::reply_id;
-use sluice::engine::CalloutResult;
+use sluice::http::CalloutResult;
 use sluice::http::first;
+use sluice::record::reply_address::ReplyAddress;
+use sluice::record::{CallHead, decode};
+use sluice::reply::result::reply_id;
 use sluice::time::Wall;
 use stream_server::engine::Message;
 

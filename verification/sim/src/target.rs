@@ -1,6 +1,6 @@
 //! Targets: what the receiver of a call does.
 
-use sluice::engine::CalloutResult;
+use sluice::http::CalloutResult;
 use sluice::http::IncomingResponse;
 
 use crate::call::Temper;

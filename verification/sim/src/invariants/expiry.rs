@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use sluice::call::record::CallHead;
-use sluice::config::DrainConfig;
+use sluice::drain::config::DrainConfig;
+use sluice::record::CallHead;
 use sluice::time::Wall;
 use sluice::time_text::parse_rfc_3339;
 

@@ -1,8 +1,8 @@
 //! G11: one caller's calls in flight leave slots for others, of all that a drain has and of those
 //! for one target.
 
-use sluice::call::caller::CallerKey;
-use sluice::config::DrainConfig;
+use sluice::caller::CallerKey;
+use sluice::drain::config::DrainConfig;
 
 use super::{Start, Violation};
 use crate::ledger::{Attempt, Ledger};

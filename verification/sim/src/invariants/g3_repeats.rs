@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use sluice::config::DrainConfig;
+use sluice::drain::config::DrainConfig;
 
 use super::{Start, Violation};
 use crate::ledger::{Attempt, End, Ledger, Place, Record};

@@ -1,7 +1,7 @@
 //! G5: no call is made before its time, by the clock of the gateway that makes it; nor before the
 //! time that its target has asked for, unless the call would be too old by then.
 
-use sluice::config::DrainConfig;
+use sluice::drain::config::DrainConfig;
 use sluice::limits::LAST_ATTEMPT_MAX;
 
 use super::expiry::until;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sluice::config::{AcceptConfig, DrainConfig};
+use sluice::accept::config::AcceptConfig;
+use sluice::drain::config::DrainConfig;
 use sluice::metric::Metric;
 
 use super::Violation;

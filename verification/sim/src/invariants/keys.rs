@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use sluice::call::accept::idempotency::{Asked as Options, KeyHolder};
-use sluice::config::OptionHeaders;
+use sluice::accept::config::OptionHeaders;
 use sluice::http::{Fields, first};
+use sluice::idempotency::{Asked as Options, KeyHolder};
 use sluice::time::Wall;
 
 use super::Violation;
@@ -174,7 +174,7 @@ impl Keys {
 
 /// What a request asks for.
 fn options(request: &Request) -> Options {
-    Options::of(&request.fields, &OptionHeaders::default())
+    Options::of(OptionHeaders::default().asked(&request.fields))
 }
 
 /// The hash under which a record's key is known.

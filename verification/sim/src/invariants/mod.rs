@@ -19,7 +19,7 @@ pub mod keys;
 use std::fmt;
 use std::time::Duration;
 
-use sluice::config::DrainConfig;
+use sluice::drain::config::DrainConfig;
 use sluice::engine::Callout;
 
 use crate::ledger::{Attempt, Engine, Ledger};

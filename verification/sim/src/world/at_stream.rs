@@ -3,9 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
-use sluice::call::deliver::note::Note;
-use sluice::engine::CalloutResult;
+use sluice::http::CalloutResult;
 use sluice::http::{Fields, IncomingResponse};
+use sluice::record::note::Note;
 use stream_server::engine::Message;
 use stream_server::protocol::Answer;
 
@@ -282,7 +282,7 @@ impl World {
             "/20180418/streams/{}/messages",
             crate::stream::ocid("calls")
         );
-        let call = sluice::call::record::decode(record);
+        let call = sluice::record::decode(record);
         let order_key = call.as_ref().ok().and_then(|c| c.head.order_key.as_deref());
         if order_key.is_some() && order_key != key {
             self.happens(Happening::CallMisrouted);

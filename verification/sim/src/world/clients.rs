@@ -1,6 +1,6 @@
 //! Clients: they send requests, wait, leave, and are answered.
 
-use sluice::engine::accept::Input;
+use sluice::accept::Input;
 use sluice::http::{OutgoingResponse, first};
 use sluice::id::RequestId;
 use sluice::time::Wall;

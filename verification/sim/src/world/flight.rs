@@ -1,6 +1,7 @@
 //! Callouts on their way, from the engine that sends them to the one that learns their end.
 
-use sluice::engine::{Callout, CalloutResult};
+use sluice::engine::Callout;
+use sluice::http::CalloutResult;
 
 use super::fate::Fate;
 use super::{Event, World};

@@ -11,8 +11,10 @@ mod worker;
 
 use std::collections::BTreeMap;
 
-use sluice::call::accept::idempotency::KeyHolder;
-use sluice::config::{AcceptConfig, Document, DrainConfig};
+use sluice::accept::config::AcceptConfig;
+use sluice::config::Document;
+use sluice::drain::config::DrainConfig;
+use sluice::idempotency::KeyHolder;
 use sluice::time::{Now, Steady, Wall};
 
 use crate::chance::Chance;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::Value;
-use sluice::engine::CalloutResult;
+use sluice::http::CalloutResult;
 
 use super::World;
 use super::flight::Flight;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use sluice::engine::CalloutResult;
+use sluice::http::CalloutResult;
 use sluice::stream::signing::{KeyId, RsaSha256, Signer};
 use sluice::time::Wall;
 use sluice::time_text::parse_http_date;

@@ -1,12 +1,13 @@
 //! Workers: engines, and what Envoy does for them.
 
-use sluice::call::accept::idempotency::KeyHolder;
-use sluice::call::caller::CallerSecret;
-use sluice::call::deliver::route::ReplySecrets;
-use sluice::engine::accept::{AcceptEngine, Input as AcceptInput};
-use sluice::engine::drain::{DrainEngine, Input as DrainInput};
-use sluice::engine::{CalloutResult, Level, Output};
+use sluice::accept::{AcceptEngine, Input as AcceptInput};
+use sluice::caller::CallerSecret;
+use sluice::drain::route::ReplySecrets;
+use sluice::drain::{DrainEngine, Input as DrainInput};
+use sluice::engine::{Level, Output};
+use sluice::http::CalloutResult;
 use sluice::id::{Entropy, Ticket};
+use sluice::idempotency::KeyHolder;
 use sluice::metric::Metric;
 use sluice::time::Wall;
 

@@ -1,0 +1,190 @@
+//! `ack: immediate`: calls that are answered already and have to be stored yet. They are in memory
+//! alone; what happens to them if the worker or Envoy ends is told to operators, who choose that.
+
+use std::collections::BTreeMap;
+
+use crate::accept::config::BufferLimits;
+use crate::accept::{AcceptEngine, Output};
+use crate::caller::CallerKey;
+use crate::caller::share::Shares;
+use crate::engine::signing::Covers;
+use crate::engine::{Callout, Level};
+use crate::http::CalloutResult;
+use crate::id::Ticket;
+use crate::idempotency::{KeyHash, KeyHolder};
+use crate::limits::STREAM_ANSWER_BYTES_MAX;
+use crate::metric::Metric;
+use crate::stream::StreamClient;
+use crate::stream::error::StreamError;
+use crate::stream::put_queue::{Message, PutQueue};
+use crate::time::Steady;
+
+/// A call that is answered and isn't stored.
+#[derive(Debug)]
+pub(super) struct Buffered {
+    pub(super) id: String,
+    pub(super) caller: CallerKey,
+    pub(super) record: Vec<u8>,
+    pub(super) order_key: Option<String>,
+    pub(super) idempotency: Option<KeyHash>,
+    pub(super) since: Steady,
+}
+
+impl Message for Buffered {
+    fn record(&self) -> &[u8] {
+        &self.record
+    }
+
+    fn key(&self) -> Option<&str> {
+        self.order_key.as_deref()
+    }
+
+    fn order_key(&self) -> Option<&str> {
+        self.order_key.as_deref()
+    }
+}
+
+/// All of them, by the publisher whose stream is theirs.
+#[derive(Debug, Default)]
+pub(super) struct Buffer {
+    queues: Vec<PutQueue<Buffered>>,
+    open: BTreeMap<Ticket, usize>,
+    /// How many each caller has there, and how many bytes.
+    calls: Shares,
+    bytes: Shares,
+}
+
+impl Buffer {
+    /// An empty one, with a queue for each stream.
+    pub(super) fn new(streams: impl Iterator<Item = StreamClient>) -> Self {
+        Self {
+            queues: streams.map(PutQueue::new).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether this one may be kept too: for all there is a limit, and for one caller a share of
+    /// what is free.
+    pub(super) fn has_room(&self, call: &Buffered, limits: &BufferLimits) -> bool {
+        self.calls.may_take(call.caller, 1, limits.calls_max)
+            && self
+                .bytes
+                .may_take(call.caller, call.record.len(), limits.bytes_max)
+    }
+
+    /// Whether this callout is one of ours.
+    pub(super) fn is_open(&self, ticket: Ticket) -> bool {
+        self.open.contains_key(&ticket)
+    }
+
+    /// Whether there is anything in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.total() == 0
+    }
+
+    fn let_go(&mut self, call: &Buffered) {
+        self.calls.remove(call.caller, 1);
+        self.bytes.remove(call.caller, call.record.len());
+    }
+}
+
+impl AcceptEngine {
+    /// Keeps a call until it is stored.
+    pub(super) fn keep(&mut self, number: usize, call: Buffered) {
+        if let Some(queue) = self.buffer.queues.get_mut(number) {
+            self.buffer.calls.add(call.caller, 1);
+            self.buffer.bytes.add(call.caller, call.record.len());
+            self.outputs.count(Metric::Buffered, 1);
+            queue.add(call);
+        }
+    }
+
+    /// Publishes what is kept, and gives up what nobody would store for too long.
+    pub(super) fn store_buffered(&mut self) {
+        if self.buffer.is_empty() {
+            return;
+        }
+        let now = self.now;
+        for number in 0..self.buffer.queues.len() {
+            self.lose_aged(number);
+            let queue = self.buffer.queues.get_mut(number);
+            let Some(mut request) = queue.and_then(|queue| queue.next(now.steady)) else {
+                continue;
+            };
+            self.signing
+                .sign(&mut request, Covers::HeadOnly, now.wall, &mut self.outputs);
+            let ticket = self.outputs.next_ticket();
+            self.buffer.open.insert(ticket, number);
+            self.outputs.push(Output::Callout(Callout {
+                ticket,
+                cluster: self.cluster.clone(),
+                request,
+                timeout: self.config.publish.timeout,
+                answer_bytes_max: STREAM_ANSWER_BYTES_MAX,
+            }));
+        }
+    }
+
+    fn lose_aged(&mut self, number: usize) {
+        let (Some(limits), now) = (self.config.publish.buffer, self.now.steady) else {
+            return;
+        };
+        let is_of_age = |call: &Buffered| now >= call.since.plus(limits.age_max);
+        let queue = |engine: &mut Self| {
+            let queue = engine.buffer.queues.get_mut(number)?;
+            queue.take_if(is_of_age)
+        };
+        while let Some(call) = queue(self) {
+            let age = limits.age_max.as_secs();
+            let detail = "answered 202, never stored";
+            self.lost(call, &format!("age_seconds={age} detail={detail:?}"));
+        }
+    }
+
+    fn lost(&mut self, call: Buffered, why: &str) {
+        self.buffer.let_go(&call);
+        self.outputs.count(Metric::Buffered, -1);
+        self.outputs.count(Metric::Lost, 1);
+        let line = format!("event=lost call_id={} {why}", call.id);
+        self.outputs.log(Level::Error, line);
+        if let Some(key) = call.idempotency {
+            let call_id = call.id;
+            self.claims.release(KeyHolder { key, call_id });
+            self.wake();
+        }
+    }
+
+    /// The Stream has answered a batch of what is kept.
+    pub(super) fn buffered_stored(&mut self, ticket: Ticket, result: CalloutResult) {
+        let Some(number) = self.buffer.open.remove(&ticket) else {
+            return;
+        };
+        let Some(queue) = self.buffer.queues.get_mut(number) else {
+            return;
+        };
+        let (signing, outputs, now) = (&mut self.signing, &mut self.outputs, self.now);
+        let describe = |error: &StreamError| signing.describe(error, now.wall, outputs);
+        let settled = queue.settle(result, now.steady, describe);
+        let stored = i64::try_from(settled.stored.len()).unwrap_or(i64::MAX);
+        for call in &settled.stored {
+            self.buffer.let_go(call);
+        }
+        self.outputs
+            .count(Metric::Buffered, stored.saturating_neg());
+        if stored > 0 {
+            self.outputs.count(Metric::PublishedBatches, 1);
+            self.count_stored(number, stored);
+        }
+        if let Some((count, why)) = settled.again {
+            self.outputs.count(Metric::PublishFailures, 1);
+            let line = format!(
+                "{count} calls that are answered could not be stored and are put again: {why}"
+            );
+            self.outputs.log(Level::Warn, line);
+        }
+        for refused in settled.refused {
+            let detail = format!("answered 202, refused by the Stream: {}", refused.why);
+            self.lost(refused.message, &format!("detail={detail:?}"));
+        }
+    }
+}

@@ -1,0 +1,388 @@
+//! Batches: from the outbox to the Stream, and the Stream's answer to the clients.
+
+use std::collections::VecDeque;
+
+use crate::accept::admission::body_too_large;
+use crate::accept::buffer::Buffered;
+use crate::accept::config::{BufferLimits, PublishConfig};
+use crate::accept::refusal::{Refusal, Stored};
+use crate::accept::waiting::Accepting;
+use crate::accept::{AcceptEngine, Output};
+use crate::engine::signing::Covers;
+use crate::engine::{Callout, Level};
+use crate::http::CalloutResult;
+use crate::id::{RequestId, Ticket};
+use crate::limits::{RECORD_BYTES_MAX, RESPONSES_PER_CALLBACK_MAX, STREAM_ANSWER_BYTES_MAX};
+use crate::metric::Metric;
+use crate::receipt::Receipt;
+use crate::record;
+use crate::stream::StreamClient;
+use crate::stream::error::{StreamError, expect_ok};
+use crate::stream::put::{PutBody, PutEntry, parse_put_answer};
+use crate::time::Steady;
+
+/// What goes to one stream.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    client: StreamClient,
+    /// Complete requests in the order of their completion; may name requests that are gone.
+    pub(super) outbox: VecDeque<RequestId>,
+    /// The batch while it gathers.
+    body: PutBody,
+    members: Vec<RequestId>,
+    /// PutMessages that aren't answered.
+    open: usize,
+    /// The Stream has asked for a pause until then.
+    not_before: Steady,
+}
+
+impl Publisher {
+    pub(super) fn new(client: StreamClient) -> Self {
+        Self {
+            client,
+            outbox: VecDeque::new(),
+            body: PutBody::default(),
+            members: Vec::new(),
+            open: 0,
+            not_before: Steady(0),
+        }
+    }
+
+    /// Whether a publish may start: the first at once, a further one only with a full batch.
+    fn may_publish(&self, config: &PublishConfig) -> bool {
+        let waiting = self.members.len().saturating_add(self.outbox.len());
+        let is_full = waiting >= config.batch_records_max;
+        self.open == 0 || (is_full && self.open < config.in_flight_max)
+    }
+
+    /// What is to be done next.
+    fn next(&mut self, config: &PublishConfig, now: Steady) -> Step {
+        if now < self.not_before {
+            return Step::Wait;
+        }
+        if self.members.len() >= config.batch_records_max {
+            return if self.open < config.in_flight_max {
+                Step::Publish
+            } else {
+                Step::Wait
+            };
+        }
+        // What has begun to gather goes on, until it is full by number or by bytes.
+        if self.members.is_empty() && !self.may_publish(config) {
+            return Step::Wait;
+        }
+        match self.outbox.pop_front() {
+            Some(request) => Step::TakeIn(request),
+            None if self.members.is_empty() || self.open > 0 => Step::Wait,
+            None => Step::Publish,
+        }
+    }
+}
+
+/// What a publisher does next.
+enum Step {
+    Wait,
+    TakeIn(RequestId),
+    Publish,
+}
+
+impl AcceptEngine {
+    /// A complete request waits for its place in a batch. Gives whether one may leave now.
+    pub(super) fn put_into_outbox(&mut self, number: usize, request: RequestId) -> bool {
+        let Some(publisher) = self.publishers.get_mut(number) else {
+            return false;
+        };
+        publisher.outbox.push_back(request);
+        publisher.may_publish(&self.config.publish)
+    }
+
+    /// Fills batches from the outboxes and publishes them, until a body has to be read first, or
+    /// the outboxes are empty, or enough is in flight.
+    pub(super) fn gather(&mut self) {
+        if self.claim_next() {
+            return;
+        }
+        let now = self.now.steady;
+        for number in 0..self.publishers.len() {
+            while self.reading.is_none() {
+                let config = &self.config.publish;
+                let publisher = self.publishers.get_mut(number);
+                match publisher.map_or(Step::Wait, |publisher| publisher.next(config, now)) {
+                    Step::Wait => break,
+                    Step::TakeIn(request) => self.take_in(number, request),
+                    Step::Publish => self.publish(number),
+                }
+            }
+        }
+    }
+
+    /// Takes the next request of an outbox into its batch, or asks for its body first.
+    fn take_in(&mut self, number: usize, request: RequestId) {
+        match self.requests.get(request) {
+            Some(Accepting::Waiting { body_bytes: 0, .. }) => {
+                self.add_to_batch(number, request, &[]);
+            }
+            Some(Accepting::Waiting { .. }) => {
+                self.reading = Some((number, request));
+                self.outputs.push(Output::ReadBody(request));
+            }
+            // The client has left, or was refused because it had waited too long.
+            Some(Accepting::Receiving { .. } | Accepting::Publishing(_) | Accepting::Answering)
+            | None => {}
+        }
+    }
+
+    /// The host has read a body.
+    pub(super) fn body_read(&mut self, request: RequestId, body: Option<Vec<u8>>) {
+        if self.claim_body_read(request, body.as_deref()) {
+            return self.gather();
+        }
+        let reading = self.reading.take_if(|(_, reading)| *reading == request);
+        if let Some((number, _)) = reading {
+            match body {
+                Some(body) => self.add_to_batch(number, request, &body),
+                // Envoy has let go of the exchange; its end is on the way to us.
+                None => {
+                    self.forget(request);
+                }
+            }
+        }
+        self.gather();
+    }
+
+    fn add_to_batch(&mut self, number: usize, request: RequestId, body: &[u8]) {
+        let Some(Accepting::Waiting { head, .. }) = self.requests.get(request) else {
+            return;
+        };
+        let id = head.id.as_ref().map(|id| id.0.clone()).unwrap_or_default();
+        let accepted_at = head.accepted_at.clone().unwrap_or_default();
+        let receipt = Receipt {
+            correlation_id: head.correlation_id.clone().unwrap_or_else(|| id.clone()),
+            id,
+            deliver_at: match head.deliver_at {
+                Some(at) => at.to_string().max(accepted_at.clone()),
+                None => accepted_at.clone(),
+            },
+            accepted_at,
+        };
+        let sealed = self.seal_keys.as_ref().map(|keys| {
+            let names = &self.config.sealed_headers;
+            keys.seal(head, body, names, &mut self.entropy)
+        });
+        let encoded = match record::encode(sealed.as_ref().unwrap_or(head), body) {
+            Ok(encoded) => encoded,
+            Err(error) => {
+                let detail = format!("The call can't be written as a record: {error}.");
+                return self.refuse(request, &Refusal::NotAsynchronous(detail));
+            }
+        };
+        if encoded.len() > RECORD_BYTES_MAX {
+            let refusal = if body.len() > RECORD_BYTES_MAX {
+                body_too_large(self.config.limits.body_bytes_max)
+            } else {
+                Refusal::TooLarge {
+                    what: "The record",
+                    limit_bytes: RECORD_BYTES_MAX,
+                }
+            };
+            return self.refuse(request, &refusal);
+        }
+        if let Some(limits) = self.config.publish.buffer {
+            let call = Buffered {
+                id: receipt.id.clone(),
+                caller: self.requests.known(request).caller,
+                order_key: head.order_key.clone(),
+                idempotency: head.idempotency.clone(),
+                record: encoded,
+                since: self.now.steady,
+            };
+            return self.answer_first(number, request, &receipt, call, &limits);
+        }
+        let key = head.order_key.clone();
+        self.claims.published(request, &receipt);
+        if let Some(state) = self.requests.get_mut(request) {
+            *state = Accepting::Publishing(receipt);
+        }
+        let Some(publisher) = self.publishers.get_mut(number) else {
+            return;
+        };
+        // A key counts too (OCI Streaming: keys and values, decoded).
+        let bytes = encoded
+            .len()
+            .saturating_add(key.as_deref().map_or(0, str::len));
+        let bytes = publisher.body.bytes().saturating_add(bytes);
+        let is_full = bytes > self.config.publish.batch_bytes_max && !publisher.members.is_empty();
+        if is_full {
+            // Full by bytes. It may exceed the number in flight by one, rather than be held up.
+            self.publish(number);
+        }
+        if let Some(publisher) = self.publishers.get_mut(number) {
+            publisher.body.push(key.as_deref(), &encoded);
+            publisher.members.push(request);
+        }
+    }
+
+    /// The client gets its answer now, and the Stream its record later.
+    fn answer_first(
+        &mut self,
+        number: usize,
+        request: RequestId,
+        receipt: &Receipt,
+        call: Buffered,
+        limits: &BufferLimits,
+    ) {
+        if !self.buffer.has_room(&call, limits) {
+            return self.refuse(request, &Refusal::TooManyWaiting);
+        }
+        self.claims.answered(request, receipt);
+        self.keep(number, call);
+        self.outputs.count(Metric::Accepted, 1);
+        self.answer(request, receipt.response(None));
+        // In the next turn: one callback gives only so many answers.
+        self.wake();
+    }
+
+    /// Sends a batch off.
+    fn publish(&mut self, number: usize) {
+        let Some(publisher) = self.publishers.get_mut(number) else {
+            return;
+        };
+        let members = std::mem::take(&mut publisher.members);
+        let body = std::mem::take(&mut publisher.body);
+        let mut request = publisher.client.put_messages(body);
+        publisher.open = publisher.open.saturating_add(1);
+        let (covers, now) = (Covers::HeadOnly, self.now.wall);
+        self.signing
+            .sign(&mut request, covers, now, &mut self.outputs);
+        let ticket = self.outputs.next_ticket();
+        self.in_flight.insert(ticket, (number, members));
+        self.outputs.push(Output::Callout(Callout {
+            ticket,
+            cluster: self.cluster.clone(),
+            request,
+            timeout: self.config.publish.timeout,
+            answer_bytes_max: STREAM_ANSWER_BYTES_MAX,
+        }));
+    }
+
+    /// The Stream has answered a batch, or never will.
+    pub(super) fn published(&mut self, ticket: Ticket, result: CalloutResult) {
+        let Some((number, members)) = self.in_flight.remove(&ticket) else {
+            return;
+        };
+        if let Some(publisher) = self.publishers.get_mut(number) {
+            publisher.open = publisher.open.saturating_sub(1);
+        }
+        let entries = expect_ok(result).and_then(|response| {
+            parse_put_answer(&response.body, members.len()).map_err(StreamError::Unanswered)
+        });
+        match entries {
+            Ok(entries) => self.settle(number, members, entries),
+            Err(error) => {
+                if let Some(publisher) = self.publishers.get_mut(number) {
+                    publisher.not_before = self.now.steady.plus(error.asked_pause());
+                }
+                self.fail(members, &error);
+            }
+        }
+        self.answer_some();
+        self.gather();
+    }
+
+    /// Each request of a batch gets its own answer.
+    fn settle(&mut self, number: usize, members: Vec<RequestId>, entries: Vec<PutEntry>) {
+        let mut stored = 0;
+        let mut accepted = 0;
+        for (request, entry) in members.into_iter().zip(entries) {
+            let position = match &entry {
+                PutEntry::Stored(position) => Some(*position),
+                PutEntry::Failed(_) => None,
+            };
+            self.claims.end(request, position);
+            let publishing = match self.requests.get(request) {
+                Some(Accepting::Publishing(receipt)) => Some(receipt),
+                _ => None,
+            };
+            match entry {
+                PutEntry::Stored(position) => {
+                    stored += 1;
+                    if let Some(receipt) = publishing {
+                        accepted += 1;
+                        let response = receipt.response(Some(position));
+                        self.answer(request, response);
+                    }
+                }
+                PutEntry::Failed(why) if publishing.is_some() => {
+                    let detail = format!("The Stream refused the call: {why}.");
+                    let stored = Stored::No;
+                    self.refuse(request, &Refusal::StreamUnavailable { detail, stored });
+                }
+                PutEntry::Failed(_) => {}
+            }
+        }
+        self.outputs.count(Metric::PublishedBatches, 1);
+        self.outputs.count(Metric::Accepted, accepted);
+        if stored > 0 {
+            self.count_stored(number, stored);
+        }
+    }
+
+    /// Records have come onto a stream: the drain shall know.
+    pub(super) fn count_stored(&mut self, number: usize, records: i64) {
+        self.outputs.count(Metric::PublishedRecords, records);
+        if number > 0 {
+            self.outputs.count(Metric::EnteredLanes, records);
+        }
+        self.outputs.push(Output::WakeDrain);
+    }
+
+    /// A whole batch has failed.
+    fn fail(&mut self, members: Vec<RequestId>, error: &StreamError) {
+        self.outputs.count(Metric::PublishFailures, 1);
+        let count = members.len();
+        let why = self
+            .signing
+            .describe(error, self.now.wall, &mut self.outputs);
+        self.outputs.log(
+            Level::Warn,
+            format!("publishing {count} calls failed: {why}"),
+        );
+        let (detail, stored) = match error {
+            StreamError::Unanswered(_) => ("The Stream's answer was lost.", Stored::Unknown),
+            StreamError::Throttled(..) => ("The Stream is throttled.", Stored::No),
+            StreamError::CursorLost(_)
+            | StreamError::OutsideRetention(_)
+            | StreamError::Unauthenticated { .. }
+            | StreamError::TooLarge(_)
+            | StreamError::Refused(_) => (
+                "The Stream can't be reached or refused the call.",
+                Stored::No,
+            ),
+        };
+        let refusal = Refusal::StreamUnavailable {
+            detail: detail.to_owned(),
+            stored,
+        };
+        for request in members {
+            self.claims.end(request, None);
+            if matches!(self.requests.get(request), Some(Accepting::Publishing(_))) {
+                self.refuse(request, &refusal);
+            }
+        }
+    }
+
+    /// Answers as many requests as one callback may, and asks for another turn if some are left.
+    pub(super) fn answer_some(&mut self) {
+        for _ in 0..RESPONSES_PER_CALLBACK_MAX {
+            let Some((request, response)) = self.answers.pop_front() else {
+                return;
+            };
+            if self.forget(request) {
+                self.outputs.push(Output::Respond(request, response));
+            }
+        }
+        if !self.answers.is_empty() {
+            self.wake();
+        }
+    }
+}

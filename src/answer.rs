@@ -1,0 +1,236 @@
+//! The answer role: it holds a target's answer until it is whole, or cuts it.
+//!
+//! A callout's answer is whole or it is nothing: Envoy buffers all of it, up to 32 MiB, and drops
+//! its status if more comes or the time runs out. So answers are held on their way to the drain,
+//! up to a limit. What is longer, or takes longer than the attempt may, is answered with its head
+//! and what is there of its content, and Envoy ends the target's answer.
+//!
+//! Pure as the other engines are, but simpler: each question has its answer at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use crate::headers::ANSWER_CUT;
+use crate::http::{Fields, is_hop_by_hop, named_by_connection};
+use crate::id::RequestId;
+use crate::limits::RESPONSES_PER_CALLBACK_MAX;
+use crate::time::Steady;
+
+/// An answer is cut this long before its attempt's time ends, but within these bounds a tenth of
+/// the attempt's time.
+const MARGIN: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
+
+/// What the answer role is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnswerConfig {
+    /// Bytes of content that an answer keeps.
+    pub body_bytes_max: usize,
+}
+
+/// What becomes of an answer, or of what is there of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes on, with what was held.
+    Pass,
+    /// It waits for more.
+    Hold,
+    /// It is answered with what is there.
+    Cut,
+}
+
+/// The answers of one worker that aren't whole.
+#[derive(Debug)]
+pub struct AnswerEngine {
+    body_bytes_max: usize,
+    held: BTreeMap<RequestId, Steady>,
+    deadlines: BTreeSet<(Steady, RequestId)>,
+}
+
+impl AnswerEngine {
+    /// Cuts what has more content than this.
+    #[must_use]
+    pub const fn new(body_bytes_max: usize) -> Self {
+        Self {
+            body_bytes_max,
+            held: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+        }
+    }
+
+    /// Bytes of content that an answer keeps.
+    #[must_use]
+    pub const fn body_bytes_max(&self) -> usize {
+        self.body_bytes_max
+    }
+
+    /// An answer's head is there. `due` is when it has to be given at the latest.
+    pub fn head(&mut self, id: RequestId, due: Steady, end_of_stream: bool) -> Verdict {
+        if end_of_stream {
+            return Verdict::Pass;
+        }
+        self.gone(id);
+        self.held.insert(id, due);
+        self.deadlines.insert((due, id));
+        Verdict::Hold
+    }
+
+    /// So much of its content is there.
+    pub fn body(&mut self, id: RequestId, bytes: usize, end_of_stream: bool) -> Verdict {
+        if !self.held.contains_key(&id) {
+            return Verdict::Pass;
+        }
+        let verdict = if bytes > self.body_bytes_max {
+            Verdict::Cut
+        } else if end_of_stream {
+            Verdict::Pass
+        } else {
+            return Verdict::Hold;
+        };
+        self.gone(id);
+        verdict
+    }
+
+    /// An answer is whole, or nobody waits for it any more.
+    pub fn gone(&mut self, id: RequestId) {
+        if let Some(due) = self.held.remove(&id) {
+            self.deadlines.remove(&(due, id));
+        }
+    }
+
+    /// An answer that can't be held any longer: it is to be cut. Few enough for one callback.
+    pub fn overdue(&mut self, now: Steady) -> Vec<RequestId> {
+        let overdue = self.deadlines.iter().take_while(|(due, _)| *due <= now);
+        let overdue = overdue.take(RESPONSES_PER_CALLBACK_MAX);
+        let overdue: Vec<RequestId> = overdue.map(|(_, id)| *id).collect();
+        for id in &overdue {
+            self.gone(*id);
+        }
+        overdue
+    }
+
+    /// When to ask for the overdue ones; none while nothing is held.
+    #[must_use]
+    pub fn wakeup(&self) -> Option<Steady> {
+        self.deadlines.first().map(|(due, _)| *due)
+    }
+}
+
+/// When an attempt's answer has to be given that began then and may take so long: shortly before
+/// whoever waits for it gives it up.
+#[must_use]
+pub fn due(start: Steady, limit: Duration) -> Steady {
+    let (least, most) = MARGIN;
+    let margin = (limit / 10).clamp(least, most);
+    start.plus(limit.saturating_sub(margin))
+}
+
+/// The head of an answer that is cut: the target's own fields, but for what concerns its
+/// connection and its length.
+#[must_use]
+pub fn cut_head(fields: Fields) -> (u16, Fields) {
+    let named = named_by_connection(&fields);
+    let mut status = 0;
+    let mut kept = Fields::with_capacity(fields.len());
+    for (name, value) in fields {
+        if name == ":status" {
+            let text = std::str::from_utf8(&value).unwrap_or_default();
+            status = text.parse().unwrap_or_default();
+        } else if !name.starts_with(':')
+            && name != "content-length"
+            && name != ANSWER_CUT
+            && !is_hop_by_hop(&name, &named)
+        {
+            kept.push((name, value));
+        }
+    }
+    kept.push((ANSWER_CUT.to_owned(), b"true".to_vec()));
+    (status, kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: RequestId = RequestId(1);
+
+    fn engine() -> AnswerEngine {
+        AnswerEngine::new(10)
+    }
+
+    #[test]
+    fn what_is_whole_in_time_passes() {
+        let mut engine = engine();
+        assert_eq!(engine.head(ONE, Steady(50), true), Verdict::Pass);
+        assert_eq!(engine.wakeup(), None);
+        assert_eq!(engine.head(ONE, Steady(50), false), Verdict::Hold);
+        assert_eq!(engine.wakeup(), Some(Steady(50)));
+        assert_eq!(engine.body(ONE, 9, false), Verdict::Hold);
+        assert_eq!(engine.body(ONE, 10, true), Verdict::Pass);
+        assert_eq!(engine.wakeup(), None);
+        assert!(engine.overdue(Steady(60)).is_empty());
+    }
+
+    #[test]
+    fn what_is_longer_is_cut_once() {
+        let mut engine = engine();
+        engine.head(ONE, Steady(50), false);
+        assert_eq!(engine.body(ONE, 11, false), Verdict::Cut);
+        assert_eq!(engine.body(ONE, 12, true), Verdict::Pass);
+        assert!(engine.overdue(Steady(60)).is_empty());
+    }
+
+    #[test]
+    fn what_takes_longer_is_cut_a_few_at_a_time() {
+        let mut engine = engine();
+        for id in 0..100 {
+            engine.head(RequestId(id), Steady(50), false);
+        }
+        engine.gone(RequestId(7));
+        assert!(engine.overdue(Steady(49)).is_empty());
+        let first = engine.overdue(Steady(50));
+        assert_eq!(first.len(), RESPONSES_PER_CALLBACK_MAX);
+        assert!(!first.contains(&RequestId(7)));
+        assert_eq!(engine.overdue(Steady(50)).len(), 99 - first.len());
+        assert_eq!(engine.wakeup(), None);
+    }
+
+    #[test]
+    fn it_is_due_shortly_before_the_attempt_ends() {
+        let due = |limit| due(Steady(1_000), Duration::from_millis(limit)).0 - 1_000;
+        assert_eq!(due(100), 90);
+        assert_eq!(due(30_000), 29_750);
+        assert_eq!(due(20), 15);
+        assert_eq!(due(1), 0);
+    }
+
+    #[test]
+    fn the_targets_own_head_stays() {
+        let fields = [
+            (":status", "201"),
+            ("content-length", "99999"),
+            ("transfer-encoding", "chunked"),
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+            ("location", "/7"),
+            ("set-cookie", "a"),
+            ("set-cookie", "b"),
+            (ANSWER_CUT, "forged"),
+        ];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value.into()));
+        let (status, kept) = cut_head(fields.to_vec());
+        let kept: Vec<String> = kept
+            .iter()
+            .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)))
+            .collect();
+        assert_eq!(status, 201);
+        assert_eq!(
+            kept,
+            [
+                "location=/7",
+                "set-cookie=a",
+                "set-cookie=b",
+                "async-answer-cut=true"
+            ]
+        );
+    }
+}

@@ -1,0 +1,174 @@
+//! Order keys that belong to their caller alone: nobody can hold up the calls of somebody whose key
+//! he guesses.
+//!
+//! What is stored is a hash of the caller and of the key that he has sent. Every gateway finds the
+//! same, before and after a restart, because the caller's mark is the same there. A caller without
+//! a mark of his own (only an address, which a client may share with others or change) has the key
+//! that he sends, as somebody has it who publishes records. No such key has the form of an own one.
+
+use crate::caller::{CallerKey, CallerMark, CallerSecret};
+
+/// What stands before the hash. An own key is this and 32 hexadecimal digits.
+const PREFIX: &str = "own-";
+
+/// What order keys are hashed with where the operator has configured no secret at all: it is no
+/// secret, but the hash still tells the keys of two callers apart.
+const PUBLIC: &[u8] = b"sluice order keys";
+
+/// Whose order keys are his own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OrderKeyScope {
+    /// Nobody's: all callers share one name space.
+    Shared,
+    /// Those of callers with a mark other than an address; the others share a name space.
+    #[default]
+    Marked,
+    /// Those of each caller, also of one that only an address tells apart.
+    Everybody,
+}
+
+/// Makes the order keys that are stored.
+#[derive(Clone, Debug)]
+pub struct OrderKeys {
+    scope: OrderKeyScope,
+    secret: CallerSecret,
+}
+
+impl OrderKeys {
+    /// With no secret.
+    #[must_use]
+    pub fn new(scope: OrderKeyScope) -> Self {
+        Self {
+            scope,
+            secret: CallerSecret::of(PUBLIC),
+        }
+    }
+
+    /// The same with a secret that all gateways have: whoever reads the Stream then can't try which
+    /// caller and which key are behind a hash.
+    #[must_use]
+    pub fn keyed_by(mut self, secret: CallerSecret) -> Self {
+        self.secret = secret;
+        self
+    }
+
+    /// The key that is stored for one that this caller has sent. `None`: he has sent one that looks
+    /// like somebody's own.
+    #[must_use]
+    pub fn stored(&self, caller: Option<&CallerMark>, key: &str) -> Option<String> {
+        if is_own(key) {
+            return None;
+        }
+        let is_owner = match self.scope {
+            OrderKeyScope::Shared => false,
+            OrderKeyScope::Marked => caller.is_some_and(|mark| !mark.is_address()),
+            OrderKeyScope::Everybody => true,
+        };
+        if !is_owner {
+            return Some(key.to_owned());
+        }
+        let caller = caller.map_or(CallerKey::UNKNOWN, |mark| self.secret.caller(mark));
+        let caller = caller.to_string();
+        let hash = self
+            .secret
+            .hash(b"order key", [caller.as_bytes(), key.as_bytes()]);
+        Some(format!("{PREFIX}{:032x}", u128::from_be_bytes(hash)))
+    }
+}
+
+/// The secret for order keys where there is none for callers, and credentials are sealed: otherwise
+/// whoever reads records could try which credential is behind a hash. Of the key whose id is first
+/// in the alphabet, so that it changes once while one key takes the place of another.
+#[must_use]
+pub fn secret_of_seal_keys(keys: &str) -> Option<CallerSecret> {
+    let key = keys.split_ascii_whitespace().min()?;
+    Some(CallerSecret::of(key.as_bytes()))
+}
+
+/// Whether a key has the form of one that belongs to a caller alone.
+#[must_use]
+pub fn is_own(key: &str) -> bool {
+    let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    key.strip_prefix(PREFIX)
+        .is_some_and(|hash| hash.len() == 32 && hash.bytes().all(is_hex))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::caller::CallerRules;
+
+    fn by_header(value: &str) -> CallerMark {
+        let rules = CallerRules {
+            headers: vec!["authorization".to_owned()],
+            metadata: None,
+        };
+        let fields = vec![("authorization".to_owned(), value.into())];
+        CallerMark::find(&rules, &fields, |_| None).unwrap()
+    }
+
+    fn stored(scope: OrderKeyScope, caller: Option<&CallerMark>) -> String {
+        OrderKeys::new(scope).stored(caller, "k").unwrap()
+    }
+
+    #[test]
+    fn a_marked_caller_has_keys_of_its_own_that_every_gateway_finds() {
+        let (anna, bert) = (by_header("anna"), by_header("bert"));
+        let key = stored(OrderKeyScope::Marked, Some(&anna));
+        assert!(is_own(&key), "{key}");
+        assert_eq!(key, stored(OrderKeyScope::Marked, Some(&anna)));
+        assert_ne!(key, stored(OrderKeyScope::Marked, Some(&bert)));
+        let keys = OrderKeys::new(OrderKeyScope::Marked);
+        assert_ne!(keys.stored(Some(&anna), "l").as_deref(), Some(&*key));
+        let keyed = keys.keyed_by(CallerSecret::of(b"s"));
+        assert_ne!(keyed.stored(Some(&anna), "k").as_deref(), Some(&*key));
+    }
+
+    #[test]
+    fn callers_without_a_mark_share_keys_and_never_meet_those_of_others() {
+        let address = CallerMark::of_address("192.0.2.1");
+        assert_eq!(stored(OrderKeyScope::Marked, Some(&address)), "k");
+        assert_eq!(stored(OrderKeyScope::Marked, None), "k");
+        let own = stored(OrderKeyScope::Marked, Some(&by_header("anna")));
+        for scope in [OrderKeyScope::Shared, OrderKeyScope::Marked] {
+            assert_eq!(OrderKeys::new(scope).stored(Some(&address), &own), None);
+        }
+        let almost = [own.to_uppercase(), format!("{own}0"), own.replace('-', "_")];
+        for key in almost {
+            let keys = OrderKeys::new(OrderKeyScope::Marked);
+            assert_eq!(keys.stored(None, &key), Some(key));
+        }
+    }
+
+    #[test]
+    fn a_change_of_seal_keys_changes_order_keys_once() {
+        for (old, new) in [("2026-11:a", "2027-01:b"), ("b:a", "a:b")] {
+            let steps = [
+                old.to_owned(),
+                format!("{old} {new}"),
+                format!(" {new}\n{old} "),
+                new.to_owned(),
+            ];
+            let secrets = steps.map(|keys| secret_of_seal_keys(&keys).unwrap());
+            let changes = secrets.windows(2).filter(|pair| pair[0] != pair[1]);
+            assert_eq!(changes.count(), 1, "{old} becomes {new}");
+        }
+        assert_eq!(secret_of_seal_keys(" "), None);
+    }
+
+    #[test]
+    fn an_operator_can_have_all_keys_shared_or_each_address_with_its_own() {
+        let (anna, address) = (by_header("anna"), CallerMark::of_address("192.0.2.1"));
+        assert_eq!(stored(OrderKeyScope::Shared, Some(&anna)), "k");
+        let keys: std::collections::BTreeSet<String> = [
+            Some(&anna),
+            Some(&address),
+            Some(&CallerMark::of_address("192.0.2.2")),
+            None,
+        ]
+        .map(|caller| stored(OrderKeyScope::Everybody, caller))
+        .into();
+        assert_eq!(keys.len(), 4, "{keys:?}");
+        assert!(keys.iter().all(|key| is_own(key)));
+    }
+}

@@ -1,0 +1,117 @@
+//! What several share of something that is bounded: the more of it is taken, the less somebody gets
+//! who has much of it already. So whoever takes all that he can leaves a part for the next one (as
+//! in the sharing of a switch's buffer by a dynamic threshold).
+
+use std::collections::BTreeMap;
+
+use crate::caller::CallerKey;
+
+/// Somebody may have so many times as much as is free. One alone gets two thirds.
+pub const SHARE_OF_FREE: usize = 2;
+
+/// Who has how much.
+#[derive(Debug, Default)]
+pub struct Shares {
+    taken: BTreeMap<CallerKey, usize>,
+    total: usize,
+}
+
+impl Shares {
+    /// What all have together.
+    #[must_use]
+    pub const fn total(&self) -> usize {
+        self.total
+    }
+
+    /// What one has.
+    #[must_use]
+    pub fn of(&self, who: CallerKey) -> usize {
+        self.taken.get(&who).copied().unwrap_or_default()
+    }
+
+    /// Somebody takes more.
+    pub fn add(&mut self, who: CallerKey, amount: usize) {
+        if amount > 0 {
+            let taken = self.taken.entry(who).or_default();
+            *taken = taken.saturating_add(amount);
+            self.total = self.total.saturating_add(amount);
+        }
+    }
+
+    /// Somebody gives something back.
+    pub fn remove(&mut self, who: CallerKey, amount: usize) {
+        if let Some(taken) = self.taken.get_mut(&who) {
+            let given = amount.min(*taken);
+            *taken = taken.saturating_sub(given);
+            self.total = self.total.saturating_sub(given);
+            if *taken == 0 {
+                self.taken.remove(&who);
+            }
+        }
+    }
+
+    /// Whether somebody may take so much more, where there is so much of it altogether.
+    #[must_use]
+    pub fn may_take(&self, who: CallerKey, amount: usize, all: usize) -> bool {
+        let free = all.saturating_sub(self.total);
+        let then = self.of(who).saturating_add(amount);
+        amount <= free && then <= free.saturating_mul(SHARE_OF_FREE)
+    }
+
+    /// How much more somebody may take, one by one, where there is so much of it altogether.
+    #[must_use]
+    pub fn room(&self, who: CallerKey, all: usize) -> usize {
+        let free = all.saturating_sub(self.total);
+        // Each one that he takes is his, and is free no longer.
+        let left = free
+            .saturating_mul(SHARE_OF_FREE)
+            .saturating_sub(self.of(who));
+        left.div_ceil(SHARE_OF_FREE.saturating_add(1)).min(free)
+    }
+
+    /// Whether somebody has more than his share, or all together more than there is.
+    #[must_use]
+    pub fn is_too_much(&self, who: CallerKey, all: usize) -> bool {
+        let free = all.saturating_sub(self.total);
+        self.total > all || self.of(who) > free.saturating_mul(SHARE_OF_FREE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn who(number: u8) -> CallerKey {
+        CallerKey::parse(&format!("{number:032x}")).unwrap()
+    }
+
+    #[test]
+    fn whoever_takes_all_that_he_can_leaves_a_part_for_the_next_one() {
+        let mut shares = Shares::default();
+        let mut takes = |number| {
+            let before = shares.total();
+            let room = shares.room(who(number), 64);
+            while shares.may_take(who(number), 1, 64) {
+                shares.add(who(number), 1);
+            }
+            assert_eq!(shares.total() - before, room);
+            room
+        };
+        let got: Vec<usize> = (1..=5).map(&mut takes).collect();
+        assert_eq!(got, [43, 14, 5, 2, 0]);
+        assert!(!shares.is_too_much(who(1), 200));
+        assert!(shares.is_too_much(who(1), 64), "somebody came");
+        shares.remove(who(1), 100);
+        assert_eq!((shares.of(who(1)), shares.total()), (0, 21));
+        shares.remove(who(9), 1);
+        assert_eq!(shares.total(), 21, "a stranger has none");
+    }
+
+    #[test]
+    fn a_single_one_always_fits() {
+        let shares = Shares::default();
+        assert!(shares.may_take(who(1), 1, 1));
+        assert!(shares.may_take(who(1), 10, 10));
+        assert!(!shares.may_take(who(1), 11, 10));
+    }
+}

@@ -1,0 +1,376 @@
+//! Attempts: the next call of a line is made, and its result decides what becomes of it.
+
+use std::time::Duration;
+
+use crate::drain::dead_letter::Reason;
+use crate::drain::dispatch::Marks;
+use crate::drain::fate::answered;
+use crate::drain::held::{LastAttempt, State};
+use crate::drain::outbox::{Content, Destination, Publication};
+use crate::drain::outcome::{Outcome, is_closed_early, of_gateway};
+use crate::drain::{DrainEngine, Purpose};
+use crate::engine::Output;
+use crate::http::CalloutResult;
+use crate::http::IncomingResponse;
+use crate::id::{RecordId, Source};
+use crate::limits::EXCERPT_BYTES_MAX;
+use crate::metric::Metric;
+use crate::record;
+use crate::record::check::check;
+use crate::record::progress::PastAttempt;
+use crate::record::reply_context::ReplyOutcome;
+use crate::record::seal::{self, SealError};
+use crate::reply::result::{Finished, Response};
+use crate::time::{Now, millis};
+
+/// How often a call with an order key looks whether the drain is still a member of its group.
+const UNHEARD_PAUSE: Duration = Duration::from_millis(100);
+
+impl DrainEngine {
+    /// Makes attempts that are due and have a slot, but only so many in one turn of the event
+    /// loop: the requests of clients share the worker, and go on between two turns.
+    pub(super) fn dispatch_due(&mut self, now: Now) {
+        while self.window.lines.waiting() > 0 {
+            let slots = self.config.window.in_flight_max;
+            let free_slots = slots.saturating_sub(self.window.in_flight);
+            if free_slots == 0 {
+                return;
+            }
+            if self.turn_budget == 0 {
+                if !std::mem::replace(&mut self.turn_pending, true) {
+                    self.outputs.push(Output::Wake);
+                }
+                return;
+            }
+            let Some(record) = self.window.lines.next(free_slots, now.steady) else {
+                return;
+            };
+            self.turn_budget -= 1;
+            if !self.holds_back(record, now) {
+                self.attempt(record, now);
+            }
+        }
+    }
+
+    /// The group may have given our partitions away because it has not heard of us, as after a stop
+    /// of the whole process, and another drain may be making the calls of this key: wait for news.
+    fn holds_back(&mut self, id: RecordId, now: Now) -> bool {
+        let session = self.sessions.get(&Source::Calls);
+        let is_unheard = session.is_some_and(|session| session.is_unheard(now.steady));
+        let is_ordered = self.plan(id).is_some_and(|plan| plan.order_key.is_some());
+        let holds_back = is_unheard && is_ordered;
+        if holds_back {
+            self.window.lines.ended(id, now.steady);
+            self.window.wait(id, now.steady.plus(UNHEARD_PAUSE));
+        }
+        holds_back
+    }
+
+    /// The session was lost while the call was under way: another drain may have it by now, so
+    /// that it is attempted again only if it is read again.
+    pub(super) fn suspend(&mut self, id: RecordId, pause: Duration, now: Now) {
+        let next = self.window.leave_order(id);
+        self.window.suspend(id, now.steady.plus(pause), now.steady);
+        if let Some(next) = next {
+            self.schedule(next, now);
+        }
+    }
+
+    fn attempt(&mut self, id: RecordId, now: Now) {
+        let understood = self.window.understand(id);
+        let Some(held) = self.window.get_mut(id) else {
+            return;
+        };
+        let Some(plan) = held.plan.as_ref() else {
+            return;
+        };
+        let timeout = plan.limits.timeout;
+        let is_first = held.progress.attempts == 0;
+        let late = now.wall.since(plan.due);
+        let mut call = match understood {
+            Ok(call) => call,
+            // It was understood when it came.
+            Err(error) => {
+                self.window.lines.ended(id, now.steady);
+                let detail = error.to_string();
+                return self.give_up(id, Reason::UnreadableRecord, detail, None, now);
+            }
+        };
+        let call_id = plan.id.to_string();
+        let marks = Marks {
+            correlation_id: call
+                .head
+                .correlation_id
+                .clone()
+                .unwrap_or_else(|| call_id.clone()),
+            id: call_id,
+            accepted_at: plan.accepted_at.to_string(),
+            attempt: held.progress.attempts.saturating_add(1),
+        };
+        if let Err(error) = seal::open(&mut call, self.seal_keys.as_ref()) {
+            self.window.lines.ended(id, now.steady);
+            return self.cannot_open(id, &error, now);
+        }
+        let mut routed = match self.router.request(call, &marks, now.wall) {
+            Ok(routed) => routed,
+            Err(denied) => {
+                self.window.lines.ended(id, now.steady);
+                return self.give_up(id, Reason::Denied, denied, None, now);
+            }
+        };
+        if routed.is_signed {
+            self.signing
+                .sign_call(&mut routed.request, now.wall, &mut self.outputs);
+        }
+        held.progress.attempts = marks.attempt;
+        held.state = State::InFlight;
+        let wants_answer = held.plan.as_ref().is_some_and(|plan| plan.wants_reply);
+        self.window.in_flight += 1;
+        self.outputs.count(Metric::Attempts, 1);
+        self.outputs.count(Metric::InFlight, 1);
+        if is_first {
+            self.outputs
+                .push(Output::Observe(Metric::Lateness, millis(late)));
+        }
+        let answer_bytes = if wants_answer {
+            // Zero would be: not even its header fields.
+            self.config.dispatch.reply_bytes_max.max(1)
+        } else {
+            0
+        };
+        let purpose = Purpose::Attempt(id, routed.way);
+        self.call_out(purpose, routed.request, timeout, answer_bytes, now);
+    }
+
+    /// A call whose credentials can't be opened is not made. A key that isn't there may come back.
+    fn cannot_open(&mut self, id: RecordId, error: &SealError, now: Now) {
+        let detail = error.to_string();
+        match error {
+            SealError::UnknownKey(_) => self.gateway_fault(id, detail, now),
+            SealError::Broken => self.give_up(id, Reason::UnreadableRecord, detail, None, now),
+        }
+    }
+
+    /// An attempt has ended.
+    pub(super) fn attempt_done(&mut self, id: RecordId, result: CalloutResult, now: Now) {
+        self.window.in_flight = self.window.in_flight.saturating_sub(1);
+        self.outputs.count(Metric::InFlight, -1);
+        self.window.lines.ended(id, now.steady);
+        if is_closed_early(&result) && self.send_again(id, now) {
+            return;
+        }
+        let outcome = self.config.outcomes.classify(&result, now.wall);
+        let (response, own) = match result {
+            CalloutResult::Answered(response) => match of_gateway(&response) {
+                None => (Some(response), None),
+                Some(own) => (None, Some(in_full(own, &response))),
+            },
+            CalloutResult::Lost | CalloutResult::NotSent => (None, None),
+        };
+        self.note(id, &outcome, response.as_ref(), own.as_deref(), now);
+        match outcome {
+            Outcome::Delivered { .. } => {
+                self.outputs.count(Metric::Delivered, 1);
+                let reply = self.reply(id, ReplyOutcome::Delivered, response);
+                self.leave(id, reply.into_iter().collect(), now);
+            }
+            Outcome::Rejected { status } => {
+                let detail = match own {
+                    None => format!("the target answered {status}"),
+                    Some(own) => format!("the gateway answered itself: {own}"),
+                };
+                self.give_up(id, Reason::Rejected, detail, response, now);
+            }
+            Outcome::Denied { what } => {
+                let detail = format!("the gateway refuses to reach the target: {what}");
+                self.give_up(id, Reason::Denied, detail, None, now);
+            }
+            Outcome::Retryable {
+                status,
+                retry_after,
+            } => {
+                let detail = answered(status, own.as_deref());
+                let last = LastAttempt {
+                    detail,
+                    answer: response,
+                };
+                self.retry(id, retry_after, last, now);
+            }
+            Outcome::GatewayFault { what } => {
+                if let Some(held) = self.window.get_mut(id) {
+                    held.progress.attempts = held.progress.attempts.saturating_sub(1);
+                }
+                self.gateway_fault(id, what, now);
+            }
+        }
+    }
+
+    /// A connection that was kept was closed when it was used again, as it seems: that is nobody's
+    /// answer. The same attempt is sent once more, where that can do no harm.
+    fn send_again(&mut self, id: RecordId, now: Now) -> bool {
+        let Some(held) = self.window.get_mut(id) else {
+            return false;
+        };
+        let is_repeatable = held.plan.as_ref().is_some_and(|plan| plan.is_repeatable);
+        if !is_repeatable || std::mem::replace(&mut held.is_sent_again, true) {
+            return false;
+        }
+        held.progress.attempts = held.progress.attempts.saturating_sub(1);
+        self.outputs.count(Metric::SentAgain, 1);
+        let last = LastAttempt {
+            detail: "a closed connection".to_owned(),
+            answer: None,
+        };
+        self.attempt_later(id, Duration::ZERO, last, now);
+        true
+    }
+
+    /// Writes an attempt that has failed into the call's history.
+    fn note(
+        &mut self,
+        id: RecordId,
+        outcome: &Outcome,
+        response: Option<&IncomingResponse>,
+        own: Option<&str>,
+        now: Now,
+    ) {
+        let status = match outcome {
+            Outcome::Retryable { status, .. } => *status,
+            Outcome::Rejected { status } => response.map(|_| *status),
+            Outcome::Denied { .. } => None,
+            Outcome::Delivered { .. } | Outcome::GatewayFault { .. } => return,
+        };
+        let Some(held) = self.window.get_mut(id) else {
+            return;
+        };
+        held.progress.remember(PastAttempt {
+            attempt: held.progress.attempts,
+            at: now.wall,
+            status,
+            excerpt: response.and_then(excerpt),
+            gateway: own.map(str::to_owned),
+        });
+    }
+
+    fn retry(&mut self, id: RecordId, asked: Option<Duration>, last: LastAttempt, now: Now) {
+        let Some(held) = self.window.get_mut(id) else {
+            return;
+        };
+        held.faults = 0;
+        let attempt = held.progress.attempts;
+        let attempts_max = held
+            .plan
+            .as_ref()
+            .map_or(1, |plan| plan.limits.attempts_max);
+        if attempt >= attempts_max {
+            let detail = format!("{attempt} attempts failed, the last with {}", last.detail);
+            return self.give_up(id, Reason::AttemptsExhausted, detail, last.answer, now);
+        }
+        self.outputs.count(Metric::Retried, 1);
+        let policy = &self.config.attempt;
+        let pause = policy.pause_after(attempt, asked, &mut self.entropy);
+        self.attempt_later(id, pause, last, now);
+    }
+
+    /// The target never saw it: it counts as no attempt, but its age counts.
+    fn gateway_fault(&mut self, id: RecordId, detail: String, now: Now) {
+        let Some(held) = self.window.get_mut(id) else {
+            return;
+        };
+        held.faults = held.faults.saturating_add(1);
+        let faults = held.faults;
+        self.outputs.count(Metric::GatewayFaults, 1);
+        let pause = self
+            .config
+            .attempt
+            .pause_after(faults, None, &mut self.entropy);
+        let last = LastAttempt {
+            detail,
+            answer: None,
+        };
+        self.attempt_later(id, pause, last, now);
+    }
+
+    /// The reply to a call that has ended, if somebody wants it: a call of its own.
+    pub(super) fn reply(
+        &mut self,
+        id: RecordId,
+        outcome: ReplyOutcome,
+        response: Option<IncomingResponse>,
+    ) -> Option<(Destination, Publication)> {
+        let held = self.window.get(id)?;
+        let plan = held.plan.as_ref().filter(|plan| plan.wants_reply)?;
+        let call = record::decode(&held.record).ok()?;
+        // A reply is told to nobody.
+        if call.head.reply.is_some() {
+            return None;
+        }
+        let head = &call.head;
+        let address = match outcome {
+            ReplyOutcome::Delivered => head.reply_to.as_ref(),
+            ReplyOutcome::Failed | ReplyOutcome::Expired => {
+                head.failure_to.as_ref().or(head.reply_to.as_ref())
+            }
+        }?;
+        let (status, response) = match response {
+            Some(answer) => {
+                let told = &self.config.targets.reply_headers;
+                let bytes_max = self.config.dispatch.reply_bytes_max;
+                let status = answer.status;
+                (Some(status), Some(Response::of(answer, told, bytes_max)))
+            }
+            // The answer to an earlier attempt may be gone, and only be known of.
+            None => match held.progress.last_answer() {
+                Some(past) => (past.status, Some(Response::known(past))),
+                None => (None, None),
+            },
+        };
+        let finished = Finished {
+            call: head,
+            id: &plan.id,
+            correlation_id: head.correlation_id.as_deref().unwrap_or(&plan.id),
+            outcome,
+            status,
+            attempts: held.progress.attempts,
+            response,
+            address,
+        };
+        let (mut head, body) = finished.into_reply();
+        // Nothing that a target says may make a reply that can't be read.
+        if check(&head).is_err() {
+            head.headers.clear();
+            if let Some(reply) = &mut head.reply {
+                reply.is_head_cut = true;
+                reply.headers.clear();
+            }
+        }
+        if let Some(keys) = &self.seal_keys {
+            let names = &self.config.sealed_headers;
+            head = keys.seal(&head, &body, names, &mut self.entropy);
+        }
+        let message = record::encode(&head, &body).ok()?;
+        let publication = Publication {
+            record: id,
+            message,
+            key: head.id.map(|id| id.0),
+            content: Content::Reply,
+            metric: Some(Metric::Replies),
+        };
+        Some((Destination::Calls, publication))
+    }
+}
+
+/// What the gateway says, with the start of its text.
+fn in_full(own: String, response: &IncomingResponse) -> String {
+    match excerpt(response) {
+        Some(text) => format!("{own}: {text}"),
+        None => own,
+    }
+}
+
+/// The start of an answer's content, as text.
+fn excerpt(response: &IncomingResponse) -> Option<String> {
+    let start = response.body.get(..EXCERPT_BYTES_MAX);
+    let text = String::from_utf8_lossy(start.unwrap_or(&response.body));
+    (!text.is_empty()).then(|| text.into_owned())
+}

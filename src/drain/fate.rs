@@ -1,0 +1,329 @@
+//! What becomes of a record: it waits, is made, moves to another stream, or ends.
+
+use std::time::Duration;
+
+use crate::drain::DrainEngine;
+use crate::drain::dead_letter::{DeadLetter, Reason};
+use crate::drain::held::{LastAttempt, State};
+use crate::drain::misrouted::is_key;
+use crate::drain::outbox::{Content, Destination, Publication};
+use crate::drain::plan::Plan;
+use crate::drain::retry::Next;
+use crate::engine::{Level, Output};
+use crate::http::IncomingResponse;
+use crate::id::{Position, RecordId, Source};
+use crate::idempotency::KeyHolder;
+use crate::limits::CLOCK_TRUSTED_MAX;
+use crate::metric::Metric;
+use crate::record;
+use crate::record::note::Note;
+use crate::record::reply_context::ReplyOutcome;
+use crate::time::{Now, Steady, Wall};
+
+impl DrainEngine {
+    /// A record is new: it is understood, or buried.
+    pub(super) fn begin(&mut self, id: RecordId, now: Now) {
+        self.outputs.count(Metric::Held, 1);
+        let Some(held) = self.window.get_mut(id) else {
+            return;
+        };
+        held.since = now.steady;
+        let key = held.key.take();
+        match record::decode(&held.record) {
+            Ok(call) => {
+                let call_id = match &call.head.id {
+                    Some(id) => id.0.clone(),
+                    None => fallback_id(id.position),
+                };
+                let plan = Plan::new(&call, &call_id, held.stored_at, &self.config.attempt);
+                held.progress.clone_from(&call.head.progress);
+                held.plan = Some(plan);
+                if id.source == Source::Calls {
+                    self.window.keep(id, call);
+                }
+            }
+            Err(error) => {
+                let note = Note::decode(&held.record);
+                if let Some(note) = note.filter(|note| is_key(key.as_deref(), &note.route)) {
+                    self.outputs.count(Metric::Held, -1);
+                    return self.note_read(id, &note, now);
+                }
+                let detail = error.to_string();
+                return self.give_up(id, Reason::UnreadableRecord, detail, None, now);
+            }
+        }
+        if self.window.is_repeated_hop(id) {
+            self.outputs.count(Metric::RepeatedHops, 1);
+            return self.settle(id, now);
+        }
+        match id.source {
+            Source::Calls if self.is_misrouted(id, key.as_deref()) => {
+                self.put_under_its_key(id, now);
+            }
+            Source::Calls => {
+                self.note_return(id);
+                self.schedule(id, now);
+            }
+            Source::Lane(number) => self.rest(id, number, now),
+        }
+    }
+
+    /// A record of a lost session was read again: it goes on where it was.
+    pub(super) fn resume(&mut self, id: RecordId, until: Steady, now: Now) {
+        if let Some(held) = self.window.get(id)
+            && held.is_note
+            && let Some(note) = Note::decode(&held.record)
+        {
+            return self.note_read(id, &note, now);
+        }
+        // One that waits must be in its place before the next one with its key is looked at.
+        if id.source == Source::Calls && !self.window.stand_in_order(id) {
+            return;
+        }
+        if until > now.steady {
+            self.window.wait(id, until);
+        } else {
+            self.due(id, now);
+        }
+    }
+
+    /// The waits that are over.
+    pub(super) fn end_waits(&mut self, now: Now) {
+        while let Some(id) = self.window.pop_timer(now.steady) {
+            self.due(id, now);
+        }
+    }
+
+    fn due(&mut self, id: RecordId, now: Now) {
+        match id.source {
+            Source::Calls => self.schedule(id, now),
+            Source::Lane(_) => self.leave_lane(id, now),
+        }
+    }
+
+    /// A call gets in line, if it is due (G5) and not too old.
+    pub(super) fn schedule(&mut self, id: RecordId, now: Now) {
+        let Some(plan) = self.plan(id) else {
+            return;
+        };
+        let (not_before, expires_at) = (plan.not_before, plan.limits.expires_at);
+        // Due or not, or too old, it takes its place among the calls of its key: the next one goes
+        // when this one's end is stored.
+        if !self.window.stand_in_order(id) {
+            return;
+        }
+        if now.wall > expires_at {
+            return self.expire(id, expires_at, now);
+        }
+        if self.is_kept_back(id, now) {
+            return;
+        }
+        let remaining = not_before.since(now.wall);
+        if remaining.is_zero() {
+            self.window.line_up(id, now.steady);
+        } else if !self.waits_on_lane(id, remaining, now) {
+            let remaining = remaining.min(CLOCK_TRUSTED_MAX);
+            self.window.wait(id, now.steady.plus(remaining));
+        }
+    }
+
+    /// The call is attempted again after this pause, or once more before it is too old, or never:
+    /// its last attempt is made.
+    pub(super) fn attempt_later(
+        &mut self,
+        id: RecordId,
+        pause: Duration,
+        last: LastAttempt,
+        now: Now,
+    ) {
+        let Some(plan) = self.window.get(id).and_then(|held| held.plan.as_ref()) else {
+            return;
+        };
+        let next = plan.limits.next(pause, now.wall, &mut self.entropy);
+        let pause = match next {
+            Next::Attempt(pause) => pause,
+            Next::Expiry(wait) => {
+                self.window.keep_last(id, last);
+                wait
+            }
+        };
+        if self.window.get(id).is_some_and(|held| held.fetch.is_none()) {
+            return self.suspend(id, pause, now);
+        }
+        // One that waits for its end has not long to wait.
+        let stays = matches!(next, Next::Expiry(_));
+        if stays || !self.waits_on_lane(id, pause, now) {
+            self.window.wait(id, now.steady.plus(pause));
+        }
+    }
+
+    /// The call's time is over. Its target may have answered before.
+    fn expire(&mut self, id: RecordId, expires_at: Wall, now: Now) {
+        let Some(held) = self.window.get_mut(id) else {
+            return;
+        };
+        let past = held.progress.history.last();
+        let (last, answer) = match held.last.take() {
+            Some(last) => (Some(last.detail), last.answer),
+            None => {
+                let detail = past.map(|past| answered(past.status, past.gateway.as_deref()));
+                (detail, None)
+            }
+        };
+        let mut detail = format!("it was to be delivered until {expires_at}");
+        if let Some(last) = last {
+            detail = format!("{detail}; the last attempt: {last}");
+        }
+        self.give_up(id, Reason::Expired, detail, answer, now);
+    }
+
+    /// The call's end without success: a dead letter, and whoever wants to know is told.
+    pub(super) fn give_up(
+        &mut self,
+        id: RecordId,
+        reason: Reason,
+        detail: String,
+        response: Option<IncomingResponse>,
+        now: Now,
+    ) {
+        let Some(held) = self.window.get(id) else {
+            return;
+        };
+        let call_id = match &held.plan {
+            Some(plan) => plan.id.to_string(),
+            None => fallback_id(id.position),
+        };
+        let attempts = held.progress.attempts;
+        let line = format!(
+            "event=dead_letter call_id={call_id} reason={} attempts={attempts} detail={detail:?}",
+            reason.name()
+        );
+        let dead_at = now.wall.to_string();
+        let letter = DeadLetter {
+            id: &call_id,
+            reason,
+            detail: &detail,
+            dead_at: &dead_at,
+            stream_id: &self.stream_id(id.source),
+            source: id.position,
+            attempts: &held.progress.history,
+            record: &held.record,
+        };
+        let mut messages = letter.messages();
+        let last = messages.pop();
+        let publication = |message, metric| {
+            let publication = Publication {
+                record: id,
+                message,
+                key: None,
+                content: Content::Letter { whole: None },
+                metric,
+            };
+            (Destination::Dead, publication)
+        };
+        let mut publications: Vec<_> = messages
+            .into_iter()
+            .map(|message| publication(message, None))
+            .collect();
+        publications.extend(last.map(|message| publication(message, Some(reason.metric()))));
+        let outcome = match reason {
+            Reason::Expired => ReplyOutcome::Expired,
+            Reason::Rejected
+            | Reason::AttemptsExhausted
+            | Reason::Denied
+            | Reason::UnreadableRecord
+            | Reason::TooManyWaiting
+            | Reason::Unstorable => ReplyOutcome::Failed,
+        };
+        publications.extend(self.reply(id, outcome, response));
+        self.outputs.log(Level::Warn, line);
+        let key = self.plan(id).and_then(|plan| plan.idempotency.clone());
+        if let Some(key) = key {
+            self.outputs
+                .push(Output::ReleaseKey(KeyHolder { key, call_id }));
+        }
+        self.leave(id, publications, now);
+    }
+
+    /// The record is settled once all of these messages are stored.
+    pub(super) fn leave(
+        &mut self,
+        id: RecordId,
+        publications: Vec<(Destination, Publication)>,
+        now: Now,
+    ) {
+        if publications.is_empty() {
+            return self.settle(id, now);
+        }
+        if let Some(held) = self.window.get_mut(id) {
+            let messages = u8::try_from(publications.len()).unwrap_or(u8::MAX);
+            held.state = State::Leaving { messages };
+        }
+        // What is needed of it is in the messages.
+        self.window.drop_record(id);
+        for (destination, publication) in publications {
+            self.outbox.add(destination, publication);
+        }
+    }
+
+    /// One of a record's messages is stored.
+    pub(super) fn message_stored(&mut self, id: RecordId, now: Now) {
+        let Some(held) = self.window.get_mut(id) else {
+            return;
+        };
+        let State::Leaving { messages } = held.state else {
+            return;
+        };
+        if messages <= 1 {
+            self.settle(id, now);
+        } else {
+            held.state = State::Leaving {
+                messages: messages.saturating_sub(1),
+            };
+        }
+    }
+
+    /// Nothing more is to be done for this record but its commit.
+    pub(super) fn settle(&mut self, id: RecordId, now: Now) {
+        let next = self.window.leave_order(id);
+        let fetch = self.window.settle(id, now.steady);
+        if self.window.get(id).is_some_and(|held| !held.is_note) {
+            self.outputs.count(Metric::Held, -1);
+        }
+        if let Some(fetch) = fetch
+            && let Some(session) = self.sessions.get_mut(&id.source)
+        {
+            session.line.settle(fetch);
+        }
+        if let Some(next) = next {
+            self.schedule(next, now);
+        }
+    }
+
+    pub(super) fn plan(&self, id: RecordId) -> Option<&Plan> {
+        self.window.get(id)?.plan.as_ref()
+    }
+
+    pub(super) fn stream_id(&self, source: Source) -> String {
+        let lane = match source {
+            Source::Calls => None,
+            Source::Lane(number) => self.config.lanes.get(number),
+        };
+        lane.map_or(&self.config.stream.stream_id, |lane| &lane.stream_id)
+            .clone()
+    }
+}
+
+/// What the target has answered, or the gateway where it hasn't, for people.
+pub(super) fn answered(status: Option<u16>, gateway: Option<&str>) -> String {
+    match (status, gateway) {
+        (Some(status), _) => status.to_string(),
+        (None, Some(gateway)) => format!("no answer: {gateway}"),
+        (None, None) => "no answer".to_owned(),
+    }
+}
+
+/// The id of a call whose publisher gave it none: the same whenever the record is read.
+pub(super) fn fallback_id(position: Position) -> String {
+    format!("p{}-o{}", position.partition, position.offset)
+}

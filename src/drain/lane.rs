@@ -1,0 +1,125 @@
+//! A record waits on a lane, and comes back from it.
+
+use std::time::Duration;
+
+use crate::drain::DrainEngine;
+use crate::drain::dead_letter::Reason;
+use crate::drain::outbox::{Content, Destination, Publication};
+use crate::drain::returning::Return;
+use crate::id::{LaneNumber, Position, RecordId, Source};
+use crate::lanes::Wait;
+use crate::metric::Metric;
+use crate::record::hop::{Known, with_progress};
+use crate::record::note::KeyDigest;
+use crate::record::progress::Progress;
+use crate::time::Now;
+
+impl DrainEngine {
+    /// Puts a record onto a lane. False where no lane is that short.
+    pub(super) fn waits_on_lane(&mut self, id: RecordId, remaining: Duration, now: Now) -> bool {
+        match self.config.lanes.wait(remaining) {
+            Wait::On(number) => self.hop(id, Destination::Lane(number), remaining, now),
+            Wait::Over | Wait::InMemory(_) => false,
+        }
+    }
+
+    /// A record of a lane rests until it has waited as long as its lane says.
+    pub(super) fn rest(&mut self, id: RecordId, number: LaneNumber, now: Now) {
+        let delay = self.config.lanes.get(number).map(|lane| lane.delay);
+        let Some(held) = self.window.get(id) else {
+            return;
+        };
+        let rested = now.wall.since(held.stored_at);
+        let left = delay.unwrap_or_default().saturating_sub(rested);
+        // The Stream's clock may be ahead of ours; nobody waits longer than the lane says.
+        self.window
+            .wait(id, now.steady.plus(left.min(delay.unwrap_or_default())));
+    }
+
+    /// A record has waited on its lane: on to the next one, or back to the calls.
+    pub(super) fn leave_lane(&mut self, id: RecordId, now: Now) {
+        let not_before = self.plan(id).map(|plan| plan.not_before);
+        let remaining = not_before.unwrap_or_default().since(now.wall);
+        let moved = match self.config.lanes.wait(remaining) {
+            Wait::On(number) => self.hop(id, Destination::Lane(number), remaining, now),
+            Wait::InMemory(left) => {
+                return self.window.wait(id, now.steady.plus(left));
+            }
+            Wait::Over => self.hop(id, Destination::Calls, Duration::ZERO, now),
+        };
+        if !moved {
+            // Only a record that nobody but a lane's own publisher can have made is too large.
+            let detail = "the record is too large to leave its lane".to_owned();
+            self.give_up(id, Reason::UnreadableRecord, detail, None, now);
+        }
+    }
+
+    /// Puts the record onto another stream, with what has happened to it. False where it can't be.
+    pub(super) fn hop(
+        &mut self,
+        id: RecordId,
+        to: Destination,
+        remaining: Duration,
+        now: Now,
+    ) -> bool {
+        let Some(held) = self.window.get(id) else {
+            return false;
+        };
+        let Some(plan) = held.plan.as_ref() else {
+            return false;
+        };
+        let not_before = if remaining.is_zero() {
+            plan.not_before
+        } else {
+            plan.not_before.max(now.wall.plus(remaining))
+        };
+        let leaves_order = plan.order_key.is_some() && id.source == Source::Calls;
+        let order = leaves_order.then(|| Position {
+            partition: id.position.partition,
+            offset: held.number(id),
+        });
+        if let (Source::Lane(_), Some(order)) = (id.source, held.progress.order)
+            && let Some(order_key) = &plan.order_key
+        {
+            let key = (order.partition, KeyDigest::of(order_key));
+            let back_at = Return::at(not_before, now);
+            self.parked.moves_on(key, order.offset, back_at);
+        }
+        let progress = Progress {
+            not_before: Some(not_before),
+            hops: held.progress.hops.saturating_add(1),
+            order: order.or(held.progress.order),
+            ..held.progress.clone()
+        };
+        let known = Known {
+            id: &plan.id,
+            accepted_at: &plan.accepted_at,
+        };
+        let Some(message) = with_progress(&held.record, &known, &progress) else {
+            return false;
+        };
+        let key = plan.order_key.as_ref().unwrap_or(&plan.id).to_string();
+        let metric = match to {
+            Destination::Lane(_) => Metric::EnteredLanes,
+            Destination::Calls | Destination::Dead => Metric::LeftLanes,
+        };
+        let publication = Publication {
+            record: id,
+            message,
+            key: Some(key),
+            content: Content::Hop,
+            metric: Some(metric),
+        };
+        if leaves_order && self.is_too_many(id) {
+            let detail = "too many calls with order keys wait on lanes, many of them with this \
+                          one's key (window.parkedCalls)";
+            self.give_up(id, Reason::TooManyWaiting, detail.to_owned(), None, now);
+            return true;
+        }
+        self.leave(id, vec![(to, publication)], now);
+        if leaves_order {
+            self.leaves_in_order(id, Return::at(not_before, now), now);
+        }
+        true
+    }
+}

@@ -1,0 +1,360 @@
+//! Who is called next: calls stand in one line per target. The lines take turns, and within a line
+//! the callers do.
+//!
+//! A target that is slow, or that may not be called faster, holds up its own line only. How many of
+//! its calls are in flight, and how many start in a second, is limited per target. Of these, and of
+//! all that are in flight, one caller has a share only: calls of others find room.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::caller::CallerKey;
+use crate::caller::share::{SHARE_OF_FREE, Shares};
+use crate::drain::pace::Pace;
+use crate::drain::queue::Queue;
+pub use crate::drain::queue::Waiting;
+use crate::id::RecordId;
+use crate::time::Steady;
+
+/// What one target may be burdened with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TargetLimit {
+    /// Calls in flight, at least 1.
+    pub in_flight_max: usize,
+    /// Attempts started in a second; `None`: any number.
+    pub per_second_max: Option<u32>,
+}
+
+/// The limits of all targets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetLimits {
+    /// Of every target that has none of its own.
+    pub default: TargetLimit,
+    /// By target: an origin such as `https://api.example.com`, or the name of a cluster.
+    pub own: BTreeMap<String, TargetLimit>,
+}
+
+impl TargetLimits {
+    fn of(&self, target: &str) -> TargetLimit {
+        self.own.get(target).copied().unwrap_or(self.default)
+    }
+}
+
+/// One target's line.
+#[derive(Debug)]
+struct Line {
+    limit: TargetLimit,
+    waiting: Queue,
+    pace: Pace,
+    /// Until when what was moved aside keeps the target busy, once it has come back.
+    busy_until: Steady,
+    in_flight: Shares,
+    /// Thousandths of an attempt that may be started; filled as time passes.
+    tokens: u64,
+    filled_at: Steady,
+}
+
+/// A whole attempt, in thousandths: at N a second, N thousandths come with each millisecond.
+const TOKEN: u64 = 1_000;
+
+impl Line {
+    fn new(limit: TargetLimit, now: Steady) -> Self {
+        Self {
+            limit,
+            waiting: Queue::default(),
+            pace: Pace::new(now),
+            busy_until: now,
+            in_flight: Shares::default(),
+            tokens: TOKEN,
+            filled_at: now,
+        }
+    }
+
+    /// Adds the tokens of the time that has passed; at most one may be saved up, so that calls are
+    /// spread over a second and come in no bursts.
+    fn fill(&mut self, now: Steady) {
+        if let Some(rate) = self.limit.per_second_max {
+            let passed = now.0.saturating_sub(self.filled_at.0);
+            let tokens = passed.saturating_mul(u64::from(rate));
+            // A fast target gets more than one token within the millisecond that a clock shows.
+            let saved_max = TOKEN.max(u64::from(rate));
+            self.tokens = self.tokens.saturating_add(tokens).min(saved_max);
+            self.filled_at = now;
+        }
+    }
+
+    /// A target may have in flight so many times as many calls as there are free slots.
+    fn may_start(&self, free_slots: usize) -> bool {
+        let share = free_slots.saturating_mul(SHARE_OF_FREE);
+        let has_slot = self.in_flight.total() < self.limit.in_flight_max.min(share);
+        has_slot && (self.limit.per_second_max.is_none() || self.tokens >= TOKEN)
+    }
+
+    /// When the next token is there, if only that is missing.
+    fn token_due(&self) -> Option<Steady> {
+        let rate = u64::from(self.limit.per_second_max?);
+        let is_the_cause = !self.waiting.is_empty()
+            && self.in_flight.total() < self.limit.in_flight_max
+            && self.tokens < TOKEN;
+        let missing = TOKEN.saturating_sub(self.tokens).div_ceil(rate.max(1));
+        is_the_cause.then(|| Steady(self.filled_at.0.saturating_add(missing)))
+    }
+
+    fn is_slow(&mut self, patience: Duration, now: Steady) -> bool {
+        let waiting = self.waiting.len();
+        waiting > 0 && self.pace.is_slow(waiting, patience, now)
+    }
+
+    /// How long a call waits behind those that are there and those that come back.
+    fn wait_in_line(&self, patience: Duration, now: Steady) -> Option<Duration> {
+        let wait = self.pace.wait_behind(self.waiting.len(), patience)?;
+        Some(wait.max(self.busy_until.since(now)))
+    }
+
+    fn is_idle(&self, now: Steady) -> bool {
+        // A line that is forgotten starts with a full token; it must have earned it.
+        let is_full =
+            self.limit.per_second_max.is_none() || self.filled_at.0.saturating_add(1_000) < now.0;
+        self.waiting.is_empty() && self.in_flight.total() == 0 && is_full
+    }
+}
+
+/// A call in flight.
+#[derive(Debug)]
+struct Started {
+    target: Rc<str>,
+    caller: CallerKey,
+    bytes: usize,
+}
+
+/// Where a call stands among its caller's in the line of this target.
+type Place<'a> = (usize, RecordId, &'a Rc<str>);
+
+/// All lines.
+#[derive(Debug)]
+pub struct Lines {
+    limits: TargetLimits,
+    /// How long a call may have to wait for its target before the target counts as slow.
+    patience: Duration,
+    /// Bytes of the records of calls in flight.
+    bytes_max: usize,
+    lines: BTreeMap<Rc<str>, Line>,
+    /// Targets with waiting calls, in the order of their turns.
+    turns: VecDeque<Rc<str>>,
+    waiting: usize,
+    started: BTreeMap<RecordId, Started>,
+    /// Calls in flight to all targets, and the bytes of their records.
+    in_flight: Shares,
+    bytes: Shares,
+}
+
+impl Lines {
+    /// No line yet.
+    #[must_use]
+    pub fn new(limits: TargetLimits, patience: Duration, bytes_max: usize) -> Self {
+        Self {
+            limits,
+            patience,
+            bytes_max,
+            lines: BTreeMap::new(),
+            turns: VecDeque::new(),
+            waiting: 0,
+            started: BTreeMap::new(),
+            in_flight: Shares::default(),
+            bytes: Shares::default(),
+        }
+    }
+
+    /// Calls that wait in all lines.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// A call gets in line.
+    pub fn add(&mut self, target: &Rc<str>, call: Waiting, now: Steady) {
+        let limits = &self.limits;
+        let line = self
+            .lines
+            .entry(target.clone())
+            .or_insert_with(|| Line::new(limits.of(target), now));
+        if line.waiting.is_empty() {
+            self.turns.push_back(target.clone());
+            line.pace = Pace::new(now);
+        }
+        line.waiting.add(call);
+        self.waiting = self.waiting.saturating_add(1);
+    }
+
+    /// The next call that may be made, where so many slots are free for calls to any target; it
+    /// counts as in flight from here on.
+    pub fn next(&mut self, free_slots: usize, now: Steady) -> Option<RecordId> {
+        for _ in 0..self.turns.len() {
+            let target = self.turns.pop_front()?;
+            let next = self.next_of(&target, free_slots, now);
+            let line = self.lines.get(&target);
+            if line.is_some_and(|line| !line.waiting.is_empty()) {
+                self.turns.push_back(target);
+            }
+            if next.is_some() {
+                return next;
+            }
+        }
+        None
+    }
+
+    fn next_of(&mut self, target: &Rc<str>, free_slots: usize, now: Steady) -> Option<RecordId> {
+        let line = self.lines.get_mut(target)?;
+        line.fill(now);
+        if !line.may_start(free_slots) {
+            return None;
+        }
+        let slots = self.in_flight.total().saturating_add(free_slots);
+        let limit = line.limit.in_flight_max.min(slots);
+        let (all, bytes, bytes_max) = (&self.in_flight, &self.bytes, self.bytes_max);
+        let taken = &line.in_flight;
+        let may_start = |call: &Waiting| {
+            let caller = call.caller;
+            // Of what a caller may have in flight, too, one target gets a share only: his calls to
+            // others go on.
+            let share = all.room(caller, slots).saturating_mul(SHARE_OF_FREE);
+            // One call always goes, however large it is.
+            let has_bytes = bytes.total() == 0 || bytes.may_take(caller, call.bytes, bytes_max);
+            has_bytes && taken.of(caller) < share && taken.may_take(caller, 1, limit)
+        };
+        let call = line.waiting.next(may_start)?;
+        line.pace.start(self.patience, now);
+        line.in_flight.add(call.caller, 1);
+        line.tokens = line.tokens.saturating_sub(TOKEN);
+        self.waiting = self.waiting.saturating_sub(1);
+        self.in_flight.add(call.caller, 1);
+        self.bytes.add(call.caller, call.bytes);
+        let started = Started {
+            target: target.clone(),
+            caller: call.caller,
+            bytes: call.bytes,
+        };
+        self.started.insert(call.record, started);
+        Some(call.record)
+    }
+
+    /// A call isn't in flight any more.
+    pub fn ended(&mut self, record: RecordId, now: Steady) {
+        let Some(started) = self.started.remove(&record) else {
+            return;
+        };
+        self.in_flight.remove(started.caller, 1);
+        self.bytes.remove(started.caller, started.bytes);
+        if let Some(line) = self.lines.get_mut(&started.target) {
+            line.in_flight.remove(started.caller, 1);
+            if line.is_idle(now) {
+                self.lines.remove(&started.target);
+            }
+        }
+    }
+
+    /// Forgets lines that nobody stands in any more, so that their number stays bounded by what is
+    /// held.
+    pub fn forget_idle(&mut self, now: Steady) {
+        self.lines.retain(|_, line| !line.is_idle(now));
+    }
+
+    /// When a call may be made that only the rate holds up.
+    #[must_use]
+    pub fn wakeup(&self) -> Option<Steady> {
+        self.turns
+            .iter()
+            .filter_map(|target| self.lines.get(target)?.token_due())
+            .min()
+    }
+
+    /// When more will be known of how fast a line with waiting calls moves.
+    #[must_use]
+    pub fn judged_at(&self, now: Steady) -> Option<Steady> {
+        let lines = self
+            .turns
+            .iter()
+            .filter_map(|target| self.lines.get(target));
+        let ends = lines.map(|line| line.pace.period_ends(self.patience));
+        // A period that is over is known of.
+        ends.filter(|end| *end > now).min()
+    }
+
+    /// Takes out up to `count` calls that may leave from lines whose targets are too slow for what
+    /// comes in. Whoever has most waiting there loses most, and of his calls those that came last.
+    /// Each caller's first call of a line stays, so that a target which recovers is noticed, unless
+    /// there is nothing else `and_firsts` may be taken.
+    ///
+    /// Gives with each when it would have its turn, so that calls come back as fast as their target
+    /// takes them; `None` where it takes none. None is away for longer than `away_max`.
+    pub fn take_slow(
+        &mut self,
+        count: usize,
+        and_firsts: bool,
+        away_max: Duration,
+        now: Steady,
+        may_leave: impl Fn(RecordId) -> bool,
+    ) -> Vec<(RecordId, Option<Duration>)> {
+        let patience = self.patience;
+        let mut last: BTreeMap<CallerKey, Vec<Place<'_>>> = BTreeMap::new();
+        for (target, line) in &mut self.lines {
+            if !line.is_slow(patience, now) {
+                line.busy_until = now;
+                continue;
+            }
+            for (place, call) in line.waiting.iter() {
+                if (place > 0 || and_firsts) && may_leave(call.record) {
+                    let own = last.entry(call.caller).or_default();
+                    own.push((place, call.record, target));
+                }
+            }
+        }
+        last.values_mut().for_each(|own| own.sort_unstable());
+        let mut taken: BTreeMap<Rc<str>, Vec<RecordId>> = BTreeMap::new();
+        for _ in 0..count {
+            let most = last.values_mut().max_by_key(|own| own.len());
+            let Some((_, record, target)) = most.and_then(Vec::pop) else {
+                break;
+            };
+            taken.entry(target.clone()).or_default().push(record);
+        }
+        self.remove(&taken.values().flatten().copied().collect());
+        let mut away = Vec::new();
+        for (target, records) in taken {
+            // Those that came last were taken first.
+            let records = records.into_iter().rev().zip(1..);
+            if let Some(line) = self.lines.get_mut(&target) {
+                let before = line.wait_in_line(patience, now);
+                away.extend(records.map(|(record, place)| {
+                    let own = line.pace.wait_behind(place, patience);
+                    let wait = before
+                        .zip(own)
+                        .map(|(before, own)| before.saturating_add(own));
+                    let wait = wait.map(|wait| wait.min(away_max));
+                    line.busy_until = line.busy_until.max(now.plus(wait.unwrap_or_default()));
+                    (record, wait)
+                }));
+            }
+        }
+        away
+    }
+
+    /// Takes these calls out of their lines, wherever they stand.
+    pub fn remove(&mut self, records: &BTreeSet<RecordId>) {
+        if records.is_empty() {
+            return;
+        }
+        for line in self.lines.values_mut() {
+            line.waiting.remove(records);
+        }
+        let lines = &self.lines;
+        let stands = |target: &Rc<str>| lines.get(target).is_some_and(|l| !l.waiting.is_empty());
+        self.turns.retain(stands);
+        self.waiting = self.lines.values().map(|line| line.waiting.len()).sum();
+    }
+}
+
+#[cfg(test)]
+#[path = "line_tests.rs"]
+mod tests;

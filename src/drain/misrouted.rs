@@ -1,0 +1,72 @@
+//! Calls with an order key that stand under another message key, as somebody else has published
+//! them: they are put again under their own, before anything else is done with them.
+//!
+//! Calls with one order key are in order because they stand in one partition, which one drain reads
+//! (G6). One that stands elsewhere would be made beside them, and a note that tells of it would not
+//! come back to its partition. Its place in the order is where the Stream puts it now.
+
+use crate::drain::DrainEngine;
+use crate::drain::dead_letter::Reason;
+use crate::drain::outbox::{Content, Destination, Publication};
+use crate::id::RecordId;
+use crate::limits::REKEYED_MAX;
+use crate::metric::Metric;
+use crate::record::hop::{Known, with_progress};
+use crate::record::progress::Progress;
+use crate::time::Now;
+
+/// Whether a message has this key.
+pub(super) fn is_key(of_message: Option<&[u8]>, key: &str) -> bool {
+    of_message == Some(key.as_bytes())
+}
+
+impl DrainEngine {
+    /// Whether a call has an order key that is not the key of its message.
+    pub(super) fn is_misrouted(&self, id: RecordId, key: Option<&[u8]>) -> bool {
+        let order_key = self.plan(id).and_then(|plan| plan.order_key.as_ref());
+        order_key.is_some_and(|order_key| !is_key(key, order_key))
+    }
+
+    /// Puts a call onto its stream again, under its order key.
+    pub(super) fn put_under_its_key(&mut self, id: RecordId, now: Now) {
+        self.parked.something_else();
+        let Some((rekeyed, publication)) = self.under_its_key(id) else {
+            let detail = "its message key is not its orderKey, and with that it is too large";
+            return self.give_up(id, Reason::UnreadableRecord, detail.to_owned(), None, now);
+        };
+        if rekeyed > REKEYED_MAX {
+            let detail = format!(
+                "its message key is not its orderKey, although it was put under it {REKEYED_MAX} \
+                 times: does the Stream keep the keys of messages?"
+            );
+            return self.give_up(id, Reason::UnreadableRecord, detail, None, now);
+        }
+        self.leave(id, vec![(Destination::Calls, publication)], now);
+    }
+
+    fn under_its_key(&self, id: RecordId) -> Option<(u32, Publication)> {
+        let held = self.window.get(id)?;
+        let plan = held.plan.as_ref()?;
+        let order_key = plan.order_key.as_ref()?;
+        let rekeyed = held.progress.rekeyed.saturating_add(1);
+        let progress = Progress {
+            hops: held.progress.hops.saturating_add(1),
+            rekeyed,
+            // Nobody has given it a place among the calls of its key.
+            order: None,
+            ..held.progress.clone()
+        };
+        let known = Known {
+            id: &plan.id,
+            accepted_at: &plan.accepted_at,
+        };
+        let publication = Publication {
+            record: id,
+            message: with_progress(&held.record, &known, &progress)?,
+            key: Some(order_key.to_string()),
+            content: Content::Hop,
+            metric: Some(Metric::Rekeyed),
+        };
+        Some((rekeyed, publication))
+    }
+}

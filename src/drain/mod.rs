@@ -1,0 +1,353 @@
+//! Drives step 2: records are fetched, calls made, results settled, offsets committed.
+//!
+//! | part | what it does |
+//! |---|---|
+//! | [`session`], [`consume`] | reads calls and lanes, each stream as a member of a group |
+//! | [`plan`] | what has to be known of a call |
+//! | [`window`], [`held`] | holds what is read until it is committed |
+//! | [`left`] | what lost sessions leave there |
+//! | [`fate`], [`lane`] | decides what becomes of a record |
+//! | [`misrouted`] | puts calls under their order keys that stand elsewhere |
+//! | [`order`], [`behind`], [`parked`], [`notes`] | keeps the order of keys, also of what is away |
+//! | [`line`](mod@line), [`queue`], [`pace`] | calls wait for their target, and for their caller's turn |
+//! | [`room`] | moves calls aside that are in the way of others |
+//! | [`route`], [`dispatch`] | a call becomes the request that its target sees |
+//! | [`attempt`], [`outcome`], [`retry`] | makes calls, and learns from their results |
+//! | [`dead_letter`] | what is stored of a call that is given up |
+//! | [`commit`] | the settled prefix is committed |
+//! | [`outbox`] | puts hops, replies and dead letters onto their streams |
+//! | [`refused`] | what becomes of those that the Stream refuses for good |
+//!
+//! After every input [`DrainEngine::advance`] starts whatever may start.
+
+mod attempt;
+mod behind;
+pub mod commit;
+pub mod config;
+mod consume;
+pub mod dead_letter;
+pub mod dispatch;
+mod fate;
+mod held;
+mod hops;
+mod lane;
+mod left;
+pub mod line;
+mod misrouted;
+mod notes;
+mod order;
+mod outbox;
+pub mod outcome;
+mod owners;
+mod pace;
+mod parked;
+pub mod plan;
+mod queue;
+mod refused;
+pub mod retry;
+mod returning;
+mod room;
+pub mod route;
+mod session;
+mod window;
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::drain::config::DrainConfig;
+use crate::drain::route::{ReplySecrets, Router, Way};
+use crate::engine::signing::{Covers, Signing};
+use crate::engine::{Callout, Output, Outputs};
+use crate::http::CalloutResult;
+use crate::http::OutgoingRequest;
+use crate::id::{Entropy, RecordId, Source, Ticket};
+use crate::metric::Metric;
+use crate::record::seal::SealKeys;
+use crate::stream::signing::Signer;
+use crate::time::{Now, Steady};
+use outbox::{Destination, Outbox};
+use parked::Parked;
+use session::{Operation, Session};
+use window::Window;
+
+/// A callout whose answer is this much overdue is taken for lost, although the host promises one.
+const OVERDUE: Duration = Duration::from_secs(5);
+
+/// How often overdue callouts are looked for.
+const OVERDUE_CHECK: Duration = Duration::from_secs(1);
+
+/// A turn that was asked for comes within microseconds, unless the asking failed.
+const LOST_TURN: Duration = Duration::from_millis(50);
+
+/// A call that went onto a lane and isn't back after this, and twice the group's time limit, is no
+/// longer waited for.
+const PARKED_OVERDUE: Duration = Duration::from_secs(60);
+
+/// What happens to the drain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A health check: this worker shall drain.
+    Heartbeat,
+    /// The Stream has new records.
+    News,
+    /// The answer to [`Output::Wake`]: a new turn of the event loop.
+    Wake,
+    /// The answer to [`Output::Callout`].
+    CalloutDone(Ticket, CalloutResult),
+    /// Time has passed.
+    Tick,
+}
+
+/// What an open callout is for.
+#[derive(Debug)]
+enum Purpose {
+    Session(Source, Operation),
+    Attempt(RecordId, Way),
+    Publish(Destination),
+}
+
+/// The drain's state machine; one per worker, and one member of each consumer group.
+pub struct DrainEngine {
+    config: DrainConfig,
+    entropy: Entropy,
+    router: Router,
+    sessions: BTreeMap<Source, Session>,
+    window: Window,
+    parked: Parked,
+    outbox: Outbox,
+    open: BTreeMap<Ticket, (Steady, Purpose)>,
+    next_overdue_check: Steady,
+    /// Until when this worker may fetch; health checks extend it.
+    active_until: Option<Steady>,
+    /// Attempts that may still be started in this turn of the event loop.
+    turn_budget: usize,
+    /// A new turn is asked for.
+    turn_pending: bool,
+    /// When a session with a lane has something to do next.
+    lanes_wakeup: Option<Steady>,
+    stream_cluster: Rc<str>,
+    signing: Signing,
+    seal_keys: Option<SealKeys>,
+    outputs: Outputs,
+}
+
+impl DrainEngine {
+    /// A drain that sleeps until its first heartbeat. Replies are signed with `secrets`.
+    #[must_use]
+    pub fn new(config: DrainConfig, secrets: ReplySecrets, mut entropy: Entropy) -> Self {
+        let instance = entropy.uuid();
+        let lanes = config.lanes.iter().map(|(number, _)| Source::Lane(number));
+        let sources = std::iter::once(Source::Calls).chain(lanes);
+        let session = |source| (source, Session::new(&config, source, instance.clone()));
+        Self {
+            sessions: sources.map(session).collect(),
+            router: Router::new(&config.dispatch, config.targets.clone(), secrets),
+            window: Window::new(&config),
+            parked: Parked::new(
+                instance,
+                config.window.parked_calls_max,
+                PARKED_OVERDUE.saturating_add(config.group.timeout.saturating_mul(2)),
+            ),
+            outbox: Outbox::new(&config),
+            open: BTreeMap::new(),
+            next_overdue_check: Steady(0),
+            active_until: None,
+            turn_budget: config.window.per_turn_max,
+            turn_pending: false,
+            lanes_wakeup: None,
+            stream_cluster: Rc::from(config.stream.cluster.as_str()),
+            signing: Signing::default(),
+            seal_keys: None,
+            outputs: Outputs::default(),
+            config,
+            entropy,
+        }
+    }
+
+    /// The same with requests to the Stream signed.
+    #[must_use]
+    pub fn signed_by(mut self, signer: Option<Signer>) -> Self {
+        self.signing = Signing(signer);
+        self
+    }
+
+    /// The same with keys that open what is sealed in records, and seal what replies have.
+    #[must_use]
+    pub fn sealed_by(mut self, keys: Option<SealKeys>) -> Self {
+        self.seal_keys = keys;
+        self
+    }
+
+    /// What the host shall do next, if anything.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop()
+    }
+
+    /// When the host shall tick at the latest; `None` while there is nothing to wait for.
+    #[must_use]
+    pub fn wakeup(&self, now: Steady) -> Option<Steady> {
+        let overdue = (!self.open.is_empty()).then_some(self.next_overdue_check);
+        let rescue = self.turn_pending.then(|| now.plus(LOST_TURN));
+        let has_slot = self.window.in_flight < self.config.window.in_flight_max;
+        let line = has_slot.then(|| self.window.lines.wakeup()).flatten();
+        [
+            overdue,
+            rescue,
+            line,
+            self.room_wakeup(now),
+            self.order_wakeup(),
+            self.window.next_timer(),
+            self.window.next_forgetting(),
+            self.outbox.wakeup(),
+            self.session_wakeup(Source::Calls, now),
+            self.lanes_wakeup,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Takes one input.
+    pub fn handle(&mut self, input: Input, now: Now) {
+        // What an attempt results in is nothing to lanes, which is most of what comes.
+        let concerns_lanes = !self.is_attempt(&input);
+        match input {
+            Input::Heartbeat => {
+                self.active_until = Some(now.steady.plus(self.config.group.lease));
+                self.outputs.count(Metric::Heartbeats, 1);
+                self.forget_stale(now.steady);
+            }
+            Input::News => {
+                if let Some(session) = self.sessions.get_mut(&Source::Calls) {
+                    session.wake();
+                }
+            }
+            Input::Wake => self.new_turn(),
+            Input::CalloutDone(ticket, result) => self.callout_done(ticket, result, now),
+            Input::Tick => {
+                self.new_turn();
+                self.give_up_overdue(now);
+            }
+        }
+        self.advance(concerns_lanes, now);
+    }
+
+    fn is_attempt(&self, input: &Input) -> bool {
+        let Input::CalloutDone(ticket, _) = input else {
+            return false;
+        };
+        let open = self.open.get(ticket);
+        matches!(open, Some((_, Purpose::Attempt(..))))
+    }
+
+    /// Records of lost sessions that nobody has shown us again. A worker without health checks has
+    /// to forget them too, so a timer of its own says when.
+    fn forget_stale(&mut self, now: Steady) {
+        let forgotten = self.window.forget_stale(now);
+        self.count_forgotten(forgotten);
+    }
+
+    /// So many unsettled records are no longer held: they belong to whoever reads them.
+    fn count_forgotten(&mut self, forgotten: usize) {
+        let forgotten = i64::try_from(forgotten).unwrap_or(i64::MAX);
+        self.outputs.count(Metric::Held, forgotten.saturating_neg());
+    }
+
+    /// A new turn of the event loop: attempts may be started again.
+    fn new_turn(&mut self) {
+        self.turn_budget = self.config.window.per_turn_max;
+        self.turn_pending = false;
+    }
+
+    /// Starts everything that may start now.
+    fn advance(&mut self, concerns_lanes: bool, now: Now) {
+        if self
+            .window
+            .next_forgetting()
+            .is_some_and(|at| at <= now.steady)
+        {
+            self.forget_stale(now.steady);
+        }
+        self.end_waits(now);
+        self.wake_in_order(now);
+        self.make_room(now);
+        self.park(now);
+        self.wake_in_order(now);
+        self.dispatch_due(now);
+        self.advance_notes(now);
+        self.publish(now);
+        self.advance_session(Source::Calls, now);
+        if concerns_lanes || self.lanes_wakeup.is_some_and(|due| due <= now.steady) {
+            self.advance_lanes(now);
+        }
+    }
+
+    fn callout_done(&mut self, ticket: Ticket, result: CalloutResult, now: Now) {
+        match self.open.remove(&ticket) {
+            Some((_, Purpose::Session(source, operation))) => {
+                self.session_done(source, &operation, result, now);
+            }
+            Some((_, Purpose::Attempt(record, _))) => self.attempt_done(record, result, now),
+            Some((_, Purpose::Publish(destination))) => self.published(destination, result, now),
+            // Answered twice, or after we gave it up: the first result counted.
+            None => {}
+        }
+    }
+
+    /// The host owes an answer to every callout. Should it ever fail to, nothing may hang.
+    fn give_up_overdue(&mut self, now: Now) {
+        if now.steady < self.next_overdue_check {
+            return;
+        }
+        self.next_overdue_check = now.steady.plus(OVERDUE_CHECK);
+        let overdue: Vec<Ticket> = self
+            .open
+            .iter()
+            .filter(|(_, (deadline, _))| *deadline < now.steady)
+            .map(|(ticket, _)| *ticket)
+            .collect();
+        for ticket in overdue {
+            self.callout_done(ticket, CalloutResult::Lost, now);
+        }
+    }
+
+    /// Opens a callout.
+    fn call_out(
+        &mut self,
+        purpose: Purpose,
+        mut request: OutgoingRequest,
+        timeout: Duration,
+        answer_bytes_max: usize,
+        now: Now,
+    ) {
+        let covers = match &purpose {
+            Purpose::Session(..) => Some(Covers::Content),
+            Purpose::Publish(_) => Some(Covers::HeadOnly),
+            Purpose::Attempt(..) => None,
+        };
+        if let Some(covers) = covers {
+            self.signing
+                .sign(&mut request, covers, now.wall, &mut self.outputs);
+        }
+        let now = now.steady;
+        let ticket = self.outputs.next_ticket();
+        let cluster = match &purpose {
+            Purpose::Attempt(_, way) => self.router.cluster(*way),
+            Purpose::Session(..) | Purpose::Publish(_) => self.stream_cluster.clone(),
+        };
+        if self.open.is_empty() {
+            self.next_overdue_check = now.plus(OVERDUE_CHECK);
+        }
+        self.open
+            .insert(ticket, (now.plus(timeout).plus(OVERDUE), purpose));
+        let callout = Callout {
+            ticket,
+            cluster,
+            request,
+            timeout,
+            answer_bytes_max,
+        };
+        self.outputs.push(Output::Callout(callout));
+    }
+}

@@ -1,0 +1,336 @@
+//! Calls with an order key that can't be made now leave the window, and come back in order (G6).
+//!
+//! A call that is not due, or rests before its next attempt, waits on a lane as any other. Those
+//! behind it follow it there. What is away is known by number, so that no later call is made before
+//! it; and a note on the stream of calls tells it to whoever reads the partition next
+//! ([`crate::record::note`]).
+
+use std::time::Duration;
+
+use crate::drain::DrainEngine;
+use crate::drain::held::State;
+use crate::drain::outbox::{Content, Destination, Publication};
+use crate::drain::owners::Key;
+use crate::drain::parked::NoteStep;
+use crate::drain::returning::Return;
+use crate::drain::room::{is_room_to_fetch, left_max};
+use crate::drain::session::{Demand, Session};
+use crate::id::{RecordId, Source};
+use crate::lanes::Wait;
+use crate::record::note::{KeyDigest, Note};
+use crate::stream::consume::Message;
+use crate::time::{Now, Steady};
+
+/// A call has expired when its time is over: clocks show whole milliseconds.
+const A_MOMENT: Duration = Duration::from_millis(1);
+
+/// A call that should be back is waited for in memory so long.
+const BACK_SOON: Duration = Duration::from_secs(2);
+
+/// A call that waits for one that is late looks after it this often at least.
+const LATE_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// A call behind another one stays in the window for so long, because it holds back commits.
+const BEHIND_MAX: Duration = Duration::from_secs(5);
+
+/// How often calls that have waited for too long are looked for.
+const LOOK_PAUSE: Duration = Duration::from_millis(200);
+
+/// A partition whose end was not reached for so long is asked for it.
+const PROBE_AFTER: Duration = Duration::from_secs(1);
+
+/// Of a window that is full, each key keeps this part.
+const KEY_SHARE: usize = 64;
+
+/// An answer of the Stream with fewer bytes and fewer records than were asked for has reached the
+/// end: an answer takes a mebibyte.
+const SHORT_ANSWER_BYTES: usize = 524_288;
+
+impl DrainEngine {
+    /// What a fetch of the stream of calls has brought, before it is taken in. Gives whether it has
+    /// reached the end.
+    pub(super) fn read_in_order(&mut self, messages: &[Message], limit: usize) -> bool {
+        self.parked
+            .read(messages.iter().map(|message| message.position));
+        let bytes: usize = messages.iter().map(|message| message.value.len()).sum();
+        messages.len() < limit && bytes < SHORT_ANSWER_BYTES
+    }
+
+    /// All that the stream of calls holds was read: what is away is known.
+    pub(super) fn reached_the_end(&mut self) {
+        if self.parked.completed() {
+            self.wake_first();
+        }
+    }
+
+    fn wake_first(&mut self) {
+        let first = self.window.order.values().filter_map(|queue| queue.front());
+        self.parked.wakes.extend(first);
+    }
+
+    /// The order key of a call and its place in the order.
+    pub(super) fn place(&self, id: RecordId) -> Option<(Key, u64)> {
+        let held = self.window.get(id)?;
+        let key = held.plan.as_ref()?.order_key.as_ref()?;
+        let key = (id.position.partition, KeyDigest::of(key));
+        Some((key, held.number(id)))
+    }
+
+    /// A call was read that has perhaps come back from a lane.
+    pub(super) fn note_return(&mut self, id: RecordId) {
+        self.parked.something_else();
+        let order = self.window.get(id).and_then(|held| held.progress.order);
+        if let Some(order) = order
+            && let Some(((_, key), _)) = self.place(id)
+        {
+            self.parked.came_back((order.partition, key), order.offset);
+        }
+    }
+
+    /// A call is the first one of its key in memory. Gives whether it has to wait all the same,
+    /// because an earlier one is away, and lets it wait.
+    pub(super) fn is_kept_back(&mut self, id: RecordId, now: Now) -> bool {
+        let partition = id.position.partition;
+        // Without lanes nothing is away.
+        let has_lanes = self.config.lanes.shortest().is_some();
+        let waits = has_lanes && self.parked.is_to_be_read(partition);
+        if !waits && self.parked.is_empty() {
+            return false;
+        }
+        let Some((key, number)) = self.place(id) else {
+            return false;
+        };
+        if waits {
+            self.window.stay_behind(id, None);
+            return true;
+        }
+        let Some(back_at) = self.parked.first_before(key, number) else {
+            return false;
+        };
+        let (left, late) = (back_at.left(now), back_at.late(now));
+        let shortest = self.config.lanes.shortest();
+        let leaves = shortest.is_some_and(|shortest| left >= shortest) || late > BACK_SOON;
+        if !leaves || !self.follows(id, left.max(late.min(LATE_PAUSE_MAX)), now) {
+            let look = now.steady.plus(left).plus(BACK_SOON);
+            self.window.stay_behind(id, Some(look));
+        }
+        true
+    }
+
+    /// A call goes onto a lane because earlier ones of its key are to be made first. False where it
+    /// can't.
+    fn follows(&mut self, id: RecordId, pause: Duration, now: Now) -> bool {
+        let Some(shortest) = self.config.lanes.shortest() else {
+            return false;
+        };
+        let Some(plan) = self.plan(id) else {
+            return false;
+        };
+        // Not beyond its own time: then it has expired, whoever it waits for.
+        let left = plan
+            .limits
+            .expires_at
+            .since(now.wall)
+            .saturating_add(A_MOMENT);
+        let own = plan.not_before.since(now.wall);
+        let pause = pause.min(left).max(shortest).max(own);
+        match self.config.lanes.wait(pause) {
+            Wait::On(lane) => self.hop(id, Destination::Lane(lane), pause, now),
+            Wait::Over | Wait::InMemory(_) => false,
+        }
+    }
+
+    /// Whether so many calls of this key are away already that no other one may leave.
+    pub(super) fn is_too_many(&self, id: RecordId) -> bool {
+        let caller = self.plan(id).map(|plan| plan.caller).unwrap_or_default();
+        let Some((key, number)) = self.place(id) else {
+            return false;
+        };
+        // What waits only for its partition to be read has room of its own.
+        !self.parked.is_unread(key, number) && !self.parked.has_room(key, caller)
+    }
+
+    /// A call with an order key leaves for a lane: it is settled when its hop is stored, and a note
+    /// that tells of it.
+    pub(super) fn leaves_in_order(&mut self, id: RecordId, back_at: Return, now: Now) {
+        let Some(place) = self.place(id) else {
+            return;
+        };
+        let Some(held) = self.window.held.get_mut(&id) else {
+            return;
+        };
+        held.state = State::Leaving { messages: 2 };
+        if let Some(plan) = &held.plan {
+            self.parked.leaves(id, place, plan, back_at, now.steady);
+        }
+        let next = self.window.leave_order(id);
+        self.parked.wakes.extend(next);
+    }
+
+    /// Looks at calls whose turn may have come.
+    pub(super) fn wake_in_order(&mut self, now: Now) {
+        while let Some(id) = self.parked.wakes.pop_front() {
+            let held = self.window.get(id);
+            if held.is_some_and(|held| held.state == State::Behind && held.plan.is_some()) {
+                self.schedule(id, now);
+            }
+        }
+    }
+
+    /// Calls that wait behind others of their key leave the window, if they have waited for long,
+    /// or if the window is full and their key has more than its share of it.
+    pub(super) fn park(&mut self, now: Now) {
+        if !self.window.is_any_behind || now.steady < self.parked.next_look {
+            return;
+        }
+        self.parked.next_look = now.steady.plus(LOOK_PAUSE);
+        self.window.is_any_behind = self.window.order.values().any(|queue| {
+            let mut all = queue.iter().filter_map(|id| self.window.held.get(id));
+            all.any(|held| held.state == State::Behind)
+        });
+        let Some(shortest) = self.config.lanes.shortest() else {
+            return;
+        };
+        let is_crowded = !is_room_to_fetch(&self.config, &self.window, Source::Calls);
+        self.probe(is_crowded, now);
+        let calls_max = (self.config.window.calls_max / KEY_SHARE).max(1);
+        let bytes_max = self.config.window.bytes_max / KEY_SHARE;
+        let mut leaving = Vec::new();
+        for queue in self.window.order.values() {
+            let (mut calls, mut bytes, mut leaves) = (0, 0, false);
+            for (index, id) in queue.iter().enumerate() {
+                let Some(held) = self.window.get(*id) else {
+                    continue;
+                };
+                let is_behind = held.state == State::Behind;
+                let is_old = held.since.plus(BEHIND_MAX) <= now.steady;
+                let is_excess = index == 0 || calls >= calls_max || bytes >= bytes_max;
+                // Whoever leaves takes all along that are behind it.
+                leaves |= is_behind && (is_old || is_crowded && is_excess);
+                if leaves && is_behind {
+                    leaving.push(*id);
+                } else {
+                    calls = calls.saturating_add(1);
+                    bytes = bytes.saturating_add(held.bytes);
+                }
+            }
+        }
+        for id in leaving {
+            if !self.parked.is_complete(id.position.partition)
+                && !self.parked.is_to_be_read(id.position.partition)
+            {
+                self.parked.wakes.push_back(id);
+            } else {
+                self.follows(id, shortest, now);
+            }
+        }
+    }
+
+    /// Asks, for calls that have waited for long, how far their partitions were read.
+    fn probe(&mut self, is_crowded: bool, now: Now) {
+        for queue in self.window.order.values() {
+            let first = queue
+                .front()
+                .and_then(|id| Some((*id, self.window.get(*id)?)));
+            if let Some((id, held)) = first
+                && held.state == State::Behind
+                && (is_crowded || held.since.plus(PROBE_AFTER) <= now.steady)
+                && !self.parked.is_complete(id.position.partition)
+                && let Some(route) = held.plan.as_ref().and_then(|plan| plan.order_key.as_ref())
+            {
+                self.parked.probe(id.position.partition, route, now.steady);
+            }
+        }
+    }
+
+    /// When something is to be done next for calls in order, should nothing happen before.
+    pub(super) fn order_wakeup(&self) -> Option<Steady> {
+        let look = self.window.is_any_behind.then_some(self.parked.next_look);
+        let is_crowded = !is_room_to_fetch(&self.config, &self.window, Source::Calls);
+        self.parked.wakeup(is_crowded).into_iter().chain(look).min()
+    }
+
+    /// A note was read, for the first time or again.
+    pub(super) fn note_read(&mut self, id: RecordId, note: &Note, now: Now) {
+        self.window.is_a_note(id);
+        if note.partition != id.position.partition || id.source != Source::Calls {
+            return self.settle(id, now);
+        }
+        let was_complete = self.parked.is_complete(note.partition);
+        if !self.parked.note_read(id, note, now) {
+            self.settle(id, now);
+        }
+        if !was_complete && self.parked.is_complete(note.partition) {
+            self.wake_first();
+        }
+    }
+
+    /// Writes the notes that are due, and settles those that nobody needs any more.
+    pub(super) fn advance_notes(&mut self, now: Now) {
+        self.parked.forget_overdue(now);
+        let is_crowded = !is_room_to_fetch(&self.config, &self.window, Source::Calls);
+        while let Some(step) = self.parked.next_step(is_crowded, now) {
+            match step {
+                NoteStep::Settle(notes) => {
+                    for id in notes {
+                        self.settle(id, now);
+                    }
+                }
+                NoteStep::Write(note) => self.write_note(&note),
+            }
+        }
+    }
+
+    fn write_note(&mut self, note: &Note) {
+        let message = note.encode().unwrap_or_default();
+        self.parked.note_written(note.partition, message.len());
+        let publication = Publication {
+            record: RecordId::of_notes(note.partition),
+            message,
+            key: Some(note.route.clone()),
+            content: Content::Note,
+            metric: None,
+        };
+        self.outbox.add(Destination::Calls, publication);
+    }
+
+    /// A note is stored: the calls that it tells of may be settled, and the notes before it.
+    pub(super) fn note_stored(&mut self, partition: u32, now: Now) {
+        let (covered, replaced) = self.parked.note_stored(partition);
+        for id in covered {
+            self.message_stored(id, now);
+        }
+        for id in replaced {
+            self.settle(id, now);
+        }
+    }
+
+    /// A note is refused for good: what waits for it waits no longer, and the next one says it all.
+    pub(super) fn note_refused(&mut self, partition: u32, now: Now) {
+        self.note_stored(partition, now);
+        self.parked.want_another(partition);
+    }
+
+    /// Another worker has the health check now, and only notes are held: whoever has the
+    /// partitions next reads them.
+    pub(super) fn leave_notes(&mut self, demand: Demand, now: Steady) {
+        let session = self.sessions.get_mut(&Source::Calls);
+        if !demand.is_active
+            && demand.is_idle
+            && self.parked.holds_notes()
+            && session.is_some_and(Session::leave)
+        {
+            self.lose_session(Source::Calls, now);
+        }
+    }
+
+    /// A session is lost.
+    pub(super) fn lose_session(&mut self, source: Source, now: Steady) {
+        if source == Source::Calls {
+            self.parked.session_lost();
+        }
+        let left_max = left_max(&self.config, source);
+        let forgotten = self.window.detach(source, left_max, now);
+        self.count_forgotten(forgotten);
+    }
+}

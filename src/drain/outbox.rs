@@ -1,0 +1,169 @@
+//! Messages that have to be on a stream before a record is settled: hops onto lanes and back,
+//! replies, dead letters. They are put in batches, in order, and again until they are stored,
+//! however long that takes.
+
+use std::collections::BTreeMap;
+
+use crate::drain::config::DrainConfig;
+use crate::drain::{DrainEngine, Purpose};
+use crate::engine::Level;
+use crate::http::CalloutResult;
+use crate::http::OutgoingRequest;
+use crate::id::{LaneNumber, RecordId, Source};
+use crate::limits::STREAM_ANSWER_BYTES_MAX;
+use crate::metric::Metric;
+use crate::stream::StreamClient;
+use crate::stream::error::StreamError;
+use crate::stream::put_queue::{Message, PutQueue};
+use crate::time::{Now, Steady};
+
+/// Where a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Destination {
+    /// The stream of calls.
+    Calls,
+    /// A lane.
+    Lane(LaneNumber),
+    /// The stream of dead letters.
+    Dead,
+}
+
+/// A message, and the record that is settled once all of its messages are stored.
+#[derive(Debug)]
+pub(super) struct Publication {
+    pub(super) record: RecordId,
+    pub(super) message: Vec<u8>,
+    /// The message's key, which decides about its partition; at most 256 bytes count.
+    pub(super) key: Option<String>,
+    pub(super) content: Content,
+    /// What is counted when it is stored.
+    pub(super) metric: Option<Metric>,
+}
+
+/// What a message is.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// The record on its way to another stream, or to another partition of its own.
+    Hop,
+    /// The reply to its call.
+    Reply,
+    /// Its dead letter, or a part of it.
+    Letter {
+        /// The whole one, where the message has no record in it because that was refused.
+        whole: Option<Vec<u8>>,
+    },
+    /// A note ([`crate::record::note`]).
+    Note,
+}
+
+impl Message for Publication {
+    fn record(&self) -> &[u8] {
+        &self.message
+    }
+
+    fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    fn order_key(&self) -> Option<&str> {
+        // Their numbers put them in order, whatever comes first.
+        None
+    }
+}
+
+/// The messages of all destinations.
+#[derive(Debug)]
+pub(super) struct Outbox(BTreeMap<Destination, PutQueue<Publication>>);
+
+impl Outbox {
+    pub(super) fn new(config: &DrainConfig) -> Self {
+        let authority = &config.stream.authority;
+        let queue = |stream_id: &str| PutQueue::new(StreamClient::new(authority, stream_id));
+        let lanes = config.lanes.iter();
+        let lanes = lanes.map(|(number, lane)| (Destination::Lane(number), queue(&lane.stream_id)));
+        let fixed = [
+            (Destination::Calls, queue(&config.stream.stream_id)),
+            (Destination::Dead, queue(&config.dead_stream_id)),
+        ];
+        Self(fixed.into_iter().chain(lanes).collect())
+    }
+
+    /// A message waits for its turn.
+    pub(super) fn add(&mut self, destination: Destination, publication: Publication) {
+        if let Some(queue) = self.0.get_mut(&destination) {
+            queue.add(publication);
+        }
+    }
+
+    /// How many messages are on their way to lanes.
+    pub(super) fn bound_for_lanes(&self) -> usize {
+        let lanes = self.0.iter();
+        let lanes = lanes.filter(|(to, _)| matches!(to, Destination::Lane(_)));
+        lanes.map(|(_, queue)| queue.len()).sum()
+    }
+
+    /// When the next batch may be sent.
+    pub(super) fn wakeup(&self) -> Option<Steady> {
+        self.0.values().filter_map(PutQueue::wakeup).min()
+    }
+
+    /// The next batch that may be sent now.
+    fn next(&mut self, now: Steady) -> Option<(Destination, OutgoingRequest)> {
+        let mut queues = self.0.iter_mut();
+        queues.find_map(|(destination, queue)| Some((*destination, queue.next(now)?)))
+    }
+}
+
+impl DrainEngine {
+    /// Sends what may be sent.
+    pub(super) fn publish(&mut self, now: Now) {
+        while let Some((destination, request)) = self.outbox.next(now.steady) {
+            let purpose = Purpose::Publish(destination);
+            let timeout = self.config.fetch.timeout;
+            let limit = STREAM_ANSWER_BYTES_MAX;
+            self.call_out(purpose, request, timeout, limit, now);
+        }
+    }
+
+    /// A batch is stored, or a part of it, or isn't.
+    pub(super) fn published(&mut self, destination: Destination, result: CalloutResult, now: Now) {
+        let Some(queue) = self.outbox.0.get_mut(&destination) else {
+            return;
+        };
+        let (signing, outputs) = (&mut self.signing, &mut self.outputs);
+        let describe = |error: &StreamError| signing.describe(error, now.wall, outputs);
+        let settled = queue.settle(result, now.steady, describe);
+        if let Some((count, why)) = settled.again {
+            let what = match destination {
+                Destination::Calls => "calls",
+                Destination::Lane(_) => "calls that wait",
+                Destination::Dead => "dead letters",
+            };
+            let line = format!("{count} {what} could not be stored and are put again: {why}");
+            self.outputs.count(Metric::OutboxFailures, 1);
+            self.outputs.log(Level::Error, line);
+        }
+        for publication in settled.stored {
+            self.stored(publication, destination, now);
+        }
+        for refused in settled.refused {
+            self.refused(refused, destination, now);
+        }
+    }
+
+    /// One message is stored.
+    fn stored(&mut self, publication: Publication, destination: Destination, now: Now) {
+        if let Some(metric) = publication.metric {
+            self.outputs.count(metric, 1);
+        }
+        if publication.record.is_of_notes() {
+            self.note_stored(publication.record.position.partition, now);
+        }
+        if destination == Destination::Calls
+            && let Some(session) = self.sessions.get_mut(&Source::Calls)
+        {
+            session.wake();
+        }
+        self.message_stored(publication.record, now);
+    }
+}

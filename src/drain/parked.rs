@@ -1,0 +1,394 @@
+//! Which calls with an order key are away on lanes, and which notes tell of them. Containers and
+//! their book-keeping; what follows from it is decided in [`crate::drain::order`].
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::caller::CallerKey;
+use crate::caller::share::SHARE_OF_FREE;
+use crate::drain::notes::Notes;
+use crate::drain::owners::Key;
+use crate::drain::owners::Owners;
+use crate::drain::plan::Plan;
+use crate::drain::returning::Return;
+use crate::id::{Position, RecordId};
+use crate::record::note::{Away, KeyDigest, Note};
+use crate::time::{Now, Steady};
+
+/// So many calls of a key may be away, also where others have many away.
+const KEY_CALLS_MIN: usize = 8;
+
+/// What is to be done about the notes of a partition.
+pub(super) enum NoteStep {
+    /// Nothing is away any more.
+    Settle(Vec<RecordId>),
+    /// This one is to be stored.
+    Write(Note),
+}
+
+/// Everything that is known of calls that are away.
+#[derive(Debug)]
+pub(super) struct Parked {
+    writer: String,
+    /// How often we have got partitions anew. A note of this epoch stands behind all that was there
+    /// before.
+    epoch: u64,
+    calls_max: usize,
+    overdue: Duration,
+    /// When each call comes back, by key and number.
+    away: BTreeMap<Key, BTreeMap<u64, Return>>,
+    count: usize,
+    owners: Owners,
+    notes: BTreeMap<u32, Notes>,
+    /// The partitions of which we have read everything that was there when we got them.
+    complete: BTreeSet<u32>,
+    /// The latest offset that this session has read.
+    read: BTreeMap<u32, u64>,
+    /// Calls that have come back before their partition was complete.
+    back: BTreeSet<(u32, u64)>,
+    /// Calls whose turn may have come.
+    pub(super) wakes: VecDeque<RecordId>,
+    /// When calls that have waited for too long are looked for next.
+    pub(super) next_look: Steady,
+    /// When the Stream has last failed us.
+    pub(super) trouble_at: Steady,
+    /// When a call may be forgotten that does not come back.
+    next_overdue: Option<Steady>,
+}
+
+impl Parked {
+    /// Nothing is known.
+    pub(super) fn new(writer: String, calls_max: usize, overdue: Duration) -> Self {
+        Self {
+            writer,
+            epoch: 0,
+            calls_max,
+            overdue,
+            away: BTreeMap::new(),
+            count: 0,
+            owners: Owners::default(),
+            notes: BTreeMap::new(),
+            complete: BTreeSet::new(),
+            read: BTreeMap::new(),
+            back: BTreeSet::new(),
+            wakes: VecDeque::new(),
+            next_look: Steady(0),
+            trouble_at: Steady(0),
+            next_overdue: None,
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Whether we have read everything of a partition that was there when we got it.
+    pub(super) fn is_complete(&self, partition: u32) -> bool {
+        self.complete.contains(&partition)
+    }
+
+    /// Whether calls have to wait until it is complete. Where so much is to be read that half of
+    /// what may be away is away for this reason alone, the others are made.
+    pub(super) fn is_to_be_read(&self, partition: u32) -> bool {
+        let is_much = self.owners.unread() >= self.calls_max / 2 || self.is_full();
+        !is_much && !self.is_complete(partition)
+    }
+
+    /// Whether a call waits for its partition to be read, and for no other call.
+    pub(super) fn is_unread(&self, key: Key, number: u64) -> bool {
+        self.is_to_be_read(key.0) && self.first_before(key, number).is_none()
+    }
+
+    /// Whether another call of a key may leave. The more are away, the fewer a key gets that has
+    /// many already, and a caller; a few are left for each.
+    pub(super) fn has_room(&self, key: Key, caller: CallerKey) -> bool {
+        let own = self.away.get(&key).map_or(0, BTreeMap::len);
+        let free = self.calls_max.saturating_sub(self.count);
+        let of_caller = free.saturating_mul(SHARE_OF_FREE).max(KEY_CALLS_MIN);
+        own < free.max(KEY_CALLS_MIN) && self.owners.count(caller) < of_caller && !self.is_full()
+    }
+
+    fn is_full(&self) -> bool {
+        self.count >= self.calls_max.saturating_mul(2)
+    }
+
+    /// Whether this call is away.
+    pub(super) fn is_known(&self, key: Key, number: u64) -> bool {
+        self.away
+            .get(&key)
+            .is_some_and(|calls| calls.contains_key(&number))
+    }
+
+    /// When the first call of a key comes back that is before this number.
+    pub(super) fn first_before(&self, key: Key, number: u64) -> Option<Return> {
+        let (_, back_at) = self.away.get(&key)?.range(..number).next()?;
+        Some(*back_at)
+    }
+
+    fn add(&mut self, key: Key, number: u64, back_at: Return) {
+        let calls = self.away.entry(key).or_default();
+        if calls.insert(number, back_at).is_none() {
+            self.count = self.count.saturating_add(1);
+        }
+        let overdue = back_at.steady.plus(self.overdue);
+        let next = self.next_overdue.map_or(overdue, |next| next.min(overdue));
+        self.next_overdue = Some(next);
+    }
+
+    /// A call goes away: its record is settled when a note that tells of it is stored, and its hop.
+    pub(super) fn leaves(
+        &mut self,
+        id: RecordId,
+        (key, number): (Key, u64),
+        plan: &Plan,
+        back_at: Return,
+        now: Steady,
+    ) {
+        let Some(route) = &plan.order_key else {
+            return;
+        };
+        let unread = self.is_unread(key, number);
+        self.add(key, number, back_at);
+        self.owners.add(key, number, plan.caller, unread);
+        let notes = self.notes.entry(key.0);
+        let notes = notes.or_insert_with(|| Notes::new(route.clone(), now));
+        notes.waiting.push(id);
+    }
+
+    /// A call that is away moves on there: it is not lost, however late it comes back.
+    pub(super) fn moves_on(&mut self, key: Key, number: u64, back_at: Return) {
+        if let Some(known) = self.away.get_mut(&key).and_then(|all| all.get_mut(&number)) {
+            *known = back_at;
+        }
+    }
+
+    /// A call has come back.
+    pub(super) fn came_back(&mut self, key: Key, number: u64) {
+        if !self.is_complete(key.0) && self.back.len() < self.calls_max {
+            self.back.insert((key.0, number));
+        }
+        self.owners.remove(key, number);
+        let Some(calls) = self.away.get_mut(&key) else {
+            return;
+        };
+        if calls.remove(&number).is_some() {
+            self.count = self.count.saturating_sub(1);
+        }
+        if calls.is_empty() {
+            self.away.remove(&key);
+        }
+    }
+
+    /// A fetch has brought these positions. Where there is a gap, another drain had the partition
+    /// in the meantime, or has it given to us only now.
+    pub(super) fn read(&mut self, positions: impl Iterator<Item = Position>) {
+        for Position { partition, offset } in positions {
+            let last = self.read.insert(partition, offset);
+            if last.is_none_or(|last| offset != last.saturating_add(1)) {
+                self.complete.remove(&partition);
+                self.epoch = self.epoch.saturating_add(1);
+            }
+        }
+    }
+
+    /// All that the stream of calls holds was read. Gives whether that is news.
+    pub(super) fn completed(&mut self) -> bool {
+        let before = self.complete.len();
+        self.complete.extend(self.read.keys());
+        self.owners.were_read(&self.complete);
+        self.back.clear();
+        self.complete.len() > before
+    }
+
+    /// A call waits to learn what is away of its key: a note that comes back tells how far the
+    /// partition was read, where its end is never reached.
+    pub(super) fn probe(&mut self, partition: u32, route: &Rc<str>, now: Steady) {
+        let notes = self.notes.entry(partition);
+        let notes = notes.or_insert_with(|| Notes::new(route.clone(), now));
+        notes.is_wanted = notes.epoch != Some(self.epoch);
+    }
+
+    /// The session with the stream of calls is lost. What is away stays away.
+    pub(super) fn session_lost(&mut self) {
+        self.epoch = self.epoch.saturating_add(1);
+        self.complete.clear();
+        self.read.clear();
+        for notes in self.notes.values_mut() {
+            notes.held.clear();
+            notes.own.clear();
+        }
+    }
+
+    /// A record that is no note was read.
+    pub(super) fn something_else(&mut self) {
+        for notes in self.notes.values_mut() {
+            notes.is_in_the_way = true;
+        }
+    }
+
+    /// A note was read. Gives whether it is to be held.
+    pub(super) fn note_read(&mut self, id: RecordId, note: &Note, now: Now) -> bool {
+        let is_own = note.by == self.writer;
+        for away in note.away.iter().filter(|_| !is_own) {
+            let key = (note.partition, away.key);
+            let is_back = self.back.contains(&(note.partition, away.number));
+            if !is_back && !self.is_known(key, away.number) && !self.is_full() {
+                let back_at = Return::at(away.back_at, now);
+                self.add(key, away.number, back_at);
+            }
+        }
+        let route = Rc::from(note.route.as_str());
+        let notes = self.notes.entry(note.partition);
+        let notes = notes.or_insert_with(|| Notes::new(route, now.steady));
+        // A later one of ours is stored, which says all that this one says.
+        let is_replaced = is_own && note.serial < notes.stored;
+        if !is_replaced {
+            notes.held.push(id);
+            notes.own.extend(is_own.then_some((id, note.serial)));
+            notes.is_unread &= !is_own;
+        }
+        if is_own && note.epoch == self.epoch {
+            self.complete.insert(note.partition);
+            self.owners.were_read(&self.complete);
+            self.back.retain(|(of, _)| *of != note.partition);
+        }
+        !is_replaced
+    }
+
+    /// A note of ours is stored: gives the calls that it tells of first, and the notes before it.
+    pub(super) fn note_stored(&mut self, partition: u32) -> (Vec<RecordId>, Vec<RecordId>) {
+        let Some(notes) = self.notes.get_mut(&partition) else {
+            return (Vec::new(), Vec::new());
+        };
+        notes.stored = notes.serial;
+        let (covered, mut replaced) = notes.under_way.take().unwrap_or_default();
+        // Of our own those that were read meanwhile are older too, but for the very one that was
+        // read before we were told that it is stored.
+        let own = std::mem::take(&mut notes.own);
+        let (kept, older): (Vec<_>, Vec<_>) = own
+            .into_iter()
+            .partition(|(_, serial)| *serial >= notes.stored);
+        notes.is_unread = kept.is_empty();
+        replaced.retain(|id| !kept.iter().any(|(own, _)| own == id));
+        replaced.extend(older.into_iter().map(|(id, _)| id));
+        replaced.sort_unstable();
+        replaced.dedup();
+        notes.own = kept;
+        notes.held.retain(|held| !replaced.contains(held));
+        (covered, replaced)
+    }
+
+    /// The latest note of a partition was not stored after all: nothing is to be read of it.
+    pub(super) fn want_another(&mut self, partition: u32) {
+        if let Some(notes) = self.notes.get_mut(&partition) {
+            notes.is_unread = false;
+            notes.epoch = None;
+        }
+    }
+
+    /// Forgets calls that should have been back long ago: they are lost, or somebody else had them.
+    pub(super) fn forget_overdue(&mut self, now: Now) {
+        if self.next_overdue.is_none_or(|next| next > now.steady) {
+            return;
+        }
+        let (overdue, trouble_at) = (self.overdue, self.trouble_at);
+        let ends = |back_at: &Return| back_at.steady.max(trouble_at).plus(overdue);
+        for calls in self.away.values_mut() {
+            calls.retain(|_, back| ends(back) > now.steady || back.late(now) < overdue);
+        }
+        self.away.retain(|_, calls| !calls.is_empty());
+        let away = &self.away;
+        let is_away = |key, number| away.get(&key).is_some_and(|all| all.contains_key(&number));
+        self.owners.retain(is_away);
+        let all = self.away.values().flat_map(BTreeMap::values);
+        // A wall clock that was set back is looked at again after a while.
+        let again = now.steady.plus(Duration::from_secs(1));
+        self.next_overdue = all.clone().map(|back| ends(back).max(again)).min();
+        self.count = all.count();
+    }
+
+    /// Whether notes keep commits waiting.
+    pub(super) fn holds_notes(&self) -> bool {
+        self.notes.values().any(|notes| !notes.held.is_empty())
+    }
+
+    fn is_away(&self, partition: u32) -> bool {
+        let lowest = KeyDigest::LOWEST;
+        let mut keys = self.away.range((partition, lowest)..);
+        keys.next().is_some_and(|((of, _), _)| *of == partition)
+    }
+
+    /// What is to be done about notes now. `is_crowded`: nothing can be fetched.
+    pub(super) fn next_step(&mut self, is_crowded: bool, now: Now) -> Option<NoteStep> {
+        let partitions: Vec<u32> = self.notes.keys().copied().collect();
+        for partition in partitions {
+            let is_away = self.is_away(partition);
+            let Some(notes) = self.notes.get_mut(&partition) else {
+                continue;
+            };
+            if !is_away && notes.is_idle() {
+                let held = std::mem::take(&mut notes.held);
+                notes.own.clear();
+                if !notes.is_unread {
+                    self.notes.remove(&partition);
+                }
+                if !held.is_empty() {
+                    return Some(NoteStep::Settle(held));
+                }
+                continue;
+            }
+            let due = notes.due(is_crowded);
+            if due.is_some_and(|due| due <= now.steady) {
+                notes.under_way = Some((std::mem::take(&mut notes.waiting), notes.held.clone()));
+                notes.is_in_the_way = false;
+                notes.is_wanted = false;
+                notes.epoch = Some(self.epoch);
+                notes.serial = notes.serial.saturating_add(1);
+                let serial = notes.serial;
+                notes.written_at = now.steady;
+                let route = notes.route.to_string();
+                return Some(NoteStep::Write(self.note(partition, route, serial)));
+            }
+        }
+        None
+    }
+
+    fn note(&self, partition: u32, route: String, serial: u64) -> Note {
+        let of_partition = self
+            .away
+            .range((partition, KeyDigest::LOWEST)..)
+            .take_while(|((of, _), _)| *of == partition);
+        let away = of_partition.flat_map(|((_, key), calls)| {
+            calls.iter().map(|(number, back_at)| Away {
+                key: *key,
+                number: *number,
+                back_at: back_at.wall,
+            })
+        });
+        Note {
+            by: self.writer.clone(),
+            epoch: self.epoch,
+            serial,
+            partition,
+            route,
+            away: away.collect(),
+        }
+    }
+
+    /// The note that is being stored has so many bytes.
+    pub(super) fn note_written(&mut self, partition: u32, bytes: usize) {
+        if let Some(notes) = self.notes.get_mut(&partition) {
+            notes.bytes = bytes;
+        }
+    }
+
+    /// When something is to be done next. `is_crowded`: nothing can be fetched.
+    pub(super) fn wakeup(&self, is_crowded: bool) -> Option<Steady> {
+        let due = self
+            .notes
+            .values()
+            .filter_map(|notes| notes.due(is_crowded));
+        due.chain(self.next_overdue).min()
+    }
+}

@@ -1,0 +1,157 @@
+//! A full window: calls in the way of others are moved aside, onto lanes from which they come back.
+
+use std::time::Duration;
+
+use crate::drain::DrainEngine;
+use crate::drain::config::DrainConfig;
+use crate::drain::left::LeftMax;
+use crate::drain::outbox::Destination;
+use crate::drain::window::Window;
+use crate::id::{RecordId, Source};
+use crate::lanes::Wait;
+use crate::limits::LEFT_SETTLED_MIN;
+use crate::metric::Metric;
+use crate::time::{Now, Steady};
+
+/// A call that is moved aside is away for at most this many times as long as the shortest lane
+/// says: a target that has recovered shall have its calls soon.
+const ASIDE_TIMES_MAX: u32 = 64;
+
+/// How many more records of a stream may be held.
+pub(super) fn room(config: &DrainConfig, window: &Window, source: Source) -> usize {
+    let held = window.count(source);
+    let unsettled = calls_max(config, source).saturating_sub(held.unsettled);
+    let uncommitted = config.window.uncommitted_max.saturating_sub(held.records);
+    unsettled.min(uncommitted)
+}
+
+/// Whether that is enough for a fetch: many small ones would cost too much.
+pub(super) fn is_room_to_fetch(config: &DrainConfig, window: &Window, source: Source) -> bool {
+    let limits = &config.window;
+    let worthwhile = config
+        .fetch
+        .records_max
+        .min(calls_max(config, source).div_ceil(4))
+        .min(limits.uncommitted_max);
+    let bytes_max = match source {
+        Source::Calls => limits.bytes_max,
+        Source::Lane(_) => limits.bytes_max / 4,
+    };
+    window.count(source).bytes < bytes_max && room(config, window, source) >= worthwhile
+}
+
+/// How much sessions that were lost may leave in memory.
+pub(super) fn left_max(config: &DrainConfig, source: Source) -> LeftMax {
+    LeftMax {
+        unsettled: calls_max(config, source),
+        records: config.window.uncommitted_max.max(LEFT_SETTLED_MIN),
+    }
+}
+
+fn calls_max(config: &DrainConfig, source: Source) -> usize {
+    match source {
+        Source::Calls => config.window.calls_max,
+        Source::Lane(_) => config.window.lane_records_max,
+    }
+}
+
+/// How many calls shall leave the window where they are in the way of others: what waits for slow
+/// targets leaves half of it, and half of its bytes beside what is in flight, to everybody else.
+fn room_wanted(config: &DrainConfig, window: &Window, is_full: bool) -> usize {
+    let limits = &config.window;
+    let held = window.count(Source::Calls);
+    let a_quarter = limits.calls_max.div_ceil(4);
+    if is_full || held.bytes > (limits.bytes_max / 4).saturating_mul(3) {
+        return a_quarter;
+    }
+    held.unsettled.saturating_sub(limits.calls_max / 2)
+}
+
+impl DrainEngine {
+    /// Moves calls aside that are in the way of others: those whose targets are too slow for what
+    /// comes in, and, where the window is too full to fetch, those that rest between two attempts.
+    pub(super) fn make_room(&mut self, now: Now) {
+        // The very condition of a fetch: between two different ones the drain would stand still.
+        let is_full = !is_room_to_fetch(&self.config, &self.window, Source::Calls);
+        // Those on their way make room too, as soon as they are stored.
+        let count = room_wanted(&self.config, &self.window, is_full);
+        let count = count.saturating_sub(self.outbox.bound_for_lanes());
+        let Some(shortest) = self.config.lanes.shortest().filter(|_| count > 0) else {
+            return;
+        };
+        let longest = self.longest_aside(shortest);
+        let slow = self.window.take_slow(count, is_full, longest, now.steady);
+        let resting = count.saturating_sub(slow.len());
+        for (id, wait) in slow {
+            let pause = self.pause_aside(id, wait, shortest, longest);
+            if !self.move_aside(id, pause, now) {
+                self.window.line_up(id, now.steady);
+            }
+        }
+        if !is_full {
+            return;
+        }
+        // A few of them are not what fills the window.
+        let is_waiting_long = self.sessions.get(&Source::Calls).is_none_or(|session| {
+            now.steady > session.last_fetch().plus(self.config.window.patience)
+        });
+        let least = if is_waiting_long { 1 } else { resting };
+        for (until, id) in self.window.take_resting(least, resting) {
+            if !self.move_aside(id, shortest, now) {
+                self.window.wait(id, until);
+            }
+        }
+    }
+
+    /// When [`Self::make_room`] has something to do next, should nothing happen before.
+    pub(super) fn room_wakeup(&self, now: Steady) -> Option<Steady> {
+        let is_full = !is_room_to_fetch(&self.config, &self.window, Source::Calls);
+        let wanted = room_wanted(&self.config, &self.window, is_full);
+        let may_move = wanted > 0 && self.config.lanes.shortest().is_some();
+        may_move.then(|| self.window.lines.judged_at(now)).flatten()
+    }
+
+    /// The longest that a call is moved aside for: what one lane serves, because each further one
+    /// costs a hop.
+    fn longest_aside(&self, shortest: Duration) -> Duration {
+        let max = shortest.saturating_mul(ASIDE_TIMES_MAX);
+        let delays = self.config.lanes.iter().map(|(_, lane)| lane.delay);
+        delays
+            .filter(|delay| *delay <= max)
+            .max()
+            .unwrap_or(shortest)
+    }
+
+    /// A call is away until it would have its turn. Where its target takes none, nobody knows when
+    /// that is: then it goes onto a longer lane each time.
+    fn pause_aside(
+        &mut self,
+        id: RecordId,
+        wait: Option<Duration>,
+        shortest: Duration,
+        longest: Duration,
+    ) -> Duration {
+        let aside = self.window.get_mut(id).map_or(0, |held| {
+            held.progress.aside = held.progress.aside.saturating_add(1);
+            held.progress.aside
+        });
+        let mut delays = self.config.lanes.iter().map(|(_, lane)| lane.delay);
+        let next = usize::try_from(aside).unwrap_or(usize::MAX);
+        let pause = wait.or_else(|| delays.nth(next)).unwrap_or(longest);
+        pause.clamp(shortest, longest)
+    }
+
+    /// Puts a call onto a lane, but not for so long that it would be too old for an attempt.
+    fn move_aside(&mut self, id: RecordId, pause: Duration, now: Now) -> bool {
+        let delay_max = self.plan(id).map(|plan| plan.limits.delay_max(now.wall));
+        let pause = pause.min(delay_max.unwrap_or_default());
+        let Wait::On(lane) = self.config.lanes.wait(pause) else {
+            return false;
+        };
+        let hopped = self.hop(id, Destination::Lane(lane), pause, now);
+        if hopped {
+            self.outputs.count(Metric::MovedAside, 1);
+        }
+        hopped
+    }
+}

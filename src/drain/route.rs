@@ -1,0 +1,159 @@
+//! Which way a call goes: back into the gateway, or out to an explicit target, where the operator
+//! allows that (G7), and a reply no further than he allows (G12). The accept role has judged its
+//! own calls already; here every record is judged, whoever wrote it.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::drain::config::DispatchConfig;
+use crate::drain::dispatch::{self, Dispatch, Marks};
+use crate::egress::TargetsConfig;
+use crate::egress::allow::Allowed;
+use crate::egress::target_url::{Destination, Scheme};
+use crate::http::OutgoingRequest;
+use crate::record::Call;
+use crate::reply::signature::Secrets;
+use crate::time::Wall;
+
+/// A way out of the drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// The gateway's own routes.
+    Gateway,
+    /// An explicit target.
+    Outside(Scheme),
+}
+
+/// A request on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Routed {
+    /// Which way.
+    pub way: Way,
+    /// What its target sees.
+    pub request: OutgoingRequest,
+    /// Whether it has to be signed as OCI wants it before it leaves.
+    pub is_signed: bool,
+}
+
+/// Knows all ways, and who may take them.
+#[derive(Debug)]
+pub struct Router {
+    gateway: Rc<str>,
+    https: Option<Rc<str>>,
+    http: Option<Rc<str>>,
+    default_authority: String,
+    reply_authority: String,
+    targets: TargetsConfig,
+    secrets: ReplySecrets,
+}
+
+/// What replies are signed by.
+#[derive(Clone, Debug, Default)]
+pub struct ReplySecrets {
+    /// Replies to paths on this gateway, and to URLs whose rule names no secrets of its own; none:
+    /// those aren't signed.
+    pub usual: Option<Secrets>,
+    /// The others, by the environment variables that rules name.
+    pub named: BTreeMap<String, Secrets>,
+}
+
+impl Router {
+    /// By the operator's configuration. `secrets` sign replies.
+    #[must_use]
+    pub fn new(config: &DispatchConfig, targets: TargetsConfig, secrets: ReplySecrets) -> Self {
+        Self {
+            gateway: Rc::from(config.cluster.as_str()),
+            https: config.https_cluster.as_deref().map(Rc::from),
+            http: config.http_cluster.as_deref().map(Rc::from),
+            default_authority: config.default_authority.clone(),
+            reply_authority: config.reply_authority.clone(),
+            targets,
+            secrets,
+        }
+    }
+
+    /// The Envoy cluster of a way.
+    #[must_use]
+    pub fn cluster(&self, way: Way) -> Rc<str> {
+        let cluster = match way {
+            Way::Gateway => None,
+            Way::Outside(Scheme::Https) => self.https.as_ref(),
+            Way::Outside(Scheme::Http) => self.http.as_ref(),
+        };
+        cluster.unwrap_or(&self.gateway).clone()
+    }
+
+    /// The request that the call's target sees, and its way.
+    ///
+    /// # Errors
+    /// Why the call must not be made, for its dead letter.
+    pub fn request(&self, mut call: Call, marks: &Marks, now: Wall) -> Result<Routed, String> {
+        let (mut is_signed, mut secrets) = (false, self.secrets.usual.as_ref());
+        let is_reply = call.head.reply.is_some();
+        if is_reply {
+            // Whatever a record of somebody else says.
+            "POST".clone_into(&mut call.head.method);
+        }
+        let way = match call.head.target.take() {
+            Some(url) => {
+                let (destination, allowed) = self.allowed(&url, is_reply)?;
+                is_signed = allowed.is_signed;
+                if let Some(variable) = allowed.secrets.filter(|_| is_reply) {
+                    secrets = Some(self.secrets.named.get(variable).ok_or_else(|| {
+                        format!("target: this gateway hasn't got the secrets in {variable}")
+                    })?);
+                }
+                let scheme = destination.scheme;
+                scheme
+                    .name()
+                    .clone_into(call.head.scheme.get_or_insert_default());
+                call.head.authority = Some(destination.authority());
+                destination.path_and_query.clone_into(&mut call.head.path);
+                Way::Outside(scheme)
+            }
+            // Nobody else has judged it: the path is the operator's to allow, and the host his to
+            // say, whatever stands in the record.
+            None if is_reply => {
+                let allowed = self.targets.reply_paths.check(&call.head.path);
+                allowed.map_err(|problem| format!("the reply's path {problem}"))?;
+                call.head.authority = Some(self.reply_authority.clone());
+                Way::Gateway
+            }
+            None => Way::Gateway,
+        };
+        let dispatch = Dispatch {
+            default_authority: &self.default_authority,
+            secrets,
+            now,
+        };
+        Ok(Routed {
+            way,
+            request: dispatch::request(call, marks, &dispatch),
+            is_signed,
+        })
+    }
+
+    /// A destination that is allowed, and what the rules give it.
+    fn allowed(&self, url: &str, is_reply: bool) -> Result<(Destination, Allowed<'_>), String> {
+        let destination = Destination::parse(url).map_err(|error| format!("target: {error}"))?;
+        let list = if is_reply {
+            &self.targets.replies
+        } else {
+            &self.targets.targets
+        };
+        let allowed = list.check(&destination);
+        let allowed = allowed.map_err(|denied| format!("target: {denied}"))?;
+        let cluster = match destination.scheme {
+            Scheme::Https => &self.https,
+            Scheme::Http => &self.http,
+        };
+        if cluster.is_none() {
+            let scheme = destination.scheme.name();
+            return Err(format!(
+                "target: this gateway has no way out for {scheme}: dispatch.{scheme}Cluster is not \
+                 configured"
+            ));
+        }
+        Ok((destination, allowed))
+    }
+}

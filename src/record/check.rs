@@ -1,0 +1,203 @@
+//! What a call record may say: everything in it goes into a request, a signature or a plan, and
+//! anybody may have written it.
+//!
+//! There is one grammar. The drain checks every record that it reads, and the accept role what it
+//! is going to store, before the `202`: what is accepted can be read, and Envoy can send it.
+
+use crate::headers::RESPONSE_PREFIX;
+use crate::http::{Fields, is_field_value, is_token};
+use crate::id::CallId;
+use crate::limits::{
+    DESTINATION_BYTES_MAX, HEAD_BYTES_MAX, HEAD_FIELDS_MAX, ROUTE_BYTES_MAX, TIMEOUT_MS_MAX,
+};
+use crate::record::error::RecordError;
+use crate::record::grammar::{is_authority, is_identity, is_path, is_visible};
+use crate::record::head::CallHead;
+use crate::record::sealed::SealedValue;
+
+/// What is wrong with a call's head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HeadError {
+    /// A part of it can't be sent, or not understood. Names the member and what is allowed there.
+    Wrong(String),
+    /// There is too much of it.
+    TooLarge {
+        /// The member that was measured.
+        member: &'static str,
+        /// What was counted.
+        unit: &'static str,
+        /// How many there may be.
+        limit: usize,
+    },
+}
+
+impl From<HeadError> for RecordError {
+    fn from(error: HeadError) -> Self {
+        Self(match error {
+            HeadError::Wrong(text) => text,
+            HeadError::TooLarge {
+                member,
+                unit,
+                limit,
+            } => format!("{member}: more than {limit} {unit}"),
+        })
+    }
+}
+
+/// Checks all that is known of a call before its body.
+///
+/// # Errors
+/// Names the member and what is allowed there.
+pub fn check(head: &CallHead) -> Result<(), HeadError> {
+    check_request_line(head)?;
+    check_identities(head)?;
+    check_plan(head)?;
+    let request_line = [Some(&head.method), Some(&head.path), head.target.as_ref()]
+        .into_iter()
+        .chain([head.authority.as_ref(), head.scheme.as_ref()]);
+    let mut before = Size {
+        fields: 0,
+        bytes: request_line.flatten().map(String::len).sum(),
+    };
+    if let Some(reply) = &head.reply {
+        let prefixes = reply.headers.len().saturating_mul(RESPONSE_PREFIX.len());
+        before.bytes = before.bytes.saturating_add(prefixes);
+        before = check_fields("reply.headers", &reply.headers, &reply.sealed, before)?;
+    }
+    check_fields("headers", &head.headers, &head.sealed, before)?;
+    check_fields("trailers", &head.trailers, &[], Size::default())?;
+    Ok(())
+}
+
+/// Everything that goes into a request line must be fit to stand there.
+fn check_request_line(head: &CallHead) -> Result<(), HeadError> {
+    let fail = |text: String| Err(HeadError::Wrong(text));
+    if !is_token(head.method.as_bytes()) || head.method.eq_ignore_ascii_case("CONNECT") {
+        return fail(format!(
+            "method: {:?} is no method that can be called",
+            head.method
+        ));
+    }
+    if let Some(target) = &head.target {
+        if target.is_empty() || target.len() > DESTINATION_BYTES_MAX || !is_visible(target) {
+            return fail(format!(
+                "target: must be 1 to {DESTINATION_BYTES_MAX} visible ASCII characters"
+            ));
+        }
+    } else if !is_path(&head.path) {
+        return fail(
+            "path: must start with / and be visible ASCII without # and \\, percent-encoded"
+                .to_owned(),
+        );
+    }
+    let authority = head.authority.as_deref();
+    if !authority.is_none_or(is_authority) {
+        return fail(
+            "authority: must be a host, with a port or without (RFC 3986 section 3.2)".to_owned(),
+        );
+    }
+    if head
+        .scheme
+        .as_deref()
+        .is_some_and(|scheme| scheme != "http" && scheme != "https")
+    {
+        return fail("scheme: must be http or https".to_owned());
+    }
+    Ok(())
+}
+
+/// What names a call or its time goes into fields, and a reply's id into what is signed.
+fn check_identities(head: &CallHead) -> Result<(), HeadError> {
+    for (member, text) in [
+        ("id", head.id.as_ref().map(|id| id.0.as_str())),
+        ("correlationId", head.correlation_id.as_deref()),
+        ("acceptedAt", head.accepted_at.as_deref()),
+        ("orderKey", head.order_key.as_deref()),
+    ] {
+        if !text.is_none_or(is_identity) {
+            return Err(HeadError::Wrong(format!(
+                "{member}: must be 1 to 256 visible ASCII characters"
+            )));
+        }
+    }
+    // Standard Webhooks signs `id.timestamp.body`: an id with a full stop could pass a part of
+    // itself for the timestamp.
+    let has_stop = |id: &CallId| id.0.contains('.');
+    if head.reply.is_some() && head.id.as_ref().is_some_and(has_stop) {
+        return Err(HeadError::Wrong(
+            "id: must hold no full stop in a reply".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// What steers when and how often a call is made, and what is only a hint.
+fn check_plan(head: &CallHead) -> Result<(), HeadError> {
+    let fail = |text: String| Err(HeadError::Wrong(text));
+    for (member, text) in [("route", &head.route), ("cluster", &head.cluster)] {
+        let fits = |text: &String| !text.is_empty() && text.len() <= ROUTE_BYTES_MAX;
+        let clean = |text: &String| fits(text) && !text.contains(char::is_control);
+        if text.as_ref().is_some_and(|text| !clean(text)) {
+            return fail(format!(
+                "{member}: must be 1 to {ROUTE_BYTES_MAX} bytes without controls"
+            ));
+        }
+    }
+    if head
+        .timeout_ms
+        .is_some_and(|limit| !(1..=TIMEOUT_MS_MAX).contains(&limit))
+    {
+        return fail(format!("timeoutMs: must be 1 to {TIMEOUT_MS_MAX}"));
+    }
+    head.progress.check().map_err(HeadError::Wrong)
+}
+
+/// How much of a head there is.
+#[derive(Clone, Copy, Default)]
+struct Size {
+    fields: usize,
+    bytes: usize,
+}
+
+/// Fields must be fit to stand in a message, and few and short enough for Envoy, which counts a
+/// line with its colon, its space and its end. A sealed value counts as what it will be. Gives how
+/// much there is with them.
+fn check_fields(
+    member: &'static str,
+    fields: &Fields,
+    sealed: &[SealedValue],
+    before: Size,
+) -> Result<Size, HeadError> {
+    const LINE_BYTES: usize = 4;
+    let fail = |text: String| Err(HeadError::Wrong(text));
+    let line = |(name, value): &(String, Vec<u8>)| name.len() + value.len() + LINE_BYTES;
+    let lines = fields.iter().map(line);
+    let lines = lines.chain(sealed.iter().map(SealedValue::plain_bytes));
+    let size = Size {
+        fields: before.fields.saturating_add(fields.len()),
+        bytes: lines.fold(before.bytes, usize::saturating_add),
+    };
+    for (counted, unit, limit) in [
+        (size.fields, "fields", HEAD_FIELDS_MAX),
+        (size.bytes, "bytes", HEAD_BYTES_MAX),
+    ] {
+        if counted > limit {
+            return Err(HeadError::TooLarge {
+                member,
+                unit,
+                limit,
+            });
+        }
+    }
+    for (index, (name, value)) in fields.iter().enumerate() {
+        if !is_token(name.as_bytes()) {
+            return fail(format!("{member}[{index}]: the name is no token"));
+        }
+        if !is_field_value(value) {
+            return fail(format!(
+                "{member}[{index}]: the value holds a control character"
+            ));
+        }
+    }
+    Ok(size)
+}

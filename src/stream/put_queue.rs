@@ -1,0 +1,351 @@
+//! Messages for one stream that are put again until they are stored: in batches, in order, one
+//! PutMessages at a time.
+//!
+//! The Stream may refuse a batch for what one message of it is, however often it is put. So a batch
+//! that is refused is halved until the message is found; that one stands aside, is put again alone
+//! a few times, and is given back as refused for good, while the others go on.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::http::CalloutResult;
+use crate::http::OutgoingRequest;
+use crate::limits::{PUT_BYTES_MAX, PUT_MESSAGES_MAX};
+use crate::stream::StreamClient;
+use crate::stream::error::{StreamError, expect_ok, wait_in};
+use crate::stream::put::{PutBody, PutEntry, parse_put_answer};
+use crate::time::Steady;
+
+/// Pauses after messages could not be stored double from the first to the last.
+const FAILURE_PAUSE_MIN: Duration = Duration::from_millis(200);
+const FAILURE_PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// A message that was refused alone is put again after this.
+const ALONE_PAUSE: Duration = Duration::from_secs(5);
+
+/// A message that was refused alone for so long, or although others were stored meanwhile, is
+/// refused for good.
+const REFUSED_FOR: Duration = Duration::from_secs(30);
+
+/// A message that has to be stored.
+pub(crate) trait Message {
+    /// What is stored.
+    fn record(&self) -> &[u8];
+
+    /// What decides about its partition, 1 to 256 bytes; `None`: any will do.
+    fn key(&self) -> Option<&str>;
+
+    /// Messages with the same order key are stored in their order (G6).
+    fn order_key(&self) -> Option<&str>;
+}
+
+/// A message that the Stream has refused alone.
+#[derive(Debug)]
+struct Aside<M> {
+    message: M,
+    refusal: Refusal,
+    /// When it is put again.
+    at: Steady,
+}
+
+/// The first time at which a message was refused alone.
+#[derive(Clone, Copy, Debug)]
+struct Refusal {
+    at: Steady,
+    /// How many messages were stored by then.
+    stored: u64,
+}
+
+/// Messages for one stream.
+#[derive(Debug)]
+pub(crate) struct PutQueue<M> {
+    client: StreamClient,
+    waiting: VecDeque<M>,
+    in_flight: Vec<M>,
+    /// Those that were refused alone, by the time at which they are put again.
+    aside: VecDeque<Aside<M>>,
+    /// What is in flight is one of these.
+    alone: Option<Refusal>,
+    /// The latest one in flight was one of these: others come first.
+    was_alone: bool,
+    /// Messages in a batch at most: fewer after one that was refused.
+    batch_max: usize,
+    /// How many messages were stored.
+    stored: u64,
+    not_before: Steady,
+    failures: u32,
+}
+
+/// A message that is refused for good.
+pub(crate) struct Refused<M> {
+    pub(crate) message: M,
+    /// What the Stream says.
+    pub(crate) why: String,
+    /// The Stream has stored others meanwhile.
+    pub(crate) takes_others: bool,
+}
+
+/// What has become of a batch.
+pub(crate) struct Settled<M> {
+    /// What the Stream has now.
+    pub(crate) stored: Vec<M>,
+    /// What it will never take.
+    pub(crate) refused: Vec<Refused<M>>,
+    /// What is put again: how many messages, and why.
+    pub(crate) again: Option<(usize, String)>,
+}
+
+impl<M: Message> PutQueue<M> {
+    pub(crate) fn new(client: StreamClient) -> Self {
+        Self {
+            client,
+            waiting: VecDeque::new(),
+            in_flight: Vec::new(),
+            aside: VecDeque::new(),
+            alone: None,
+            was_alone: false,
+            batch_max: PUT_MESSAGES_MAX,
+            stored: 0,
+            not_before: Steady(0),
+            failures: 0,
+        }
+    }
+
+    /// A message waits for its turn.
+    pub(crate) fn add(&mut self, message: M) {
+        self.waiting.push_back(message);
+    }
+
+    /// Messages that aren't stored, as far as is known.
+    pub(crate) fn len(&self) -> usize {
+        let all = self.waiting.len().saturating_add(self.in_flight.len());
+        all.saturating_add(self.aside.len())
+    }
+
+    /// Takes a message that `is_of_age` and isn't on its way, if it has waited longest.
+    pub(crate) fn take_if(&mut self, is_of_age: impl Fn(&M) -> bool) -> Option<M> {
+        if self.aside.iter().any(|aside| is_of_age(&aside.message)) {
+            let index = self.aside.iter().position(|a| is_of_age(&a.message))?;
+            return self.aside.remove(index).map(|aside| aside.message);
+        }
+        is_of_age(self.waiting.front()?).then(|| self.waiting.pop_front())?
+    }
+
+    /// When the next batch may be sent, if there is one.
+    pub(crate) fn wakeup(&self) -> Option<Steady> {
+        if !self.in_flight.is_empty() {
+            return None;
+        }
+        let may_go = self.waiting.iter().any(|message| !self.is_behind(message));
+        let batch = may_go.then_some(self.not_before);
+        let alone = self.aside.front();
+        let alone = alone.map(|aside| aside.at.max(self.not_before));
+        batch.into_iter().chain(alone).min()
+    }
+
+    /// Whether one with the same order key stands aside.
+    fn is_behind(&self, message: &M) -> bool {
+        let order_key = message.order_key();
+        let mut aside = self.aside.iter();
+        order_key.is_some() && aside.any(|aside| aside.message.order_key() == order_key)
+    }
+
+    /// The next batch, if it may be sent now.
+    pub(crate) fn next(&mut self, now: Steady) -> Option<OutgoingRequest> {
+        self.wakeup().filter(|due| *due <= now)?;
+        let mut body = PutBody::default();
+        let is_due = self.aside.front().is_some_and(|aside| aside.at <= now);
+        if !is_due || self.was_alone {
+            self.gather(&mut body);
+        }
+        self.was_alone = self.in_flight.is_empty();
+        if self.was_alone {
+            let Aside {
+                message, refusal, ..
+            } = self.aside.pop_front()?;
+            body.push(message.key(), message.record());
+            self.in_flight.push(message);
+            self.alone = Some(refusal);
+        }
+        Some(self.client.put_messages(body))
+    }
+
+    /// Fills a batch with what waits.
+    fn gather(&mut self, body: &mut PutBody) {
+        let mut behind = VecDeque::new();
+        while let Some(message) = self.waiting.pop_front() {
+            if self.is_behind(&message) {
+                behind.push_back(message);
+                continue;
+            }
+            let bytes = message.record().len().saturating_add(256);
+            let is_full = self.in_flight.len() >= self.batch_max
+                || body.bytes().saturating_add(bytes) > PUT_BYTES_MAX;
+            // A single message always goes, whatever the Stream says to it.
+            if !self.in_flight.is_empty() && (is_full || self.would_overtake(&message)) {
+                self.waiting.push_front(message);
+                break;
+            }
+            body.push(message.key(), message.record());
+            self.in_flight.push(message);
+        }
+        behind
+            .into_iter()
+            .rev()
+            .for_each(|message| self.waiting.push_front(message));
+    }
+
+    /// Of two messages in one batch the Stream may store the second alone.
+    fn would_overtake(&self, message: &M) -> bool {
+        let Some(key) = message.order_key() else {
+            return false;
+        };
+        let mut others = self.in_flight.iter();
+        others.any(|other| other.order_key() == Some(key))
+    }
+
+    /// The batch is stored, or a part of it, or isn't. `describe` says of an error what the log
+    /// shall say of it.
+    pub(crate) fn settle(
+        &mut self,
+        result: CalloutResult,
+        now: Steady,
+        describe: impl FnOnce(&StreamError) -> String,
+    ) -> Settled<M> {
+        let batch = std::mem::take(&mut self.in_flight);
+        let alone = self.alone.take();
+        let answer = expect_ok(result).and_then(|answer| {
+            parse_put_answer(&answer.body, batch.len()).map_err(StreamError::Unanswered)
+        });
+        let judged = match answer {
+            Ok(entries) => Judged::by_entries(batch, entries),
+            Err(error) => Judged::failed(batch, &error, describe(&error)),
+        };
+        self.stored = self.stored.saturating_add(judged.stored.len() as u64);
+        if !judged.stored.is_empty() {
+            self.failures = 0;
+            self.batch_max = self.batch_max.saturating_mul(2).min(PUT_MESSAGES_MAX);
+        }
+        let Some((why, pause)) = judged.problem else {
+            return Settled {
+                stored: judged.stored,
+                refused: Vec::new(),
+                again: None,
+            };
+        };
+        match pause {
+            Some(asked) => self.pause(asked, now),
+            None => self.batch_max = (judged.again.len() / 2).max(1),
+        }
+        let count = judged.again.len().saturating_add(judged.refused.len());
+        for message in judged.again.into_iter().rev() {
+            match alone {
+                Some(refusal) => self.set_aside(message, refusal, now),
+                None => self.waiting.push_front(message),
+            }
+        }
+        let refused = judged.refused.into_iter();
+        let refused = refused.filter_map(|message| self.refuse(message, alone, &why, now));
+        Settled {
+            refused: refused.collect(),
+            stored: judged.stored,
+            again: Some((count, why)),
+        }
+    }
+
+    fn pause(&mut self, asked: Duration, now: Steady) {
+        let doublings = self.failures.min(10);
+        self.failures = self.failures.saturating_add(1);
+        let pause = FAILURE_PAUSE_MIN.saturating_mul(1 << doublings);
+        self.not_before = now.plus(pause.min(FAILURE_PAUSE_MAX).max(asked));
+    }
+
+    fn set_aside(&mut self, message: M, refusal: Refusal, now: Steady) {
+        let at = now.plus(ALONE_PAUSE);
+        self.aside.push_back(Aside {
+            message,
+            refusal,
+            at,
+        });
+    }
+
+    /// A message was refused alone: it stands aside, or is given back.
+    fn refuse(
+        &mut self,
+        message: M,
+        before: Option<Refusal>,
+        why: &str,
+        now: Steady,
+    ) -> Option<Refused<M>> {
+        let stored = self.stored;
+        let first = before.unwrap_or(Refusal { at: now, stored });
+        let takes_others = stored > first.stored;
+        if takes_others || now >= first.at.plus(REFUSED_FOR) {
+            let why = why.to_owned();
+            return Some(Refused {
+                message,
+                why,
+                takes_others,
+            });
+        }
+        self.set_aside(message, first, now);
+        None
+    }
+}
+
+/// What the answer to a batch says of its messages.
+struct Judged<M> {
+    stored: Vec<M>,
+    again: Vec<M>,
+    /// Refused for what they are.
+    refused: Vec<M>,
+    /// What went wrong, and the pause that the Stream asks for; `None` where another batch may
+    /// follow at once.
+    problem: Option<(String, Option<Duration>)>,
+}
+
+impl<M> Judged<M> {
+    fn by_entries(batch: Vec<M>, entries: Vec<PutEntry>) -> Self {
+        let mut judged = Self {
+            stored: Vec::new(),
+            again: Vec::new(),
+            refused: Vec::new(),
+            problem: None,
+        };
+        for (message, entry) in batch.into_iter().zip(entries) {
+            match entry {
+                PutEntry::Stored(_) => judged.stored.push(message),
+                PutEntry::Failed(why) => {
+                    let asked = wait_in(&why).unwrap_or_default();
+                    match is_refusal(&why) {
+                        true => judged.refused.push(message),
+                        false => judged.again.push(message),
+                    }
+                    judged.problem = Some((why, Some(asked)));
+                }
+            }
+        }
+        judged
+    }
+
+    fn failed(batch: Vec<M>, error: &StreamError, why: String) -> Self {
+        let is_refusal = error.is_refusal();
+        let is_alone = batch.len() == 1;
+        let (again, refused) = match is_refusal && is_alone {
+            true => (Vec::new(), batch),
+            false => (batch, Vec::new()),
+        };
+        let splits = is_refusal && !is_alone;
+        Self {
+            stored: Vec::new(),
+            again,
+            refused,
+            problem: Some((why, (!splits).then(|| error.asked_pause()))),
+        }
+    }
+}
+
+/// Whether the Stream refuses one message of a batch for what it is, as it says of it.
+fn is_refusal(why: &str) -> bool {
+    why.starts_with("Invalid") || why.contains("TooLarge")
+}

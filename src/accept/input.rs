@@ -39,9 +39,11 @@ pub enum Input {
     Body(RequestId, Option<Vec<u8>>),
     /// The answer to [`crate::engine::Output::Callout`].
     CalloutDone(Ticket, CalloutResult),
-    /// The answer to [`crate::engine::Output::ReadSlot`]: the slot, if it is there, and its version.
+    /// The answer to [`crate::engine::Output::ReadSlot`]: the slot, if it exists, and its
+    /// version.
     SlotRead(Option<Vec<u8>>, u32),
-    /// The answer to [`crate::engine::Output::WriteSlot`]: false where somebody else has written it meanwhile.
+    /// The answer to [`crate::engine::Output::WriteSlot`]: false if somebody else has written the
+    /// slot meanwhile.
     SlotWritten(bool),
     /// A call has ended as a dead letter; its idempotency key may be used again.
     KeyReleased(KeyHolder),

@@ -71,7 +71,7 @@ pub trait Document: Sized {
         let document: Value = serde_json::from_slice(json).map_err(|error| {
             ConfigError(vec![Problem {
                 path: "$".to_owned(),
-                message: format!("is no valid JSON: {error}"),
+                message: not_json(json, &error),
             }])
         })?;
         let mut findings = Findings::default();
@@ -92,5 +92,36 @@ pub trait Document: Sized {
         let mut findings = Findings::default();
         Self::read(&mut Section::root(&empty, &mut findings));
         findings.keys
+    }
+}
+
+/// Why the document can't be read. Envoy passes a `google.protobuf.Struct` on as protobuf, so the
+/// text says what to use instead.
+fn not_json(json: &[u8], error: &serde_json::Error) -> String {
+    let hint = match json.trim_ascii_start().first() {
+        Some(b'{') => "",
+        _ => {
+            "; give the plugin configuration as \"@type\": \
+             type.googleapis.com/google.protobuf.StringValue whose value is the JSON document"
+        }
+    };
+    format!("is not valid JSON: {error}{hint}")
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::answer::AnswerConfig;
+    use crate::config::Document as _;
+
+    #[test]
+    fn a_struct_is_told_to_be_a_string() {
+        let as_envoy_passes_it = b"\x0a\x0d\x0a\x07answers\x12\x02\x2a\x00";
+        let error = AnswerConfig::from_json(as_envoy_passes_it).unwrap_err();
+        assert!(
+            error.to_string().contains("protobuf.StringValue"),
+            "{error}"
+        );
+        let error = AnswerConfig::from_json(b"{").unwrap_err();
+        assert!(!error.to_string().contains("StringValue"), "{error}");
     }
 }

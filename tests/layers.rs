@@ -67,12 +67,16 @@ fn used_by(name: &str, text: &str, files: &BTreeMap<String, PathBuf>) -> BTreeSe
             let is_path = |character: char| character.is_alphanumeric() || "_:".contains(character);
             let end = piece.find(|character| !is_path(character)).unwrap();
             let (path, behind) = piece.split_at(end);
-            let group = behind.strip_prefix('{').and_then(|rest| rest.split('}').next());
+            let group = behind
+                .strip_prefix('{')
+                .and_then(|rest| rest.split('}').next());
             for last in group.unwrap_or_default().split(',') {
                 let last = last.trim().split([':', ' ']).next().unwrap();
                 let whole = format!("{base}::{path}::{last}");
                 let parts: Vec<&str> = whole.split("::").filter(|part| !part.is_empty()).collect();
-                let known = (1..=parts.len()).rev().map(|count| parts[..count].join("::"));
+                let known = (1..=parts.len())
+                    .rev()
+                    .map(|count| parts[..count].join("::"));
                 used.extend(known.into_iter().find(|path| files.contains_key(path)));
             }
         }

@@ -7,10 +7,10 @@
 //!
 //! Pure as the other engines are, but simpler: each question has its answer at once.
 
-use crate::headers::ANSWER_CUT;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use crate::headers::ANSWER_CUT;
 use crate::http::{Fields, is_hop_by_hop, named_by_connection};
 use crate::id::RequestId;
 use crate::limits::RESPONSES_PER_CALLBACK_MAX;

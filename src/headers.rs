@@ -1,5 +1,5 @@
-//! The header fields that are ours: what the gateway adds to calls and replies, and what nobody else
-//! may set (G8).
+//! The header fields that are ours: what the gateway adds to calls and replies, and what nobody
+//! else may set (G8).
 
 use std::borrow::Cow;
 

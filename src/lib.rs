@@ -4,9 +4,14 @@
 //!
 //! | step | module | in | out |
 //! |---|---|---|---|
-//! | 1 accept | [`call::accept`], [`engine::accept`] | a marked request | a record, and `202` |
-//! | 2 deliver | [`call::deliver`], [`engine::drain`] | a record | a request, until settled |
-//! | 3 reply | [`call::reply`] | what became of it | who learns of it |
+//! | 1 accept | [`accept`] | a marked request | a record, and `202` |
+//! | 2 deliver | [`drain`] | a record | a request, until settled |
+//! | 3 reply | [`reply`] | what became of it | who learns of it |
+//!
+//! Below them: [`record`] is what is stored, [`egress`] where a call may go, [`caller`] who has
+//! made it, [`idempotency`] which requests are the same, [`stream`] OCI Streaming's protocol. Above
+//! them [`config`] reads documents into what the roles are configured with. `tests/layers.rs` has
+//! the table of who may use whom.
 //!
 //! Everything but `host` is pure: bytes and the time go in, [`engine::Output`]s come out. `host`
 //! exists on `wasm32-wasip1` only and translates between Envoy and the engines.

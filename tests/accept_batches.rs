@@ -13,6 +13,7 @@ use sluice::accept::{AcceptEngine, Input};
 use sluice::http::CalloutResult;
 use sluice::id::RequestId;
 use sluice::metric::Metric;
+
 use support::{
     Said, accept, accept_engine, answer, at, open_request, open_request_of, records, request,
     stored,

@@ -14,6 +14,7 @@ use sluice::accept::{AcceptEngine, Input};
 use sluice::engine::Callout;
 use sluice::http::CalloutResult;
 use sluice::metric::Metric;
+
 use support::{Said, accept, accept_engine, answer, at, records, request, stored};
 
 fn immediate(buffer: &str) -> AcceptEngine {

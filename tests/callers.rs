@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use sluice::accept::{AcceptEngine, Input};
 use sluice::id::RequestId;
 use sluice::metric::Metric;
+
 use support::{Said, accept, accept_engine, answer, at, open_request_of, records, request, stored};
 
 fn refused(said: &Said) -> Option<u16> {

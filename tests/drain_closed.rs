@@ -12,6 +12,7 @@ mod support;
 use serde_json::json;
 use sluice::http::CalloutResult;
 use sluice::metric::Metric;
+
 use support::lab::Lab;
 use support::{answer, field};
 

@@ -13,6 +13,7 @@ mod support;
 use serde_json::{Value, json};
 use sluice::drain::Input;
 use sluice::metric::Metric;
+
 use support::lab::Lab;
 use support::{answer, at, messages};
 

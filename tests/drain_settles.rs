@@ -13,6 +13,7 @@ mod support;
 use sluice::drain::Input;
 use sluice::http::CalloutResult;
 use sluice::metric::Metric;
+
 use support::lab::Lab;
 use support::{Said, answer, at, drain, drain_engine, field, messages, records, target};
 

@@ -12,6 +12,7 @@ mod support;
 
 use serde_json::{Value, json};
 use sluice::metric::Metric;
+
 use support::lab::Lab;
 use support::{answer, at, messages_stored_at};
 

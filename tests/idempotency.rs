@@ -19,6 +19,7 @@ use sluice::http::CalloutResult;
 use sluice::id::RequestId;
 use sluice::idempotency::{KeyHash, KeyHolder};
 use sluice::metric::Metric;
+
 use support::{accept_engine, answer, at, records, request, stored};
 
 /// Two workers of one Envoy, and the table that they share.

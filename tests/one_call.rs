@@ -12,6 +12,7 @@ mod support;
 use sluice::accept::Input as AcceptInput;
 use sluice::drain::Input as DrainInput;
 use sluice::id::RequestId;
+
 use support::{accept, accept_engine, answer, at, drain, drain_engine, field, messages};
 use support::{records, request, stored};
 

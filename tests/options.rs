@@ -14,6 +14,7 @@ use sluice::accept::options::Options;
 use sluice::call_option::CallOption;
 use sluice::record::reply_address::ReplyAddress;
 use sluice::time::Wall;
+
 use support::asking::{NOW, ask, gateway, refused};
 
 fn options(name: &str, value: &str) -> Options {

@@ -12,6 +12,7 @@ use sluice::accept::config::AcceptConfig;
 use sluice::call_option::CallOption;
 use sluice::config::Document;
 use sluice::record::reply_address::ReplyAddress;
+
 use support::asking::{ask, gateway, refused};
 
 #[test]

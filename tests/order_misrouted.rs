@@ -16,6 +16,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use sluice::engine::Callout;
 use sluice::metric::Metric;
+
 use support::lab::Lab;
 use support::{answer, at, messages_with_keys, records};
 

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use sluice::accept::Input;
 use sluice::metric::Metric;
 use sluice::record::seal::SealKeys;
+
 use support::lab::Lab;
 use support::{accept, accept_engine, at, drain_engine, field, records, request};
 

@@ -16,6 +16,7 @@ use sluice::drain::Input;
 use sluice::id::Entropy;
 use sluice::metric::Metric;
 use sluice::stream::signing::{KEY_BITS_MIN, KeyId, PrivateKey, Signer};
+
 use support::lab::Lab;
 use support::{accept, accept_engine, answer, at, drain_engine, field, request, stored, target};
 

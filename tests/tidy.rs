@@ -131,7 +131,7 @@ fn the_filter_cannot_trap() {
         "assert_eq!(",
     ];
     check("a trap ends every request of a worker", |name, text| {
-        if !name.starts_with("src/") || name.ends_with("_tests.rs") {
+        if !name.starts_with("src/") || name.ends_with("tests.rs") {
             return None;
         }
         let code = text.split("#[cfg(test)]").next().unwrap_or_default();

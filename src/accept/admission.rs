@@ -1,7 +1,5 @@
 //! Step 1b: a marked request's head becomes a call's head, or is refused at once.
 
-use crate::headers::{is_envoy_control, is_ours};
-
 use crate::accept::config::AcceptConfig;
 use crate::accept::lookalike::refuse_lookalikes;
 use crate::accept::options::{Options, parse};
@@ -11,6 +9,7 @@ use crate::caller::CallerMark;
 use crate::egress::allow::AllowList;
 use crate::egress::path::is_normal;
 use crate::egress::target_url::Destination;
+use crate::headers::{is_envoy_control, is_ours};
 use crate::http::{Fields, first, is_hop_by_hop, named_by_connection};
 use crate::idempotency::Asked;
 use crate::limits::ROUTE_BYTES_MAX;

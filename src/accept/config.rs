@@ -1,5 +1,8 @@
 //! What the accept role is configured with.
 
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use crate::accept::mark::Marks;
 use crate::call_option::CallOption;
 use crate::caller::CallersConfig;
@@ -8,8 +11,6 @@ use crate::http::{Fields, all};
 use crate::lanes::Lanes;
 use crate::record::names::NameList;
 use crate::stream::StreamConfig;
-use std::collections::BTreeSet;
-use std::time::Duration;
 
 /// What the accept filter is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +72,7 @@ pub struct BufferLimits {
 pub struct IdempotencyConfig {
     /// How long a key is known.
     pub window: Duration,
-    /// Slots of the table, each with room for [`KEYS_PER_SLOT`] keys.
+    /// Slots of the table, each with room for [`crate::idempotency::KEYS_PER_SLOT`] keys.
     pub slots: u32,
 }
 

@@ -1,4 +1,14 @@
-//! Drives step 1: marked requests come in, batches of records go to the Stream, answers go out.
+//! Step 1: marked requests come in, batches of records go to the Stream, answers go out.
+//!
+//! | step | file | a request is |
+//! |---|---|---|
+//! | is it marked? | [`mark`] | anybody's |
+//! | may it be a call? | [`admission`], [`options`] | *receiving*, or refused ([`refusal`]) |
+//! | whose is it, and has its caller room? | [`caller`], [`deferred`] | |
+//! | its body is complete | [`waiting`] | *waiting* in the outbox |
+//! | its idempotency key is claimed | [`claim`] | |
+//! | it is in a batch | [`publish`], [`buffer`] | *publishing* |
+//! | the Stream has stored it | [`crate::receipt`] | answered `202` |
 //!
 //! Group commit: requests that are complete wait in an outbox. If nothing is in flight, the next
 //! turn of the event loop publishes everything that has gathered; while a publish is in flight,
@@ -12,6 +22,7 @@ mod caller;
 mod claim;
 pub mod config;
 mod deferred;
+mod input;
 pub mod lookalike;
 pub mod mark;
 mod option_forms;
@@ -19,6 +30,8 @@ pub mod options;
 mod publish;
 pub mod refusal;
 mod waiting;
+
+pub use input::Input;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -31,10 +44,8 @@ use crate::caller::CallerSecret;
 use crate::caller::order_key::OrderKeys;
 use crate::engine::signing::Signing;
 use crate::engine::{Output, Outputs};
-use crate::http::CalloutResult;
 use crate::http::{Fields, OutgoingResponse, list_bytes};
 use crate::id::{Entropy, RequestId, Ticket};
-use crate::idempotency::KeyHolder;
 use crate::lanes::Wait;
 use crate::metric::Metric;
 use crate::record::seal::SealKeys;
@@ -49,52 +60,6 @@ use waiting::{Accepting, Requests};
 
 /// How often the host has to look after waiting requests.
 const TICK: Duration = Duration::from_millis(50);
-
-/// What happens to the accept role.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// The head of a marked request.
-    RequestHead {
-        /// The exchange.
-        request: RequestId,
-        /// All that is known of it.
-        head: RequestHead,
-        /// Whether it has neither body nor trailers.
-        end_of_stream: bool,
-    },
-    /// More of its body is buffered.
-    RequestBody {
-        /// The exchange.
-        request: RequestId,
-        /// Bytes buffered by now, altogether.
-        buffered_bytes: usize,
-        /// Whether that is all.
-        end_of_stream: bool,
-    },
-    /// Its trailers, which end it.
-    RequestTrailers {
-        /// The exchange.
-        request: RequestId,
-        /// The trailer fields.
-        trailers: Fields,
-    },
-    /// The exchange is over, answered or not.
-    RequestGone(RequestId),
-    /// The answer to [`Output::ReadBody`]; `None` where there is no body to be had any more.
-    Body(RequestId, Option<Vec<u8>>),
-    /// The answer to [`Output::Callout`].
-    CalloutDone(Ticket, CalloutResult),
-    /// The answer to [`Output::ReadSlot`]: the slot, if it is there, and its version.
-    SlotRead(Option<Vec<u8>>, u32),
-    /// The answer to [`Output::WriteSlot`]: false where somebody else has written it meanwhile.
-    SlotWritten(bool),
-    /// A call has ended as a dead letter; its idempotency key may be used again.
-    KeyReleased(KeyHolder),
-    /// The answer to [`Output::Wake`].
-    Wake,
-    /// Time has passed.
-    Tick,
-}
 
 /// The accept role's state machine; one per worker.
 pub struct AcceptEngine {

@@ -3,7 +3,6 @@
 //! An option that can't be kept is refused, never ignored: a wrong value with `400` and the forms
 //! that are accepted, an option that this gateway hasn't got with `501`.
 
-use crate::record::reply_address::ReplyAddress;
 use std::time::Duration;
 
 use crate::accept::config::OptionsConfig;
@@ -14,6 +13,7 @@ use crate::limits::{
     CORRELATION_ID_BYTES_MAX, IDEMPOTENCY_KEY_BYTES_MAX, ORDER_KEY_BYTES_MAX,
     REFUSED_VALUE_CHARACTERS_MAX,
 };
+use crate::record::reply_address::ReplyAddress;
 use crate::time::{Wall, millis};
 use crate::time_text::{NoDuration, parse_duration, parse_time};
 

@@ -8,12 +8,12 @@
 pub mod order_key;
 pub mod share;
 
-use crate::caller::order_key::OrderKeyScope;
 use std::fmt;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
+use crate::caller::order_key::OrderKeyScope;
 use crate::headers::dashed;
 use crate::http::{Fields, all};
 

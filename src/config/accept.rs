@@ -1,11 +1,5 @@
 //! The configuration of the accept role.
 
-use crate::accept::config::{
-    AcceptConfig, AcceptLimits, BufferLimits, IdempotencyConfig, PublishConfig,
-};
-use crate::caller::CallersConfig;
-use crate::egress::TargetsConfig;
-use crate::stream::StreamConfig;
 use std::time::Duration;
 
 use super::key::TextForm;
@@ -13,8 +7,14 @@ use super::lanes::read_lanes;
 use super::names::read_sealed_headers;
 use super::reader::Section;
 use super::{Document, options};
+use crate::accept::config::{
+    AcceptConfig, AcceptLimits, BufferLimits, IdempotencyConfig, PublishConfig,
+};
+use crate::caller::CallersConfig;
+use crate::egress::TargetsConfig;
 use crate::idempotency::KEYS_PER_SLOT;
 use crate::limits::{PUT_BYTES_MAX, RECORD_BYTES_MAX};
+use crate::stream::StreamConfig;
 
 impl Document for AcceptConfig {
     fn read(root: &mut Section<'_>) -> Self {

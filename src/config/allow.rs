@@ -7,8 +7,7 @@ use super::reader::Section;
 use super::signing::{VARIABLE_NAME, is_variable};
 use crate::egress::TargetsConfig;
 use crate::egress::allow::{AllowList, HostPattern, Rule};
-use crate::egress::path::ReplyPaths;
-use crate::egress::path::is_plain_path;
+use crate::egress::path::{ReplyPaths, is_plain_path};
 use crate::egress::target_url::{Destination, Scheme};
 use crate::limits::{ALLOW_RULES_MAX, REPLY_PATHS_MAX};
 

@@ -3,9 +3,8 @@
 use super::key::TextForm;
 use super::options::HEADER_NAME;
 use super::reader::Section;
-use crate::caller::CallerRules;
-use crate::caller::CallersConfig;
 use crate::caller::order_key::OrderKeyScope;
+use crate::caller::{CallerRules, CallersConfig};
 use crate::http::is_token;
 
 /// Keys of a path into dynamic metadata.

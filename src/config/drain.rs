@@ -1,16 +1,15 @@
 //! The configuration of the drain role.
 
-use crate::drain::config::{DispatchConfig, DrainConfig, FetchConfig, GroupConfig, WindowConfig};
-use crate::egress::TargetsConfig;
-use crate::stream::StreamConfig;
-
 use super::Document;
 use super::attempt::{read_outcomes, read_retry_policy, read_target_limits};
 use super::lanes::read_lanes;
 use super::names::read_sealed_headers;
 use super::reader::Section;
+use crate::drain::config::{DispatchConfig, DrainConfig, FetchConfig, GroupConfig, WindowConfig};
+use crate::egress::TargetsConfig;
 use crate::limits::REPLY_BODY_BYTES_MAX;
 use crate::record::grammar::is_authority;
+use crate::stream::StreamConfig;
 
 impl Document for DrainConfig {
     fn read(root: &mut Section<'_>) -> Self {

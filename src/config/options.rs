@@ -1,11 +1,11 @@
 //! The configuration of marks and options.
 
-use crate::accept::config::{HeaderName, OptionHeaders, OptionsConfig};
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::key::TextForm;
 use super::reader::Section;
+use crate::accept::config::{HeaderName, OptionHeaders, OptionsConfig};
 use crate::accept::lookalike::cannot_be_other;
 use crate::accept::mark::Marks;
 use crate::call_option::CallOption;

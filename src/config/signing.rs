@@ -3,8 +3,7 @@
 use super::Problem;
 use super::key::TextForm;
 use super::reader::Section;
-use crate::stream::signing::SigningConfig;
-use crate::stream::signing::{KEY_BITS_MIN, KeyId, PrivateKey};
+use crate::stream::signing::{KEY_BITS_MIN, KeyId, PrivateKey, SigningConfig};
 
 /// The environment variable with the private key, unless another is named.
 const VARIABLE: &str = "OCI_PRIVATE_KEY";

@@ -1,5 +1,7 @@
 //! What the drain is configured with.
 
+use std::time::Duration;
+
 use crate::drain::line::TargetLimits;
 use crate::drain::outcome::OutcomeTable;
 use crate::drain::retry::RetryPolicy;
@@ -7,7 +9,6 @@ use crate::egress::TargetsConfig;
 use crate::lanes::Lanes;
 use crate::record::names::NameList;
 use crate::stream::StreamConfig;
-use std::time::Duration;
 
 /// What the drain is told.
 #[derive(Clone, Debug, PartialEq, Eq)]

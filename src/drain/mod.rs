@@ -3,13 +3,18 @@
 //! | part | what it does |
 //! |---|---|
 //! | [`session`], [`consume`] | reads calls and lanes, each stream as a member of a group |
+//! | [`plan`] | what has to be known of a call |
 //! | [`window`], [`held`] | holds what is read until it is committed |
 //! | [`left`] | what lost sessions leave there |
 //! | [`fate`], [`lane`] | decides what becomes of a record |
 //! | [`misrouted`] | puts calls under their order keys that stand elsewhere |
 //! | [`order`], [`behind`], [`parked`], [`notes`] | keeps the order of keys, also of what is away |
+//! | [`line`](mod@line), [`queue`], [`pace`] | calls wait for their target and turn |
 //! | [`room`] | moves calls aside that are in the way of others |
-//! | [`attempt`] | makes calls, and learns from their results |
+//! | [`route`], [`dispatch`] | a call becomes the request that its target sees |
+//! | [`attempt`], [`outcome`], [`retry`] | makes calls, and learns from their results |
+//! | [`dead_letter`] | what is stored of a call that is given up |
+//! | [`commit`] | the settled prefix is committed |
 //! | [`outbox`] | puts hops, replies and dead letters onto their streams |
 //! | [`refused`] | what becomes of those that the Stream refuses for good |
 //!
@@ -54,8 +59,7 @@ use crate::drain::config::DrainConfig;
 use crate::drain::route::{ReplySecrets, Router, Way};
 use crate::engine::signing::{Covers, Signing};
 use crate::engine::{Callout, Output, Outputs};
-use crate::http::CalloutResult;
-use crate::http::OutgoingRequest;
+use crate::http::{CalloutResult, OutgoingRequest};
 use crate::id::{Entropy, RecordId, Source, Ticket};
 use crate::metric::Metric;
 use crate::record::seal::SealKeys;

@@ -4,8 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::headers::ANSWER_CUT;
-use crate::http::CalloutResult;
-use crate::http::{IncomingResponse, first};
+use crate::http::{CalloutResult, IncomingResponse, first};
 use crate::time::Wall;
 
 /// What becomes of a call after an attempt.

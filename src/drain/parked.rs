@@ -1,7 +1,6 @@
 //! Which calls with an order key are away on lanes, and which notes tell of them. Containers and
 //! their book-keeping; what follows from it is decided in [`crate::drain::order`].
 
-use crate::drain::owners::Key;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use crate::caller::CallerKey;
 use crate::caller::share::SHARE_OF_FREE;
 use crate::drain::notes::Notes;
-use crate::drain::owners::Owners;
+use crate::drain::owners::{Key, Owners};
 use crate::drain::plan::Plan;
 use crate::drain::returning::Return;
 use crate::id::{Position, RecordId};

@@ -1,9 +1,9 @@
 //! Which explicit targets and reply addresses are allowed (G7): a list of rules, of which one has
 //! to allow every part of a URL. An empty list allows nothing.
 
-use crate::egress::path::{is_plain_path, starts_with_segments};
 use std::fmt;
 
+use crate::egress::path::{is_plain_path, starts_with_segments};
 use crate::egress::special::{is_local_name, special_address};
 use crate::egress::target_url::{Destination, Host, Scheme};
 

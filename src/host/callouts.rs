@@ -7,8 +7,7 @@ use proxy_wasm::types::{BufferType, MapType};
 
 use super::bytes::as_header_text;
 use crate::engine::Callout;
-use crate::http::CalloutResult;
-use crate::http::{Fields, IncomingResponse};
+use crate::http::{CalloutResult, Fields, IncomingResponse};
 use crate::id::Ticket;
 use crate::limits::EXCERPT_BYTES_MAX;
 

@@ -1,6 +1,5 @@
 //! The drain role: one [`DrainHost`] per worker, kept alive by one [`HealthCheck`] after another.
 
-use super::role::WAKE_QUEUE;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
-use super::role::Role;
+use super::role::{Role, WAKE_QUEUE};
 use super::table::RELEASE_QUEUE;
 use super::worker::{Performed, Worker, empty};
 use crate::drain::config::DrainConfig;

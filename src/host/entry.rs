@@ -1,6 +1,5 @@
 //! Where Envoy comes in: one module, three roles, told apart by the plugin's `root_id`.
 
-use super::role::Role;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -12,6 +11,7 @@ use proxy_wasm::types::{BufferType, ContextType, LogLevel};
 use super::accept::{AcceptHost, AcceptKeys, AcceptRequest};
 use super::answer::{Answer, AnswerHost};
 use super::drain::{DrainHost, DrainKeys, HealthCheck};
+use super::role::Role;
 use super::rsa::rsa;
 use super::sink::log;
 use super::table::process_secret;

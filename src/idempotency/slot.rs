@@ -1,10 +1,10 @@
 //! What the table says of a key.
 
-use crate::idempotency::fingerprint::Fingerprint;
-use crate::idempotency::key::{KeyHash, KeyHolder};
 use serde::{Deserialize, Serialize};
 
 use crate::id::Position;
+use crate::idempotency::fingerprint::Fingerprint;
+use crate::idempotency::key::{KeyHash, KeyHolder};
 use crate::receipt::Receipt;
 use crate::time::Wall;
 
@@ -121,8 +121,7 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::caller::CallerMark;
-    use crate::caller::CallerSecret;
+    use crate::caller::{CallerMark, CallerSecret};
     use crate::idempotency::Asked;
 
     fn secret() -> CallerSecret {

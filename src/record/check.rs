@@ -4,8 +4,6 @@
 //! There is one grammar. The drain checks every record that it reads, and the accept role what it
 //! is going to store, before the `202`: what is accepted can be read, and Envoy can send it.
 
-use crate::record::grammar::{is_authority, is_identity, is_path, is_visible};
-
 use crate::headers::RESPONSE_PREFIX;
 use crate::http::{Fields, is_field_value, is_token};
 use crate::id::CallId;
@@ -13,6 +11,7 @@ use crate::limits::{
     DESTINATION_BYTES_MAX, HEAD_BYTES_MAX, HEAD_FIELDS_MAX, ROUTE_BYTES_MAX, TIMEOUT_MS_MAX,
 };
 use crate::record::error::RecordError;
+use crate::record::grammar::{is_authority, is_identity, is_path, is_visible};
 use crate::record::head::CallHead;
 use crate::record::sealed::SealedValue;
 

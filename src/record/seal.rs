@@ -6,7 +6,6 @@
 //! that it was sealed with. So whoever may read and write records, and has no key, can neither read
 //! a credential nor send it anywhere else.
 
-use crate::record::sealed::{NONCE_BYTES, SealedValue, is_key_id};
 use std::fmt;
 
 use base64::Engine as _;
@@ -18,10 +17,10 @@ use sha2::{Digest, Sha256};
 use crate::http::{Fields, is_field_value};
 use crate::id::Entropy;
 use crate::limits::{SEAL_KEY_ID_BYTES_MAX, SEAL_KEYS_MAX};
-use crate::record::head::Call;
-use crate::record::head::CallHead;
+use crate::record::head::{Call, CallHead};
 use crate::record::names::NameList;
 use crate::record::reply_address::ReplyAddress;
+use crate::record::sealed::{NONCE_BYTES, SealedValue, is_key_id};
 
 /// Bytes of a key.
 const KEY_BYTES: usize = 32;

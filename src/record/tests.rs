@@ -1,11 +1,9 @@
 use super::*;
 use crate::http::Fields;
 use crate::id::CallId;
-use crate::record::progress::PastAttempt;
-use crate::record::progress::Progress;
+use crate::record::progress::{PastAttempt, Progress};
 use crate::record::reply_address::ReplyAddress;
-use crate::record::reply_context::ReplyMember;
-use crate::record::reply_context::ReplyOutcome;
+use crate::record::reply_context::{ReplyMember, ReplyOutcome};
 use crate::time::Wall;
 
 fn head() -> CallHead {

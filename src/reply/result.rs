@@ -5,8 +5,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::headers::ANSWER_CUT;
-use crate::headers::RESPONSE_PREFIX;
+use crate::headers::{ANSWER_CUT, RESPONSE_PREFIX};
 use crate::http::{
     Fields, IncomingResponse, all, first, is_field_value, is_hop_by_hop, is_token, list_bytes,
     named_by_connection,

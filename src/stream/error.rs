@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::http::CalloutResult;
-use crate::http::{IncomingResponse, first};
+use crate::http::{CalloutResult, IncomingResponse, first};
 use crate::limits::{ASKED_PAUSE_MAX, LOGGED_ANSWER_BYTES_MAX};
 use crate::time::Wall;
 use crate::time_text::parse_http_date;

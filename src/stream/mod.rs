@@ -9,11 +9,11 @@ pub mod put;
 pub mod put_queue;
 pub mod signing;
 
-use crate::stream::signing::SigningConfig;
 use std::borrow::Cow;
 use std::rc::Rc;
 
 use crate::http::OutgoingRequest;
+use crate::stream::signing::SigningConfig;
 
 /// The version segment of every path.
 const BASE_PATH: &str = "/20180418";

@@ -8,8 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::http::CalloutResult;
-use crate::http::OutgoingRequest;
+use crate::http::{CalloutResult, OutgoingRequest};
 use crate::limits::{PUT_BYTES_MAX, PUT_MESSAGES_MAX};
 use crate::stream::StreamClient;
 use crate::stream::error::{StreamError, expect_ok, wait_in};

@@ -15,6 +15,8 @@
 pub mod asking;
 pub mod lab;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use sluice::accept::admission::RequestHead;
 use sluice::accept::config::AcceptConfig;
 use sluice::accept::{AcceptEngine, Input as AcceptInput};
@@ -29,9 +31,6 @@ use sluice::http::{Fields, IncomingResponse};
 use sluice::id::{Entropy, RequestId};
 use sluice::metric::Metric;
 use sluice::time::{Now, Steady, Wall};
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
 
 /// A moment, in milliseconds after the start of the test.
 pub fn at(millis: u64) -> Now {

@@ -20,7 +20,7 @@ enum Task {
     Up(commands::up::Arguments),
     Test(commands::test::Arguments),
     Dist(commands::dist::Arguments),
-    /// Measure accepting, delivering and their latency beside what the same Envoy does without them
+    /// Measure accepting, delivering and their latency beside the bare Envoy
     Bench(commands::bench::Arguments),
     /// Measure the stream server beside the bare disk, NATS JetStream and Redis Streams
     BenchStream(commands::bench::Arguments),

@@ -10,11 +10,12 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 
-use memory::Memory;
 use sluice::http::IncomingResponse;
 use stream_server::protocol::{Answer, Protocol};
 use stream_server::service::Service;
 use stream_server::time::{GivenTime, TimeMs};
+
+use memory::Memory;
 
 /// The simulated Stream.
 pub struct Stream {

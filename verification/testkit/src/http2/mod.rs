@@ -1,4 +1,5 @@
-//! HTTP/2 over clear text, with prior knowledge: many requests at a time, each as slow as its client
+//! HTTP/2 over clear text, with prior knowledge: many requests at a time, each as slow as its
+//! client
 //! likes. [`blocking`] waits in its thread; [`raw`] takes any bytes as fields.
 
 pub mod blocking;

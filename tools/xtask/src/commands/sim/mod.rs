@@ -16,8 +16,8 @@ use super::member;
 /// starts at a new one; `-- --help` lists all.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Apply each patch of verification/sim/mutations/ to a copy of the sources, and run seeds until a guarantee
-    /// breaks; with names behind it, only these
+    /// Apply each patch of verification/sim/mutations/ to a copy of the sources, and run seeds
+    /// until a guarantee breaks; with names behind it, only these
     #[arg(long)]
     mutations: bool,
 

@@ -1,4 +1,5 @@
-//! Bugs on purpose: each patch of `verification/sim/mutations/` makes one, and the simulation has to find it.
+//! Bugs on purpose: each patch of `verification/sim/mutations/` makes one, and the simulation has
+//! to find it.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;

@@ -14,7 +14,7 @@ use sha2::Sha256;
 
 use crate::group::GroupCursor;
 use crate::limits::{CURSOR_CHARS_MAX, CURSOR_LIFE_MS, CURSOR_POSITIONS_MAX};
-use crate::log::Position;
+use crate::partition_log::Position;
 use crate::time::TimeMs;
 
 const VERSION: u64 = 1;

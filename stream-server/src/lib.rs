@@ -16,7 +16,7 @@
 //! | cursors as text | [`cursor`] (pure) |
 //! | Oracle's rates | [`throttle`] (pure) |
 //! | the same without a network | [`protocol`] |
-//! | the seam to any store | [`engine`] |
+//! | the seam to any store | [`storage`] |
 //! | a log for messages, SQLite for the rest, group commit | [`store`] |
 //!
 //! The pure modules know no clock, no disk and no network; a simulation shares them.
@@ -31,30 +31,30 @@
 //! # }
 //! ```
 
+pub mod api_error;
 pub mod auth;
 pub mod cli;
 mod config_check;
 mod connection_threads;
 mod connections;
 pub mod cursor;
-pub mod engine;
 mod faults;
 pub mod group;
 mod http;
 pub mod limits;
 mod listener;
-pub mod log;
 pub mod logging;
 mod metric;
 mod ops;
+pub mod partition_log;
 mod private;
 pub mod protocol;
-pub mod refusal;
 mod request_log;
 mod retention;
 pub mod server;
 pub mod service;
 pub mod settings;
+pub mod storage;
 pub mod store;
 pub mod throttle;
 pub mod time;

@@ -134,7 +134,7 @@ impl Serving {
         let told = RequestLog::begin(&request, ends.peer);
         let must_be_signed = self.app.must_be_signed(&route);
         let response = match self.gate.check(&request, ends.local, must_be_signed) {
-            Err(refusal) => self.app.refuse(request, refusal).await,
+            Err(api_error) => self.app.refuse(request, api_error).await,
             Ok(()) => match self.ops.answer(&request, seat).await {
                 Some(response) => Ok(response),
                 None => Arc::clone(&self.app).handle(route, request, seat).await,

@@ -9,11 +9,11 @@ use hyper::{Method, Request, StatusCode};
 use tokio::sync::Mutex;
 
 use crate::connections::Seat;
-use crate::engine::{Engine as _, EngineError};
 use crate::http::{REQUEST_ID, Response, ToTheEnd, request_id};
 use crate::limits::READY_LIFE;
 use crate::metric::{LagLabels, Metrics, Snapshot};
 use crate::service::Service;
+use crate::storage::{Storage as _, StorageError};
 use crate::store::Store;
 use crate::time::Clock;
 
@@ -93,7 +93,7 @@ impl Ops {
         }
     }
 
-    async fn snapshot(&self) -> Result<Snapshot, EngineError> {
+    async fn snapshot(&self) -> Result<Snapshot, StorageError> {
         let mut snapshot = Snapshot {
             database_bytes: self.store.bytes(),
             ..Snapshot::default()

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use hyper::Method;
 
+use crate::api_error::ApiError;
 use crate::http::{App, Reply};
-use crate::refusal::Refusal;
 use crate::service::Service;
 use crate::time::{Clock, GivenTime};
 
@@ -33,11 +33,11 @@ impl Protocol {
         Self(App::new(service, Clock::given(time), url, None, None))
     }
 
-    /// Answers one request. With an engine that never waits, neither does this, unless more answers
+    /// Answers one request. With a storage that never waits, neither does this, unless more answers
     /// are held than [`crate::limits::ANSWERS_BYTES_MAX`].
     pub async fn answer(&self, method: &str, path_and_query: &str, body: &[u8]) -> Answer {
         let done = self.perform(method, path_and_query, body).await;
-        let reply = done.unwrap_or_else(|refusal| Reply::refusal(&refusal));
+        let reply = done.unwrap_or_else(|api_error| Reply::api_error(&api_error));
         let (status, headers, body) = reply.into_parts();
         let headers = headers.into_iter();
         let headers = headers.map(|(name, value)| (name.as_str().to_owned(), value));
@@ -53,12 +53,12 @@ impl Protocol {
         method: &str,
         path_and_query: &str,
         body: &[u8],
-    ) -> Result<Reply, Refusal> {
+    ) -> Result<Reply, ApiError> {
         let (path, query) = path_and_query
             .split_once('?')
             .unwrap_or((path_and_query, ""));
         let method = Method::from_bytes(method.as_bytes())
-            .map_err(|_| Refusal::unknown_path(method, path))?;
+            .map_err(|_| ApiError::unknown_path(method, path))?;
         self.0.perform_given(&method, path, query, body).await
     }
 }

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::{Engine as _, EngineError, Stream};
 use crate::limits::RETENTION_PAUSE_MAX;
 use crate::service::Service;
 use crate::settings::StreamSetting;
+use crate::storage::{Storage as _, StorageError, Stream};
 use crate::store::Store;
 use crate::time::{Clock, TimeMs};
 
@@ -49,7 +49,7 @@ impl Retention {
         }
     }
 
-    async fn round(&self) -> Result<(), EngineError> {
+    async fn round(&self) -> Result<(), StorageError> {
         for stream in self.store.streams().await? {
             let (now, steady) = (self.clock.wall(), self.clock.steady());
             let before = TimeMs(now.0.saturating_sub(self.retention_ms(&stream)));

@@ -7,20 +7,20 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::api_error::ApiError;
 use crate::auth::{KeyFolderError, KeyRing, Verifier};
 use crate::connection_threads::ConnectionThreads;
 use crate::connections::Connections;
-use crate::engine::EngineError;
 use crate::faults::Faults;
 use crate::http::{App, Gate, parse_host};
 use crate::limits::{CONNECTIONS_MAX, IDLE_TIMEOUT, SEGMENT_BYTES};
 use crate::listener::{Serving, accept};
 use crate::ops::Ops;
 use crate::private;
-use crate::refusal::Refusal;
 use crate::retention::Retention;
 use crate::service::Service;
 use crate::settings::{AuthSetting, Settings, StreamSetting, ThrottleSetting};
+use crate::storage::StorageError;
 use crate::store::{OpenError, Store, StoreBounds};
 use crate::throttle::Throttle;
 use crate::time::{Clock, TimeMs};
@@ -55,7 +55,7 @@ pub enum StartError {
     Open(#[from] OpenError),
     /// The folder can be opened, but not read.
     #[error("cannot read the store: {0}. Restore the data folder from a backup")]
-    Engine(#[from] EngineError),
+    Storage(#[from] StorageError),
     /// A stream has another number of partitions than it should.
     #[error(
         "the stream {name} has {found} partitions, not {asked}, and the number cannot change. \
@@ -89,7 +89,7 @@ impl StartError {
             | Self::Keys(_)
             | Self::Partitions { .. }
             | Self::Stream { .. } => true,
-            Self::Listen(..) | Self::Threads(_) | Self::Open(_) | Self::Engine(_) => false,
+            Self::Listen(..) | Self::Threads(_) | Self::Open(_) | Self::Storage(_) => false,
         }
     }
 }
@@ -119,8 +119,8 @@ impl Server {
             segment_bytes: settings.segment_bytes.unwrap_or(SEGMENT_BYTES),
         };
         let store = Arc::new(Store::open(&settings.data, bounds)?);
-        let engine = Arc::<Store>::clone(&store);
-        let service = Service::start(engine, Box::new(|| fastrand::u64(..))).await?;
+        let storage = Arc::<Store>::clone(&store);
+        let service = Service::start(storage, Box::new(|| fastrand::u64(..))).await?;
         let service = Arc::new(match settings.throttle {
             ThrottleSetting::Off => service,
             ThrottleSetting::Oci => service.with_throttle(Throttle::default()),
@@ -183,7 +183,7 @@ impl Server {
         for stream in &settings.streams {
             let (name, partitions) = (stream.name.as_str(), stream.partitions.unwrap_or(1));
             let checked = Service::check_stream(name, partitions, stream.retention_hours);
-            checked.map_err(|refusal| unfit(name, refusal))?;
+            checked.map_err(|api_error| unfit(name, api_error))?;
         }
         Ok(verifier)
     }
@@ -259,7 +259,7 @@ async fn ensure_stream(
             setting.retention_hours,
         )
         .await;
-    let stream = ensured.map_err(|refusal| unfit(&name, refusal))?;
+    let stream = ensured.map_err(|api_error| unfit(&name, api_error))?;
     let (found, kept) = (stream.partitions, stream.retention_hours);
     if setting.retention_hours.is_some_and(|asked| asked != kept) {
         tracing::warn!(
@@ -274,9 +274,9 @@ async fn ensure_stream(
     }
 }
 
-fn unfit(name: &str, refusal: Refusal) -> StartError {
+fn unfit(name: &str, api_error: ApiError) -> StartError {
     StartError::Stream {
         name: name.to_owned(),
-        problem: refusal.message,
+        problem: api_error.message,
     }
 }

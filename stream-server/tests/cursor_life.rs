@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use stream_server::engine::Engine;
 use stream_server::limits::CURSOR_LIFE_MS;
-use stream_server::log::Start;
+use stream_server::partition_log::Start;
 use stream_server::service::{CursorRequest, GroupCursorRequest, GroupStart, PutMessage, Service};
+use stream_server::storage::Storage;
 use stream_server::store::{Store, StoreBounds};
 use stream_server::time::TimeMs;
 
@@ -22,8 +22,8 @@ fn with_service(test: impl AsyncFnOnce(&Service)) {
         .unwrap();
     runtime.block_on(async {
         let store = Arc::new(Store::open(folder.path(), StoreBounds::default()).unwrap());
-        let engine: Arc<dyn Engine> = Arc::<Store>::clone(&store);
-        let service = Service::start(engine, Box::new(|| 7 << 8)).await.unwrap();
+        let storage: Arc<dyn Storage> = Arc::<Store>::clone(&store);
+        let service = Service::start(storage, Box::new(|| 7 << 8)).await.unwrap();
         service
             .ensure_stream(BEGIN, "calls", 1, None)
             .await

@@ -9,10 +9,10 @@ use std::sync::atomic::Ordering;
 use common::process::Process;
 use common::{Client, STREAM, encode, wait_until};
 use serde_json::{Value, json};
-use stream_server::engine::Engine;
-use stream_server::log::partition_of_key;
+use stream_server::partition_log::partition_of_key;
 use stream_server::protocol::{Answer, Protocol};
 use stream_server::service::Service;
+use stream_server::storage::Storage;
 use stream_server::store::{Store, StoreBounds};
 use stream_server::throttle::Throttle;
 use stream_server::time::{GivenTime, TimeMs};
@@ -36,9 +36,9 @@ impl Throttled {
             .unwrap();
         let time = Arc::new(GivenTime::default());
         let protocol = runtime.block_on(async {
-            let engine: Arc<dyn Engine> =
+            let storage: Arc<dyn Storage> =
                 Arc::new(Store::open(folder.path(), StoreBounds::default()).unwrap());
-            let service = Service::start(engine, Box::new(|| 7 << 8)).await.unwrap();
+            let service = Service::start(storage, Box::new(|| 7 << 8)).await.unwrap();
             let created = service.ensure_stream(BEGIN, "calls", 2, None).await;
             created.unwrap();
             let service = Arc::new(service.with_throttle(Throttle::default()));

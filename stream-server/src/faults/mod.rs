@@ -11,7 +11,7 @@ use fastrand::Rng;
 pub(crate) use rule::{Effect, Moment, Rule};
 use serde::Serialize;
 
-use crate::refusal::Refusal;
+use crate::api_error::ApiError;
 
 /// Rules at a time.
 const RULES_COUNT_MAX: usize = 100;
@@ -37,8 +37,8 @@ impl Faults {
     ///
     /// # Errors
     /// 400 with every mistake and its place.
-    pub(crate) fn replace(&self, body: &[u8]) -> Result<Vec<Armed>, Refusal> {
-        let rules: Vec<Rule> = serde_json::from_slice(body).map_err(Refusal::unparsable)?;
+    pub(crate) fn replace(&self, body: &[u8]) -> Result<Vec<Armed>, ApiError> {
+        let rules: Vec<Rule> = serde_json::from_slice(body).map_err(ApiError::unparsable)?;
         let mut problems = Vec::new();
         if rules.len() > RULES_COUNT_MAX {
             problems.push(format!("there are more than {RULES_COUNT_MAX} rules"));
@@ -47,7 +47,7 @@ impl Faults {
             rule.check(place, &mut problems);
         }
         if !problems.is_empty() {
-            return Err(Refusal::invalid_parameter(problems.join("; ")));
+            return Err(ApiError::invalid_parameter(problems.join("; ")));
         }
         let arm = |rule: Rule| Armed {
             chance: Rng::with_seed(rule.seed),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::api_error::ApiError;
 use crate::http::OPERATIONS;
 
 /// Longest delay.
@@ -97,6 +98,28 @@ pub(crate) enum Effect {
     OutsideRetention,
     /// All instances of all groups of the stream have timed out.
     ForgetMembers,
+}
+
+impl Effect {
+    /// The error that a client gets instead of an answer.
+    pub(crate) fn error(&self) -> ApiError {
+        match self {
+            Self::Answer {
+                status,
+                code,
+                message,
+                ..
+            } => ApiError::new(*status, code.clone(), message),
+            Self::Throttle { next_in_ms } => ApiError::throttled(*next_in_ms),
+            Self::OutsideRetention => ApiError::cursor_outside_retention(),
+            Self::FailEntries { .. }
+            | Self::Drop { .. }
+            | Self::Truncate { .. }
+            | Self::Garbage { .. }
+            | Self::ExpireCursors
+            | Self::ForgetMembers => ApiError::internal("Told so by /faults"),
+        }
+    }
 }
 
 fn error_code() -> String {

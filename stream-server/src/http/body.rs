@@ -10,8 +10,8 @@ use hyper::header::EXPECT;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::body_room::BodyRoom;
+use crate::api_error::ApiError;
 use crate::limits::{BODY_BYTES_MAX, BODY_TIMEOUT};
-use crate::refusal::Refusal;
 
 /// A whole body. The room that it takes is free again when it is dropped.
 pub(crate) struct Body {
@@ -62,7 +62,7 @@ async fn discard(request: Request<Incoming>) {
 pub(crate) async fn read(
     request: Request<Incoming>,
     room: &Arc<BodyRoom>,
-) -> Result<Body, Refusal> {
+) -> Result<Body, ApiError> {
     let body = request.into_body();
     if body.is_end_stream() {
         return Ok(Body {
@@ -72,31 +72,32 @@ pub(crate) async fn read(
     }
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > BODY_BYTES_MAX {
-        return Err(Refusal::body_too_large(BODY_BYTES_MAX));
+        return Err(ApiError::body_too_large(BODY_BYTES_MAX));
     }
     let read = tokio::time::timeout(BODY_TIMEOUT, collect(body, room));
-    read.await.unwrap_or_else(|_| Err(Refusal::body_too_slow()))
+    read.await
+        .unwrap_or_else(|_| Err(ApiError::body_too_slow()))
 }
 
-async fn collect(mut body: Incoming, room: &Arc<BodyRoom>) -> Result<Body, Refusal> {
+async fn collect(mut body: Incoming, room: &Arc<BodyRoom>) -> Result<Body, ApiError> {
     // Most bodies come in one piece, and stay where they are.
     let (mut first, mut whole) = (Bytes::new(), BytesMut::new());
     let mut reading = room.begin();
     loop {
         let frame = tokio::select! {
             frame = body.frame() => frame,
-            () = reading.displaced() => return Err(Refusal::body_too_slow()),
+            () = reading.displaced() => return Err(ApiError::body_too_slow()),
         };
         let Some(frame) = frame else {
             break;
         };
-        let frame = frame.map_err(|error| Refusal::unparsable(format!("{error}")))?;
+        let frame = frame.map_err(|error| ApiError::unparsable(format!("{error}")))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
         let length = first.len().max(whole.len()).saturating_add(data.len());
         if length > BODY_BYTES_MAX {
-            return Err(Refusal::body_too_large(BODY_BYTES_MAX));
+            return Err(ApiError::body_too_large(BODY_BYTES_MAX));
         }
         reading.take(data.len()).await?;
         if first.is_empty() && whole.is_empty() {

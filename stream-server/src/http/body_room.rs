@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 
+use crate::api_error::ApiError;
 use crate::limits::{BODY_ROOM_PAUSE, SLOW_BODY_AFTER};
-use crate::refusal::Refusal;
 
 /// The room, and the bodies that have some of it and aren't whole.
 pub(crate) struct BodyRoom {
@@ -89,7 +89,7 @@ impl Reading {
     ///
     /// # Errors
     /// There is none, and no other body is slow.
-    pub(crate) async fn take(&mut self, bytes: usize) -> Result<(), Refusal> {
+    pub(crate) async fn take(&mut self, bytes: usize) -> Result<(), ApiError> {
         let leave = &self.leave;
         let number = *self.number.get_or_insert_with(|| self.room.enter(leave));
         let count = u32::try_from(bytes).unwrap_or(u32::MAX);
@@ -98,7 +98,7 @@ impl Reading {
             Ok(more) => more,
             Err(_) => loop {
                 if !self.room.displace(number) {
-                    return Err(Refusal::unavailable("Too many requests at once"));
+                    return Err(ApiError::unavailable("Too many requests at once"));
                 }
                 let acquire = Arc::clone(free).acquire_many_owned(count);
                 if let Ok(Ok(more)) = timeout(BODY_ROOM_PAUSE, acquire).await {

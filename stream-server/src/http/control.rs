@@ -8,7 +8,7 @@ use super::wire_control::{
     WorkRequestBody, WorkRequestCollection, WorkRequestLog,
 };
 use super::{App, Call, wire};
-use crate::refusal::Refusal;
+use crate::api_error::ApiError;
 use crate::service::{Filter, ListRequest, Paging, WorkFilter};
 
 /// Items of a page where the client says nothing, and at most (OCI contract).
@@ -24,7 +24,7 @@ impl App {
         &self,
         control: &Control,
         call: &Call,
-    ) -> Result<Reply, Refusal> {
+    ) -> Result<Reply, ApiError> {
         self.service
             .admit_control(self.clock.steady(), control.operation())?;
         match control {
@@ -58,7 +58,7 @@ impl App {
         }
     }
 
-    async fn create_stream(&self, call: &Call) -> Result<Reply, Refusal> {
+    async fn create_stream(&self, call: &Call) -> Result<Reply, ApiError> {
         let details: CreateStreamDetails = wire::parse(call.body.bytes())?;
         one_of(
             details.compartment_id.as_ref(),
@@ -73,13 +73,13 @@ impl App {
         Ok(reply.with_etag(&view.settings.etag).with_work_request(work))
     }
 
-    async fn get_stream(&self, id: &str) -> Result<Reply, Refusal> {
+    async fn get_stream(&self, id: &str) -> Result<Reply, ApiError> {
         let view = self.service.get_stream(id).await?;
         let reply = Reply::json(200, &StreamBody::whole(&view, &self.external_url));
         Ok(reply.with_etag(&view.settings.etag))
     }
 
-    async fn update_stream(&self, id: &str, call: &Call) -> Result<Reply, Refusal> {
+    async fn update_stream(&self, id: &str, call: &Call) -> Result<Reply, ApiError> {
         let details: UpdateStreamDetails = wire::parse(call.body.bytes())?;
         let if_match = call.headers.if_match.as_deref();
         let now = self.clock.wall();
@@ -91,14 +91,14 @@ impl App {
         Ok(reply.with_etag(&view.settings.etag).with_work_request(work))
     }
 
-    async fn delete_stream(&self, id: &str, call: &Call) -> Result<Reply, Refusal> {
+    async fn delete_stream(&self, id: &str, call: &Call) -> Result<Reply, ApiError> {
         let if_match = call.headers.if_match.as_deref();
         let now = self.clock.wall();
         let work = self.service.delete_stream(now, id, if_match).await?;
         Ok(Reply::empty(204).with_work_request(work))
     }
 
-    async fn change_stream_compartment(&self, id: &str, call: &Call) -> Result<Reply, Refusal> {
+    async fn change_stream_compartment(&self, id: &str, call: &Call) -> Result<Reply, ApiError> {
         let details: ChangeCompartmentDetails = wire::parse(call.body.bytes())?;
         let if_match = call.headers.if_match.as_deref();
         let (now, compartment) = (self.clock.wall(), details.compartment_id);
@@ -108,7 +108,7 @@ impl App {
         Ok(Reply::empty(204).with_work_request(changed.await?))
     }
 
-    async fn list_streams(&self, query: &str) -> Result<Reply, Refusal> {
+    async fn list_streams(&self, query: &str) -> Result<Reply, ApiError> {
         let compartment_id = parameter(query, "compartmentId");
         let stream_pool_id = parameter(query, "streamPoolId");
         one_of(compartment_id.as_ref(), stream_pool_id.as_ref())?;
@@ -124,7 +124,7 @@ impl App {
         Ok(Reply::json(200, &bodies).with_next_page(page.next))
     }
 
-    async fn list_work_requests(&self, query: &str) -> Result<Reply, Refusal> {
+    async fn list_work_requests(&self, query: &str) -> Result<Reply, ApiError> {
         let filter = WorkFilter {
             compartment_id: parameter(query, "compartmentId"),
             id: parameter(query, "workRequestId"),
@@ -132,7 +132,7 @@ impl App {
         };
         match parameter(query, "sortBy").as_deref() {
             None | Some("TIMEACCEPTED") => {}
-            Some(_) => return Err(Refusal::invalid_parameter("sortBy must be TIMEACCEPTED")),
+            Some(_) => return Err(ApiError::invalid_parameter("sortBy must be TIMEACCEPTED")),
         }
         let paging = paging_by(query, false)?;
         let page = self.service.work_requests(&filter, &paging).await?;
@@ -142,11 +142,11 @@ impl App {
 }
 
 /// What a list is to show.
-pub(super) fn filter(query: &str) -> Result<Filter, Refusal> {
+pub(super) fn filter(query: &str) -> Result<Filter, ApiError> {
     let lifecycle_state = parameter(query, "lifecycleState");
     let known = |state: &String| LIFECYCLE_STATES.contains(&state.as_str());
     if !lifecycle_state.as_ref().is_none_or(known) {
-        return Err(Refusal::invalid_parameter(format!(
+        return Err(ApiError::invalid_parameter(format!(
             "lifecycleState must be one of {}",
             LIFECYCLE_STATES.join(", ")
         )));
@@ -159,12 +159,12 @@ pub(super) fn filter(query: &str) -> Result<Filter, Refusal> {
 }
 
 /// How a list is to be sorted and cut.
-pub(super) fn paging(query: &str) -> Result<Paging, Refusal> {
+pub(super) fn paging(query: &str) -> Result<Paging, ApiError> {
     let by_name = match parameter(query, "sortBy").as_deref() {
         None | Some("TIMECREATED") => false,
         Some("NAME") => true,
         Some(_) => {
-            return Err(Refusal::invalid_parameter(
+            return Err(ApiError::invalid_parameter(
                 "sortBy must be NAME or TIMECREATED",
             ));
         }
@@ -172,19 +172,21 @@ pub(super) fn paging(query: &str) -> Result<Paging, Refusal> {
     paging_by(query, by_name)
 }
 
-fn paging_by(query: &str, by_name: bool) -> Result<Paging, Refusal> {
+fn paging_by(query: &str, by_name: bool) -> Result<Paging, ApiError> {
     // OCI's own defaults: names ascending, times descending.
     let descending = match parameter(query, "sortOrder").as_deref() {
         None => !by_name,
         Some("ASC") => false,
         Some("DESC") => true,
-        Some(_) => return Err(Refusal::invalid_parameter("sortOrder must be ASC or DESC")),
+        Some(_) => return Err(ApiError::invalid_parameter("sortOrder must be ASC or DESC")),
     };
     let limit = match parameter(query, "limit").map(|text| text.parse()) {
         None => PAGE_COUNT_DEFAULT,
         Some(Ok(count)) if (1..=PAGE_COUNT_MAX).contains(&count) => count,
         Some(Ok(_) | Err(_)) => {
-            return Err(Refusal::invalid_parameter("limit must be between 1 and 50"));
+            return Err(ApiError::invalid_parameter(
+                "limit must be between 1 and 50",
+            ));
         }
     };
     Ok(Paging {
@@ -196,13 +198,13 @@ fn paging_by(query: &str, by_name: bool) -> Result<Paging, Refusal> {
 }
 
 /// OCI takes a compartment or a stream pool, never both, never none.
-fn one_of(compartment: Option<&String>, pool: Option<&String>) -> Result<(), Refusal> {
+fn one_of(compartment: Option<&String>, pool: Option<&String>) -> Result<(), ApiError> {
     match (compartment, pool) {
         (Some(_), None) | (None, Some(_)) => Ok(()),
-        (None, None) => Err(Refusal::missing_parameter(
+        (None, None) => Err(ApiError::missing_parameter(
             "compartmentId or streamPoolId is required",
         )),
-        (Some(_), Some(_)) => Err(Refusal::invalid_parameter(
+        (Some(_), Some(_)) => Err(ApiError::invalid_parameter(
             "compartmentId and streamPoolId exclude one another, give one of them",
         )),
     }

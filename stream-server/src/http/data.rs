@@ -8,11 +8,11 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::messages_json::MessagesJson;
 use super::respond::Reply;
 use super::{App, wire};
-use crate::engine::Message;
+use crate::api_error::ApiError;
 use crate::limits::{ANSWER_ROOM_TIMEOUT, INSTANCE_TIMEOUT_MS_DEFAULT};
-use crate::log::Start;
-use crate::refusal::Refusal;
+use crate::partition_log::Start;
 use crate::service::{CursorRequest, GroupCursorRequest, GroupStart, PutEntry};
+use crate::storage::Message;
 use crate::time::TimeMs;
 
 /// Room that a GetMessages takes while it is read: the values with what stands between them in the
@@ -20,7 +20,7 @@ use crate::time::TimeMs;
 const FETCH_ROOM_BYTES: u32 = 4 * 1_048_576;
 
 impl App {
-    pub(super) async fn put_messages(&self, stream: &str, body: &[u8]) -> Result<Reply, Refusal> {
+    pub(super) async fn put_messages(&self, stream: &str, body: &[u8]) -> Result<Reply, ApiError> {
         let messages = wire::put_messages(body)?;
         let entries = self
             .service
@@ -36,7 +36,7 @@ impl App {
         stream: &str,
         body: &[u8],
         (every, error, error_message): (usize, &str, &str),
-    ) -> Result<Reply, Refusal> {
+    ) -> Result<Reply, ApiError> {
         let messages = wire::put_messages(body)?;
         let fails = |place: usize| place.saturating_add(1).is_multiple_of(every);
         let failing: Vec<bool> = (0..messages.len()).map(fails).collect();
@@ -62,12 +62,12 @@ impl App {
         Ok(Reply::content(wire::put_messages_result(results)))
     }
 
-    pub(super) async fn get_messages(&self, stream: &str, query: &str) -> Result<Reply, Refusal> {
+    pub(super) async fn get_messages(&self, stream: &str, query: &str) -> Result<Reply, ApiError> {
         let cursor = required(query, "cursor")?;
         let limit = match parameter(query, "limit") {
             None => None,
             Some(text) => Some(text.parse().map_err(|_| {
-                Refusal::invalid_parameter("limit must be a number between 1 and 10000")
+                ApiError::invalid_parameter("limit must be a number between 1 and 10000")
             })?),
         };
         let mut room = self.answer_room().await?;
@@ -83,24 +83,24 @@ impl App {
         Ok(Reply::messages(json, fetched.next_cursor))
     }
 
-    async fn answer_room(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+    async fn answer_room(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         let room = Arc::clone(&self.answers_room);
         if let Ok(permit) = Arc::clone(&room).try_acquire_many_owned(FETCH_ROOM_BYTES) {
             return Ok(permit);
         }
         let acquire = room.acquire_many_owned(FETCH_ROOM_BYTES);
         let acquired = tokio::time::timeout(ANSWER_ROOM_TIMEOUT, acquire).await;
-        let busy = || Refusal::unavailable("Too many answers are waiting to be read");
+        let busy = || ApiError::unavailable("Too many answers are waiting to be read");
         acquired.ok().and_then(Result::ok).ok_or_else(busy)
     }
 
-    pub(super) async fn create_cursor(&self, stream: &str, body: &[u8]) -> Result<Reply, Refusal> {
+    pub(super) async fn create_cursor(&self, stream: &str, body: &[u8]) -> Result<Reply, ApiError> {
         let details: wire::CreateCursorDetails = wire::parse(body)?;
         let partition = details.partition.parse().map_err(|_| {
-            Refusal::invalid_parameter("partition must be a number in quotes, such as \"0\"")
+            ApiError::invalid_parameter("partition must be a number in quotes, such as \"0\"")
         })?;
         let offset = || {
-            let missing = || Refusal::missing_parameter("This type of cursor needs an offset");
+            let missing = || ApiError::missing_parameter("This type of cursor needs an offset");
             details.offset.ok_or_else(missing)
         };
         let start = match details.kind.as_str() {
@@ -110,7 +110,7 @@ impl App {
             "AFTER_OFFSET" => Start::AfterOffset(offset()?),
             "AT_TIME" => Start::AtTime(time(details.time.as_deref())?),
             _ => {
-                return Err(Refusal::invalid_parameter(
+                return Err(ApiError::invalid_parameter(
                     "type must be AFTER_OFFSET, AT_OFFSET, AT_TIME, LATEST or TRIM_HORIZON",
                 ));
             }
@@ -127,7 +127,7 @@ impl App {
         &self,
         stream: &str,
         body: &[u8],
-    ) -> Result<Reply, Refusal> {
+    ) -> Result<Reply, ApiError> {
         let details: wire::CreateGroupCursorDetails = wire::parse(body)?;
         // Out of range becomes zero, and that is refused.
         let timeout_ms = details
@@ -149,7 +149,7 @@ impl App {
         Ok(Reply::json(200, &wire::CursorValue { value }))
     }
 
-    pub(super) async fn commit(&self, stream: &str, query: &str) -> Result<Reply, Refusal> {
+    pub(super) async fn commit(&self, stream: &str, query: &str) -> Result<Reply, ApiError> {
         let cursor = required(query, "cursor")?;
         let value = self
             .service
@@ -158,7 +158,7 @@ impl App {
         Ok(Reply::json(200, &wire::CursorValue { value }))
     }
 
-    pub(super) async fn heartbeat(&self, stream: &str, query: &str) -> Result<Reply, Refusal> {
+    pub(super) async fn heartbeat(&self, stream: &str, query: &str) -> Result<Reply, ApiError> {
         let cursor = required(query, "cursor")?;
         let value = self
             .service
@@ -167,7 +167,7 @@ impl App {
         Ok(Reply::json(200, &wire::CursorValue { value }))
     }
 
-    pub(super) async fn get_group(&self, stream: &str, group: &str) -> Result<Reply, Refusal> {
+    pub(super) async fn get_group(&self, stream: &str, group: &str) -> Result<Reply, ApiError> {
         let view = self
             .service
             .get_group(self.clock.steady(), stream, group)
@@ -180,7 +180,7 @@ impl App {
         stream: &str,
         group: &str,
         body: &[u8],
-    ) -> Result<Reply, Refusal> {
+    ) -> Result<Reply, ApiError> {
         let details: wire::UpdateGroupDetails = wire::parse(body)?;
         let start = match details.kind {
             Some(kind) => Some(group_start(&kind, details.time.as_deref())?),
@@ -194,8 +194,8 @@ impl App {
 }
 
 /// Where a message went, or `error` and `errorMessage`.
-fn entry(stored: Result<PutEntry, Refusal>) -> Result<PutEntry, (String, String)> {
-    stored.map_err(|refusal| (refusal.code.into_owned(), refusal.message))
+fn entry(stored: Result<PutEntry, ApiError>) -> Result<PutEntry, (String, String)> {
+    stored.map_err(|api_error| (api_error.code.into_owned(), api_error.message))
 }
 
 /// Bytes that messages take with what stands between them in the log, which is as much at most, and
@@ -210,21 +210,21 @@ fn room_needed(messages: &[Message]) -> usize {
     all.saturating_add(largest).saturating_mul(2)
 }
 
-fn group_start(kind: &str, at: Option<&str>) -> Result<GroupStart, Refusal> {
+fn group_start(kind: &str, at: Option<&str>) -> Result<GroupStart, ApiError> {
     match kind {
         "TRIM_HORIZON" => Ok(GroupStart::TrimHorizon),
         "LATEST" => Ok(GroupStart::Latest),
         "AT_TIME" => Ok(GroupStart::AtTime(time(at)?)),
-        _ => Err(Refusal::invalid_parameter(
+        _ => Err(ApiError::invalid_parameter(
             "type must be AT_TIME, LATEST or TRIM_HORIZON",
         )),
     }
 }
 
-fn time(text: Option<&str>) -> Result<TimeMs, Refusal> {
-    let text = text.ok_or_else(|| Refusal::missing_parameter("AT_TIME needs a time"))?;
+fn time(text: Option<&str>) -> Result<TimeMs, ApiError> {
+    let text = text.ok_or_else(|| ApiError::missing_parameter("AT_TIME needs a time"))?;
     TimeMs::parse_rfc3339(text).ok_or_else(|| {
-        Refusal::invalid_parameter("time must be RFC 3339, such as 2026-11-23T01:02:03.456Z")
+        ApiError::invalid_parameter("time must be RFC 3339, such as 2026-11-23T01:02:03.456Z")
     })
 }
 
@@ -237,7 +237,7 @@ pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
 }
 
 /// A parameter of the query that must be there, decoded.
-pub(super) fn required(query: &str, name: &str) -> Result<String, Refusal> {
-    let missing = || Refusal::missing_parameter(format!("The parameter {name} is required"));
+pub(super) fn required(query: &str, name: &str) -> Result<String, ApiError> {
+    let missing = || ApiError::missing_parameter(format!("The parameter {name} is required"));
     parameter(query, name).ok_or_else(missing)
 }

@@ -17,7 +17,7 @@ use hyper::header::{CONTENT_TYPE, HOST, HeaderMap, ORIGIN};
 use hyper::http::uri::Authority;
 use hyper::{Method, Request};
 
-use crate::refusal::Refusal;
+use crate::api_error::ApiError;
 
 /// The names that this server is called by, beside those of the loopback interface.
 #[derive(Clone, Debug, Default)]
@@ -36,21 +36,21 @@ impl Gate {
         request: &Request<B>,
         local: Option<IpAddr>,
         must_be_signed: bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ApiError> {
         if request.headers().contains_key(ORIGIN) {
-            return Err(Refusal::of_a_page());
+            return Err(ApiError::of_a_page());
         }
         if !must_be_signed {
             self.check_host(host(request)?, local)?;
         }
         let is_write = ![Method::GET, Method::HEAD].contains(request.method());
         if is_write && !is_json(request.headers(), request.body().is_end_stream()) {
-            return Err(Refusal::not_json());
+            return Err(ApiError::not_json());
         }
         Ok(())
     }
 
-    fn check_host(&self, host: Authority, local: Option<IpAddr>) -> Result<(), Refusal> {
+    fn check_host(&self, host: Authority, local: Option<IpAddr>) -> Result<(), ApiError> {
         let host = normal(host.host());
         let address: Option<IpAddr> = host.parse().ok();
         let is_here = |address: IpAddr| {
@@ -59,20 +59,20 @@ impl Gate {
         let is_ours = address.is_some_and(is_here) || host == "localhost" || self.0.contains(&host);
         is_ours
             .then_some(())
-            .ok_or_else(|| Refusal::foreign_host(&host))
+            .ok_or_else(|| ApiError::foreign_host(&host))
     }
 }
 
 /// What the request takes this server for (RFC 9112 §3.2: the target's authority, else `Host`).
-fn host<B>(request: &Request<B>) -> Result<Authority, Refusal> {
+fn host<B>(request: &Request<B>) -> Result<Authority, ApiError> {
     if let Some(authority) = request.uri().authority() {
         return Ok(authority.clone());
     }
     let mut hosts = request.headers().get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
-        return Err(Refusal::no_host());
+        return Err(ApiError::no_host());
     };
-    Authority::try_from(host.as_bytes()).map_err(|_| Refusal::no_host())
+    Authority::try_from(host.as_bytes()).map_err(|_| ApiError::no_host())
 }
 
 /// Whether the content is JSON, or there is neither content nor a type of it.
@@ -132,7 +132,7 @@ mod tests {
         let local = Some("192.0.2.7".parse().unwrap());
         match gate.check(request, local, must_be_signed) {
             Ok(()) => 200,
-            Err(refusal) => refusal.status,
+            Err(api_error) => api_error.status,
         }
     }
 

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::wire::{TimeText, push_base64};
-use crate::engine::Message;
 use crate::limits::ANSWER_PIECE_BYTES;
+use crate::storage::Message;
 use crate::time::TimeMs;
 
 /// A JSON array of messages. By hand, because this is the largest output by far and base64 never
@@ -122,7 +122,7 @@ fn quoted_base64_length(bytes: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::Stamp;
+    use crate::partition_log::Stamp;
 
     fn message(offset: u64, key: Option<&'static [u8]>, value: &[u8]) -> Message {
         Message {

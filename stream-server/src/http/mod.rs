@@ -22,11 +22,11 @@ use hyper::body::Incoming;
 use hyper::{Method, Request};
 use tokio::sync::Semaphore;
 
+use crate::api_error::ApiError;
 use crate::auth::Verifier;
 use crate::connections::Seat;
 use crate::faults::Faults;
 use crate::limits::{ANSWERS_BYTES_MAX, BODIES_BYTES_MAX};
-use crate::refusal::Refusal;
 use crate::service::Service;
 use crate::time::Clock;
 use body_room::BodyRoom;
@@ -81,7 +81,7 @@ impl App {
     /// [`Dropped`] where there is to be no answer.
     pub(crate) async fn handle(
         self: Arc<Self>,
-        route: Result<Route, Refusal>,
+        route: Result<Route, ApiError>,
         request: Request<Incoming>,
         seat: &Seat,
     ) -> Result<Response, Dropped> {
@@ -96,24 +96,24 @@ impl App {
     pub(crate) async fn refuse(
         &self,
         request: Request<Incoming>,
-        refusal: Refusal,
+        api_error: ApiError,
     ) -> Result<Response, Dropped> {
         let id = request_id(request.headers());
         body::discard_expected(request).await;
-        Reply::refusal(&refusal).into_response(&id)
+        Reply::api_error(&api_error).into_response(&id)
     }
 
     /// Whether who asks for this must have signed it.
-    pub(crate) fn must_be_signed(&self, route: &Result<Route, Refusal>) -> bool {
+    pub(crate) fn must_be_signed(&self, route: &Result<Route, ApiError>) -> bool {
         self.verifier.is_some() && route.as_ref().is_ok_and(|route| *route != Route::Health)
     }
 
     async fn answer(
         self: Arc<Self>,
-        route: Result<Route, Refusal>,
+        route: Result<Route, ApiError>,
         request: Request<Incoming>,
         seat: &Seat,
-    ) -> Result<Reply, Refusal> {
+    ) -> Result<Reply, ApiError> {
         if request.uri().path() == "/faults" && self.faults.is_some() {
             return Box::pin(self.answer_faults(request)).await;
         }
@@ -130,14 +130,14 @@ impl App {
         };
         // A client that goes away must not stop an operation half-way.
         let done = ToTheEnd::new(self.perform_with_faults(call)).await;
-        done.unwrap_or_else(|_| Err(Refusal::internal("The operation ended unexpectedly")))
+        done.unwrap_or_else(|_| Err(ApiError::internal("The operation ended unexpectedly")))
     }
 
     /// The rules of what is to go wrong.
-    async fn answer_faults(&self, request: Request<Incoming>) -> Result<Reply, Refusal> {
+    async fn answer_faults(&self, request: Request<Incoming>) -> Result<Reply, ApiError> {
         let method = request.method().clone();
         let Some(faults) = &self.faults else {
-            return Err(Refusal::unknown_path(method.as_str(), "/faults"));
+            return Err(ApiError::unknown_path(method.as_str(), "/faults"));
         };
         let body = body::read(request, &self.bodies_room).await?;
         match method {
@@ -147,7 +147,7 @@ impl App {
                 faults.clear();
                 Ok(Reply::empty(204))
             }
-            _ => Err(Refusal::method_not_allowed(
+            _ => Err(ApiError::method_not_allowed(
                 method.as_str(),
                 "GET, PUT or DELETE",
             )),
@@ -161,7 +161,7 @@ impl App {
         path: &str,
         query: &str,
         body: &[u8],
-    ) -> Result<Reply, Refusal> {
+    ) -> Result<Reply, ApiError> {
         let call = Call {
             route: route(method, path)?,
             query: query.to_owned(),
@@ -172,7 +172,7 @@ impl App {
     }
 
     /// Does the operation.
-    async fn perform(&self, call: &Call) -> Result<Reply, Refusal> {
+    async fn perform(&self, call: &Call) -> Result<Reply, ApiError> {
         let (body, query) = (call.body.bytes(), call.query.as_str());
         match &call.route {
             Route::Health => Ok(Reply::json(200, &wire::Health { status: "ready" })),

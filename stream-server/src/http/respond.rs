@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::answer_body::AnswerBody;
 use super::messages_json::MessagesJson;
-use crate::refusal::Refusal;
+use crate::api_error::ApiError;
 
 /// An answer on its way to the client.
 pub(crate) type Response = hyper::Response<AnswerBody>;
@@ -84,17 +84,17 @@ impl Reply {
         Self::new(status, Bytes::new())
     }
 
-    pub(crate) fn refusal(refusal: &Refusal) -> Self {
+    pub(crate) fn api_error(api_error: &ApiError) -> Self {
         #[derive(Serialize)]
         struct ErrorBody<'a> {
             code: &'a str,
             message: &'a str,
         }
         let body = ErrorBody {
-            code: &refusal.code,
-            message: &refusal.message,
+            code: &api_error.code,
+            message: &api_error.message,
         };
-        Self::json(refusal.status, &body)
+        Self::json(api_error.status, &body)
     }
 
     pub(super) fn messages(json: MessagesJson, next_cursor: String) -> Self {
@@ -171,9 +171,9 @@ impl Reply {
     }
 }
 
-impl From<Result<Self, Refusal>> for Reply {
-    fn from(done: Result<Self, Refusal>) -> Self {
-        done.unwrap_or_else(|refusal| Self::refusal(&refusal))
+impl From<Result<Self, ApiError>> for Reply {
+    fn from(done: Result<Self, ApiError>) -> Self {
+        done.unwrap_or_else(|api_error| Self::api_error(&api_error))
     }
 }
 

@@ -3,8 +3,8 @@
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
+use crate::api_error::ApiError;
 use crate::auth::Right;
-use crate::refusal::Refusal;
 
 const BASE_PATH: &str = "20180418";
 
@@ -171,8 +171,8 @@ impl Control {
 /// Finds the operation. Lenient with slashes: an endpoint configured with a trailing slash gives
 /// paths like `//20180418/streams`. A group's name may contain slashes, since Oracle's Python SDK
 /// does not encode them.
-pub(crate) fn route(method: &Method, path: &str) -> Result<Route, Refusal> {
-    let unknown = || Refusal::unknown_path(method.as_str(), path);
+pub(crate) fn route(method: &Method, path: &str) -> Result<Route, ApiError> {
+    let unknown = || ApiError::unknown_path(method.as_str(), path);
     let (first, rest) = segment(path);
     if first == "health" && rest.is_empty() {
         return choose(method, vec![(Method::GET, Route::Health)]);
@@ -188,7 +188,7 @@ pub(crate) fn route(method: &Method, path: &str) -> Result<Route, Refusal> {
         "streams" => stream_routes(id, what, name)?,
         "streampools" => pool_routes(id, what, name),
         "workRequests" => work_request_routes(id, what, name),
-        "connectharnesses" => return Err(Refusal::no_connect_harnesses()),
+        "connectharnesses" => return Err(ApiError::no_connect_harnesses()),
         _ => Vec::new(),
     };
     if routes.is_empty() {
@@ -204,7 +204,7 @@ fn segment(path: &str) -> (&str, &str) {
     (first, rest.trim_start_matches('/'))
 }
 
-fn stream_routes(stream: String, what: &str, name: &str) -> Result<Vec<(Method, Route)>, Refusal> {
+fn stream_routes(stream: String, what: &str, name: &str) -> Result<Vec<(Method, Route)>, ApiError> {
     if stream.is_empty() {
         return Ok(control([
             (Method::GET, Control::ListStreams),
@@ -278,20 +278,20 @@ fn control<const N: usize>(routes: [(Method, Control); N]) -> Vec<(Method, Route
     routes.into_iter().map(route).collect()
 }
 
-fn choose(method: &Method, routes: Vec<(Method, Route)>) -> Result<Route, Refusal> {
+fn choose(method: &Method, routes: Vec<(Method, Route)>) -> Result<Route, ApiError> {
     let allowed: Vec<String> = routes
         .iter()
         .map(|(allowed, _)| allowed.to_string())
         .collect();
     let mut routes = routes.into_iter();
     let found = routes.find(|(allowed, _)| allowed == method);
-    let refused = || Refusal::method_not_allowed(method.as_str(), &allowed.join(" or "));
+    let refused = || ApiError::method_not_allowed(method.as_str(), &allowed.join(" or "));
     found.map(|(_, route)| route).ok_or_else(refused)
 }
 
-fn decode(segment: &str) -> Result<String, Refusal> {
+fn decode(segment: &str) -> Result<String, ApiError> {
     let decoded = percent_decode_str(segment).decode_utf8();
-    let text = decoded.map_err(|_| Refusal::invalid_parameter("The path is not UTF-8"))?;
+    let text = decoded.map_err(|_| ApiError::invalid_parameter("The path is not UTF-8"))?;
     Ok(text.into_owned())
 }
 

@@ -9,9 +9,9 @@ use hyper::{Method, Request};
 use super::respond::Reply;
 use super::route::Route;
 use super::{App, Call, body};
+use crate::api_error::ApiError;
 use crate::auth::{BodyHash, Coverage, Head};
 use crate::faults::{Effect, Moment, Rule};
-use crate::refusal::Refusal;
 
 impl App {
     /// Reads the body of a request that is signed well enough for this operation.
@@ -19,12 +19,12 @@ impl App {
         &self,
         route: &Route,
         request: Request<Incoming>,
-    ) -> Result<body::Body, Refusal> {
+    ) -> Result<body::Body, ApiError> {
         let hash = match self.verify_head(route, &request) {
             Ok(hash) => hash,
-            Err(refusal) => {
+            Err(api_error) => {
                 body::discard_expected(request).await;
-                return Err(refusal);
+                return Err(api_error);
             }
         };
         let body = body::read(request, &self.bodies_room).await?;
@@ -32,7 +32,11 @@ impl App {
         Ok(body)
     }
 
-    fn verify_head(&self, route: &Route, request: &Request<Incoming>) -> Result<BodyHash, Refusal> {
+    fn verify_head(
+        &self,
+        route: &Route,
+        request: &Request<Incoming>,
+    ) -> Result<BodyHash, ApiError> {
         let Some(verifier) = self.verifier.as_ref().filter(|_| *route != Route::Health) else {
             return Ok(BodyHash::any());
         };
@@ -53,13 +57,16 @@ impl App {
         };
         let signed = verifier.verify_head(head, coverage, self.clock.wall())?;
         match route.right().filter(|right| !signed.rights.has(*right)) {
-            Some(right) => Err(Refusal::not_authorized(right)),
+            Some(right) => Err(ApiError::not_authorized(right)),
             None => Ok(signed.body),
         }
     }
 
     /// Does the operation, and to it what the rules say.
-    pub(super) async fn perform_with_faults(self: Arc<Self>, call: Call) -> Result<Reply, Refusal> {
+    pub(super) async fn perform_with_faults(
+        self: Arc<Self>,
+        call: Call,
+    ) -> Result<Reply, ApiError> {
         let route = &call.route;
         let rule = self
             .faults
@@ -73,7 +80,7 @@ impl App {
     }
 
     /// Does what this rule says, with the operation or without it.
-    async fn perform_faultily(&self, call: &Call, rule: Rule) -> Result<Reply, Refusal> {
+    async fn perform_faultily(&self, call: &Call, rule: Rule) -> Result<Reply, ApiError> {
         let route = &call.route;
         tokio::time::sleep(Duration::from_millis(rule.delay_ms)).await;
         let Some(effect) = rule.effect else {
@@ -85,9 +92,9 @@ impl App {
                 ..
             }
             | Effect::Throttle { .. } => {
-                return Err(Refusal::told(&effect));
+                return Err(effect.error());
             }
-            Effect::OutsideRetention => return Err(Refusal::cursor_outside_retention()),
+            Effect::OutsideRetention => return Err(ApiError::cursor_outside_retention()),
             Effect::Drop {
                 when: Moment::Before,
             } => return Ok(Reply::dropped()),
@@ -113,7 +120,7 @@ impl App {
             Effect::Answer {
                 when: Moment::After,
                 ..
-            } => Err(Refusal::told(&effect)),
+            } => Err(effect.error()),
             Effect::Drop {
                 when: Moment::After,
             } => Ok(Reply::dropped()),
@@ -129,7 +136,7 @@ impl App {
         }
     }
 
-    async fn expire_cursors(&self, route: &Route) -> Result<(), Refusal> {
+    async fn expire_cursors(&self, route: &Route) -> Result<(), ApiError> {
         let Some(stream) = route.stream() else {
             return Ok(());
         };
@@ -142,7 +149,7 @@ impl App {
         Ok(())
     }
 
-    async fn forget_members(&self, route: &Route) -> Result<(), Refusal> {
+    async fn forget_members(&self, route: &Route) -> Result<(), ApiError> {
         let Some(stream) = route.stream() else {
             return Ok(());
         };

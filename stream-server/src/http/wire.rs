@@ -9,7 +9,7 @@ use base64::engine::{Engine as _, Simd};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::refusal::Refusal;
+use crate::api_error::ApiError;
 use crate::service::{GroupView, PutEntry, PutMessage};
 use crate::time::TimeMs;
 
@@ -43,17 +43,17 @@ struct PutMessageDetails<'a> {
 }
 
 /// Keys and values of a PutMessages, decoded once, all into one piece of memory.
-pub(super) fn put_messages(body: &[u8]) -> Result<Vec<PutMessage>, Refusal> {
+pub(super) fn put_messages(body: &[u8]) -> Result<Vec<PutMessage>, ApiError> {
     let details: PutMessagesDetails<'_> = parse(body)?;
     // Base64 takes four characters for three bytes, and more for the last of a text.
     let mut decoded = Vec::with_capacity(body.len().div_ceil(4).saturating_mul(3));
     let mut ends = Vec::with_capacity(details.messages.len());
     for (place, message) in details.messages.iter().enumerate() {
-        let mut decode = |what: &str, text: &Text<'_>| -> Result<usize, Refusal> {
+        let mut decode = |what: &str, text: &Text<'_>| -> Result<usize, ApiError> {
             BASE64
                 .decode_vec(text.0.as_bytes(), &mut decoded)
                 .map_err(|error| {
-                    Refusal::unparsable(format!(
+                    ApiError::unparsable(format!(
                         "{what} of messages[{place}] is not base64: {error}"
                     ))
                 })?;
@@ -195,8 +195,8 @@ impl From<GroupView> for GroupBody {
 }
 
 /// Reads a body. Unknown members are ignored, as Oracle does.
-pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(body).map_err(Refusal::unparsable)
+pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(ApiError::unparsable)
 }
 
 /// Appends bytes as a JSON text of base64.

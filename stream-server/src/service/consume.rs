@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::Service;
+use crate::api_error::ApiError;
 use crate::cursor::Cursor;
-use crate::engine::{Message, ReadBounds, Stream};
 use crate::group::{GroupCursor, ReadRange};
 use crate::limits::{GET_BYTES_MAX, GET_COUNT_MAX};
-use crate::log::{Extent, Position, Start};
-use crate::refusal::Refusal;
+use crate::partition_log::{Extent, Position, Start};
+use crate::storage::{Message, ReadBounds, Stream};
 use crate::throttle::Bucket;
 use crate::time::TimeMs;
 
@@ -42,13 +42,13 @@ impl Service {
         now: TimeMs,
         stream_id: &str,
         request: CursorRequest,
-    ) -> Result<String, Refusal> {
+    ) -> Result<String, ApiError> {
         let stream = self.find_stream_for(now, "CreateCursor", stream_id).await?;
-        let extents = self.engine.extents(&stream).await?;
+        let extents = self.storage.extents(&stream).await?;
         let partition = request.partition;
         let extent = extents.get(&partition).ok_or_else(|| {
             let last = stream.partitions.saturating_sub(1);
-            Refusal::invalid_parameter(format!(
+            ApiError::invalid_parameter(format!(
                 "There is no partition {partition}, the stream has partitions 0 to {last}"
             ))
         })?;
@@ -58,7 +58,7 @@ impl Service {
                 None => "there are no messages".to_owned(),
             };
             let partition = format!("The offset is not within partition {partition}");
-            Refusal::invalid_parameter(format!("{partition}: {allowed}"))
+            ApiError::invalid_parameter(format!("{partition}: {allowed}"))
         })?;
         Ok(self.codec.seal(
             stream.key,
@@ -81,10 +81,10 @@ impl Service {
         stream_id: &str,
         cursor: &str,
         limit: Option<u32>,
-    ) -> Result<Fetched, Refusal> {
+    ) -> Result<Fetched, ApiError> {
         let count = limit.unwrap_or(GET_COUNT_MAX);
         if !(1..=GET_COUNT_MAX).contains(&count) {
-            return Err(Refusal::invalid_parameter(format!(
+            return Err(ApiError::invalid_parameter(format!(
                 "limit must be between 1 and {GET_COUNT_MAX}"
             )));
         }
@@ -115,7 +115,7 @@ impl Service {
     }
 
     /// Counts a read of each partition that it may look at.
-    fn admit_read(&self, stream: &Stream, now: TimeMs, cursor: &Cursor) -> Result<(), Refusal> {
+    fn admit_read(&self, stream: &Stream, now: TimeMs, cursor: &Cursor) -> Result<(), ApiError> {
         if self.throttle.is_none() {
             return Ok(());
         }
@@ -142,10 +142,10 @@ impl Service {
         partition: u32,
         position: Position,
         bounds: ReadBounds,
-    ) -> Result<(Vec<Message>, Cursor), Refusal> {
+    ) -> Result<(Vec<Message>, Cursor), ApiError> {
         let from = match position {
             Position::Offset(offset) => Some(offset),
-            Position::Time(time) => self.engine.offset_at(stream, partition, time).await?,
+            Position::Time(time) => self.storage.offset_at(stream, partition, time).await?,
         };
         let Some(from) = from else {
             return Ok((
@@ -156,14 +156,14 @@ impl Service {
                 },
             ));
         };
-        let extents = self.engine.extents(stream).await?;
+        let extents = self.storage.extents(stream).await?;
         check_kept(&extents, partition, from)?;
         let range = ReadRange {
             partition,
             from,
             until: u64::MAX,
         };
-        let messages = self.engine.read(stream, &[range], bounds).await?;
+        let messages = self.storage.read(stream, &[range], bounds).await?;
         let next = messages
             .last()
             .map_or(from, |message| message.stamp.offset.saturating_add(1));
@@ -183,11 +183,11 @@ impl Service {
         now: TimeMs,
         cursor: &GroupCursor,
         bounds: ReadBounds,
-    ) -> Result<(Vec<Message>, Cursor), Refusal> {
+    ) -> Result<(Vec<Message>, Cursor), ApiError> {
         let key = cursor.group_key;
         let get = self.with_group(key, |group| group.begin_get(now, cursor))?;
         self.make_durable(&get.commit).await?;
-        let extents = self.engine.extents(stream).await?;
+        let extents = self.storage.extents(stream).await?;
         let next_of = |partition: u32| extents.get(&partition).map_or(0, |extent| extent.next);
         let read = self.with_group(key, |group| group.begin_read(&get.cursor, next_of))?;
         let kept = |range: &ReadRange| check_kept(&extents, range.partition, range.from);
@@ -198,7 +198,7 @@ impl Service {
         }
         let result = match read.ranges.is_empty() {
             true => Ok(Vec::new()),
-            false => self.engine.read(stream, &read.ranges, bounds).await,
+            false => self.storage.read(stream, &read.ranges, bounds).await,
         };
         let messages = result.as_deref().unwrap_or_default();
         let delivered: BTreeMap<u32, u64> = messages
@@ -211,9 +211,9 @@ impl Service {
 }
 
 /// Refuses to go on where messages have left unread: the client would never know.
-fn check_kept(extents: &BTreeMap<u32, Extent>, partition: u32, from: u64) -> Result<(), Refusal> {
+fn check_kept(extents: &BTreeMap<u32, Extent>, partition: u32, from: u64) -> Result<(), ApiError> {
     match extents.get(&partition) {
-        Some(extent) if from < extent.oldest => Err(Refusal::cursor_outside_retention()),
+        Some(extent) if from < extent.oldest => Err(ApiError::cursor_outside_retention()),
         Some(_) | None => Ok(()),
     }
 }

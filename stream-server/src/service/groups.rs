@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::Service;
+use crate::api_error::ApiError;
 use crate::cursor::Cursor;
-use crate::engine::Stream;
 use crate::group::{Commit, Group, GroupCursor, Join, Reservation};
 use crate::limits::{GROUP_NAME_CHARS_MAX, INSTANCE_TIMEOUT_MS_MIN};
-use crate::refusal::Refusal;
+use crate::storage::Stream;
 use crate::time::TimeMs;
 
 /// Where a new or moved group starts.
@@ -57,10 +57,10 @@ impl Service {
         now: TimeMs,
         stream_id: &str,
         request: GroupCursorRequest,
-    ) -> Result<String, Refusal> {
+    ) -> Result<String, ApiError> {
         check_name("groupName", &request.group)?;
         if request.timeout_ms < INSTANCE_TIMEOUT_MS_MIN {
-            return Err(Refusal::invalid_parameter(format!(
+            return Err(ApiError::invalid_parameter(format!(
                 "timeoutInMs must be at least {INSTANCE_TIMEOUT_MS_MIN}"
             )));
         }
@@ -80,7 +80,7 @@ impl Service {
             None => {
                 let starts = self.starts(&stream, request.start).await?;
                 let record = self
-                    .engine
+                    .storage
                     .open_group(&stream, &request.group, starts)
                     .await?;
                 self.groups().add(Group::new(record))
@@ -106,7 +106,7 @@ impl Service {
         now: TimeMs,
         stream_id: &str,
         cursor: &str,
-    ) -> Result<String, Refusal> {
+    ) -> Result<String, ApiError> {
         let (stream, cursor) = self
             .open_group_cursor(now, "ConsumerCommit", stream_id, cursor)
             .await?;
@@ -127,7 +127,7 @@ impl Service {
         now: TimeMs,
         stream_id: &str,
         cursor: &str,
-    ) -> Result<String, Refusal> {
+    ) -> Result<String, ApiError> {
         let (stream, cursor) = self
             .open_group_cursor(now, "ConsumerHeartbeat", stream_id, cursor)
             .await?;
@@ -144,11 +144,11 @@ impl Service {
         now: TimeMs,
         stream_id: &str,
         name: &str,
-    ) -> Result<GroupView, Refusal> {
+    ) -> Result<GroupView, ApiError> {
         let stream = self.find_stream_for(now, "GetGroup", stream_id).await?;
         let key = self
             .group_key(&stream, name)
-            .ok_or_else(|| Refusal::unknown_group(name))?;
+            .ok_or_else(|| ApiError::unknown_group(name))?;
         let reservations = self.with_group(key, |group| Ok(group.reservations(now)))?;
         Ok(GroupView {
             stream_id: stream.id.clone(),
@@ -168,14 +168,14 @@ impl Service {
         stream_id: &str,
         name: &str,
         start: Option<GroupStart>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ApiError> {
         let stream = self.find_stream_for(now, "UpdateGroup", stream_id).await?;
         let key = self
             .group_key(&stream, name)
-            .ok_or_else(|| Refusal::unknown_group(name))?;
+            .ok_or_else(|| ApiError::unknown_group(name))?;
         let Some(start) = start else { return Ok(()) };
         let starts = self.starts(&stream, start).await?;
-        let moved = self.engine.move_group(key, starts).await?;
+        let moved = self.storage.move_group(key, starts).await?;
         self.with_group(key, |group| {
             group.reset(now, moved);
             Ok(())
@@ -183,11 +183,11 @@ impl Service {
     }
 
     /// Stores a commit, and tells the group once it is durable.
-    pub(super) async fn make_durable(&self, commit: &Commit) -> Result<(), Refusal> {
+    pub(super) async fn make_durable(&self, commit: &Commit) -> Result<(), ApiError> {
         if commit.committed.is_empty() {
             return Ok(());
         }
-        self.engine.commit(commit).await?;
+        self.storage.commit(commit).await?;
         self.with_group(commit.group_key, |group| {
             group.finish_commit(commit);
             Ok(())
@@ -200,11 +200,11 @@ impl Service {
         operation: &'static str,
         stream_id: &str,
         cursor: &str,
-    ) -> Result<(std::sync::Arc<Stream>, GroupCursor), Refusal> {
+    ) -> Result<(std::sync::Arc<Stream>, GroupCursor), ApiError> {
         let stream = self.find_stream_for(now, operation, stream_id).await?;
         match self.open_cursor(&stream, now, cursor)? {
             Cursor::Group(cursor) => Ok((stream, cursor)),
-            Cursor::Partition { .. } => Err(Refusal::invalid_parameter(
+            Cursor::Partition { .. } => Err(ApiError::invalid_parameter(
                 "This is the cursor of a partition. Use one from CreateGroupCursor.",
             )),
         }
@@ -221,14 +221,14 @@ impl Service {
         &self,
         stream: &Stream,
         start: GroupStart,
-    ) -> Result<BTreeMap<u32, u64>, Refusal> {
+    ) -> Result<BTreeMap<u32, u64>, ApiError> {
         let mut starts = BTreeMap::new();
-        for (partition, extent) in self.engine.extents(stream).await? {
+        for (partition, extent) in self.storage.extents(stream).await? {
             let offset = match start {
                 GroupStart::TrimHorizon => extent.oldest,
                 GroupStart::Latest => extent.next,
                 GroupStart::AtTime(time) => {
-                    let found = self.engine.offset_at(stream, partition, time).await?;
+                    let found = self.storage.offset_at(stream, partition, time).await?;
                     found.unwrap_or(extent.next)
                 }
             };
@@ -238,12 +238,12 @@ impl Service {
     }
 }
 
-fn check_name(field: &str, name: &str) -> Result<(), Refusal> {
+fn check_name(field: &str, name: &str) -> Result<(), ApiError> {
     let chars = name.chars().count();
     if (1..=GROUP_NAME_CHARS_MAX).contains(&chars) {
         return Ok(());
     }
-    Err(Refusal::invalid_parameter(format!(
+    Err(ApiError::invalid_parameter(format!(
         "{field} must have 1 to {GROUP_NAME_CHARS_MAX} characters"
     )))
 }

@@ -1,6 +1,6 @@
 //! The operations of OCI Streaming, without HTTP and without a store of their own.
 //!
-//! Everything here is deterministic given the engine, the times that are passed in, and the source
+//! Everything here is deterministic given the storage, the times that are passed in, and the source
 //! of randomness; a simulation drives it as the HTTP server does. Operations on groups must not be
 //! dropped half-way (a commit could be durable without the group knowing): run them to their end.
 
@@ -10,35 +10,36 @@ mod groups;
 mod page;
 mod pools;
 mod produce;
+mod resources;
 mod streams;
 mod work;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use catalog::{StreamSettings, Tags, TagsUpdate};
 pub use consume::{CursorRequest, Fetched};
 pub use groups::{GroupCursorRequest, GroupStart, GroupView};
 pub use page::{Filter, Page, Paging};
-pub use pools::{KafkaSettings, PoolRequest, StreamPool};
+pub use pools::PoolRequest;
 pub use produce::{PutEntry, PutMessage};
+pub use resources::{KafkaSettings, StreamPool, StreamSettings, Tags, TagsUpdate, WorkRequest};
 pub use streams::{ListRequest, StreamRequest, StreamUpdate, StreamView};
-pub use work::{WorkFilter, WorkRequest};
+pub use work::WorkFilter;
 
+use crate::api_error::ApiError;
 use crate::cursor::{Cursor, CursorCodec};
-use crate::engine::{Engine, EngineError, Stream};
 use crate::group::{Group, GroupCursor, GroupRecord};
 use crate::limits::{CURSOR_CHARS_MAX, CURSOR_LIFE_MS, STREAM_ID_CHARS_MAX};
-use crate::refusal::Refusal;
+use crate::storage::{Storage, StorageError, Stream};
 use crate::throttle::{Bucket, Throttle};
 use crate::time::TimeMs;
 
 /// A source of random numbers.
 pub type Entropy = Box<dyn Fn() -> u64 + Send + Sync>;
 
-/// The operations, on one engine.
+/// The operations, on one storage.
 pub struct Service {
-    engine: Arc<dyn Engine>,
+    storage: Arc<dyn Storage>,
     codec: CursorCodec,
     entropy: Entropy,
     /// All groups of all streams, by their key. Locked for microseconds, never across an await.
@@ -85,21 +86,21 @@ impl GroupTable {
 }
 
 impl Service {
-    /// A service on an engine. Loads its groups; membership starts empty, and cursors of groups
+    /// A service on a storage. Loads its groups; membership starts empty, and cursors of groups
     /// from before are invalid.
     ///
     /// # Errors
-    /// What the engine says.
-    pub async fn start(engine: Arc<dyn Engine>, entropy: Entropy) -> Result<Self, EngineError> {
+    /// What the storage says.
+    pub async fn start(storage: Arc<dyn Storage>, entropy: Entropy) -> Result<Self, StorageError> {
         // 56 bits keep the number short in every cursor.
-        let codec = CursorCodec::new(&engine.cursor_secret(), entropy() >> 8);
+        let codec = CursorCodec::new(&storage.cursor_secret(), entropy() >> 8);
         let mut groups = GroupTable::default();
-        for record in engine.groups().await? {
+        for record in storage.groups().await? {
             groups.add(Group::new(record));
         }
-        let catalog = catalog::Catalog::load(&*engine).await?;
+        let catalog = catalog::Catalog::load(&*storage).await?;
         Ok(Self {
-            engine,
+            storage,
             catalog: tokio::sync::Mutex::new(catalog),
             codec,
             entropy,
@@ -121,11 +122,15 @@ impl Service {
         &self,
         now: TimeMs,
         operation: &'static str,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ApiError> {
         self.admit(now, [Bucket::Control { operation }])
     }
 
-    fn admit(&self, now: TimeMs, buckets: impl IntoIterator<Item = Bucket>) -> Result<(), Refusal> {
+    fn admit(
+        &self,
+        now: TimeMs,
+        buckets: impl IntoIterator<Item = Bucket>,
+    ) -> Result<(), ApiError> {
         let Some(throttle) = &self.throttle else {
             return Ok(());
         };
@@ -175,16 +180,16 @@ impl Service {
         self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn find_stream(&self, id: &str) -> Result<Arc<Stream>, Refusal> {
+    async fn find_stream(&self, id: &str) -> Result<Arc<Stream>, ApiError> {
         if id.is_empty() || id.chars().count() > STREAM_ID_CHARS_MAX {
-            return Err(Refusal::invalid_parameter(format!(
+            return Err(ApiError::invalid_parameter(format!(
                 "The stream's id must have 1 to {STREAM_ID_CHARS_MAX} characters"
             )));
         }
-        self.engine
+        self.storage
             .stream(id)
             .await?
-            .ok_or_else(|| Refusal::unknown_stream(id))
+            .ok_or_else(|| ApiError::unknown_stream(id))
     }
 
     /// Finds the stream for an operation that Oracle limits by itself.
@@ -193,16 +198,16 @@ impl Service {
         now: TimeMs,
         operation: &'static str,
         id: &str,
-    ) -> Result<Arc<Stream>, Refusal> {
+    ) -> Result<Arc<Stream>, ApiError> {
         let found = self.find_stream(id).await?;
         let stream = found.key;
         self.admit(now, [Bucket::OnStream { stream, operation }])?;
         Ok(found)
     }
 
-    fn open_cursor(&self, stream: &Stream, now: TimeMs, text: &str) -> Result<Cursor, Refusal> {
+    fn open_cursor(&self, stream: &Stream, now: TimeMs, text: &str) -> Result<Cursor, ApiError> {
         if text.is_empty() || text.len() > CURSOR_CHARS_MAX {
-            return Err(Refusal::cursor_invalid());
+            return Err(ApiError::cursor_invalid());
         }
         let expired_until = self.expired_until();
         // The moment at which the latest of them would have expired by itself.
@@ -218,14 +223,22 @@ impl Service {
     }
 
     /// Expires all cursors of a stream that were issued up to now.
-    pub(crate) async fn expire_cursors(&self, stream_id: &str, now: TimeMs) -> Result<(), Refusal> {
+    pub(crate) async fn expire_cursors(
+        &self,
+        stream_id: &str,
+        now: TimeMs,
+    ) -> Result<(), ApiError> {
         let stream = self.find_stream(stream_id).await?;
         self.expired_until().insert(stream.key, now);
         Ok(())
     }
 
     /// Ends all instances of all groups of a stream, as if they had timed out.
-    pub(crate) async fn forget_members(&self, stream_id: &str, now: TimeMs) -> Result<(), Refusal> {
+    pub(crate) async fn forget_members(
+        &self,
+        stream_id: &str,
+        now: TimeMs,
+    ) -> Result<(), ApiError> {
         let stream = self.find_stream(stream_id).await?;
         let mut groups = self.groups();
         let of_stream = groups.by_key.values_mut();
@@ -244,12 +257,12 @@ impl Service {
         &self,
         key: u64,
         work: impl FnOnce(&mut Group) -> Result<T, crate::group::GroupError>,
-    ) -> Result<T, Refusal> {
+    ) -> Result<T, ApiError> {
         let mut groups = self.groups();
         let group = groups
             .by_key
             .get_mut(&key)
-            .ok_or_else(Refusal::cursor_invalid)?;
+            .ok_or_else(ApiError::cursor_invalid)?;
         Ok(work(group)?)
     }
 }

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use crate::refusal::Refusal;
+use crate::api_error::ApiError;
 use crate::time::TimeMs;
 
 /// How a list is sorted and cut.
@@ -111,7 +111,7 @@ pub(super) fn page<T: Listed>(
     mut items: Vec<T>,
     filter: &Filter,
     paging: &Paging,
-) -> Result<Page<T>, Refusal> {
+) -> Result<Page<T>, ApiError> {
     items.retain(|item| filter.shows(item));
     items.sort_by(|a, b| match paging.by_name {
         true => (a.name(), a.id()).cmp(&(b.name(), b.id())),
@@ -124,7 +124,7 @@ pub(super) fn page<T: Listed>(
     let start = match &paging.page {
         None => 0,
         Some(token) => {
-            let unknown = || Refusal::invalid_parameter("There is no such page, start anew");
+            let unknown = || ApiError::invalid_parameter("There is no such page, start anew");
             let last = Last::decode(token).ok_or_else(unknown)?;
             last.next_start(&items, paging)
         }

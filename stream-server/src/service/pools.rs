@@ -2,69 +2,18 @@
 //!
 //! A pool groups streams. Its Kafka settings are kept and shown; this server speaks no Kafka.
 
-use serde::{Deserialize, Serialize};
-
 use super::Service;
-use super::catalog::{COMPARTMENT_DEFAULT, Catalog, Kind, Tags, TagsUpdate};
+use super::catalog::{COMPARTMENT_DEFAULT, Catalog, Kind};
 use super::catalog::{check_etag, check_label};
 use super::page::{Filter, Listed, Page, Paging, page};
+use super::resources::{KafkaSettings, StreamPool, Tags, TagsUpdate};
 use super::work::Work;
+use crate::api_error::ApiError;
 use crate::limits::{RETRY_TOKEN_LIFE_MS, STREAM_POOLS_MAX};
-use crate::refusal::Refusal;
 use crate::time::TimeMs;
 
 /// The pool of streams that were created without one. It is always there.
 pub(super) const POOL_DEFAULT: &str = "ocid1.streampool.oc1.local.default";
-
-/// Kafka settings of a pool (OCI `KafkaSettings`).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct KafkaSettings {
-    /// Where Kafka clients would connect.
-    pub bootstrap_servers: Option<String>,
-    /// Whether a topic is created when it is first used.
-    pub auto_create_topics_enable: bool,
-    /// 24..=168 in practice; the contract says 1..=672.
-    pub log_retention_hours: u32,
-    /// At least 1.
-    pub num_partitions: u32,
-}
-
-impl Default for KafkaSettings {
-    fn default() -> Self {
-        Self {
-            bootstrap_servers: None,
-            auto_create_topics_enable: false,
-            log_retention_hours: 24,
-            num_partitions: 1,
-        }
-    }
-}
-
-/// A stream pool.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct StreamPool {
-    /// Its OCID.
-    pub id: String,
-    /// Its name; several pools may have one.
-    pub name: String,
-    /// Its compartment.
-    pub compartment_id: String,
-    /// See [`KafkaSettings`].
-    pub kafka_settings: KafkaSettings,
-    /// The key that its messages would be encrypted with.
-    pub kms_key_id: Option<String>,
-    /// Its tags.
-    #[serde(flatten)]
-    pub tags: Tags,
-    /// When it was created, in milliseconds since 1970.
-    pub created_ms: u64,
-    /// Another one after each change.
-    pub etag: String,
-    /// What its creation can be repeated with.
-    pub retry_token: Option<String>,
-}
 
 /// What a client asks of CreateStreamPool and UpdateStreamPool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,10 +43,10 @@ impl Listed for StreamPool {
 }
 
 impl Catalog {
-    pub(super) fn pool(&self, id: &str) -> Result<StreamPool, Refusal> {
+    pub(super) fn pool(&self, id: &str) -> Result<StreamPool, ApiError> {
         let known = self.pools.get(id).cloned();
         let pool = known.or_else(|| (id == POOL_DEFAULT).then(default_pool));
-        pool.ok_or_else(|| Refusal::unknown_resource("stream pool", id))
+        pool.ok_or_else(|| ApiError::unknown_resource("stream pool", id))
     }
 }
 
@@ -127,7 +76,7 @@ impl Service {
         compartment_id: &str,
         request: PoolRequest,
         retry_token: Option<String>,
-    ) -> Result<(StreamPool, String), Refusal> {
+    ) -> Result<(StreamPool, String), ApiError> {
         check_label("compartmentId", Some(compartment_id))?;
         check_label("opc-retry-token", retry_token.as_deref())?;
         let name = request.name.clone().unwrap_or_default();
@@ -138,9 +87,9 @@ impl Service {
         });
         let pool = match earlier.cloned() {
             Some(pool) if pool.name == name => pool,
-            Some(_) => return Err(Refusal::retry_token_used()),
+            Some(_) => return Err(ApiError::retry_token_used()),
             None if catalog.pools.len() >= STREAM_POOLS_MAX => {
-                return Err(Refusal::limit_exceeded(format!(
+                return Err(ApiError::limit_exceeded(format!(
                     "This server takes {STREAM_POOLS_MAX} stream pools"
                 )));
             }
@@ -164,7 +113,7 @@ impl Service {
     ///
     /// # Errors
     /// 404.
-    pub async fn get_pool(&self, id: &str) -> Result<StreamPool, Refusal> {
+    pub async fn get_pool(&self, id: &str) -> Result<StreamPool, ApiError> {
         self.catalog.lock().await.pool(id)
     }
 
@@ -177,7 +126,7 @@ impl Service {
         compartment_id: &str,
         filter: &Filter,
         paging: &Paging,
-    ) -> Result<Page<StreamPool>, Refusal> {
+    ) -> Result<Page<StreamPool>, ApiError> {
         let catalog = self.catalog.lock().await;
         let mut pools: Vec<StreamPool> = catalog.pools.values().cloned().collect();
         if !catalog.pools.contains_key(POOL_DEFAULT) {
@@ -198,7 +147,7 @@ impl Service {
         id: &str,
         if_match: Option<&str>,
         request: PoolRequest,
-    ) -> Result<(StreamPool, String), Refusal> {
+    ) -> Result<(StreamPool, String), ApiError> {
         let catalog = &mut *self.catalog.lock().await;
         let pool = catalog.pool(id)?;
         check_etag(if_match, &pool.etag)?;
@@ -218,7 +167,7 @@ impl Service {
         id: &str,
         if_match: Option<&str>,
         compartment_id: String,
-    ) -> Result<String, Refusal> {
+    ) -> Result<String, ApiError> {
         check_label("compartmentId", Some(&compartment_id))?;
         let catalog = &mut *self.catalog.lock().await;
         let mut pool = catalog.pool(id)?;
@@ -238,12 +187,12 @@ impl Service {
         now: TimeMs,
         id: &str,
         if_match: Option<&str>,
-    ) -> Result<String, Refusal> {
+    ) -> Result<String, ApiError> {
         let catalog = &mut *self.catalog.lock().await;
         let pool = catalog.pool(id)?;
         check_etag(if_match, &pool.etag)?;
         if id == POOL_DEFAULT {
-            return Err(Refusal::incorrect_state(
+            return Err(ApiError::incorrect_state(
                 "The default pool cannot be deleted",
             ));
         }
@@ -251,7 +200,7 @@ impl Service {
         let inside = streams.iter().find(|view| view.pool_id() == id);
         if let Some(view) = inside {
             let name = &view.stream.name;
-            return Err(Refusal::incorrect_state(format!(
+            return Err(ApiError::incorrect_state(format!(
                 "The pool has the stream {name}. Delete its streams first, or move them"
             )));
         }
@@ -265,7 +214,7 @@ impl Service {
         &self,
         catalog: &mut Catalog,
         mut pool: StreamPool,
-    ) -> Result<StreamPool, Refusal> {
+    ) -> Result<StreamPool, ApiError> {
         pool.etag = self.unique();
         self.keep(Kind::Pool, &pool.id, &pool).await?;
         catalog.pools.insert(pool.id.clone(), pool.clone());
@@ -273,7 +222,7 @@ impl Service {
     }
 }
 
-fn changed(mut pool: StreamPool, request: PoolRequest) -> Result<StreamPool, Refusal> {
+fn changed(mut pool: StreamPool, request: PoolRequest) -> Result<StreamPool, ApiError> {
     check_label("name", request.name.as_deref())?;
     check_label("kmsKeyId", request.kms_key_id.as_deref())?;
     if let Some(kafka) = request.kafka_settings {
@@ -281,11 +230,11 @@ fn changed(mut pool: StreamPool, request: PoolRequest) -> Result<StreamPool, Ref
         check_label("kafkaSettings.bootstrapServers", bootstrap)?;
         if !(1..=672).contains(&kafka.log_retention_hours) {
             let range = "kafkaSettings.logRetentionHours must be between 1 and 672";
-            return Err(Refusal::invalid_parameter(range));
+            return Err(ApiError::invalid_parameter(range));
         }
         if kafka.num_partitions == 0 {
             let range = "kafkaSettings.numPartitions must be at least 1";
-            return Err(Refusal::invalid_parameter(range));
+            return Err(ApiError::invalid_parameter(range));
         }
         pool.kafka_settings = kafka;
     }

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use super::Service;
-use crate::engine::{NewMessage, Stream};
+use crate::api_error::ApiError;
 use crate::limits::{KEY_BYTES_MAX, REQUEST_BYTES_MAX, VALUE_BYTES_MAX};
-use crate::log::{Stamp, partition_of_key, partition_of_random};
-use crate::refusal::Refusal;
+use crate::partition_log::{Stamp, partition_of_key, partition_of_random};
+use crate::storage::{NewMessage, Stream};
 use crate::throttle::{Bucket, Throttled};
 use crate::time::TimeMs;
 
@@ -46,7 +46,7 @@ impl Service {
         now: TimeMs,
         stream_id: &str,
         messages: Vec<PutMessage>,
-    ) -> Result<Vec<Result<PutEntry, Refusal>>, Refusal> {
+    ) -> Result<Vec<Result<PutEntry, ApiError>>, ApiError> {
         check_sizes(&messages)?;
         let stream = self.find_stream(stream_id).await?;
         let place = |PutMessage { key, value }| {
@@ -70,11 +70,11 @@ impl Service {
         }
         let both = messages.into_iter().zip(&admitted);
         let stored = both.filter_map(|(message, place)| place.is_ok().then_some(message));
-        let stamps = self.engine.append(&stream, now, stored.collect()).await?;
+        let stamps = self.storage.append(&stream, now, stored.collect()).await?;
         let mut stamps = stamps.into_iter();
         let entry = |place: Result<u32, Throttled>| {
             let partition = place?;
-            let missing = || Refusal::internal("The store did not tell the offset");
+            let missing = || ApiError::internal("The store did not tell the offset");
             let stamp = stamps.next().ok_or_else(missing)?;
             Ok(PutEntry { partition, stamp })
         };
@@ -113,9 +113,9 @@ impl Service {
     }
 }
 
-fn check_sizes(messages: &[PutMessage]) -> Result<(), Refusal> {
+fn check_sizes(messages: &[PutMessage]) -> Result<(), ApiError> {
     if messages.is_empty() {
-        return Err(Refusal::invalid_parameter(
+        return Err(ApiError::invalid_parameter(
             "messages must have at least one message",
         ));
     }
@@ -123,17 +123,17 @@ fn check_sizes(messages: &[PutMessage]) -> Result<(), Refusal> {
     for (place, PutMessage { key, value }) in messages.iter().enumerate() {
         let key_bytes = key.as_ref().map_or(0, Bytes::len);
         if key_bytes > KEY_BYTES_MAX {
-            return Err(Refusal::invalid_parameter(format!(
+            return Err(ApiError::invalid_parameter(format!(
                 "The key of messages[{place}] has {key_bytes} bytes, the limit is {KEY_BYTES_MAX}"
             )));
         }
         if value.is_empty() {
-            return Err(Refusal::invalid_parameter(format!(
+            return Err(ApiError::invalid_parameter(format!(
                 "The value of messages[{place}] is empty"
             )));
         }
         if value.len() > VALUE_BYTES_MAX {
-            return Err(Refusal::request_too_large(format!(
+            return Err(ApiError::request_too_large(format!(
                 "the value of messages[{place}] has {} bytes",
                 value.len()
             )));
@@ -141,7 +141,7 @@ fn check_sizes(messages: &[PutMessage]) -> Result<(), Refusal> {
         bytes = bytes.saturating_add(key_bytes).saturating_add(value.len());
     }
     if bytes > REQUEST_BYTES_MAX {
-        return Err(Refusal::request_too_large(format!(
+        return Err(ApiError::request_too_large(format!(
             "the keys and values of this request have {bytes} bytes"
         )));
     }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::Service;
-use super::catalog::{COMPARTMENT_DEFAULT, Catalog, Kind, StreamSettings, TagsUpdate};
+use super::catalog::{COMPARTMENT_DEFAULT, Catalog, Kind};
 use super::catalog::{check_etag, check_label};
 use super::page::{Filter, Listed, Page, Paging, page};
 use super::pools::POOL_DEFAULT;
+use super::resources::{StreamSettings, TagsUpdate};
 use super::work::Work;
-use crate::engine::{EngineError, Stream};
+use crate::api_error::ApiError;
 use crate::limits::{RETRY_TOKEN_LIFE_MS, STREAM_NAME_CHARS_MAX, STREAM_PARTITIONS_MAX};
-use crate::refusal::Refusal;
+use crate::storage::{StorageError, Stream};
 use crate::time::TimeMs;
 
 /// The part that all stream ids of this server share.
@@ -123,7 +124,7 @@ impl Service {
         &self,
         now: TimeMs,
         mut request: StreamRequest,
-    ) -> Result<(StreamView, String), Refusal> {
+    ) -> Result<(StreamView, String), ApiError> {
         check(&request)?;
         check_label("compartmentId", request.compartment_id.as_deref())?;
         check_label("opc-retry-token", request.retry_token.as_deref())?;
@@ -134,7 +135,7 @@ impl Service {
             .find(|view| view.stream.name == request.name);
         let view = match twin {
             Some(view) if repeats(&view, &request, now) => view,
-            Some(_) => return Err(Refusal::stream_exists(&request.name)),
+            Some(_) => return Err(ApiError::stream_exists(&request.name)),
             None => {
                 if let Some(pool) = &request.stream_pool_id {
                     request.compartment_id = Some(catalog.pool(pool)?.compartment_id);
@@ -152,7 +153,7 @@ impl Service {
         catalog: &mut Catalog,
         now: TimeMs,
         request: StreamRequest,
-    ) -> Result<StreamView, Refusal> {
+    ) -> Result<StreamView, ApiError> {
         let name = request.name.clone();
         let id = format!("{ID_PREFIX}{}", self.unique());
         let settings = StreamSettings {
@@ -164,11 +165,11 @@ impl Service {
                 .updated(request.tags.clone())?,
             etag: self.unique(),
         };
-        let stream = self.engine.create_stream(new_stream(id, now, request));
+        let stream = self.storage.create_stream(new_stream(id, now, request));
         let stream = match stream.await {
             Ok(stream) => stream,
-            Err(EngineError::StreamExists) => return Err(Refusal::stream_exists(&name)),
-            Err(error @ (EngineError::TooMany(_) | EngineError::Failed(_))) => {
+            Err(StorageError::StreamExists) => return Err(ApiError::stream_exists(&name)),
+            Err(error @ (StorageError::TooMany(_) | StorageError::Failed(_))) => {
                 return Err(error.into());
             }
         };
@@ -184,7 +185,7 @@ impl Service {
         name: &str,
         partitions: u32,
         retention_hours: Option<u32>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), ApiError> {
         check(&named(name, partitions, retention_hours))
     }
 
@@ -199,16 +200,16 @@ impl Service {
         name: &str,
         partitions: u32,
         retention_hours: Option<u32>,
-    ) -> Result<Arc<Stream>, Refusal> {
+    ) -> Result<Arc<Stream>, ApiError> {
         let find = |streams: Vec<Arc<Stream>>| streams.into_iter().find(|s| s.name == name);
-        if let Some(stream) = find(self.engine.streams().await?) {
+        if let Some(stream) = find(self.storage.streams().await?) {
             return Ok(stream);
         }
         let request = named(name, partitions, retention_hours);
         check(&request)?;
         let id = format!("{ID_PREFIX}{name}");
         Ok(self
-            .engine
+            .storage
             .create_stream(new_stream(id, now, request))
             .await?)
     }
@@ -217,7 +218,7 @@ impl Service {
     ///
     /// # Errors
     /// 404.
-    pub async fn get_stream(&self, stream_id: &str) -> Result<StreamView, Refusal> {
+    pub async fn get_stream(&self, stream_id: &str) -> Result<StreamView, ApiError> {
         let catalog = self.catalog.lock().await;
         Ok(catalog.view(self.find_stream(stream_id).await?))
     }
@@ -226,7 +227,7 @@ impl Service {
     ///
     /// # Errors
     /// 400 for a page that isn't one, 500.
-    pub async fn list_streams(&self, request: &ListRequest) -> Result<Page<StreamView>, Refusal> {
+    pub async fn list_streams(&self, request: &ListRequest) -> Result<Page<StreamView>, ApiError> {
         let mut streams = self.views(&*self.catalog.lock().await).await?;
         streams.retain(|view| {
             // A stream that the operator named belongs to no compartment and shows in all of them,
@@ -254,7 +255,7 @@ impl Service {
         stream_id: &str,
         if_match: Option<&str>,
         update: StreamUpdate,
-    ) -> Result<(StreamView, String), Refusal> {
+    ) -> Result<(StreamView, String), ApiError> {
         let catalog = &mut *self.catalog.lock().await;
         let mut view = catalog.view(self.find_stream(stream_id).await?);
         check_etag(if_match, &view.settings.etag)?;
@@ -279,7 +280,7 @@ impl Service {
         stream_id: &str,
         if_match: Option<&str>,
         compartment_id: String,
-    ) -> Result<String, Refusal> {
+    ) -> Result<String, ApiError> {
         check_label("compartmentId", Some(&compartment_id))?;
         let catalog = &mut *self.catalog.lock().await;
         let mut view = catalog.view(self.find_stream(stream_id).await?);
@@ -300,11 +301,11 @@ impl Service {
         now: TimeMs,
         stream_id: &str,
         if_match: Option<&str>,
-    ) -> Result<String, Refusal> {
+    ) -> Result<String, ApiError> {
         let catalog = &mut *self.catalog.lock().await;
         let view = catalog.view(self.find_stream(stream_id).await?);
         check_etag(if_match, &view.settings.etag)?;
-        self.engine.delete_stream(&view.stream).await?;
+        self.storage.delete_stream(&view.stream).await?;
         catalog.streams.remove(stream_id);
         self.groups().forget_stream(view.stream.key);
         self.expired_until().remove(&view.stream.key);
@@ -312,8 +313,8 @@ impl Service {
         self.record_work(catalog, now, work).await
     }
 
-    pub(super) async fn views(&self, catalog: &Catalog) -> Result<Vec<StreamView>, Refusal> {
-        let streams = self.engine.streams().await?;
+    pub(super) async fn views(&self, catalog: &Catalog) -> Result<Vec<StreamView>, ApiError> {
+        let streams = self.storage.streams().await?;
         Ok(streams
             .into_iter()
             .map(|stream| catalog.view(stream))
@@ -324,7 +325,7 @@ impl Service {
         &self,
         catalog: &mut Catalog,
         mut view: StreamView,
-    ) -> Result<StreamView, Refusal> {
+    ) -> Result<StreamView, ApiError> {
         view.settings.etag = self.unique();
         let id = &view.stream.id;
         self.keep(Kind::Stream, id, &view.settings).await?;
@@ -371,17 +372,17 @@ fn named(name: &str, partitions: u32, retention_hours: Option<u32>) -> StreamReq
     }
 }
 
-fn check(request: &StreamRequest) -> Result<(), Refusal> {
+fn check(request: &StreamRequest) -> Result<(), ApiError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let name = &request.name;
     if !(1..=STREAM_NAME_CHARS_MAX).contains(&name.len()) || !name.chars().all(plain) {
-        return Err(Refusal::invalid_parameter(format!(
+        return Err(ApiError::invalid_parameter(format!(
             "The stream's name must have 1 to {STREAM_NAME_CHARS_MAX} of the characters \
              A-Z a-z 0-9 . _ -"
         )));
     }
     if !(1..=STREAM_PARTITIONS_MAX).contains(&request.partitions) {
-        return Err(Refusal::invalid_parameter(format!(
+        return Err(ApiError::invalid_parameter(format!(
             "partitions must be between 1 and {STREAM_PARTITIONS_MAX}"
         )));
     }
@@ -389,7 +390,7 @@ fn check(request: &StreamRequest) -> Result<(), Refusal> {
         .retention_hours
         .is_some_and(|hours| !(24..=168).contains(&hours))
     {
-        return Err(Refusal::invalid_parameter(
+        return Err(ApiError::invalid_parameter(
             "retentionInHours must be between 24 and 168",
         ));
     }

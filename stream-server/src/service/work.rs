@@ -1,34 +1,13 @@
 //! Work requests: what was done to a resource, for clients that wait for it. Everything is done
 //! when it is answered, so all of them have succeeded.
 
-use serde::{Deserialize, Serialize};
-
 use super::Service;
 use super::catalog::{Catalog, Kind};
 use super::page::{Filter, Listed, Page, Paging, page};
+use super::resources::WorkRequest;
+use crate::api_error::ApiError;
 use crate::limits::WORK_REQUESTS_MAX;
-use crate::refusal::Refusal;
 use crate::time::TimeMs;
-
-/// What was done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct WorkRequest {
-    /// Its OCID.
-    pub id: String,
-    /// `CREATE_STREAM` and so on.
-    pub operation: String,
-    /// `CREATED`, `UPDATED` or `DELETED`.
-    pub action: String,
-    /// `stream` or `streampool`.
-    pub entity: String,
-    /// The OCID of the resource.
-    pub resource: String,
-    /// The compartment of the resource.
-    pub compartment_id: Option<String>,
-    /// When it was done, in milliseconds since 1970.
-    pub time_ms: u64,
-}
 
 /// Which work requests a list shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,7 +50,7 @@ impl Service {
         catalog: &mut Catalog,
         now: TimeMs,
         work: Work<'_>,
-    ) -> Result<String, Refusal> {
+    ) -> Result<String, ApiError> {
         let done = WorkRequest {
             id: format!("ocid1.workrequest.oc1.local.{}", self.unique()),
             operation: work.operation.to_owned(),
@@ -99,10 +78,10 @@ impl Service {
     ///
     /// # Errors
     /// 404.
-    pub async fn work_request(&self, id: &str) -> Result<WorkRequest, Refusal> {
+    pub async fn work_request(&self, id: &str) -> Result<WorkRequest, ApiError> {
         let catalog = self.catalog.lock().await;
         let found = catalog.work_requests.get(id).cloned();
-        found.ok_or_else(|| Refusal::unknown_resource("work request", id))
+        found.ok_or_else(|| ApiError::unknown_resource("work request", id))
     }
 
     /// Work requests by the time when they were accepted (OCI ListWorkRequests).
@@ -113,7 +92,7 @@ impl Service {
         &self,
         filter: &WorkFilter,
         paging: &Paging,
-    ) -> Result<Page<WorkRequest>, Refusal> {
+    ) -> Result<Page<WorkRequest>, ApiError> {
         let catalog = self.catalog.lock().await;
         let all = catalog.work_requests.values();
         let of_compartment = |work: &&WorkRequest| {

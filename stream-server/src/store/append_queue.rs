@@ -16,9 +16,9 @@ use super::Store;
 use super::appender::{AllStamps, Append, Appender};
 use super::queue::Queue;
 use super::writer::Reply;
-use crate::engine::EngineError;
 use crate::limits::{TRANSACTION_BYTES_MAX, WRITE_QUEUE_COUNT_MAX};
-use crate::log::Stamp;
+use crate::partition_log::Stamp;
+use crate::storage::StorageError;
 
 /// What waits for the thread.
 pub(super) enum Task {
@@ -64,7 +64,7 @@ impl Gathered {
     }
 
     /// Tells everyone, all of a thread at once: to wake it for each would take longer.
-    fn answer(self, committed: &Result<AllStamps, EngineError>) {
+    fn answer(self, committed: &Result<AllStamps, StorageError>) {
         let of = |place: usize| match committed {
             Ok(stamps) => stamps
                 .get(place)
@@ -141,7 +141,7 @@ impl Store {
     pub(super) async fn append_alone(
         &self,
         append: Append,
-    ) -> Result<Result<Vec<Stamp>, EngineError>, Append> {
+    ) -> Result<Result<Vec<Stamp>, StorageError>, Append> {
         if self.appender_for_one(&append).is_none() {
             return Err(append);
         }
@@ -180,6 +180,6 @@ impl Drop for Writing<'_> {
     }
 }
 
-fn no_partition() -> EngineError {
-    EngineError::Failed("there is no such partition".to_owned())
+fn no_partition() -> StorageError {
+    StorageError::Failed("there is no such partition".to_owned())
 }

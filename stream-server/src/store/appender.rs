@@ -19,13 +19,13 @@ use super::recover::Active;
 use super::segment::{HEAD_BYTES, Segment};
 use super::segments::Segments;
 use super::writer::{Reply, Write};
-use crate::engine::{EngineError, NewMessage};
 use crate::limits::COMMIT_BUFFER_BYTES;
-use crate::log::{PartitionLog, Stamp};
 use crate::metric::Metrics;
+use crate::partition_log::{PartitionLog, Stamp};
+use crate::storage::{NewMessage, StorageError};
 use crate::time::TimeMs;
 
-/// See [`crate::engine::Engine::append`].
+/// See [`crate::storage::Storage::append`].
 pub(super) struct Append {
     pub(super) stream_key: u64,
     pub(super) now: TimeMs,
@@ -73,7 +73,7 @@ impl Appender {
         &mut self,
         appends: &[Append],
         waiting: impl FnOnce() -> usize,
-    ) -> Result<AllStamps, EngineError> {
+    ) -> Result<AllStamps, StorageError> {
         let started = Instant::now();
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
@@ -174,7 +174,7 @@ impl Appender {
     }
 
     /// Makes the buffer durable; gives where it is.
-    fn write(&mut self, buffer: &mut CommitBuffer) -> Result<u64, EngineError> {
+    fn write(&mut self, buffer: &mut CommitBuffer) -> Result<u64, StorageError> {
         buffer.finish(self.next_commit);
         let length = u64::try_from(buffer.bytes().len()).unwrap_or(u64::MAX);
         self.make_room(length)?;
@@ -207,14 +207,14 @@ impl Appender {
     }
 
     /// Begins another segment where there is none, or the present one is full.
-    fn make_room(&mut self, length: u64) -> Result<(), EngineError> {
+    fn make_room(&mut self, length: u64) -> Result<(), StorageError> {
         let total = self.segments.bytes();
         if let Some(max) = self
             .bytes_max
             .filter(|max| total.saturating_add(length) > *max)
         {
             let problem = format!("the log is full, it has {total} bytes and may have {max}");
-            return Err(EngineError::Failed(problem));
+            return Err(StorageError::Failed(problem));
         }
         let file = self.file.as_ref();
         if file.is_some_and(|file| !self.is_full(file, length)) {
@@ -223,7 +223,7 @@ impl Appender {
         self.begin_segment()
     }
 
-    fn begin_segment(&mut self) -> Result<(), EngineError> {
+    fn begin_segment(&mut self) -> Result<(), StorageError> {
         let (number, commit) = (self.next_segment, self.next_commit);
         if let Some(file) = &mut self.file {
             file.cut().map_err(failed)?;
@@ -268,7 +268,7 @@ impl Appender {
 
     /// Begins another segment if nothing in the active one can be read any more, so that it can be
     /// deleted.
-    pub(super) fn seal_if_dead(&mut self) -> Result<(), EngineError> {
+    pub(super) fn seal_if_dead(&mut self) -> Result<(), StorageError> {
         let begin = u64::try_from(HEAD_BYTES).unwrap_or(0);
         let has_messages = self.file.as_ref().is_some_and(|file| file.end > begin);
         let partitions = self.directory.partitions();
@@ -283,7 +283,7 @@ impl Appender {
     }
 
     /// Writes something small, to see whether the disk takes it.
-    pub(super) fn probe(&mut self) -> Result<(), EngineError> {
+    pub(super) fn probe(&mut self) -> Result<(), StorageError> {
         let probed = self.file.as_mut().map_or(Ok(()), ActiveFile::probe);
         probed.map_err(failed)
     }
@@ -306,18 +306,18 @@ impl Appender {
     }
 
     /// Has the database's writer do something, and waits for it.
-    fn ask<T: Send>(&self, write: impl FnOnce(Reply<T>) -> Write) -> Result<T, EngineError> {
-        let closed = || EngineError::Failed("it is closed".to_owned());
+    fn ask<T: Send>(&self, write: impl FnOnce(Reply<T>) -> Write) -> Result<T, StorageError> {
+        let closed = || StorageError::Failed("it is closed".to_owned());
         let (answer, answered) = oneshot::channel();
         self.database.push(write(answer))?;
         answered.blocking_recv().map_err(|_| closed())?
     }
 }
 
-fn no_file() -> EngineError {
-    EngineError::Failed("the log has no file".to_owned())
+fn no_file() -> StorageError {
+    StorageError::Failed("the log has no file".to_owned())
 }
 
-fn failed(error: io::Error) -> EngineError {
-    EngineError::Failed(format!("the disk does not take messages: {error}"))
+fn failed(error: io::Error) -> StorageError {
+    StorageError::Failed(format!("the disk does not take messages: {error}"))
 }

@@ -10,17 +10,17 @@ use super::frame::Place;
 use super::reader::group;
 use super::retention::{delete_groups, note_opening, note_use};
 use super::writer::{Reply, Write, Writer};
-use crate::engine::{EngineError, Stream};
 use crate::group::{Commit, GroupRecord};
 use crate::limits::{GROUPS_PER_STREAM_MAX, PARTITIONS_MAX, STREAMS_MAX};
+use crate::storage::{StorageError, Stream};
 
 /// A write that was applied; its answer waits for the COMMIT.
 pub(super) enum Done {
     Commit(Reply<()>),
     Change(Reply<()>, Option<u64>),
     Trim(Reply<()>, Place, u64),
-    CreateStream(Reply<Arc<Stream>>, Result<LoadedStream, EngineError>),
-    Group(Reply<GroupRecord>, Result<GroupRecord, EngineError>),
+    CreateStream(Reply<Arc<Stream>>, Result<LoadedStream, StorageError>),
+    Group(Reply<GroupRecord>, Result<GroupRecord, StorageError>),
 }
 
 impl Done {
@@ -50,7 +50,7 @@ impl Done {
         }
     }
 
-    pub(super) fn fail(self, error: EngineError) {
+    pub(super) fn fail(self, error: StorageError) {
         match self {
             Self::Commit(answer) | Self::Change(answer, _) | Self::Trim(answer, ..) => {
                 drop(answer.send(Err(error)));
@@ -144,7 +144,7 @@ impl Writer {
         match applied {
             Ok(value) => Ok(done(answer, value)),
             Err(error) => {
-                drop(answer.send(Err(EngineError::Failed(error.to_string()))));
+                drop(answer.send(Err(StorageError::Failed(error.to_string()))));
                 Err(error)
             }
         }
@@ -196,7 +196,7 @@ fn store_commit(db: &Connection, commit: &Commit) -> rusqlite::Result<()> {
 fn create_stream(
     db: &Connection,
     stream: &Stream,
-) -> rusqlite::Result<Result<LoadedStream, EngineError>> {
+) -> rusqlite::Result<Result<LoadedStream, StorageError>> {
     let count = |table: &str| {
         let count = db.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
             row.get(0)
@@ -209,13 +209,13 @@ fn create_stream(
         .optional()?
         .is_some()
     {
-        return Ok(Err(EngineError::StreamExists));
+        return Ok(Err(StorageError::StreamExists));
     }
     let partitions = usize::try_from(stream.partitions).unwrap_or(usize::MAX);
     if count("stream")? >= STREAMS_MAX
         || count("partition")?.saturating_add(partitions) > PARTITIONS_MAX
     {
-        return Ok(Err(EngineError::TooMany(format!(
+        return Ok(Err(StorageError::TooMany(format!(
             "this server takes {STREAMS_MAX} streams with {PARTITIONS_MAX} partitions in all"
         ))));
     }
@@ -251,7 +251,7 @@ fn open_group(
     stream_key: u64,
     name: &str,
     starts: &BTreeMap<u32, u64>,
-) -> rusqlite::Result<Result<GroupRecord, EngineError>> {
+) -> rusqlite::Result<Result<GroupRecord, StorageError>> {
     let find = "SELECT key FROM consumer_group WHERE stream_key = ?1 AND name = ?2";
     let found = db
         .query_row(find, params![stream_key, name], |row| row.get(0))
@@ -267,12 +267,12 @@ fn open_group(
         .is_none()
     {
         let gone = "the stream was deleted meanwhile".to_owned();
-        return Ok(Err(EngineError::Failed(gone)));
+        return Ok(Err(StorageError::Failed(gone)));
     }
     let count = "SELECT count(*) FROM consumer_group WHERE stream_key = ?1";
     let count: u64 = db.query_row(count, [stream_key], |row| row.get(0))?;
     if usize::try_from(count).unwrap_or(usize::MAX) >= GROUPS_PER_STREAM_MAX {
-        return Ok(Err(EngineError::TooMany(format!(
+        return Ok(Err(StorageError::TooMany(format!(
             "a stream has at most {GROUPS_PER_STREAM_MAX} groups"
         ))));
     }

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use crate::engine::Document;
+use crate::storage::Document;
 
 /// One change, in a transaction with others.
 pub(super) enum Change {

@@ -6,8 +6,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use super::frame::Place;
 use super::index::{Entry, Found, FoundTime, PartitionIndex};
-use crate::engine::Stream;
-use crate::log::{Extent, PartitionLog};
+use crate::partition_log::{Extent, PartitionLog};
+use crate::storage::Stream;
 use crate::time::TimeMs;
 
 /// One partition, as far as it is durable.

@@ -7,7 +7,7 @@
 
 use bytes::Bytes;
 
-use crate::log::Stamp;
+use crate::partition_log::Stamp;
 use crate::time::TimeMs;
 
 /// Bytes of a frame's header.

@@ -7,11 +7,11 @@ use rusqlite::{Connection, OptionalExtension};
 use super::directory::LoadedStream;
 use super::frame::Place;
 use super::index::PartitionIndex;
-use super::open::OpenError;
+use super::open_error::OpenError;
 use super::recover::{LogRecord, Recovered};
 use super::segment::log_folder;
-use crate::engine::Stream;
-use crate::log::{Extent, PartitionLog};
+use crate::partition_log::{Extent, PartitionLog};
+use crate::storage::Stream;
 use crate::time::TimeMs;
 
 /// What the database knows of the log.

@@ -11,9 +11,9 @@ use super::index::{Entry, Found, FoundTime, frame_at, frames_from};
 use super::read_buffers::ReadBuffers;
 use super::segment::{Patience, Segment};
 use super::segments::{Opened, Segments};
-use crate::engine::{Message, ReadBounds};
 use crate::group::ReadRange;
 use crate::limits::READ_BYTES_GOAL;
+use crate::storage::{Message, ReadBounds};
 use crate::time::TimeMs;
 
 /// Frames that are looked up at a time: with one message in each, a few reads' worth.

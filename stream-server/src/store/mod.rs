@@ -32,6 +32,7 @@ mod index;
 mod load;
 mod log_reader;
 mod open;
+mod open_error;
 mod operations;
 mod queue;
 mod read_buffers;
@@ -52,9 +53,9 @@ use std::thread::JoinHandle;
 
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::engine::{Answer, EngineError};
 use crate::limits::{READERS_COUNT, SEGMENT_BYTES};
 use crate::metric::Metrics;
+use crate::storage::{Answer, StorageError};
 use active::ActiveFile;
 use append_queue::Task;
 use appender::Appender;
@@ -62,14 +63,14 @@ use change::Change;
 use directory::Directory;
 use frame::CommitBuffer;
 use gathering::Gathering;
-pub use open::OpenError;
+pub use open_error::OpenError;
 use queue::Queue;
 use reader::Readers;
 use segment::Patience;
 use segments::Segments;
 use writer::{Reply, Write, Writer};
 
-/// An [`Engine`](crate::engine::Engine) in one folder of one machine. Dropping it ends its threads
+/// A [`Storage`](crate::storage::Storage) in one folder of one machine. Dropping it ends its threads
 /// without waiting; [`Store::close`] waits.
 pub struct Store {
     cursor_secret: [u8; 64],
@@ -201,8 +202,8 @@ impl Store {
     /// Hands a write to the writer and waits for its answer.
     async fn write<T: Send>(
         &self,
-        write: impl FnOnce(oneshot::Sender<Result<T, EngineError>>) -> Write,
-    ) -> Result<T, EngineError> {
+        write: impl FnOnce(oneshot::Sender<Result<T, StorageError>>) -> Write,
+    ) -> Result<T, StorageError> {
         ask(&self.writes, write).await
     }
 
@@ -210,7 +211,7 @@ impl Store {
     async fn append_task<T: Send>(
         &self,
         task: impl FnOnce(Reply<T>) -> Task,
-    ) -> Result<T, EngineError> {
+    ) -> Result<T, StorageError> {
         ask(&self.appends, task).await
     }
 
@@ -218,8 +219,8 @@ impl Store {
     async fn read_log<T: Send + 'static>(
         &self,
         read: impl Fn(&Segments, Patience) -> io::Result<T> + Send + 'static,
-    ) -> Result<T, EngineError> {
-        let failed = |error: String| EngineError::Failed(error);
+    ) -> Result<T, StorageError> {
+        let failed = |error: String| StorageError::Failed(error);
         match read(&self.segments, Patience::None) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             done => return done.map_err(|error| failed(error.to_string())),
@@ -242,8 +243,8 @@ impl Store {
 async fn ask<Q: Send, T: Send>(
     queue: &Queue<Q>,
     work: impl FnOnce(Reply<T>) -> Q,
-) -> Result<T, EngineError> {
-    let closed = || EngineError::Failed("it is closed".to_owned());
+) -> Result<T, StorageError> {
+    let closed = || StorageError::Failed("it is closed".to_owned());
     let (answer, answered) = oneshot::channel();
     queue.push(work(answer))?;
     answered.await.map_err(|_| closed())?

@@ -1,4 +1,4 @@
-//! The store as the engine of the service: each operation leads to the thread that writes, or to
+//! The store as the storage of the service: each operation leads to the thread that writes, or to
 //! the log.
 
 use std::collections::BTreeMap;
@@ -10,12 +10,12 @@ use super::change::{self, Change};
 use super::segments::Segments;
 use super::writer::Write;
 use super::{Store, log_reader, reader};
-use crate::engine::{Answer, Document, Engine, Message, NewMessage, ReadBounds, Stream};
 use crate::group::{Commit, GroupRecord, ReadRange};
-use crate::log::{Extent, Stamp};
+use crate::partition_log::{Extent, Stamp};
+use crate::storage::{Answer, Document, Message, NewMessage, ReadBounds, Storage, Stream};
 use crate::time::TimeMs;
 
-impl Engine for Store {
+impl Storage for Store {
     fn cursor_secret(&self) -> [u8; 64] {
         self.cursor_secret
     }

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::engine::EngineError;
 use crate::limits::WRITE_QUEUE_COUNT_MAX;
+use crate::storage::StorageError;
 
 /// A bounded queue with any number of writers and one reader.
 pub(super) struct Queue<T> {
@@ -35,8 +35,8 @@ impl<T> Queue<T> {
     }
 
     /// # Errors
-    /// [`EngineError::Failed`] when it is closed, or full.
-    pub(super) fn push(&self, item: T) -> Result<(), EngineError> {
+    /// [`StorageError::Failed`] when it is closed, or full.
+    pub(super) fn push(&self, item: T) -> Result<(), StorageError> {
         let mut state = self.lock();
         let problem = if state.is_closed {
             "it is closed"
@@ -49,7 +49,7 @@ impl<T> Queue<T> {
             }
             return Ok(());
         };
-        Err(EngineError::Failed(problem.to_owned()))
+        Err(StorageError::Failed(problem.to_owned()))
     }
 
     /// From now on nothing comes in any more.

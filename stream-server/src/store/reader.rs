@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use crate::engine::EngineError;
 use crate::group::{CommittedPosition, GroupRecord};
+use crate::storage::StorageError;
 
 /// The connections that are free.
 pub(super) struct Readers {
@@ -38,8 +38,8 @@ impl Readers {
     pub(super) async fn run<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, EngineError> {
-        let failed = |text: String| EngineError::Failed(text);
+    ) -> Result<T, StorageError> {
+        let failed = |text: String| StorageError::Failed(text);
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         let permit = permit.map_err(|error| failed(error.to_string()))?;
         let free = Arc::clone(&self.free);
@@ -47,10 +47,11 @@ impl Readers {
             // Moved here, because the query runs on when the caller goes away.
             let _permit = permit;
             let taken = free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let db = taken.ok_or_else(|| EngineError::Failed("all readers are busy".to_owned()))?;
+            let db =
+                taken.ok_or_else(|| StorageError::Failed("all readers are busy".to_owned()))?;
             let result = query(&db);
             free.lock().unwrap_or_else(PoisonError::into_inner).push(db);
-            result.map_err(|error| EngineError::Failed(error.to_string()))
+            result.map_err(|error| StorageError::Failed(error.to_string()))
         };
         tokio::task::spawn_blocking(work)
             .await

@@ -7,7 +7,7 @@ use std::{fs, io};
 
 use super::frame::Place;
 use super::index::{Contents, PartitionIndex};
-use super::open::OpenError;
+use super::open_error::OpenError;
 use super::scan::{Damage, Known, scan};
 use super::segment::{HEAD_BYTES, Segment, log_file, log_folder, number_of};
 use super::segments::{Sealed, Segments, delete_files, read_index, write_index};

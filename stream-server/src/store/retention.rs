@@ -11,7 +11,7 @@ use super::Store;
 use super::append_queue::Task;
 use super::frame::Place;
 use super::writer::{Write, Writer};
-use crate::engine::{Engine as _, EngineError, Stream};
+use crate::storage::{Storage as _, StorageError, Stream};
 use crate::time::TimeMs;
 
 impl Store {
@@ -19,8 +19,8 @@ impl Store {
     /// given again.
     ///
     /// # Errors
-    /// [`EngineError::Failed`]; what is deleted by then stays deleted.
-    pub async fn trim(&self, stream: &Stream, before: TimeMs) -> Result<(), EngineError> {
+    /// [`StorageError::Failed`]; what is deleted by then stays deleted.
+    pub async fn trim(&self, stream: &Stream, before: TimeMs) -> Result<(), StorageError> {
         for number in 0..stream.partitions {
             let place = (stream.key, number);
             let Some(partition) = self.directory.partition(place) else {
@@ -44,8 +44,8 @@ impl Store {
     /// Deletes the files of the log in which nothing is left.
     ///
     /// # Errors
-    /// [`EngineError::Failed`]; what is deleted by then stays deleted.
-    pub async fn free_space(&self) -> Result<(), EngineError> {
+    /// [`StorageError::Failed`]; what is deleted by then stays deleted.
+    pub async fn free_space(&self) -> Result<(), StorageError> {
         self.append_task(|answer| Task::SealIfDead { answer })
             .await?;
         let numbers = self.segments.dead(&self.directory);
@@ -62,7 +62,7 @@ impl Store {
         let segments = Arc::clone(&self.segments);
         let delete = move || segments.delete(&dead);
         let deleted = tokio::task::spawn_blocking(delete).await;
-        let failed = |error: String| EngineError::Failed(error);
+        let failed = |error: String| StorageError::Failed(error);
         let deleted = deleted.map_err(|error| failed(error.to_string()))?;
         deleted.map_err(|error| failed(format!("cannot delete a file of the log: {error}")))
     }
@@ -71,14 +71,14 @@ impl Store {
     /// `before`.
     ///
     /// # Errors
-    /// [`EngineError::Failed`].
+    /// [`StorageError::Failed`].
     pub async fn unused_groups(
         &self,
         stream: &Stream,
         used: Vec<u64>,
         now: TimeMs,
         before: TimeMs,
-    ) -> Result<Vec<u64>, EngineError> {
+    ) -> Result<Vec<u64>, StorageError> {
         self.write(|answer| Write::NoteUse { used, now, answer })
             .await?;
         let stream_key = stream.key;
@@ -96,8 +96,8 @@ impl Store {
     /// Writes something to the log and the database, to see whether that can be done.
     ///
     /// # Errors
-    /// [`EngineError::Failed`].
-    pub async fn probe(&self) -> Result<(), EngineError> {
+    /// [`StorageError::Failed`].
+    pub async fn probe(&self) -> Result<(), StorageError> {
         self.append_task(|answer| Task::Probe { answer }).await?;
         self.write(|answer| Write::Probe { answer }).await
     }
@@ -105,8 +105,8 @@ impl Store {
     /// Deletes groups, except those that were opened again meanwhile.
     ///
     /// # Errors
-    /// [`EngineError::Failed`]; then none is deleted.
-    pub async fn delete_groups(&self, keys: Vec<u64>) -> Result<(), EngineError> {
+    /// [`StorageError::Failed`]; then none is deleted.
+    pub async fn delete_groups(&self, keys: Vec<u64>) -> Result<(), StorageError> {
         self.write(|answer| Write::DeleteGroups { keys, answer })
             .await
     }

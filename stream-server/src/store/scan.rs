@@ -114,7 +114,7 @@ fn has_later_commit(bytes: &[u8], torn: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::Stamp;
+    use crate::partition_log::Stamp;
     use crate::store::frame::CommitBuffer;
     use crate::store::segment::head;
     use crate::time::TimeMs;

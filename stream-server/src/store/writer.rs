@@ -13,16 +13,16 @@ use super::directory::Directory;
 use super::frame::Place;
 use super::gathering::Gathering;
 use super::queue::Queue;
-use crate::engine::{EngineError, Stream};
 use crate::group::{Commit, GroupRecord};
 use crate::limits::WRITE_QUEUE_COUNT_MAX;
 use crate::metric::Metrics;
+use crate::storage::{StorageError, Stream};
 use crate::time::TimeMs;
 
 /// Where a write's result goes. Who no longer waits loses nothing but the answer.
-pub(super) type Reply<T> = oneshot::Sender<Result<T, EngineError>>;
+pub(super) type Reply<T> = oneshot::Sender<Result<T, StorageError>>;
 
-/// One write that waits for a transaction. See [`crate::engine::Engine`] for what each means.
+/// One write that waits for a transaction. See [`crate::storage::Storage`] for what each means.
 pub(super) enum Write {
     /// Offsets of one group.
     Commit { commit: Commit, answer: Reply<()> },
@@ -78,7 +78,7 @@ pub(super) enum Write {
 }
 
 impl Write {
-    pub(super) fn fail(self, error: EngineError) {
+    pub(super) fn fail(self, error: StorageError) {
         match self {
             Self::Commit { answer, .. }
             | Self::Change { answer, .. }
@@ -144,7 +144,7 @@ impl Writer {
                     // SQLite has rolled back by itself where this fails.
                     let _ = self.db.execute_batch("ROLLBACK");
                 }
-                let error = EngineError::Failed(error.to_string());
+                let error = StorageError::Failed(error.to_string());
                 done.into_iter().for_each(|done| done.fail(error.clone()));
                 waiting.for_each(|write| write.fail(error.clone()));
             }

@@ -10,11 +10,12 @@
 //! | the targets | [`target`] |
 //! | what happened | [`history`], written by [`record`] |
 //! | what that amounts to, pure | [`verdict`] |
-//! | one run from start to end | [`run`], told by [`report`] |
+//! | one run from start to end | [`run`]; its [`outcome`] is told by [`report`] |
 
 pub mod clients;
 pub mod history;
 pub mod link;
+pub mod outcome;
 pub mod plan;
 pub mod record;
 pub mod report;

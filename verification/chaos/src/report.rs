@@ -10,8 +10,8 @@ use anyhow::{Context as _, Result};
 use testkit::table::{Column, Table};
 
 use crate::history::{History, Millis, Number};
+use crate::outcome::Outcome;
 use crate::plan::Round;
-use crate::run::Outcome;
 use crate::verdict::{Verdict, Violation};
 
 /// So many violations of each kind are told on the terminal; the file has all of them.

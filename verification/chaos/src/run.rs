@@ -11,12 +11,13 @@ use provision::{Project, cancel};
 use testkit::stream::Stream;
 
 use crate::clients::Clients;
-use crate::history::{History, Letter};
+use crate::history::Letter;
+use crate::outcome::Outcome;
 use crate::plan::{Round, Rounds};
 use crate::record::Record;
 use crate::report;
 use crate::stage::Stage;
-use crate::verdict::{Verdict, judge, pending};
+use crate::verdict::{judge, pending};
 
 /// How long everything may take to be settled once all parts are well. Deferred calls are due
 /// within seconds, and no back-off is longer.
@@ -42,26 +43,6 @@ pub struct Settings {
     pub duration: Duration,
     /// The most requests.
     pub calls: u64,
-}
-
-/// What came of it.
-pub struct Outcome {
-    /// What happened.
-    pub history: History,
-    /// What it amounts to.
-    pub verdict: Verdict,
-    /// Lines of Envoys' logs that tell of a VM that has died.
-    pub traps: Vec<String>,
-    /// Configurations, logs and the history.
-    pub folder: PathBuf,
-}
-
-impl Outcome {
-    /// Whether nothing happened that must not.
-    #[must_use]
-    pub fn is_good(&self) -> bool {
-        self.verdict.is_good() && self.traps.is_empty()
-    }
 }
 
 /// Runs it.

@@ -5,7 +5,7 @@ use sluice::accept::admission::RequestHead;
 use sluice::caller::{CallerMark, CallerRules};
 use sluice::http::{Fields, first};
 
-use crate::chance::Chance;
+use crate::rng::Rng;
 
 /// How a target treats a call; its path says it, so that the target knows without asking.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,21 +77,21 @@ pub struct Request {
 
 impl Request {
     /// Draws one; its number makes it unlike every other.
-    pub fn draw(chance: &mut Chance, number: u64) -> Self {
-        let temper = chance.one_of(&Temper::ALL).unwrap_or(Temper::Good);
+    pub fn draw(rng: &mut Rng, number: u64) -> Self {
+        let temper = rng.one_of(&Temper::ALL).unwrap_or(Temper::Good);
         let path = format!("/t/{}/{number}", temper.name());
-        let mut options = Options::draw(chance, number);
-        if chance.per_mille(150) {
-            return Self::of_somebody_else(chance, &path, number, &options);
+        let mut options = Options::draw(rng, number);
+        if rng.per_mille(150) {
+            return Self::of_somebody_else(rng, &path, number, &options);
         }
-        let body_bytes = chance.one_of(&[0, 0, 5, 300, 4_000]).unwrap_or_default();
+        let body_bytes = rng.one_of(&[0, 0, 5, 300, 4_000]).unwrap_or_default();
         // One key stands for several requests; those with an odd number differ in their content.
         let path = match &options.key {
             Some(key) => format!("/t/{}/{key}", temper.name()),
             None => path,
         };
         let body = match &options.key {
-            Some(_) => vec![b'k'; usize::from(chance.per_mille(100))],
+            Some(_) => vec![b'k'; usize::from(rng.per_mille(100))],
             None => format!("{number:0>body_bytes$}").into_bytes(),
         };
         let body = if body_bytes == 0 { Vec::new() } else { body };
@@ -103,16 +103,16 @@ impl Request {
             (":scheme".to_owned(), b"https".to_vec()),
             ("prefer".to_owned(), b"respond-async".to_vec()),
         ]);
-        if options.key.is_some() && chance.per_mille(200) {
+        if options.key.is_some() && rng.per_mille(200) {
             fields.push(("authorization".to_owned(), b"Bearer other".to_vec()));
         }
-        if chance.per_mille(60) {
+        if rng.per_mille(60) {
             fields.extend(forged_marks());
         }
         Self {
             fields,
             body,
-            patience: chance.per_mille(80).then(|| chance.below(3_000)),
+            patience: rng.per_mille(80).then(|| rng.below(3_000)),
             record: None,
             record_key: None,
             key: options.key,
@@ -158,42 +158,39 @@ impl Request {
         }
     }
 
-    fn of_somebody_else(chance: &mut Chance, path: &str, number: u64, options: &Options) -> Self {
+    fn of_somebody_else(rng: &mut Rng, path: &str, number: u64, options: &Options) -> Self {
         let mut record = json!({ "version": 1, "method": "PUT", "path": path });
         let mut set = |name: &str, value: serde_json::Value| {
             if let Some(members) = record.as_object_mut() {
                 members.insert(name.to_owned(), value);
             }
         };
-        if chance.coin() {
+        if rng.coin() {
             set("id", json!(format!("outsider-{number}")));
         }
         if let Some(key) = &options.order_key {
             set("orderKey", json!(key));
         }
-        if chance.per_mille(300) {
+        if rng.per_mille(300) {
             let addresses = [
                 "/inbox/good/outsider",
                 "/admin/good",
                 "/inbox/../admin/good",
             ];
-            set(
-                "replyTo",
-                json!(chance.one_of(&addresses).unwrap_or_default()),
-            );
+            set("replyTo", json!(rng.one_of(&addresses).unwrap_or_default()));
         }
-        if chance.per_mille(50) {
+        if rng.per_mille(50) {
             let reply = json!({ "callId": "answered", "outcome": "delivered", "attempts": 1 });
             set("reply", reply);
         }
-        if chance.per_mille(200) {
+        if rng.per_mille(200) {
             set(
                 "headers",
                 json!([["async-call-id", "forged"], ["x-envoy-retry-on", "5xx"]]),
             );
         }
-        if chance.per_mille(300) {
-            let url = chance.one_of(&[
+        if rng.per_mille(300) {
+            let url = rng.one_of(&[
                 "https://evil.test/t/good",
                 "https://a.allowed.test/t/flaky",
                 "http://plain.test/other",
@@ -206,14 +203,14 @@ impl Request {
             }
         }
         let mut bytes = record.to_string().into_bytes();
-        if chance.per_mille(300) {
-            bytes = chance.one_of(&JUNK).unwrap_or(b"x").to_vec();
+        if rng.per_mille(300) {
+            bytes = rng.one_of(&JUNK).unwrap_or(b"x").to_vec();
         }
         // Whoever publishes a call with an order key makes it the message's key, or should.
         let mut key = options.order_key.clone();
-        if bytes == FORGED_NOTE || chance.per_mille(300) {
+        if bytes == FORGED_NOTE || rng.per_mille(300) {
             let keys = [None, Some("elsewhere"), Some("order-0"), Some("order-1")];
-            key = chance.one_of(&keys).flatten().map(str::to_owned);
+            key = rng.one_of(&keys).flatten().map(str::to_owned);
         }
         Self {
             fields: Fields::new(),
@@ -256,16 +253,12 @@ impl Request {
 /// Clients that have an idempotency key send the same request again, as after an answer that they
 /// have missed.
 #[must_use]
-pub fn repetitions(
-    chance: &mut Chance,
-    span: u64,
-    requests: &[(u64, Request)],
-) -> Vec<(u64, Request)> {
+pub fn repetitions(rng: &mut Rng, span: u64, requests: &[(u64, Request)]) -> Vec<(u64, Request)> {
     let mut again = Vec::new();
     let keyed = requests.iter().filter(|(_, request)| request.key.is_some());
     for (at, request) in keyed {
-        if chance.per_mille(500) {
-            let at = at.saturating_add(chance.below(5_000));
+        if rng.per_mille(500) {
+            let at = at.saturating_add(rng.below(5_000));
             again.push((at.min(span), request.clone()));
         }
     }
@@ -307,16 +300,16 @@ struct Options {
 }
 
 impl Options {
-    fn draw(chance: &mut Chance, number: u64) -> Self {
+    fn draw(rng: &mut Rng, number: u64) -> Self {
         let mut fields: Vec<(&str, String)> = Vec::new();
-        let order_key = chance
+        let order_key = rng
             .per_mille(350)
-            .then(|| format!("order-{}", chance.below(2)));
+            .then(|| format!("order-{}", rng.below(2)));
         if let Some(key) = &order_key {
             fields.push(("async-order-key", key.clone()));
         }
-        if chance.per_mille(350) {
-            fields.push(("async-delay", format!("{}s", chance.between(1, 25))));
+        if rng.per_mille(350) {
+            fields.push(("async-delay", format!("{}s", rng.between(1, 25))));
         }
         let addresses = [
             "/inbox/good",
@@ -324,24 +317,24 @@ impl Options {
             "https://replies.test/inbox/limiting",
             "/admin/good",
         ];
-        if chance.per_mille(300) {
-            let address = chance.one_of(&addresses).unwrap_or_default();
+        if rng.per_mille(300) {
+            let address = rng.one_of(&addresses).unwrap_or_default();
             fields.push(("async-reply-to", format!("{address}/{number}")));
         }
-        if chance.per_mille(150) {
+        if rng.per_mille(150) {
             fields.push(("async-failure-to", format!("/failures/good/{number}")));
         }
-        if chance.per_mille(100) {
-            fields.push(("async-max-age", format!("{}s", chance.between(1, 30))));
+        if rng.per_mille(100) {
+            fields.push(("async-max-age", format!("{}s", rng.between(1, 30))));
         }
-        if chance.per_mille(150) {
-            fields.push(("async-retries", chance.below(4).to_string()));
+        if rng.per_mille(150) {
+            fields.push(("async-retries", rng.below(4).to_string()));
         }
-        if chance.per_mille(100) {
-            fields.push(("async-timeout", format!("{}s", chance.between(1, 5))));
+        if rng.per_mille(100) {
+            fields.push(("async-timeout", format!("{}s", rng.between(1, 5))));
         }
-        if chance.per_mille(120) {
-            let url = chance.one_of(&[
+        if rng.per_mille(120) {
+            let url = rng.one_of(&[
                 "https://a.allowed.test/t/flaky",
                 "http://plain.test/t/good",
                 "https://b.allowed.test/t/slow",
@@ -349,9 +342,7 @@ impl Options {
             ]);
             fields.push(("async-target", url.unwrap_or_default().to_owned()));
         }
-        let key = chance
-            .per_mille(200)
-            .then(|| format!("key-{}", chance.below(3)));
+        let key = rng.per_mille(200).then(|| format!("key-{}", rng.below(3)));
         if let Some(key) = &key {
             fields.push(("idempotency-key", key.clone()));
         }

@@ -8,7 +8,7 @@ use sluice::record::reply_address::ReplyAddress;
 use sluice::record::{CallHead, decode};
 use sluice::reply::result::reply_id;
 use sluice::time::Wall;
-use stream_server::engine::Message;
+use stream_server::storage::Message;
 
 /// Where a record stands: number of the stream in the plan, partition, offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,6 +20,9 @@ pub struct Place {
     /// The offset.
     pub offset: u64,
 }
+
+/// The wall clock at the start: 2026-11-23T04:36:00Z.
+pub const EPOCH_MS: u64 = 1_795_408_560_000;
 
 /// The stream of calls, as every plan has it.
 pub const CALLS: usize = 0;
@@ -82,7 +85,7 @@ pub struct Attempt {
     /// When, in steady milliseconds.
     pub at: u64,
     /// The callout.
-    pub flight: u64,
+    pub exchange: u64,
     /// When its time limit ends.
     pub deadline: u64,
     /// When the drain was told what, if ever.
@@ -240,9 +243,9 @@ impl Ledger {
     }
 
     /// An attempt has ended.
-    pub fn attempt_ended(&mut self, id: &str, flight: u64, (at, wall): (u64, Wall), end: End) {
+    pub fn attempt_ended(&mut self, id: &str, exchange: u64, (at, wall): (u64, Wall), end: End) {
         let attempts = self.attempts.get_mut(id).into_iter().flatten();
-        let open = |attempt: &&mut Attempt| attempt.flight == flight && attempt.end.is_none();
+        let open = |attempt: &&mut Attempt| attempt.exchange == exchange && attempt.end.is_none();
         for attempt in attempts.filter(open) {
             attempt.end = Some((at, end));
             attempt.end_wall = wall.0;

@@ -7,17 +7,19 @@
 //! | [`world`] | the event loop: who is told what, when; faults of the wire and of machines |
 //! | [`stream`] | the stream server's code on a store in memory |
 //! | [`target`] | what receives calls |
-//! | [`ledger`] | what is true |
-//! | [`happenings`] | what went wrong, counted |
+//! | [`ledger`], [`snapshot`] | what is true; what is still to be done |
+//! | [`fault_counts`] | what went wrong, counted |
 //! | [`invariants`] | G1 to G11 as code, one file each |
 //! | [`trace`] | what happened, for people |
 
 pub mod call;
-pub mod chance;
-pub mod happenings;
+pub mod callout;
+pub mod fault_counts;
 pub mod invariants;
 pub mod ledger;
 pub mod plan;
+pub mod rng;
+pub mod snapshot;
 pub mod stream;
 pub mod target;
 pub mod trace;
@@ -25,10 +27,10 @@ pub mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use chance::Chance;
-use happenings::Happenings;
+use fault_counts::FaultCounts;
 use invariants::Violation;
 use plan::Plan;
+use rng::Rng;
 use world::World;
 
 /// How a run ended.
@@ -46,7 +48,7 @@ pub struct Report {
     /// Inputs that engines were given.
     pub inputs: u64,
     /// What went wrong, and how often.
-    pub happenings: Happenings,
+    pub fault_counts: FaultCounts,
 }
 
 /// Runs a seed to its end, or to the first violation.
@@ -58,9 +60,9 @@ pub fn run(seed: u64) -> Report {
 /// Runs a seed whose first draws are these bytes.
 #[must_use]
 pub fn run_steered(seed: u64, bytes: &[u8]) -> Report {
-    let mut chance = Chance::steered(seed, bytes);
-    let plan = Plan::draw(&mut chance);
-    let mut world = match World::new(plan, chance) {
+    let mut rng = Rng::steered(seed, bytes);
+    let plan = Plan::draw(&mut rng);
+    let mut world = match World::new(plan, rng) {
         Ok(world) => world,
         Err(violation) => return Report::refused(seed, violation),
     };
@@ -80,7 +82,7 @@ pub fn run_steered(seed: u64, bytes: &[u8]) -> Report {
         accepted: world.ledger.accepted.len(),
         attempts: world.ledger.attempts.values().map(Vec::len).sum(),
         inputs: world.inputs,
-        happenings: world.happenings,
+        fault_counts: world.fault_counts,
         trace: world.trace,
     }
 }
@@ -94,7 +96,7 @@ impl Report {
             accepted: 0,
             attempts: 0,
             inputs: 0,
-            happenings: Happenings::default(),
+            fault_counts: FaultCounts::default(),
         }
     }
 

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use sim::Report;
-use sim::happenings::{Happening, Happenings};
+use sim::fault_counts::{FaultCounts, FaultKind};
 
 /// Stories that are told in full; of further seeds only the number.
 const STORIES_MAX: u64 = 3;
@@ -32,7 +32,7 @@ struct Sum {
     attempts: usize,
     inputs: u64,
     broken: u64,
-    happenings: Happenings,
+    fault_counts: FaultCounts,
 }
 
 impl Sum {
@@ -41,7 +41,7 @@ impl Sum {
         self.accepted += report.accepted;
         self.attempts += report.attempts;
         self.inputs += report.inputs;
-        self.happenings.merge(&report.happenings);
+        self.fault_counts.merge(&report.fault_counts);
         if report.violation.is_none() {
             return;
         }
@@ -94,8 +94,8 @@ pub(crate) fn run(from: u64, count: u64, stops: bool, shows_faults: bool) -> Exi
         sum.runs, sum.accepted, sum.attempts, sum.inputs, sum.broken
     ));
     if shows_faults {
-        for what in Happening::ALL {
-            say(&format!("{:>9} {what:?}\n", sum.happenings.count(what)));
+        for what in FaultKind::ALL {
+            say(&format!("{:>9} {what:?}\n", sum.fault_counts.count(what)));
         }
     }
     match sum.broken {

@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::call::{self, Request};
-use crate::chance::Chance;
+use crate::rng::Rng;
 use crate::stream::ocid;
 
 /// How often each fault happens, in a thousand.
@@ -36,7 +36,7 @@ pub struct Faults {
 
 /// A fault that happens at a moment.
 #[derive(Clone, Copy, Debug)]
-pub enum Mishap {
+pub enum ProcessFault {
     /// The VM of a worker ends and comes again.
     Restart(usize),
     /// The VM of a worker ends within a callback: so many outputs from now.
@@ -77,7 +77,7 @@ pub struct Plan {
     /// How often what goes wrong.
     pub faults: Faults,
     /// When which worker, gateway or server has trouble.
-    pub mishaps: Vec<(u64, Mishap)>,
+    pub process_faults: Vec<(u64, ProcessFault)>,
     /// Requests of clients, and records that others publish, by time.
     pub requests: Vec<(u64, Request)>,
     /// Somebody fills the window with calls of order keys that aren't due. Nothing else goes wrong;
@@ -108,60 +108,62 @@ const OVERDUE_MS: u64 = 80_000;
 
 impl Plan {
     /// Draws a plan.
-    pub fn draw(chance: &mut Chance) -> Self {
-        let gateways = 1 + index(chance, 3);
-        let workers = 1 + index(chance, 2);
-        let span = chance.between(3_000, 40_000);
+    pub fn draw(rng: &mut Rng) -> Self {
+        let gateways = 1 + index(rng, 3);
+        let workers = 1 + index(rng, 2);
+        let span = rng.between(3_000, 40_000);
         let calm_at = span + 5_000;
-        let lanes = draw_lanes(chance);
+        let lanes = draw_lanes(rng);
         let partitions = [1, 2, 4];
         let mut streams = vec![
-            ("calls".to_owned(), chance.one_of(&partitions).unwrap_or(1)),
+            ("calls".to_owned(), rng.one_of(&partitions).unwrap_or(1)),
             ("dead".to_owned(), 1),
         ];
         for (index, _) in lanes.iter().enumerate() {
-            let partitions = chance.one_of(&[1, 1, 2]).unwrap_or(1);
+            let partitions = rng.one_of(&[1, 1, 2]).unwrap_or(1);
             streams.push((format!("lane-{index}"), partitions));
         }
-        let count = chance.between(3, 30);
+        let count = rng.between(3, 30);
         let mut requests: Vec<(u64, Request)> = (0..count)
-            .map(|number| (chance.below(span), Request::draw(chance, number)))
+            .map(|number| (rng.below(span), Request::draw(rng, number)))
             .collect();
-        requests.extend(call::repetitions(chance, span, &requests));
-        requests.extend(draw_flood(chance, span));
+        requests.extend(call::repetitions(rng, span, &requests));
+        requests.extend(draw_flood(rng, span));
         requests.sort_by_key(|(at, _)| *at);
-        let max_age = chance.one_of(&[15, 15, 90]).unwrap_or(15);
-        let mishaps = draw_mishaps(chance, calm_at, gateways, workers);
-        let jumps = mishaps.iter().map(|(_, mishap)| {
-            let (Mishap::Jump(_, millis) | Mishap::WrongClock(_, millis, _)) = mishap else {
+        let max_age = rng.one_of(&[15, 15, 90]).unwrap_or(15);
+        let process_faults = draw_process_faults(rng, calm_at, gateways, workers);
+        let jumps = process_faults.iter().map(|(_, process_fault)| {
+            let (ProcessFault::Jump(_, millis) | ProcessFault::WrongClock(_, millis, _)) =
+                process_fault
+            else {
                 return 0;
             };
             millis.unsigned_abs()
         });
         let jumps: u64 = jumps.sum();
-        let hoarded = !lanes.is_empty() && chance.per_mille(100);
-        let mishaps = if hoarded { Vec::new() } else { mishaps };
+        let hoarded = !lanes.is_empty() && rng.per_mille(100);
+        let process_faults = if hoarded { Vec::new() } else { process_faults };
         let jumps = if hoarded { 0 } else { jumps };
         if hoarded {
-            requests = hoard(chance, span);
+            requests = hoard(rng, span);
         }
         // A call and then its reply may each become as old as they may.
         let ages = DELAY_MS_MAX + 2 * 1_000 * max_age;
         Self {
             done_at: calm_at + ages + jumps + OVERDUE_MS + SLACK_MS,
             idle_at: calm_at + IDLE_MS_MAX + jumps,
-            is_signed: chance.coin(),
-            accept: accept_config(chance, &lanes),
+            is_signed: rng.coin(),
+            accept: accept_config(rng, &lanes),
             drain: match hoarded {
-                true => hoarded_config(drain_config(chance, &lanes, max_age)),
-                false => drain_config(chance, &lanes, max_age),
+                true => hoarded_config(drain_config(rng, &lanes, max_age)),
+                false => drain_config(rng, &lanes, max_age),
             },
             faults: match hoarded {
                 true => Faults::default(),
-                false => draw_faults(chance),
+                false => draw_faults(rng),
             },
             begun_within: hoarded.then_some(BEGUN_WITHIN_MS),
-            mishaps,
+            process_faults,
             gateways,
             workers,
             streams,
@@ -173,16 +175,16 @@ impl Plan {
 }
 
 /// In some runs one caller sends many calls to a slow target within a second.
-fn draw_flood(chance: &mut Chance, span: u64) -> Vec<(u64, Request)> {
-    if !chance.per_mille(200) {
+fn draw_flood(rng: &mut Rng, span: u64) -> Vec<(u64, Request)> {
+    if !rng.per_mille(200) {
         return Vec::new();
     }
-    let (start, count) = (chance.below(span), chance.between(8, 24));
+    let (start, count) = (rng.below(span), rng.between(8, 24));
     // The last digit says who the caller is.
     let number = |index: u64| 1_000 + 10 * (index / 2) + 4 * (index % 2);
     let mut flood = Vec::new();
     for index in 0..count {
-        let at = start.saturating_add(chance.below(1_000));
+        let at = start.saturating_add(rng.below(1_000));
         flood.push((at, Request::slow(number(index))));
     }
     flood
@@ -190,15 +192,15 @@ fn draw_flood(chance: &mut Chance, span: u64) -> Vec<(u64, Request)> {
 
 /// Somebody has many calls accepted that aren't due, with one order key or with many, and others go
 /// on as ever.
-fn hoard(chance: &mut Chance, span: u64) -> Vec<(u64, Request)> {
-    let has_many_keys = chance.coin();
+fn hoard(rng: &mut Rng, span: u64) -> Vec<(u64, Request)> {
+    let has_many_keys = rng.coin();
     let hoarded = (0..HOARDED).map(|number| {
         let key = if has_many_keys { number } else { 0 };
         (number, Request::hoarded(number, &format!("hoard-{key}")))
     });
     let mut requests: Vec<(u64, Request)> = hoarded.collect();
     for number in 0..30 {
-        let at = chance.between(1_000, span);
+        let at = rng.between(1_000, span);
         requests.push((at, Request::plain(HOARDED.saturating_add(number))));
     }
     requests.sort_by_key(|(at, _)| *at);
@@ -228,7 +230,7 @@ fn hoarded_config(mut config: Value) -> Value {
     config
 }
 
-fn draw_lanes(chance: &mut Chance) -> Vec<u64> {
+fn draw_lanes(rng: &mut Rng) -> Vec<u64> {
     let choices: [&[u64]; 5] = [
         &[],
         &[1_000],
@@ -236,7 +238,7 @@ fn draw_lanes(chance: &mut Chance) -> Vec<u64> {
         &[500, 2_000, 9_000],
         &[4_000],
     ];
-    chance.one_of(&choices).unwrap_or_default().to_vec()
+    rng.one_of(&choices).unwrap_or_default().to_vec()
 }
 
 fn lanes_config(lanes: &[u64]) -> Value {
@@ -259,16 +261,16 @@ fn allowed() -> (Value, Value) {
     )
 }
 
-fn accept_config(chance: &mut Chance, lanes: &[u64]) -> Value {
+fn accept_config(rng: &mut Rng, lanes: &[u64]) -> Value {
     let (targets, replies) = allowed();
     json!({
         "stream": { "cluster": "stream", "authority": "s", "streamId": ocid("calls") },
         "publish": {
-            "timeoutMs": chance.between(500, 3_000),
-            "batchRecords": chance.one_of(&[1, 2, 5, 256]),
-            "inFlight": chance.between(1, 4),
+            "timeoutMs": rng.between(500, 3_000),
+            "batchRecords": rng.one_of(&[1, 2, 5, 256]),
+            "inFlight": rng.between(1, 4),
         },
-        "limits": { "waitingRequests": chance.one_of(&[4, 20, 1_000]), "bodyBytes": 4_096 },
+        "limits": { "waitingRequests": rng.one_of(&[4, 20, 1_000]), "bodyBytes": 4_096 },
         "idempotency": { "windowSeconds": 3_600, "keys": 64 },
         "lanes": lanes_config(lanes),
         "targets": targets,
@@ -276,10 +278,10 @@ fn accept_config(chance: &mut Chance, lanes: &[u64]) -> Value {
     })
 }
 
-fn drain_config(chance: &mut Chance, lanes: &[u64], max_age: u64) -> Value {
+fn drain_config(rng: &mut Rng, lanes: &[u64], max_age: u64) -> Value {
     let (targets, replies) = allowed();
-    let in_flight = chance.one_of(&[1, 2, 8, 64]);
-    let retries = chance.one_of(&[0, 2, 5, 50]);
+    let in_flight = rng.one_of(&[1, 2, 8, 64]);
+    let retries = rng.one_of(&[0, 2, 5, 50]);
     json!({
         "stream": { "cluster": "stream", "authority": "s", "streamId": ocid("calls") },
         "deadLetters": { "streamId": ocid("dead") },
@@ -290,38 +292,38 @@ fn drain_config(chance: &mut Chance, lanes: &[u64], max_age: u64) -> Value {
         "replies": replies,
         "lanes": lanes_config(lanes),
         "group": {
-            "timeoutMs": chance.between(2_000, 10_000), "leaseMs": chance.between(3_000, 10_000),
+            "timeoutMs": rng.between(2_000, 10_000), "leaseMs": rng.between(3_000, 10_000),
         },
         "fetch": {
-            "idleIntervalMs": chance.one_of(&[300, 1_000, 3_000]),
-            "records": chance.one_of(&[1, 3, 16, 256]),
-            "commitIntervalMs": chance.one_of(&[0, 50, 700]),
-            "timeoutMs": chance.between(500, 3_000),
+            "idleIntervalMs": rng.one_of(&[300, 1_000, 3_000]),
+            "records": rng.one_of(&[1, 3, 16, 256]),
+            "commitIntervalMs": rng.one_of(&[0, 50, 700]),
+            "timeoutMs": rng.between(500, 3_000),
         },
         "window": {
-            "calls": chance.one_of(&[2, 6, 64]), "inFlight": chance.one_of(&[1, 4, 64]),
-            "perTurn": chance.one_of(&[1, 8]), "uncommitted": chance.one_of(&[4, 16, 1_000]),
-            "patienceMs": chance.one_of(&[100, 1_000]),
-            "laneRecords": chance.one_of(&[1, 4, 64]),
-            "parkedCalls": chance.one_of(&[8, 8_192]),
+            "calls": rng.one_of(&[2, 6, 64]), "inFlight": rng.one_of(&[1, 4, 64]),
+            "perTurn": rng.one_of(&[1, 8]), "uncommitted": rng.one_of(&[4, 16, 1_000]),
+            "patienceMs": rng.one_of(&[100, 1_000]),
+            "laneRecords": rng.one_of(&[1, 4, 64]),
+            "parkedCalls": rng.one_of(&[8, 8_192]),
         },
         "attempt": {
-            "timeoutMs": chance.between(300, 4_000), "timeoutMaxMs": 5_000,
+            "timeoutMs": rng.between(300, 4_000), "timeoutMaxMs": 5_000,
             "retries": retries, "retriesMax": retries,
             "maxAgeSeconds": max_age, "maxAgeMaxSeconds": max_age,
-            "backoffBaseMs": chance.one_of(&[50, 500, 2_000]),
-            "backoffMaxMs": chance.one_of(&[1_000, 15_000]),
+            "backoffBaseMs": rng.one_of(&[50, 500, 2_000]),
+            "backoffMaxMs": rng.one_of(&[1_000, 15_000]),
         },
-        "limits": { "inFlight": in_flight, "perSecond": chance.one_of(&[0, 0, 2, 20]) },
+        "limits": { "inFlight": in_flight, "perSecond": rng.one_of(&[0, 0, 2, 20]) },
     })
 }
 
-fn draw_faults(chance: &mut Chance) -> Faults {
+fn draw_faults(rng: &mut Rng) -> Faults {
     // A third of the runs has no faults on the wire at all: there, nothing excuses a repetition.
-    let is_clean = chance.below(3) == 0;
-    let mut rate = |rates: &[u64]| match is_clean || chance.coin() {
+    let is_clean = rng.below(3) == 0;
+    let mut rate = |rates: &[u64]| match is_clean || rng.coin() {
         true => 0,
-        false => chance.one_of(rates).unwrap_or_default(),
+        false => rng.one_of(rates).unwrap_or_default(),
     };
     let rates = [5, 20, 80];
     Faults {
@@ -339,47 +341,43 @@ fn draw_faults(chance: &mut Chance) -> Faults {
     }
 }
 
-fn draw_mishaps(
-    chance: &mut Chance,
+fn draw_process_faults(
+    rng: &mut Rng,
     until: u64,
     gateways: usize,
     workers: usize,
-) -> Vec<(u64, Mishap)> {
-    let count = chance.one_of(&[0, 0, 1, 3, 8]).unwrap_or_default();
+) -> Vec<(u64, ProcessFault)> {
+    let count = rng.one_of(&[0, 0, 1, 3, 8]).unwrap_or_default();
     let worker_count = gateways.saturating_mul(workers).saturating_mul(2);
-    let mut mishaps = Vec::new();
+    let mut process_faults = Vec::new();
     for _ in 0..count {
-        let at = chance.below(until);
-        let gateway = index(chance, gateways);
-        let mishap = match chance.below(10) {
-            0 => Mishap::Restart(index(chance, worker_count)),
-            1 | 8 => Mishap::Trap(index(chance, worker_count), chance.below(6)),
-            2 => Mishap::Die(gateway, chance.between(100, 15_000)),
-            3 => Mishap::Stop(gateway, chance.between(500, 15_000)),
+        let at = rng.below(until);
+        let gateway = index(rng, gateways);
+        let process_fault = match rng.below(10) {
+            0 => ProcessFault::Restart(index(rng, worker_count)),
+            1 | 8 => ProcessFault::Trap(index(rng, worker_count), rng.below(6)),
+            2 => ProcessFault::Die(gateway, rng.between(100, 15_000)),
+            3 => ProcessFault::Stop(gateway, rng.between(500, 15_000)),
             4 => {
-                let by = i64::try_from(chance.below(60_000)).unwrap_or_default();
-                Mishap::Jump(gateway, by.saturating_sub(30_000))
+                let by = i64::try_from(rng.below(60_000)).unwrap_or_default();
+                ProcessFault::Jump(gateway, by.saturating_sub(30_000))
             }
-            5 => Mishap::Elsewhere(gateway),
-            6 => Mishap::StreamRestart,
+            5 => ProcessFault::Elsewhere(gateway),
+            6 => ProcessFault::StreamRestart,
             9 => {
-                let by = i64::try_from(chance.between(310_000, 400_000)).unwrap_or_default();
-                let by = if chance.coin() {
-                    by
-                } else {
-                    by.saturating_neg()
-                };
-                let millis = chance.between(1_000, 20_000);
-                Mishap::WrongClock(gateway, by, millis.min(until.saturating_sub(at)))
+                let by = i64::try_from(rng.between(310_000, 400_000)).unwrap_or_default();
+                let by = if rng.coin() { by } else { by.saturating_neg() };
+                let millis = rng.between(1_000, 20_000);
+                ProcessFault::WrongClock(gateway, by, millis.min(until.saturating_sub(at)))
             }
-            _ => Mishap::StreamAway(chance.between(500, 12_000)),
+            _ => ProcessFault::StreamAway(rng.between(500, 12_000)),
         };
-        mishaps.push((at, mishap));
+        process_faults.push((at, process_fault));
     }
-    mishaps
+    process_faults
 }
 
-fn index(chance: &mut Chance, count: usize) -> usize {
-    let drawn = chance.below(u64::try_from(count).unwrap_or(1));
+fn index(rng: &mut Rng, count: usize) -> usize {
+    let drawn = rng.below(u64::try_from(count).unwrap_or(1));
     usize::try_from(drawn).unwrap_or_default()
 }

@@ -4,9 +4,9 @@ use sluice::http::CalloutResult;
 use sluice::http::IncomingResponse;
 
 use crate::call::Temper;
-use crate::chance::Chance;
-use crate::happenings::Happening;
+use crate::fault_counts::FaultKind;
 use crate::ledger::{End, meaning};
+use crate::rng::Rng;
 
 /// The field that marks an answer as Envoy's own.
 const OWN_ANSWER: &str = "async-local-reply";
@@ -18,50 +18,50 @@ pub const ENVOYS_WORDS: &str = "upstream request timeout";
 pub type Reaction = Option<(u64, CalloutResult)>;
 
 /// How a target reacts to a request for this path. `is_calm`: nothing goes wrong any more.
-pub fn react(chance: &mut Chance, path: &str, unusual: u64, is_calm: bool) -> Reaction {
-    let after = chance.between(0, 40);
+pub fn react(rng: &mut Rng, path: &str, unusual: u64, is_calm: bool) -> Reaction {
+    let after = rng.between(0, 40);
     let unusual = if is_calm { 0 } else { unusual };
-    if chance.per_mille(unusual) {
-        return fail(chance);
+    if rng.per_mille(unusual) {
+        return fail(rng);
     }
     match Temper::of(path) {
         Temper::Good => Some((after, answer(200, &[], "done"))),
-        Temper::Flaky if !is_calm && chance.coin() => fail(chance),
+        Temper::Flaky if !is_calm && rng.coin() => fail(rng),
         Temper::Flaky => Some((after, answer(204, &[], ""))),
         Temper::Broken => Some((after, answer(422, &[], "no"))),
         Temper::Failing => Some((after, answer(503, &[], "never"))),
-        Temper::Limiting if !is_calm && chance.per_mille(600) => {
-            let seconds = chance.between(1, 12).to_string();
+        Temper::Limiting if !is_calm && rng.per_mille(600) => {
+            let seconds = rng.between(1, 12).to_string();
             Some((after, answer(429, &[("retry-after", &seconds)], "")))
         }
         Temper::Limiting => Some((after, answer(302, &[("location", "/elsewhere")], ""))),
-        Temper::Slow => Some((chance.between(100, 3_000), answer(200, &[], "at last"))),
+        Temper::Slow => Some((rng.between(100, 3_000), answer(200, &[], "at last"))),
     }
 }
 
 /// What is wrong with a reaction.
 #[must_use]
-pub fn trouble(reaction: Option<&(u64, CalloutResult)>) -> Option<Happening> {
+pub fn trouble(reaction: Option<&(u64, CalloutResult)>) -> Option<FaultKind> {
     let Some((_, result)) = reaction else {
-        return Some(Happening::TargetHangs);
+        return Some(FaultKind::TargetHangs);
     };
     let CalloutResult::Answered(response) = result else {
-        return Some(Happening::TargetBreaks);
+        return Some(FaultKind::TargetBreaks);
     };
     let is_own = response.headers.iter().any(|(name, _)| name == OWN_ANSWER);
     match meaning(result) {
         End::Delivered => None,
-        End::Refused if is_own => Some(Happening::TargetDenied),
-        End::Refused => Some(Happening::TargetRefuses),
-        End::NeverSent => Some(Happening::TargetMissing),
-        End::Again(pause) if pause > 0 => Some(Happening::TargetLimits),
-        End::Again(_) => Some(Happening::TargetFails),
+        End::Refused if is_own => Some(FaultKind::TargetDenied),
+        End::Refused => Some(FaultKind::TargetRefuses),
+        End::NeverSent => Some(FaultKind::TargetMissing),
+        End::Again(pause) if pause > 0 => Some(FaultKind::TargetLimits),
+        End::Again(_) => Some(FaultKind::TargetFails),
     }
 }
 
-fn fail(chance: &mut Chance) -> Reaction {
-    let after = chance.between(0, 200);
-    match chance.below(8) {
+fn fail(rng: &mut Rng) -> Reaction {
+    let after = rng.between(0, 200);
+    match rng.below(8) {
         0 => None,
         1 => Some((after, CalloutResult::Lost)),
         2 => Some((

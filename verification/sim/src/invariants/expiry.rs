@@ -9,8 +9,7 @@ use sluice::time::Wall;
 use sluice::time_text::parse_rfc_3339;
 
 use super::Violation;
-use crate::ledger::{Ledger, Place, Record};
-use crate::world::EPOCH_MS;
+use crate::ledger::{EPOCH_MS, Ledger, Place, Record};
 
 /// A dead letter is stored, for the record at this place.
 ///

@@ -2,15 +2,15 @@
 //! is caught in [`crate::run`].)
 
 use super::Violation;
-use crate::world::World;
+use crate::snapshot::Snapshot;
 
 /// Everything is done.
 ///
 /// # Errors
 /// An engine believes that it still holds something.
-pub fn check(world: &World) -> Result<(), Violation> {
-    match world.busy_engine() {
-        Some(what) => Err(Violation::new("G10", "", what)),
+pub fn check(snapshot: &Snapshot) -> Result<(), Violation> {
+    match &snapshot.busy_engine {
+        Some(what) => Err(Violation::new("G10", "", what.clone())),
         None => Ok(()),
     }
 }

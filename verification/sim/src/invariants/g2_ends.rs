@@ -2,26 +2,33 @@
 
 use super::Violation;
 use crate::ledger::{End, Ledger};
-use crate::world::World;
+use crate::snapshot::{Backlog, Snapshot};
 
 /// Whether everything that is on the streams is committed, and every client is answered.
 #[must_use]
-pub fn is_done(world: &World) -> bool {
-    let mut backlog = world.backlog().into_iter();
-    world.waiting_clients() == 0 && backlog.all(|(_, _, written, committed)| written <= committed)
+pub fn is_done(snapshot: &Snapshot) -> bool {
+    snapshot.waiting_clients == 0 && !snapshot.backlog.iter().any(is_behind)
+}
+
+fn is_behind(backlog: &Backlog) -> bool {
+    backlog.committed < backlog.written
 }
 
 /// What is not done although it should be.
 #[must_use]
-pub fn what_is_missing(world: &World) -> Violation {
-    let behind = world.backlog().into_iter();
-    let mut behind = behind.filter(|(_, _, written, committed)| committed < written);
-    if let Some((stream, partition, written, committed)) = behind.next() {
+pub fn what_is_missing(ledger: &Ledger, snapshot: &Snapshot) -> Violation {
+    if let Some(behind) = snapshot.backlog.iter().find(|backlog| is_behind(backlog)) {
+        let Backlog {
+            stream,
+            partition,
+            written,
+            committed,
+        } = behind;
         let text = format!("{stream} {partition} stands at {committed} of {written}");
-        return Violation::new("G2", unfinished(&world.ledger), text);
+        return Violation::new("G2", unfinished(ledger), text);
     }
-    if let Some(busy) = world.busy_engine() {
-        return Violation::new("G10", "", busy);
+    if let Some(busy) = &snapshot.busy_engine {
+        return Violation::new("G10", "", busy.clone());
     }
     Violation::new("G10", "", "clients still wait for an answer")
 }
@@ -37,8 +44,7 @@ fn unfinished(ledger: &Ledger) -> String {
 ///
 /// # Errors
 /// The first one that has none.
-pub fn check(world: &World) -> Result<(), Violation> {
-    let ledger = &world.ledger;
+pub fn check(ledger: &Ledger) -> Result<(), Violation> {
     for (id, places) in &ledger.places {
         let is_dead = places.iter().any(|place| ledger.dead.contains_key(place));
         if !is_dead && !ledger.has_end(id, End::Delivered) {

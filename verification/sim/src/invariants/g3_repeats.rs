@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use sluice::drain::config::DrainConfig;
 
 use super::{Start, Violation};
+use crate::callout::field;
 use crate::ledger::{Attempt, End, Ledger, Place, Record};
-use crate::world::flight::field;
 
 /// A record whose session was lost is remembered this long (docs/ordering.md: two minutes).
 const REMEMBERED_MS: u64 = 120_000;

@@ -6,8 +6,7 @@ use sluice::limits::LAST_ATTEMPT_MAX;
 
 use super::expiry::until;
 use super::{Start, Violation, millis};
-use crate::ledger::{Attempt, End, Engine, Ledger};
-use crate::world::EPOCH_MS;
+use crate::ledger::{Attempt, EPOCH_MS, End, Engine, Ledger};
 
 /// An attempt starts.
 ///

@@ -2,8 +2,8 @@
 //! G12: on this gateway, no reply but below the allowed paths, nor by another host than its own.
 
 use super::{Start, Violation};
+use crate::callout::field;
 use crate::ledger::Ledger;
-use crate::world::flight::field;
 
 /// An attempt starts.
 ///

@@ -1,9 +1,9 @@
 //! G8: nobody outside can forge the marks of a dispatched call.
 
 use super::{Start, Violation};
+use crate::callout::field;
 use crate::ledger::Ledger;
 use crate::target::ENVOYS_WORDS;
-use crate::world::flight::field;
 
 /// An attempt starts.
 ///

@@ -23,7 +23,7 @@ use sluice::drain::config::DrainConfig;
 use sluice::engine::Callout;
 
 use crate::ledger::{Attempt, Engine, Ledger};
-use crate::world::World;
+use crate::snapshot::Snapshot;
 
 /// A guarantee that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub struct Start<'a> {
     /// The latest time that the wall clock of its gateway has shown.
     pub latest_wall: u64,
     /// The number of the callout.
-    pub flight: u64,
+    pub exchange: u64,
     /// The call id that it carries.
     pub call: &'a str,
     /// The request.
@@ -94,7 +94,7 @@ pub fn at_an_attempt(
     attempts.push(Attempt {
         by: start.by,
         at: start.at,
-        flight: start.flight,
+        exchange: start.exchange,
         deadline: start.at.saturating_add(millis(start.callout.timeout)),
         end: None,
         end_wall: 0,
@@ -111,7 +111,7 @@ fn millis(duration: Duration) -> u64 {
 ///
 /// # Errors
 /// The first guarantee that doesn't hold.
-pub fn at_the_end(world: &World) -> Result<(), Violation> {
-    g2_ends::check(world)?;
-    g10_lives::check(world)
+pub fn at_the_end(ledger: &Ledger, snapshot: &Snapshot) -> Result<(), Violation> {
+    g2_ends::check(ledger)?;
+    g10_lives::check(snapshot)
 }

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use stream_server::engine::{
-    Answer, Document, Engine, EngineError, Message, NewMessage, ReadBounds, Stream,
-};
 use stream_server::group::{Commit, CommittedPosition, GroupRecord, ReadRange};
-use stream_server::log::{Extent, PartitionLog, Stamp};
+use stream_server::partition_log::{Extent, PartitionLog, Stamp};
+use stream_server::storage::{
+    Answer, Document, Message, NewMessage, ReadBounds, Storage, StorageError, Stream,
+};
 use stream_server::time::TimeMs;
 
 /// A message that was appended.
@@ -82,11 +82,11 @@ impl Memory {
     }
 }
 
-fn give<'a, T: Send + 'a>(value: Result<T, EngineError>) -> Answer<'a, T> {
+fn give<'a, T: Send + 'a>(value: Result<T, StorageError>) -> Answer<'a, T> {
     Box::pin(ready(value))
 }
 
-impl Engine for Memory {
+impl Storage for Memory {
     fn cursor_secret(&self) -> [u8; 64] {
         [7; 64]
     }
@@ -114,7 +114,7 @@ impl Engine for Memory {
     }
 
     fn delete_stream<'a>(&'a self, _: &'a Stream) -> Answer<'a, ()> {
-        give(Err(EngineError::Failed("no stream ends here".to_owned())))
+        give(Err(StorageError::Failed("no stream ends here".to_owned())))
     }
 
     fn create_stream(&self, mut stream: Stream) -> Answer<'_, Arc<Stream>> {
@@ -140,7 +140,7 @@ impl Engine for Memory {
         let mut stamps = Vec::new();
         for new in messages {
             let Some((log, kept)) = state.logs.get_mut(&(stream.key, new.partition)) else {
-                return give(Err(EngineError::Failed("no such partition".to_owned())));
+                return give(Err(StorageError::Failed("no such partition".to_owned())));
             };
             let message = Message {
                 partition: new.partition,
@@ -271,7 +271,7 @@ impl Engine for Memory {
     }
 
     fn move_group(&self, _: u64, _: BTreeMap<u32, u64>) -> Answer<'_, GroupRecord> {
-        give(Err(EngineError::Failed(
+        give(Err(StorageError::Failed(
             "no simulation moves groups".to_owned(),
         )))
     }

@@ -1,5 +1,5 @@
 //! The Stream: the stream server's own code on a store in memory. Faults stand in
-//! [`crate::world::flight`]; what arrives here is carried out as the server would.
+//! [`crate::world::network`]; what arrives here is carried out as the server would.
 
 pub mod memory;
 

@@ -7,7 +7,7 @@ use sluice::time::Wall;
 
 use super::{Event, World};
 use crate::call::Request;
-use crate::happenings::Happening;
+use crate::fault_counts::FaultKind;
 use crate::invariants::keys::Asked;
 use crate::invariants::{Violation, g1_stored};
 use crate::ledger::Engine;
@@ -68,7 +68,7 @@ impl World {
                 life: worker.life,
             })
             .collect();
-        let Some(by) = self.chance.one_of(&running) else {
+        let Some(by) = self.rng.one_of(&running) else {
             return Ok(());
         };
         let gateway = self.process(by.worker).0;
@@ -78,7 +78,7 @@ impl World {
             client.at = at;
         }
         if first(&request.fields, "async-attempt").is_some() {
-            self.happens(Happening::MarksForged);
+            self.count_fault(FaultKind::MarksForged);
         }
         let text = |name: &str| {
             let field = request.fields.iter().find(|(field, _)| field == name);
@@ -99,7 +99,7 @@ impl World {
             end_of_stream,
         };
         if !end_of_stream {
-            let after = self.chance.below(300);
+            let after = self.rng.below(300);
             self.after(after, Event::Body(client));
         }
         self.accept_input(by, input)
@@ -125,7 +125,7 @@ impl World {
             return Ok(());
         };
         waiting.has_left = true;
-        self.happenings.add(Happening::ClientLeft);
+        self.fault_counts.add(FaultKind::ClientLeft);
         let Some(by) = waiting.worker else {
             return Ok(());
         };
@@ -177,7 +177,7 @@ impl World {
             Some(id) => {
                 let ledger = &self.ledger;
                 if self.keys.accepted(ledger, &request, &id, &asked)? {
-                    self.happens(Happening::KeyAgain);
+                    self.count_fault(FaultKind::KeyAgain);
                 }
             }
             None if response.status == 422 => {

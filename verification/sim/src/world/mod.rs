@@ -1,12 +1,12 @@
 //! The event loop: one queue of events, ordered by time and then by chance, and what each does.
 
-mod at_stream;
 mod clients;
-pub mod fate;
-pub mod flight;
-mod mishaps;
+pub mod network;
+pub mod network_fault;
+mod process_faults;
 mod sessions;
 mod signing;
+mod stream_endpoint;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -17,20 +17,19 @@ use sluice::drain::config::DrainConfig;
 use sluice::idempotency::KeyHolder;
 use sluice::time::{Now, Steady, Wall};
 
-use crate::chance::Chance;
-use crate::happenings::{Happening, Happenings};
+use crate::fault_counts::{FaultCounts, FaultKind};
 use crate::invariants::keys::{Keys, Process};
 use crate::invariants::{self, Violation};
-use crate::ledger::Ledger;
+use crate::ledger::{EPOCH_MS, Ledger};
 use crate::plan::Plan;
+use crate::rng::Rng;
+use crate::snapshot::{Backlog, Snapshot};
 use crate::stream::Stream;
 use crate::trace::Trace;
 use clients::Client;
-use flight::Flight;
+use network::Exchange;
 use worker::Worker;
 
-/// The wall clock at the start: 2026-11-23T04:36:00Z.
-pub(crate) const EPOCH_MS: u64 = 1_795_408_560_000;
 /// Every engine's steady clock starts here.
 const STEADY_START_MS: u64 = 1_000;
 /// How often Envoy's health check comes.
@@ -52,7 +51,7 @@ enum Event {
     Arrive(u64),
     Done(u64),
     Deadline(u64),
-    Mishap(usize),
+    ProcessFault(usize),
     Rise(usize),
     ClockSet(usize, i64),
     Calm,
@@ -79,7 +78,7 @@ struct Gateway {
 pub struct World {
     now: u64,
     plan: Plan,
-    chance: Chance,
+    rng: Rng,
     accept: AcceptConfig,
     drain: DrainConfig,
     stream: Stream,
@@ -87,8 +86,8 @@ pub struct World {
     gateways: Vec<Gateway>,
     workers: Vec<Worker>,
     clients: Vec<Client>,
-    flights: BTreeMap<u64, Flight>,
-    next_flight: u64,
+    exchanges: BTreeMap<u64, Exchange>,
+    next_exchange: u64,
     queue: BTreeMap<(u64, u64, u64), Event>,
     sequence: u64,
     is_calm: bool,
@@ -98,7 +97,7 @@ pub struct World {
     /// What happened.
     pub trace: Trace,
     /// What went wrong.
-    pub happenings: Happenings,
+    pub fault_counts: FaultCounts,
     /// Inputs that engines were given.
     pub inputs: u64,
 }
@@ -108,7 +107,7 @@ impl World {
     ///
     /// # Errors
     /// The plan's configuration is refused.
-    pub fn new(plan: Plan, mut chance: Chance) -> Result<Self, Violation> {
+    pub fn new(plan: Plan, mut rng: Rng) -> Result<Self, Violation> {
         let refused = |error: sluice::config::ConfigError| {
             Violation::new("configuration", "", error.to_string())
         };
@@ -127,23 +126,23 @@ impl World {
             now: 0,
             accept: accept.map_err(refused)?,
             drain: drain.map_err(refused)?,
-            stream: Stream::start(chance.fork(), &plan.streams),
+            stream: Stream::start(rng.fork(), &plan.streams),
             stream_away_until: 0,
             gateways: (0..plan.gateways).map(gateway).collect(),
             workers: Vec::new(),
             clients: Vec::new(),
-            flights: BTreeMap::new(),
-            next_flight: 0,
+            exchanges: BTreeMap::new(),
+            next_exchange: 0,
             queue: BTreeMap::new(),
             sequence: 0,
             is_calm: false,
             ledger: Ledger::default(),
             trace: Trace::default(),
-            happenings: Happenings::default(),
+            fault_counts: FaultCounts::default(),
             keys: Keys::default(),
             inputs: 0,
             plan,
-            chance,
+            rng,
         };
         world.note("everybody", format!("accept {}", world.plan.accept));
         world.note("everybody", format!("drain {}", world.plan.drain));
@@ -158,12 +157,12 @@ impl World {
                 let worker = self.new_worker(gateway, number >= self.plan.workers);
                 self.workers.push(worker);
             }
-            let offset = self.chance.below(HEALTH_CHECK_MS);
+            let offset = self.rng.below(HEALTH_CHECK_MS);
             self.at(offset, Event::HealthCheck(gateway));
         }
         self.set_up_clients();
-        for (number, (at, _)) in self.plan.mishaps.clone().into_iter().enumerate() {
-            self.at(at, Event::Mishap(number));
+        for (number, (at, _)) in self.plan.process_faults.clone().into_iter().enumerate() {
+            self.at(at, Event::ProcessFault(number));
         }
         self.at(self.plan.calm_at, Event::Calm);
     }
@@ -179,13 +178,17 @@ impl World {
             };
             self.now = self.now.max(at);
             if matches!(event, Event::Look) {
-                let is_done = invariants::g2_ends::is_done(self);
-                if is_done && self.busy_engine().is_none() {
-                    return invariants::at_the_end(self);
+                let snapshot = self.snapshot();
+                let is_done = invariants::g2_ends::is_done(&snapshot);
+                if is_done && snapshot.busy_engine.is_none() {
+                    return invariants::at_the_end(&self.ledger, &snapshot);
                 }
                 let is_late = !is_done && self.now > self.plan.done_at;
                 if is_late || self.now > self.plan.idle_at {
-                    return Err(invariants::g2_ends::what_is_missing(self));
+                    return Err(invariants::g2_ends::what_is_missing(
+                        &self.ledger,
+                        &snapshot,
+                    ));
                 }
                 self.after(500, Event::Look);
                 continue;
@@ -209,10 +212,10 @@ impl World {
             Event::News(gateway) => self.news(gateway),
             Event::HealthCheck(gateway) => self.health_check(gateway),
             Event::Released(gateway, holder) => self.released(gateway, holder),
-            Event::Arrive(flight) => self.arrive(flight),
-            Event::Done(flight) => self.done(flight, false),
-            Event::Deadline(flight) => self.done(flight, true),
-            Event::Mishap(number) => self.mishap(number),
+            Event::Arrive(exchange) => self.arrive(exchange),
+            Event::Done(exchange) => self.done(exchange, false),
+            Event::Deadline(exchange) => self.done(exchange, true),
+            Event::ProcessFault(number) => self.process_fault(number),
             Event::Rise(gateway) => {
                 self.rise(gateway);
                 Ok(())
@@ -233,8 +236,8 @@ impl World {
     fn stopped(&self, event: &Event) -> Option<u64> {
         let gateway = match event {
             Event::Turn(worker, _) | Event::Tick(worker, _) => self.workers.get(*worker)?.gateway,
-            Event::Done(flight) | Event::Deadline(flight) => {
-                let by = self.flights.get(flight)?.by;
+            Event::Done(exchange) | Event::Deadline(exchange) => {
+                let by = self.exchanges.get(exchange)?.by;
                 self.workers.get(by.worker)?.gateway
             }
             Event::News(gateway) | Event::HealthCheck(gateway) | Event::Released(gateway, _) => {
@@ -246,7 +249,7 @@ impl World {
             }
             Event::Request(_)
             | Event::Arrive(_)
-            | Event::Mishap(_)
+            | Event::ProcessFault(_)
             | Event::Rise(_)
             | Event::ClockSet(..)
             | Event::Calm
@@ -260,7 +263,7 @@ impl World {
         self.sequence = self.sequence.saturating_add(1);
         // Of what happens in one millisecond, anything may be first; but what one and the same
         // engine asked for keeps its order where Envoy keeps it, by the time that it is given.
-        let order = self.chance.below(4);
+        let order = self.rng.below(4);
         self.queue
             .insert((at.max(self.now), order, self.sequence), event);
     }
@@ -269,8 +272,8 @@ impl World {
         self.at(self.now.saturating_add(millis), event);
     }
 
-    fn happens(&mut self, what: Happening) {
-        self.happenings.add(what);
+    fn count_fault(&mut self, what: FaultKind) {
+        self.fault_counts.add(what);
     }
 
     /// The process that a worker is part of.
@@ -318,27 +321,27 @@ impl World {
         &self.drain
     }
 
-    /// For each stream that is read, its partitions with what is written and what is committed.
-    #[must_use]
-    pub fn backlog(&self) -> Vec<(String, u32, u64, u64)> {
-        let streams = self.plan.streams.iter().filter(|(name, _)| name != "dead");
-        let mut backlog = Vec::new();
-        for (name, _) in streams {
-            for (partition, (written, committed)) in
-                self.stream.memory.backlog(&crate::stream::ocid(name))
-            {
-                backlog.push((name.clone(), partition, written, committed));
-            }
+    fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            backlog: self.backlog(),
+            waiting_clients: self.clients.iter().filter(|c| c.is_waiting()).count(),
+            busy_engine: self.busy_engine(),
         }
-        backlog
     }
 
-    /// Clients that still wait for an answer from an engine that lives.
-    #[must_use]
-    pub fn waiting_clients(&self) -> usize {
-        self.clients
-            .iter()
-            .filter(|client| client.is_waiting())
-            .count()
+    fn backlog(&self) -> Vec<Backlog> {
+        let streams = self.plan.streams.iter().filter(|(name, _)| name != "dead");
+        let of_stream = |(stream, _): &(String, _)| {
+            let partitions = self.stream.memory.backlog(&crate::stream::ocid(stream));
+            let name = stream.clone();
+            let of_partition = move |(partition, (written, committed))| Backlog {
+                stream: name.clone(),
+                partition,
+                written,
+                committed,
+            };
+            partitions.into_iter().map(of_partition)
+        };
+        streams.flat_map(of_stream).collect()
     }
 }

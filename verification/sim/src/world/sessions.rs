@@ -6,7 +6,7 @@ use serde_json::Value;
 use sluice::http::CalloutResult;
 
 use super::World;
-use super::flight::Flight;
+use super::network::Exchange;
 use crate::invariants::{Violation, g9_bounds};
 use crate::ledger::{Engine, Place};
 
@@ -23,19 +23,23 @@ impl World {
 
     /// An engine is told how a request to the Stream has ended.
     pub(super) fn learn_of_a_session(&mut self, number: u64, result: &CalloutResult) {
-        let Some(flight) = self.flights.get(&number).filter(|flight| !flight.is_torn()) else {
+        let Some(exchange) = self
+            .exchanges
+            .get(&number)
+            .filter(|exchange| !exchange.is_torn())
+        else {
             return;
         };
         let CalloutResult::Answered(response) = result else {
             return;
         };
-        let path = flight.field(":path");
-        let session = (flight.by, self.stream_of(&path));
+        let path = exchange.field(":path");
+        let session = (exchange.by, self.stream_of(&path));
         if response.status != 200 {
             return;
         }
         // It may have been taken for lost before, as by a gateway that stood still.
-        let is_overdue = self.now > flight.given_up_at;
+        let is_overdue = self.now > exchange.given_up_at;
         if path.ends_with("/groupCursors") {
             self.ledger.fetched.remove(&session);
         } else if !is_overdue && path.contains("/messages?cursor=") {
@@ -58,9 +62,9 @@ impl World {
     }
 }
 
-impl Flight {
+impl Exchange {
     fn is_torn(&self) -> bool {
-        self.fate == super::fate::Fate::Torn
+        self.network_fault == super::network_fault::NetworkFault::Torn
     }
 }
 

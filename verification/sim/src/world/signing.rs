@@ -8,9 +8,9 @@ use sluice::stream::signing::{KeyId, RsaSha256, Signer};
 use sluice::time::Wall;
 use sluice::time_text::parse_http_date;
 
-use super::flight::Flight;
+use super::network::Exchange;
 use super::{EPOCH_MS, World};
-use crate::happenings::Happening;
+use crate::fault_counts::FaultKind;
 use crate::target;
 
 /// How far off the date of a signed request may be (Oracle's "Request Signatures").
@@ -37,17 +37,17 @@ impl World {
     }
 
     /// The Stream's answer to a request whose signature is too old, or not of this time yet.
-    pub(super) fn unauthenticated(&mut self, flight: &Flight) -> Option<CalloutResult> {
+    pub(super) fn unauthenticated(&mut self, exchange: &Exchange) -> Option<CalloutResult> {
         if !self.plan.is_signed {
             return None;
         }
         let now = Wall(EPOCH_MS.saturating_add(self.now));
-        let date = parse_http_date(&flight.field("date")).unwrap_or_default();
+        let date = parse_http_date(&exchange.field("date")).unwrap_or_default();
         let off = now.since(date).max(date.since(now));
         if off <= DATE_OFF_MAX {
             return None;
         }
-        self.happens(Happening::SignatureRefused);
+        self.count_fault(FaultKind::SignatureRefused);
         let body = json!({ "code": "NotAuthenticated", "message": "date" }).to_string();
         Some(target::answer(401, &[], &body))
     }

@@ -12,7 +12,7 @@ use sluice::metric::Metric;
 use sluice::time::Wall;
 
 use super::{Event, HEALTH_CHECK_MS, World};
-use crate::happenings::Happening;
+use crate::fault_counts::FaultKind;
 use crate::invariants::{Violation, g9_bounds};
 use crate::ledger::Engine;
 
@@ -48,7 +48,7 @@ enum Input {
 
 impl World {
     pub(super) fn new_worker(&mut self, gateway: usize, is_drain: bool) -> Worker {
-        let entropy = Entropy::from_seed(self.chance.seed());
+        let entropy = Entropy::from_seed(self.rng.seed());
         let vm = if is_drain {
             let engine = DrainEngine::new(self.drain.clone(), ReplySecrets::default(), entropy);
             Vm::Drain(Box::new(engine.signed_by(self.signer())))
@@ -115,7 +115,7 @@ impl World {
     }
 
     pub(super) fn health_check(&mut self, gateway: usize) -> Result<(), Violation> {
-        let jitter = self.chance.below(200);
+        let jitter = self.rng.below(200);
         self.after(
             HEALTH_CHECK_MS.saturating_add(jitter),
             Event::HealthCheck(gateway),
@@ -151,7 +151,7 @@ impl World {
 
     /// An engine whose gauges say that it still has something to do, and what.
     #[must_use]
-    pub fn busy_engine(&self) -> Option<String> {
+    pub(super) fn busy_engine(&self) -> Option<String> {
         let gauges = [Metric::Held, Metric::InFlight, Metric::WaitingRequests];
         for (number, worker) in self.workers.iter().enumerate() {
             let busy = gauges
@@ -277,11 +277,11 @@ impl World {
     ) -> Result<Option<Input>, Violation> {
         match output {
             Output::Wake => {
-                let after = self.chance.below(3);
+                let after = self.rng.below(3);
                 self.after(after, Event::Turn(by.worker, by.life));
             }
             Output::WakeDrain => {
-                let after = self.chance.below(3);
+                let after = self.rng.below(3);
                 self.after(after, Event::News(gateway));
             }
             Output::ReadBody(request) => {
@@ -290,7 +290,7 @@ impl World {
             }
             Output::Callout(callout) => {
                 let ticket = callout.ticket;
-                if self.take_off(by, callout)? {
+                if self.send_callout(by, callout)? {
                     return Ok(None);
                 }
                 let result = CalloutResult::NotSent;
@@ -341,13 +341,13 @@ impl World {
 
     /// Another worker may have written the slot in the meantime.
     fn write_slot(&mut self, gateway: usize, slot: u32, bytes: Vec<u8>, version: u32) -> bool {
-        let is_late = !self.is_calm && self.chance.per_mille(50);
+        let is_late = !self.is_calm && self.rng.per_mille(50);
         let Some(gateway) = self.gateways.get_mut(gateway) else {
             return false;
         };
         let found = gateway.slots.entry(slot).or_default();
         if is_late || found.1 != version {
-            self.happenings.add(Happening::SlotTaken);
+            self.fault_counts.add(FaultKind::SlotTaken);
             found.1 = found.1.wrapping_add(u32::from(is_late));
             return false;
         }

@@ -3,54 +3,54 @@
 use sluice::time::Wall;
 
 use super::{Event, World};
-use crate::happenings::Happening;
+use crate::fault_counts::FaultKind;
 use crate::invariants::Violation;
 use crate::ledger::Engine;
-use crate::plan::{Faults, Mishap};
+use crate::plan::{Faults, ProcessFault};
 
 impl World {
-    pub(super) fn mishap(&mut self, number: usize) -> Result<(), Violation> {
-        let Some((_, mishap)) = self.plan.mishaps.get(number).copied() else {
+    pub(super) fn process_fault(&mut self, number: usize) -> Result<(), Violation> {
+        let Some((_, process_fault)) = self.plan.process_faults.get(number).copied() else {
             return Ok(());
         };
-        self.note("everybody", format!("{mishap:?}"));
-        match mishap {
-            Mishap::Restart(worker) => {
-                self.happens(Happening::VmEnded);
+        self.note("everybody", format!("{process_fault:?}"));
+        match process_fault {
+            ProcessFault::Restart(worker) => {
+                self.count_fault(FaultKind::VmEnded);
                 self.restart(worker);
             }
-            Mishap::Trap(worker, outputs) => {
+            ProcessFault::Trap(worker, outputs) => {
                 if let Some(worker) = self.workers.get_mut(worker) {
                     worker.traps_after = Some(outputs);
                 }
             }
-            Mishap::Die(gateway, millis) => self.die(gateway, millis),
-            Mishap::Stop(gateway, millis) => {
+            ProcessFault::Die(gateway, millis) => self.die(gateway, millis),
+            ProcessFault::Stop(gateway, millis) => {
                 let until = self.now.saturating_add(millis);
-                self.happens(Happening::GatewayStopped);
+                self.count_fault(FaultKind::GatewayStopped);
                 if let Some(gateway) = self.gateways.get_mut(gateway) {
                     gateway.stopped_until = until;
                 }
             }
-            Mishap::Jump(gateway, millis) => self.set_clock(gateway, millis),
-            Mishap::WrongClock(gateway, by, millis) => {
+            ProcessFault::Jump(gateway, millis) => self.set_clock(gateway, millis),
+            ProcessFault::WrongClock(gateway, by, millis) => {
                 self.set_clock(gateway, by);
                 self.after(millis, Event::ClockSet(gateway, by.saturating_neg()));
             }
-            Mishap::Elsewhere(gateway) => {
+            ProcessFault::Elsewhere(gateway) => {
                 let workers = self.plan.workers.max(1);
                 if workers > 1 {
-                    self.happens(Happening::HealthElsewhere);
+                    self.count_fault(FaultKind::HealthElsewhere);
                 }
                 if let Some(gateway) = self.gateways.get_mut(gateway) {
                     gateway.checked = gateway.checked.saturating_add(1) % workers;
                 }
             }
-            Mishap::StreamRestart => {
-                self.happens(Happening::StreamRestarted);
+            ProcessFault::StreamRestart => {
+                self.count_fault(FaultKind::StreamRestarted);
                 self.stream.restart();
             }
-            Mishap::StreamAway(millis) => {
+            ProcessFault::StreamAway(millis) => {
                 self.stream_away_until = self.now.saturating_add(millis);
             }
         }
@@ -58,9 +58,9 @@ impl World {
     }
 
     pub(super) fn set_clock(&mut self, number: usize, millis: i64) {
-        self.happens(match millis < 0 {
-            true => Happening::ClockBack,
-            false => Happening::ClockForward,
+        self.count_fault(match millis < 0 {
+            true => FaultKind::ClockBack,
+            false => FaultKind::ClockForward,
         });
         if let Some(gateway) = self.gateways.get_mut(number) {
             gateway.skew = gateway.skew.saturating_add(millis);
@@ -81,7 +81,7 @@ impl World {
     /// What its VM has asked for so far is done, and nothing that it was about to ask for.
     pub(super) fn trap(&mut self, by: Engine) {
         self.note(self.name(by.worker), "traps");
-        self.happens(Happening::VmTrapped);
+        self.count_fault(FaultKind::VmTrapped);
         let gateway = self.process(by.worker).0;
         let latest = self.gateways.get(gateway).map(|found| found.latest_wall);
         self.keys.trapped(by, Wall(latest.unwrap_or_default()));
@@ -114,7 +114,7 @@ impl World {
         gateway.is_up = false;
         gateway.slots.clear();
         gateway.life = gateway.life.saturating_add(1);
-        self.happenings.add(Happening::GatewayDied);
+        self.fault_counts.add(FaultKind::GatewayDied);
         let workers = self.workers.iter().enumerate();
         let own: Vec<usize> = workers
             .filter(|(_, worker)| worker.gateway == number)

@@ -1,6 +1,6 @@
 //! The narrow seam between the protocol and the store.
 //!
-//! An [`Engine`] keeps streams, their partitioned logs, and the committed positions of groups, and
+//! A [`Storage`] keeps streams, their partitioned logs, and the committed positions of groups, and
 //! nothing else: it knows no HTTP, no cursors, and not who is a member of a group. The one here is
 //! [`crate::store`]; a cluster's log or a simulation's memory can stand in its place.
 
@@ -12,16 +12,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::group::{Commit, GroupRecord, ReadRange};
-use crate::log::{Extent, Stamp};
+use crate::partition_log::{Extent, Stamp};
 use crate::time::TimeMs;
 
-/// What an engine's operation gives, later.
-pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, EngineError>> + Send + 'a>>;
+/// What a storage's operation gives, later.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send + 'a>>;
 
 /// A stream, as it was created. Name and partitions never change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stream {
-    /// The engine's own key, never used twice.
+    /// The storage's own key, never used twice.
     pub key: u64,
     /// The OCID that clients use.
     pub id: String,
@@ -88,9 +88,9 @@ pub struct ReadBounds {
     pub bytes_max: usize,
 }
 
-/// Why an engine could not do it.
+/// Why a storage could not do it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum EngineError {
+pub enum StorageError {
     /// There is a stream of that name or id; nothing was created.
     #[error("a stream of that name exists already")]
     StreamExists,
@@ -103,7 +103,7 @@ pub enum EngineError {
 }
 
 /// Streams, logs and committed positions. Every write is durable when its answer comes.
-pub trait Engine: Send + Sync {
+pub trait Storage: Send + Sync {
     /// The secret that cursors are authenticated with; the same after a restart.
     fn cursor_secret(&self) -> [u8; 64];
 
@@ -126,7 +126,7 @@ pub trait Engine: Send + Sync {
     /// later appends fail.
     fn delete_stream<'a>(&'a self, stream: &'a Stream) -> Answer<'a, ()>;
 
-    /// Creates a stream; the engine gives the key.
+    /// Creates a stream; the storage gives the key.
     fn create_stream(&self, stream: Stream) -> Answer<'_, Arc<Stream>>;
 
     /// Appends messages, all or none, and gives each its offset and time, in the same order.

@@ -4,7 +4,7 @@ use super::World;
 
 /// What goes wrong with a callout, decided when it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum NetworkFault {
     /// Nothing.
     Fine,
     /// It is lost before it has any effect.
@@ -30,22 +30,27 @@ pub enum Fate {
 }
 
 impl World {
-    pub(super) fn draw_fate(&mut self, is_attempt: bool, method: &str, path: &str) -> Fate {
+    pub(super) fn draw_network_fault(
+        &mut self,
+        is_attempt: bool,
+        method: &str,
+        path: &str,
+    ) -> NetworkFault {
         let faults = self.plan.faults.clone();
         let to_stream = |rate: u64| if is_attempt { 0 } else { rate };
         let is_put = method == "POST" && path.ends_with("/messages");
         let has_cursor = path.contains("cursor=");
         let rates = [
-            (Fate::Lost, faults.lost),
-            (Fate::Unanswered, faults.unanswered),
-            (Fate::LateRequest, faults.late / 2),
-            (Fate::LateAnswer, faults.late),
-            (Fate::Twice, faults.twice),
-            (Fate::Silent, faults.silent),
-            (Fate::Torn, to_stream(faults.torn)),
-            (Fate::Refused, to_stream(faults.refused)),
+            (NetworkFault::Lost, faults.lost),
+            (NetworkFault::Unanswered, faults.unanswered),
+            (NetworkFault::LateRequest, faults.late / 2),
+            (NetworkFault::LateAnswer, faults.late),
+            (NetworkFault::Twice, faults.twice),
+            (NetworkFault::Silent, faults.silent),
+            (NetworkFault::Torn, to_stream(faults.torn)),
+            (NetworkFault::Refused, to_stream(faults.refused)),
             (
-                Fate::CursorRefused,
+                NetworkFault::CursorRefused,
                 if has_cursor {
                     to_stream(faults.cursor)
                 } else {
@@ -53,15 +58,15 @@ impl World {
                 },
             ),
             (
-                Fate::Partial,
+                NetworkFault::Partial,
                 if is_put { to_stream(faults.partial) } else { 0 },
             ),
         ];
-        for (fate, rate) in rates {
-            if self.chance.per_mille(rate) {
-                return fate;
+        for (network_fault, rate) in rates {
+            if self.rng.per_mille(rate) {
+                return network_fault;
             }
         }
-        Fate::Fine
+        NetworkFault::Fine
     }
 }

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use sluice::http::CalloutResult;
 use sluice::http::{Fields, IncomingResponse};
 use sluice::record::note::Note;
-use stream_server::engine::Message;
 use stream_server::protocol::Answer;
+use stream_server::storage::Message;
 
-use super::fate::Fate;
-use super::flight::Flight;
+use super::network::Exchange;
+use super::network_fault::NetworkFault;
 use super::{EPOCH_MS, World};
-use crate::happenings::Happening;
+use crate::fault_counts::FaultKind;
 use crate::invariants::{self, Violation};
 use crate::ledger::{DEAD, Engine, Place};
 use crate::stream::incoming;
@@ -22,25 +22,25 @@ impl World {
     /// What the Stream does with a request.
     pub(super) fn at_the_stream(
         &mut self,
-        flight: &mut Flight,
+        exchange: &mut Exchange,
     ) -> Result<Option<CalloutResult>, Violation> {
         if self.now < self.stream_away_until {
-            self.happens(Happening::StreamAway);
+            self.count_fault(FaultKind::StreamAway);
             return Ok(None);
         }
-        if let Some(refusal) = self.unauthenticated(flight) {
+        if let Some(refusal) = self.unauthenticated(exchange) {
             return Ok(Some(refusal));
         }
-        let (method, path) = (flight.field(":method"), flight.field(":path"));
-        let mut body = flight.callout.request.body.as_ref().clone();
-        if let Some(refusal) = self.refusal(flight.fate) {
+        let (method, path) = (exchange.field(":method"), exchange.field(":path"));
+        let mut body = exchange.callout.request.body.as_ref().clone();
+        if let Some(refusal) = self.refusal(exchange.network_fault) {
             return Ok(Some(refusal));
         }
         let mut failing = Vec::new();
-        if flight.fate == Fate::Partial {
+        if exchange.network_fault == NetworkFault::Partial {
             (body, failing) = self.without_some(&body);
             if failing.contains(&true) && failing.contains(&false) {
-                self.happens(Happening::StoredInPart);
+                self.count_fault(FaultKind::StoredInPart);
             }
         }
         let now = (
@@ -52,12 +52,12 @@ impl World {
             true => None,
             false => self.stream.answer(&method, &path, &body, now),
         };
-        self.learn(Some(flight))?;
+        self.learn(Some(exchange))?;
         let mut response = match answer {
             Some(answer) => {
-                self.note_stream(flight, &path, &answer);
+                self.note_stream(exchange, &path, &answer);
                 if answer.status == 400 && path.contains("cursor=") {
-                    self.happens(Happening::CursorExpired);
+                    self.count_fault(FaultKind::CursorExpired);
                 }
                 incoming(&answer)
             }
@@ -71,10 +71,10 @@ impl World {
         if !failing.is_empty() {
             response.body = with_failures(&response.body, &failing);
         }
-        if flight.fate == Fate::Torn && response.status == 200 {
+        if exchange.network_fault == NetworkFault::Torn && response.status == 200 {
             response.body = self.tear(response.body);
-            self.happens(Happening::AnswerTorn);
-            if self.chance.coin() {
+            self.count_fault(FaultKind::AnswerTorn);
+            if self.rng.coin() {
                 response.headers.clear();
             }
         }
@@ -82,7 +82,7 @@ impl World {
         Ok(Some(CalloutResult::Answered(response)))
     }
 
-    fn note_stream(&mut self, flight: &Flight, path: &str, answer: &Answer) {
+    fn note_stream(&mut self, exchange: &Exchange, path: &str, answer: &Answer) {
         let is_idle = answer.status == 200 && (answer.body.len() < 3 || path.contains("heartbeat"));
         if !is_idle {
             let short = path
@@ -90,36 +90,36 @@ impl World {
                 .next()
                 .unwrap_or_default();
             let short: String = short.chars().take(24).collect();
-            let who = self.name(flight.by.worker);
-            let fate = flight.fate;
+            let who = self.name(exchange.by.worker);
+            let network_fault = exchange.network_fault;
             self.note(
                 "stream",
-                format!("{} to {who} for {short} {fate:?}", answer.status),
+                format!("{} to {who} for {short} {network_fault:?}", answer.status),
             );
         }
     }
 
-    fn refusal(&mut self, fate: Fate) -> Option<CalloutResult> {
+    fn refusal(&mut self, network_fault: NetworkFault) -> Option<CalloutResult> {
         let refusal = |status, code: &str, message: &str| {
             let body = json!({ "code": code, "message": message }).to_string();
             Some(target::answer(status, &[], &body))
         };
-        if fate == Fate::CursorRefused {
-            self.happens(Happening::CursorRefused);
+        if network_fault == NetworkFault::CursorRefused {
+            self.count_fault(FaultKind::CursorRefused);
             return refusal(400, "InvalidParameter", "The cursor is invalid");
         }
-        if fate != Fate::Refused {
+        if network_fault != NetworkFault::Refused {
             return None;
         }
-        let kind = self.chance.below(4);
-        self.happens(match kind {
-            0 => Happening::StreamThrottled,
-            1 | 2 => Happening::StreamFailed,
-            _ => Happening::StreamUnauthenticated,
+        let kind = self.rng.below(4);
+        self.count_fault(match kind {
+            0 => FaultKind::StreamThrottled,
+            1 | 2 => FaultKind::StreamFailed,
+            _ => FaultKind::StreamUnauthenticated,
         });
         match kind {
             0 => {
-                let wait = self.chance.below(3_000);
+                let wait = self.rng.below(3_000);
                 let message = format!("next request can be made in {wait} ms");
                 refusal(429, "TooManyRequests", &message)
             }
@@ -134,7 +134,7 @@ impl World {
         let details: Value = serde_json::from_slice(body).unwrap_or_default();
         let messages = details.get("messages").and_then(Value::as_array);
         let messages = messages.cloned().unwrap_or_default();
-        let failing: Vec<bool> = messages.iter().map(|_| self.chance.coin()).collect();
+        let failing: Vec<bool> = messages.iter().map(|_| self.rng.coin()).collect();
         let kept = messages
             .into_iter()
             .zip(&failing)
@@ -148,21 +148,21 @@ impl World {
     }
 
     fn tear(&mut self, mut body: Vec<u8>) -> Vec<u8> {
-        match self.chance.below(4) {
+        match self.rng.below(4) {
             0 => b"<html>".to_vec(),
             1 => br#"{"value":7,"entries":{},"failures":-1}"#.to_vec(),
             2 => Vec::new(),
             _ => {
                 let length = u64::try_from(body.len()).unwrap_or_default();
                 // Never all of it: that would be no tear.
-                body.truncate(usize::try_from(self.chance.below(length)).unwrap_or_default());
+                body.truncate(usize::try_from(self.rng.below(length)).unwrap_or_default());
                 body
             }
         }
     }
 
     /// Takes note of what the Stream has stored and committed.
-    fn learn(&mut self, mut flight: Option<&mut Flight>) -> Result<(), Violation> {
+    fn learn(&mut self, mut exchange: Option<&mut Exchange>) -> Result<(), Violation> {
         let (appended, committed) = self.stream.memory.news();
         for new in appended {
             let place = Place {
@@ -170,14 +170,14 @@ impl World {
                 partition: new.message.partition,
                 offset: new.message.stamp.offset,
             };
-            let by = flight.as_ref().map(|flight| flight.by);
+            let by = exchange.as_ref().map(|exchange| exchange.by);
             // Whoever has been told an end already won't hear of this one.
-            let is_late = flight
+            let is_late = exchange
                 .as_ref()
                 .is_some_and(|f| f.has_ended || !self.is_alive(f.by));
             let id = self.store(place, &new.message, by, is_late)?;
-            if let Some(flight) = &mut flight {
-                flight.stored.push(id);
+            if let Some(exchange) = &mut exchange {
+                exchange.stored.push(id);
             }
         }
         for commit in committed {
@@ -195,10 +195,10 @@ impl World {
             invariants::g4_commit::check(&self.ledger, places.clone())?;
             self.ledger.committed(places);
             let partition = (stream, commit.partition);
-            let by = flight.as_ref().map(|flight| flight.by);
+            let by = exchange.as_ref().map(|exchange| exchange.by);
             let before = by.and_then(|by| self.ledger.committers.insert(partition, by));
             if before.is_some() && before != by {
-                self.happens(Happening::PartitionMoved);
+                self.count_fault(FaultKind::PartitionMoved);
             }
         }
         Ok(())
@@ -285,14 +285,14 @@ impl World {
         let call = sluice::record::decode(record);
         let order_key = call.as_ref().ok().and_then(|c| c.head.order_key.as_deref());
         if order_key.is_some() && order_key != key {
-            self.happens(Happening::CallMisrouted);
+            self.count_fault(FaultKind::CallMisrouted);
         }
         let key = key.map(|key| BASE64.encode(key));
         match call {
-            Err(_) if Note::decode(record).is_some() => self.happens(Happening::NoteMisrouted),
-            Err(_) => self.happens(Happening::RecordBad),
+            Err(_) if Note::decode(record).is_some() => self.count_fault(FaultKind::NoteMisrouted),
+            Err(_) => self.count_fault(FaultKind::RecordBad),
             Ok(call) if call.head.target.as_deref().is_some_and(is_forbidden) => {
-                self.happens(Happening::TargetForbidden);
+                self.count_fault(FaultKind::TargetForbidden);
             }
             Ok(_) => {}
         }

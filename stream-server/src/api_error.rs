@@ -4,15 +4,14 @@ use std::borrow::Cow;
 
 use crate::auth::{Right, Unauthenticated};
 use crate::cursor::CursorError;
-use crate::engine::EngineError;
-use crate::faults::Effect;
 use crate::group::GroupError;
 use crate::limits::INSTANCES_PER_GROUP_MAX;
+use crate::storage::StorageError;
 use crate::throttle::Throttled;
 
 /// An error answer. Clients match codes and the messages about cursors, so those don't change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct ApiError {
     /// HTTP status.
     pub status: u16,
     /// OCI's error code.
@@ -21,8 +20,12 @@ pub struct Refusal {
     pub message: String,
 }
 
-impl Refusal {
-    fn new(status: u16, code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+impl ApiError {
+    pub(crate) fn new(
+        status: u16,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<String>,
+    ) -> Self {
         Self {
             status,
             code: code.into(),
@@ -147,26 +150,6 @@ impl Refusal {
         Self::new(429, "TooManyRequests", message)
     }
 
-    /// What a rule of `/faults` says.
-    pub(crate) fn told(effect: &Effect) -> Self {
-        match effect {
-            Effect::Answer {
-                status,
-                code,
-                message,
-                ..
-            } => Self::new(*status, code.clone(), message),
-            Effect::Throttle { next_in_ms } => Self::throttled(*next_in_ms),
-            Effect::OutsideRetention => Self::cursor_outside_retention(),
-            Effect::FailEntries { .. }
-            | Effect::Drop { .. }
-            | Effect::Truncate { .. }
-            | Effect::Garbage { .. }
-            | Effect::ExpireCursors
-            | Effect::ForgetMembers => Self::internal("Told so by /faults"),
-        }
-    }
-
     /// 400: it doesn't say whom it asks (RFC 9112 §3.2).
     #[must_use]
     pub fn no_host() -> Self {
@@ -251,19 +234,19 @@ impl Refusal {
     }
 }
 
-impl From<Unauthenticated> for Refusal {
+impl From<Unauthenticated> for ApiError {
     fn from(error: Unauthenticated) -> Self {
         Self::new(401, "NotAuthenticated", error.to_string())
     }
 }
 
-impl From<Throttled> for Refusal {
+impl From<Throttled> for ApiError {
     fn from(throttled: Throttled) -> Self {
         Self::throttled(throttled.next_in_ms)
     }
 }
 
-impl From<CursorError> for Refusal {
+impl From<CursorError> for ApiError {
     fn from(error: CursorError) -> Self {
         match error {
             CursorError::Invalid => Self::cursor_invalid(),
@@ -274,7 +257,7 @@ impl From<CursorError> for Refusal {
     }
 }
 
-impl From<GroupError> for Refusal {
+impl From<GroupError> for ApiError {
     fn from(error: GroupError) -> Self {
         match error {
             GroupError::CursorInvalid => Self::cursor_invalid(),
@@ -289,16 +272,16 @@ impl From<GroupError> for Refusal {
     }
 }
 
-impl From<EngineError> for Refusal {
-    fn from(error: EngineError) -> Self {
+impl From<StorageError> for ApiError {
+    fn from(error: StorageError) -> Self {
         match error {
-            EngineError::StreamExists => Self::new(
+            StorageError::StreamExists => Self::new(
                 409,
                 "NotAuthorizedOrResourceAlreadyExists",
                 error.to_string(),
             ),
-            EngineError::TooMany(message) => Self::limit_exceeded(message),
-            EngineError::Failed(_) => Self::internal(error.to_string()),
+            StorageError::TooMany(message) => Self::limit_exceeded(message),
+            StorageError::Failed(_) => Self::internal(error.to_string()),
         }
     }
 }

@@ -3,23 +3,24 @@
 use sluice::engine::Callout;
 use sluice::http::CalloutResult;
 
-use super::fate::Fate;
+use super::network_fault::NetworkFault;
 use super::{Event, World};
-use crate::happenings::Happening;
+use crate::callout::field;
+use crate::fault_counts::FaultKind;
 use crate::invariants::g3_repeats::GIVEN_UP_MS;
 use crate::invariants::{self, Violation};
 use crate::ledger::{End, Engine, meaning};
 use crate::target;
 
 /// A callout that was sent.
-pub struct Flight {
+pub struct Exchange {
     /// Who sent it.
     pub by: Engine,
     /// What it is.
     pub callout: Callout,
     /// The call that it is an attempt of; empty where it goes to the Stream.
     pub call: String,
-    pub(super) fate: Fate,
+    pub(super) network_fault: NetworkFault,
     result: Option<CalloutResult>,
     /// The other side has seen it, or never will.
     has_arrived: bool,
@@ -33,7 +34,7 @@ pub struct Flight {
     pub(super) stored: Vec<String>,
 }
 
-impl Flight {
+impl Exchange {
     /// A field of the request as text.
     #[must_use]
     pub fn field(&self, name: &str) -> String {
@@ -41,38 +42,28 @@ impl Flight {
     }
 
     /// What is unusual in how it ends for its sender. `is_first`: it has not ended before.
-    fn how_it_ends(&self, result: &CalloutResult, is_first: bool) -> Option<Happening> {
+    fn how_it_ends(&self, result: &CalloutResult, is_first: bool) -> Option<FaultKind> {
         let is_lost = *result == CalloutResult::Lost;
         let is_commit = self.field(":path").contains("/commit?");
         match (is_first, self.was_answered) {
-            (true, _) if is_lost && is_commit => Some(Happening::CommitLost),
+            (true, _) if is_lost && is_commit => Some(FaultKind::CommitLost),
             (true, _) if is_lost && !self.call.is_empty() && self.result.is_some() => {
-                Some(Happening::TargetSlow)
+                Some(FaultKind::TargetSlow)
             }
             (true, _) => None,
-            (false, true) => Some(Happening::AnswerTwice),
-            (false, false) => (!is_lost).then_some(Happening::AnswerLate),
+            (false, true) => Some(FaultKind::AnswerTwice),
+            (false, false) => (!is_lost).then_some(FaultKind::AnswerLate),
         }
     }
 }
 
-/// A field of a callout as text.
-#[must_use]
-pub fn field(callout: &Callout, name: &str) -> String {
-    let mut fields = callout.request.headers.iter();
-    let found = fields.find(|(field, _)| field == name);
-    found.map_or_else(String::new, |(_, v)| {
-        String::from_utf8_lossy(v).into_owned()
-    })
-}
-
 impl World {
     /// A callout leaves. False: the gateway can't send it.
-    pub(super) fn take_off(&mut self, by: Engine, callout: Callout) -> Result<bool, Violation> {
-        let number = self.next_flight;
-        self.next_flight = number.saturating_add(1);
+    pub(super) fn send_callout(&mut self, by: Engine, callout: Callout) -> Result<bool, Violation> {
+        let number = self.next_exchange;
+        self.next_exchange = number.saturating_add(1);
         let is_attempt = &*callout.cluster != "stream";
-        let is_sent = !self.chance.per_mille(self.plan.faults.not_sent);
+        let is_sent = !self.rng.per_mille(self.plan.faults.not_sent);
         // A reply carries the id of the call that it answers, and its own as the key.
         let call = match is_attempt {
             true if field(&callout, "async-outcome").is_empty() => field(&callout, "async-call-id"),
@@ -83,39 +74,39 @@ impl World {
         if !is_attempt {
             self.check_fetch(by, &path)?;
         }
-        let fate = self.draw_fate(is_attempt, &method, &path);
+        let network_fault = self.draw_network_fault(is_attempt, &method, &path);
         if is_attempt {
-            self.note_attempt(by, &callout, &call, number, fate)?;
+            self.note_attempt(by, &callout, &call, number, network_fault)?;
         }
         if !is_sent {
-            self.happens(Happening::NotSent);
+            self.count_fault(FaultKind::NotSent);
             let at = self.told_at(by);
             self.ledger.attempt_ended(&call, number, at, End::NeverSent);
             return Ok(false);
         }
         let timeout = u64::try_from(callout.timeout.as_millis()).unwrap_or(u64::MAX);
-        let latency = self.chance.between(1, 15);
-        let late = timeout.saturating_add(self.chance.below(4_000));
-        let arrives = if fate == Fate::LateRequest {
+        let latency = self.rng.between(1, 15);
+        let late = timeout.saturating_add(self.rng.below(4_000));
+        let arrives = if network_fault == NetworkFault::LateRequest {
             late
         } else {
             latency
         };
-        if fate == Fate::Lost {
-            self.happens(Happening::RequestLost);
+        if network_fault == NetworkFault::Lost {
+            self.count_fault(FaultKind::RequestLost);
         }
-        let arrives = (fate != Fate::Lost).then_some(arrives);
+        let arrives = (network_fault != NetworkFault::Lost).then_some(arrives);
         self.after(timeout, Event::Deadline(number));
         match arrives {
             Some(after) => self.after(after, Event::Arrive(number)),
-            None if self.chance.coin() => self.after(latency, Event::Done(number)),
+            None if self.rng.coin() => self.after(latency, Event::Done(number)),
             None => {}
         }
-        let flight = Flight {
+        let exchange = Exchange {
             by,
             callout,
             call,
-            fate,
+            network_fault,
             result: None,
             has_arrived: arrives.is_none(),
             given_up_at: self.now.saturating_add(timeout).saturating_add(GIVEN_UP_MS),
@@ -123,7 +114,7 @@ impl World {
             was_answered: false,
             stored: Vec::new(),
         };
-        self.flights.insert(number, flight);
+        self.exchanges.insert(number, exchange);
         Ok(true)
     }
 
@@ -133,7 +124,7 @@ impl World {
         callout: &Callout,
         call: &str,
         number: u64,
-        fate: Fate,
+        network_fault: NetworkFault,
     ) -> Result<(), Violation> {
         let attempt = field(callout, "async-attempt");
         let key = self
@@ -141,7 +132,7 @@ impl World {
             .heads(call)
             .find_map(|(_, head)| head.order_key.clone());
         let what = format!(
-            "call {call} attempt {attempt} {} {} {} {fate:?} flight {number}",
+            "call {call} attempt {attempt} {} {} {} {network_fault:?} flight {number}",
             callout.cluster,
             field(callout, ":path"),
             key.unwrap_or_default()
@@ -159,7 +150,7 @@ impl World {
             by,
             at: self.now,
             latest_wall,
-            flight: number,
+            exchange: number,
             call,
             callout,
         };
@@ -171,22 +162,22 @@ impl World {
 
     /// A request reaches the other side.
     pub(super) fn arrive(&mut self, number: u64) -> Result<(), Violation> {
-        let Some(mut flight) = self.flights.remove(&number) else {
+        let Some(mut exchange) = self.exchanges.remove(&number) else {
             return Ok(());
         };
-        flight.has_arrived = true;
-        if flight.has_ended {
-            self.happens(Happening::RequestLate);
+        exchange.has_arrived = true;
+        if exchange.has_ended {
+            self.count_fault(FaultKind::RequestLate);
         }
-        let mut after = self.chance.between(1, 15);
-        let result = if flight.call.is_empty() {
-            self.at_the_stream(&mut flight)?
+        let mut after = self.rng.between(1, 15);
+        let result = if exchange.call.is_empty() {
+            self.at_the_stream(&mut exchange)?
         } else {
-            let path = flight.field(":path");
+            let path = exchange.field(":path");
             let unusual = self.plan.faults.target;
-            let reaction = target::react(&mut self.chance, &path, unusual, self.is_calm);
+            let reaction = target::react(&mut self.rng, &path, unusual, self.is_calm);
             if let Some(trouble) = target::trouble(reaction.as_ref()) {
-                self.happens(trouble);
+                self.count_fault(trouble);
             }
             match reaction {
                 Some((takes, result)) => {
@@ -201,63 +192,69 @@ impl World {
             Some(CalloutResult::Answered(response)) => response.status.to_string(),
             Some(other) => format!("{other:?}"),
         };
-        if !flight.call.is_empty() {
-            let what = format!("call {} arrived, flight {number}: {said}", flight.call);
+        if !exchange.call.is_empty() {
+            let what = format!("call {} arrived, flight {number}: {said}", exchange.call);
             self.note("target", what);
         }
-        let timeout = u64::try_from(flight.callout.timeout.as_millis()).unwrap_or(u64::MAX);
-        if flight.fate == Fate::LateAnswer {
+        let timeout = u64::try_from(exchange.callout.timeout.as_millis()).unwrap_or(u64::MAX);
+        if exchange.network_fault == NetworkFault::LateAnswer {
             after = after.saturating_add(timeout);
         }
-        let is_answered = flight.fate == Fate::LateAnswer || result.is_some();
-        let goes_back = is_answered && flight.fate != Fate::Unanswered;
+        let is_answered = exchange.network_fault == NetworkFault::LateAnswer || result.is_some();
+        let goes_back = is_answered && exchange.network_fault != NetworkFault::Unanswered;
         if is_answered && !goes_back {
-            self.happens(Happening::AnswerLost);
+            self.count_fault(FaultKind::AnswerLost);
         }
-        flight.result = result;
-        let is_over = flight.has_ended;
+        exchange.result = result;
+        let is_over = exchange.has_ended;
         if goes_back && !is_over {
             self.after(after, Event::Done(number));
         }
-        if flight.fate == Fate::Twice {
-            let again = self.chance.between(1, 3_000);
+        if exchange.network_fault == NetworkFault::Twice {
+            let again = self.rng.between(1, 3_000);
             self.after(again, Event::Done(number));
         }
         if !is_over {
-            self.flights.insert(number, flight);
+            self.exchanges.insert(number, exchange);
         }
         Ok(())
     }
 
     /// A callout ends for its sender.
     pub(super) fn done(&mut self, number: u64, is_late: bool) -> Result<(), Violation> {
-        let Some(flight) = self.flights.get_mut(&number) else {
+        let Some(exchange) = self.exchanges.get_mut(&number) else {
             return Ok(());
         };
-        if flight.fate == Fate::Silent && is_late && !flight.has_ended {
+        if exchange.network_fault == NetworkFault::Silent && is_late && !exchange.has_ended {
             // The host never tells; only what has arrived meanwhile counts.
-            self.happenings.add(Happening::NeverTold);
-            flight.has_ended = true;
-            let stored = flight.stored.clone();
+            self.fault_counts.add(FaultKind::NeverTold);
+            exchange.has_ended = true;
+            let stored = exchange.stored.clone();
             self.doubt(&stored);
             return Ok(());
         }
-        if flight.fate == Fate::Silent || (is_late && flight.has_ended) {
+        if exchange.network_fault == NetworkFault::Silent || (is_late && exchange.has_ended) {
             return Ok(());
         }
-        if flight.has_ended && !matches!(flight.fate, Fate::Twice | Fate::LateAnswer) {
+        if exchange.has_ended
+            && !matches!(
+                exchange.network_fault,
+                NetworkFault::Twice | NetworkFault::LateAnswer
+            )
+        {
             return Ok(());
         }
-        let result = match (&flight.result, is_late) {
+        let result = match (&exchange.result, is_late) {
             (Some(result), false) => result.clone(),
             _ => CalloutResult::Lost,
         };
-        let (by, ticket, call) = (flight.by, flight.callout.ticket, flight.call.clone());
-        let is_first = !std::mem::replace(&mut flight.has_ended, true);
-        let happening = flight.how_it_ends(&result, is_first);
-        flight.was_answered |= result != CalloutResult::Lost;
-        let is_in_doubt = result == CalloutResult::Lost || flight.fate == Fate::Torn;
-        let stored = flight.stored.clone();
+        let (by, ticket, call) = (exchange.by, exchange.callout.ticket, exchange.call.clone());
+        let is_first = !std::mem::replace(&mut exchange.has_ended, true);
+        let fault = exchange.how_it_ends(&result, is_first);
+        exchange.was_answered |= result != CalloutResult::Lost;
+        let is_in_doubt =
+            result == CalloutResult::Lost || exchange.network_fault == NetworkFault::Torn;
+        let stored = exchange.stored.clone();
         let is_alive = self.is_alive(by);
         if is_first && (is_in_doubt || !is_alive) {
             self.doubt(&stored);
@@ -265,8 +262,8 @@ impl World {
         if !is_alive {
             return Ok(());
         }
-        if let Some(happening) = happening {
-            self.happens(happening);
+        if let Some(fault) = fault {
+            self.count_fault(fault);
         }
         if is_first && call.is_empty() {
             self.learn_of_a_session(number, &result);

@@ -4,12 +4,12 @@
 use std::collections::VecDeque;
 
 /// Draws.
-pub struct Chance {
-    rng: fastrand::Rng,
+pub struct Rng {
+    generator: fastrand::Rng,
     bytes: VecDeque<u8>,
 }
 
-impl Chance {
+impl Rng {
     /// Starts from a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
@@ -20,7 +20,7 @@ impl Chance {
     #[must_use]
     pub fn steered(seed: u64, bytes: &[u8]) -> Self {
         Self {
-            rng: fastrand::Rng::with_seed(seed),
+            generator: fastrand::Rng::with_seed(seed),
             bytes: bytes.iter().copied().collect(),
         }
     }
@@ -34,7 +34,7 @@ impl Chance {
             (Some(high), Some(low)) => {
                 (u64::from(u16::from_be_bytes([high, low])) * bound.min(1 << 47)) >> 16
             }
-            _ => self.rng.u64(..bound),
+            _ => self.generator.u64(..bound),
         }
     }
 
@@ -64,12 +64,12 @@ impl Chance {
     /// The seed of an engine.
     pub fn seed(&mut self) -> [u8; 32] {
         let mut seed = [0; 32];
-        self.rng.fill(&mut seed);
+        self.generator.fill(&mut seed);
         seed
     }
 
     /// The seed of another generator.
     pub fn fork(&mut self) -> u64 {
-        self.rng.u64(..)
+        self.generator.u64(..)
     }
 }

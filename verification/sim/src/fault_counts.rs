@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// A kind of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Happening {
+pub enum FaultKind {
     /// The gateway can't send a callout.
     NotSent,
     /// A request is lost before it has any effect.
@@ -92,7 +92,7 @@ pub enum Happening {
     TargetDenied,
 }
 
-impl Happening {
+impl FaultKind {
     /// All kinds.
     pub const ALL: [Self; 42] = [
         Self::NotSent,
@@ -142,11 +142,11 @@ impl Happening {
 
 /// How often each kind has happened.
 #[derive(Clone, Debug, Default)]
-pub struct Happenings(BTreeMap<Happening, u64>);
+pub struct FaultCounts(BTreeMap<FaultKind, u64>);
 
-impl Happenings {
+impl FaultCounts {
     /// It happens.
-    pub fn add(&mut self, what: Happening) {
+    pub fn add(&mut self, what: FaultKind) {
         let count = self.0.entry(what).or_default();
         *count = count.saturating_add(1);
     }
@@ -161,7 +161,7 @@ impl Happenings {
 
     /// How often.
     #[must_use]
-    pub fn count(&self, what: Happening) -> u64 {
+    pub fn count(&self, what: FaultKind) -> u64 {
         self.0.get(&what).copied().unwrap_or_default()
     }
 
@@ -174,8 +174,8 @@ impl Happenings {
 
     /// What has happened less often than this, the rarest first.
     #[must_use]
-    pub fn rarer_than(&self, least: u64) -> Vec<(Happening, u64)> {
-        let all = Happening::ALL.into_iter();
+    pub fn rarer_than(&self, least: u64) -> Vec<(FaultKind, u64)> {
+        let all = FaultKind::ALL.into_iter();
         let counts = all.map(|what| (what, self.count(what)));
         let mut rare: Vec<_> = counts.filter(|(_, count)| *count < least).collect();
         rare.sort_by_key(|(_, count)| *count);

@@ -6,10 +6,10 @@ use std::borrow::Cow;
 use crate::call_option::CallOption;
 
 /// What the gateway adds to a dispatched call. Nobody else may set it (G8).
-pub const CALL_MARKS: [&str; 3] = ["async-call-id", "async-attempt", "async-accepted-at"];
+pub const CALL_HEADERS: [&str; 3] = ["async-call-id", "async-attempt", "async-accepted-at"];
 
 /// What the gateway adds to a dispatched reply besides. Nobody else may set it either.
-pub const REPLY_MARKS: [&str; 6] = [
+pub const REPLY_HEADERS: [&str; 6] = [
     "async-outcome",
     "async-status",
     "async-attempts",
@@ -33,17 +33,17 @@ pub fn dashed(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a field with this name in lower case is an option or a mark of ours, and so never part
-/// of a request, with underscores too. Options count under their default names, also where they
-/// have others.
+/// Whether a field with this name in lower case is an option or a header that the gateway adds, and
+/// so never part of a request, with underscores too. Options count under their default names, also
+/// where they have others.
 #[must_use]
 pub fn is_ours(name: &str) -> bool {
     let name = &*dashed(name);
     let is_option = |option: CallOption| {
         option.is_removed() && option.default_header().eq_ignore_ascii_case(name)
     };
-    CALL_MARKS.contains(&name)
-        || REPLY_MARKS.contains(&name)
+    CALL_HEADERS.contains(&name)
+        || REPLY_HEADERS.contains(&name)
         || name.starts_with(RESPONSE_PREFIX)
         || CallOption::ALL.into_iter().any(is_option)
 }

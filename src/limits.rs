@@ -31,7 +31,7 @@ pub const HOPS_REMEMBERED_MAX: usize = 8_192;
 
 /// Settled records of lost sessions that are remembered at least, whatever the window's bounds:
 /// each takes some hundred bytes, and one that is forgotten early is made again.
-pub const LEFT_SETTLED_MIN: usize = 1_024;
+pub const ORPHANED_SETTLED_MIN: usize = 1_024;
 
 /// Room that a call record leaves in a message, so that a dead letter, which holds the whole record
 /// and tells why it died, is still one message.
@@ -44,8 +44,8 @@ pub const RECORD_BYTES_MAX: usize = PUT_BYTES_MAX - DEAD_LETTER_RESERVE_BYTES;
 pub const DEAD_LETTER_PART_BYTES: usize = 524_288;
 
 /// Bytes of a call's head, with its request line and 4 bytes more for each field. The listeners by
-/// which calls are made take 96 KiB (`max_request_headers_kb`), and marks, signatures and what
-/// Envoy adds have room between.
+/// which calls are made take 96 KiB (`max_request_headers_kb`), and added headers, signatures and
+/// what Envoy adds have room between.
 pub const HEAD_BYTES_MAX: usize = 88 << 10;
 
 /// Header fields of a call. The listeners by which calls are made take 200 (`max_headers_count`),

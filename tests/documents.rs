@@ -31,7 +31,7 @@ use sluice::accept::config::AcceptConfig;
 use sluice::answer::AnswerConfig;
 use sluice::config::{Absent, ConfigError, Document, KeyDocumentation};
 use sluice::drain::config::DrainConfig;
-use sluice::egress::special::{SPECIAL_RANGES, special_address};
+use sluice::egress::special_purpose::{SPECIAL_PURPOSE_RANGES, special_purpose_address};
 use sluice::metric::{Kind, Metric};
 
 fn file(path: &str) -> PathBuf {
@@ -280,7 +280,7 @@ fn judges_as_the_filter_does(yaml: &str) {
         "typed_extension_protocol_options",
     );
     assert_eq!(called.len(), 2);
-    for range in &SPECIAL_RANGES {
+    for range in &SPECIAL_PURPOSE_RANGES {
         let network = range.network;
         let holds = |list: &[IpNet]| list.iter().any(|one| one.contains(&network));
         let is_called = called
@@ -297,9 +297,9 @@ fn judges_as_the_filter_does(yaml: &str) {
     }
     // Nothing public is denied.
     for network in denied.iter().chain(&taken_out) {
-        let meaning = special_address(network.network());
+        let meaning = special_purpose_address(network.network());
         assert!(meaning.is_some(), "{network} is public");
-        let meaning = special_address(network.broadcast());
+        let meaning = special_purpose_address(network.broadcast());
         assert!(meaning.is_some(), "{network} is public");
     }
 }

@@ -166,10 +166,10 @@ fn an_idle_drain_polls_and_a_wake_ends_the_pause() {
     lab.fetch_nothing(0);
     lab.wait(999);
     assert!(!lab.is_open("GET calls/messages"));
-    lab.input(Input::News);
+    lab.input(Input::RecordsAvailable);
     assert!(lab.is_open("GET calls/messages"));
     // News that come while a fetch is under way may have missed it.
-    lab.input(Input::News);
+    lab.input(Input::RecordsAvailable);
     lab.fetch_nothing(0);
     assert!(lab.is_open("GET calls/messages"));
 }
@@ -180,7 +180,7 @@ fn a_flood_of_news_does_not_hold_back_commits() {
     for round in 0..5 {
         lab.fetch(round, &["/a"]);
         lab.deliver("/a");
-        lab.input(Input::News);
+        lab.input(Input::RecordsAvailable);
         lab.fetch_nothing(round + 1);
         lab.answer("commit", answer(200, &[], r#"{"value":"x"}"#));
     }
@@ -191,7 +191,7 @@ fn the_pace_that_the_stream_allows_is_kept() {
     let mut lab = Lab::joined(r#","fetch":{"minIntervalMs":200}"#);
     lab.fetch(0, &["/a"]);
     assert!(!lab.is_open("GET calls/messages"));
-    lab.input(Input::News);
+    lab.input(Input::RecordsAvailable);
     lab.wait(199);
     assert!(!lab.is_open("GET calls/messages"));
     lab.wait(1);
@@ -227,7 +227,7 @@ fn a_worker_without_health_checks_finishes_its_calls_and_falls_silent() {
         lab.wait(1_000);
         assert!(lab.open.is_empty(), "{:?}", lab.open);
     }
-    lab.input(Input::Heartbeat);
+    lab.input(Input::HealthCheck);
     assert!(lab.is_open("groupCursors"), "a health check brings it back");
 }
 

@@ -146,7 +146,7 @@ fn no_more_is_held_than_the_window_allows() {
 #[test]
 fn one_turn_of_the_event_loop_starts_only_so_many_attempts() {
     let mut engine = drain_engine("", r#","window":{"perTurn":2}"#);
-    let said = drain(&mut engine, Input::Heartbeat, at(0));
+    let said = drain(&mut engine, Input::HealthCheck, at(0));
     let joined = answer(200, &[], r#"{"value":"start"}"#);
     let said = drain(
         &mut engine,

@@ -7,7 +7,7 @@
 )]
 
 use sluice::egress::allow::{AllowList, HostPattern, Rule};
-use sluice::egress::target_url::{Destination, TargetError};
+use sluice::egress::target_url::{TargetError, TargetUrl};
 
 const TABLE: &str = include_str!("hostile_targets.txt");
 
@@ -49,9 +49,9 @@ fn rules(heading: &str) -> AllowList {
 }
 
 fn verdict(list: &AllowList, url: &str) -> String {
-    match Destination::parse(url) {
+    match TargetUrl::parse(url) {
         Err(error) => format!("refused {error:?}"),
-        Ok(destination) => match list.check(&destination) {
+        Ok(target_url) => match list.check(&target_url) {
             Err(denied) => format!("denied {denied:?}"),
             Ok(_) => "allowed".to_owned(),
         },
@@ -87,9 +87,9 @@ fn every_hostile_spelling_ends_where_it_should() {
 #[test]
 fn what_is_too_long_is_refused() {
     let path = "a".repeat(8_192 - "http://a.example/".len());
-    assert!(Destination::parse(&format!("http://a.example/{path}")).is_ok());
+    assert!(TargetUrl::parse(&format!("http://a.example/{path}")).is_ok());
     let labels = "a.".repeat(122);
-    assert!(Destination::parse(&format!("http://{labels}a.example./")).is_ok());
+    assert!(TargetUrl::parse(&format!("http://{labels}a.example./")).is_ok());
     for (url, expected) in [
         (format!("http://a.example/{path}a"), TargetError::TooLong),
         (
@@ -101,7 +101,7 @@ fn what_is_too_long_is_refused() {
             TargetError::LabelTooLong,
         ),
     ] {
-        assert_eq!(Destination::parse(&url), Err(expected), "{url}");
+        assert_eq!(TargetUrl::parse(&url), Err(expected), "{url}");
     }
 }
 
@@ -118,9 +118,9 @@ fn what_is_called_is_written_anew() {
         ("http://[0:0::1]:8080/..//%2e", "[::1]:8080", "/..//%2e"),
         ("http://192.0.2.1?", "192.0.2.1", "/?"),
     ] {
-        let destination = Destination::parse(url).unwrap();
-        assert_eq!(destination.authority(), authority, "{url}");
-        assert_eq!(destination.path_and_query, path, "{url}");
+        let target_url = TargetUrl::parse(url).unwrap();
+        assert_eq!(target_url.authority(), authority, "{url}");
+        assert_eq!(target_url.path_and_query, path, "{url}");
     }
 }
 
@@ -132,7 +132,7 @@ fn every_refusal_says_what_to_change_and_no_rule() {
         "http://10.0.0.1/",
         "http://a.example/x",
     ] {
-        let denied = list.check(&Destination::parse(url).unwrap()).unwrap_err();
+        let denied = list.check(&TargetUrl::parse(url).unwrap()).unwrap_err();
         let text = denied.to_string();
         assert!(text.contains("not allowed"), "{text}");
         assert!(
@@ -140,6 +140,6 @@ fn every_refusal_says_what_to_change_and_no_rule() {
             "{text}"
         );
     }
-    let error = Destination::parse("http://b\u{fc}cher.example/").unwrap_err();
+    let error = TargetUrl::parse("http://b\u{fc}cher.example/").unwrap_err();
     assert!(error.to_string().contains("xn--"), "{error}");
 }

@@ -54,7 +54,7 @@ fn one_call_from_request_to_commit() {
 
     // Meanwhile the drain has been started by its first health check, and has joined the group.
     let mut draining = drain_engine("", "");
-    let said = drain(&mut draining, DrainInput::Heartbeat, at(0));
+    let said = drain(&mut draining, DrainInput::HealthCheck, at(0));
     let [join] = said.callouts.as_slice() else {
         panic!("{said:?}")
     };

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use sluice::accept::admission::{RequestHead, admit};
 use sluice::accept::config::AcceptConfig;
 use sluice::config::Document;
-use sluice::drain::dispatch::{Dispatch, Marks, request};
+use sluice::drain::dispatch::{CallHeaders, Dispatch, request};
 use sluice::http::first;
 use sluice::id::CallId;
 use sluice::limits::{HEAD_BYTES_MAX, HEAD_FIELDS_MAX};
@@ -96,7 +96,7 @@ fn is_kept(name: &str, value: &[u8], config: &AcceptConfig) -> bool {
     if stored.target.is_some() || name.starts_with("async-") || name == "idempotency-key" {
         return true;
     }
-    let marks = Marks {
+    let call_headers = CallHeaders {
         id: "id".to_owned(),
         correlation_id: "id".to_owned(),
         accepted_at: Wall(0).to_string(),
@@ -107,7 +107,7 @@ fn is_kept(name: &str, value: &[u8], config: &AcceptConfig) -> bool {
         secrets: None,
         now: Wall(0),
     };
-    let sent = request(call, &marks, &dispatch);
+    let sent = request(call, &call_headers, &dispatch);
     let sent: Vec<(String, Vec<u8>)> = sent
         .headers
         .into_iter()

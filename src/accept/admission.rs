@@ -5,10 +5,10 @@ use crate::accept::lookalike::refuse_lookalikes;
 use crate::accept::options::{Options, parse};
 use crate::accept::refusal::Refusal;
 use crate::call_option::CallOption;
-use crate::caller::CallerMark;
+use crate::caller::CallerIdentity;
 use crate::egress::allow::AllowList;
 use crate::egress::path::is_normal;
-use crate::egress::target_url::Destination;
+use crate::egress::target_url::TargetUrl;
 use crate::headers::{is_envoy_control, is_ours};
 use crate::http::{Fields, first, is_hop_by_hop, named_by_connection};
 use crate::idempotency::Asked;
@@ -30,7 +30,7 @@ pub struct RequestHead {
     /// The cluster that the route leads to, if it does.
     pub cluster: Option<String>,
     /// What distinguishes its sender, if anything does.
-    pub caller: Option<CallerMark>,
+    pub caller: Option<CallerIdentity>,
 }
 
 /// A request that may be a call.
@@ -145,12 +145,12 @@ fn check_url(
     config: &AcceptConfig,
 ) -> Result<(), Refusal> {
     let header = || config.options.headers.of(option).shown().to_owned();
-    let destination = Destination::parse(url).map_err(|error| Refusal::BadOption {
+    let target_url = TargetUrl::parse(url).map_err(|error| Refusal::BadOption {
         header: header(),
         detail: format!("{}: {error}.", header()),
     })?;
     allowed
-        .check(&destination)
+        .check(&target_url)
         .map(|_| ())
         .map_err(|denied| Refusal::NotAllowed {
             header: header(),
@@ -230,7 +230,7 @@ fn split(fields: Fields, config: &AcceptConfig) -> Result<CallHead, Refusal> {
             other if is_envoy_control(other) || is_hop_by_hop(other, &named) => {}
             other if config.callers.rules.is_lookalike(other) => {}
             other => {
-                if let Some(value) = config.marks.kept(other, value) {
+                if let Some(value) = config.triggers.kept(other, value) {
                     head.headers.push((name, value));
                 }
             }

@@ -2,7 +2,7 @@
 //! his alone, and he has a share of what all share.
 
 use crate::accept::admission::{Admitted, RequestHead, admit};
-use crate::accept::waiting::Known;
+use crate::accept::waiting::CallerFacts;
 use crate::accept::{AcceptEngine, Refusal};
 use crate::call_option::CallOption;
 use crate::caller::{CallerKey, CallerSecret};
@@ -31,9 +31,11 @@ impl AcceptEngine {
         &mut self,
         head: RequestHead,
         head_bytes: usize,
-    ) -> Result<(CallHead, Known), Refusal> {
-        let mark = head.caller.clone();
-        let found = mark.as_ref().map(|mark| self.secret.caller(mark));
+    ) -> Result<(CallHead, CallerFacts), Refusal> {
+        let identity = head.caller.clone();
+        let found = identity
+            .as_ref()
+            .map(|identity| self.secret.caller(identity));
         let caller = found.unwrap_or(CallerKey::UNKNOWN);
         self.has_room(caller, head_bytes)?;
         let admitted = admit(head, &self.config, self.now.wall)?;
@@ -48,11 +50,11 @@ impl AcceptEngine {
             head.idempotency = Some(KeyHash::new(&self.secret, caller, key));
         }
         if let Some(key) = &mut head.order_key {
-            let stored = self.order_keys.stored(mark.as_ref(), key);
+            let stored = self.order_keys.stored(identity.as_ref(), key);
             *key = stored.ok_or_else(|| self.of_somebody())?;
         }
         let deferred = self.defer(caller, head.deliver_at)?;
-        let known = Known {
+        let known = CallerFacts {
             caller,
             asked,
             deferred,

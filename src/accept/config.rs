@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::accept::mark::Marks;
+use crate::accept::triggers::AsyncTriggers;
 use crate::call_option::CallOption;
 use crate::caller::CallersConfig;
 use crate::egress::TargetsConfig;
@@ -18,7 +18,7 @@ pub struct AcceptConfig {
     /// Where calls are stored.
     pub stream: StreamConfig,
     /// Which requests are calls.
-    pub marks: Marks,
+    pub triggers: AsyncTriggers,
     /// Whether a request's path has to be one that normalization leaves as it is.
     pub normal_paths: bool,
     /// What their callers may ask for.

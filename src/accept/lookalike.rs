@@ -4,7 +4,7 @@
 use crate::accept::config::OptionsConfig;
 use crate::accept::refusal::Refusal;
 use crate::call_option::CallOption;
-use crate::headers::{CALL_MARKS, REPLY_MARKS, RESPONSE_PREFIX, dashed};
+use crate::headers::{CALL_HEADERS, REPLY_HEADERS, RESPONSE_PREFIX, dashed};
 use crate::http::{Fields, cut};
 use crate::limits::REFUSED_VALUE_CHARACTERS_MAX;
 
@@ -33,7 +33,7 @@ pub fn refuse_lookalikes(fields: &Fields, config: &OptionsConfig) -> Result<(), 
     Err(Refusal::BadOption { header, detail })
 }
 
-/// Whether this name, in lower case, looks like an option's and is neither an option's nor a mark
+/// Whether this name, in lower case, looks like an option's and is neither an option's nor a header
 /// of ours, which is dropped in silence: a function that is called by us may pass on what it got.
 fn is_lookalike(name: &str, config: &OptionsConfig) -> bool {
     let meant = dashed(name);
@@ -42,15 +42,15 @@ fn is_lookalike(name: &str, config: &OptionsConfig) -> bool {
     let is_like_one = meant.starts_with(OPTION_START) || headers.any(|one| dashed(one) == meant);
     is_like_one
         && !names.any(|one| one == name)
-        && !is_mark(&meant)
+        && !is_call_header(&meant)
         && !config.other_headers.iter().any(|one| one == name)
 }
 
 /// Whether the gateway itself gives this to a dispatched call or reply.
-fn is_mark(name: &str) -> bool {
+fn is_call_header(name: &str) -> bool {
     let correlation = CallOption::CorrelationId.default_header();
-    CALL_MARKS.contains(&name)
-        || REPLY_MARKS.contains(&name)
+    CALL_HEADERS.contains(&name)
+        || REPLY_HEADERS.contains(&name)
         || name.starts_with(RESPONSE_PREFIX)
         || correlation.eq_ignore_ascii_case(name)
 }
@@ -60,7 +60,7 @@ fn is_mark(name: &str) -> bool {
 pub fn cannot_be_other(name: &str) -> Option<&'static str> {
     let meant = dashed(name);
     let is_option = |option: CallOption| option.default_header().eq_ignore_ascii_case(&meant);
-    if is_mark(&meant) || CallOption::ALL.into_iter().any(is_option) {
+    if is_call_header(&meant) || CallOption::ALL.into_iter().any(is_option) {
         Some("is an option or a mark of a call, which no target gets from a client")
     } else if !meant.starts_with(OPTION_START) {
         Some("starts not with Async-, so that it is kept for the target anyway")

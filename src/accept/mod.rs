@@ -2,7 +2,7 @@
 //!
 //! | step | file | a request is |
 //! |---|---|---|
-//! | is it marked? | [`mark`] | anybody's |
+//! | is it marked? | [`triggers`] | anybody's |
 //! | may it be a call? | [`admission`], [`options`] | *receiving*, or refused ([`refusal`]) |
 //! | whose is it, and has its caller room? | [`caller`], [`deferred`] | |
 //! | its body is complete | [`waiting`] | *waiting* in the outbox |
@@ -19,16 +19,16 @@
 pub mod admission;
 mod buffer;
 mod caller;
-mod claim;
 pub mod config;
 mod deferred;
+mod idempotency_claims;
 mod input;
 pub mod lookalike;
-pub mod mark;
 mod option_forms;
 pub mod options;
 mod publish;
 pub mod refusal;
+pub mod triggers;
 mod waiting;
 
 pub use input::Input;
@@ -53,8 +53,8 @@ use crate::stream::StreamClient;
 use crate::stream::signing::Signer;
 use crate::time::{Now, Steady};
 use buffer::Buffer;
-use claim::Claims;
 use deferred::Deferred;
+use idempotency_claims::IdempotencyClaims;
 use publish::Publisher;
 use waiting::{Accepting, Requests};
 
@@ -71,7 +71,7 @@ pub struct AcceptEngine {
     publishers: BTreeMap<StreamName, Publisher>,
     /// The request whose body is being read, and the stream that it is for.
     reading: Option<(StreamName, RequestId)>,
-    claims: Claims,
+    claims: IdempotencyClaims,
     /// What callers and their keys are hashed with.
     secret: CallerSecret,
     order_keys: OrderKeys,
@@ -111,7 +111,7 @@ impl AcceptEngine {
             entropy,
             requests: Requests::default(),
             reading: None,
-            claims: Claims::default(),
+            claims: IdempotencyClaims::default(),
             secret: CallerSecret::of(&secret),
             deferred: Deferred::default(),
             deadlines: VecDeque::new(),
@@ -325,7 +325,7 @@ impl AcceptEngine {
         self.answer(request, refusal.response(self.config.limits.retry_after));
     }
 
-    /// Puts an answer into the line.
+    /// Puts an answer into the queue of answers.
     fn answer(&mut self, request: RequestId, response: OutgoingResponse) {
         if let Some(state) = self.requests.get_mut(request) {
             *state = Accepting::Answering;

@@ -43,7 +43,7 @@ pub(super) struct Requests {
 
 /// What is known of a request beside its state.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Known {
+pub(super) struct CallerFacts {
     /// Whose it is.
     pub(super) caller: CallerKey,
     /// What it asks for.
@@ -54,7 +54,7 @@ pub(super) struct Known {
 
 #[derive(Debug)]
 struct Kept {
-    known: Known,
+    known: CallerFacts,
     state: Accepting,
     /// Of its fields.
     head_bytes: usize,
@@ -80,7 +80,7 @@ impl Requests {
         self.kept.get_mut(&request).map(|kept| &mut kept.state)
     }
 
-    pub(super) fn known(&self, request: RequestId) -> Known {
+    pub(super) fn known(&self, request: RequestId) -> CallerFacts {
         self.kept
             .get(&request)
             .map(|kept| kept.known)
@@ -99,7 +99,7 @@ impl Requests {
         request: RequestId,
         head: CallHead,
         head_bytes: usize,
-        known: Known,
+        known: CallerFacts,
     ) {
         self.count.add(known.caller, 1);
         self.bytes.add(known.caller, head_bytes);
@@ -271,7 +271,7 @@ mod tests {
     fn bytes_are_those_of_the_requests_that_are_there() {
         let mut requests = Requests::default();
         for number in 0..3 {
-            let known = Known::default();
+            let known = CallerFacts::default();
             requests.begin(RequestId(number), CallHead::default(), 100, known);
             requests.set_body(RequestId(number), 10);
             requests.set_body(RequestId(number), 50);

@@ -2,8 +2,8 @@
 //!
 //! It is a keyed hash of what distinguishes a request's sender: what an authentication filter has
 //! found out, else the headers that hold credentials, else the peer's certificate, else its
-//! address. It scopes idempotency keys and quotas, and those who share a line or a limit take turns
-//! by it.
+//! address. It scopes idempotency keys and quotas, and those who share a queue or a limit take
+//! turns by it.
 
 pub mod order_key;
 pub mod share;
@@ -45,12 +45,13 @@ impl CallerRules {
 
 /// What distinguishes the sender of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallerMark {
+pub struct CallerIdentity {
     kind: Kind,
     parts: Vec<Vec<u8>>,
 }
 
-/// What kind of mark it is. It is hashed too, so that marks of two kinds are never the same caller.
+/// What kind of identity it is. It is hashed too, so that identities of two kinds are never the
+/// same caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Metadata,
@@ -70,7 +71,7 @@ impl Kind {
     }
 }
 
-impl CallerMark {
+impl CallerIdentity {
     /// Finds what distinguishes the sender of a request with these fields. `property` is Envoy's
     /// attribute of this name, if there is one. `None`: nothing does.
     pub fn find(
@@ -79,17 +80,17 @@ impl CallerMark {
         property: impl Fn(&[&str]) -> Option<Vec<u8>>,
     ) -> Option<Self> {
         let property = |path: &[&str]| property(path).filter(|value| !value.is_empty());
-        let mark = |kind, parts| Some(Self { kind, parts });
+        let identity = |kind, parts| Some(Self { kind, parts });
         if let Some(path) = &rules.metadata {
             let mut full = vec!["metadata", "filter_metadata"];
             full.extend(path.iter().map(String::as_str));
             if let Some(value) = property(&full) {
-                return mark(Kind::Metadata, vec![value]);
+                return identity(Kind::Metadata, vec![value]);
             }
         }
         let headers = of_headers(&rules.headers, fields);
         if !headers.is_empty() {
-            return mark(Kind::Headers, headers);
+            return identity(Kind::Headers, headers);
         }
         if property(&["connection", "mtls"]).is_some_and(|mtls| mtls != [0]) {
             // A certificate may have a name, or only alternative ones (RFC 5280 §4.2.1.6).
@@ -101,11 +102,11 @@ impl CallerMark {
             let names = names.map(|name| property(&["connection", name]));
             if names.iter().any(Option::is_some) {
                 let parts = names.into_iter().map(Option::unwrap_or_default);
-                return mark(Kind::Certificate, parts.collect());
+                return identity(Kind::Certificate, parts.collect());
             }
         }
         let address = property(&["source", "address"])?;
-        mark(Kind::Address, vec![without_port(&address).to_vec()])
+        identity(Kind::Address, vec![without_port(&address).to_vec()])
     }
 
     /// Whether it is only where the request comes from: a client may change its address, and share
@@ -115,7 +116,7 @@ impl CallerMark {
         matches!(self.kind, Kind::Address)
     }
 
-    /// The mark of a peer at an address, for drivers that are no Envoy.
+    /// The identity of a peer at an address, for drivers that are no Envoy.
     #[must_use]
     pub fn of_address(address: &str) -> Self {
         Self {
@@ -212,11 +213,11 @@ impl CallerSecret {
         ))
     }
 
-    /// The key of whoever has this mark.
+    /// The key of whoever has this identity.
     #[must_use]
-    pub fn caller(&self, mark: &CallerMark) -> CallerKey {
-        let parts = mark.parts.iter().map(Vec::as_slice);
-        let hash = self.hash(b"caller", std::iter::once(mark.kind.tag()).chain(parts));
+    pub fn caller(&self, identity: &CallerIdentity) -> CallerKey {
+        let parts = identity.parts.iter().map(Vec::as_slice);
+        let hash = self.hash(b"caller", std::iter::once(identity.kind.tag()).chain(parts));
         // Nobody is unknown by chance.
         CallerKey(u128::from_be_bytes(hash).max(1))
     }
@@ -267,10 +268,10 @@ mod tests {
         }
     }
 
-    fn mark(fields: &[(&str, &str)], attributes: Attributes) -> Option<CallerMark> {
+    fn identity(fields: &[(&str, &str)], attributes: Attributes) -> Option<CallerIdentity> {
         let fields = fields.iter();
         let fields = fields.map(|(name, value)| ((*name).to_owned(), (*value).into()));
-        CallerMark::find(&rules(), &fields.collect(), |path| {
+        CallerIdentity::find(&rules(), &fields.collect(), |path| {
             let path = path.join("/");
             let mut attributes = attributes.iter();
             let found = attributes.find(|(name, _)| *name == path);
@@ -281,13 +282,13 @@ mod tests {
     }
 
     fn caller(fields: &[(&str, &str)], attributes: Attributes) -> CallerKey {
-        CallerSecret::of(b"s").caller(&mark(fields, attributes).unwrap())
+        CallerSecret::of(b"s").caller(&identity(fields, attributes).unwrap())
     }
 
     const SUB: &str = "metadata/filter_metadata/envoy.filters.http.jwt_authn/payload/sub";
 
     #[test]
-    fn the_surest_mark_counts() {
+    fn the_surest_identity_counts() {
         let all: Attributes = &[
             (SUB, "me"),
             ("connection/subject_peer_certificate", "CN=a"),
@@ -302,8 +303,8 @@ mod tests {
             caller(&[], &[("source/address", "192.0.2.1:99")]),
             "a port is nobody"
         );
-        assert_eq!(mark(&[], &[]), None);
-        assert_eq!(mark(&[("authorization", "")], &[(SUB, "")]), None);
+        assert_eq!(identity(&[], &[]), None);
+        assert_eq!(identity(&[("authorization", "")], &[(SUB, "")]), None);
     }
 
     #[test]
@@ -322,9 +323,9 @@ mod tests {
         ];
         let different: std::collections::BTreeSet<_> = callers.iter().collect();
         assert_eq!(different.len(), callers.len());
-        let mark = CallerMark::of_address("192.0.2.1");
-        let other = CallerSecret::of(b"t").caller(&mark);
-        assert_ne!(CallerSecret::of(b"s").caller(&mark), other);
+        let identity = CallerIdentity::of_address("192.0.2.1");
+        let other = CallerSecret::of(b"t").caller(&identity);
+        assert_ne!(CallerSecret::of(b"s").caller(&identity), other);
     }
 
     #[test]

@@ -2,11 +2,12 @@
 //! he guesses.
 //!
 //! What is stored is a hash of the caller and of the key that he has sent. Every gateway finds the
-//! same, before and after a restart, because the caller's mark is the same there. A caller without
-//! a mark of his own (only an address, which a client may share with others or change) has the key
-//! that he sends, as somebody has it who publishes records. No such key has the form of an own one.
+//! same, before and after a restart, because the caller's identity is the same there. A caller
+//! without an identity of his own (only an address, which a client may share with others or change)
+//! has the key that he sends, as somebody has it who publishes records. No such key has the form of
+//! an own one.
 
-use crate::caller::{CallerKey, CallerMark, CallerSecret};
+use crate::caller::{CallerIdentity, CallerKey, CallerSecret};
 
 /// What stands before the hash. An own key is this and 32 hexadecimal digits.
 const PREFIX: &str = "own-";
@@ -20,7 +21,7 @@ const PUBLIC: &[u8] = b"sluice order keys";
 pub enum OrderKeyScope {
     /// Nobody's: all callers share one name space.
     Shared,
-    /// Those of callers with a mark other than an address; the others share a name space.
+    /// Those of callers with an identity other than an address; the others share a name space.
     #[default]
     Marked,
     /// Those of each caller, also of one that only an address tells apart.
@@ -55,19 +56,19 @@ impl OrderKeys {
     /// The key that is stored for one that this caller has sent. `None`: he has sent one that looks
     /// like somebody's own.
     #[must_use]
-    pub fn stored(&self, caller: Option<&CallerMark>, key: &str) -> Option<String> {
+    pub fn stored(&self, caller: Option<&CallerIdentity>, key: &str) -> Option<String> {
         if is_own(key) {
             return None;
         }
         let is_owner = match self.scope {
             OrderKeyScope::Shared => false,
-            OrderKeyScope::Marked => caller.is_some_and(|mark| !mark.is_address()),
+            OrderKeyScope::Marked => caller.is_some_and(|identity| !identity.is_address()),
             OrderKeyScope::Everybody => true,
         };
         if !is_owner {
             return Some(key.to_owned());
         }
-        let caller = caller.map_or(CallerKey::UNKNOWN, |mark| self.secret.caller(mark));
+        let caller = caller.map_or(CallerKey::UNKNOWN, |identity| self.secret.caller(identity));
         let caller = caller.to_string();
         let hash = self
             .secret
@@ -98,16 +99,16 @@ mod tests {
     use super::*;
     use crate::caller::CallerRules;
 
-    fn by_header(value: &str) -> CallerMark {
+    fn by_header(value: &str) -> CallerIdentity {
         let rules = CallerRules {
             headers: vec!["authorization".to_owned()],
             metadata: None,
         };
         let fields = vec![("authorization".to_owned(), value.into())];
-        CallerMark::find(&rules, &fields, |_| None).unwrap()
+        CallerIdentity::find(&rules, &fields, |_| None).unwrap()
     }
 
-    fn stored(scope: OrderKeyScope, caller: Option<&CallerMark>) -> String {
+    fn stored(scope: OrderKeyScope, caller: Option<&CallerIdentity>) -> String {
         OrderKeys::new(scope).stored(caller, "k").unwrap()
     }
 
@@ -125,8 +126,8 @@ mod tests {
     }
 
     #[test]
-    fn callers_without_a_mark_share_keys_and_never_meet_those_of_others() {
-        let address = CallerMark::of_address("192.0.2.1");
+    fn callers_without_a_identity_share_keys_and_never_meet_those_of_others() {
+        let address = CallerIdentity::of_address("192.0.2.1");
         assert_eq!(stored(OrderKeyScope::Marked, Some(&address)), "k");
         assert_eq!(stored(OrderKeyScope::Marked, None), "k");
         let own = stored(OrderKeyScope::Marked, Some(&by_header("anna")));
@@ -158,12 +159,12 @@ mod tests {
 
     #[test]
     fn an_operator_can_have_all_keys_shared_or_each_address_with_its_own() {
-        let (anna, address) = (by_header("anna"), CallerMark::of_address("192.0.2.1"));
+        let (anna, address) = (by_header("anna"), CallerIdentity::of_address("192.0.2.1"));
         assert_eq!(stored(OrderKeyScope::Shared, Some(&anna)), "k");
         let keys: std::collections::BTreeSet<String> = [
             Some(&anna),
             Some(&address),
-            Some(&CallerMark::of_address("192.0.2.2")),
+            Some(&CallerIdentity::of_address("192.0.2.2")),
             None,
         ]
         .map(|caller| stored(OrderKeyScope::Everybody, caller))

@@ -19,10 +19,10 @@ use crate::stream::StreamConfig;
 impl Document for AcceptConfig {
     fn read(root: &mut Section<'_>) -> Self {
         let stream = root.section("stream", StreamConfig::read);
-        let (marks, options) = options::read(root);
+        let (triggers, options) = options::read(root);
         Self {
             stream,
-            marks,
+            triggers,
             normal_paths: root.section("paths", read_normal_paths),
             options,
             publish: root.section("publish", PublishConfig::read),

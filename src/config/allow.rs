@@ -8,7 +8,7 @@ use super::signing::{VARIABLE_NAME, is_variable};
 use crate::egress::TargetsConfig;
 use crate::egress::allow::{AllowList, HostPattern, Rule};
 use crate::egress::path::{ReplyPaths, is_plain_path};
-use crate::egress::target_url::{Destination, Scheme};
+use crate::egress::target_url::{Scheme, TargetUrl};
 use crate::limits::{ALLOW_RULES_MAX, REPLY_PATHS_MAX};
 
 impl TargetsConfig {
@@ -188,8 +188,8 @@ fn read_signing(
 fn is_prefix(prefix: &str) -> bool {
     prefix.starts_with('/')
         && is_plain_path(prefix)
-        && Destination::parse(&format!("http://host{prefix}"))
-            .is_ok_and(|destination| destination.path_and_query == prefix)
+        && TargetUrl::parse(&format!("http://host{prefix}"))
+            .is_ok_and(|target_url| target_url.path_and_query == prefix)
         && !prefix.contains('?')
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::key::TextForm;
 use super::reader::Section;
 use crate::backoff::Backoff;
-use crate::drain::line::{TargetLimit, TargetLimits};
 use crate::drain::outcome::{OutcomeTable, StatusSet};
 use crate::drain::retry::RetryPolicy;
+use crate::drain::target_queue::{TargetLimit, TargetLimits};
 
 /// Rules of one kind in one document.
 const RULES_MAX: usize = 256;

@@ -1,4 +1,4 @@
-//! The configuration of marks and options.
+//! The configuration of triggers and options.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -7,9 +7,9 @@ use super::key::TextForm;
 use super::reader::Section;
 use crate::accept::config::{HeaderName, OptionHeaders, OptionsConfig};
 use crate::accept::lookalike::cannot_be_other;
-use crate::accept::mark::Marks;
+use crate::accept::triggers::AsyncTriggers;
 use crate::call_option::CallOption;
-use crate::headers::{CALL_MARKS, is_envoy_control};
+use crate::headers::{CALL_HEADERS, is_envoy_control};
 use crate::http::{is_hop_by_hop, is_token};
 use crate::limits::{DELAY_SECONDS_MAX, OTHER_HEADERS_MAX, RETRIES_MAX, TIMEOUT_MS_MAX};
 
@@ -20,46 +20,46 @@ const TAKEN: [&str; 4] = ["content-length", "content-type", "host", "prefer"];
 pub(super) const HEADER_NAME: TextForm = TextForm::Pattern("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$");
 
 /// Reads the sections `marks` and `options`, which share the names of headers.
-pub(super) fn read(root: &mut Section<'_>) -> (Marks, OptionsConfig) {
-    let marks = root.section("marks", read_marks);
-    let prefer_header = marks.prefer_header.clone();
+pub(super) fn read(root: &mut Section<'_>) -> (AsyncTriggers, OptionsConfig) {
+    let triggers = root.section("marks", read_triggers);
+    let prefer_header = triggers.prefer_header.clone();
     let options = root.section("options", |options| read_options(options, prefer_header));
-    (marks, options)
+    (triggers, options)
 }
 
-fn read_marks(marks: &mut Section<'_>) -> Marks {
-    let prefer = marks.flag(
+fn read_triggers(triggers: &mut Section<'_>) -> AsyncTriggers {
+    let prefer = triggers.flag(
         "prefer",
         true,
         "Whether the preference respond-async (RFC 7240) makes a request a call.",
     );
-    let prefer_header = marks.text(
+    let prefer_header = triggers.text(
         "preferHeader",
         "Prefer",
         "The header that holds preferences.",
     );
-    marks.declare_form(HEADER_NAME);
+    triggers.declare_form(HEADER_NAME);
     let prefer_header = prefer_header.to_ascii_lowercase();
     if let Some(problem) = cannot_be_ours(&prefer_header)
         && prefer_header != "prefer"
     {
-        marks.refuse("preferHeader", problem);
+        triggers.refuse("preferHeader", problem);
     }
-    let path_prefix = marks.optional_text(
+    let path_prefix = triggers.optional_text(
         "pathPrefix",
         "A path prefix, such as /async/, that makes a request a call. The call has it too, \
          as your filters have judged it; the route takes it away, by its prefix_rewrite.",
     );
-    marks.declare_form(TextForm::Pattern("^/[!\"$->@-~]*/$"));
+    triggers.declare_form(TextForm::Pattern("^/[!\"$->@-~]*/$"));
     if let Some(prefix) = &path_prefix {
         let fits = prefix.len() > 1 && prefix.starts_with('/') && prefix.ends_with('/');
         let in_path = |byte: u8| byte.is_ascii_graphic() && !b"?#".contains(&byte);
         if !fits || !prefix.bytes().all(in_path) {
             let message = "must start and end with a slash, such as /async/, and be visible ASCII";
-            marks.refuse("pathPrefix", message.to_owned());
+            triggers.refuse("pathPrefix", message.to_owned());
         }
     }
-    let route_metadata = marks.flag(
+    let route_metadata = triggers.flag(
         "routeMetadata",
         false,
         "Whether the route of every request is asked for its metadata sluice: { mode }, so that \
@@ -69,9 +69,9 @@ fn read_marks(marks: &mut Section<'_>) -> Marks {
     if !prefer && path_prefix.is_none() && !route_metadata {
         let message = "must not be false where there is neither pathPrefix nor routeMetadata: \
                        nothing could ever be marked";
-        marks.refuse("prefer", message.to_owned());
+        triggers.refuse("prefer", message.to_owned());
     }
-    Marks {
+    AsyncTriggers {
         prefer,
         prefer_header,
         path_prefix,
@@ -182,7 +182,7 @@ fn cannot_be_ours(name: &str) -> Option<String> {
     let has_a_meaning = is_hop_by_hop(name, &[])
         || is_envoy_control(name)
         || TAKEN.contains(&name)
-        || CALL_MARKS.contains(&name);
+        || CALL_HEADERS.contains(&name);
     has_a_meaning.then(|| format!("{name} has a meaning of its own; choose another name"))
 }
 

@@ -1,12 +1,12 @@
-//! Attempts: the next call of a line is made, and its result decides what becomes of it.
+//! Attempts: the next call of a target's queue is made, and its result decides what becomes of it.
 
 use std::time::Duration;
 
 use crate::drain::dead_letter::Reason;
-use crate::drain::dispatch::Marks;
-use crate::drain::fate::answered;
-use crate::drain::lifecycle::held::LastAttempt;
+use crate::drain::dispatch::CallHeaders;
+use crate::drain::disposition::answered;
 use crate::drain::lifecycle::state::Transition;
+use crate::drain::lifecycle::tracked::LastAttempt;
 use crate::drain::outbox::{Content, Publication};
 use crate::drain::outcome::{Outcome, is_closed_early, of_gateway};
 use crate::drain::{DrainEngine, Purpose};
@@ -30,7 +30,7 @@ impl DrainEngine {
     /// Makes attempts that are due and have a slot, but only so many in one turn of the event
     /// loop: the requests of clients share the worker, and go on between two turns.
     pub(super) fn dispatch_due(&mut self, now: Now) {
-        while self.window.lines().waiting() > 0 {
+        while self.window.target_queues().waiting() > 0 {
             let slots = self.config.window.in_flight_max;
             let free_slots = slots.saturating_sub(self.window.in_flight());
             if free_slots == 0 {
@@ -80,14 +80,14 @@ impl DrainEngine {
 
     fn attempt(&mut self, id: RecordId, now: Now) {
         let understood = self.window.understand(id);
-        let Some(held) = self.window.get_mut(id) else {
+        let Some(tracked) = self.window.get_mut(id) else {
             return;
         };
-        let Some(plan) = held.plan.as_ref() else {
+        let Some(plan) = tracked.plan.as_ref() else {
             return;
         };
         let timeout = plan.limits.timeout;
-        let is_first = held.progress.attempts == 0;
+        let is_first = tracked.progress.attempts == 0;
         let late = now.wall.since(plan.due);
         let mut call = match understood {
             Ok(call) => call,
@@ -98,7 +98,7 @@ impl DrainEngine {
             }
         };
         let call_id = plan.id.to_string();
-        let marks = Marks {
+        let call_headers = CallHeaders {
             correlation_id: call
                 .head
                 .correlation_id
@@ -106,12 +106,12 @@ impl DrainEngine {
                 .unwrap_or_else(|| call_id.clone()),
             id: call_id,
             accepted_at: plan.accepted_at.to_string(),
-            attempt: held.progress.attempts.saturating_add(1),
+            attempt: tracked.progress.attempts.saturating_add(1),
         };
         if let Err(error) = seal::open(&mut call, self.seal_keys.as_ref()) {
             return self.cannot_open(id, &error, now);
         }
-        let mut routed = match self.router.request(call, &marks, now.wall) {
+        let mut routed = match self.router.request(call, &call_headers, now.wall) {
             Ok(routed) => routed,
             Err(denied) => {
                 return self.give_up(id, Reason::Denied, denied, None, now);
@@ -121,8 +121,8 @@ impl DrainEngine {
             self.signing
                 .sign_call(&mut routed.request, now.wall, &mut self.outputs);
         }
-        held.progress.attempts = marks.attempt;
-        let wants_answer = held.plan.as_ref().is_some_and(|plan| plan.wants_reply);
+        tracked.progress.attempts = call_headers.attempt;
+        let wants_answer = tracked.plan.as_ref().is_some_and(|plan| plan.wants_reply);
         self.outputs.count(Metric::Attempts, 1);
         self.outputs.count(Metric::InFlight, 1);
         if is_first {
@@ -135,7 +135,7 @@ impl DrainEngine {
         } else {
             0
         };
-        let purpose = Purpose::Attempt(id, routed.way);
+        let purpose = Purpose::Attempt(id, routed.upstream);
         self.call_out(purpose, routed.request, timeout, answer_bytes, now);
     }
 
@@ -192,8 +192,8 @@ impl DrainEngine {
                 self.retry(id, retry_after, last, now);
             }
             Outcome::GatewayFault { what } => {
-                if let Some(held) = self.window.get_mut(id) {
-                    held.progress.attempts = held.progress.attempts.saturating_sub(1);
+                if let Some(tracked) = self.window.get_mut(id) {
+                    tracked.progress.attempts = tracked.progress.attempts.saturating_sub(1);
                 }
                 self.gateway_fault(id, what, now);
             }
@@ -203,14 +203,14 @@ impl DrainEngine {
     /// A connection that was kept was closed when it was used again, as it seems: that is nobody's
     /// answer. The same attempt is sent once more, where that can do no harm.
     fn send_again(&mut self, id: RecordId, now: Now) -> bool {
-        let Some(held) = self.window.get_mut(id) else {
+        let Some(tracked) = self.window.get_mut(id) else {
             return false;
         };
-        let is_repeatable = held.plan.as_ref().is_some_and(|plan| plan.is_repeatable);
-        if !is_repeatable || std::mem::replace(&mut held.is_sent_again, true) {
+        let is_repeatable = tracked.plan.as_ref().is_some_and(|plan| plan.is_repeatable);
+        if !is_repeatable || std::mem::replace(&mut tracked.is_sent_again, true) {
             return false;
         }
-        held.progress.attempts = held.progress.attempts.saturating_sub(1);
+        tracked.progress.attempts = tracked.progress.attempts.saturating_sub(1);
         self.outputs.count(Metric::SentAgain, 1);
         let last = LastAttempt {
             detail: "a closed connection".to_owned(),
@@ -235,11 +235,11 @@ impl DrainEngine {
             Outcome::Denied { .. } => None,
             Outcome::Delivered { .. } | Outcome::GatewayFault { .. } => return,
         };
-        let Some(held) = self.window.get_mut(id) else {
+        let Some(tracked) = self.window.get_mut(id) else {
             return;
         };
-        held.progress.remember(PastAttempt {
-            attempt: held.progress.attempts,
+        tracked.progress.remember(PastAttempt {
+            attempt: tracked.progress.attempts,
             at: now.wall,
             status,
             excerpt: response.and_then(excerpt),
@@ -248,12 +248,12 @@ impl DrainEngine {
     }
 
     fn retry(&mut self, id: RecordId, asked: Option<Duration>, last: LastAttempt, now: Now) {
-        let Some(held) = self.window.get_mut(id) else {
+        let Some(tracked) = self.window.get_mut(id) else {
             return;
         };
-        held.faults = 0;
-        let attempt = held.progress.attempts;
-        let attempts_max = held
+        tracked.faults = 0;
+        let attempt = tracked.progress.attempts;
+        let attempts_max = tracked
             .plan
             .as_ref()
             .map_or(1, |plan| plan.limits.attempts_max);
@@ -269,11 +269,11 @@ impl DrainEngine {
 
     /// The target never saw it: it counts as no attempt, but its age counts.
     fn gateway_fault(&mut self, id: RecordId, detail: String, now: Now) {
-        let Some(held) = self.window.get_mut(id) else {
+        let Some(tracked) = self.window.get_mut(id) else {
             return;
         };
-        held.faults = held.faults.saturating_add(1);
-        let faults = held.faults;
+        tracked.faults = tracked.faults.saturating_add(1);
+        let faults = tracked.faults;
         self.outputs.count(Metric::GatewayFaults, 1);
         let pause = self
             .config
@@ -293,9 +293,9 @@ impl DrainEngine {
         outcome: ReplyOutcome,
         response: Option<IncomingResponse>,
     ) -> Option<(StreamName, Publication)> {
-        let held = self.window.get(id)?;
-        let plan = held.plan.as_ref().filter(|plan| plan.wants_reply)?;
-        let call = record::decode(&held.record).ok()?;
+        let tracked = self.window.get(id)?;
+        let plan = tracked.plan.as_ref().filter(|plan| plan.wants_reply)?;
+        let call = record::decode(&tracked.record).ok()?;
         // A reply is told to nobody.
         if call.head.reply.is_some() {
             return None;
@@ -315,7 +315,7 @@ impl DrainEngine {
                 (Some(status), Some(Response::of(answer, told, bytes_max)))
             }
             // The answer to an earlier attempt may be gone, and only be known of.
-            None => match held.progress.last_answer() {
+            None => match tracked.progress.last_answer() {
                 Some(past) => (past.status, Some(Response::known(past))),
                 None => (None, None),
             },
@@ -326,7 +326,7 @@ impl DrainEngine {
             correlation_id: head.correlation_id.as_deref().unwrap_or(&plan.id),
             outcome,
             status,
-            attempts: held.progress.attempts,
+            attempts: tracked.progress.attempts,
             response,
             address,
         };

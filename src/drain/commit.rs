@@ -22,12 +22,12 @@ struct Fetch {
 
 /// The fetches that aren't committed yet, in order.
 #[derive(Debug, Default)]
-pub struct CommitLine {
+pub struct CommitTracker {
     fetches: VecDeque<Fetch>,
     first: u64,
 }
 
-impl CommitLine {
+impl CommitTracker {
     /// Adds a fetch; its records follow by [`Self::add`].
     pub fn fetched(&mut self, cursor: Cursor) -> FetchNumber {
         let number = self.first.saturating_add(self.fetches.len() as u64);
@@ -118,41 +118,41 @@ mod tests {
 
     #[test]
     fn only_the_settled_prefix_is_committed() {
-        let mut line = CommitLine::default();
-        let first = line.fetched(cursor("a"));
-        line.add(first, position(0), false);
-        line.add(first, position(1), false);
-        let second = line.fetched(cursor("b"));
-        line.add(second, position(2), false);
-        assert_eq!(line.committable(), None);
-        line.settle(second);
+        let mut tracker = CommitTracker::default();
+        let first = tracker.fetched(cursor("a"));
+        tracker.add(first, position(0), false);
+        tracker.add(first, position(1), false);
+        let second = tracker.fetched(cursor("b"));
+        tracker.add(second, position(2), false);
+        assert_eq!(tracker.committable(), None);
+        tracker.settle(second);
         assert_eq!(
-            line.committable(),
+            tracker.committable(),
             None,
             "the first fetch is still unsettled"
         );
-        line.settle(first);
-        assert_eq!(line.committable(), None, "one record of it is");
-        line.settle(first);
-        assert_eq!(line.committable(), Some((second, &cursor("b"))));
+        tracker.settle(first);
+        assert_eq!(tracker.committable(), None, "one record of it is");
+        tracker.settle(first);
+        assert_eq!(tracker.committable(), Some((second, &cursor("b"))));
         assert_eq!(
-            line.committed(second),
+            tracker.committed(second),
             [position(0), position(1), position(2)]
         );
-        assert_eq!(line.committable(), None);
+        assert_eq!(tracker.committable(), None);
     }
 
     #[test]
     fn fetches_of_a_lost_session_are_never_committed() {
-        let mut line = CommitLine::default();
-        let old = line.fetched(cursor("old"));
-        line.add(old, position(0), false);
-        line.clear();
-        let new = line.fetched(cursor("new"));
-        line.add(new, position(0), false);
-        line.settle(old);
-        assert_eq!(line.committable(), None);
-        line.settle(new);
-        assert_eq!(line.committable(), Some((new, &cursor("new"))));
+        let mut tracker = CommitTracker::default();
+        let old = tracker.fetched(cursor("old"));
+        tracker.add(old, position(0), false);
+        tracker.clear();
+        let new = tracker.fetched(cursor("new"));
+        tracker.add(new, position(0), false);
+        tracker.settle(old);
+        assert_eq!(tracker.committable(), None);
+        tracker.settle(new);
+        assert_eq!(tracker.committable(), Some((new, &cursor("new"))));
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::drain::line::TargetLimits;
 use crate::drain::outcome::OutcomeTable;
 use crate::drain::retry::RetryPolicy;
+use crate::drain::target_queue::TargetLimits;
 use crate::egress::TargetsConfig;
 use crate::lanes::Lanes;
 use crate::record::names::NameList;
@@ -97,7 +97,7 @@ pub struct WindowConfig {
     pub bytes_max: usize,
     /// Settled calls that wait for a commit, because an earlier one isn't settled.
     pub uncommitted_max: usize,
-    /// How long the first call of a full line waits before the others are moved onto a lane.
+    /// How long the first call of a full queue waits before the others are moved onto a lane.
     pub patience: Duration,
     /// Records of one lane held in memory.
     pub lane_records_max: usize,

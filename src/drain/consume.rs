@@ -1,9 +1,9 @@
 //! Reading: the sessions with the stream of calls and with each lane, and what they bring.
 
+use crate::drain::backpressure::{is_room_to_fetch, room};
 use crate::drain::commit::FetchNumber;
 use crate::drain::lifecycle::state::State;
 use crate::drain::lifecycle::window::Taken;
-use crate::drain::room::{is_room_to_fetch, room};
 use crate::drain::session::{Demand, Operation};
 use crate::drain::{DrainEngine, Purpose};
 use crate::engine::Level;
@@ -145,7 +145,7 @@ impl DrainEngine {
             }
             Operation::Commit(number) => {
                 session.committed(now.steady);
-                let records = session.line.committed(*number);
+                let records = session.commits.committed(*number);
                 self.window.committed(&records);
                 self.outputs.count(Metric::Committed, 1);
             }
@@ -176,7 +176,7 @@ impl DrainEngine {
             let state = self.window.state(*id);
             let is_settled = matches!(state, Some(State::Settled { .. }));
             if let Some(session) = self.sessions.get_mut(&source) {
-                session.line.add(fetch, *id, is_settled);
+                session.commits.add(fetch, *id, is_settled);
             }
         }
         // Only now, when all of them are known: what follows may settle them.

@@ -6,12 +6,12 @@ use std::rc::Rc;
 use crate::headers::{dashed, is_envoy_control, is_ours};
 use crate::http::{Fields, OutgoingRequest, first, is_hop_by_hop, named_by_connection};
 use crate::record::Call;
-use crate::reply::signature::{Secrets, canonical_marks};
+use crate::reply::signature::{Secrets, canonical_headers};
 use crate::time::Wall;
 
 /// What the gateway adds to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Marks {
+pub struct CallHeaders {
     /// The call's identity.
     pub id: String,
     /// The caller's conversation id, or the call id.
@@ -40,10 +40,10 @@ type RequestFields = Vec<(Cow<'static, str>, Cow<'static, [u8]>)>;
 type Added = Vec<(Cow<'static, str>, Vec<u8>)>;
 
 /// The request: every field of the record in its order, but for those that concern one connection
-/// or that Envoy or we would act on; then the marks. A reply carries its own ones, by which it can
-/// be told from a call, and its signatures.
+/// or that Envoy or we would act on; then the headers of the call. A reply carries its own ones, by
+/// which it can be told from a call, and its signatures.
 #[must_use]
-pub fn request(call: Call, marks: &Marks, dispatch: &Dispatch<'_>) -> OutgoingRequest {
+pub fn request(call: Call, call_headers: &CallHeaders, dispatch: &Dispatch<'_>) -> OutgoingRequest {
     let head = call.head;
     let authority = head
         .authority
@@ -63,12 +63,12 @@ pub fn request(call: Call, marks: &Marks, dispatch: &Dispatch<'_>) -> OutgoingRe
     ];
     let is_reply = head.reply.is_some();
     let added = match head.reply {
-        None => call_marks(marks, is_keyed(&head.headers)),
+        None => headers_of_call(call_headers, is_keyed(&head.headers)),
         Some(reply) => {
             // Where the record has no conversation id, that of the call is its id.
             let correlation_id = head.correlation_id.unwrap_or_else(|| reply.call_id.clone());
-            let mut added = reply.marks(correlation_id);
-            added.push(mark("idempotency-key", marks.id.clone()));
+            let mut added = reply.into_headers(correlation_id);
+            added.push(header("idempotency-key", call_headers.id.clone()));
             added
         }
     };
@@ -77,7 +77,13 @@ pub fn request(call: Call, marks: &Marks, dispatch: &Dispatch<'_>) -> OutgoingRe
     let added = added.into_iter();
     headers.extend(added.map(|(name, value)| (name, Cow::Owned(value))));
     if let Some(secrets) = dispatch.secrets.filter(|_| is_reply) {
-        sign(&mut headers, &marks.id, &call.body, secrets, dispatch.now);
+        sign(
+            &mut headers,
+            &call_headers.id,
+            &call.body,
+            secrets,
+            dispatch.now,
+        );
     }
     OutgoingRequest {
         headers,
@@ -116,7 +122,7 @@ fn is_of_replies(name: &str) -> bool {
     name == "idempotency-key" || name.starts_with("webhook-")
 }
 
-fn mark(name: &'static str, value: String) -> (Cow<'static, str>, Vec<u8>) {
+fn header(name: &'static str, value: String) -> (Cow<'static, str>, Vec<u8>) {
     (Cow::Borrowed(name), value.into_bytes())
 }
 
@@ -126,35 +132,35 @@ fn is_keyed(fields: &Fields) -> bool {
     first(fields, "idempotency-key").is_some() && !is_hop
 }
 
-/// The marks of an ordinary call.
-fn call_marks(marks: &Marks, is_keyed: bool) -> Added {
+/// The headers of an ordinary call.
+fn headers_of_call(call_headers: &CallHeaders, is_keyed: bool) -> Added {
     let mut added = vec![
-        mark("async-call-id", marks.id.clone()),
-        mark("async-correlation-id", marks.correlation_id.clone()),
-        mark("async-attempt", marks.attempt.to_string()),
-        mark("async-accepted-at", marks.accepted_at.clone()),
+        header("async-call-id", call_headers.id.clone()),
+        header("async-correlation-id", call_headers.correlation_id.clone()),
+        header("async-attempt", call_headers.attempt.to_string()),
+        header("async-accepted-at", call_headers.accepted_at.clone()),
     ];
     if !is_keyed {
-        added.push(mark("idempotency-key", marks.id.clone()));
+        added.push(header("idempotency-key", call_headers.id.clone()));
     }
     added
 }
 
-/// Adds the fields of Standard Webhooks 1.0.0 ("Webhook headers"), and the same for the marks,
-/// which it leaves out. The time is that of this attempt, so that a late attempt isn't taken for an
-/// old message sent again.
+/// Adds the fields of Standard Webhooks 1.0.0 ("Webhook headers"), and the same for the headers of
+/// the reply, which it leaves out. The time is that of this attempt, so that a late attempt isn't
+/// taken for an old message sent again.
 fn sign(headers: &mut RequestFields, id: &str, body: &[u8], secrets: &Secrets, now: Wall) {
     let timestamp_s = now.0 / 1_000;
     let fields = headers.iter();
     let fields = fields.map(|(name, value)| (name.as_ref(), value.as_ref()));
-    let marks = canonical_marks(fields);
+    let call_headers = canonical_headers(fields);
     let signatures = [
-        mark("webhook-id", id.to_owned()),
-        mark("webhook-timestamp", timestamp_s.to_string()),
-        mark("webhook-signature", secrets.sign(id, timestamp_s, body)),
-        mark(
+        header("webhook-id", id.to_owned()),
+        header("webhook-timestamp", timestamp_s.to_string()),
+        header("webhook-signature", secrets.sign(id, timestamp_s, body)),
+        header(
             "async-signature",
-            secrets.sign_marks(id, timestamp_s, &marks),
+            secrets.sign_headers(id, timestamp_s, &call_headers),
         ),
     ];
     let signatures = signatures.into_iter();
@@ -165,7 +171,7 @@ fn sign(headers: &mut RequestFields, id: &str, body: &[u8], secrets: &Secrets, n
 mod tests {
     use super::*;
     use crate::record::CallHead;
-    use crate::record::reply_context::{ReplyMember, ReplyOutcome};
+    use crate::record::reply_context::{ReplyContext, ReplyOutcome};
 
     fn call(fields: &[(&str, &str)], body: &str) -> Call {
         Call {
@@ -186,7 +192,7 @@ mod tests {
     fn reply(fields: &[(&str, &str)]) -> Call {
         let mut call = call(fields, "content");
         call.head.correlation_id = Some("talk".to_owned());
-        call.head.reply = Some(ReplyMember {
+        call.head.reply = Some(ReplyContext {
             call_id: "answered".to_owned(),
             outcome: ReplyOutcome::Failed,
             status: Some(503),
@@ -207,7 +213,7 @@ mod tests {
     }
 
     fn sent_signed(call: Call, secrets: Option<&Secrets>) -> Vec<String> {
-        let marks = Marks {
+        let call_headers = CallHeaders {
             id: "c1".to_owned(),
             correlation_id: "k1".to_owned(),
             accepted_at: "2026-11-23T04:36:00.123Z".to_owned(),
@@ -218,7 +224,7 @@ mod tests {
             secrets,
             now: Wall(1_649_367_553_999),
         };
-        request(call, &marks, &dispatch)
+        request(call, &call_headers, &dispatch)
             .headers
             .iter()
             .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value)))
@@ -360,10 +366,10 @@ mod tests {
         let secret = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
         let secrets = Secrets::parse(secret).unwrap();
         let signature = secrets.sign("c1", 1_649_367_553, b"content");
-        let marks = "async-attempts:7\nasync-body-cut:true\nasync-call-id:answered\n\
+        let call_headers = "async-attempts:7\nasync-body-cut:true\nasync-call-id:answered\n\
                      async-correlation-id:talk\nasync-head-cut:true\nasync-outcome:failed\n\
                      async-response-link:</a>, </b>\nasync-status:503\n";
-        let of_marks = secrets.sign_marks("c1", 1_649_367_553, marks.as_bytes());
+        let of_marks = secrets.sign_headers("c1", 1_649_367_553, call_headers.as_bytes());
         let signed = sent_signed(reply(&FORGED), Some(&secrets));
         let expected = [
             "idempotency-key=c1".to_owned(),

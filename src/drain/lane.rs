@@ -10,7 +10,7 @@ use crate::drain::returning::Return;
 use crate::id::{LaneNumber, Position, RecordId, StreamName};
 use crate::lanes::Wait;
 use crate::metric::Metric;
-use crate::record::hop::{Known, with_progress};
+use crate::record::hop::{RecordIdentity, with_progress};
 use crate::record::note::KeyDigest;
 use crate::record::progress::Progress;
 use crate::time::Now;
@@ -27,10 +27,10 @@ impl DrainEngine {
     /// A record of a lane rests until it has waited as long as its lane says.
     pub(super) fn rest(&mut self, id: RecordId, number: LaneNumber, now: Now) {
         let delay = self.config.lanes.get(number).map(|lane| lane.delay);
-        let Some(held) = self.window.get(id) else {
+        let Some(tracked) = self.window.get(id) else {
             return;
         };
-        let rested = now.wall.since(held.stored_at);
+        let rested = now.wall.since(tracked.stored_at);
         let left = delay.unwrap_or_default().saturating_sub(rested);
         // The Stream's clock may be ahead of ours; nobody waits longer than the lane says.
         let until = now.steady.plus(left.min(delay.unwrap_or_default()));
@@ -67,10 +67,10 @@ impl DrainEngine {
         remaining: Duration,
         now: Now,
     ) -> bool {
-        let Some(held) = self.window.get(id) else {
+        let Some(tracked) = self.window.get(id) else {
             return false;
         };
-        let Some(plan) = held.plan.as_ref() else {
+        let Some(plan) = tracked.plan.as_ref() else {
             return false;
         };
         let not_before = if remaining.is_zero() {
@@ -81,9 +81,9 @@ impl DrainEngine {
         let leaves_order = plan.order_key.is_some() && id.source == StreamName::Calls;
         let order = leaves_order.then(|| Position {
             partition: id.position.partition,
-            offset: held.number(id),
+            offset: tracked.number(id),
         });
-        if let (StreamName::Lane(_), Some(order)) = (id.source, held.progress.order)
+        if let (StreamName::Lane(_), Some(order)) = (id.source, tracked.progress.order)
             && let Some(order_key) = &plan.order_key
         {
             let key = (order.partition, KeyDigest::of(order_key));
@@ -92,15 +92,15 @@ impl DrainEngine {
         }
         let progress = Progress {
             not_before: Some(not_before),
-            hops: held.progress.hops.saturating_add(1),
-            order: order.or(held.progress.order),
-            ..held.progress.clone()
+            hops: tracked.progress.hops.saturating_add(1),
+            order: order.or(tracked.progress.order),
+            ..tracked.progress.clone()
         };
-        let known = Known {
+        let identity = RecordIdentity {
             id: &plan.id,
             accepted_at: &plan.accepted_at,
         };
-        let Some(message) = with_progress(&held.record, &known, &progress) else {
+        let Some(message) = with_progress(&tracked.record, &identity, &progress) else {
             return false;
         };
         let key = plan.order_key.as_ref().unwrap_or(&plan.id).to_string();

@@ -11,7 +11,7 @@ use crate::drain::outbox::{Content, Publication};
 use crate::id::{RecordId, StreamName};
 use crate::limits::REKEYED_MAX;
 use crate::metric::Metric;
-use crate::record::hop::{Known, with_progress};
+use crate::record::hop::{RecordIdentity, with_progress};
 use crate::record::progress::Progress;
 use crate::time::Now;
 
@@ -45,24 +45,24 @@ impl DrainEngine {
     }
 
     fn under_its_key(&self, id: RecordId) -> Option<(u32, Publication)> {
-        let held = self.window.get(id)?;
-        let plan = held.plan.as_ref()?;
+        let tracked = self.window.get(id)?;
+        let plan = tracked.plan.as_ref()?;
         let order_key = plan.order_key.as_ref()?;
-        let rekeyed = held.progress.rekeyed.saturating_add(1);
+        let rekeyed = tracked.progress.rekeyed.saturating_add(1);
         let progress = Progress {
-            hops: held.progress.hops.saturating_add(1),
+            hops: tracked.progress.hops.saturating_add(1),
             rekeyed,
             // Nobody has given it a place among the calls of its key.
             order: None,
-            ..held.progress.clone()
+            ..tracked.progress.clone()
         };
-        let known = Known {
+        let identity = RecordIdentity {
             id: &plan.id,
             accepted_at: &plan.accepted_at,
         };
         let publication = Publication {
             record: id,
-            message: with_progress(&held.record, &known, &progress)?,
+            message: with_progress(&tracked.record, &identity, &progress)?,
             key: Some(order_key.to_string()),
             content: Content::Hop,
             metric: Some(Metric::Rekeyed),

@@ -5,11 +5,11 @@
 //! | [`session`], [`consume`] | reads calls and lanes, each stream as a member of a group |
 //! | [`plan`] | what has to be known of a call |
 //! | [`lifecycle`] | holds what is read until it is committed, and changes its states |
-//! | [`fate`], [`lane`] | decides what becomes of a record |
+//! | [`disposition`], [`lane`] | decides what becomes of a record |
 //! | [`misrouted`] | puts calls under their order keys that stand elsewhere |
 //! | [`order`], [`parked`], [`notes`] | keeps the order of keys, also of what is away |
-//! | [`line`](mod@line), [`queue`], [`pace`] | calls wait for their target and turn |
-//! | [`room`] | moves calls aside that are in the way of others |
+//! | [`target_queue`], [`queue`], [`pace`] | calls wait for their target and turn |
+//! | [`backpressure`] | moves calls aside that are in the way of others |
 //! | [`route`], [`dispatch`] | a call becomes the request that its target sees |
 //! | [`attempt`], [`outcome`], [`retry`] | makes calls, and learns from their results |
 //! | [`dead_letter`] | what is stored of a call that is given up |
@@ -21,16 +21,16 @@
 //! After every input [`DrainEngine::advance`] starts whatever may start.
 
 mod attempt;
+mod backpressure;
 pub mod commit;
 pub mod config;
 mod consume;
 pub mod dead_letter;
 pub mod dispatch;
-mod fate;
-mod hops;
+mod disposition;
+mod hop_dedup;
 mod lane;
 mod lifecycle;
-pub mod line;
 mod misrouted;
 mod notes;
 mod order;
@@ -44,9 +44,9 @@ mod queue;
 mod refused;
 pub mod retry;
 mod returning;
-mod room;
 pub mod route;
 mod session;
+pub mod target_queue;
 mod wakeup;
 
 use std::collections::BTreeMap;
@@ -54,7 +54,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::drain::config::DrainConfig;
-use crate::drain::route::{ReplySecrets, Router, Way};
+use crate::drain::route::{ReplySecrets, Router, Upstream};
 use crate::engine::signing::{Covers, Signing};
 use crate::engine::{Callout, Output, Outputs};
 use crate::http::{CalloutResult, OutgoingRequest};
@@ -84,9 +84,9 @@ const PARKED_OVERDUE: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
     /// A health check: this worker shall drain.
-    Heartbeat,
+    HealthCheck,
     /// The Stream has new records.
-    News,
+    RecordsAvailable,
     /// The answer to [`Output::Wake`]: a new turn of the event loop.
     Wake,
     /// The answer to [`Output::Callout`].
@@ -99,7 +99,7 @@ pub enum Input {
 #[derive(Debug)]
 enum Purpose {
     Session(StreamName, Operation),
-    Attempt(RecordId, Way),
+    Attempt(RecordId, Upstream),
     Publish(StreamName),
 }
 
@@ -196,12 +196,12 @@ impl DrainEngine {
         // What an attempt results in is nothing to lanes, which is most of what comes.
         let concerns_lanes = !self.is_attempt(&input);
         match input {
-            Input::Heartbeat => {
+            Input::HealthCheck => {
                 self.active_until = Some(now.steady.plus(self.config.group.lease));
                 self.outputs.count(Metric::Heartbeats, 1);
                 self.forget_stale(now.steady);
             }
-            Input::News => {
+            Input::RecordsAvailable => {
                 if let Some(session) = self.sessions.get_mut(&StreamName::Calls) {
                     session.wake();
                 }
@@ -272,7 +272,7 @@ impl DrainEngine {
                 self.session_done(source, &operation, result, now);
             }
             Some((_, Purpose::Attempt(record, _))) => self.attempt_done(record, result, now),
-            Some((_, Purpose::Publish(destination))) => self.published(destination, result, now),
+            Some((_, Purpose::Publish(stream_name))) => self.published(stream_name, result, now),
             // Answered twice, or after we gave it up: the first result counted.
             None => {}
         }
@@ -316,7 +316,7 @@ impl DrainEngine {
         let now = now.steady;
         let ticket = self.outputs.next_ticket();
         let cluster = match &purpose {
-            Purpose::Attempt(_, way) => self.router.cluster(*way),
+            Purpose::Attempt(_, upstream) => self.router.cluster(*upstream),
             Purpose::Session(..) | Purpose::Publish(_) => self.stream_cluster.clone(),
         };
         if self.open.is_empty() {

@@ -8,12 +8,12 @@
 use std::time::Duration;
 
 use crate::drain::DrainEngine;
+use crate::drain::backpressure::{is_room_to_fetch, orphaned_max};
 use crate::drain::lifecycle::state::{State, Transition};
 use crate::drain::outbox::{Content, Publication};
 use crate::drain::owners::Key;
 use crate::drain::parked::NoteStep;
 use crate::drain::returning::Return;
-use crate::drain::room::{is_room_to_fetch, left_max};
 use crate::drain::session::{Demand, Session};
 use crate::id::{RecordId, StreamName};
 use crate::lanes::Wait;
@@ -70,16 +70,19 @@ impl DrainEngine {
 
     /// The order key of a call and its place in the order.
     pub(super) fn place(&self, id: RecordId) -> Option<(Key, u64)> {
-        let held = self.window.get(id)?;
-        let key = held.plan.as_ref()?.order_key.as_ref()?;
+        let tracked = self.window.get(id)?;
+        let key = tracked.plan.as_ref()?.order_key.as_ref()?;
         let key = (id.position.partition, KeyDigest::of(key));
-        Some((key, held.number(id)))
+        Some((key, tracked.number(id)))
     }
 
     /// A call was read that has perhaps come back from a lane.
     pub(super) fn note_return(&mut self, id: RecordId) {
         self.parked.something_else();
-        let order = self.window.get(id).and_then(|held| held.progress.order);
+        let order = self
+            .window
+            .get(id)
+            .and_then(|tracked| tracked.progress.order);
         if let Some(order) = order
             && let Some(((_, key), _)) = self.place(id)
         {
@@ -158,7 +161,11 @@ impl DrainEngine {
         let Some(place) = self.place(id) else {
             return;
         };
-        if let Some(plan) = self.window.get(id).and_then(|held| held.plan.as_ref()) {
+        if let Some(plan) = self
+            .window
+            .get(id)
+            .and_then(|tracked| tracked.plan.as_ref())
+        {
             self.parked.leaves(id, place, plan, back_at, now.steady);
         }
         let next = self.window.apply(id, Transition::Depart, now.steady);
@@ -168,8 +175,10 @@ impl DrainEngine {
     /// Looks at calls whose turn may have come.
     pub(super) fn wake_in_order(&mut self, now: Now) {
         while let Some(id) = self.parked.wakes.pop_front() {
-            let held = self.window.get(id);
-            if held.is_some_and(|held| held.state() == State::Behind && held.plan.is_some()) {
+            let tracked = self.window.get(id);
+            if tracked
+                .is_some_and(|tracked| tracked.state() == State::Behind && tracked.plan.is_some())
+            {
                 self.schedule(id, now);
             }
         }
@@ -194,11 +203,11 @@ impl DrainEngine {
         for queue in self.window.order() {
             let (mut calls, mut bytes, mut leaves) = (0, 0, false);
             for (index, id) in queue.iter().enumerate() {
-                let Some(held) = self.window.get(*id) else {
+                let Some(tracked) = self.window.get(*id) else {
                     continue;
                 };
-                let is_behind = held.state() == State::Behind;
-                let is_old = held.since.plus(BEHIND_MAX) <= now.steady;
+                let is_behind = tracked.state() == State::Behind;
+                let is_old = tracked.since.plus(BEHIND_MAX) <= now.steady;
                 let is_excess = index == 0 || calls >= calls_max || bytes >= bytes_max;
                 // Whoever leaves takes all along that are behind it.
                 leaves |= is_behind && (is_old || is_crowded && is_excess);
@@ -206,7 +215,7 @@ impl DrainEngine {
                     leaving.push(*id);
                 } else {
                     calls = calls.saturating_add(1);
-                    bytes = bytes.saturating_add(held.bytes());
+                    bytes = bytes.saturating_add(tracked.bytes());
                 }
             }
         }
@@ -227,11 +236,14 @@ impl DrainEngine {
             let first = queue
                 .front()
                 .and_then(|id| Some((*id, self.window.get(*id)?)));
-            if let Some((id, held)) = first
-                && held.state() == State::Behind
-                && (is_crowded || held.since.plus(PROBE_AFTER) <= now.steady)
+            if let Some((id, tracked)) = first
+                && tracked.state() == State::Behind
+                && (is_crowded || tracked.since.plus(PROBE_AFTER) <= now.steady)
                 && !self.parked.is_complete(id.position.partition)
-                && let Some(route) = held.plan.as_ref().and_then(|plan| plan.order_key.as_ref())
+                && let Some(route) = tracked
+                    .plan
+                    .as_ref()
+                    .and_then(|plan| plan.order_key.as_ref())
             {
                 self.parked.probe(id.position.partition, route, now.steady);
             }
@@ -324,8 +336,8 @@ impl DrainEngine {
         if source == StreamName::Calls {
             self.parked.session_lost();
         }
-        let left_max = left_max(&self.config, source);
-        let forgotten = self.window.detach(source, left_max, now);
+        let orphaned_max = orphaned_max(&self.config, source);
+        let forgotten = self.window.detach(source, orphaned_max, now);
         self.count_forgotten(forgotten);
     }
 }

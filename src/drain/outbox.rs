@@ -77,8 +77,8 @@ impl Outbox {
     }
 
     /// A message waits for its turn.
-    pub(super) fn add(&mut self, destination: StreamName, publication: Publication) {
-        if let Some(queue) = self.0.get_mut(&destination) {
+    pub(super) fn add(&mut self, stream_name: StreamName, publication: Publication) {
+        if let Some(queue) = self.0.get_mut(&stream_name) {
             queue.add(publication);
         }
     }
@@ -98,15 +98,15 @@ impl Outbox {
     /// The next batch that may be sent now.
     fn next(&mut self, now: Steady) -> Option<(StreamName, OutgoingRequest)> {
         let mut queues = self.0.iter_mut();
-        queues.find_map(|(destination, queue)| Some((*destination, queue.next(now)?)))
+        queues.find_map(|(stream_name, queue)| Some((*stream_name, queue.next(now)?)))
     }
 }
 
 impl DrainEngine {
     /// Sends what may be sent.
     pub(super) fn publish(&mut self, now: Now) {
-        while let Some((destination, request)) = self.outbox.next(now.steady) {
-            let purpose = Purpose::Publish(destination);
+        while let Some((stream_name, request)) = self.outbox.next(now.steady) {
+            let purpose = Purpose::Publish(stream_name);
             let timeout = self.config.fetch.timeout;
             let limit = STREAM_ANSWER_BYTES_MAX;
             self.call_out(purpose, request, timeout, limit, now);
@@ -114,15 +114,15 @@ impl DrainEngine {
     }
 
     /// A batch is stored, or a part of it, or isn't.
-    pub(super) fn published(&mut self, destination: StreamName, result: CalloutResult, now: Now) {
-        let Some(queue) = self.outbox.0.get_mut(&destination) else {
+    pub(super) fn published(&mut self, stream_name: StreamName, result: CalloutResult, now: Now) {
+        let Some(queue) = self.outbox.0.get_mut(&stream_name) else {
             return;
         };
         let (signing, outputs) = (&mut self.signing, &mut self.outputs);
         let describe = |error: &StreamError| signing.describe(error, now.wall, outputs);
         let settled = queue.settle(result, now.steady, describe);
         if let Some((count, why)) = settled.again {
-            let what = match destination {
+            let what = match stream_name {
                 StreamName::Calls => "calls",
                 StreamName::Lane(_) => "calls that wait",
                 StreamName::Dead => "dead letters",
@@ -132,22 +132,22 @@ impl DrainEngine {
             self.outputs.log(Level::Error, line);
         }
         for publication in settled.stored {
-            self.stored(publication, destination, now);
+            self.stored(publication, stream_name, now);
         }
         for refused in settled.refused {
-            self.refused(refused, destination, now);
+            self.refused(refused, stream_name, now);
         }
     }
 
     /// One message is stored.
-    fn stored(&mut self, publication: Publication, destination: StreamName, now: Now) {
+    fn stored(&mut self, publication: Publication, stream_name: StreamName, now: Now) {
         if let Some(metric) = publication.metric {
             self.outputs.count(metric, 1);
         }
         if publication.record.is_of_notes() {
             self.note_stored(publication.record.position.partition, now);
         }
-        if destination == StreamName::Calls
+        if stream_name == StreamName::Calls
             && let Some(session) = self.sessions.get_mut(&StreamName::Calls)
         {
             session.wake();

@@ -1,4 +1,4 @@
-//! How fast a line moves, by which a slow target is known before anybody has waited for it.
+//! How fast a queue moves, by which a slow target is known before anybody has waited for it.
 
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ pub struct Plan {
     pub id: Rc<str>,
     /// When it was accepted, RFC 3339; where the record doesn't say, when the Stream stored it.
     pub accepted_at: Rc<str>,
-    /// Whose line it stands in: the origin of its explicit target, or the cluster that the
+    /// Whose queue it stands in: the origin of its explicit target, or the cluster that the
     /// accepting gateway's route led to, or the authority.
     pub target: Rc<str>,
     /// Who has made it: callers take turns. Calls of which their records don't say it are one's.
@@ -77,7 +77,7 @@ impl Plan {
     }
 }
 
-/// Whose line a call stands in.
+/// Whose queue a call stands in.
 fn target(call: &Call) -> &str {
     let head = &call.head;
     let origin = head.target.as_deref().map(origin_of);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use crate::caller::CallerKey;
 use crate::id::RecordId;
 
-/// A call that waits in a line.
+/// A call that waits in a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waiting {
     /// Which one.

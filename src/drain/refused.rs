@@ -60,8 +60,8 @@ impl DrainEngine {
             return;
         };
         // As far as it had come: that is all that is left of its record.
-        if let Some(held) = self.window.get_mut(id) {
-            held.record = Rc::new(message);
+        if let Some(tracked) = self.window.get_mut(id) {
+            tracked.record = Rc::new(message);
         }
         // Later calls of its key wait for its end here, and no longer for its return.
         if let Some((key, number)) = self.place(id).filter(|_| id.source == StreamName::Calls)

@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::drain::config::DispatchConfig;
-use crate::drain::dispatch::{self, Dispatch, Marks};
+use crate::drain::dispatch::{self, CallHeaders, Dispatch};
 use crate::egress::TargetsConfig;
 use crate::egress::allow::Allowed;
-use crate::egress::target_url::{Destination, Scheme};
+use crate::egress::target_url::{Scheme, TargetUrl};
 use crate::http::OutgoingRequest;
 use crate::record::Call;
 use crate::reply::signature::Secrets;
@@ -17,7 +17,7 @@ use crate::time::Wall;
 
 /// A way out of the drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Upstream {
     /// The gateway's own routes.
     Gateway,
     /// An explicit target.
@@ -28,7 +28,7 @@ pub enum Way {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routed {
     /// Which way.
-    pub way: Way,
+    pub upstream: Upstream,
     /// What its target sees.
     pub request: OutgoingRequest,
     /// Whether it has to be signed as OCI wants it before it leaves.
@@ -74,11 +74,11 @@ impl Router {
 
     /// The Envoy cluster of a way.
     #[must_use]
-    pub fn cluster(&self, way: Way) -> Rc<str> {
-        let cluster = match way {
-            Way::Gateway => None,
-            Way::Outside(Scheme::Https) => self.https.as_ref(),
-            Way::Outside(Scheme::Http) => self.http.as_ref(),
+    pub fn cluster(&self, upstream: Upstream) -> Rc<str> {
+        let cluster = match upstream {
+            Upstream::Gateway => None,
+            Upstream::Outside(Scheme::Https) => self.https.as_ref(),
+            Upstream::Outside(Scheme::Http) => self.http.as_ref(),
         };
         cluster.unwrap_or(&self.gateway).clone()
     }
@@ -87,29 +87,34 @@ impl Router {
     ///
     /// # Errors
     /// Why the call must not be made, for its dead letter.
-    pub fn request(&self, mut call: Call, marks: &Marks, now: Wall) -> Result<Routed, String> {
+    pub fn request(
+        &self,
+        mut call: Call,
+        call_headers: &CallHeaders,
+        now: Wall,
+    ) -> Result<Routed, String> {
         let (mut is_signed, mut secrets) = (false, self.secrets.usual.as_ref());
         let is_reply = call.head.reply.is_some();
         if is_reply {
             // Whatever a record of somebody else says.
             "POST".clone_into(&mut call.head.method);
         }
-        let way = match call.head.target.take() {
+        let upstream = match call.head.target.take() {
             Some(url) => {
-                let (destination, allowed) = self.allowed(&url, is_reply)?;
+                let (target_url, allowed) = self.allowed(&url, is_reply)?;
                 is_signed = allowed.is_signed;
                 if let Some(variable) = allowed.secrets.filter(|_| is_reply) {
                     secrets = Some(self.secrets.named.get(variable).ok_or_else(|| {
                         format!("target: this gateway hasn't got the secrets in {variable}")
                     })?);
                 }
-                let scheme = destination.scheme;
+                let scheme = target_url.scheme;
                 scheme
                     .name()
                     .clone_into(call.head.scheme.get_or_insert_default());
-                call.head.authority = Some(destination.authority());
-                destination.path_and_query.clone_into(&mut call.head.path);
-                Way::Outside(scheme)
+                call.head.authority = Some(target_url.authority());
+                target_url.path_and_query.clone_into(&mut call.head.path);
+                Upstream::Outside(scheme)
             }
             // Nobody else has judged it: the path is the operator's to allow, and the host his to
             // say, whatever stands in the record.
@@ -117,9 +122,9 @@ impl Router {
                 let allowed = self.targets.reply_paths.check(&call.head.path);
                 allowed.map_err(|problem| format!("the reply's path {problem}"))?;
                 call.head.authority = Some(self.reply_authority.clone());
-                Way::Gateway
+                Upstream::Gateway
             }
-            None => Way::Gateway,
+            None => Upstream::Gateway,
         };
         let dispatch = Dispatch {
             default_authority: &self.default_authority,
@@ -127,33 +132,33 @@ impl Router {
             now,
         };
         Ok(Routed {
-            way,
-            request: dispatch::request(call, marks, &dispatch),
+            upstream,
+            request: dispatch::request(call, call_headers, &dispatch),
             is_signed,
         })
     }
 
-    /// A destination that is allowed, and what the rules give it.
-    fn allowed(&self, url: &str, is_reply: bool) -> Result<(Destination, Allowed<'_>), String> {
-        let destination = Destination::parse(url).map_err(|error| format!("target: {error}"))?;
+    /// A URL that is allowed, and what the rules give it.
+    fn allowed(&self, url: &str, is_reply: bool) -> Result<(TargetUrl, Allowed<'_>), String> {
+        let target_url = TargetUrl::parse(url).map_err(|error| format!("target: {error}"))?;
         let list = if is_reply {
             &self.targets.replies
         } else {
             &self.targets.targets
         };
-        let allowed = list.check(&destination);
+        let allowed = list.check(&target_url);
         let allowed = allowed.map_err(|denied| format!("target: {denied}"))?;
-        let cluster = match destination.scheme {
+        let cluster = match target_url.scheme {
             Scheme::Https => &self.https,
             Scheme::Http => &self.http,
         };
         if cluster.is_none() {
-            let scheme = destination.scheme.name();
+            let scheme = target_url.scheme.name();
             return Err(format!(
                 "target: this gateway has no way out for {scheme}: dispatch.{scheme}Cluster is not \
                  configured"
             ));
         }
-        Ok((destination, allowed))
+        Ok((target_url, allowed))
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::backoff::Backoff;
-use crate::drain::commit::{CommitLine, FetchNumber};
+use crate::drain::commit::{CommitTracker, FetchNumber};
 use crate::drain::config::DrainConfig;
 use crate::http::OutgoingRequest;
 use crate::id::StreamName;
@@ -76,7 +76,7 @@ pub(super) struct Session {
     cursor: Option<Cursor>,
     /// The Stream no longer keeps what the group has to read next.
     is_outside: bool,
-    pub(super) line: CommitLine,
+    pub(super) commits: CommitTracker,
     busy: bool,
     /// The Stream has news, or may have: do not wait for the next regular fetch.
     woken: bool,
@@ -130,7 +130,7 @@ impl Session {
             records_max: config.fetch.records_max,
             cursor: None,
             is_outside: false,
-            line: CommitLine::default(),
+            commits: CommitTracker::default(),
             busy: false,
             woken: false,
             fetched_last: false,
@@ -176,13 +176,13 @@ impl Session {
             // Without a session what is held goes on, and is committed by whoever reads it again.
             return demand.is_active.then(|| self.join_or_move_on());
         }
-        if !demand.is_active && demand.is_idle && self.line.is_empty() {
+        if !demand.is_active && demand.is_idle && self.commits.is_empty() {
             // Another worker has the health check now: leave the group by falling silent.
             self.cursor = None;
             return None;
         }
         let fetch_due = demand.may_fetch && self.fetch_due() <= now;
-        let commit_due = self.next_commit <= now && self.line.committable().is_some();
+        let commit_due = self.next_commit <= now && self.commits.committable().is_some();
         // News are fetched before a commit is made, but in a flood of news the two take turns:
         // what is settled and not committed is made again after a crash.
         let fetch_first = self.woken && !(commit_due && self.fetched_last);
@@ -200,11 +200,11 @@ impl Session {
     /// Leaves the group by falling silent, unless something is to be committed first. Gives
     /// whether it was a member, and is none any more.
     pub(super) fn leave(&mut self) -> bool {
-        if self.busy || self.cursor.is_none() || self.line.committable().is_some() {
+        if self.busy || self.cursor.is_none() || self.commits.committable().is_some() {
             return false;
         }
         self.cursor = None;
-        self.line.clear();
+        self.commits.clear();
         true
     }
 
@@ -222,7 +222,7 @@ impl Session {
             // Who is let in says so; a commit of what another one has is refused.
             Operation::Join | Operation::MoveOn | Operation::Commit(_) => false,
         };
-        is_silent && self.is_unheard(now) && !self.line.is_empty()
+        is_silent && self.is_unheard(now) && !self.commits.is_empty()
     }
 
     /// When [`Self::next`] has something to do next.
@@ -234,7 +234,7 @@ impl Session {
             return demand.is_active.then_some(self.not_before);
         }
         let fetch = demand.may_fetch.then(|| self.fetch_due());
-        let commit = self.line.committable().map(|_| self.next_commit);
+        let commit = self.commits.committable().map(|_| self.next_commit);
         let next = [fetch, commit]
             .into_iter()
             .flatten()
@@ -279,7 +279,7 @@ impl Session {
     }
 
     fn commit(&mut self) -> Option<(Operation, OutgoingRequest)> {
-        let (number, cursor) = self.line.committable()?;
+        let (number, cursor) = self.commits.committable()?;
         let request = self.client.consumer_commit(cursor);
         self.busy = true;
         self.fetched_last = false;
@@ -332,7 +332,7 @@ impl Session {
         }
         self.next_fetch = now;
         self.cursor = Some(next.clone());
-        Some(self.line.fetched(next))
+        Some(self.commits.fetched(next))
     }
 
     /// A commit is done.
@@ -364,7 +364,7 @@ impl Session {
                     asked = OUTSIDE_PAUSE;
                 }
                 self.cursor = None;
-                self.line.clear();
+                self.commits.clear();
                 is_lost = true;
             }
             StreamError::Throttled(wait, _) => asked = wait.unwrap_or_default(),

@@ -53,7 +53,9 @@ impl DrainEngine {
     fn timers(&self, now: Steady) -> [(WakeReason, Option<Steady>); 10] {
         let overdue = (!self.open.is_empty()).then_some(self.next_overdue_check);
         let has_slot = self.window.in_flight() < self.config.window.in_flight_max;
-        let rate = has_slot.then(|| self.window.lines().wakeup()).flatten();
+        let rate = has_slot
+            .then(|| self.window.target_queues().wakeup())
+            .flatten();
         let calls = self.session_wakeup(StreamName::Calls, now);
         [
             (WakeReason::OverdueCallout, overdue),

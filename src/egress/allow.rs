@@ -4,8 +4,8 @@
 use std::fmt;
 
 use crate::egress::path::{is_plain_path, starts_with_segments};
-use crate::egress::special::{is_local_name, special_address};
-use crate::egress::target_url::{Destination, Host, Scheme};
+use crate::egress::special_purpose::{is_local_name, special_purpose_address};
+use crate::egress::target_url::{Host, Scheme, TargetUrl};
 
 /// Which hosts a rule is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,14 +129,14 @@ impl AllowList {
     ///
     /// # Errors
     /// The part that the nearest rule doesn't allow.
-    pub fn check(&self, destination: &Destination) -> Result<Allowed<'_>, Denied> {
-        let mut nearest = match destination.host.address().and_then(special_address) {
+    pub fn check(&self, target_url: &TargetUrl) -> Result<Allowed<'_>, Denied> {
+        let mut nearest = match target_url.host.address().and_then(special_purpose_address) {
             Some(meaning) => Denied::SpecialAddress(meaning),
             None => Denied::Host,
         };
         let mut allowing: Option<Allowed<'_>> = None;
         for rule in &self.rules {
-            match rule.check(destination) {
+            match rule.check(target_url) {
                 Ok(()) => {
                     let before = allowing.as_ref();
                     allowing = Some(Allowed {
@@ -154,22 +154,22 @@ impl AllowList {
 }
 
 impl Rule {
-    fn check(&self, destination: &Destination) -> Result<(), Denied> {
-        self.check_host(&destination.host)?;
+    fn check(&self, target_url: &TargetUrl) -> Result<(), Denied> {
+        self.check_host(&target_url.host)?;
         if self
             .scheme
-            .is_some_and(|scheme| scheme != destination.scheme)
+            .is_some_and(|scheme| scheme != target_url.scheme)
         {
             return Err(Denied::Scheme);
         }
-        let own_port = destination.scheme.default_port();
-        if destination.port != self.port.unwrap_or(own_port) {
+        let own_port = target_url.scheme.default_port();
+        if target_url.port != self.port.unwrap_or(own_port) {
             return Err(Denied::Port);
         }
         let Some(prefix) = &self.path_prefix else {
             return Ok(());
         };
-        let path = destination.path();
+        let path = target_url.path();
         if !is_plain_path(path) {
             return Err(Denied::AmbiguousPath);
         }
@@ -227,7 +227,7 @@ mod tests {
     }
 
     fn check(list: &AllowList, url: &str) -> Result<(), Denied> {
-        list.check(&Destination::parse(url).unwrap()).map(|_| ())
+        list.check(&TargetUrl::parse(url).unwrap()).map(|_| ())
     }
 
     #[test]
@@ -259,7 +259,7 @@ mod tests {
         list.rules[2].is_signed = true;
         for _ in 0..3 {
             let get = |url: &str| {
-                let allowed = list.check(&Destination::parse(url).unwrap()).unwrap();
+                let allowed = list.check(&TargetUrl::parse(url).unwrap()).unwrap();
                 (allowed.is_signed, allowed.secrets.map(str::to_owned))
             };
             assert_eq!(get("https://a.example/x"), (true, Some("OF_A".to_owned())));

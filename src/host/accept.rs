@@ -14,9 +14,9 @@ use super::table::Table;
 use super::worker::{Performed, Worker, empty};
 use crate::accept::admission::RequestHead;
 use crate::accept::config::AcceptConfig;
-use crate::accept::mark::{Marks, RouteMode, mark};
+use crate::accept::triggers::{AsyncTriggers, RouteMode, trigger};
 use crate::accept::{AcceptEngine, Input};
-use crate::caller::{CallerMark, CallerRules, CallerSecret};
+use crate::caller::{CallerIdentity, CallerRules, CallerSecret};
 use crate::engine::{Level, Output};
 use crate::http::{CalloutResult, Fields, OutgoingResponse};
 use crate::id::{Entropy, RequestId};
@@ -34,7 +34,7 @@ pub(super) struct AcceptHost {
     drain_queue: Option<u32>,
     table: Table,
     ticking: bool,
-    marks: Marks,
+    triggers: AsyncTriggers,
     callers: CallerRules,
     told_of_unknown_mode: bool,
 }
@@ -84,7 +84,7 @@ impl AcceptHost {
     ) -> Self {
         let worker = Worker::new(&mut entropy);
         let drain_vm_id = config.drain_vm_id.clone();
-        let (marks, callers) = (config.marks.clone(), config.callers.rules.clone());
+        let (triggers, callers) = (config.triggers.clone(), config.callers.rules.clone());
         let table = Table::new(config.idempotency.slots);
         Self {
             root_id,
@@ -98,7 +98,7 @@ impl AcceptHost {
             drain_queue: None,
             table,
             ticking: false,
-            marks,
+            triggers,
             callers,
             told_of_unknown_mode: false,
         }
@@ -107,26 +107,26 @@ impl AcceptHost {
     /// The fields of a request that shall be a call. Most requests aren't marked; what happens to
     /// those has to be cheap.
     fn marked(&mut self) -> Option<Fields> {
-        let (marks, told) = (&self.marks, &mut self.told_of_unknown_mode);
-        let asked = marks.route_metadata.then(|| route_mode(told));
+        let (triggers, told) = (&self.triggers, &mut self.told_of_unknown_mode);
+        let asked = triggers.route_metadata.then(|| route_mode(told));
         let may_be = asked == Some(RouteMode::Always)
-            || (marks.prefer && request_header(&marks.prefer_header).is_some())
-            || (marks.path_prefix.is_some()
-                && request_header(":path").is_some_and(|path| marks.has_prefix(&path)));
+            || (triggers.prefer && request_header(&triggers.prefer_header).is_some())
+            || (triggers.path_prefix.is_some()
+                && request_header(":path").is_some_and(|path| triggers.has_prefix(&path)));
         if !may_be {
             return None;
         }
         let fields = hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default();
-        mark(&fields, asked.unwrap_or_default(), marks)?;
+        trigger(&fields, asked.unwrap_or_default(), triggers)?;
         if asked.is_none() {
-            mark(&fields, route_mode(told), marks)?;
+            trigger(&fields, route_mode(told), triggers)?;
         }
         Some(fields)
     }
 
     /// What distinguishes the sender of the request whose callback this is.
-    fn caller(&self, fields: &Fields) -> Option<CallerMark> {
-        CallerMark::find(&self.callers, fields, |path| {
+    fn caller(&self, fields: &Fields) -> Option<CallerIdentity> {
+        CallerIdentity::find(&self.callers, fields, |path| {
             hostcalls::get_property(path.to_vec()).ok().flatten()
         })
     }

@@ -62,7 +62,7 @@ impl Role for DrainHost {
     fn queue_ready(&mut self, queue: u32) {
         empty(queue);
         if self.wake_queue == Some(queue) {
-            self.drive(Input::News);
+            self.drive(Input::RecordsAvailable);
         } else if self.worker.is_turn(queue) {
             self.notice_health_check();
             self.drive(Input::Wake);
@@ -98,7 +98,7 @@ impl DrainHost {
 
     fn notice_health_check(&mut self) {
         if std::mem::take(&mut self.checked) {
-            self.drive(Input::Heartbeat);
+            self.drive(Input::HealthCheck);
         }
     }
 

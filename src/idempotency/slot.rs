@@ -121,7 +121,7 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::caller::{CallerMark, CallerSecret};
+    use crate::caller::{CallerIdentity, CallerSecret};
     use crate::idempotency::Asked;
 
     fn secret() -> CallerSecret {
@@ -129,7 +129,7 @@ mod tests {
     }
 
     fn key(key: &str, address: &str) -> KeyHash {
-        let caller = secret().caller(&CallerMark::of_address(address));
+        let caller = secret().caller(&CallerIdentity::of_address(address));
         KeyHash::new(&secret(), caller, key)
     }
 
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn nobody_knows_where_a_key_stands_who_has_not_the_secret() {
         let other = CallerSecret::of(b"another process");
-        let caller = other.caller(&CallerMark::of_address("me"));
+        let caller = other.caller(&CallerIdentity::of_address("me"));
         assert_ne!(KeyHash::new(&other, caller, "a"), key("a", "me"));
     }
 

@@ -17,7 +17,7 @@ use crate::record::fields::WireFields;
 use crate::record::head::{Call, CallHead, RECORD_VERSION};
 use crate::record::progress::Progress;
 use crate::record::reply_address::ReplyAddress;
-use crate::record::reply_context::{ReplyMember, WireReply};
+use crate::record::reply_context::{ReplyContext, WireReply};
 use crate::time::Wall;
 
 /// Writes a record.
@@ -125,7 +125,7 @@ fn read(json: &[u8]) -> Result<Call, RecordError> {
         headers,
         sealed,
         trailers,
-        reply: wire.reply.map(ReplyMember::try_from).transpose()?,
+        reply: wire.reply.map(ReplyContext::try_from).transpose()?,
         reply_to: address("replyTo", wire.reply_to)?,
         failure_to: address("failureTo", wire.failure_to)?,
         deliver_at: wire.deliver_at,

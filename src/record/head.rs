@@ -6,7 +6,7 @@ use crate::id::CallId;
 use crate::idempotency::KeyHash;
 use crate::record::progress::Progress;
 use crate::record::reply_address::ReplyAddress;
-use crate::record::reply_context::ReplyMember;
+use crate::record::reply_context::ReplyContext;
 use crate::record::sealed::SealedValue;
 use crate::time::Wall;
 
@@ -40,7 +40,7 @@ pub struct CallHead {
     /// Trailer fields (RFC 9110 §6.5).
     pub trailers: Fields,
     /// What the call says of another one that it is the reply to; absent in ordinary calls.
-    pub reply: Option<ReplyMember>,
+    pub reply: Option<ReplyContext>,
     /// Who gets the response.
     pub reply_to: Option<ReplyAddress>,
     /// Who is told of a failure; absent: who gets the response.

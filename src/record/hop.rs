@@ -12,7 +12,7 @@ use crate::record::progress::Progress;
 
 /// What a publisher may have left out, and what would be another thing on another stream.
 #[derive(Clone, Copy, Debug)]
-pub struct Known<'a> {
+pub struct RecordIdentity<'a> {
     /// The call id.
     pub id: &'a str,
     /// When it was accepted, RFC 3339.
@@ -24,10 +24,14 @@ pub struct Known<'a> {
 /// larger than a message may be, the history loses its excerpts, then goes altogether; `None` where
 /// even that doesn't help.
 #[must_use]
-pub fn with_progress(record: &[u8], known: &Known<'_>, progress: &Progress) -> Option<Vec<u8>> {
+pub fn with_progress(
+    record: &[u8],
+    identity: &RecordIdentity<'_>,
+    progress: &Progress,
+) -> Option<Vec<u8>> {
     let members: Members<'_> = serde_json::from_slice(record).ok()?;
     let encode = |progress: &Progress| {
-        let message = members.encode(known, progress)?;
+        let message = members.encode(identity, progress)?;
         (message.len() <= HOP_BYTES_MAX).then_some(message)
     };
     let mut bare = progress.clone();
@@ -51,14 +55,14 @@ struct Members<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
 const PROGRESS: &str = "progress";
 
 impl Members<'_> {
-    fn encode(&self, known: &Known<'_>, progress: &Progress) -> Option<Vec<u8>> {
+    fn encode(&self, identity: &RecordIdentity<'_>, progress: &Progress) -> Option<Vec<u8>> {
         let mut json = Vec::new();
         let mut serializer = serde_json::Serializer::new(&mut json);
         let mut object = serializer.serialize_map(None).ok()?;
         for (name, value) in self.0.iter().filter(|(name, _)| name != PROGRESS) {
             object.serialize_entry(name, value).ok()?;
         }
-        for (name, value) in [("id", known.id), ("acceptedAt", known.accepted_at)] {
+        for (name, value) in [("id", identity.id), ("acceptedAt", identity.accepted_at)] {
             if !self.0.iter().any(|(member, _)| member == name) {
                 object.serialize_entry(name, value).ok()?;
             }
@@ -101,7 +105,7 @@ mod tests {
     use super::*;
     use crate::limits::PUT_BYTES_MAX;
 
-    const KNOWN: Known<'static> = Known {
+    const IDENTITY: RecordIdentity<'static> = RecordIdentity {
         id: "c1",
         accepted_at: "then",
     };
@@ -119,14 +123,14 @@ mod tests {
             "progress":{"attempts":1},"body":"\"é"}"#;
         let record = record.as_bytes();
         let hopped =
-            String::from_utf8(with_progress(record, &KNOWN, &progress(2)).unwrap()).unwrap();
+            String::from_utf8(with_progress(record, &IDENTITY, &progress(2)).unwrap()).unwrap();
         let before = r#"{"path":"/\u0061","id":"i","acceptedAt":"a","x":1.50,"#;
         assert!(hopped.starts_with(before), "{hopped}");
         assert!(
             hopped.contains(r#""body":"\"é","progress":{"attempts":2"#),
             "{hopped}"
         );
-        let first = with_progress(br#"{"path":"/"}"#, &KNOWN, &progress(1)).unwrap();
+        let first = with_progress(br#"{"path":"/"}"#, &IDENTITY, &progress(1)).unwrap();
         assert!(
             first.starts_with(
                 br#"{"path":"/","id":"c1","acceptedAt":"then","progress":{"attempts":1"#
@@ -151,13 +155,13 @@ mod tests {
             history: vec![attempt; 20],
             ..progress(20)
         };
-        let hopped = with_progress(&record(PUT_BYTES_MAX - 10_000), &KNOWN, &full).unwrap();
+        let hopped = with_progress(&record(PUT_BYTES_MAX - 10_000), &IDENTITY, &full).unwrap();
         assert!(hopped.len() <= PUT_BYTES_MAX);
         let text = String::from_utf8(hopped).unwrap();
         assert!(
             text.contains(r#""status":503"#) && !text.contains("eeee") && !text.contains("gggg")
         );
-        assert!(with_progress(&record(PUT_BYTES_MAX), &KNOWN, &full).is_none());
-        assert!(with_progress(b"[1]", &KNOWN, &full).is_none());
+        assert!(with_progress(&record(PUT_BYTES_MAX), &IDENTITY, &full).is_none());
+        assert!(with_progress(b"[1]", &IDENTITY, &full).is_none());
     }
 }

@@ -1,7 +1,7 @@
 //! The member `reply` of a record: what a reply says of the call that it answers.
 //!
 //! A record that has it is a reply's, any other is an ordinary call's. The values stand apart from
-//! the record's headers, because these marks are the gateway's alone and are taken out of headers
+//! the record's headers, because these are the gateway's alone and are taken out of headers
 //! wherever they come from (G8). So whoever gets them gets `async-outcome` with them, and can tell
 //! a reply from a call.
 
@@ -44,7 +44,7 @@ impl ReplyOutcome {
 
 /// What a reply says of the call that it answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReplyMember {
+pub struct ReplyContext {
     /// The call's id, 1 to 256 visible ASCII characters.
     pub call_id: String,
     /// How the call has ended.
@@ -64,34 +64,34 @@ pub struct ReplyMember {
     pub is_head_cut: bool,
 }
 
-impl ReplyMember {
-    /// The marks that a dispatched reply carries, with the conversation id of the call, and the
-    /// fields of the response. They are the response's side of a call's marks.
+impl ReplyContext {
+    /// The headers that a dispatched reply carries, with the conversation id of the call, and the
+    /// fields of the response. They are the response's side of a call's headers.
     #[must_use]
-    pub fn marks(self, correlation_id: String) -> Marks {
-        let mark = |name, value: String| (Cow::Borrowed(name), value.into_bytes());
-        let mut marks = vec![
-            mark("async-call-id", self.call_id),
-            mark("async-correlation-id", correlation_id),
-            mark("async-outcome", self.outcome.as_str().to_owned()),
+    pub fn into_headers(self, correlation_id: String) -> ReplyHeaders {
+        let header = |name, value: String| (Cow::Borrowed(name), value.into_bytes());
+        let mut added = vec![
+            header("async-call-id", self.call_id),
+            header("async-correlation-id", correlation_id),
+            header("async-outcome", self.outcome.as_str().to_owned()),
         ];
         let status = self.status.map(|status| status.to_string());
-        marks.extend(status.map(|status| mark("async-status", status)));
-        marks.push(mark("async-attempts", self.attempts.to_string()));
+        added.extend(status.map(|status| header("async-status", status)));
+        added.push(header("async-attempts", self.attempts.to_string()));
         for (name, is_so) in [
             ("async-body-cut", self.is_cut),
             ("async-head-cut", self.is_head_cut),
         ] {
-            marks.extend(is_so.then(|| mark(name, "true".to_owned())));
+            added.extend(is_so.then(|| header(name, "true".to_owned())));
         }
         let prefixed = |(name, value)| (Cow::Owned(format!("{RESPONSE_PREFIX}{name}")), value);
-        marks.extend(self.headers.into_iter().map(prefixed));
-        marks
+        added.extend(self.headers.into_iter().map(prefixed));
+        added
     }
 }
 
-/// Marks of a request: names in lower case, and values.
-pub type Marks = Vec<(Cow<'static, str>, Vec<u8>)>;
+/// Headers that are added to a request: names in lower case, and values.
+pub type ReplyHeaders = Vec<(Cow<'static, str>, Vec<u8>)>;
 
 /// Whether a target may have given this status.
 pub(crate) const fn is_status(status: u16) -> bool {
@@ -122,8 +122,8 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-impl<'a> From<&'a ReplyMember> for WireReply<'a> {
-    fn from(reply: &'a ReplyMember) -> Self {
+impl<'a> From<&'a ReplyContext> for WireReply<'a> {
+    fn from(reply: &'a ReplyContext) -> Self {
         Self {
             call_id: Cow::Borrowed(&reply.call_id),
             outcome: Cow::Borrowed(reply.outcome.as_str()),
@@ -136,7 +136,7 @@ impl<'a> From<&'a ReplyMember> for WireReply<'a> {
     }
 }
 
-impl TryFrom<WireReply<'_>> for ReplyMember {
+impl TryFrom<WireReply<'_>> for ReplyContext {
     type Error = RecordError;
 
     fn try_from(wire: WireReply<'_>) -> Result<Self, RecordError> {

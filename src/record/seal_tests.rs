@@ -1,6 +1,6 @@
 use super::*;
 use crate::id::CallId;
-use crate::record::reply_context::{ReplyMember, ReplyOutcome};
+use crate::record::reply_context::{ReplyContext, ReplyOutcome};
 use crate::record::{decode, encode};
 
 const K1: &str = "k1:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
@@ -155,7 +155,7 @@ fn what_a_hop_and_a_redrive_change_is_not_bound() {
 #[test]
 fn a_reply_is_sealed_too() {
     let mut call = call();
-    call.head.reply = Some(ReplyMember {
+    call.head.reply = Some(ReplyContext {
         call_id: "c1".to_owned(),
         outcome: ReplyOutcome::Delivered,
         status: Some(200),

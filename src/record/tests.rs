@@ -3,7 +3,7 @@ use crate::http::Fields;
 use crate::id::CallId;
 use crate::record::progress::{PastAttempt, Progress};
 use crate::record::reply_address::ReplyAddress;
-use crate::record::reply_context::{ReplyMember, ReplyOutcome};
+use crate::record::reply_context::{ReplyContext, ReplyOutcome};
 use crate::time::Wall;
 
 fn head() -> CallHead {
@@ -54,7 +54,7 @@ fn reply() -> CallHead {
     CallHead {
         target: Some("https://example.com/inbox?a=1".to_owned()),
         path: String::new(),
-        reply: Some(ReplyMember {
+        reply: Some(ReplyContext {
             call_id: "02".to_owned(),
             outcome: ReplyOutcome::Delivered,
             status: Some(200),

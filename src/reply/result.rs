@@ -18,7 +18,7 @@ use crate::record::CallHead;
 use crate::record::names::NameList;
 use crate::record::progress::PastAttempt;
 use crate::record::reply_address::ReplyAddress;
-use crate::record::reply_context::{ReplyMember, ReplyOutcome, is_status};
+use crate::record::reply_context::{ReplyContext, ReplyOutcome, is_status};
 
 /// Distinguishes the ids of replies from whatever else may be derived from a call id.
 const REPLY_ID_DOMAIN: &[u8] = b"sluice reply\0";
@@ -144,7 +144,7 @@ impl Finished<'_> {
             caller: self.call.caller,
             method: "POST".to_owned(),
             headers: headers(self.call, response.content_type, response.content_encoding),
-            reply: Some(ReplyMember {
+            reply: Some(ReplyContext {
                 call_id: self.id.to_owned(),
                 outcome: self.outcome,
                 status: self.status.filter(|status| is_status(*status)),
@@ -289,7 +289,7 @@ mod tests {
                 ("tracestate", "a=1"),
                 ("tracestate", "b=2"),
             ]),
-            reply: Some(ReplyMember {
+            reply: Some(ReplyContext {
                 call_id: "c1".to_owned(),
                 outcome: ReplyOutcome::Delivered,
                 status: Some(201),

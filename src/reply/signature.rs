@@ -23,9 +23,9 @@ const PUBLIC_PREFIX: &str = "whpk_";
 const SECRET_BYTES_MIN: usize = 24;
 const SECRET_BYTES_MAX: usize = 64;
 
-/// What the id of a reply ends with where its marks are signed: so no content of a reply, which
-/// its target has written, can pass for marks.
-const MARKS_SUFFIX: &str = "_marks";
+/// What the id of a reply ends with where its headers are signed: so no content of a reply, which
+/// its target has written, can pass for them.
+const HEADERS_SUFFIX: &str = "_marks";
 
 /// One secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -104,12 +104,12 @@ impl Secrets {
         signatures.collect::<Vec<_>>().join(" ")
     }
 
-    /// The value of `async-signature`, which covers what Standard Webhooks leaves out: the marks of
-    /// the reply. It has the form of `webhook-signature`, so that the same library verifies it,
-    /// with the id `<webhook-id>_marks` and [`canonical_marks`] for the content.
+    /// The value of `async-signature`, which covers what Standard Webhooks leaves out: the headers
+    /// of the reply. It has the form of `webhook-signature`, so that the same library verifies it,
+    /// with the id `<webhook-id>_marks` and [`canonical_headers`] for the content.
     #[must_use]
-    pub fn sign_marks(&self, id: &str, timestamp_s: u64, marks: &[u8]) -> String {
-        self.sign(&format!("{id}{MARKS_SUFFIX}"), timestamp_s, marks)
+    pub fn sign_headers(&self, id: &str, timestamp_s: u64, headers: &[u8]) -> String {
+        self.sign(&format!("{id}{HEADERS_SUFFIX}"), timestamp_s, headers)
     }
 
     /// The public keys of those that have one, as receivers are given them.
@@ -124,11 +124,11 @@ impl Secrets {
     }
 }
 
-/// The marks of a reply as they are signed: a line `name:value` with a line feed for each field
+/// The headers of a reply as they are signed: a line `name:value` with a line feed for each field
 /// whose name starts with `async-`, in lower case and in the order of the names. Fields of one name
 /// are one line, in their order, with a comma and a space between the values.
 #[must_use]
-pub fn canonical_marks<'a>(fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> Vec<u8> {
+pub fn canonical_headers<'a>(fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> Vec<u8> {
     let mut lines: BTreeMap<&str, Vec<&[u8]>> = BTreeMap::new();
     for (name, value) in fields.filter(|(name, _)| name.starts_with("async-")) {
         lines.entry(name).or_default().push(value);
@@ -335,13 +335,13 @@ mod tests {
         ];
         let expected = "async-call-id:c1\nasync-response-link:<a>, <b>, <c>\n\
                         async-response-x:\nasync-response-y:, 1\nasync-status:201\n";
-        let marks = |fields: &[(&'static str, &'static str)]| {
+        let headers = |fields: &[(&'static str, &'static str)]| {
             let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
-            String::from_utf8(canonical_marks(fields)).unwrap()
+            String::from_utf8(canonical_headers(fields)).unwrap()
         };
-        assert_eq!(marks(&fields), expected);
+        assert_eq!(headers(&fields), expected);
         let secrets = Secrets::parse(SECRET).unwrap();
-        let signed = secrets.sign_marks("c1", 7, expected.as_bytes());
+        let signed = secrets.sign_headers("c1", 7, expected.as_bytes());
         assert_ne!(
             signed,
             secrets.sign("c1", 7, expected.as_bytes()),

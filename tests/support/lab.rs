@@ -40,7 +40,7 @@ impl Lab {
             slow_clock: 0,
             said: Said::default(),
         };
-        lab.input(Input::Heartbeat);
+        lab.input(Input::HealthCheck);
         lab.answer(
             "calls/groupCursors",
             answer(200, &[], r#"{"value":"start"}"#),
@@ -122,7 +122,7 @@ impl Lab {
                 return;
             }
             self.millis += step;
-            self.input(Input::Heartbeat);
+            self.input(Input::HealthCheck);
             self.input(Input::Tick);
         }
     }
@@ -172,7 +172,7 @@ impl Lab {
                 }
             }
             self.millis += 10;
-            self.input(Input::Heartbeat);
+            self.input(Input::HealthCheck);
             self.input(Input::Tick);
         }
         panic!(

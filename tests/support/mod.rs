@@ -20,7 +20,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use sluice::accept::admission::RequestHead;
 use sluice::accept::config::AcceptConfig;
 use sluice::accept::{AcceptEngine, Input as AcceptInput};
-use sluice::caller::{CallerMark, CallerRules};
+use sluice::caller::{CallerIdentity, CallerRules};
 use sluice::config::Document;
 use sluice::drain::config::DrainConfig;
 use sluice::drain::route::ReplySecrets;
@@ -194,12 +194,12 @@ fn request_head(number: u32, extra: &[(&str, &str)], end_of_stream: bool) -> Acc
 }
 
 /// What distinguishes the sender of these fields, who comes from the one address that there is.
-pub fn sender(fields: &Fields) -> Option<CallerMark> {
+pub fn sender(fields: &Fields) -> Option<CallerIdentity> {
     let rules = CallerRules {
         headers: vec!["authorization".to_owned()],
         metadata: None,
     };
-    CallerMark::find(&rules, fields, |path| {
+    CallerIdentity::find(&rules, fields, |path| {
         (path == ["source", "address"]).then(|| b"192.0.2.1:1".to_vec())
     })
 }

@@ -49,7 +49,7 @@ fn one_call_from_request_to_commit() {
     );
 
     let mut draining = drain_engine("", "");
-    let said = drain(&mut draining, DrainInput::Heartbeat, at(0));
+    let said = drain(&mut draining, DrainInput::HealthCheck, at(0));
     let joined = answer(200, &[], r#"{"value":"start"}"#);
     let joined = DrainInput::CalloutDone(said.callouts[0].ticket, joined);
     let said = drain(&mut draining, joined, at(1));

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use local_gateway::render::{at, listener};
 use local_gateway::{Builder, Part};
 use serde_json::json;
-use sluice::reply::signature::{Secrets, canonical_marks};
+use sluice::reply::signature::{Secrets, canonical_headers};
 use testkit::http1::Request;
 use testkit::server::Answer;
 use wasm_tests::gateway::{Gateway, drain_settings};
@@ -357,7 +357,7 @@ fn each_destination_has_a_secret_of_its_own() {
         let fields = fields
             .iter()
             .map(|(name, value)| (name.as_str(), value.as_slice()));
-        let signature = secrets.sign_marks(&id, at_s, &canonical_marks(fields));
+        let signature = secrets.sign_headers(&id, at_s, &canonical_headers(fields));
         assert_eq!(reply.text("async-signature"), signature);
     }
     let log = gateway.set.log(Part::Envoy);

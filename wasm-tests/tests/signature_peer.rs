@@ -19,7 +19,7 @@ use provision::Project;
 use provision::command::capture;
 use provision::python::{Environment, environment};
 use serde_json::{Value, json};
-use sluice::drain::dispatch::{self, Dispatch, Marks};
+use sluice::drain::dispatch::{self, CallHeaders, Dispatch};
 use sluice::record::reply_address::ReplyAddress;
 use sluice::record::reply_context::ReplyOutcome;
 use sluice::record::{CallHead, decode, encode};
@@ -85,7 +85,7 @@ fn receive(secrets: &str, body: &[u8], at_ms: u64) -> Received {
     };
     let (head, content) = finished.into_reply();
     let reply = decode(&encode(&head, &content).unwrap()).unwrap();
-    let marks = Marks {
+    let call_headers = CallHeaders {
         id: head.id.unwrap().0,
         correlation_id: "talk".to_owned(),
         accepted_at: "2026-11-23T04:36:00.123Z".to_owned(),
@@ -97,7 +97,7 @@ fn receive(secrets: &str, body: &[u8], at_ms: u64) -> Received {
         secrets: Some(&secrets),
         now: Wall(at_ms),
     };
-    let request = dispatch::request(reply, &marks, &dispatch);
+    let request = dispatch::request(reply, &call_headers, &dispatch);
     let text = |value: &[u8]| String::from_utf8(value.to_vec()).unwrap();
     let fields = request.headers.iter();
     Received {

@@ -1,7 +1,7 @@
 //! The places of calls among those with their order key, in the window.
 
-use crate::drain::lifecycle::held::Held;
 use crate::drain::lifecycle::state::{State, Transition};
+use crate::drain::lifecycle::tracked::TrackedRecord;
 use crate::drain::lifecycle::window::Window;
 use crate::id::RecordId;
 use crate::time::Steady;
@@ -10,19 +10,24 @@ impl Window {
     /// Gives a call its place among those with its order key, which it keeps until it is settled,
     /// also while it waits. False where it is behind an earlier one.
     pub(in crate::drain) fn stand_in_order(&mut self, id: RecordId, now: Steady) -> bool {
-        let Some(held) = self.held.get(&id) else {
+        let Some(tracked) = self.tracked.get(&id) else {
             return false;
         };
-        let Some(key) = held.plan.as_ref().and_then(|plan| plan.order_key.as_ref()) else {
+        let Some(key) = tracked
+            .plan
+            .as_ref()
+            .and_then(|plan| plan.order_key.as_ref())
+        else {
             return true;
         };
-        let (key, number) = (key.clone(), held.number(id));
+        let (key, number) = (key.clone(), tracked.number(id));
         let order = self.order.entry(key).or_default();
         if !order.contains(&id) {
             // By number: it may have been away. What has begun is not interrupted.
             let may_follow = |other: &RecordId| {
-                let other_held = self.held.get(other);
-                other_held.is_some_and(|held| !held.has_begun() && held.number(*other) > number)
+                let other_held = self.tracked.get(other);
+                other_held
+                    .is_some_and(|tracked| !tracked.has_begun() && tracked.number(*other) > number)
             };
             let behind = order.iter().rev().take_while(|other| may_follow(other));
             let at = order.len().saturating_sub(behind.count());
@@ -36,9 +41,9 @@ impl Window {
         is_first
     }
 
-    /// A call that was first of its key, and stands in its target's line, is so no more.
+    /// A call that was first of its key, and stands in its target's queue, is so no more.
     fn step_back(&mut self, id: RecordId, now: Steady) {
-        if self.held.get(&id).map(Held::state) == Some(State::Ready) {
+        if self.tracked.get(&id).map(TrackedRecord::state) == Some(State::Ready) {
             self.apply(id, Transition::StepBack, now);
         }
     }
@@ -46,7 +51,7 @@ impl Window {
     /// A call gives up its place among those with its order key. Gives the call whose turn it is
     /// with that, if any.
     pub(super) fn leave_order(&mut self, id: RecordId) -> Option<RecordId> {
-        let plan = self.held.get(&id)?.plan.as_ref()?;
+        let plan = self.tracked.get(&id)?.plan.as_ref()?;
         let key = plan.order_key.as_ref()?.clone();
         let order = self.order.get_mut(&key)?;
         let was_first = order.front() == Some(&id);
@@ -56,8 +61,8 @@ impl Window {
             self.order.remove(&key);
         }
         let is_behind = |id: &RecordId| {
-            let held = self.held.get(id);
-            held.is_some_and(|held| held.state() == State::Behind)
+            let tracked = self.tracked.get(id);
+            tracked.is_some_and(|tracked| tracked.state() == State::Behind)
         };
         next.filter(|next| was_first && is_behind(next))
     }
@@ -66,8 +71,8 @@ impl Window {
     pub(in crate::drain) fn look_behind(&mut self) {
         let mut all = self.order.values().flatten();
         self.is_any_behind = all.any(|id| {
-            let held = self.held.get(id);
-            held.is_some_and(|held| held.state() == State::Behind)
+            let tracked = self.tracked.get(id);
+            tracked.is_some_and(|tracked| tracked.state() == State::Behind)
         });
     }
 }

@@ -1,6 +1,6 @@
 //! How much is held of each stream.
 
-use crate::drain::lifecycle::held::Held;
+use crate::drain::lifecycle::tracked::TrackedRecord;
 
 /// What is held of one stream in its present session. What lost sessions have left takes no room:
 /// it would keep the drain from reading just these records again.
@@ -12,19 +12,19 @@ pub(in crate::drain) struct HeldCount {
 }
 
 impl HeldCount {
-    pub(super) fn add(&mut self, held: &Held) {
-        let takes_room = usize::from(!held.is_note);
-        let is_unsettled = usize::from(held.is_unsettled());
+    pub(super) fn add(&mut self, tracked: &TrackedRecord) {
+        let takes_room = usize::from(!tracked.is_note);
+        let is_unsettled = usize::from(tracked.is_unsettled());
         self.records = self.records.saturating_add(takes_room);
         self.unsettled = self.unsettled.saturating_add(is_unsettled);
-        self.bytes = self.bytes.saturating_add(held.bytes);
+        self.bytes = self.bytes.saturating_add(tracked.bytes);
     }
 
-    pub(super) fn remove(&mut self, held: &Held) {
-        let takes_room = usize::from(!held.is_note);
-        let is_unsettled = usize::from(held.is_unsettled());
+    pub(super) fn remove(&mut self, tracked: &TrackedRecord) {
+        let takes_room = usize::from(!tracked.is_note);
+        let is_unsettled = usize::from(tracked.is_unsettled());
         self.records = self.records.saturating_sub(takes_room);
         self.unsettled = self.unsettled.saturating_sub(is_unsettled);
-        self.bytes = self.bytes.saturating_sub(held.bytes);
+        self.bytes = self.bytes.saturating_sub(tracked.bytes);
     }
 }

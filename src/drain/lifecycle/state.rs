@@ -7,10 +7,10 @@ use crate::time::Steady;
 pub(in crate::drain) enum State {
     /// Just taken in: what becomes of it is decided within the same input.
     New,
-    /// Taken out of its target's line, or its wait is over: what becomes of it is decided within
+    /// Taken out of its target's queue, or its wait is over: what becomes of it is decided within
     /// the same input.
     Picked,
-    /// In its target's line.
+    /// In its target's queue.
     Ready,
     /// Behind an earlier call with the same order key.
     Behind,
@@ -31,13 +31,13 @@ pub(in crate::drain) enum State {
 /// What changes a record's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::drain) enum Transition {
-    /// It may be attempted as soon as its target's line gives it its turn.
+    /// It may be attempted as soon as its target's queue gives it its turn.
     LineUp,
-    /// Its target's line has given it its turn: an attempt begins.
+    /// Its target's queue has given it its turn: an attempt begins.
     Start,
     /// It waits until a moment.
     Wait { until: Steady },
-    /// It was taken out of its target's line, or its wait is over.
+    /// It was taken out of its target's queue, or its wait is over.
     Pick,
     /// It stays behind others of its order key, and is looked at again at a moment.
     StayBehind { look: Option<Steady> },

@@ -1,5 +1,5 @@
 //! The records held in memory, from their fetch to their commit. Containers and their book-keeping;
-//! what becomes of a record is decided in [`crate::drain::fate`].
+//! what becomes of a record is decided in [`crate::drain::disposition`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use crate::drain::commit::FetchNumber;
 use crate::drain::config::DrainConfig;
-use crate::drain::hops::RememberedHops;
+use crate::drain::hop_dedup::HopDedup;
 use crate::drain::lifecycle::count::HeldCount;
-use crate::drain::lifecycle::held::{Held, LastAttempt};
 use crate::drain::lifecycle::state::{State, Transition};
-use crate::drain::line::Lines;
+use crate::drain::lifecycle::tracked::{LastAttempt, TrackedRecord};
+use crate::drain::target_queue::TargetQueues;
 use crate::http::list_bytes;
 use crate::id::{RecordId, StreamName};
 use crate::limits::UNDERSTOOD_BYTES_MAX;
@@ -22,9 +22,9 @@ use crate::time::Steady;
 /// All records held.
 #[derive(Debug)]
 pub(in crate::drain) struct Window {
-    pub(super) held: BTreeMap<RecordId, Held>,
+    pub(super) tracked: BTreeMap<RecordId, TrackedRecord>,
     pub(super) counts: BTreeMap<StreamName, HeldCount>,
-    pub(super) lines: Lines,
+    pub(super) target_queues: TargetQueues,
     /// Calls with the same order key, in their order; the first one may be made.
     pub(super) order: BTreeMap<Rc<str>, VecDeque<RecordId>>,
     /// Some of them perhaps wait for others of their key.
@@ -36,17 +36,17 @@ pub(in crate::drain) struct Window {
     pub(super) in_flight: usize,
     /// Bytes of the records whose calls are kept too.
     pub(super) understood_bytes: usize,
-    hops: RememberedHops,
+    hop_dedup: HopDedup,
     /// When records of lost sessions are looked through next.
     pub(super) next_forgetting: Option<Steady>,
     /// The first transition that the table does not have.
     pub(super) violation: Option<String>,
 }
 
-/// Lines whose calls in flight leave half of the window's bytes to what waits.
-fn lines(config: &DrainConfig) -> Lines {
+/// The queues of targets whose calls in flight leave half of the window's bytes to what waits.
+fn target_queues(config: &DrainConfig) -> TargetQueues {
     let window = &config.window;
-    Lines::new(config.limits.clone(), window.patience, window.bytes_max / 2)
+    TargetQueues::new(config.limits.clone(), window.patience, window.bytes_max / 2)
 }
 
 /// What a fetched record is to the window.
@@ -62,16 +62,16 @@ impl Window {
     /// An empty window.
     pub(in crate::drain) fn new(config: &DrainConfig) -> Self {
         Self {
-            held: BTreeMap::new(),
+            tracked: BTreeMap::new(),
             counts: BTreeMap::new(),
-            lines: lines(config),
+            target_queues: target_queues(config),
             order: BTreeMap::new(),
             is_any_behind: false,
             waits: BTreeSet::new(),
             looks: BTreeSet::new(),
             in_flight: 0,
             understood_bytes: 0,
-            hops: RememberedHops::default(),
+            hop_dedup: HopDedup::default(),
             next_forgetting: None,
             violation: None,
         }
@@ -81,17 +81,17 @@ impl Window {
         self.counts.get(&source).copied().unwrap_or_default()
     }
 
-    pub(in crate::drain) fn get(&self, id: RecordId) -> Option<&Held> {
-        self.held.get(&id)
+    pub(in crate::drain) fn get(&self, id: RecordId) -> Option<&TrackedRecord> {
+        self.tracked.get(&id)
     }
 
-    pub(in crate::drain) fn get_mut(&mut self, id: RecordId) -> Option<&mut Held> {
-        self.held.get_mut(&id)
+    pub(in crate::drain) fn get_mut(&mut self, id: RecordId) -> Option<&mut TrackedRecord> {
+        self.tracked.get_mut(&id)
     }
 
     /// Where a record stands, if it is held.
     pub(in crate::drain) fn state(&self, id: RecordId) -> Option<State> {
-        self.held.get(&id).map(Held::state)
+        self.tracked.get(&id).map(TrackedRecord::state)
     }
 
     /// Takes in a fetched record.
@@ -101,17 +101,17 @@ impl Window {
         message: Message,
         fetch: FetchNumber,
     ) -> Taken {
-        match self.held.get_mut(&id) {
-            Some(held) if held.fetch.is_some() => Taken::Twice,
-            Some(held) => {
-                held.fetch = Some(fetch);
-                self.counts.entry(id.source).or_default().add(held);
+        match self.tracked.get_mut(&id) {
+            Some(tracked) if tracked.fetch.is_some() => Taken::Twice,
+            Some(tracked) => {
+                tracked.fetch = Some(fetch);
+                self.counts.entry(id.source).or_default().add(tracked);
                 Taken::Again
             }
             None => {
-                let held = Held::new(message, fetch);
-                self.counts.entry(id.source).or_default().add(&held);
-                self.held.insert(id, held);
+                let tracked = TrackedRecord::new(message, fetch);
+                self.counts.entry(id.source).or_default().add(&tracked);
+                self.tracked.insert(id, tracked);
                 Taken::New
             }
         }
@@ -120,11 +120,11 @@ impl Window {
     /// Keeps what a record says until its first attempt, unless that is too much: then it is read
     /// once more.
     pub(in crate::drain) fn keep(&mut self, id: RecordId, call: Call) {
-        if let Some(held) = self.held.get_mut(&id) {
-            let bytes = self.understood_bytes.saturating_add(held.record.len());
+        if let Some(tracked) = self.tracked.get_mut(&id) {
+            let bytes = self.understood_bytes.saturating_add(tracked.record.len());
             if bytes <= UNDERSTOOD_BYTES_MAX {
                 self.understood_bytes = bytes;
-                held.call = Some(Box::new(call));
+                tracked.call = Some(Box::new(call));
             }
         }
     }
@@ -134,31 +134,31 @@ impl Window {
     /// # Errors
     /// Why it can't be understood.
     pub(in crate::drain) fn understand(&mut self, id: RecordId) -> Result<Call, RecordError> {
-        let Some(held) = self.held.get_mut(&id) else {
+        let Some(tracked) = self.tracked.get_mut(&id) else {
             return Err(RecordError("the record is gone".to_owned()));
         };
-        match held.let_go() {
+        match tracked.let_go() {
             Some((bytes, call)) => {
                 self.understood_bytes = self.understood_bytes.saturating_sub(bytes);
                 Ok(*call)
             }
-            None => record::decode(&held.record),
+            None => record::decode(&tracked.record),
         }
     }
 
     /// Lets go of the record itself: nothing more is to be read in it.
     pub(in crate::drain) fn drop_record(&mut self, id: RecordId) {
-        if let Some(held) = self.held.get_mut(&id) {
-            if let Some((bytes, _)) = held.let_go() {
+        if let Some(tracked) = self.tracked.get_mut(&id) {
+            if let Some((bytes, _)) = tracked.let_go() {
                 self.understood_bytes = self.understood_bytes.saturating_sub(bytes);
             }
-            held.record = Rc::default();
+            tracked.record = Rc::default();
         }
     }
 
     /// Keeps what a call's last attempt came to, which takes room like a record.
     pub(in crate::drain) fn keep_last(&mut self, id: RecordId, last: LastAttempt) {
-        let Some(held) = self.held.get_mut(&id) else {
+        let Some(tracked) = self.tracked.get_mut(&id) else {
             return;
         };
         let answer = last.answer.as_ref();
@@ -166,30 +166,38 @@ impl Window {
             list_bytes(&answer.headers).saturating_add(answer.body.len())
         });
         let mut count = self.counts.get_mut(&id.source);
-        let mut count = count.as_mut().filter(|_| held.fetch.is_some());
+        let mut count = count.as_mut().filter(|_| tracked.fetch.is_some());
         if let Some(count) = &mut count {
-            count.remove(held);
+            count.remove(tracked);
         }
-        held.bytes = held.record.len().saturating_add(bytes);
-        held.last = Some(Box::new(last));
+        tracked.bytes = tracked.record.len().saturating_add(bytes);
+        tracked.last = Some(Box::new(last));
         if let Some(count) = count {
-            count.add(held);
+            count.add(tracked);
         }
     }
 
     /// Whether another record has brought this call at this point of its way already.
     pub(in crate::drain) fn is_repeated_hop(&mut self, id: RecordId) -> bool {
-        let Some(held) = self.held.get(&id).filter(|held| held.progress.hops > 0) else {
+        let Some(tracked) = self
+            .tracked
+            .get(&id)
+            .filter(|tracked| tracked.progress.hops > 0)
+        else {
             return false;
         };
-        let Some(plan) = &held.plan else {
+        let Some(plan) = &tracked.plan else {
             return false;
         };
-        let hop = (plan.id.clone(), held.progress.hops, held.progress.redrives);
-        self.hops.is_repeated(hop, id)
+        let hop = (
+            plan.id.clone(),
+            tracked.progress.hops,
+            tracked.progress.redrives,
+        );
+        self.hop_dedup.is_repeated(hop, id)
     }
 
-    /// Takes up to `count` calls out of lines that are too slow for what comes in, the firsts of
+    /// Takes up to `count` calls out of queues that are too slow for what comes in, the firsts of
     /// their callers only where they are asked for.
     pub(in crate::drain) fn take_slow(
         &mut self,
@@ -198,10 +206,10 @@ impl Window {
         away_max: Duration,
         now: Steady,
     ) -> Vec<(RecordId, Option<Duration>)> {
-        let held = &self.held;
-        let may_leave = |id| held.get(&id).is_some_and(Held::may_leave);
-        let lines = &mut self.lines;
-        let slow = lines.take_slow(count, firsts, away_max, now, may_leave);
+        let tracked = &self.tracked;
+        let may_leave = |id| tracked.get(&id).is_some_and(TrackedRecord::may_leave);
+        let target_queues = &mut self.target_queues;
+        let slow = target_queues.take_slow(count, firsts, away_max, now, may_leave);
         for (id, _) in &slow {
             self.apply(*id, Transition::Pick, now);
         }
@@ -217,8 +225,8 @@ impl Window {
         now: Steady,
     ) -> Vec<(Steady, RecordId)> {
         let rests = |id: &RecordId| {
-            let held = self.held.get(id);
-            held.is_some_and(|held| held.progress.attempts > 0 && held.may_leave())
+            let tracked = self.tracked.get(id);
+            tracked.is_some_and(|tracked| tracked.progress.attempts > 0 && tracked.may_leave())
         };
         let resting = self.waits.iter().rev();
         let resting = resting.filter(|(_, id)| id.source == StreamName::Calls && rests(id));
@@ -234,7 +242,7 @@ impl Window {
 
     /// The fetch of the present session that has brought a record.
     pub(in crate::drain) fn fetch(&self, id: RecordId) -> Option<FetchNumber> {
-        self.held.get(&id)?.fetch
+        self.tracked.get(&id)?.fetch
     }
 
     /// Forgets records whose commit is done.
@@ -249,8 +257,8 @@ impl Window {
     }
 
     /// The lines of all targets, to be looked at.
-    pub(in crate::drain) fn lines(&self) -> &Lines {
-        &self.lines
+    pub(in crate::drain) fn target_queues(&self) -> &TargetQueues {
+        &self.target_queues
     }
 
     /// Calls with the same order key, in their order.

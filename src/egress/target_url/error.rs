@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::limits::DESTINATION_BYTES_MAX;
 
-/// Why a text is no [`crate::egress::target_url::Destination`]. Its text says what to change, and
+/// Why a text is no [`crate::egress::target_url::TargetUrl`]. Its text says what to change, and
 /// fits behind the name of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetError {

@@ -2,7 +2,7 @@
 //!
 //! One spelling, one meaning: whatever two parsers could read differently is refused, because the
 //! allow-list judges what we have read and Envoy calls what it reads. What is called is written
-//! anew from the members of [`Destination`], never copied from the caller's text.
+//! anew from the members of [`TargetUrl`], never copied from the caller's text.
 
 mod error;
 mod host;
@@ -46,7 +46,7 @@ impl Scheme {
 
 /// A URL that was understood (RFC 3986, RFC 9110 §4.2), taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Destination {
+pub struct TargetUrl {
     /// How it is called.
     pub scheme: Scheme,
     /// Whom it is called at.
@@ -57,7 +57,7 @@ pub struct Destination {
     pub path_and_query: String,
 }
 
-impl Destination {
+impl TargetUrl {
     /// Reads an absolute URL.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use sluice::accept::config::AcceptConfig;
 use sluice::config::Document;
 use sluice::drain::config::DrainConfig;
 use sluice::drain::dead_letter::{DeadLetter, Reason};
-use sluice::egress::target_url::Destination;
+use sluice::egress::target_url::TargetUrl;
 use sluice::http::CalloutResult;
 use sluice::http::{Fields, IncomingResponse, is_field_value, is_token};
 use sluice::id::Position;
@@ -151,7 +151,7 @@ pub fn target(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    if let Ok(found) = Destination::parse(text) {
+    if let Ok(found) = TargetUrl::parse(text) {
         let written = format!(
             "{}://{}{}",
             found.scheme.name(),
@@ -159,7 +159,7 @@ pub fn target(data: &[u8]) {
             found.path_and_query
         );
         assert_eq!(
-            Destination::parse(&written),
+            TargetUrl::parse(&written),
             Ok(found),
             "{text:?} as {written:?}"
         );

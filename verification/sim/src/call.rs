@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use sluice::accept::admission::RequestHead;
-use sluice::caller::{CallerMark, CallerRules};
+use sluice::caller::{CallerIdentity, CallerRules};
 use sluice::http::{Fields, first};
 
 use crate::rng::Rng;
@@ -223,7 +223,7 @@ impl Request {
     }
 
     /// What distinguishes the client, as the filter finds it.
-    fn sender(&self) -> Option<CallerMark> {
+    fn sender(&self) -> Option<CallerIdentity> {
         let rules = CallerRules {
             headers: vec!["authorization".to_owned()],
             metadata: None,
@@ -232,7 +232,7 @@ impl Request {
         let path = first(&self.fields, ":path").filter(|_| self.key.is_none());
         let last = path.and_then(<[u8]>::last).map_or(0, |digit| digit % 4);
         let address = format!("192.0.2.{last}:1").into_bytes();
-        CallerMark::find(&rules, &self.fields, |path| {
+        CallerIdentity::find(&rules, &self.fields, |path| {
             (path == ["source", "address"]).then(|| address.clone())
         })
     }

@@ -45,7 +45,7 @@ enum Event {
     Leave(usize),
     Turn(usize, u32),
     Tick(usize, u32),
-    News(usize),
+    RecordsAvailable(usize),
     HealthCheck(usize),
     Released(usize, KeyHolder),
     Arrive(u64),
@@ -209,7 +209,7 @@ impl World {
             Event::Leave(client) => self.leave(client),
             Event::Turn(worker, life) => self.turn(worker, life),
             Event::Tick(worker, life) => self.tick(worker, life),
-            Event::News(gateway) => self.news(gateway),
+            Event::RecordsAvailable(gateway) => self.news(gateway),
             Event::HealthCheck(gateway) => self.health_check(gateway),
             Event::Released(gateway, holder) => self.released(gateway, holder),
             Event::Arrive(exchange) => self.arrive(exchange),
@@ -240,9 +240,9 @@ impl World {
                 let by = self.exchanges.get(exchange)?.by;
                 self.workers.get(by.worker)?.gateway
             }
-            Event::News(gateway) | Event::HealthCheck(gateway) | Event::Released(gateway, _) => {
-                *gateway
-            }
+            Event::RecordsAvailable(gateway)
+            | Event::HealthCheck(gateway)
+            | Event::Released(gateway, _) => *gateway,
             Event::Body(client) | Event::Leave(client) => {
                 let worker = self.clients.get(*client)?.worker?.worker;
                 self.workers.get(worker)?.gateway

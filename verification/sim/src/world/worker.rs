@@ -109,7 +109,7 @@ impl World {
 
     pub(super) fn news(&mut self, gateway: usize) -> Result<(), Violation> {
         match self.checked_worker(gateway) {
-            Some(by) => self.drain_input(by, DrainInput::News),
+            Some(by) => self.drain_input(by, DrainInput::RecordsAvailable),
             None => Ok(()),
         }
     }
@@ -121,7 +121,7 @@ impl World {
             Event::HealthCheck(gateway),
         );
         match self.checked_worker(gateway) {
-            Some(by) => self.drain_input(by, DrainInput::Heartbeat),
+            Some(by) => self.drain_input(by, DrainInput::HealthCheck),
             None => Ok(()),
         }
     }
@@ -282,7 +282,7 @@ impl World {
             }
             Output::WakeDrain => {
                 let after = self.rng.below(3);
-                self.after(after, Event::News(gateway));
+                self.after(after, Event::RecordsAvailable(gateway));
             }
             Output::ReadBody(request) => {
                 let body = self.body_of(request);

@@ -8,7 +8,7 @@ use crate::limits::HOPS_REMEMBERED_MAX;
 
 /// The latest hops, so that one that was published twice is recognised.
 #[derive(Debug, Default)]
-pub(super) struct RememberedHops {
+pub(super) struct HopDedup {
     seen: BTreeMap<Hop, RecordId>,
     order: VecDeque<Hop>,
 }
@@ -16,7 +16,7 @@ pub(super) struct RememberedHops {
 /// A call at one point of its way: id, hops, redrives.
 pub(super) type Hop = (Rc<str>, u32, u32);
 
-impl RememberedHops {
+impl HopDedup {
     /// Whether another record than this one has brought the hop already.
     pub(super) fn is_repeated(&mut self, hop: Hop, record: RecordId) -> bool {
         match self.seen.get(&hop) {

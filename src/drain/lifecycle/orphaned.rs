@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::drain::lifecycle::held::Held;
 use crate::drain::lifecycle::state::{State, Transition};
+use crate::drain::lifecycle::tracked::TrackedRecord;
 use crate::drain::lifecycle::window::Window;
 use crate::id::{RecordId, StreamName};
 use crate::time::Steady;
@@ -19,7 +19,7 @@ const FORGETTING_PAUSE: Duration = Duration::from_secs(10);
 
 /// How much lost sessions may leave of one stream: as much as one session may hold.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::drain) struct LeftMax {
+pub(in crate::drain) struct OrphanedMax {
     pub(in crate::drain) unsettled: usize,
     pub(in crate::drain) records: usize,
 }
@@ -36,15 +36,18 @@ impl Window {
     pub(in crate::drain) fn detach(
         &mut self,
         source: StreamName,
-        left_max: LeftMax,
+        orphaned_max: OrphanedMax,
         now: Steady,
     ) -> usize {
         self.counts.remove(&source);
         let mut lost = Vec::new();
-        let held = self.held.iter_mut().filter(|(id, _)| id.source == source);
-        for (id, held) in held {
-            held.fetch = None;
-            let until = match held.state() {
+        let tracked = self
+            .tracked
+            .iter_mut()
+            .filter(|(id, _)| id.source == source);
+        for (id, tracked) in tracked {
+            tracked.fetch = None;
+            let until = match tracked.state() {
                 State::New | State::Picked | State::Ready | State::Behind | State::Note => now,
                 State::Waiting { until } => until,
                 State::InFlight
@@ -52,12 +55,12 @@ impl Window {
                 | State::Leaving { .. }
                 | State::Settled { .. } => continue,
             };
-            lost.push((*id, held.state(), until));
+            lost.push((*id, tracked.state(), until));
         }
         let ready = lost.iter().filter(|(_, state, _)| *state == State::Ready);
         let ready: BTreeSet<RecordId> = ready.map(|(id, ..)| *id).collect();
         // All at once: each removal goes through all lines.
-        self.lines.remove(&ready);
+        self.target_queues.remove(&ready);
         for id in ready {
             self.apply(id, Transition::Pick, now);
         }
@@ -66,19 +69,19 @@ impl Window {
         }
         self.next_forgetting
             .get_or_insert(now.plus(LOST_REMEMBERED));
-        self.forget_oldest(source, left_max)
+        self.forget_oldest(source, orphaned_max)
     }
 
     /// Of what lost sessions have left, forgets what is beyond the bounds, the oldest first. What
     /// is under way stays.
-    fn forget_oldest(&mut self, source: StreamName, left_max: LeftMax) -> usize {
+    fn forget_oldest(&mut self, source: StreamName, orphaned_max: OrphanedMax) -> usize {
         let (mut suspended, mut settled) = (Vec::new(), Vec::new());
-        let left = self
-            .held
+        let orphaned = self
+            .tracked
             .iter()
-            .filter(|(id, held)| id.source == source && held.fetch.is_none());
-        for (id, held) in left {
-            match held.state() {
+            .filter(|(id, tracked)| id.source == source && tracked.fetch.is_none());
+        for (id, tracked) in orphaned {
+            match tracked.state() {
                 State::Suspended { since, .. } => suspended.push((since, *id)),
                 State::Settled { at } => settled.push((at, *id)),
                 State::New
@@ -92,10 +95,13 @@ impl Window {
             }
         }
         let mut forgotten = 0;
-        for (mut left, max) in [(suspended, left_max.unsettled), (settled, left_max.records)] {
-            left.sort_unstable();
-            let excess = left.len().saturating_sub(max);
-            let oldest = left.into_iter().take(excess);
+        for (mut orphaned, max) in [
+            (suspended, orphaned_max.unsettled),
+            (settled, orphaned_max.records),
+        ] {
+            orphaned.sort_unstable();
+            let excess = orphaned.len().saturating_sub(max);
+            let oldest = orphaned.into_iter().take(excess);
             forgotten += oldest.filter(|(_, id)| self.forget(*id)).count();
         }
         forgotten
@@ -104,9 +110,9 @@ impl Window {
     /// Forgets records of lost sessions that nobody has shown us again, and gives how many of them
     /// were unsettled.
     pub(in crate::drain) fn forget_stale(&mut self, now: Steady) -> usize {
-        self.lines.forget_idle(now);
-        let is_stale = |held: &Held| match held.state() {
-            State::Settled { at } => held.fetch.is_none() && now >= at.plus(LOST_REMEMBERED),
+        self.target_queues.forget_idle(now);
+        let is_stale = |tracked: &TrackedRecord| match tracked.state() {
+            State::Settled { at } => tracked.fetch.is_none() && now >= at.plus(LOST_REMEMBERED),
             State::Suspended { since, .. } => now >= since.plus(LOST_REMEMBERED),
             State::New
             | State::Picked
@@ -117,10 +123,10 @@ impl Window {
             | State::Waiting { .. }
             | State::Leaving { .. } => false,
         };
-        let stale = self.held.iter().filter(|(_, held)| is_stale(held));
+        let stale = self.tracked.iter().filter(|(_, tracked)| is_stale(tracked));
         let stale: Vec<RecordId> = stale.map(|(id, _)| *id).collect();
         if self.next_forgetting.is_some_and(|at| at <= now) {
-            let any_lost = self.held.values().any(|held| held.fetch.is_none());
+            let any_lost = self.tracked.values().any(|tracked| tracked.fetch.is_none());
             self.next_forgetting = any_lost.then(|| now.plus(FORGETTING_PAUSE));
         }
         stale.into_iter().filter(|id| self.forget(*id)).count()

@@ -24,7 +24,7 @@ const CLAIM_MARGIN: Duration = Duration::from_secs(5);
 
 /// The keyed requests of this worker.
 #[derive(Debug, Default)]
-pub(super) struct Claims {
+pub(super) struct IdempotencyClaims {
     /// Requests that want their key.
     waiting: VecDeque<RequestId>,
     /// Requests whose key is another one's that is being published: they look again.
@@ -61,7 +61,7 @@ impl Work {
     }
 }
 
-impl Claims {
+impl IdempotencyClaims {
     /// A complete request wants its key.
     pub(super) fn add(&mut self, request: RequestId) {
         self.waiting.push_back(request);

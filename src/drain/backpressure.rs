@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use crate::drain::DrainEngine;
 use crate::drain::config::DrainConfig;
-use crate::drain::lifecycle::left::LeftMax;
+use crate::drain::lifecycle::orphaned::OrphanedMax;
 use crate::drain::lifecycle::state::Transition;
 use crate::drain::lifecycle::window::Window;
 use crate::id::{RecordId, StreamName};
 use crate::lanes::Wait;
-use crate::limits::LEFT_SETTLED_MIN;
+use crate::limits::ORPHANED_SETTLED_MIN;
 use crate::metric::Metric;
 use crate::time::{Now, Steady};
 
@@ -19,9 +19,12 @@ const ASIDE_TIMES_MAX: u32 = 64;
 
 /// How many more records of a stream may be held.
 pub(super) fn room(config: &DrainConfig, window: &Window, source: StreamName) -> usize {
-    let held = window.count(source);
-    let unsettled = calls_max(config, source).saturating_sub(held.unsettled);
-    let uncommitted = config.window.uncommitted_max.saturating_sub(held.records);
+    let tracked = window.count(source);
+    let unsettled = calls_max(config, source).saturating_sub(tracked.unsettled);
+    let uncommitted = config
+        .window
+        .uncommitted_max
+        .saturating_sub(tracked.records);
     unsettled.min(uncommitted)
 }
 
@@ -41,10 +44,10 @@ pub(super) fn is_room_to_fetch(config: &DrainConfig, window: &Window, source: St
 }
 
 /// How much sessions that were lost may leave in memory.
-pub(super) fn left_max(config: &DrainConfig, source: StreamName) -> LeftMax {
-    LeftMax {
+pub(super) fn orphaned_max(config: &DrainConfig, source: StreamName) -> OrphanedMax {
+    OrphanedMax {
         unsettled: calls_max(config, source),
-        records: config.window.uncommitted_max.max(LEFT_SETTLED_MIN),
+        records: config.window.uncommitted_max.max(ORPHANED_SETTLED_MIN),
     }
 }
 
@@ -59,12 +62,12 @@ fn calls_max(config: &DrainConfig, source: StreamName) -> usize {
 /// targets leaves half of it, and half of its bytes beside what is in flight, to everybody else.
 fn room_wanted(config: &DrainConfig, window: &Window, is_full: bool) -> usize {
     let limits = &config.window;
-    let held = window.count(StreamName::Calls);
+    let tracked = window.count(StreamName::Calls);
     let a_quarter = limits.calls_max.div_ceil(4);
-    if is_full || held.bytes > (limits.bytes_max / 4).saturating_mul(3) {
+    if is_full || tracked.bytes > (limits.bytes_max / 4).saturating_mul(3) {
         return a_quarter;
     }
-    held.unsettled.saturating_sub(limits.calls_max / 2)
+    tracked.unsettled.saturating_sub(limits.calls_max / 2)
 }
 
 impl DrainEngine {
@@ -110,7 +113,7 @@ impl DrainEngine {
         let wanted = room_wanted(&self.config, &self.window, is_full);
         let may_move = wanted > 0 && self.config.lanes.shortest().is_some();
         may_move
-            .then(|| self.window.lines().judged_at(now))
+            .then(|| self.window.target_queues().judged_at(now))
             .flatten()
     }
 
@@ -134,9 +137,9 @@ impl DrainEngine {
         shortest: Duration,
         longest: Duration,
     ) -> Duration {
-        let aside = self.window.get_mut(id).map_or(0, |held| {
-            held.progress.aside = held.progress.aside.saturating_add(1);
-            held.progress.aside
+        let aside = self.window.get_mut(id).map_or(0, |tracked| {
+            tracked.progress.aside = tracked.progress.aside.saturating_add(1);
+            tracked.progress.aside
         });
         let mut delays = self.config.lanes.iter().map(|(_, lane)| lane.delay);
         let next = usize::try_from(aside).unwrap_or(usize::MAX);

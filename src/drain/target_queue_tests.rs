@@ -1,10 +1,10 @@
-//! Behaviour of the lines.
+//! Behaviour of the queues.
 
 use super::*;
 use crate::id::{Position, StreamName};
 
 const PATIENCE: Duration = Duration::from_millis(400);
-/// By then it is known how fast a line moves.
+/// By then it is known how fast a queue moves.
 const JUDGED: Steady = Steady(100);
 
 fn record(offset: u64) -> RecordId {
@@ -15,7 +15,7 @@ fn record(offset: u64) -> RecordId {
     RecordId::new(StreamName::Calls, position, "")
 }
 
-fn lines(in_flight_max: usize, per_second_max: Option<u32>) -> Lines {
+fn target_queues(in_flight_max: usize, per_second_max: Option<u32>) -> TargetQueues {
     let default = TargetLimit {
         in_flight_max,
         per_second_max,
@@ -27,7 +27,7 @@ fn lines(in_flight_max: usize, per_second_max: Option<u32>) -> Lines {
             per_second_max: None,
         },
     )]);
-    Lines::new(TargetLimits { default, own }, PATIENCE, 1_000_000)
+    TargetQueues::new(TargetLimits { default, own }, PATIENCE, 1_000_000)
 }
 
 fn who(number: u32) -> CallerKey {
@@ -52,8 +52,8 @@ fn call(offset: u64) -> Waiting {
 const AWAY_MAX: Duration = Duration::from_secs(10);
 
 /// What is moved aside of calls that may all leave.
-fn aside(lines: &mut Lines, count: usize, firsts: bool, now: Steady) -> Vec<u64> {
-    let taken = lines.take_slow(count, firsts, AWAY_MAX, now, |_| true);
+fn aside(queues: &mut TargetQueues, count: usize, firsts: bool, now: Steady) -> Vec<u64> {
+    let taken = queues.take_slow(count, firsts, AWAY_MAX, now, |_| true);
     offsets(taken.into_iter().map(|(record, _)| record))
 }
 
@@ -62,128 +62,128 @@ fn offsets(records: impl IntoIterator<Item = RecordId>) -> Vec<u64> {
     records.map(|record| record.position.offset).collect()
 }
 
-fn all_that_may(lines: &mut Lines, now: u64) -> Vec<u64> {
-    offsets(std::iter::from_fn(|| lines.next(1_000_000, Steady(now))))
+fn all_that_may(queues: &mut TargetQueues, now: u64) -> Vec<u64> {
+    offsets(std::iter::from_fn(|| queues.next(1_000_000, Steady(now))))
 }
 
 #[test]
-fn targets_take_turns_and_each_line_keeps_its_order() {
-    let mut lines = lines(10, None);
+fn targets_take_turns_and_each_queue_keeps_its_order() {
+    let mut queues = target_queues(10, None);
     let (a, b): (Rc<str>, Rc<str>) = ("a".into(), "b".into());
     for offset in 0..4 {
-        lines.add(&a, call(offset), Steady(0));
+        queues.add(&a, call(offset), Steady(0));
     }
-    lines.add(&b, call(9), Steady(0));
-    assert_eq!(lines.waiting(), 5);
-    assert_eq!(all_that_may(&mut lines, 0), [0, 9, 1, 2, 3]);
-    assert_eq!(lines.waiting(), 0);
+    queues.add(&b, call(9), Steady(0));
+    assert_eq!(queues.waiting(), 5);
+    assert_eq!(all_that_may(&mut queues, 0), [0, 9, 1, 2, 3]);
+    assert_eq!(queues.waiting(), 0);
 }
 
 #[test]
 fn a_full_target_waits_and_others_go_on() {
-    let mut lines = lines(10, None);
+    let mut queues = target_queues(10, None);
     let (slow, quick): (Rc<str>, Rc<str>) = ("slow".into(), "quick".into());
     for offset in 0..3 {
-        lines.add(&slow, call(offset), Steady(0));
+        queues.add(&slow, call(offset), Steady(0));
     }
-    lines.add(&quick, call(7), Steady(0));
-    assert_eq!(all_that_may(&mut lines, 0), [0, 7]);
-    assert!(all_that_may(&mut lines, 5).is_empty());
-    lines.ended(record(0), Steady(6));
-    assert_eq!(all_that_may(&mut lines, 6), [1]);
+    queues.add(&quick, call(7), Steady(0));
+    assert_eq!(all_that_may(&mut queues, 0), [0, 7]);
+    assert!(all_that_may(&mut queues, 5).is_empty());
+    queues.ended(record(0), Steady(6));
+    assert_eq!(all_that_may(&mut queues, 6), [1]);
 }
 
 #[test]
 fn a_rate_spreads_the_attempts_and_tells_when_to_come_again() {
-    let mut lines = lines(1_000, Some(100));
+    let mut queues = target_queues(1_000, Some(100));
     let target: Rc<str> = "t".into();
     for offset in 0..1_000 {
-        lines.add(&target, call(offset), Steady(0));
+        queues.add(&target, call(offset), Steady(0));
     }
     let mut now = 0;
-    let mut started = all_that_may(&mut lines, now).len();
-    while let Some(due) = lines.wakeup().filter(|due| due.0 <= 2_000) {
+    let mut started = all_that_may(&mut queues, now).len();
+    while let Some(due) = queues.wakeup().filter(|due| due.0 <= 2_000) {
         assert!(due.0 > now, "it never spins");
         now = due.0;
-        started += all_that_may(&mut lines, now).len();
+        started += all_that_may(&mut queues, now).len();
     }
     assert_eq!(started, 1 + 200);
 }
 
 #[test]
 fn a_fast_rate_is_reached_although_the_clock_ticks_in_milliseconds() {
-    let mut lines = lines(100_000, Some(5_000));
+    let mut queues = target_queues(100_000, Some(5_000));
     let target: Rc<str> = "t".into();
     for offset in 0..20_000 {
-        lines.add(&target, call(offset), Steady(0));
+        queues.add(&target, call(offset), Steady(0));
     }
     let started: usize = (0..=1_000)
-        .map(|now| all_that_may(&mut lines, now).len())
+        .map(|now| all_that_may(&mut queues, now).len())
         .sum();
     assert!((5_000..=5_005).contains(&started), "{started}");
 }
 
 #[test]
 fn slow_lines_lose_their_ends_and_keep_each_callers_first() {
-    let mut lines = lines(10, None);
+    let mut queues = target_queues(10, None);
     let (slow, quick): (Rc<str>, Rc<str>) = ("slow".into(), "quick".into());
     for offset in 0..5 {
-        lines.add(&slow, call_of(1, offset), Steady(0));
+        queues.add(&slow, call_of(1, offset), Steady(0));
     }
-    lines.add(&slow, call_of(2, 8), Steady(0));
-    lines.add(&quick, call_of(1, 7), Steady(90));
-    let mut take = |count, firsts, now| (aside(&mut lines, count, firsts, now), lines.waiting());
+    queues.add(&slow, call_of(2, 8), Steady(0));
+    queues.add(&quick, call_of(1, 7), Steady(90));
+    let mut take = |count, firsts, now| (aside(&mut queues, count, firsts, now), queues.waiting());
     assert_eq!(take(10, true, Steady(99)), (vec![], 7), "nothing is known");
     assert_eq!(take(2, false, JUDGED), (vec![3, 4], 5));
     assert_eq!(take(10, false, JUDGED), (vec![1, 2], 3));
     assert_eq!(take(1, true, JUDGED).1, 2, "where nothing else helps");
-    assert!(all_that_may(&mut lines, 100).contains(&7));
+    assert!(all_that_may(&mut queues, 100).contains(&7));
 }
 
 #[test]
 fn whoever_has_most_waiting_for_slow_targets_makes_way_first() {
-    let mut lines = lines(10, None);
+    let mut queues = target_queues(10, None);
     for number in 0..20 {
         let target: Rc<str> = format!("hangs-{}", number % 10).into();
-        lines.add(&target, call_of(1, number), Steady(0));
+        queues.add(&target, call_of(1, number), Steady(0));
     }
     let stranger: Rc<str> = "hangs-1".into();
     for number in 20..24 {
-        lines.add(&stranger, call_of(2, number), Steady(0));
+        queues.add(&stranger, call_of(2, number), Steady(0));
     }
-    let taken = aside(&mut lines, 16, true, JUDGED);
+    let taken = aside(&mut queues, 16, true, JUDGED);
     assert!(taken.iter().all(|offset| *offset < 20), "{taken:?}");
 }
 
 #[test]
 fn a_target_that_keeps_up_keeps_its_calls() {
-    let mut lines = lines(10, None);
+    let mut queues = target_queues(10, None);
     let target: Rc<str> = "t".into();
     for offset in 0..100 {
-        lines.add(&target, call_of(1, offset), Steady(0));
+        queues.add(&target, call_of(1, offset), Steady(0));
     }
     for now in (0..99).step_by(4) {
-        let record = lines.next(1_000, Steady(now)).unwrap();
-        lines.ended(record, Steady(now));
+        let record = queues.next(1_000, Steady(now)).unwrap();
+        queues.ended(record, Steady(now));
     }
-    assert!(lines.waiting() > 10);
-    assert!(aside(&mut lines, 100, true, JUDGED).is_empty());
-    assert!(!aside(&mut lines, 100, true, Steady(200)).is_empty());
+    assert!(queues.waiting() > 10);
+    assert!(aside(&mut queues, 100, true, JUDGED).is_empty());
+    assert!(!aside(&mut queues, 100, true, Steady(200)).is_empty());
 }
 
 #[test]
 fn what_is_moved_aside_comes_back_as_fast_as_its_target_takes_it() {
-    let mut lines = lines(100, None);
+    let mut queues = target_queues(100, None);
     let target: Rc<str> = "t".into();
     for offset in 0..200 {
-        lines.add(&target, call_of(1, offset), Steady(0));
+        queues.add(&target, call_of(1, offset), Steady(0));
     }
     for now in (0..100).step_by(10) {
-        let record = lines.next(1_000, Steady(now)).unwrap();
-        lines.ended(record, Steady(now));
+        let record = queues.next(1_000, Steady(now)).unwrap();
+        queues.ended(record, Steady(now));
     }
     let mut away = |count| {
-        let taken = lines.take_slow(count, false, AWAY_MAX, JUDGED, |_| true);
+        let taken = queues.take_slow(count, false, AWAY_MAX, JUDGED, |_| true);
         let waits = taken.into_iter();
         let waits = waits.map(|(id, wait)| (id.position.offset, wait.unwrap().as_millis()));
         waits.collect::<Vec<_>>()
@@ -197,7 +197,7 @@ fn what_is_moved_aside_comes_back_as_fast_as_its_target_takes_it() {
         (1_910, 2_400),
         "behind the others"
     );
-    let taken = lines.take_slow(9, true, AWAY_MAX, Steady(1_000), |_| true);
+    let taken = queues.take_slow(9, true, AWAY_MAX, Steady(1_000), |_| true);
     assert!(
         taken.iter().all(|(_, wait)| wait.is_none()),
         "nothing moves"
@@ -206,45 +206,45 @@ fn what_is_moved_aside_comes_back_as_fast_as_its_target_takes_it() {
 
 #[test]
 fn what_has_made_way_goes_before_what_has_not() {
-    let mut lines = lines(10, None);
+    let mut queues = target_queues(10, None);
     let target: Rc<str> = "t".into();
     for (offset, aside) in [(0, 0), (1, 0), (2, 1), (3, 2), (4, 1)] {
         let waiting = Waiting {
             aside,
             ..call_of(1, offset)
         };
-        lines.add(&target, waiting, Steady(0));
+        queues.add(&target, waiting, Steady(0));
     }
-    assert_eq!(all_that_may(&mut lines, 0), [3, 2, 4, 0, 1]);
+    assert_eq!(all_that_may(&mut queues, 0), [3, 2, 4, 0, 1]);
 }
 
 #[test]
-fn callers_take_turns_in_a_line_and_each_has_a_share() {
-    let mut lines = lines(64, None);
+fn callers_take_turns_in_a_queue_and_each_has_a_share() {
+    let mut queues = target_queues(64, None);
     let target: Rc<str> = "t".into();
     for offset in 0..100 {
-        lines.add(&target, call_of(1, offset), Steady(0));
+        queues.add(&target, call_of(1, offset), Steady(0));
     }
-    let hanging = all_that_may(&mut lines, 0);
+    let hanging = all_that_may(&mut queues, 0);
     assert_eq!(hanging.len(), 43, "others find room");
-    lines.add(&target, call_of(2, 200), Steady(1));
-    assert_eq!(all_that_may(&mut lines, 1), [200]);
+    queues.add(&target, call_of(2, 200), Steady(1));
+    assert_eq!(all_that_may(&mut queues, 1), [200]);
     for offset in 201..204 {
-        lines.add(&target, call_of(2, offset), Steady(2));
+        queues.add(&target, call_of(2, offset), Steady(2));
     }
     for offset in 0..20 {
-        lines.ended(record(offset), Steady(3));
+        queues.ended(record(offset), Steady(3));
     }
-    let next = all_that_may(&mut lines, 3);
+    let next = all_that_may(&mut queues, 3);
     assert_eq!(next[..6], [43, 201, 44, 202, 45, 203]);
 }
 
 #[test]
 fn one_caller_leaves_slots_however_many_targets_hang() {
-    let mut lines = lines(64, None);
-    let in_flight = |lines: &mut Lines, from: u64| {
+    let mut queues = target_queues(64, None);
+    let in_flight = |queues: &mut TargetQueues, from: u64| {
         let mut started = from;
-        while lines
+        while queues
             .next(256 - usize::try_from(started).unwrap(), Steady(0))
             .is_some()
         {
@@ -254,12 +254,12 @@ fn one_caller_leaves_slots_however_many_targets_hang() {
     };
     for number in 0..256 {
         let target: Rc<str> = format!("hangs-{number}").into();
-        lines.add(&target, call_of(1, number), Steady(0));
+        queues.add(&target, call_of(1, number), Steady(0));
     }
-    let taken = in_flight(&mut lines, 0);
+    let taken = in_flight(&mut queues, 0);
     assert_eq!(taken, 171);
-    lines.add(&Rc::from("t"), call_of(2, 999), Steady(0));
-    assert_eq!(in_flight(&mut lines, taken), taken + 1);
+    queues.add(&Rc::from("t"), call_of(2, 999), Steady(0));
+    assert_eq!(in_flight(&mut queues, taken), taken + 1);
 }
 
 #[test]
@@ -269,58 +269,58 @@ fn large_records_in_flight_leave_bytes_for_others() {
         per_second_max: None,
     };
     let own = BTreeMap::new();
-    let mut lines = Lines::new(TargetLimits { default, own }, PATIENCE, 1_000);
+    let mut queues = TargetQueues::new(TargetLimits { default, own }, PATIENCE, 1_000);
     let target: Rc<str> = "t".into();
     let large = |caller, offset, bytes| Waiting {
         bytes,
         ..call_of(caller, offset)
     };
-    lines.add(&target, large(1, 0, 2_000), Steady(0));
-    assert_eq!(all_that_may(&mut lines, 0), [0], "one always goes");
-    lines.ended(record(0), Steady(0));
+    queues.add(&target, large(1, 0, 2_000), Steady(0));
+    assert_eq!(all_that_may(&mut queues, 0), [0], "one always goes");
+    queues.ended(record(0), Steady(0));
     for offset in 1..20 {
-        lines.add(&target, large(1, offset, 100), Steady(0));
+        queues.add(&target, large(1, offset, 100), Steady(0));
     }
-    assert_eq!(all_that_may(&mut lines, 0).len(), 7);
-    lines.add(&target, large(2, 50, 100), Steady(0));
-    assert_eq!(all_that_may(&mut lines, 0), [50]);
+    assert_eq!(all_that_may(&mut queues, 0).len(), 7);
+    queues.add(&target, large(2, 50, 100), Steady(0));
+    assert_eq!(all_that_may(&mut queues, 0), [50]);
 }
 
 #[test]
 fn calls_that_may_not_leave_hide_none_that_may() {
-    let mut lines = lines(10, None);
+    let mut queues = target_queues(10, None);
     let target: Rc<str> = "t".into();
     for offset in 0..6 {
-        lines.add(&target, call_of(1, offset), Steady(0));
+        queues.add(&target, call_of(1, offset), Steady(0));
     }
     let may_leave = |id: RecordId| id.position.offset < 3;
-    let taken = lines.take_slow(2, false, AWAY_MAX, JUDGED, may_leave);
+    let taken = queues.take_slow(2, false, AWAY_MAX, JUDGED, may_leave);
     assert_eq!(offsets(taken.into_iter().map(|(id, _)| id)), [1, 2]);
-    assert_eq!(all_that_may(&mut lines, 900), [0, 3, 4, 5]);
+    assert_eq!(all_that_may(&mut queues, 900), [0, 3, 4, 5]);
 }
 
 #[test]
 fn a_removed_call_has_no_turn() {
-    let mut lines = lines(10, None);
+    let mut queues = target_queues(10, None);
     let target: Rc<str> = "t".into();
-    lines.add(&target, call(1), Steady(0));
-    lines.remove(&BTreeSet::from([record(1)]));
+    queues.add(&target, call(1), Steady(0));
+    queues.remove(&BTreeSet::from([record(1)]));
     assert_eq!(
-        (lines.waiting(), lines.next(1_000_000, Steady(0))),
+        (queues.waiting(), queues.next(1_000_000, Steady(0))),
         (0, None)
     );
-    lines.add(&target, call(2), Steady(0));
-    assert_eq!(all_that_may(&mut lines, 0), [2]);
+    queues.add(&target, call(2), Steady(0));
+    assert_eq!(all_that_may(&mut queues, 0), [2]);
 }
 
 #[test]
 fn targets_that_hang_leave_slots_for_others() {
     const SLOTS: usize = 256;
-    let mut lines = lines(64, None);
+    let mut queues = target_queues(64, None);
     let mut in_flight = 0;
-    let mut all_that_may = |lines: &mut Lines| {
+    let mut all_that_may = |queues: &mut TargetQueues| {
         let mut started = 0;
-        while lines.next(SLOTS - in_flight, Steady(0)).is_some() {
+        while queues.next(SLOTS - in_flight, Steady(0)).is_some() {
             in_flight += 1;
             started += 1;
         }
@@ -330,9 +330,9 @@ fn targets_that_hang_leave_slots_for_others() {
     for number in 0..7 {
         let target: Rc<str> = format!("hangs-{number}").into();
         for offset in 0..100 {
-            lines.add(&target, call(offset), Steady(0));
+            queues.add(&target, call(offset), Steady(0));
         }
-        got.push(all_that_may(&mut lines));
+        got.push(all_that_may(&mut queues));
     }
     assert_eq!(
         got,

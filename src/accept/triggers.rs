@@ -1,25 +1,25 @@
 //! Step 1a: which requests become calls.
 //!
-//! A mark is a preference (`Prefer: respond-async`, RFC 7240 §4.1), a path prefix, or what the
-//! route's metadata say. A route that says `never` wins over every mark.
+//! A trigger is a preference (`Prefer: respond-async`, RFC 7240 §4.1), a path prefix, or what the
+//! route's metadata say. A route that says `never` wins over every trigger.
 
 use crate::http::{Fields, all, first, list_elements};
 
-/// Which marks there are at this gateway.
+/// Which triggers there are at this gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Marks {
-    /// Whether the preference `respond-async` is a mark.
+pub struct AsyncTriggers {
+    /// Whether the preference `respond-async` is a trigger.
     pub prefer: bool,
     /// The field that holds preferences, in lower case.
     pub prefer_header: String,
-    /// The path prefix that is a mark, from slash to slash; none: no path is.
+    /// The path prefix that is a trigger, from slash to slash; none: no path is.
     pub path_prefix: Option<String>,
     /// Whether the route of every request is asked for its mode, so that `always` is found where
-    /// there is no other mark. The route of a marked request is always asked.
+    /// there is no other trigger. The route of a marked request is always asked.
     pub route_metadata: bool,
 }
 
-impl Default for Marks {
+impl Default for AsyncTriggers {
     /// What an empty configuration says.
     fn default() -> Self {
         Self {
@@ -34,14 +34,14 @@ impl Default for Marks {
 /// What a route's metadata say: `sluice: { mode: … }`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RouteMode {
-    /// Marks decide; so it is where the route says nothing.
+    /// Triggers decide; so it is where the route says nothing.
     #[default]
     Prefer,
     /// Every request is a call.
     Always,
-    /// No request is a call, whatever its marks.
+    /// No request is a call, whatever its triggers.
     Never,
-    /// The route says something else: marks decide, and somebody should be told.
+    /// The route says something else: triggers decide, and somebody should be told.
     Unknown,
 }
 
@@ -60,7 +60,7 @@ impl RouteMode {
 
 /// Why a request is a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
+pub enum Trigger {
     /// It prefers so.
     Prefer,
     /// Its path has the prefix.
@@ -72,17 +72,17 @@ pub enum Mark {
 /// Whether a request is marked, and by what. The prefix stays in the path: that is what the
 /// gateway's filters have judged, and so what is called.
 #[must_use]
-pub fn mark(fields: &Fields, route: RouteMode, marks: &Marks) -> Option<Mark> {
+pub fn trigger(fields: &Fields, route: RouteMode, triggers: &AsyncTriggers) -> Option<Trigger> {
     if route == RouteMode::Never || is_preflight(fields) {
         return None;
     }
-    if first(fields, ":path").is_some_and(|path| marks.has_prefix(path)) {
-        return Some(Mark::PathPrefix);
+    if first(fields, ":path").is_some_and(|path| triggers.has_prefix(path)) {
+        return Some(Trigger::PathPrefix);
     }
-    if marks.prefer && prefers_async(all(fields, &marks.prefer_header)) {
-        return Some(Mark::Prefer);
+    if triggers.prefer && prefers_async(all(fields, &triggers.prefer_header)) {
+        return Some(Trigger::Prefer);
     }
-    (route == RouteMode::Always).then_some(Mark::Route)
+    (route == RouteMode::Always).then_some(Trigger::Route)
 }
 
 /// Whether a browser asks what a page may do (Fetch §3.3.2): it acts on the answer at once, and is
@@ -92,8 +92,8 @@ fn is_preflight(fields: &Fields) -> bool {
         && first(fields, "access-control-request-method").is_some()
 }
 
-impl Marks {
-    /// Whether a path has the prefix that marks it.
+impl AsyncTriggers {
+    /// Whether a path has the prefix that triggers it.
     #[must_use]
     pub fn has_prefix(&self, path: &[u8]) -> bool {
         let prefix = self.path_prefix.as_ref();
@@ -101,7 +101,7 @@ impl Marks {
     }
 
     /// What a call keeps of a field that holds preferences: see [`without_applied`]. Where
-    /// preferences are no marks, they are the target's business as a whole.
+    /// preferences are no triggers, they are the target's business as a whole.
     #[must_use]
     pub fn kept(&self, name: &str, value: Vec<u8>) -> Option<Vec<u8>> {
         if self.prefer && name == self.prefer_header {
@@ -173,8 +173,12 @@ mod tests {
 
     fn marked(lines: &[&str]) -> bool {
         let lines: Vec<_> = lines.iter().map(|line| ("prefer", *line)).collect();
-        let found = mark(&fields(&lines), RouteMode::Prefer, &Marks::default());
-        found == Some(Mark::Prefer)
+        let found = trigger(
+            &fields(&lines),
+            RouteMode::Prefer,
+            &AsyncTriggers::default(),
+        );
+        found == Some(Trigger::Prefer)
     }
 
     #[test]
@@ -228,7 +232,7 @@ mod tests {
     #[test]
     fn only_what_was_applied_is_removed() {
         let rest = |line: &str| {
-            let kept = Marks::default().kept("prefer", line.into());
+            let kept = AsyncTriggers::default().kept("prefer", line.into());
             kept.map(|rest| String::from_utf8(rest).unwrap())
         };
         for (line, left) in [
@@ -244,9 +248,9 @@ mod tests {
         ] {
             assert_eq!(rest(line).as_deref(), left, "{line}");
         }
-        let off = Marks {
+        let off = AsyncTriggers {
             prefer: false,
-            ..Marks::default()
+            ..AsyncTriggers::default()
         };
         let kept = off.kept("prefer", b"respond-async".to_vec());
         assert_eq!(kept.as_deref(), Some(&b"respond-async"[..]));
@@ -254,9 +258,9 @@ mod tests {
 
     #[test]
     fn a_prefix_marks_what_lies_below_it() {
-        let marks = Marks {
+        let triggers = AsyncTriggers {
             path_prefix: Some("/async/".to_owned()),
-            ..Marks::default()
+            ..AsyncTriggers::default()
         };
         for path in [
             "/async/orders?x",
@@ -265,8 +269,8 @@ mod tests {
             "/async/async/x",
             "/async/a%2Fb",
         ] {
-            let found = mark(&fields(&[(":path", path)]), RouteMode::Prefer, &marks);
-            assert_eq!(found, Some(Mark::PathPrefix), "{path}");
+            let found = trigger(&fields(&[(":path", path)]), RouteMode::Prefer, &triggers);
+            assert_eq!(found, Some(Trigger::PathPrefix), "{path}");
         }
         for path in [
             "/async",
@@ -278,16 +282,16 @@ mod tests {
             "/x/async/y",
             "*",
         ] {
-            let found = mark(&fields(&[(":path", path)]), RouteMode::Prefer, &marks);
+            let found = trigger(&fields(&[(":path", path)]), RouteMode::Prefer, &triggers);
             assert_eq!(found, None, "{path}");
         }
     }
 
     #[test]
     fn a_preflight_is_never_a_call() {
-        let marks = Marks {
+        let triggers = AsyncTriggers {
             path_prefix: Some("/async/".to_owned()),
-            ..Marks::default()
+            ..AsyncTriggers::default()
         };
         let with = |method, more: &[(&str, &str)]| {
             let request = [
@@ -295,10 +299,10 @@ mod tests {
                 (":path", "/async/x"),
                 ("prefer", "respond-async"),
             ];
-            mark(
+            trigger(
                 &fields(&[&request[..], more].concat()),
                 RouteMode::Always,
-                &marks,
+                &triggers,
             )
         };
         let asks = ("access-control-request-method", "POST");
@@ -313,47 +317,50 @@ mod tests {
 
     #[test]
     fn never_wins_over_every_mark_and_always_needs_none() {
-        let marks = Marks {
+        let triggers = AsyncTriggers {
             path_prefix: Some("/async/".to_owned()),
-            ..Marks::default()
+            ..AsyncTriggers::default()
         };
         let both = fields(&[(":path", "/async/x"), ("prefer", "respond-async")]);
         let prefers = fields(&[(":path", "/x"), ("prefer", "respond-async")]);
         let neither = fields(&[(":path", "/x")]);
-        let prefix = Some(Mark::PathPrefix);
+        let prefix = Some(Trigger::PathPrefix);
         for (request, mode, expected) in [
             (&both, RouteMode::Prefer, &prefix),
             (&both, RouteMode::Always, &prefix),
             (&both, RouteMode::Never, &None),
-            (&prefers, RouteMode::Prefer, &Some(Mark::Prefer)),
-            (&prefers, RouteMode::Unknown, &Some(Mark::Prefer)),
+            (&prefers, RouteMode::Prefer, &Some(Trigger::Prefer)),
+            (&prefers, RouteMode::Unknown, &Some(Trigger::Prefer)),
             (&prefers, RouteMode::Never, &None),
-            (&neither, RouteMode::Always, &Some(Mark::Route)),
+            (&neither, RouteMode::Always, &Some(Trigger::Route)),
             (&neither, RouteMode::Prefer, &None),
             (&neither, RouteMode::Unknown, &None),
             (&neither, RouteMode::Never, &None),
         ] {
-            let found = mark(request, mode, &marks);
+            let found = trigger(request, mode, &triggers);
             assert_eq!(&found, expected, "{request:?} {mode:?}");
         }
     }
 
     #[test]
     fn the_preference_can_have_another_header_or_be_no_mark() {
-        let renamed = Marks {
+        let renamed = AsyncTriggers {
             prefer_header: "x-prefer".to_owned(),
-            ..Marks::default()
+            ..AsyncTriggers::default()
         };
-        let off = Marks {
+        let off = AsyncTriggers {
             prefer: false,
-            ..Marks::default()
+            ..AsyncTriggers::default()
         };
         let standard = fields(&[("prefer", "respond-async")]);
         let other = fields(&[("x-prefer", "respond-async")]);
-        assert_eq!(mark(&standard, RouteMode::Prefer, &renamed), None);
-        assert!(mark(&other, RouteMode::Prefer, &renamed).is_some());
-        assert_eq!(mark(&standard, RouteMode::Prefer, &off), None);
-        assert_eq!(mark(&standard, RouteMode::Always, &off), Some(Mark::Route));
+        assert_eq!(trigger(&standard, RouteMode::Prefer, &renamed), None);
+        assert!(trigger(&other, RouteMode::Prefer, &renamed).is_some());
+        assert_eq!(trigger(&standard, RouteMode::Prefer, &off), None);
+        assert_eq!(
+            trigger(&standard, RouteMode::Always, &off),
+            Some(Trigger::Route)
+        );
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::drain::DrainEngine;
 use crate::drain::dead_letter::{DeadLetter, Reason};
-use crate::drain::lifecycle::held::LastAttempt;
 use crate::drain::lifecycle::state::{State, Transition};
+use crate::drain::lifecycle::tracked::LastAttempt;
 use crate::drain::misrouted::is_key;
 use crate::drain::outbox::{Content, Publication};
 use crate::drain::plan::Plan;
@@ -25,26 +25,26 @@ impl DrainEngine {
     /// A record is new: it is understood, or buried.
     pub(super) fn begin(&mut self, id: RecordId, now: Now) {
         self.outputs.count(Metric::Held, 1);
-        let Some(held) = self.window.get_mut(id) else {
+        let Some(tracked) = self.window.get_mut(id) else {
             return;
         };
-        held.since = now.steady;
-        let key = held.key.take();
-        match record::decode(&held.record) {
+        tracked.since = now.steady;
+        let key = tracked.key.take();
+        match record::decode(&tracked.record) {
             Ok(call) => {
                 let call_id = match &call.head.id {
                     Some(id) => id.0.clone(),
                     None => fallback_id(id.position),
                 };
-                let plan = Plan::new(&call, &call_id, held.stored_at, &self.config.attempt);
-                held.progress.clone_from(&call.head.progress);
-                held.plan = Some(plan);
+                let plan = Plan::new(&call, &call_id, tracked.stored_at, &self.config.attempt);
+                tracked.progress.clone_from(&call.head.progress);
+                tracked.plan = Some(plan);
                 if id.source == StreamName::Calls {
                     self.window.keep(id, call);
                 }
             }
             Err(error) => {
-                let note = Note::decode(&held.record);
+                let note = Note::decode(&tracked.record);
                 if let Some(note) = note.filter(|note| is_key(key.as_deref(), &note.route)) {
                     self.outputs.count(Metric::Held, -1);
                     return self.note_read(id, &note, now);
@@ -73,9 +73,9 @@ impl DrainEngine {
 
     /// A record of a lost session was read again: it goes on where it was.
     pub(super) fn resume(&mut self, id: RecordId, until: Steady, now: Now) {
-        if let Some(held) = self.window.get(id)
-            && held.is_note()
-            && let Some(note) = Note::decode(&held.record)
+        if let Some(tracked) = self.window.get(id)
+            && tracked.is_note()
+            && let Some(note) = Note::decode(&tracked.record)
         {
             return self.note_read(id, &note, now);
         }
@@ -115,7 +115,7 @@ impl DrainEngine {
         is_first
     }
 
-    /// A call gets in line, if it is due (G5) and not too old.
+    /// A call joins its target's queue, if it is due (G5) and not too old.
     pub(super) fn schedule(&mut self, id: RecordId, now: Now) {
         let Some(plan) = self.plan(id) else {
             return;
@@ -152,7 +152,11 @@ impl DrainEngine {
         last: LastAttempt,
         now: Now,
     ) {
-        let Some(plan) = self.window.get(id).and_then(|held| held.plan.as_ref()) else {
+        let Some(plan) = self
+            .window
+            .get(id)
+            .and_then(|tracked| tracked.plan.as_ref())
+        else {
             return;
         };
         let next = plan.limits.next(pause, now.wall, &mut self.entropy);
@@ -166,7 +170,7 @@ impl DrainEngine {
         if self
             .window
             .get(id)
-            .is_some_and(|held| held.is_of_lost_session())
+            .is_some_and(|tracked| tracked.is_of_lost_session())
         {
             return self.suspend(id, pause, now);
         }
@@ -181,11 +185,11 @@ impl DrainEngine {
 
     /// The call's time is over. Its target may have answered before.
     fn expire(&mut self, id: RecordId, expires_at: Wall, now: Now) {
-        let Some(held) = self.window.get_mut(id) else {
+        let Some(tracked) = self.window.get_mut(id) else {
             return;
         };
-        let past = held.progress.history.last();
-        let (last, answer) = match held.last.take() {
+        let past = tracked.progress.history.last();
+        let (last, answer) = match tracked.last.take() {
             Some(last) => (Some(last.detail), last.answer),
             None => {
                 let detail = past.map(|past| answered(past.status, past.gateway.as_deref()));
@@ -208,14 +212,14 @@ impl DrainEngine {
         response: Option<IncomingResponse>,
         now: Now,
     ) {
-        let Some(held) = self.window.get(id) else {
+        let Some(tracked) = self.window.get(id) else {
             return;
         };
-        let call_id = match &held.plan {
+        let call_id = match &tracked.plan {
             Some(plan) => plan.id.to_string(),
             None => fallback_id(id.position),
         };
-        let attempts = held.progress.attempts;
+        let attempts = tracked.progress.attempts;
         let line = format!(
             "event=dead_letter call_id={call_id} reason={} attempts={attempts} detail={detail:?}",
             reason.name()
@@ -228,8 +232,8 @@ impl DrainEngine {
             dead_at: &dead_at,
             stream_id: &self.stream_id(id.source),
             source: id.position,
-            attempts: &held.progress.history,
-            record: &held.record,
+            attempts: &tracked.progress.history,
+            record: &tracked.record,
         };
         let mut messages = letter.messages();
         let last = messages.pop();
@@ -282,8 +286,8 @@ impl DrainEngine {
             .apply(id, Transition::Leave { messages }, now.steady);
         // What is needed of it is in the messages.
         self.window.drop_record(id);
-        for (destination, publication) in publications {
-            self.outbox.add(destination, publication);
+        for (stream_name, publication) in publications {
+            self.outbox.add(stream_name, publication);
         }
     }
 
@@ -303,13 +307,17 @@ impl DrainEngine {
     pub(super) fn settle(&mut self, id: RecordId, now: Now) {
         let next = self.window.apply(id, Transition::Settle, now.steady);
         let fetch = self.window.fetch(id);
-        if self.window.get(id).is_some_and(|held| !held.is_note()) {
+        if self
+            .window
+            .get(id)
+            .is_some_and(|tracked| !tracked.is_note())
+        {
             self.outputs.count(Metric::Held, -1);
         }
         if let Some(fetch) = fetch
             && let Some(session) = self.sessions.get_mut(&id.source)
         {
-            session.line.settle(fetch);
+            session.commits.settle(fetch);
         }
         if let Some(next) = next {
             self.schedule(next, now);

@@ -11,7 +11,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// A range of addresses and what it is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SpecialRange {
+pub struct SpecialPurposeRange {
     /// The addresses.
     pub network: IpNet,
     /// What they are, in a few words.
@@ -20,7 +20,7 @@ pub struct SpecialRange {
 
 /// Every range that an allow-list gives away only by name. The first that holds an address names
 /// it.
-pub static SPECIAL_RANGES: [SpecialRange; 41] = [
+pub static SPECIAL_PURPOSE_RANGES: [SpecialPurposeRange; 41] = [
     v4([0, 0, 0, 0], 8, "\"this\" network"),
     v4([10, 0, 0, 0], 8, "private"),
     v4([100, 64, 0, 0], 10, "shared by carriers (CGNAT)"),
@@ -92,15 +92,15 @@ const LOCAL_SUFFIXES: [&str; 14] = [
 
 /// What makes an address special, if it is, or if an IPv4 address within it is.
 #[must_use]
-pub fn special_address(address: IpAddr) -> Option<&'static str> {
-    let of_itself = SPECIAL_RANGES
+pub fn special_purpose_address(address: IpAddr) -> Option<&'static str> {
+    let of_itself = SPECIAL_PURPOSE_RANGES
         .iter()
         .find(|range| range.network.contains(&address))
         .map(|range| range.meaning);
     let IpAddr::V6(address) = address else {
         return of_itself;
     };
-    let within = || embedded(address).find_map(|inner| special_address(IpAddr::V4(inner)));
+    let within = || embedded(address).find_map(|inner| special_purpose_address(IpAddr::V4(inner)));
     of_itself.or_else(within)
 }
 
@@ -141,19 +141,19 @@ fn embedded(address: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
     .flatten()
 }
 
-const fn v4(address: [u8; 4], length: u8, meaning: &'static str) -> SpecialRange {
+const fn v4(address: [u8; 4], length: u8, meaning: &'static str) -> SpecialPurposeRange {
     let [a, b, c, d] = address;
     let network = Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), length);
-    SpecialRange {
+    SpecialPurposeRange {
         network: IpNet::V4(network),
         meaning,
     }
 }
 
-const fn v6(segments: [u16; 8], length: u8, meaning: &'static str) -> SpecialRange {
+const fn v6(segments: [u16; 8], length: u8, meaning: &'static str) -> SpecialPurposeRange {
     let [a, b, c, d, e, f, g, h] = segments;
     let network = Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, d, e, f, g, h), length);
-    SpecialRange {
+    SpecialPurposeRange {
         network: IpNet::V6(network),
         meaning,
     }
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     fn meaning(address: &str) -> Option<&'static str> {
-        special_address(address.parse().unwrap())
+        special_purpose_address(address.parse().unwrap())
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::time_text::parse_rfc_3339;
 
 /// One record that was fetched and isn't committed.
 #[derive(Debug)]
-pub(in crate::drain) struct Held {
+pub(in crate::drain) struct TrackedRecord {
     /// The fetch of this session that brought it; `None` if that session is lost.
     pub(super) fetch: Option<FetchNumber>,
     pub(in crate::drain) record: Rc<Vec<u8>>,
@@ -43,7 +43,7 @@ pub(in crate::drain) struct Held {
     pub(super) bytes: usize,
 }
 
-impl Held {
+impl TrackedRecord {
     /// Where it stands.
     pub(in crate::drain) fn state(&self) -> State {
         self.stage.state()

@@ -1,9 +1,9 @@
-//! Who is called next: calls stand in one line per target. The lines take turns, and within a line
-//! the callers do.
+//! Who is called next: calls stand in one queue per target. The queues take turns, and within a
+//! queue the callers do.
 //!
-//! A target that is slow, or that may not be called faster, holds up its own line only. How many of
-//! its calls are in flight, and how many start in a second, is limited per target. Of these, and of
-//! all that are in flight, one caller has a share only: calls of others find room.
+//! A target that is slow, or that may not be called faster, holds up its own queue only. How many
+//! of its calls are in flight, and how many start in a second, is limited per target. Of these, and
+//! of all that are in flight, one caller has a share only: calls of others find room.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -41,9 +41,9 @@ impl TargetLimits {
     }
 }
 
-/// One target's line.
+/// One target's queue.
 #[derive(Debug)]
-struct Line {
+struct TargetQueue {
     limit: TargetLimit,
     waiting: Queue,
     pace: Pace,
@@ -58,7 +58,7 @@ struct Line {
 /// A whole attempt, in thousandths: at N a second, N thousandths come with each millisecond.
 const TOKEN: u64 = 1_000;
 
-impl Line {
+impl TargetQueue {
     fn new(limit: TargetLimit, now: Steady) -> Self {
         Self {
             limit,
@@ -107,13 +107,13 @@ impl Line {
     }
 
     /// How long a call waits behind those that are there and those that come back.
-    fn wait_in_line(&self, patience: Duration, now: Steady) -> Option<Duration> {
+    fn wait_in_queue(&self, patience: Duration, now: Steady) -> Option<Duration> {
         let wait = self.pace.wait_behind(self.waiting.len(), patience)?;
         Some(wait.max(self.busy_until.since(now)))
     }
 
     fn is_idle(&self, now: Steady) -> bool {
-        // A line that is forgotten starts with a full token; it must have earned it.
+        // A queue that is forgotten starts with a full token; it must have earned it.
         let is_full =
             self.limit.per_second_max.is_none() || self.filled_at.0.saturating_add(1_000) < now.0;
         self.waiting.is_empty() && self.in_flight.total() == 0 && is_full
@@ -128,18 +128,18 @@ struct Started {
     bytes: usize,
 }
 
-/// Where a call stands among its caller's in the line of this target.
+/// Where a call stands among its caller's in the queue of this target.
 type Place<'a> = (usize, RecordId, &'a Rc<str>);
 
-/// All lines.
+/// All queues.
 #[derive(Debug)]
-pub struct Lines {
+pub struct TargetQueues {
     limits: TargetLimits,
     /// How long a call may have to wait for its target before the target counts as slow.
     patience: Duration,
     /// Bytes of the records of calls in flight.
     bytes_max: usize,
-    lines: BTreeMap<Rc<str>, Line>,
+    queues: BTreeMap<Rc<str>, TargetQueue>,
     /// Targets with waiting calls, in the order of their turns.
     turns: VecDeque<Rc<str>>,
     waiting: usize,
@@ -149,15 +149,15 @@ pub struct Lines {
     bytes: Shares,
 }
 
-impl Lines {
-    /// No line yet.
+impl TargetQueues {
+    /// No queue yet.
     #[must_use]
     pub fn new(limits: TargetLimits, patience: Duration, bytes_max: usize) -> Self {
         Self {
             limits,
             patience,
             bytes_max,
-            lines: BTreeMap::new(),
+            queues: BTreeMap::new(),
             turns: VecDeque::new(),
             waiting: 0,
             started: BTreeMap::new(),
@@ -166,24 +166,24 @@ impl Lines {
         }
     }
 
-    /// Calls that wait in all lines.
+    /// Calls that wait in all queues.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting
     }
 
-    /// A call gets in line.
+    /// A call joins its queue.
     pub fn add(&mut self, target: &Rc<str>, call: Waiting, now: Steady) {
         let limits = &self.limits;
-        let line = self
-            .lines
+        let queue = self
+            .queues
             .entry(target.clone())
-            .or_insert_with(|| Line::new(limits.of(target), now));
-        if line.waiting.is_empty() {
+            .or_insert_with(|| TargetQueue::new(limits.of(target), now));
+        if queue.waiting.is_empty() {
             self.turns.push_back(target.clone());
-            line.pace = Pace::new(now);
+            queue.pace = Pace::new(now);
         }
-        line.waiting.add(call);
+        queue.waiting.add(call);
         self.waiting = self.waiting.saturating_add(1);
     }
 
@@ -193,8 +193,8 @@ impl Lines {
         for _ in 0..self.turns.len() {
             let target = self.turns.pop_front()?;
             let next = self.next_of(&target, free_slots, now);
-            let line = self.lines.get(&target);
-            if line.is_some_and(|line| !line.waiting.is_empty()) {
+            let queue = self.queues.get(&target);
+            if queue.is_some_and(|queue| !queue.waiting.is_empty()) {
                 self.turns.push_back(target);
             }
             if next.is_some() {
@@ -205,15 +205,15 @@ impl Lines {
     }
 
     fn next_of(&mut self, target: &Rc<str>, free_slots: usize, now: Steady) -> Option<RecordId> {
-        let line = self.lines.get_mut(target)?;
-        line.fill(now);
-        if !line.may_start(free_slots) {
+        let queue = self.queues.get_mut(target)?;
+        queue.fill(now);
+        if !queue.may_start(free_slots) {
             return None;
         }
         let slots = self.in_flight.total().saturating_add(free_slots);
-        let limit = line.limit.in_flight_max.min(slots);
+        let limit = queue.limit.in_flight_max.min(slots);
         let (all, bytes, bytes_max) = (&self.in_flight, &self.bytes, self.bytes_max);
-        let taken = &line.in_flight;
+        let taken = &queue.in_flight;
         let may_start = |call: &Waiting| {
             let caller = call.caller;
             // Of what a caller may have in flight, too, one target gets a share only: his calls to
@@ -223,10 +223,10 @@ impl Lines {
             let has_bytes = bytes.total() == 0 || bytes.may_take(caller, call.bytes, bytes_max);
             has_bytes && taken.of(caller) < share && taken.may_take(caller, 1, limit)
         };
-        let call = line.waiting.next(may_start)?;
-        line.pace.start(self.patience, now);
-        line.in_flight.add(call.caller, 1);
-        line.tokens = line.tokens.saturating_sub(TOKEN);
+        let call = queue.waiting.next(may_start)?;
+        queue.pace.start(self.patience, now);
+        queue.in_flight.add(call.caller, 1);
+        queue.tokens = queue.tokens.saturating_sub(TOKEN);
         self.waiting = self.waiting.saturating_sub(1);
         self.in_flight.add(call.caller, 1);
         self.bytes.add(call.caller, call.bytes);
@@ -246,18 +246,18 @@ impl Lines {
         };
         self.in_flight.remove(started.caller, 1);
         self.bytes.remove(started.caller, started.bytes);
-        if let Some(line) = self.lines.get_mut(&started.target) {
-            line.in_flight.remove(started.caller, 1);
-            if line.is_idle(now) {
-                self.lines.remove(&started.target);
+        if let Some(queue) = self.queues.get_mut(&started.target) {
+            queue.in_flight.remove(started.caller, 1);
+            if queue.is_idle(now) {
+                self.queues.remove(&started.target);
             }
         }
     }
 
-    /// Forgets lines that nobody stands in any more, so that their number stays bounded by what is
+    /// Forgets queues that nobody stands in any more, so that their number stays bounded by what is
     /// held.
     pub fn forget_idle(&mut self, now: Steady) {
-        self.lines.retain(|_, line| !line.is_idle(now));
+        self.queues.retain(|_, queue| !queue.is_idle(now));
     }
 
     /// When a call may be made that only the rate holds up.
@@ -265,26 +265,26 @@ impl Lines {
     pub fn wakeup(&self) -> Option<Steady> {
         self.turns
             .iter()
-            .filter_map(|target| self.lines.get(target)?.token_due())
+            .filter_map(|target| self.queues.get(target)?.token_due())
             .min()
     }
 
-    /// When more will be known of how fast a line with waiting calls moves.
+    /// When more will be known of how fast a queue with waiting calls moves.
     #[must_use]
     pub fn judged_at(&self, now: Steady) -> Option<Steady> {
-        let lines = self
+        let queues = self
             .turns
             .iter()
-            .filter_map(|target| self.lines.get(target));
-        let ends = lines.map(|line| line.pace.period_ends(self.patience));
+            .filter_map(|target| self.queues.get(target));
+        let ends = queues.map(|queue| queue.pace.period_ends(self.patience));
         // A period that is over is known of.
         ends.filter(|end| *end > now).min()
     }
 
-    /// Takes out up to `count` calls that may leave from lines whose targets are too slow for what
+    /// Takes out up to `count` calls that may leave from queues whose targets are too slow for what
     /// comes in. Whoever has most waiting there loses most, and of his calls those that came last.
-    /// Each caller's first call of a line stays, so that a target which recovers is noticed, unless
-    /// there is nothing else `and_firsts` may be taken.
+    /// Each caller's first call of a queue stays, so that a target which recovers is noticed,
+    /// unless there is nothing else `and_firsts` may be taken.
     ///
     /// Gives with each when it would have its turn, so that calls come back as fast as their target
     /// takes them; `None` where it takes none. None is away for longer than `away_max`.
@@ -298,12 +298,12 @@ impl Lines {
     ) -> Vec<(RecordId, Option<Duration>)> {
         let patience = self.patience;
         let mut last: BTreeMap<CallerKey, Vec<Place<'_>>> = BTreeMap::new();
-        for (target, line) in &mut self.lines {
-            if !line.is_slow(patience, now) {
-                line.busy_until = now;
+        for (target, queue) in &mut self.queues {
+            if !queue.is_slow(patience, now) {
+                queue.busy_until = now;
                 continue;
             }
-            for (place, call) in line.waiting.iter() {
+            for (place, call) in queue.waiting.iter() {
                 if (place > 0 || and_firsts) && may_leave(call.record) {
                     let own = last.entry(call.caller).or_default();
                     own.push((place, call.record, target));
@@ -324,15 +324,15 @@ impl Lines {
         for (target, records) in taken {
             // Those that came last were taken first.
             let records = records.into_iter().rev().zip(1..);
-            if let Some(line) = self.lines.get_mut(&target) {
-                let before = line.wait_in_line(patience, now);
+            if let Some(queue) = self.queues.get_mut(&target) {
+                let before = queue.wait_in_queue(patience, now);
                 away.extend(records.map(|(record, place)| {
-                    let own = line.pace.wait_behind(place, patience);
+                    let own = queue.pace.wait_behind(place, patience);
                     let wait = before
                         .zip(own)
                         .map(|(before, own)| before.saturating_add(own));
                     let wait = wait.map(|wait| wait.min(away_max));
-                    line.busy_until = line.busy_until.max(now.plus(wait.unwrap_or_default()));
+                    queue.busy_until = queue.busy_until.max(now.plus(wait.unwrap_or_default()));
                     (record, wait)
                 }));
             }
@@ -340,9 +340,9 @@ impl Lines {
         away
     }
 
-    /// All calls that stand in a line.
+    /// All calls that stand in a queue.
     pub(crate) fn standing(&self) -> BTreeSet<RecordId> {
-        let calls = self.lines.values().flat_map(|line| line.waiting.iter());
+        let calls = self.queues.values().flat_map(|queue| queue.waiting.iter());
         calls.map(|(_, call)| call.record).collect()
     }
 
@@ -351,18 +351,18 @@ impl Lines {
         self.started.keys().copied().collect()
     }
 
-    /// Holds the sums against the lines.
+    /// Holds the sums against the queues.
     ///
     /// # Errors
     /// What does not agree.
     pub(crate) fn check(&self) -> Result<(), String> {
         let waiting: usize = self
-            .lines
+            .queues
             .values()
-            .map(|line| line.waiting.iter().count())
+            .map(|queue| queue.waiting.iter().count())
             .sum();
-        let lines = self.lines.values();
-        let in_flight: usize = lines.map(|line| line.in_flight.total()).sum();
+        let queues = self.queues.values();
+        let in_flight: usize = queues.map(|queue| queue.in_flight.total()).sum();
         let started = self.started.len();
         let bytes: usize = self.started.values().map(|started| started.bytes).sum();
         let agrees = waiting == self.waiting
@@ -376,21 +376,21 @@ impl Lines {
         }
     }
 
-    /// Takes these calls out of their lines, wherever they stand.
+    /// Takes these calls out of their queues, wherever they stand.
     pub fn remove(&mut self, records: &BTreeSet<RecordId>) {
         if records.is_empty() {
             return;
         }
-        for line in self.lines.values_mut() {
-            line.waiting.remove(records);
+        for queue in self.queues.values_mut() {
+            queue.waiting.remove(records);
         }
-        let lines = &self.lines;
-        let stands = |target: &Rc<str>| lines.get(target).is_some_and(|l| !l.waiting.is_empty());
+        let queues = &self.queues;
+        let stands = |target: &Rc<str>| queues.get(target).is_some_and(|l| !l.waiting.is_empty());
         self.turns.retain(stands);
-        self.waiting = self.lines.values().map(|line| line.waiting.len()).sum();
+        self.waiting = self.queues.values().map(|queue| queue.waiting.len()).sum();
     }
 }
 
 #[cfg(test)]
-#[path = "line_tests.rs"]
+#[path = "target_queue_tests.rs"]
 mod tests;

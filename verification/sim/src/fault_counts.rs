@@ -65,7 +65,7 @@ pub enum FaultKind {
     /// A client sends a key again.
     KeyAgain,
     /// A client sends the marks of a dispatched call.
-    MarksForged,
+    HeadersForged,
     /// Somebody publishes a record that nobody can read.
     RecordBad,
     /// Somebody publishes a call under another message key than its order key.
@@ -124,7 +124,7 @@ impl FaultKind {
         Self::SlotTaken,
         Self::ClientLeft,
         Self::KeyAgain,
-        Self::MarksForged,
+        Self::HeadersForged,
         Self::RecordBad,
         Self::CallMisrouted,
         Self::NoteMisrouted,

@@ -12,7 +12,7 @@ pub mod g4_commit;
 pub mod g5_time;
 pub mod g6_order;
 pub mod g7_allowed;
-pub mod g8_marks;
+pub mod g8_headers;
 pub mod g9_bounds;
 pub mod keys;
 
@@ -84,7 +84,7 @@ pub fn at_an_attempt(
     config: &DrainConfig,
     start: &Start<'_>,
 ) -> Result<(), Violation> {
-    g8_marks::check(ledger, start)?;
+    g8_headers::check(ledger, start)?;
     g7_allowed::check(ledger, start)?;
     g5_time::check(ledger, config, start)?;
     g6_order::check(ledger, start)?;

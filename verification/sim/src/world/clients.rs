@@ -78,7 +78,7 @@ impl World {
             client.at = at;
         }
         if first(&request.fields, "async-attempt").is_some() {
-            self.count_fault(FaultKind::MarksForged);
+            self.count_fault(FaultKind::HeadersForged);
         }
         let text = |name: &str| {
             let field = request.fields.iter().find(|(field, _)| field == name);

@@ -1,4 +1,4 @@
-//! G8: nobody outside can forge the marks of a dispatched call.
+//! G8: nobody outside can forge the headers of a dispatched call.
 
 use super::{Start, Violation};
 use crate::callout::field;
@@ -8,7 +8,7 @@ use crate::target::ENVOYS_WORDS;
 /// An attempt starts.
 ///
 /// # Errors
-/// A mark is missing, stands there twice, or is not the gateway's own.
+/// A header is missing, stands there twice, or is not the gateway's own.
 pub fn check(ledger: &Ledger, start: &Start<'_>) -> Result<(), Violation> {
     let broken = |text: String| Err(Violation::new("G8", start.call, text));
     let fields = &start.callout.request.headers;
@@ -23,11 +23,11 @@ pub fn check(ledger: &Ledger, start: &Start<'_>) -> Result<(), Violation> {
         None => (of_calls, of_replies),
         Some(_) => (of_replies, of_calls),
     };
-    if let Some(mark) = once.iter().chain(&of_both).find(|mark| count(mark) != 1) {
-        return broken(format!("{mark} stands there {} times", count(mark)));
+    if let Some(header) = once.iter().chain(&of_both).find(|header| count(header) != 1) {
+        return broken(format!("{header} stands there {} times", count(header)));
     }
-    if let Some(mark) = never.iter().find(|mark| count(mark) > 0) {
-        return broken(format!("{mark} does not belong there"));
+    if let Some(header) = never.iter().find(|header| count(header) > 0) {
+        return broken(format!("{header} does not belong there"));
     }
     if let Some(reply) = &head.reply {
         // After a loss there may be two replies, which need not say the same.

@@ -1,7 +1,7 @@
 //! What the control plane keeps beside the streams themselves: tags, pools, work requests.
 //!
-//! Each is a document of the storage, and all of them are in memory. Changes hold the catalog's lock
-//! until they are durable, so that they follow one another; messages never touch it.
+//! Each is a document of the storage, and all of them are in memory. Changes hold the catalog's
+//! lock until they are durable, so that they follow one another; messages never touch it.
 
 use std::collections::BTreeMap;
 

@@ -70,8 +70,8 @@ use segment::Patience;
 use segments::Segments;
 use writer::{Reply, Write, Writer};
 
-/// A [`Storage`](crate::storage::Storage) in one folder of one machine. Dropping it ends its threads
-/// without waiting; [`Store::close`] waits.
+/// A [`Storage`](crate::storage::Storage) in one folder of one machine. Dropping it ends its
+/// threads without waiting; [`Store::close`] waits.
 pub struct Store {
     cursor_secret: [u8; 64],
     directory: Arc<Directory>,

@@ -23,7 +23,11 @@ pub fn check(ledger: &Ledger, start: &Start<'_>) -> Result<(), Violation> {
         None => (of_calls, of_replies),
         Some(_) => (of_replies, of_calls),
     };
-    if let Some(header) = once.iter().chain(&of_both).find(|header| count(header) != 1) {
+    if let Some(header) = once
+        .iter()
+        .chain(&of_both)
+        .find(|header| count(header) != 1)
+    {
         return broken(format!("{header} stands there {} times", count(header)));
     }
     if let Some(header) = never.iter().find(|header| count(header) > 0) {

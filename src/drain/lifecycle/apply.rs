@@ -18,14 +18,13 @@ impl Window {
         transition: Transition,
         now: Steady,
     ) -> Option<RecordId> {
-        let next = match transition {
-            // What it is known by in the order goes with its settlement, so this comes first.
-            Transition::Settle | Transition::Suspend { .. } | Transition::Depart => {
-                self.leave_order(id)
-            }
-            _ => None,
-        };
-        if let Transition::Settle = transition {
+        let gives_up_place = matches!(
+            transition,
+            Transition::Settle | Transition::Suspend { .. } | Transition::Depart
+        );
+        // What it is known by in the order goes with its settlement, so this comes first.
+        let next = gives_up_place.then(|| self.leave_order(id)).flatten();
+        if transition == Transition::Settle {
             self.drop_record(id);
         }
         let held = self.held.get_mut(&id)?;
@@ -35,10 +34,9 @@ impl Window {
             count.remove(held);
         }
         let change = held.stage.change(transition, now);
-        match transition {
-            Transition::Keep => held.is_note = true,
-            Transition::Settle => held.forget_call(),
-            _ => {}
+        held.is_note |= transition == Transition::Keep;
+        if transition == Transition::Settle {
+            held.forget_call();
         }
         if let Some(count) = count {
             count.add(held);

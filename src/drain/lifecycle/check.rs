@@ -40,13 +40,12 @@ impl Window {
         same("in flight", &self.in_flight, &in_flight.len())?;
         same("started", &self.lines.started(), &in_flight)?;
         same("lines", &self.lines.standing(), &in_state(State::Ready))?;
-        let waits = self
-            .held
-            .iter()
-            .filter_map(|(id, held)| match held.state() {
-                State::Waiting { until } => Some((until, *id)),
-                _ => None,
-            });
+        let waits = self.held.iter().filter_map(|(id, held)| {
+            let State::Waiting { until } = held.state() else {
+                return None;
+            };
+            Some((until, *id))
+        });
         same("waits", &self.waits, &waits.collect())?;
         self.lines.check()?;
         self.check_order()
@@ -115,7 +114,12 @@ impl Window {
                 State::Behind => true,
                 State::Ready | State::InFlight => is_ordered,
                 State::Waiting { .. } => is_ordered && id.source == StreamName::Calls,
-                _ => continue,
+                State::New
+                | State::Picked
+                | State::Note
+                | State::Suspended { .. }
+                | State::Leaving { .. }
+                | State::Settled { .. } => false,
             };
             if has_place && !placed.contains(id) {
                 return Err(format!(

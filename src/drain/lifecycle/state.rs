@@ -98,9 +98,10 @@ impl Transition {
 
     /// The state that follows on another one.
     fn target(self, from: State, now: Steady) -> State {
-        let messages = match from {
-            State::Leaving { messages } => messages,
-            _ => 0,
+        let messages = if let State::Leaving { messages } = from {
+            messages
+        } else {
+            0
         };
         match self {
             Self::LineUp => State::Ready,

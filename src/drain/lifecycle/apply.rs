@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use crate::drain::lifecycle::held::Held;
 use crate::drain::lifecycle::state::{Change, State, Transition, may_happen};
+use crate::drain::lifecycle::tracked::TrackedRecord;
 use crate::drain::lifecycle::window::Window;
-use crate::drain::line::Waiting;
+use crate::drain::target_queue::Waiting;
 use crate::id::RecordId;
 use crate::time::Steady;
 
@@ -27,19 +27,19 @@ impl Window {
         if transition == Transition::Settle {
             self.drop_record(id);
         }
-        let held = self.held.get_mut(&id)?;
+        let tracked = self.tracked.get_mut(&id)?;
         let count = self.counts.get_mut(&id.source);
-        let mut count = count.filter(|_| held.fetch.is_some());
+        let mut count = count.filter(|_| tracked.fetch.is_some());
         if let Some(count) = &mut count {
-            count.remove(held);
+            count.remove(tracked);
         }
-        let change = held.stage.change(transition, now);
-        held.is_note |= transition == Transition::Keep;
+        let change = tracked.stage.change(transition, now);
+        tracked.is_note |= transition == Transition::Keep;
         if transition == Transition::Settle {
-            held.forget_call();
+            tracked.forget_call();
         }
         if let Some(count) = count {
-            count.add(held);
+            count.add(tracked);
         }
         self.note_violation(id, transition, change);
         self.leave_state(id, change.from, transition, now);
@@ -53,12 +53,12 @@ impl Window {
             State::Ready => {
                 // Those two follow on the line's own choice, which has taken it out.
                 if !matches!(transition, Transition::Start | Transition::Pick) {
-                    self.lines.remove(&BTreeSet::from([id]));
+                    self.target_queues.remove(&BTreeSet::from([id]));
                 }
             }
             State::InFlight => {
                 self.in_flight = self.in_flight.saturating_sub(1);
-                self.lines.ended(id, now);
+                self.target_queues.ended(id, now);
             }
             State::Waiting { until } => {
                 self.waits.remove(&(until, id));
@@ -78,16 +78,16 @@ impl Window {
     fn enter_state(&mut self, id: RecordId, to: State, transition: Transition, now: Steady) {
         match to {
             State::Ready => {
-                let held = self.held.get(&id);
-                let plan = held.and_then(|held| Some((held, held.plan.as_ref()?)));
-                if let Some((held, plan)) = plan {
+                let tracked = self.tracked.get(&id);
+                let plan = tracked.and_then(|tracked| Some((tracked, tracked.plan.as_ref()?)));
+                if let Some((tracked, plan)) = plan {
                     let call = Waiting {
                         record: id,
                         caller: plan.caller,
-                        bytes: held.record.len(),
-                        aside: held.progress.aside,
+                        bytes: tracked.record.len(),
+                        aside: tracked.progress.aside,
                     };
-                    self.lines.add(&plan.target, call, now);
+                    self.target_queues.add(&plan.target, call, now);
                 }
             }
             State::InFlight => self.in_flight = self.in_flight.saturating_add(1),
@@ -116,14 +116,14 @@ impl Window {
         }
     }
 
-    /// The next call that its target's line gives its turn, where so many slots are free: its
+    /// The next call that its target's queue gives its turn, where so many slots are free: its
     /// attempt begins.
     pub(in crate::drain) fn start_next(
         &mut self,
         free_slots: usize,
         now: Steady,
     ) -> Option<RecordId> {
-        let id = self.lines.next(free_slots, now)?;
+        let id = self.target_queues.next(free_slots, now)?;
         self.apply(id, Transition::Start, now);
         Some(id)
     }
@@ -136,7 +136,7 @@ impl Window {
             }
             self.waits.remove(&(until, id));
             self.looks.remove(&(until, id));
-            let state = self.held.get(&id).map(Held::state);
+            let state = self.tracked.get(&id).map(TrackedRecord::state);
             if state == Some(State::Waiting { until }) {
                 self.apply(id, Transition::Pick, now);
                 return Some(id);
@@ -162,17 +162,17 @@ impl Window {
     /// Forgets a record, and gives whether it was unsettled.
     pub(super) fn forget(&mut self, id: RecordId) -> bool {
         self.drop_record(id);
-        let Some(held) = self.held.remove(&id) else {
+        let Some(tracked) = self.tracked.remove(&id) else {
             return false;
         };
-        let from = held.state();
+        let from = tracked.state();
         if !may_happen(from.name(), "Forget", "[*]") && self.violation.is_none() {
             self.violation = Some(format!("{id:?} is forgotten while it is {from:?}"));
         }
         let count = self.counts.get_mut(&id.source);
-        if let Some(count) = count.filter(|_| held.fetch.is_some()) {
-            count.remove(&held);
+        if let Some(count) = count.filter(|_| tracked.fetch.is_some()) {
+            count.remove(&tracked);
         }
-        held.is_unsettled()
+        tracked.is_unsettled()
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::drain::lifecycle::count::HeldCount;
-use crate::drain::lifecycle::held::Held;
 use crate::drain::lifecycle::state::State;
+use crate::drain::lifecycle::tracked::TrackedRecord;
 use crate::drain::lifecycle::window::Window;
 use crate::id::{RecordId, StreamName};
 
@@ -25,41 +25,46 @@ impl Window {
         if let Some(violation) = &self.violation {
             return Err(format!("no such transition: {violation}"));
         }
-        let undecided = |held: &Held| matches!(held.state(), State::New | State::Picked);
-        let undecided = self.held.iter().find(|(_, held)| undecided(held));
-        if let Some((id, held)) = undecided {
-            return Err(format!("{id:?} is {:?} after an input", held.state()));
+        let undecided =
+            |tracked: &TrackedRecord| matches!(tracked.state(), State::New | State::Picked);
+        let undecided = self.tracked.iter().find(|(_, tracked)| undecided(tracked));
+        if let Some((id, tracked)) = undecided {
+            return Err(format!("{id:?} is {:?} after an input", tracked.state()));
         }
         self.check_counts()?;
         let in_state = |state: State| {
-            let all = self.held.iter();
-            let all = all.filter(move |(_, held)| held.state() == state);
+            let all = self.tracked.iter();
+            let all = all.filter(move |(_, tracked)| tracked.state() == state);
             all.map(|(id, _)| *id).collect::<BTreeSet<_>>()
         };
         let in_flight = in_state(State::InFlight);
         same("in flight", &self.in_flight, &in_flight.len())?;
-        same("started", &self.lines.started(), &in_flight)?;
-        same("lines", &self.lines.standing(), &in_state(State::Ready))?;
-        let waits = self.held.iter().filter_map(|(id, held)| {
-            let State::Waiting { until } = held.state() else {
+        same("started", &self.target_queues.started(), &in_flight)?;
+        same(
+            "lines",
+            &self.target_queues.standing(),
+            &in_state(State::Ready),
+        )?;
+        let waits = self.tracked.iter().filter_map(|(id, tracked)| {
+            let State::Waiting { until } = tracked.state() else {
                 return None;
             };
             Some((until, *id))
         });
         same("waits", &self.waits, &waits.collect())?;
-        self.lines.check()?;
+        self.target_queues.check()?;
         self.check_order()
     }
 
     fn check_counts(&self) -> Result<(), String> {
         let mut counts: BTreeMap<StreamName, HeldCount> = BTreeMap::new();
         let mut understood = 0_usize;
-        for (id, held) in &self.held {
-            if held.fetch.is_some() {
-                counts.entry(id.source).or_default().add(held);
+        for (id, tracked) in &self.tracked {
+            if tracked.fetch.is_some() {
+                counts.entry(id.source).or_default().add(tracked);
             }
-            let is_kept = usize::from(held.call.is_some());
-            understood = understood.saturating_add(held.record.len().saturating_mul(is_kept));
+            let is_kept = usize::from(tracked.call.is_some());
+            understood = understood.saturating_add(tracked.record.len().saturating_mul(is_kept));
         }
         let sources: BTreeSet<StreamName> =
             self.counts.keys().chain(counts.keys()).copied().collect();
@@ -71,7 +76,7 @@ impl Window {
     }
 
     /// The order of calls with the same key: each in the queue of its key, once; only the first
-    /// may stand in its target's line.
+    /// may stand in its target's queue.
     fn check_order(&self) -> Result<(), String> {
         let mut placed: BTreeSet<RecordId> = BTreeSet::new();
         for (key, queue) in &self.order {
@@ -79,8 +84,9 @@ impl Window {
                 return Err(format!("nobody stands in the order of {key:?}"));
             }
             for (place, id) in queue.iter().enumerate() {
-                let held = self.held.get(id);
-                let plan = held.and_then(|held| Some((held.state(), held.plan.as_ref()?)));
+                let tracked = self.tracked.get(id);
+                let plan =
+                    tracked.and_then(|tracked| Some((tracked.state(), tracked.plan.as_ref()?)));
                 let Some((state, plan)) = plan else {
                     return Err(format!(
                         "{id:?} stands in an order, and isn't held as a call"
@@ -108,9 +114,9 @@ impl Window {
                 }
             }
         }
-        for (id, held) in &self.held {
-            let is_ordered = held.plan.as_ref().is_some_and(|p| p.order_key.is_some());
-            let has_place = match held.state() {
+        for (id, tracked) in &self.tracked {
+            let is_ordered = tracked.plan.as_ref().is_some_and(|p| p.order_key.is_some());
+            let has_place = match tracked.state() {
                 State::Behind => true,
                 State::Ready | State::InFlight => is_ordered,
                 State::Waiting { .. } => is_ordered && id.source == StreamName::Calls,
@@ -124,10 +130,10 @@ impl Window {
             if has_place && !placed.contains(id) {
                 return Err(format!(
                     "{id:?} has no place in its order: {:?}",
-                    held.state()
+                    tracked.state()
                 ));
             }
-            if held.state() == State::Behind && !self.is_any_behind {
+            if tracked.state() == State::Behind && !self.is_any_behind {
                 return Err(format!("{id:?} is behind, and nobody looks after it"));
             }
         }

@@ -12,7 +12,7 @@
 //! | what is to go wrong on purpose | `faults` (pure) |
 //! | what the operation means | [`service`] |
 //! | who of a group reads what | [`group`] (pure) |
-//! | offsets, times, hashes | [`log`] (pure) |
+//! | offsets, times, hashes | [`partition_log`] (pure) |
 //! | cursors as text | [`cursor`] (pure) |
 //! | Oracle's rates | [`throttle`] (pure) |
 //! | the same without a network | [`protocol`] |

@@ -6,7 +6,7 @@
 //! | may it be a call? | [`admission`], [`options`] | *receiving*, or refused ([`refusal`]) |
 //! | whose is it, and has its caller room? | [`caller`], [`deferred`] | |
 //! | its body is complete | [`waiting`] | *waiting* in the outbox |
-//! | its idempotency key is claimed | [`claim`] | |
+//! | its idempotency key is claimed | [`idempotency_claims`] | |
 //! | it is in a batch | [`publish`], [`buffer`] | *publishing* |
 //! | the Stream has stored it | [`crate::receipt`] | answered `202` |
 //!

@@ -46,7 +46,10 @@ impl DrainEngine {
                 return;
             };
             self.turn_budget -= 1;
-            if !self.holds_back(record, now) {
+            if self.window.has_ended_elsewhere(record) {
+                self.settle_repeated(record, now);
+                self.wake_in_order(now);
+            } else if !self.holds_back(record, now) {
                 self.attempt(record, now);
             }
         }
@@ -167,6 +170,7 @@ impl DrainEngine {
             Outcome::Delivered { .. } => {
                 self.outputs.count(Metric::Delivered, 1);
                 let reply = self.reply(id, ReplyOutcome::Delivered, response);
+                self.window.ends(id);
                 self.leave(id, reply.into_iter().collect(), now);
             }
             Outcome::Rejected { status } => {

@@ -121,6 +121,9 @@ impl DrainEngine {
             return;
         };
         let (not_before, expires_at) = (plan.not_before, plan.limits.expires_at);
+        if self.window.has_ended_elsewhere(id) {
+            return self.settle_repeated(id, now);
+        }
         // Due or not, or too old, it takes its place among the calls of its key: the next one goes
         // when this one's end is stored.
         if !self.stand_in_order(id, now.steady) {
@@ -303,8 +306,23 @@ impl DrainEngine {
         }
     }
 
+    /// A record's call has come to its end in another record: it is not made again.
+    pub(super) fn settle_repeated(&mut self, id: RecordId, now: Now) {
+        self.outputs.count(Metric::RepeatedHops, 1);
+        // Not at once: there may be many in a row.
+        let next = self.settle_alone(id, now);
+        self.parked.wakes.extend(next);
+    }
+
     /// Nothing more is to be done for this record but its commit.
     pub(super) fn settle(&mut self, id: RecordId, now: Now) {
+        if let Some(next) = self.settle_alone(id, now) {
+            self.schedule(next, now);
+        }
+    }
+
+    /// Settles a record, and returns the next call with its order key, whose turn it is.
+    fn settle_alone(&mut self, id: RecordId, now: Now) -> Option<RecordId> {
         let next = self.window.apply(id, Transition::Settle, now.steady);
         let fetch = self.window.fetch(id);
         if self
@@ -319,9 +337,7 @@ impl DrainEngine {
         {
             session.commits.settle(fetch);
         }
-        if let Some(next) = next {
-            self.schedule(next, now);
-        }
+        next
     }
 
     pub(super) fn plan(&self, id: RecordId) -> Option<&Plan> {

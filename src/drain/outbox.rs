@@ -144,6 +144,10 @@ impl DrainEngine {
         if let Some(metric) = publication.metric {
             self.outputs.count(metric, 1);
         }
+        // Only the last message of a letter is counted.
+        if matches!(publication.content, Content::Letter { .. }) && publication.metric.is_some() {
+            self.window.ends(publication.record);
+        }
         if publication.record.is_of_notes() {
             self.note_stored(publication.record.position.partition, now);
         }

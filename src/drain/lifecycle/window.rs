@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::drain::commit::FetchNumber;
 use crate::drain::config::DrainConfig;
-use crate::drain::hop_dedup::HopDedup;
+use crate::drain::hop_dedup::{CallIdentity, HopDedup};
 use crate::drain::lifecycle::count::HeldCount;
 use crate::drain::lifecycle::state::{State, Transition};
 use crate::drain::lifecycle::tracked::{LastAttempt, TrackedRecord};
@@ -177,24 +177,36 @@ impl Window {
         }
     }
 
-    /// Whether another record has brought this call at this point of its way already.
+    /// Returns whether another record has brought this call at this point of its way already.
     pub(in crate::drain) fn is_repeated_hop(&mut self, id: RecordId) -> bool {
-        let Some(tracked) = self
-            .tracked
-            .get(&id)
-            .filter(|tracked| tracked.progress.hops > 0)
-        else {
-            return false;
-        };
-        let Some(plan) = &tracked.plan else {
-            return false;
-        };
-        let hop = (
-            plan.id.clone(),
-            tracked.progress.hops,
-            tracked.progress.redrives,
-        );
-        self.hop_dedup.is_repeated(hop, id)
+        match self.identity(id) {
+            Some((call, hops)) if hops > 0 => self.hop_dedup.is_repeated(call, hops, id),
+            Some(_) | None => false,
+        }
+    }
+
+    /// This record's call has come to its end: its target has taken it, or its dead letter is
+    /// stored. The record itself is settled when its reply is stored too.
+    pub(in crate::drain) fn ends(&mut self, id: RecordId) {
+        if let Some((call, hops)) = self.identity(id) {
+            self.hop_dedup.ends(call, hops, id);
+        }
+    }
+
+    /// Returns whether this record's call has come to its end in another record, of which this one
+    /// is an earlier or a later hop.
+    pub(in crate::drain) fn has_ended_elsewhere(&self, id: RecordId) -> bool {
+        self.identity(id)
+            .is_some_and(|(call, hops)| self.hop_dedup.has_ended(&call, hops, id))
+    }
+
+    /// Which call a record is of, and after how many hops.
+    fn identity(&self, id: RecordId) -> Option<(CallIdentity, u32)> {
+        let tracked = self.tracked.get(&id)?;
+        let plan = tracked.plan.as_ref()?;
+        let (call_id, accepted_at) = (plan.id.clone(), plan.accepted_at.clone());
+        let progress = &tracked.progress;
+        Some(((call_id, accepted_at, progress.redrives), progress.hops))
     }
 
     /// Takes up to `count` calls out of queues that are too slow for what comes in, the firsts of

@@ -203,6 +203,25 @@ impl Ledger {
         is_told.then_some(()).ok_or("has no reply".to_owned())
     }
 
+    /// Whether the call of a record has come to its end in another record of it, an earlier or a
+    /// later hop. That one is settled only when everything is stored that tells of the end.
+    #[must_use]
+    pub fn has_ended_elsewhere(&self, place: Place) -> bool {
+        let Some(record) = self.records.get(&place) else {
+            return false;
+        };
+        let Some(head) = &record.head else {
+            return false;
+        };
+        let own = &head.progress;
+        let is_delivered = self.has_end(&record.id, End::Delivered);
+        self.heads(&record.id).any(|(other, head)| {
+            let progress = &head.progress;
+            let is_hop = progress.redrives == own.redrives && progress.hops.max(own.hops) > 0;
+            other != place && is_hop && (is_delivered || self.dead.contains_key(&other))
+        })
+    }
+
     /// Whether the call of a record has come to its end, wherever that was: what went onto a lane
     /// is settled, and has not ended.
     ///
@@ -214,6 +233,9 @@ impl Ledger {
         };
         let mut places = self.places.get(&record.id).into_iter().flatten();
         let is_dead = places.any(|place| self.dead.contains_key(place));
+        if self.has_ended_elsewhere(place) {
+            return Ok(());
+        }
         if is_dead || self.has_end(&record.id, End::Delivered) {
             return self.is_settled(place);
         }

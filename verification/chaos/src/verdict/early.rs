@@ -1,6 +1,8 @@
 //! No call is made before its time (G5), nor before the pause is over that its target has asked
-//! for.
+//! for: unless the drain may not have heard its answer, or there are two records of the call, each
+//! of which knows only of its own attempts.
 
+use super::repeats::{is_unheard, two_records};
 use super::{Case, Verdict, Violation};
 use crate::history::{Arrival, Fate, Role};
 
@@ -19,6 +21,8 @@ pub fn judge(case: &Case<'_>, verdict: &mut Verdict) {
             }
             let before = calls.get(..index).unwrap_or_default();
             if let Some((before, pause)) = follows(before, call)
+                && !is_unheard(case, before)
+                && !two_records(case, request, call)
                 && call.start < before.end.saturating_add(pause)
             {
                 say(format!(

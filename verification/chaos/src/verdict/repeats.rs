@@ -14,7 +14,8 @@
 //!   of that yet. Calls with an order key wait until it has (`docs/ordering.md`);
 //! - **there were two records of it**: a drain had put the call onto a lane, or back from one, and
 //!   was in trouble before it had committed that. So there are the record that it was and its hop,
-//!   or two hops, and whoever reads both makes both (`docs/deferral.md`);
+//!   or two hops (`docs/deferral.md`). A drain that reads both knows when the call has ended by one
+//!   of them, and makes it again only if both are under way at once, which order keys prevent;
 //! - **the reply was stored twice**: a PutMessages was in doubt. Replies are not compared;
 //! - **the call was made twice**, with one of the causes above, and each has its reply.
 
@@ -126,15 +127,8 @@ fn cause(
 ) -> Option<Cause> {
     let committed = earlier.end.saturating_add(COMMIT_LAG);
     let between = (earlier.start, later.start.min(committed));
-    let under_way = (earlier.start, earlier.end.saturating_add(TRANSIT));
     let gateway = earlier.gateway;
-    let is_way = |fault: &Fault| match fault.part {
-        Part::Target(target) => target == earlier.target,
-        Part::ToTarget(from, target) => from == gateway && target == earlier.target,
-        Part::Gateway(one) => one == gateway,
-        Part::Stream | Part::ToStream(_) => false,
-    };
-    if case.faults(is_way).any(|fault| meets(fault, under_way, 0)) {
+    if is_unheard(case, earlier) {
         return Some(Cause::AnswerLost);
     }
     if !is_same_process(case, earlier, later) {
@@ -151,33 +145,72 @@ fn cause(
         }
     }
     match earlier.role {
-        Role::Call => two_records(case, request, later),
+        Role::Call => two_records(case, request, later)
+            .then_some(Cause::TwoRecords)
+            .filter(|_| may_make_both(case, request, earlier, later)),
         Role::Reply => reply_stored_twice(case, request, later, own_replies),
     }
 }
 
-/// Two records of a call may be read long after the trouble that there are two: they wait on lanes.
-/// Only a call that was deferred, has failed, or could not reach its target has been on one.
-fn two_records(case: &Case<'_>, request: &Request, later: &Arrival) -> Option<Cause> {
-    if request.wish.order_key.is_some() {
-        return None;
-    }
+/// Whether the drain may not have heard what the target has answered.
+#[must_use]
+pub fn is_unheard(case: &Case<'_>, arrival: &Arrival) -> bool {
+    let is_way = |fault: &Fault| match fault.part {
+        Part::Target(target) => target == arrival.target,
+        Part::ToTarget(from, target) => from == arrival.gateway && target == arrival.target,
+        Part::Gateway(one) => one == arrival.gateway,
+        Part::Stream | Part::ToStream(_) => false,
+    };
+    // What a way has held back arrives when it is open again.
+    let is_held_back = |fault: &Fault| match fault.part {
+        Part::ToTarget(..) => TRANSIT,
+        Part::Target(_) | Part::Gateway(_) | Part::Stream | Part::ToStream(_) => 0,
+    };
+    let under_way = (arrival.start, arrival.end.saturating_add(TRANSIT));
+    let mut faults = case.faults(is_way);
+    faults.any(|fault| meets(fault, under_way, is_held_back(fault)))
+}
+
+/// Whether the drain of the later one may make both of two records of a call: it doesn't know that
+/// the earlier one has ended.
+fn may_make_both(case: &Case<'_>, request: &Request, earlier: &Arrival, later: &Arrival) -> bool {
+    let is_at_once = later.start < earlier.end.saturating_add(TRANSIT);
+    let is_ordered = request.wish.order_key.is_some();
+    !is_same_process(case, earlier, later) || is_at_once && !is_ordered
+}
+
+/// Whether there may be two records of a call. They may be read long after the trouble that there
+/// are two: they wait on lanes.
+#[must_use]
+pub fn two_records(case: &Case<'_>, request: &Request, later: &Arrival) -> bool {
+    let key = request.wish.order_key;
+    let is_before = |other: &&Request| {
+        other.number == request.number
+            || key.is_some() && other.wish.order_key == key && other.at <= request.at
+    };
+    let ahead = case.history.requests.iter().filter(is_before);
+    let since = ahead.filter_map(|ahead| on_a_lane_since(case, ahead, later.start));
+    // Nobody can see who reads which lane.
+    since.min().is_some_and(|since| {
+        let span = (since, later.start);
+        (0..GATEWAYS).any(|gateway| loses(case, gateway, span))
+    })
+}
+
+/// Since when a call may have been on lanes, and those behind it with its order key: it was
+/// deferred, has failed, or could not reach its target before `until`.
+fn on_a_lane_since(case: &Case<'_>, request: &Request, until: Millis) -> Option<Millis> {
     let calls = case.arrivals(request.number, Role::Call).iter();
-    let failures = calls.filter(|call| !call.is_conclusive() && call.start < later.start);
+    let failures = calls.filter(|call| !call.is_conclusive() && call.start < until);
     let failures = failures.map(|call| call.start);
-    let life = (request.at, later.start);
     let unreached = case.faults(|fault| match fault.part {
-        Part::Target(target) | Part::ToTarget(_, target) => target == later.target,
+        Part::Target(target) | Part::ToTarget(_, target) => target == request.wish.target,
         Part::Gateway(_) | Part::Stream | Part::ToStream(_) => false,
     });
-    let unreached = unreached.filter(|fault| meets(fault, life, 0));
+    let unreached = unreached.filter(|fault| meets(fault, (request.at, until), 0));
     let unreached = unreached.map(|fault| fault.from.max(request.at));
     let deferred = request.wish.delay.map(|_| request.at).into_iter();
-    let on_a_lane_since = deferred.chain(failures).chain(unreached);
-    let span = (on_a_lane_since.min()?, later.start);
-    // Nobody can see who reads which lane.
-    let is_excused = (0..GATEWAYS).any(|gateway| loses(case, gateway, span));
-    is_excused.then_some(Cause::TwoRecords)
+    deferred.chain(failures).chain(unreached).min()
 }
 
 fn reply_stored_twice(

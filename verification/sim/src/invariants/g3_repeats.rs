@@ -25,19 +25,24 @@ pub fn check(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>) -> Result
     let own = |attempt: &&Attempt| attempt.by == start.by;
     let mut mine = ledger.attempts_of(start.call).filter(own);
     let is_recent = |at: u64| start.at < at.saturating_add(REMEMBERED_MS);
-    let known = mine.clone().find(|attempt| match attempt.end {
+    let known = mine.clone().find_map(|attempt| match attempt.end {
         // An answer that comes long after its time, as to a gateway that stood still, may find that
         // it was given up already.
-        Some((at, End::Delivered | End::Refused)) => {
-            is_recent(at) && at < attempt.deadline.saturating_add(GIVEN_UP_MS)
+        Some((at, end @ (End::Delivered | End::Refused))) => {
+            let is_in_time = at < attempt.deadline.saturating_add(GIVEN_UP_MS);
+            (is_recent(at) && is_in_time).then_some((attempt, end))
         }
-        Some((_, End::Again(_) | End::NeverSent)) | None => false,
+        Some((_, End::Again(_) | End::NeverSent)) | None => None,
     });
+    // Until the dead letter is stored, another record of the call may still be made.
+    let is_certain = |end| end == End::Delivered && !has_two_origins(ledger, start);
+    if let Some((known, end)) = known
+        && (is_certain(end) || !is_in_doubt(ledger, start))
+    {
+        return broken(format!("its outcome was known: {known:?}"));
+    }
     if is_in_doubt(ledger, start) {
         return Ok(());
-    }
-    if let Some(known) = known {
-        return broken(format!("its outcome was known: {known:?}"));
     }
     if let Some(open) = mine.find(|attempt| attempt.end.is_none() && start.at < attempt.deadline) {
         return broken(format!("an attempt of it is under way: {open:?}"));
@@ -58,9 +63,17 @@ pub fn check(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>) -> Result
     Ok(())
 }
 
-/// Whether there may be two records of the same call that this engine can't tell apart: two that
-/// have never hopped, or one for each of two engines, of which one has lost its session before it
-/// could commit. A hop that was stored twice is recognised.
+/// Whether there are two records of the same call that have never hopped: nobody can tell them from
+/// two calls.
+fn has_two_origins(ledger: &Ledger, start: &Start<'_>) -> bool {
+    let places = ledger.places.get(start.call).into_iter().flatten();
+    let heads = places.filter_map(|place| ledger.records.get(place)?.head.as_ref());
+    heads.filter(|head| head.progress.hops == 0).count() > 1
+}
+
+/// Whether there may be two records of the same call under way: two that have never hopped, or one
+/// for each of two engines, of which one has lost its session before it could commit. Until one of
+/// them comes to its end, an engine that reads both makes both.
 fn is_in_doubt(ledger: &Ledger, start: &Start<'_>) -> bool {
     let places = ledger.places.get(start.call).into_iter().flatten();
     let records: Vec<_> = places

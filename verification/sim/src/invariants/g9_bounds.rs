@@ -29,9 +29,9 @@ pub fn fetch(
 ) -> Result<(), Violation> {
     let (_, stream) = session;
     let fetched = ledger.fetched.get(&session).into_iter().flatten();
-    let unsettled = fetched
-        .clone()
-        .filter(|place| ledger.is_settled(**place).is_err());
+    let unsettled = fetched.clone().filter(|place| {
+        ledger.is_settled(**place).is_err() && !ledger.has_ended_elsewhere(**place)
+    });
     let unsettled_max = match stream {
         CALLS => drain.window.calls_max,
         _ => drain.window.lane_records_max,

@@ -161,14 +161,10 @@ pub fn is_unheard(case: &Case<'_>, arrival: &Arrival) -> bool {
         Part::Gateway(one) => one == arrival.gateway,
         Part::Stream | Part::ToStream(_) => false,
     };
-    // What a way has held back arrives when it is open again.
-    let is_held_back = |fault: &Fault| match fault.part {
-        Part::ToTarget(..) => TRANSIT,
-        Part::Target(_) | Part::Gateway(_) | Part::Stream | Part::ToStream(_) => 0,
-    };
     let under_way = (arrival.start, arrival.end.saturating_add(TRANSIT));
+    // What a fault has held back arrives when it is over. The drain may have given it up.
     let mut faults = case.faults(is_way);
-    faults.any(|fault| meets(fault, under_way, is_held_back(fault)))
+    faults.any(|fault| meets(fault, under_way, TRANSIT))
 }
 
 /// Whether the drain of the later one may make both of two records of a call: it doesn't know that

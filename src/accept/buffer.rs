@@ -3,20 +3,19 @@
 
 use std::collections::BTreeMap;
 
+use crate::accept::AcceptEngine;
 use crate::accept::config::BufferLimits;
-use crate::accept::{AcceptEngine, Output};
 use crate::caller::CallerKey;
 use crate::caller::share::Shares;
-use crate::engine::signing::Covers;
-use crate::engine::{Callout, Level};
+use crate::engine::Level;
 use crate::http::CalloutResult;
 use crate::id::{StreamName, Ticket};
 use crate::idempotency::{KeyHash, KeyHolder};
-use crate::limits::STREAM_ANSWER_BYTES_MAX;
 use crate::metric::Metric;
 use crate::stream::StreamClient;
+use crate::stream::batch::Message;
 use crate::stream::error::StreamError;
-use crate::stream::put_queue::{Message, PutQueue};
+use crate::stream::put_queue::PutQueue;
 use crate::time::Steady;
 
 /// A call that is answered and isn't stored.
@@ -110,20 +109,11 @@ impl AcceptEngine {
         for stream in streams {
             self.lose_aged(stream);
             let queue = self.buffer.queues.get_mut(&stream);
-            let Some(mut request) = queue.and_then(|queue| queue.next(now.steady)) else {
+            let Some(request) = queue.and_then(|queue| queue.next(now.steady)) else {
                 continue;
             };
-            self.signing
-                .sign(&mut request, Covers::HeadOnly, now.wall, &mut self.outputs);
-            let ticket = self.outputs.next_ticket();
+            let ticket = self.put(request);
             self.buffer.open.insert(ticket, stream);
-            self.outputs.push(Output::Callout(Callout {
-                ticket,
-                cluster: self.cluster.clone(),
-                request,
-                timeout: self.config.publish.timeout,
-                answer_bytes_max: STREAM_ANSWER_BYTES_MAX,
-            }));
         }
     }
 

@@ -50,6 +50,7 @@ use crate::lanes::Wait;
 use crate::metric::Metric;
 use crate::record::seal::SealKeys;
 use crate::stream::StreamClient;
+use crate::stream::batch::SentBatch;
 use crate::stream::signing::Signer;
 use crate::time::{Now, Steady};
 use buffer::Buffer;
@@ -79,7 +80,7 @@ pub struct AcceptEngine {
     buffer: Buffer,
     /// When each complete request has waited long enough, in the same order.
     deadlines: VecDeque<(Steady, RequestId)>,
-    in_flight: BTreeMap<Ticket, (StreamName, Vec<RequestId>)>,
+    in_flight: BTreeMap<Ticket, (StreamName, SentBatch<RequestId>)>,
     answers: VecDeque<(RequestId, OutgoingResponse)>,
     wake_pending: bool,
     signing: Signing,

@@ -12,8 +12,9 @@ use crate::id::{RecordId, StreamName};
 use crate::limits::STREAM_ANSWER_BYTES_MAX;
 use crate::metric::Metric;
 use crate::stream::StreamClient;
+use crate::stream::batch::Message;
 use crate::stream::error::StreamError;
-use crate::stream::put_queue::{Message, PutQueue};
+use crate::stream::put_queue::PutQueue;
 use crate::time::{Now, Steady};
 
 /// A message, and the record that is settled once all of its messages are stored.

@@ -3,6 +3,7 @@
 //! [`StreamClient`] makes requests; the functions of [`put`], [`consume`] and [`error`] read the
 //! answers.
 
+pub(crate) mod batch;
 pub mod consume;
 pub mod error;
 pub mod put;

@@ -12,8 +12,9 @@ use crate::backoff::Backoff;
 use crate::http::{CalloutResult, OutgoingRequest};
 use crate::limits::{PUT_BYTES_MAX, PUT_MESSAGES_MAX};
 use crate::stream::StreamClient;
-use crate::stream::error::{StreamError, expect_ok, wait_in};
-use crate::stream::put::{PutBody, PutEntry, parse_put_answer};
+use crate::stream::batch::{Batch, BatchMax, FailedBatch, Message, SentBatch};
+use crate::stream::error::{StreamError, wait_in};
+use crate::stream::put::PutEntry;
 use crate::time::Steady;
 
 /// Pauses after messages could not be stored.
@@ -28,18 +29,6 @@ const ALONE_PAUSE: Duration = Duration::from_secs(5);
 /// A message that was refused alone for so long, or although others were stored meanwhile, is
 /// refused for good.
 const REFUSED_FOR: Duration = Duration::from_secs(30);
-
-/// A message that has to be stored.
-pub(crate) trait Message {
-    /// What is stored.
-    fn record(&self) -> &[u8];
-
-    /// What decides about its partition, 1 to 256 bytes; `None`: any will do.
-    fn key(&self) -> Option<&str>;
-
-    /// Messages with the same order key are stored in their order (G6).
-    fn order_key(&self) -> Option<&str>;
-}
 
 /// A message that the Stream has refused alone.
 #[derive(Debug)]
@@ -63,7 +52,7 @@ struct Refusal {
 pub(crate) struct PutQueue<M> {
     client: StreamClient,
     waiting: VecDeque<M>,
-    in_flight: Vec<M>,
+    in_flight: Option<SentBatch<M>>,
     /// Those that were refused alone, by the time at which they are put again.
     aside: VecDeque<Aside<M>>,
     /// What is in flight is one of these.
@@ -97,12 +86,23 @@ pub(crate) struct Settled<M> {
     pub(crate) again: Option<(usize, String)>,
 }
 
+impl<M> Settled<M> {
+    /// Nothing has become of anything.
+    const fn nothing() -> Self {
+        Self {
+            stored: Vec::new(),
+            refused: Vec::new(),
+            again: None,
+        }
+    }
+}
+
 impl<M: Message> PutQueue<M> {
     pub(crate) fn new(client: StreamClient) -> Self {
         Self {
             client,
             waiting: VecDeque::new(),
-            in_flight: Vec::new(),
+            in_flight: None,
             aside: VecDeque::new(),
             alone: None,
             was_alone: false,
@@ -120,7 +120,8 @@ impl<M: Message> PutQueue<M> {
 
     /// Messages that aren't stored, as far as is known.
     pub(crate) fn len(&self) -> usize {
-        let all = self.waiting.len().saturating_add(self.in_flight.len());
+        let in_flight = self.in_flight.as_ref().map_or(0, SentBatch::len);
+        let all = self.waiting.len().saturating_add(in_flight);
         all.saturating_add(self.aside.len())
     }
 
@@ -135,7 +136,7 @@ impl<M: Message> PutQueue<M> {
 
     /// When the next batch may be sent, if there is one.
     pub(crate) fn wakeup(&self) -> Option<Steady> {
-        if !self.in_flight.is_empty() {
+        if self.in_flight.is_some() {
             return None;
         }
         let may_go = self.waiting.iter().any(|message| !self.is_behind(message));
@@ -155,55 +156,49 @@ impl<M: Message> PutQueue<M> {
     /// The next batch, if it may be sent now.
     pub(crate) fn next(&mut self, now: Steady) -> Option<OutgoingRequest> {
         self.wakeup().filter(|due| *due <= now)?;
-        let mut body = PutBody::default();
+        let mut batch = Batch::default();
         let is_due = self.aside.front().is_some_and(|aside| aside.at <= now);
         if !is_due || self.was_alone {
-            self.gather(&mut body);
+            batch = self.gather();
         }
-        self.was_alone = self.in_flight.is_empty();
+        self.was_alone = batch.is_empty();
         if self.was_alone {
             let Aside {
                 message, refusal, ..
             } = self.aside.pop_front()?;
-            body.push(message.key(), message.record());
-            self.in_flight.push(message);
             self.alone = Some(refusal);
+            batch.add_whole(message);
         }
-        Some(self.client.put_messages(body))
+        let (request, sent) = batch.send(&self.client);
+        self.in_flight = Some(sent);
+        Some(request)
     }
 
-    /// Fills a batch with what waits.
-    fn gather(&mut self, body: &mut PutBody) {
+    /// Fills a batch with messages that wait.
+    fn gather(&mut self) -> Batch<M> {
+        let max = BatchMax {
+            messages: self.batch_max,
+            bytes: PUT_BYTES_MAX,
+        };
+        let mut batch = Batch::default();
         let mut behind = VecDeque::new();
         while let Some(message) = self.waiting.pop_front() {
             if self.is_behind(&message) {
                 behind.push_back(message);
                 continue;
             }
-            let bytes = message.record().len().saturating_add(256);
-            let is_full = self.in_flight.len() >= self.batch_max
-                || body.bytes().saturating_add(bytes) > PUT_BYTES_MAX;
-            // A single message always goes, whatever the Stream says to it.
-            if !self.in_flight.is_empty() && (is_full || self.would_overtake(&message)) {
+            let has_room = batch.has_room(message.key(), message.record(), max);
+            if !has_room || would_overtake(&message, &batch) {
                 self.waiting.push_front(message);
                 break;
             }
-            body.push(message.key(), message.record());
-            self.in_flight.push(message);
+            batch.add_whole(message);
         }
         behind
             .into_iter()
             .rev()
             .for_each(|message| self.waiting.push_front(message));
-    }
-
-    /// Of two messages in one batch the Stream may store the second alone.
-    fn would_overtake(&self, message: &M) -> bool {
-        let Some(key) = message.order_key() else {
-            return false;
-        };
-        let mut others = self.in_flight.iter();
-        others.any(|other| other.order_key() == Some(key))
+        batch
     }
 
     /// The batch is stored, or a part of it, or isn't. `describe` says of an error what the log
@@ -214,14 +209,15 @@ impl<M: Message> PutQueue<M> {
         now: Steady,
         describe: impl FnOnce(&StreamError) -> String,
     ) -> Settled<M> {
-        let batch = std::mem::take(&mut self.in_flight);
+        let Some(batch) = self.in_flight.take() else {
+            return Settled::nothing();
+        };
         let alone = self.alone.take();
-        let answer = expect_ok(result).and_then(|answer| {
-            parse_put_answer(&answer.body, batch.len()).map_err(StreamError::Unanswered)
-        });
-        let judged = match answer {
-            Ok(entries) => Judged::by_entries(batch, entries),
-            Err(error) => Judged::failed(batch, &error, describe(&error)),
+        let judged = match batch.answered(result) {
+            Ok(entries) => Judged::by_entries(entries),
+            Err(FailedBatch { messages, error }) => {
+                Judged::failed(messages, &error, describe(&error))
+            }
         };
         self.stored = self.stored.saturating_add(judged.stored.len() as u64);
         if !judged.stored.is_empty() {
@@ -231,8 +227,7 @@ impl<M: Message> PutQueue<M> {
         let Some((why, pause)) = judged.problem else {
             return Settled {
                 stored: judged.stored,
-                refused: Vec::new(),
-                again: None,
+                ..Settled::nothing()
             };
         };
         match pause {
@@ -294,6 +289,14 @@ impl<M: Message> PutQueue<M> {
     }
 }
 
+/// Whether the Stream could store a message before one of the batch that must come first: of two
+/// messages in one batch it may store the second alone.
+fn would_overtake<M: Message>(message: &M, batch: &Batch<M>) -> bool {
+    let key = message.order_key();
+    let mut others = batch.messages().iter();
+    key.is_some() && others.any(|other| other.order_key() == key)
+}
+
 /// What the answer to a batch says of its messages.
 struct Judged<M> {
     stored: Vec<M>,
@@ -306,14 +309,14 @@ struct Judged<M> {
 }
 
 impl<M> Judged<M> {
-    fn by_entries(batch: Vec<M>, entries: Vec<PutEntry>) -> Self {
+    fn by_entries(entries: Vec<(M, PutEntry)>) -> Self {
         let mut judged = Self {
             stored: Vec::new(),
             again: Vec::new(),
             refused: Vec::new(),
             problem: None,
         };
-        for (message, entry) in batch.into_iter().zip(entries) {
+        for (message, entry) in entries {
             match entry {
                 PutEntry::Stored(_) => judged.stored.push(message),
                 PutEntry::Failed(why) => {

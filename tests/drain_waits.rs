@@ -289,3 +289,16 @@ fn a_clock_that_is_set_right_makes_no_call_late() {
         assert!(lab.millis >= 5_000, "it isn't early");
     }
 }
+
+#[test]
+fn a_drain_tells_why_its_timer_wakes_it() {
+    let mut lab = Lab::joined("");
+    let record = json!({ "path": "/soon", "deliverAt": due(300) });
+    fetch(&mut lab, "calls", 0, &record);
+    let told = |lab: &Lab, millis| lab.engine.describe_wakeup(at(millis).steady);
+    assert_eq!(told(&lab, 299), "event=wakeup reason=none");
+    assert_eq!(told(&lab, 302), "event=wakeup reason=wait_ends late_ms=2");
+    lab.wait(302);
+    assert!(lab.is_open("/soon"));
+    assert_eq!(told(&lab, 302), "event=wakeup reason=none");
+}

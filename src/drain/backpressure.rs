@@ -88,7 +88,7 @@ impl DrainEngine {
         for (id, wait) in slow {
             let pause = self.pause_aside(id, wait, shortest, longest);
             if !self.move_aside(id, pause, now) {
-                self.window.apply(id, Transition::LineUp, now.steady);
+                self.window.apply(id, Transition::Enqueue, now.steady);
             }
         }
         if !is_full {

@@ -134,7 +134,7 @@ impl DrainEngine {
         }
         let remaining = not_before.since(now.wall);
         if remaining.is_zero() {
-            self.window.apply(id, Transition::LineUp, now.steady);
+            self.window.apply(id, Transition::Enqueue, now.steady);
         } else if !self.waits_on_lane(id, remaining, now) {
             let remaining = remaining.min(CLOCK_TRUSTED_MAX);
             let until = now.steady.plus(remaining);

@@ -372,7 +372,7 @@ impl TargetQueues {
         if agrees {
             Ok(())
         } else {
-            Err(format!("the sums of lines: {self:?}"))
+            Err(format!("the sums of the target queues: {self:?}"))
         }
     }
 

@@ -1,4 +1,4 @@
-//! When the drain has something to do next, should nothing happen before, and why.
+//! When the drain has something to do next if nothing happens before, and why.
 
 use std::time::Duration;
 
@@ -34,7 +34,42 @@ pub enum WakeReason {
     LaneSession,
 }
 
+impl WakeReason {
+    /// Returns the reason's name in the log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OverdueCallout => "overdue_callout",
+            Self::LostTurn => "lost_turn",
+            Self::TargetRate => "target_rate",
+            Self::MakeRoom => "make_room",
+            Self::Order => "order",
+            Self::WaitEnds => "wait_ends",
+            Self::Forget => "forget",
+            Self::PutAgain => "put_again",
+            Self::CallsSession => "calls_session",
+            Self::LaneSession => "lane_session",
+        }
+    }
+}
+
 impl DrainEngine {
+    /// Returns what a log line of level `trace` says of a tick at `now`: why the drain wakes, and
+    /// how many milliseconds after the moment that it has asked for. A tick that comes too early
+    /// has the reason `none`: the host's timer repeats itself, and is not put off.
+    ///
+    /// Call it before the tick is handled, because that sets the timers anew.
+    #[must_use]
+    pub fn describe_wakeup(&self, now: Steady) -> String {
+        match self.next_wakeup(now).filter(|(at, _)| *at <= now) {
+            Some((at, reason)) => {
+                let late = now.since(at).as_millis();
+                format!("event=wakeup reason={} late_ms={late}", reason.name())
+            }
+            None => "event=wakeup reason=none".to_owned(),
+        }
+    }
+
     /// When the host shall tick at the latest; `None` while there is nothing to wait for.
     #[must_use]
     pub fn wakeup(&self, now: Steady) -> Option<Steady> {

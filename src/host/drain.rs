@@ -9,6 +9,7 @@ use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
 use super::role::{Role, WAKE_QUEUE};
+use super::sink::trace;
 use super::table::RELEASE_QUEUE;
 use super::worker::{Performed, Worker, empty};
 use crate::drain::config::DrainConfig;
@@ -55,6 +56,7 @@ impl Role for DrainHost {
 
     fn tick(&mut self) {
         self.alarm = None;
+        trace(|| self.engine.describe_wakeup(self.worker.now().steady));
         self.notice_health_check();
         self.drive(Input::Tick);
     }

@@ -51,3 +51,10 @@ pub(super) fn log(level: Level, line: &str) {
     };
     let _ = hostcalls::log(level, line);
 }
+
+/// Writes a line of level `trace`, which is made only if Envoy would write it.
+pub(super) fn trace(line: impl FnOnce() -> String) {
+    if matches!(hostcalls::get_log_level(), Ok(LogLevel::Trace)) {
+        let _ = hostcalls::log(LogLevel::Trace, &line());
+    }
+}

@@ -181,7 +181,7 @@ fn a_rate_is_kept_over_seconds_and_slows_nobody_else() {
     let limits = json!({ "limits": {
         "targets": [{ "target": "noisy", "perSecond": PER_SECOND, "inFlight": 100 }],
     } });
-    // More than the calls of this test, so that none is moved aside and the line itself is seen.
+    // More than the calls of this test, so that none is moved aside and the queue itself is seen.
     let mut roomy = json!({ "window": { "calls": 256 } });
     merge_patch(&mut roomy, &limits);
     let gateway = gateway("limited-neighbour", &noisy, &roomy);

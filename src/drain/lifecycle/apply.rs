@@ -51,7 +51,7 @@ impl Window {
     fn leave_state(&mut self, id: RecordId, from: State, transition: Transition, now: Steady) {
         match from {
             State::Ready => {
-                // Those two follow on the line's own choice, which has taken it out.
+                // With these two the target's queue has taken the call out itself.
                 if !matches!(transition, Transition::Start | Transition::Pick) {
                     self.target_queues.remove(&BTreeSet::from([id]));
                 }
@@ -176,3 +176,7 @@ impl Window {
         tracked.is_unsettled()
     }
 }
+
+#[cfg(test)]
+#[path = "stale_timer_tests.rs"]
+mod tests;

@@ -41,7 +41,7 @@ impl Window {
         same("in flight", &self.in_flight, &in_flight.len())?;
         same("started", &self.target_queues.started(), &in_flight)?;
         same(
-            "lines",
+            "target queues",
             &self.target_queues.standing(),
             &in_state(State::Ready),
         )?;

@@ -59,7 +59,7 @@ impl Window {
         }
         let ready = lost.iter().filter(|(_, state, _)| *state == State::Ready);
         let ready: BTreeSet<RecordId> = ready.map(|(id, ..)| *id).collect();
-        // All at once: each removal goes through all lines.
+        // All at once: each removal goes through the queues of all targets.
         self.target_queues.remove(&ready);
         for id in ready {
             self.apply(id, Transition::Pick, now);

@@ -32,7 +32,7 @@ pub(in crate::drain) enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::drain) enum Transition {
     /// It may be attempted as soon as its target's queue gives it its turn.
-    LineUp,
+    Enqueue,
     /// Its target's queue has given it its turn: an attempt begins.
     Start,
     /// It waits until a moment.
@@ -80,7 +80,7 @@ impl State {
 impl Transition {
     const fn name(self) -> &'static str {
         match self {
-            Self::LineUp => "LineUp",
+            Self::Enqueue => "Enqueue",
             Self::Start => "Start",
             Self::Wait { .. } => "Wait",
             Self::Pick => "Pick",
@@ -104,7 +104,7 @@ impl Transition {
             0
         };
         match self {
-            Self::LineUp => State::Ready,
+            Self::Enqueue => State::Ready,
             Self::Start => State::InFlight,
             Self::Wait { until } => State::Waiting { until },
             Self::Pick => State::Picked,
@@ -129,7 +129,7 @@ impl Transition {
 /// All that may happen: from a state, by a transition, to a state. `[*]` is not in the window.
 const TRANSITIONS: &[(&str, &str, &str)] = &[
     ("[*]", "Fetch", "New"),
-    ("New", "LineUp", "Ready"),
+    ("New", "Enqueue", "Ready"),
     ("New", "Wait", "Waiting"),
     ("New", "StayBehind", "Behind"),
     ("New", "Keep", "Note"),
@@ -140,13 +140,13 @@ const TRANSITIONS: &[(&str, &str, &str)] = &[
     ("Ready", "StepBack", "Behind"),
     ("Waiting", "Pick", "Picked"),
     ("Waiting", "Suspend", "Suspended"),
-    ("Picked", "LineUp", "Ready"),
+    ("Picked", "Enqueue", "Ready"),
     ("Picked", "Wait", "Waiting"),
     ("Picked", "StayBehind", "Behind"),
     ("Picked", "Leave", "Leaving"),
     ("Picked", "Suspend", "Suspended"),
     ("Behind", "StayBehind", "Behind"),
-    ("Behind", "LineUp", "Ready"),
+    ("Behind", "Enqueue", "Ready"),
     ("Behind", "Wait", "Waiting"),
     ("Behind", "Leave", "Leaving"),
     ("Behind", "Suspend", "Suspended"),
@@ -156,7 +156,7 @@ const TRANSITIONS: &[(&str, &str, &str)] = &[
     ("InFlight", "Suspend", "Suspended"),
     ("Note", "Settle", "Settled"),
     ("Note", "Suspend", "Suspended"),
-    ("Suspended", "LineUp", "Ready"),
+    ("Suspended", "Enqueue", "Ready"),
     ("Suspended", "Wait", "Waiting"),
     ("Suspended", "StayBehind", "Behind"),
     ("Suspended", "Keep", "Note"),

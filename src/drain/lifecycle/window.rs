@@ -256,7 +256,7 @@ impl Window {
         self.in_flight
     }
 
-    /// The lines of all targets, to be looked at.
+    /// Returns the queues of all targets, read-only.
     pub(in crate::drain) fn target_queues(&self) -> &TargetQueues {
         &self.target_queues
     }

@@ -57,7 +57,7 @@ fn caller(ledger: &Ledger, call: &str) -> CallerKey {
     head.unwrap_or(CallerKey::UNKNOWN)
 }
 
-/// In whose line it stands, as far as that tells lines apart.
+/// Returns the target in whose queue the call waits, as far as that tells queues apart.
 fn target(ledger: &Ledger, call: &str) -> Option<String> {
     let (_, head) = ledger.heads(call).next()?;
     let origin = head.target.as_deref().map(|url| {

@@ -15,7 +15,7 @@ use sluice::drain::Input;
 use sluice::metric::Metric;
 
 use support::lab::Lab;
-use support::{answer, at, records, stored};
+use support::{answer, at, ids, records, stored};
 
 fn lab(more: &str) -> Lab {
     let mut lab = Lab::joined(&format!(
@@ -51,13 +51,6 @@ fn serve(lab: &mut Lab, stream: &str, millis: u64, is_bad: impl Fn(&Value) -> bo
         lab.live(100);
     }
     taken
-}
-
-fn ids(calls: &[Value]) -> Vec<&str> {
-    calls
-        .iter()
-        .map(|call| call["id"].as_str().unwrap())
-        .collect()
 }
 
 #[test]

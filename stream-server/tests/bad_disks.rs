@@ -100,17 +100,8 @@ fn a_full_disk_refuses_messages_and_keeps_what_it_has() {
 #[test]
 fn a_full_database_refuses_messages_and_keeps_what_it_has() {
     let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().to_str().unwrap();
     let bounded = ["--data-bytes-max", "2000000"];
-    let usual = [
-        "--listen",
-        "127.0.0.1:0",
-        "--data",
-        data,
-        "--stream",
-        "calls:1",
-    ];
-    let mut server = Process::start_with(&[&usual[..], &bounded[..]].concat());
+    let mut server = Process::start_also_with(folder.path(), "calls:1", &bounded);
     let mut client = Client::connect(server.address);
     let acknowledged = fill(&mut client);
     assert!(acknowledged.len() > 10, "{acknowledged:?}");

@@ -193,6 +193,14 @@ fn request_head(number: u32, extra: &[(&str, &str)], end_of_stream: bool) -> Acc
     }
 }
 
+/// The ids of these records of calls.
+pub fn ids(calls: &[serde_json::Value]) -> Vec<&str> {
+    calls
+        .iter()
+        .map(|call| call["id"].as_str().unwrap())
+        .collect()
+}
+
 /// What distinguishes the sender of these fields, who comes from the one address that there is.
 pub fn sender(fields: &Fields) -> Option<CallerIdentity> {
     let rules = CallerRules {

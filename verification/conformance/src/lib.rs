@@ -19,6 +19,24 @@ use provision::tools::Tools;
 use provision::{Project, oci_clients};
 use serde_json::{Value, json};
 
+/// Makes a test of each named function of a client's script, run by the method of [`Server`] that
+/// is named first.
+#[macro_export]
+macro_rules! functions {
+    ($client:ident: $($function:ident),* $(,)?) => {
+        $(
+            #[test]
+            fn $function() {
+                let name = concat!(stringify!($client), "-", stringify!($function));
+                let server = $crate::Server::start(name).unwrap();
+                if let Err(error) = server.$client(stringify!($function)) {
+                    panic!("{error:#}");
+                }
+            }
+        )*
+    };
+}
+
 const TENANCY: &str = "ocid1.tenancy.oc1..aaaaaaaasluice";
 const USER: &str = "ocid1.user.oc1..aaaaaaaasluice";
 

@@ -80,9 +80,9 @@ pub(crate) fn plain(path: &str) -> http1::Request {
 
 /// A marked `POST` by HTTP/2.
 pub(crate) fn marked2(path: &str) -> http2::Request {
-    let mut request = http2::Request::new("POST", path).marked();
-    "overload.test".clone_into(&mut request.authority);
-    request
+    http2::Request::without_host("POST", path)
+        .field("host", "overload.test")
+        .marked()
 }
 
 /// Content of so many bytes.

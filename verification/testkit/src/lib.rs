@@ -3,6 +3,7 @@
 //!
 //! | what | where |
 //! |---|---|
+//! | requests of both versions, part by part | [`request`] |
 //! | raw HTTP/1.1 messages, and clients for them | [`http1`] |
 //! | clients for HTTP/2, and any bytes in a request of it | [`http2`] |
 //! | a server in this process that can be killed and restarted | [`server`] |
@@ -29,6 +30,8 @@ pub mod figures;
 pub mod http1;
 #[cfg(feature = "http")]
 pub mod http2;
+#[cfg(feature = "http")]
+pub mod request;
 #[cfg(feature = "http")]
 pub mod server;
 #[cfg(feature = "http")]

@@ -339,8 +339,7 @@ fn http2() -> Vec<Case> {
     };
     let get = |path| http2::Request::new("GET", path);
     let post = |path| http2::Request::new("POST", path);
-    let mut host = get("/two/host");
-    host.authority = "Two.Example:444".to_owned();
+    let host = http2::Request::without_host("GET", "/two/host").field("host", "Two.Example:444");
     let large = vec![7; 200_000];
     vec![
         case2("HTTP/2", get("/two?a=%20")),

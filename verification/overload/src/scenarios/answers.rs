@@ -3,7 +3,7 @@
 use anyhow::Result;
 use testkit::http1::asynchronous::Connection;
 
-use super::{Report, Scale, mebibytes};
+use super::{Report, Scale};
 use crate::client::{content, marked};
 use crate::rig::Rig;
 use crate::tally::Tally;
@@ -41,14 +41,7 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
     );
     report.figure("delivered", delivered);
     let mut report = report.conclude(&rig, &tally).await?;
-    let most = rig.peak(|sample| sample.allocated).saturating_sub(before);
-    report.check(
-        format!(
-            "Envoy allocates no more than is allowed ({} more)",
-            mebibytes(most)
-        ),
-        most <= AT_A_TIME * ATTEMPT_BYTES,
-    );
+    report.check_allocated(&rig, before, AT_A_TIME * ATTEMPT_BYTES);
     Ok(report)
 }
 

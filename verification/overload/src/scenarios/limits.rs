@@ -8,7 +8,7 @@ use testkit::http2;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Report, Scale, mebibytes};
+use super::{Report, Scale};
 use crate::client::{Ended, content, in_chunks, marked, marked2};
 use crate::rig::{Rig, without_haste};
 use crate::tally::Tally;
@@ -61,14 +61,7 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
     );
     tally.merge(many);
     let mut report = report.conclude(&rig, &tally).await?;
-    let most = rig.peak(|sample| sample.allocated).saturating_sub(before);
-    report.check(
-        format!(
-            "Envoy allocates no more than is allowed ({} more)",
-            mebibytes(most)
-        ),
-        most <= u64::try_from(KEPT_BYTES)?,
-    );
+    report.check_allocated(&rig, before, u64::try_from(KEPT_BYTES)?);
     Ok(report)
 }
 

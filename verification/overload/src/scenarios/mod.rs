@@ -128,6 +128,14 @@ impl Report {
         self.checks.push(Check::new(what, holds));
     }
 
+    /// Adds the check that Envoy has never allocated more than `bytes_max` beyond `before`.
+    pub(crate) fn check_allocated(&mut self, rig: &Rig, before: u64, bytes_max: u64) {
+        let most = rig.peak(|sample| sample.allocated).saturating_sub(before);
+        let more = mebibytes(most);
+        let what = format!("Envoy allocates no more than is allowed ({more} more)");
+        self.check(what, most <= bytes_max);
+    }
+
     /// Adds what has to hold after every scenario, and the curves.
     pub(crate) async fn conclude(mut self, rig: &Rig, tally: &Tally) -> Result<Self> {
         let after = rig.settle(tally).await?;

@@ -108,15 +108,15 @@ impl AnswerEngine {
         overdue
     }
 
-    /// When to ask for the overdue ones; none while nothing is held.
+    /// Returns when to ask for the overdue ones; none while nothing is held.
     #[must_use]
     pub fn wakeup(&self) -> Option<Steady> {
         self.deadlines.first().map(|(due, _)| *due)
     }
 }
 
-/// When an attempt's answer has to be given that began then and may take so long: shortly before
-/// whoever waits for it gives it up.
+/// Returns when an attempt's answer has to be given that began then and may take so long: shortly
+/// before whoever waits for it gives it up.
 #[must_use]
 pub fn due(start: Steady, limit: Duration) -> Steady {
     let (least, most) = MARGIN;
@@ -124,7 +124,7 @@ pub fn due(start: Steady, limit: Duration) -> Steady {
     start.plus(limit.saturating_sub(margin))
 }
 
-/// The head of an answer that is cut: the target's own fields, but for what concerns its
+/// Returns the head of an answer that is cut: the target's own fields, but for what concerns its
 /// connection and its length.
 #[must_use]
 pub fn cut_head(fields: Fields) -> (u16, Fields) {

@@ -43,7 +43,7 @@ impl CallOption {
         Self::IdempotencyKey,
     ];
 
-    /// Its name in the configuration.
+    /// Returns its name in the configuration.
     #[must_use]
     pub const fn key(self) -> &'static str {
         match self {
@@ -61,7 +61,7 @@ impl CallOption {
         }
     }
 
-    /// Its header, unless the configuration gives it another one.
+    /// Returns its header, unless the configuration gives it another one.
     #[must_use]
     pub const fn default_header(self) -> &'static str {
         match self {
@@ -79,7 +79,8 @@ impl CallOption {
         }
     }
 
-    /// Whether its header is for the gateway alone. The idempotency key is for the target too.
+    /// Returns whether its header is for the gateway alone. The idempotency key is for the target
+    /// too.
     #[must_use]
     pub const fn is_removed(self) -> bool {
         !matches!(self, Self::IdempotencyKey)

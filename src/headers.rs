@@ -22,8 +22,8 @@ pub const REPLY_HEADERS: [&str; 6] = [
 /// may set those either.
 pub const RESPONSE_PREFIX: &str = "async-response-";
 
-/// A name as servers read it that hand it on as a variable (RFC 3875 §4.1.18): they can't tell an
-/// underscore from a hyphen.
+/// Returns a name as servers read it that hand it on as a variable (RFC 3875 §4.1.18): they can't
+/// tell an underscore from a hyphen.
 #[must_use]
 pub fn dashed(name: &str) -> Cow<'_, str> {
     if name.contains('_') {
@@ -33,9 +33,9 @@ pub fn dashed(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a field with this name in lower case is an option or a header that the gateway adds, and
-/// so never part of a request, with underscores too. Options count under their default names, also
-/// where they have others.
+/// Returns whether a field with this name in lower case is an option or a header that the gateway
+/// adds, and so never part of a request, with underscores too. Options count under their default
+/// names, also where they have others.
 #[must_use]
 pub fn is_ours(name: &str) -> bool {
     let name = &*dashed(name);
@@ -48,8 +48,8 @@ pub fn is_ours(name: &str) -> bool {
         || CallOption::ALL.into_iter().any(is_option)
 }
 
-/// Whether Envoy itself would act on this field of a callout. Only the client's address, which the
-/// gateway has found out, belongs to the request.
+/// Returns whether Envoy itself would act on this field of a callout. Only the client's address,
+/// which the gateway has found out, belongs to the request.
 #[must_use]
 pub fn is_envoy_control(name: &str) -> bool {
     name.starts_with("x-envoy-") && name != "x-envoy-external-address"

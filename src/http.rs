@@ -7,7 +7,7 @@ use std::rc::Rc;
 /// as bytes, because a value need not be text (RFC 9110 §5.5).
 pub type Fields = Vec<(String, Vec<u8>)>;
 
-/// The first value of a field, if it is there.
+/// Returns the first value of a field, if it is there.
 #[must_use]
 pub fn first<'a>(fields: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a [u8]> {
     fields
@@ -28,7 +28,7 @@ pub fn list_bytes(fields: &[(String, Vec<u8>)]) -> usize {
     })
 }
 
-/// Every value of a field, in order.
+/// Returns every value of a field, in order.
 pub fn all<'a>(
     fields: &'a [(String, Vec<u8>)],
     name: &'a str,
@@ -39,8 +39,8 @@ pub fn all<'a>(
         .map(|(_, value)| value.as_slice())
 }
 
-/// The elements of a comma-separated list over several field lines (RFC 9110 §5.6.1), trimmed,
-/// without the empty ones. Quoted strings may contain commas.
+/// Returns the elements of a comma-separated list over several field lines (RFC 9110 §5.6.1),
+/// trimmed, without the empty ones. Quoted strings may contain commas.
 pub fn list_elements<'a>(
     values: impl Iterator<Item = &'a [u8]> + 'a,
 ) -> impl Iterator<Item = &'a [u8]> + 'a {
@@ -61,7 +61,7 @@ pub fn list_elements<'a>(
         .filter(|element| !element.is_empty())
 }
 
-/// Whether this is a token (RFC 9110 §5.6.2).
+/// Returns whether this is a token (RFC 9110 §5.6.2).
 #[must_use]
 pub fn is_token(text: &[u8]) -> bool {
     !text.is_empty()
@@ -70,7 +70,8 @@ pub fn is_token(text: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
-/// Whether a field value may stand in a message (RFC 9110 §5.5): no CR, LF, NUL or other control.
+/// Returns whether a field value may stand in a message (RFC 9110 §5.5): no CR, LF, NUL or other
+/// control.
 #[must_use]
 pub fn is_field_value(value: &[u8]) -> bool {
     value
@@ -78,7 +79,7 @@ pub fn is_field_value(value: &[u8]) -> bool {
         .all(|byte| *byte == b'\t' || (*byte >= 0x20 && *byte != 0x7f))
 }
 
-/// Whether a request with this method may be made twice (RFC 9110 §9.2.2).
+/// Returns whether a request with this method may be made twice (RFC 9110 §9.2.2).
 #[must_use]
 pub fn is_idempotent(method: &str) -> bool {
     ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"].contains(&method)
@@ -106,13 +107,14 @@ const HOP_BY_HOP: [&str; 8] = [
     "upgrade",
 ];
 
-/// Whether a field concerns one connection only, by its name or because `Connection` names it.
+/// Returns whether a field concerns one connection only, by its name or because `Connection` names
+/// it.
 #[must_use]
 pub fn is_hop_by_hop(name: &str, named_by_connection: &[String]) -> bool {
     HOP_BY_HOP.contains(&name) || named_by_connection.iter().any(|named| named == name)
 }
 
-/// The names that a message's `Connection` fields list, in lower case.
+/// Returns the names that a message's `Connection` fields list, in lower case.
 #[must_use]
 pub fn named_by_connection(fields: &[(String, Vec<u8>)]) -> Vec<String> {
     list_elements(all(fields, "connection"))

@@ -77,7 +77,7 @@ impl RecordId {
         }
     }
 
-    /// Whether it stands for the notes of its partition.
+    /// Returns whether it stands for the notes of its partition.
     #[must_use]
     pub fn is_of_notes(&self) -> bool {
         *self == Self::of_notes(self.position.partition)
@@ -110,7 +110,7 @@ impl Entropy {
         Self(ChaCha8Rng::from_seed(seed))
     }
 
-    /// A new call id that sorts by `now` (RFC 9562 §5.7).
+    /// Returns a new call id that sorts by `now` (RFC 9562 §5.7).
     pub fn call_id(&mut self, now: Wall) -> CallId {
         let mut random = [0; 10];
         self.0.fill_bytes(&mut random);
@@ -118,7 +118,7 @@ impl Entropy {
         CallId(id.hyphenated().to_string())
     }
 
-    /// A random UUID (RFC 9562 §5.4) as text.
+    /// Returns a random UUID (RFC 9562 §5.4) as text.
     pub fn uuid(&mut self) -> String {
         let mut random = [0; 16];
         self.0.fill_bytes(&mut random);
@@ -133,7 +133,7 @@ impl Entropy {
         self.0.fill_bytes(bytes);
     }
 
-    /// A randomness of its own, for a part that draws from it at other times.
+    /// Returns a randomness of its own, for a part that draws from it at other times.
     #[must_use]
     pub fn fork(&mut self) -> Self {
         let mut seed = [0; 32];
@@ -141,7 +141,8 @@ impl Entropy {
         Self::from_seed(seed)
     }
 
-    /// A number in `0..=limit`; the bias is below one part in 2^32 for every limit used here.
+    /// Returns a number in `0..=limit`; the bias is below one part in 2^32 for every limit used
+    /// here.
     pub fn up_to(&mut self, limit: u64) -> u64 {
         match limit.checked_add(1) {
             Some(span) => self.0.next_u64() % span,

@@ -40,7 +40,7 @@ impl Lanes {
         Self(lanes)
     }
 
-    /// All of them, the shortest first.
+    /// Returns all of them, the shortest first.
     pub fn iter(&self) -> impl Iterator<Item = (LaneNumber, &Lane)> {
         (0..).map(LaneNumber).zip(&self.0)
     }
@@ -51,13 +51,13 @@ impl Lanes {
         self.0.get(usize::from(number.0))
     }
 
-    /// The shortest wait that a lane serves; `None` without lanes.
+    /// Returns the shortest wait that a lane serves; `None` without lanes.
     #[must_use]
     pub fn shortest(&self) -> Option<Duration> {
         self.0.first().map(|lane| lane.delay)
     }
 
-    /// How a call waits that is due after `remaining`.
+    /// Returns how a call waits that is due after `remaining`.
     #[must_use]
     pub fn wait(&self, remaining: Duration) -> Wait {
         if remaining.is_zero() {

@@ -24,8 +24,8 @@ macro_rules! metrics {
             /// All of them, in the order of the documentation.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The name of the Envoy stat. `.label=value;` parts become tags by the `stats_tags`
-            /// of the bootstrap configuration.
+            /// Returns the name of the Envoy stat. `.label=value;` parts become tags by the
+            /// `stats_tags` of the bootstrap configuration.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
@@ -37,7 +37,7 @@ macro_rules! metrics {
                 match self { $(Self::$variant => Kind::$kind,)* }
             }
 
-            /// What is counted, as a sentence.
+            /// Returns what is counted, as a sentence.
             #[must_use]
             pub const fn help(self) -> &'static str {
                 match self { $(Self::$variant => $help,)* }

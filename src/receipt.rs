@@ -32,7 +32,7 @@ struct Body<'a> {
 }
 
 impl Receipt {
-    /// The answer for a call that stands at `position`, or that isn't stored yet.
+    /// Returns the answer for a call that stands at `position`, or that isn't stored yet.
     #[must_use]
     pub fn response(&self, position: Option<Position>) -> OutgoingResponse {
         let body = Body {

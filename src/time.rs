@@ -17,7 +17,7 @@ impl Steady {
         Self(self.0.saturating_add(millis(duration)))
     }
 
-    /// How long it is from `earlier` to this moment; zero if `earlier` is later.
+    /// Returns how long it is from `earlier` to this moment; zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
@@ -35,7 +35,7 @@ impl Wall {
         Self(self.0.saturating_add(millis(duration)))
     }
 
-    /// How long it is from `earlier` to this moment; zero if `earlier` is later.
+    /// Returns how long it is from `earlier` to this moment; zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
@@ -67,14 +67,14 @@ pub struct Now {
 
 const MILLIS_PER_DAY: u64 = 86_400_000;
 
-/// A duration in whole milliseconds; saturates.
+/// Returns a duration in whole milliseconds; saturates.
 #[must_use]
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The Gregorian date of a day counted from 1970-01-01, by the arithmetic of era, day of era and
-/// year of era (400 Gregorian years are always 146,097 days).
+/// Returns the Gregorian date of a day counted from 1970-01-01, by the arithmetic of era, day of
+/// era and year of era (400 Gregorian years are always 146,097 days).
 fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let shifted = days.saturating_add(719_468);
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
@@ -92,8 +92,8 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
-/// The day of a Gregorian date, counted from 1970-01-01: the inverse of [`civil_from_days`], for
-/// the years 0 to 9999 and valid months and days.
+/// Returns the day of a Gregorian date, counted from 1970-01-01: the inverse of
+/// [`civil_from_days`], for the years 0 to 9999 and valid months and days.
 pub(crate) const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let shifted_year = if month <= 2 { year - 1 } else { year };
     let era = shifted_year.div_euclid(400);

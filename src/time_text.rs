@@ -123,7 +123,7 @@ fn sum(text: &str, mut units: &[(&str, u64)]) -> Result<u64, NoDuration> {
     }
 }
 
-/// A decimal number of a unit, in milliseconds.
+/// Returns a decimal number of a unit, in milliseconds.
 fn product(number: &str, unit_ms: u64) -> Result<u64, NoDuration> {
     let (whole, fraction) = match number.split_once(['.', ',']) {
         Some((whole, fraction)) => (whole, fraction_of(fraction, unit_ms)),
@@ -141,8 +141,8 @@ fn product(number: &str, unit_ms: u64) -> Result<u64, NoDuration> {
         .ok_or(NoDuration::TooLong)
 }
 
-/// A decimal fraction of one or more digits of a unit, in milliseconds, rounded up. Of more than
-/// nine digits the rest only tells whether there is something to round up.
+/// Returns a decimal fraction of one or more digits of a unit, in milliseconds, rounded up. Of more
+/// than nine digits the rest only tells whether there is something to round up.
 fn fraction_of(fraction: &str, unit_ms: u64) -> Option<u64> {
     const DIGITS: usize = 9;
     if fraction.is_empty() || !digits(fraction) {
@@ -208,7 +208,7 @@ pub fn parse_rfc_3339(text: &str) -> Option<Wall> {
     (time <= LATEST).then_some(time)
 }
 
-/// The seconds by which local time is ahead of UTC.
+/// Returns the seconds by which local time is ahead of UTC.
 fn offset_seconds(zone: &str) -> Option<i64> {
     if zone.eq_ignore_ascii_case("z") {
         return Some(0);

@@ -146,7 +146,7 @@ fn a_key_of_nobody_is_refused() {
     assert_eq!(problem(&said)["header"], "Idempotency-Key");
 }
 
-/// What is stored of a caller's order key.
+/// Returns what is stored of a caller's order key.
 fn stored_order_key(config: &str, extra: &[(&str, &str)]) -> String {
     let mut engine = accept_engine(config);
     accept(&mut engine, request(1, extra), at(0), b"");

@@ -19,7 +19,7 @@ use support::{answer, at, messages_stored_at};
 const LANES: &str = r#","lanes":[{"streamId":"second","delayMs":1000},
     {"streamId":"minute","delayMs":60000}],"attempt":{"backoffBaseMs":1}"#;
 
-/// A drain that has joined all of its groups; every first fetch is open.
+/// Returns a drain that has joined all of its groups; every first fetch is open.
 fn lab() -> Lab {
     let mut lab = Lab::joined(LANES);
     for lane in ["second", "minute"] {

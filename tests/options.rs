@@ -168,7 +168,7 @@ Idempotency-Key       | "a\b"                     | has a backslash that escapes
 Idempotency-Key       | "a\"                      | has a backslash that escapes nothing
 "#;
 
-/// Every way in which an option can be wrong.
+/// Returns every way in which an option can be wrong.
 fn wrong() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let mut rows = Vec::new();
     for line in WRONG.trim().lines() {

@@ -71,7 +71,7 @@ fn a_call_to_a_target_of_oci_is_signed_with_its_content() {
     assert_eq!(field(&lab.take("PUT /"), "authorization"), "");
 }
 
-/// The names of the parts that a request's signature covers.
+/// Returns the names of the parts that a request's signature covers.
 fn covered(callout: &sluice::engine::Callout) -> String {
     let authorization = field(callout, "authorization");
     let (_, names) = authorization.split_once("headers=\"").unwrap_or_default();

@@ -34,7 +34,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The text of every file of code below a folder, without its comments.
+/// Returns the text of every file of code below a folder, without its comments.
 fn code(folder: &str) -> Vec<(PathBuf, String)> {
     let mut pending = vec![root().join(folder)];
     let mut files = Vec::new();
@@ -60,7 +60,7 @@ fn words(code: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// The rows of the table: what we say, and the names in the code.
+/// Returns the rows of the table: what we say, and the names in the code.
 fn table() -> Vec<(String, Vec<String>)> {
     let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let section = text.split("\n## Words\n").nth(1).unwrap();

@@ -102,7 +102,7 @@ pub struct Common {
 /// Where calls go unless told otherwise.
 const STREAM_DEFAULT: &str = "ocid1.stream.oc1.local.calls";
 
-/// The stream to which calls go, where `--stream` says this.
+/// Returns the stream to which calls go, where `--stream` says this.
 pub(crate) fn configured(stream: Option<String>) -> Configured {
     let default = || Configured::Default(STREAM_DEFAULT.to_owned());
     stream.map_or_else(default, Configured::Named)
@@ -230,7 +230,7 @@ impl Filters {
 }
 
 impl Redrive {
-    /// What is asked for, with times relative to `now`.
+    /// Returns what is asked for, with times relative to `now`.
     pub(crate) fn options(
         self,
         stream: Configured,

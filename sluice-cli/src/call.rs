@@ -59,19 +59,20 @@ impl<'a> Call<'a> {
             .map(|member| member.1)
     }
 
-    /// A member that is a string.
+    /// Returns a member that is a string.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
         serde_json::from_str(self.raw(name)?.get()).ok()
     }
 
-    /// The method; `GET` where the record has none, as the drain reads it.
+    /// Returns the method; `GET` where the record has none, as the drain reads it.
     #[must_use]
     pub fn method(&self) -> String {
         self.text("method").unwrap_or_else(|| "GET".to_owned())
     }
 
-    /// What is called, for people: the explicit target, or authority and path, or the path alone.
+    /// Returns what is called, for people: the explicit target, or authority and path, or the path
+    /// alone.
     #[must_use]
     pub fn target(&self) -> String {
         if let Some(target) = self.text("target") {
@@ -87,9 +88,9 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Whether what is called begins with `prefix`: an explicit target with its whole URL; any
-    /// other call with its URL, its authority and path, or, where the prefix begins with `/`, its
-    /// path.
+    /// Returns whether what is called begins with `prefix`: an explicit target with its whole URL;
+    /// any other call with its URL, its authority and path, or, where the prefix begins with `/`,
+    /// its path.
     #[must_use]
     pub fn target_begins_with(&self, prefix: &str) -> bool {
         if let Some(target) = self.text("target") {
@@ -133,7 +134,7 @@ impl<'a> Call<'a> {
             .collect()
     }
 
-    /// The content; `None` where there is none.
+    /// Returns the content; `None` where there is none.
     #[must_use]
     pub fn body(&self) -> Option<Content> {
         if let Some(text) = self.text("body") {
@@ -146,8 +147,8 @@ impl<'a> Call<'a> {
         })
     }
 
-    /// The message key (base64) of the record: calls with one key stay in order. The bytes of the
-    /// key are those of `orderKey`, as where the gateway publishes.
+    /// Returns the message key (base64) of the record: calls with one key stay in order. The bytes
+    /// of the key are those of `orderKey`, as where the gateway publishes.
     ///
     /// # Errors
     /// A text that says why the drain would refuse the key.
@@ -165,7 +166,7 @@ impl<'a> Call<'a> {
         })
     }
 
-    /// How often the call was redriven before.
+    /// Returns how often the call was redriven before.
     #[must_use]
     pub fn redrives(&self) -> u64 {
         #[derive(Deserialize)]
@@ -177,7 +178,7 @@ impl<'a> Call<'a> {
         progress.map_or(0, |progress| progress.redrives)
     }
 
-    /// The record that goes back on the stream at `now` (RFC 3339): a new `progress`, no
+    /// Returns the record that goes back on the stream at `now` (RFC 3339): a new `progress`, no
     /// `deliverAt`, and everything else as it was. Where the record has no id of its own the
     /// letter's `id` stands in it, because the drain would name the call after its new place.
     ///

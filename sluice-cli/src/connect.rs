@@ -8,7 +8,7 @@ use crate::stream::{Endpoint, StreamClient, read_authorities};
 /// The local stream server.
 const ENDPOINT_DEFAULT: &str = "http://127.0.0.1:8090";
 
-/// A client as the options want it; nothing is sent yet.
+/// Returns a client as the options want it; nothing is sent yet.
 ///
 /// # Errors
 /// A text that says which option to change.
@@ -47,7 +47,7 @@ pub fn client(common: &Common, environment: Environment<'_>) -> Result<StreamCli
     Ok(StreamClient::new(endpoint, signer, authorities))
 }
 
-/// The endpoint that is given, else Oracle's service in a region, else the local server.
+/// Returns the endpoint that is given, else Oracle's service in a region, else the local server.
 fn endpoint(given: Option<Endpoint>, region: Option<&str>) -> Result<Endpoint, String> {
     match (given, region) {
         (Some(endpoint), _) => Ok(endpoint),

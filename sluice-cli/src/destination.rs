@@ -21,7 +21,7 @@ pub enum Destination<'a> {
 }
 
 impl Configured {
-    /// The stream itself.
+    /// Returns the stream itself.
     #[must_use]
     pub fn stream(&self) -> &str {
         match self {
@@ -29,8 +29,8 @@ impl Configured {
         }
     }
 
-    /// Where the call of a letter goes that says it stood on `stood_on`. From the lanes of the
-    /// default stream, whose ids are its own with `-` and more, calls go to the stream itself.
+    /// Returns where the call of a letter goes that says it stood on `stood_on`. From the lanes of
+    /// the default stream, whose ids are its own with `-` and more, calls go to the stream itself.
     #[must_use]
     pub fn of<'a>(&'a self, stood_on: Option<&'a str>) -> Destination<'a> {
         let (Self::Default(stream), Some(stood_on)) = (self, stood_on) else {

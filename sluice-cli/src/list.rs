@@ -170,7 +170,7 @@ fn row(letter: &Letter, redriven_at: Option<String>, stream: &Configured) -> Row
     }
 }
 
-/// All columns, or all but the one that says when a letter was redriven.
+/// Returns all columns, or all but the one that says when a letter was redriven.
 fn columns(cells: [&str; 8], all: bool) -> Vec<&str> {
     let shown = |(place, cell)| (all || place != 5).then_some(cell);
     cells.into_iter().enumerate().filter_map(shown).collect()

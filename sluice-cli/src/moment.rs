@@ -22,8 +22,8 @@ pub fn rough(moment: Timestamp) -> String {
     format!("{moment:.0}")
 }
 
-/// A time as people give it: RFC 3339, or a duration back from `now`, such as `90s`, `30m`, `2h` or
-/// `7d`, in all forms that the filter takes.
+/// Returns a time as people give it: RFC 3339, or a duration back from `now`, such as `90s`, `30m`,
+/// `2h` or `7d`, in all forms that the filter takes.
 ///
 /// # Errors
 /// A text that says what may be written.

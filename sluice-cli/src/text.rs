@@ -1,9 +1,9 @@
 //! What makes text of unknown origin fit for a terminal: nothing in it can move the cursor, change
 //! colours, reverse the direction of writing, or fill the screen.
 
-/// Whether a terminal might take this character for a command, or show nothing or something else:
-/// controls of ASCII and of ISO 8859-1 (Unicode category Cc), marks of direction (UAX #9), and
-/// characters without width that let two different texts look alike.
+/// Returns whether a terminal might take this character for a command, or show nothing or something
+/// else: controls of ASCII and of ISO 8859-1 (Unicode category Cc), marks of direction (UAX #9),
+/// and characters without width that let two different texts look alike.
 fn is_dangerous(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -48,7 +48,7 @@ fn escape(text: &str, chars: usize, keep: impl Fn(char) -> bool) -> String {
     escaped
 }
 
-/// The first `chars` characters, followed by `…` where there are more; nothing is escaped.
+/// Returns the first `chars` characters, followed by `…` where there are more; nothing is escaped.
 #[must_use]
 pub fn clip(text: &str, chars: usize) -> String {
     match text.char_indices().nth(chars) {

@@ -104,7 +104,7 @@ pub fn check_head(head: &CallHead) -> Result<(), Refusal> {
     })
 }
 
-/// A route's or a cluster's name, where it fits into a record; it is only a hint there.
+/// Returns a route's or a cluster's name, where it fits into a record; it is only a hint there.
 fn hint(name: Option<String>) -> Option<String> {
     name.filter(|name| {
         (1..=ROUTE_BYTES_MAX).contains(&name.len()) && !name.contains(char::is_control)
@@ -158,7 +158,7 @@ fn check_url(
         })
 }
 
-/// Where the operator allows what this option asks for.
+/// Returns where the operator allows what this option asks for.
 fn named_list(option: CallOption) -> &'static str {
     if option == CallOption::Target {
         return "This gateway's targets.allow says what is";
@@ -183,7 +183,7 @@ fn note(head: &mut CallHead, options: &Options, config: &AcceptConfig) {
     head.order_key.clone_from(&options.order_key);
 }
 
-/// The refusal of a body that is too large.
+/// Returns the refusal of a body that is too large.
 #[must_use]
 pub const fn body_too_large(limit_bytes: usize) -> Refusal {
     Refusal::TooLarge {

@@ -54,7 +54,7 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
-    /// An empty one, with a queue for each stream.
+    /// Returns an empty one, with a queue for each stream.
     pub(super) fn new(streams: impl Iterator<Item = (StreamName, StreamClient)>) -> Self {
         let queue = |(stream, client)| (stream, PutQueue::new(client));
         Self {
@@ -63,8 +63,8 @@ impl Buffer {
         }
     }
 
-    /// Whether this one may be kept too: for all there is a limit, and for one caller a share of
-    /// what is free.
+    /// Returns whether this one may be kept too: for all there is a limit, and for one caller a
+    /// share of what is free.
     pub(super) fn has_room(&self, call: &Buffered, limits: &BufferLimits) -> bool {
         self.calls.may_take(call.caller, 1, limits.calls_max)
             && self
@@ -72,12 +72,12 @@ impl Buffer {
                 .may_take(call.caller, call.record.len(), limits.bytes_max)
     }
 
-    /// Whether this callout is one of ours.
+    /// Returns whether this callout is one of ours.
     pub(super) fn is_open(&self, ticket: Ticket) -> bool {
         self.open.contains_key(&ticket)
     }
 
-    /// Whether there is anything in it.
+    /// Returns whether there is anything in it.
     pub(super) fn is_empty(&self) -> bool {
         self.calls.total() == 0
     }

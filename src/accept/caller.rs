@@ -10,7 +10,7 @@ use crate::idempotency::KeyHash;
 use crate::record::CallHead;
 
 impl AcceptEngine {
-    /// The same with a secret for order keys that other gateways have too.
+    /// Returns the same with a secret for order keys that other gateways have too.
     #[must_use]
     pub fn ordered_by(mut self, secret: Option<CallerSecret>) -> Self {
         if let Some(secret) = secret {
@@ -19,7 +19,7 @@ impl AcceptEngine {
         self
     }
 
-    /// The same with a secret that others have too: they know the same callers and keys.
+    /// Returns the same with a secret that others have too: they know the same callers and keys.
     #[must_use]
     pub fn keyed_by(mut self, secret: CallerSecret) -> Self {
         self.secret = secret;
@@ -62,7 +62,7 @@ impl AcceptEngine {
         Ok((head, known))
     }
 
-    /// The refusal of an order key that is stored for somebody else, perhaps.
+    /// Returns the refusal of an order key that is stored for somebody else, perhaps.
     fn of_somebody(&self) -> Refusal {
         let header = self.config.options.headers.of(CallOption::OrderKey);
         let header = header.shown().to_owned();
@@ -73,8 +73,8 @@ impl AcceptEngine {
         Refusal::BadOption { header, detail }
     }
 
-    /// The refusal of an idempotency key where nothing tells its callers apart: each would get what
-    /// is another's.
+    /// Returns the refusal of an idempotency key where nothing tells its callers apart: each would
+    /// get what is another's.
     fn of_nobody(&self) -> Refusal {
         let header = self.config.options.headers.of(CallOption::IdempotencyKey);
         let header = header.shown().to_owned();

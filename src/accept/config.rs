@@ -120,19 +120,19 @@ impl HeaderName {
 pub struct OptionHeaders(pub(crate) [HeaderName; CallOption::ALL.len()]);
 
 impl Default for OptionHeaders {
-    /// The names of the reference.
+    /// Returns the names of the reference.
     fn default() -> Self {
         Self(CallOption::ALL.map(|option| HeaderName::new(option.default_header().to_owned())))
     }
 }
 
 impl OptionHeaders {
-    /// Every option with its header.
+    /// Returns every option with its header.
     pub fn iter(&self) -> impl Iterator<Item = (CallOption, &HeaderName)> {
         CallOption::ALL.into_iter().zip(&self.0)
     }
 
-    /// The header of one option.
+    /// Returns the header of one option.
     #[must_use]
     pub fn of(&self, option: CallOption) -> &HeaderName {
         let [first, ..] = &self.0;
@@ -140,8 +140,8 @@ impl OptionHeaders {
         found.map_or(first, |(_, header)| header)
     }
 
-    /// The options that a request has, by their names in the configuration, each with its value;
-    /// but the idempotency key, which says nothing of the request.
+    /// Returns the options that a request has, by their names in the configuration, each with its
+    /// value; but the idempotency key, which says nothing of the request.
     pub fn asked<'a>(
         &'a self,
         fields: &'a Fields,
@@ -154,7 +154,7 @@ impl OptionHeaders {
             })
     }
 
-    /// Whether a field, named in lower case, is an option that the target does not see.
+    /// Returns whether a field, named in lower case, is an option that the target does not see.
     #[must_use]
     pub fn removes(&self, name: &str) -> bool {
         self.iter()

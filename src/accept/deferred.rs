@@ -62,7 +62,7 @@ impl Outstanding {
 }
 
 impl Deferred {
-    /// How many calls a caller has that aren't due yet, and when the first of them is.
+    /// Returns how many calls a caller has that aren't due yet, and when the first of them is.
     fn outstanding(&mut self, caller: CallerKey, now: Wall) -> (usize, Wall) {
         let Some(own) = self.callers.get_mut(&caller) else {
             return (0, now);

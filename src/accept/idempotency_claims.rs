@@ -104,7 +104,7 @@ impl IdempotencyClaims {
         self.ends.push_back((holder, End::Released));
     }
 
-    /// Whether the table has to learn something yet.
+    /// Returns whether the table has to learn something yet.
     pub(super) fn is_busy(&self) -> bool {
         !self.ends.is_empty() || self.work.is_some()
     }

@@ -33,8 +33,9 @@ pub fn refuse_lookalikes(fields: &Fields, config: &OptionsConfig) -> Result<(), 
     Err(Refusal::BadOption { header, detail })
 }
 
-/// Whether this name, in lower case, looks like an option's and is neither an option's nor a header
-/// of ours, which is dropped in silence: a function that is called by us may pass on what it got.
+/// Returns whether this name, in lower case, looks like an option's and is neither an option's nor
+/// a header of ours, which is dropped in silence: a function that is called by us may pass on what
+/// it got.
 fn is_lookalike(name: &str, config: &OptionsConfig) -> bool {
     let meant = dashed(name);
     let mut headers = config.headers.iter().map(|(_, header)| header.lower_case());
@@ -46,7 +47,7 @@ fn is_lookalike(name: &str, config: &OptionsConfig) -> bool {
         && !config.other_headers.iter().any(|one| one == name)
 }
 
-/// Whether the gateway itself gives this to a dispatched call or reply.
+/// Returns whether the gateway itself gives this to a dispatched call or reply.
 fn is_call_header(name: &str) -> bool {
     let correlation = CallOption::CorrelationId.default_header();
     CALL_HEADERS.contains(&name)
@@ -55,7 +56,7 @@ fn is_call_header(name: &str) -> bool {
         || correlation.eq_ignore_ascii_case(name)
 }
 
-/// Why the operator can't have this name, in lower case, among `options.otherHeaders`.
+/// Returns why the operator can't have this name, in lower case, among `options.otherHeaders`.
 #[must_use]
 pub fn cannot_be_other(name: &str) -> Option<&'static str> {
     let meant = dashed(name);

@@ -91,7 +91,7 @@ pub struct AcceptEngine {
 }
 
 impl AcceptEngine {
-    /// An engine with nothing in it.
+    /// Returns an engine with nothing in it.
     #[must_use]
     pub fn new(config: AcceptConfig, mut entropy: Entropy) -> Self {
         let mut secret = [0; 32];
@@ -126,26 +126,26 @@ impl AcceptEngine {
         }
     }
 
-    /// The same with requests to the Stream signed.
+    /// Returns the same with requests to the Stream signed.
     #[must_use]
     pub fn signed_by(mut self, signer: Option<Signer>) -> Self {
         self.signing = Signing(signer);
         self
     }
 
-    /// The same with credentials sealed where they are stored.
+    /// Returns the same with credentials sealed where they are stored.
     #[must_use]
     pub fn sealed_by(mut self, keys: Option<SealKeys>) -> Self {
         self.seal_keys = keys;
         self
     }
 
-    /// What the host shall do next, if anything.
+    /// Returns what the host shall do next, if anything.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop()
     }
 
-    /// How often the host has to tick, while anything waits.
+    /// Returns how often the host has to tick, while anything waits.
     #[must_use]
     pub fn tick_period(&self) -> Option<Duration> {
         let idle = self.requests.is_empty()

@@ -141,7 +141,7 @@ impl Options {
     }
 }
 
-/// What is wrong with a text that is no time. Many clocks count milliseconds.
+/// Returns what is wrong with a text that is no time. Many clocks count milliseconds.
 fn no_time(text: &str) -> String {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     match is_number && (13..=14).contains(&text.len()) {
@@ -150,7 +150,7 @@ fn no_time(text: &str) -> String {
     }
 }
 
-/// A moment, and that much more.
+/// Returns a moment, and that much more.
 fn later(now: Wall, by: Duration) -> Wall {
     Wall(now.0.saturating_add(millis(by)))
 }
@@ -217,7 +217,7 @@ fn key(text: &str) -> Result<String, String> {
     Ok(key)
 }
 
-/// A value as a message shows it: escaped, and cut where it is long.
+/// Returns a value as a message shows it: escaped, and cut where it is long.
 fn quoted(value: &[u8]) -> String {
     let escaped = value.escape_ascii();
     let mut shown: String = escaped

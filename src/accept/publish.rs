@@ -47,14 +47,15 @@ impl Publisher {
         }
     }
 
-    /// Whether a publish may start: the first at once, a further one only with a full batch.
+    /// Returns whether a publish may start: the first at once, a further one only with a full
+    /// batch.
     fn may_publish(&self, config: &PublishConfig) -> bool {
         let waiting = self.batch.len().saturating_add(self.outbox.len());
         let is_full = waiting >= config.batch_records_max;
         self.open == 0 || (is_full && self.open < config.in_flight_max)
     }
 
-    /// What is to be done next.
+    /// Returns what is to be done next.
     fn next(&mut self, config: &PublishConfig, now: Steady) -> Step {
         if now < self.not_before {
             return Step::Wait;

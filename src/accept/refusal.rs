@@ -98,7 +98,7 @@ struct Problem<'a> {
 }
 
 impl Refusal {
-    /// The counter of this reason.
+    /// Returns the counter of this reason.
     #[must_use]
     pub const fn metric(&self) -> Metric {
         match self {
@@ -115,7 +115,7 @@ impl Refusal {
         }
     }
 
-    /// The answer: `application/problem+json`, and `Retry-After` where waiting helps.
+    /// Returns the answer: `application/problem+json`, and `Retry-After` where waiting helps.
     #[must_use]
     pub fn response(&self, retry_after: Duration) -> OutgoingResponse {
         let problem = self.problem();

@@ -20,7 +20,7 @@ pub struct AsyncTriggers {
 }
 
 impl Default for AsyncTriggers {
-    /// What an empty configuration says.
+    /// Returns what an empty configuration says.
     fn default() -> Self {
         Self {
             prefer: true,
@@ -69,7 +69,7 @@ pub enum Trigger {
     Route,
 }
 
-/// Whether a request is marked, and by what. The prefix stays in the path: that is what the
+/// Returns whether a request is marked, and by what. The prefix stays in the path: that is what the
 /// gateway's filters have judged, and so what is called.
 #[must_use]
 pub fn trigger(fields: &Fields, route: RouteMode, triggers: &AsyncTriggers) -> Option<Trigger> {
@@ -85,22 +85,22 @@ pub fn trigger(fields: &Fields, route: RouteMode, triggers: &AsyncTriggers) -> O
     (route == RouteMode::Always).then_some(Trigger::Route)
 }
 
-/// Whether a browser asks what a page may do (Fetch §3.3.2): it acts on the answer at once, and is
-/// lost without it.
+/// Returns whether a browser asks what a page may do (Fetch §3.3.2): it acts on the answer at once,
+/// and is lost without it.
 fn is_preflight(fields: &Fields) -> bool {
     first(fields, ":method") == Some(b"OPTIONS")
         && first(fields, "access-control-request-method").is_some()
 }
 
 impl AsyncTriggers {
-    /// Whether a path has the prefix that triggers it.
+    /// Returns whether a path has the prefix that triggers it.
     #[must_use]
     pub fn has_prefix(&self, path: &[u8]) -> bool {
         let prefix = self.path_prefix.as_ref();
         prefix.is_some_and(|prefix| path.starts_with(prefix.as_bytes()))
     }
 
-    /// What a call keeps of a field that holds preferences: see [`without_applied`]. Where
+    /// Returns what a call keeps of a field that holds preferences: see [`without_applied`]. Where
     /// preferences are no triggers, they are the target's business as a whole.
     #[must_use]
     pub fn kept(&self, name: &str, value: Vec<u8>) -> Option<Vec<u8>> {
@@ -112,18 +112,18 @@ impl AsyncTriggers {
     }
 }
 
-/// Whether these lines of preferences hold `respond-async`: a list in any case, over several
-/// lines, with parameters or other preferences beside it. Of a preference that stands there more
-/// than once the first one counts (RFC 7240 §2).
+/// Returns whether these lines of preferences hold `respond-async`: a list in any case, over
+/// several lines, with parameters or other preferences beside it. Of a preference that stands there
+/// more than once the first one counts (RFC 7240 §2).
 fn prefers_async<'a>(lines: impl Iterator<Item = &'a [u8]> + 'a) -> bool {
     list_elements(lines)
         .find(|element| name(element) == b"respond-async")
         .is_some_and(is_respond_async)
 }
 
-/// A line of preferences without what this gateway has applied: `respond-async`, and `wait`, which
-/// only says how long the client would have waited. A line that has neither stays as it is; one
-/// with nothing left is gone.
+/// Returns a line of preferences without what this gateway has applied: `respond-async`, and
+/// `wait`, which only says how long the client would have waited. A line that has neither stays as
+/// it is; one with nothing left is gone.
 fn without_applied(line: &[u8]) -> Option<Vec<u8>> {
     let applied = |element: &[u8]| name(element) == b"respond-async" || name(element) == b"wait";
     if !list_elements(std::iter::once(line)).any(applied) {
@@ -149,7 +149,7 @@ fn is_respond_async(element: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"respond-async") && (word.is_empty() || word == b"\"\"")
 }
 
-/// A preference's name in lower case.
+/// Returns a preference's name in lower case.
 fn name(element: &[u8]) -> Vec<u8> {
     let end = element
         .iter()

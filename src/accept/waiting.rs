@@ -146,8 +146,8 @@ impl Requests {
 }
 
 impl AcceptEngine {
-    /// Whether another request of this caller may wait that needs so many bytes: for all there is a
-    /// limit, and for one of them a share of what is free.
+    /// Returns whether another request of this caller may wait that needs so many bytes: for all
+    /// there is a limit, and for one of them a share of what is free.
     pub(super) fn has_room(&self, caller: CallerKey, bytes: usize) -> Result<(), Refusal> {
         let limits = &self.config.limits;
         let (count, all) = (&self.requests.count, &self.requests.bytes);

@@ -34,8 +34,8 @@ pub struct CallerRules {
 }
 
 impl CallerRules {
-    /// Whether a server that can't tell an underscore from a hyphen takes this name, in lower case,
-    /// for a header by which callers are told apart: nobody has checked that one.
+    /// Returns whether a server that can't tell an underscore from a hyphen takes this name, in
+    /// lower case, for a header by which callers are told apart: nobody has checked that one.
     #[must_use]
     pub fn is_lookalike(&self, name: &str) -> bool {
         let is_like = |header: &String| header != name && dashed(header) == dashed(name);
@@ -109,14 +109,14 @@ impl CallerIdentity {
         identity(Kind::Address, vec![without_port(&address).to_vec()])
     }
 
-    /// Whether it is only where the request comes from: a client may change its address, and share
-    /// it with others.
+    /// Returns whether it is only where the request comes from: a client may change its address,
+    /// and share it with others.
     #[must_use]
     pub const fn is_address(&self) -> bool {
         matches!(self.kind, Kind::Address)
     }
 
-    /// The identity of a peer at an address, for drivers that are no Envoy.
+    /// Returns the identity of a peer at an address, for drivers that are no Envoy.
     #[must_use]
     pub fn of_address(address: &str) -> Self {
         Self {
@@ -126,7 +126,7 @@ impl CallerIdentity {
     }
 }
 
-/// The names of the fields that are there, and their values.
+/// Returns the names of the fields that are there, and their values.
 fn of_headers(names: &[String], fields: &Fields) -> Vec<Vec<u8>> {
     let mut parts = Vec::new();
     for name in names {
@@ -140,7 +140,7 @@ fn of_headers(names: &[String], fields: &Fields) -> Vec<Vec<u8>> {
     parts
 }
 
-/// The host of `192.0.2.1:80` and `[2001:db8::1]:80`; anything else stays as it is.
+/// Returns the host of `192.0.2.1:80` and `[2001:db8::1]:80`; anything else stays as it is.
 fn without_port(address: &[u8]) -> &[u8] {
     let colon = address.iter().rposition(|byte| *byte == b':');
     let split = colon.and_then(|at| address.split_at_checked(at));
@@ -213,7 +213,7 @@ impl CallerSecret {
         ))
     }
 
-    /// The key of whoever has this identity.
+    /// Returns the key of whoever has this identity.
     #[must_use]
     pub fn caller(&self, identity: &CallerIdentity) -> CallerKey {
         let parts = identity.parts.iter().map(Vec::as_slice);

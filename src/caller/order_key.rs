@@ -45,16 +45,16 @@ impl OrderKeys {
         }
     }
 
-    /// The same with a secret that all gateways have: whoever reads the Stream then can't try which
-    /// caller and which key are behind a hash.
+    /// Returns the same with a secret that all gateways have: whoever reads the Stream then can't
+    /// try which caller and which key are behind a hash.
     #[must_use]
     pub fn keyed_by(mut self, secret: CallerSecret) -> Self {
         self.secret = secret;
         self
     }
 
-    /// The key that is stored for one that this caller has sent. `None`: he has sent one that looks
-    /// like somebody's own.
+    /// Returns the key that is stored for one that this caller has sent. `None`: he has sent one
+    /// that looks like somebody's own.
     #[must_use]
     pub fn stored(&self, caller: Option<&CallerIdentity>, key: &str) -> Option<String> {
         if is_own(key) {
@@ -77,16 +77,16 @@ impl OrderKeys {
     }
 }
 
-/// The secret for order keys where there is none for callers, and credentials are sealed: otherwise
-/// whoever reads records could try which credential is behind a hash. Of the key whose id is first
-/// in the alphabet, so that it changes once while one key takes the place of another.
+/// Returns the secret for order keys where there is none for callers, and credentials are sealed:
+/// otherwise whoever reads records could try which credential is behind a hash. Of the key whose id
+/// is first in the alphabet, so that it changes once while one key takes the place of another.
 #[must_use]
 pub fn secret_of_seal_keys(keys: &str) -> Option<CallerSecret> {
     let key = keys.split_ascii_whitespace().min()?;
     Some(CallerSecret::of(key.as_bytes()))
 }
 
-/// Whether a key has the form of one that belongs to a caller alone.
+/// Returns whether a key has the form of one that belongs to a caller alone.
 #[must_use]
 pub fn is_own(key: &str) -> bool {
     let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);

@@ -17,13 +17,13 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// What all have together.
+    /// Returns what all have together.
     #[must_use]
     pub const fn total(&self) -> usize {
         self.total
     }
 
-    /// What one has.
+    /// Returns what one has.
     #[must_use]
     pub fn of(&self, who: CallerKey) -> usize {
         self.taken.get(&who).copied().unwrap_or_default()
@@ -50,7 +50,7 @@ impl Shares {
         }
     }
 
-    /// Whether somebody may take so much more, where there is so much of it altogether.
+    /// Returns whether somebody may take so much more, where there is so much of it altogether.
     #[must_use]
     pub fn may_take(&self, who: CallerKey, amount: usize, all: usize) -> bool {
         let free = all.saturating_sub(self.total);
@@ -58,7 +58,8 @@ impl Shares {
         amount <= free && then <= free.saturating_mul(SHARE_OF_FREE)
     }
 
-    /// How much more somebody may take, one by one, where there is so much of it altogether.
+    /// Returns how much more somebody may take, one by one, where there is so much of it
+    /// altogether.
     #[must_use]
     pub fn room(&self, who: CallerKey, all: usize) -> usize {
         let free = all.saturating_sub(self.total);
@@ -69,7 +70,7 @@ impl Shares {
         left.div_ceil(SHARE_OF_FREE.saturating_add(1)).min(free)
     }
 
-    /// Whether somebody has more than his share, or all together more than there is.
+    /// Returns whether somebody has more than his share, or all together more than there is.
     #[must_use]
     pub fn is_too_much(&self, who: CallerKey, all: usize) -> bool {
         let free = all.saturating_sub(self.total);

@@ -184,7 +184,7 @@ fn read_signing(
     }
 }
 
-/// Whether a URL could have this path, and only in one reading.
+/// Returns whether a URL could have this path, and only in one reading.
 fn is_prefix(prefix: &str) -> bool {
     prefix.starts_with('/')
         && is_plain_path(prefix)

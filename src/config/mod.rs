@@ -85,7 +85,7 @@ pub trait Document: Sized {
         }
     }
 
-    /// Every key with unit, range, default and meaning, for the reference pages.
+    /// Returns every key with unit, range, default and meaning, for the reference pages.
     #[must_use]
     fn keys() -> Vec<KeyDocumentation> {
         let empty = Value::Object(serde_json::Map::new());
@@ -95,8 +95,8 @@ pub trait Document: Sized {
     }
 }
 
-/// Why the document can't be read. Envoy passes a `google.protobuf.Struct` on as protobuf, so the
-/// text says what to use instead.
+/// Returns why the document can't be read. Envoy passes a `google.protobuf.Struct` on as protobuf,
+/// so the text says what to use instead.
 fn not_json(json: &[u8], error: &serde_json::Error) -> String {
     let hint = match json.trim_ascii_start().first() {
         Some(b'{') => "",

@@ -170,7 +170,7 @@ fn read_other_headers(options: &mut Section<'_>) -> Vec<String> {
     names
 }
 
-/// Why a header, named in lower case, can't be taken out of requests.
+/// Returns why a header, named in lower case, can't be taken out of requests.
 fn cannot_be_ours(name: &str) -> Option<String> {
     // Nothing was read: that is a mistake already.
     if name.is_empty() {

@@ -45,7 +45,7 @@ pub struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// The document itself.
+    /// Returns the document itself.
     pub fn root(document: &'a Value, findings: &'a mut Findings) -> Self {
         if !document.is_object() {
             findings.problems.push(Problem {
@@ -204,7 +204,8 @@ impl<'a> Section<'a> {
         flag
     }
 
-    /// Whether a key is there, for where an absent list means something else than an empty one.
+    /// Returns whether a key is there, for where an absent list means something else than an empty
+    /// one.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
         self.members

@@ -93,7 +93,7 @@ impl SigningConfig {
 /// The name of an environment variable.
 pub(super) const VARIABLE_NAME: TextForm = TextForm::Pattern("^[A-Za-z_][A-Za-z0-9_]*$");
 
-/// Whether this is a name of the Open Group's "Environment Variables", in either case.
+/// Returns whether this is a name of the Open Group's "Environment Variables", in either case.
 pub(super) fn is_variable(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     name.bytes().all(fits) && !name.starts_with(|first: char| first.is_ascii_digit())

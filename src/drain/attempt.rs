@@ -286,7 +286,7 @@ impl DrainEngine {
         self.attempt_later(id, pause, last, now);
     }
 
-    /// The reply to a call that has ended, if somebody wants it: a call of its own.
+    /// Returns the reply to a call that has ended, if somebody wants it: a call of its own.
     pub(super) fn reply(
         &mut self,
         id: RecordId,
@@ -355,7 +355,7 @@ impl DrainEngine {
     }
 }
 
-/// What the gateway says, with the start of its text.
+/// Returns what the gateway says, with the start of its text.
 fn in_full(own: String, response: &IncomingResponse) -> String {
     match excerpt(response) {
         Some(text) => format!("{own}: {text}"),
@@ -363,7 +363,7 @@ fn in_full(own: String, response: &IncomingResponse) -> String {
     }
 }
 
-/// The start of an answer's content, as text.
+/// Returns the start of an answer's content, as text.
 fn excerpt(response: &IncomingResponse) -> Option<String> {
     let start = response.body.get(..EXCERPT_BYTES_MAX);
     let text = String::from_utf8_lossy(start.unwrap_or(&response.body));

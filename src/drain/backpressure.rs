@@ -17,7 +17,7 @@ use crate::time::{Now, Steady};
 /// says: a target that has recovered shall have its calls soon.
 const ASIDE_TIMES_MAX: u32 = 64;
 
-/// How many more records of a stream may be held.
+/// Returns how many more records of a stream may be held.
 pub(super) fn room(config: &DrainConfig, window: &Window, source: StreamName) -> usize {
     let tracked = window.count(source);
     let unsettled = calls_max(config, source).saturating_sub(tracked.unsettled);
@@ -28,7 +28,7 @@ pub(super) fn room(config: &DrainConfig, window: &Window, source: StreamName) ->
     unsettled.min(uncommitted)
 }
 
-/// Whether that is enough for a fetch: many small ones would cost too much.
+/// Returns whether that is enough for a fetch: many small ones would cost too much.
 pub(super) fn is_room_to_fetch(config: &DrainConfig, window: &Window, source: StreamName) -> bool {
     let limits = &config.window;
     let worthwhile = config
@@ -43,7 +43,7 @@ pub(super) fn is_room_to_fetch(config: &DrainConfig, window: &Window, source: St
     window.count(source).bytes < bytes_max && room(config, window, source) >= worthwhile
 }
 
-/// How much sessions that were lost may leave in memory.
+/// Returns how much sessions that were lost may leave in memory.
 pub(super) fn orphaned_max(config: &DrainConfig, source: StreamName) -> OrphanedMax {
     OrphanedMax {
         unsettled: calls_max(config, source),
@@ -58,8 +58,9 @@ fn calls_max(config: &DrainConfig, source: StreamName) -> usize {
     }
 }
 
-/// How many calls shall leave the window where they are in the way of others: what waits for slow
-/// targets leaves half of it, and half of its bytes beside what is in flight, to everybody else.
+/// Returns how many calls shall leave the window where they are in the way of others: what waits
+/// for slow targets leaves half of it, and half of its bytes beside what is in flight, to everybody
+/// else.
 fn room_wanted(config: &DrainConfig, window: &Window, is_full: bool) -> usize {
     let limits = &config.window;
     let tracked = window.count(StreamName::Calls);
@@ -107,7 +108,7 @@ impl DrainEngine {
         }
     }
 
-    /// When [`Self::make_room`] has something to do next, should nothing happen before.
+    /// Returns when [`Self::make_room`] has something to do next, should nothing happen before.
     pub(super) fn room_wakeup(&self, now: Steady) -> Option<Steady> {
         let is_full = !is_room_to_fetch(&self.config, &self.window, StreamName::Calls);
         let wanted = room_wanted(&self.config, &self.window, is_full);
@@ -117,8 +118,8 @@ impl DrainEngine {
             .flatten()
     }
 
-    /// The longest that a call is moved aside for: what one lane serves, because each further one
-    /// costs a hop.
+    /// Returns the longest that a call is moved aside for: what one lane serves, because each
+    /// further one costs a hop.
     fn longest_aside(&self, shortest: Duration) -> Duration {
         let max = shortest.saturating_mul(ASIDE_TIMES_MAX);
         let delays = self.config.lanes.iter().map(|(_, lane)| lane.delay);

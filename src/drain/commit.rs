@@ -54,7 +54,8 @@ impl CommitTracker {
         }
     }
 
-    /// The furthest cursor that commits nothing unsettled, with the last fetch that it commits.
+    /// Returns the furthest cursor that commits nothing unsettled, with the last fetch that it
+    /// commits.
     #[must_use]
     pub fn committable(&self) -> Option<(FetchNumber, &Cursor)> {
         let settled = self.fetches.iter().take_while(|fetch| fetch.unsettled == 0);
@@ -78,7 +79,7 @@ impl CommitTracker {
         records
     }
 
-    /// Whether everything that was fetched is committed.
+    /// Returns whether everything that was fetched is committed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.fetches.is_empty()

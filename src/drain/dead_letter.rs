@@ -41,7 +41,7 @@ impl Serialize for Reason {
 }
 
 impl Reason {
-    /// Its name in dead letters and in the log.
+    /// Returns its name in dead letters and in the log.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -55,7 +55,7 @@ impl Reason {
         }
     }
 
-    /// The counter of this reason.
+    /// Returns the counter of this reason.
     #[must_use]
     pub const fn metric(self) -> Metric {
         match self {
@@ -116,7 +116,7 @@ struct Wire<'a> {
 }
 
 impl DeadLetter<'_> {
-    /// The messages of this letter, each within the Stream's limit; nearly always one.
+    /// Returns the messages of this letter, each within the Stream's limit; nearly always one.
     #[must_use]
     pub fn messages(&self) -> Vec<Vec<u8>> {
         let json = readable_json(self.record);
@@ -156,8 +156,8 @@ impl DeadLetter<'_> {
     }
 }
 
-/// The same letter without the record in it, for a Stream that refuses the whole one; `None` where
-/// it is no letter.
+/// Returns the same letter without the record in it, for a Stream that refuses the whole one;
+/// `None` where it is no letter.
 #[must_use]
 pub fn without_record(message: &[u8], why: &str) -> Option<Vec<u8>> {
     let mut letter: Value = serde_json::from_slice(message).ok()?;
@@ -178,8 +178,8 @@ pub fn without_record(message: &[u8], why: &str) -> Option<Vec<u8>> {
     serde_json::to_vec(&letter).ok()
 }
 
-/// The record as a part of a letter, where every reader of JSON can be expected to take it: raw
-/// JSON may also be nested too deeply, or hold half of a surrogate pair or a number beyond all
+/// Returns the record as a part of a letter, where every reader of JSON can be expected to take it:
+/// raw JSON may also be nested too deeply, or hold half of a surrogate pair or a number beyond all
 /// bounds.
 fn readable_json(record: &[u8]) -> Option<&RawValue> {
     serde_json::from_slice::<Value>(record).ok()?;

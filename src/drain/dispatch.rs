@@ -39,9 +39,9 @@ type RequestFields = Vec<(Cow<'static, str>, Cow<'static, [u8]>)>;
 /// What the gateway adds to a record's fields.
 type Added = Vec<(Cow<'static, str>, Vec<u8>)>;
 
-/// The request: every field of the record in its order, but for those that concern one connection
-/// or that Envoy or we would act on; then the headers of the call. A reply carries its own ones, by
-/// which it can be told from a call, and its signatures.
+/// Returns the request: every field of the record in its order, but for those that concern one
+/// connection or that Envoy or we would act on; then the headers of the call. A reply carries its
+/// own ones, by which it can be told from a call, and its signatures.
 #[must_use]
 pub fn request(call: Call, call_headers: &CallHeaders, dispatch: &Dispatch<'_>) -> OutgoingRequest {
     let head = call.head;
@@ -115,7 +115,7 @@ fn push_fields(headers: &mut RequestFields, fields: Fields, body_bytes: usize, i
     }
 }
 
-/// Whether a reply's own record can't set this field. In an ordinary call it belongs to the
+/// Returns whether a reply's own record can't set this field. In an ordinary call it belongs to the
 /// caller, who may well send webhooks through this gateway.
 fn is_of_replies(name: &str) -> bool {
     let name = dashed(name);
@@ -126,13 +126,13 @@ fn header(name: &'static str, value: String) -> (Cow<'static, str>, Vec<u8>) {
     (Cow::Borrowed(name), value.into_bytes())
 }
 
-/// Whether the target gets an idempotency key from the record.
+/// Returns whether the target gets an idempotency key from the record.
 fn is_keyed(fields: &Fields) -> bool {
     let is_hop = is_hop_by_hop("idempotency-key", &named_by_connection(fields));
     first(fields, "idempotency-key").is_some() && !is_hop
 }
 
-/// The headers of an ordinary call.
+/// Returns the headers of an ordinary call.
 fn headers_of_call(call_headers: &CallHeaders, is_keyed: bool) -> Added {
     let mut added = vec![
         header("async-call-id", call_headers.id.clone()),

@@ -339,7 +339,7 @@ impl DrainEngine {
     }
 }
 
-/// What the target has answered, or the gateway where it hasn't, for people.
+/// Returns what the target has answered, or the gateway where it hasn't, for people.
 pub(super) fn answered(status: Option<u16>, gateway: Option<&str>) -> String {
     match (status, gateway) {
         (Some(status), _) => status.to_string(),
@@ -348,7 +348,7 @@ pub(super) fn answered(status: Option<u16>, gateway: Option<&str>) -> String {
     }
 }
 
-/// The id of a call whose publisher gave it none: the same whenever the record is read.
+/// Returns the id of a call whose publisher gave it none: the same whenever the record is read.
 pub(super) fn fallback_id(position: Position) -> String {
     format!("p{}-o{}", position.partition, position.offset)
 }

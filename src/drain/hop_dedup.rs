@@ -17,7 +17,7 @@ pub(super) struct HopDedup {
 pub(super) type Hop = (Rc<str>, u32, u32);
 
 impl HopDedup {
-    /// Whether another record than this one has brought the hop already.
+    /// Returns whether another record than this one has brought the hop already.
     pub(super) fn is_repeated(&mut self, hop: Hop, record: RecordId) -> bool {
         match self.seen.get(&hop) {
             Some(seen) => *seen != record,

@@ -15,13 +15,13 @@ use crate::record::hop::{RecordIdentity, with_progress};
 use crate::record::progress::Progress;
 use crate::time::Now;
 
-/// Whether a message has this key.
+/// Returns whether a message has this key.
 pub(super) fn is_key(of_message: Option<&[u8]>, key: &str) -> bool {
     of_message == Some(key.as_bytes())
 }
 
 impl DrainEngine {
-    /// Whether a call has an order key that is not the key of its message.
+    /// Returns whether a call has an order key that is not the key of its message.
     pub(super) fn is_misrouted(&self, id: RecordId, key: Option<&[u8]>) -> bool {
         let order_key = self.plan(id).and_then(|plan| plan.order_key.as_ref());
         order_key.is_some_and(|order_key| !is_key(key, order_key))

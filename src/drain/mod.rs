@@ -129,7 +129,7 @@ pub struct DrainEngine {
 }
 
 impl DrainEngine {
-    /// A drain that sleeps until its first heartbeat. Replies are signed with `secrets`.
+    /// Returns a drain that sleeps until its first heartbeat. Replies are signed with `secrets`.
     #[must_use]
     pub fn new(config: DrainConfig, secrets: ReplySecrets, mut entropy: Entropy) -> Self {
         let instance = entropy.uuid();
@@ -164,21 +164,21 @@ impl DrainEngine {
         }
     }
 
-    /// The same with requests to the Stream signed.
+    /// Returns the same with requests to the Stream signed.
     #[must_use]
     pub fn signed_by(mut self, signer: Option<Signer>) -> Self {
         self.signing = Signing(signer);
         self
     }
 
-    /// The same with keys that open what is sealed in records, and seal what replies have.
+    /// Returns the same with keys that open what is sealed in records, and seal what replies have.
     #[must_use]
     pub fn sealed_by(mut self, keys: Option<SealKeys>) -> Self {
         self.seal_keys = keys;
         self
     }
 
-    /// What the host shall do next, if anything.
+    /// Returns what the host shall do next, if anything.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop()
     }

@@ -68,8 +68,8 @@ impl Notes {
         }
     }
 
-    /// When the next note is to be written; `None`: not before something happens. Where the window
-    /// is full (`is_crowded`), perhaps just this note fills it.
+    /// Returns when the next note is to be written; `None`: not before something happens. Where the
+    /// window is full (`is_crowded`), perhaps just this note fills it.
     pub(super) fn due(&self, is_crowded: bool) -> Option<Steady> {
         if self.under_way.is_some() {
             return None;

@@ -84,19 +84,19 @@ impl Outbox {
         }
     }
 
-    /// How many messages are on their way to lanes.
+    /// Returns how many messages are on their way to lanes.
     pub(super) fn bound_for_lanes(&self) -> usize {
         let lanes = self.0.iter();
         let lanes = lanes.filter(|(to, _)| matches!(to, StreamName::Lane(_)));
         lanes.map(|(_, queue)| queue.len()).sum()
     }
 
-    /// When the next batch may be sent.
+    /// Returns when the next batch may be sent.
     pub(super) fn wakeup(&self) -> Option<Steady> {
         self.0.values().filter_map(PutQueue::wakeup).min()
     }
 
-    /// The next batch that may be sent now.
+    /// Returns the next batch that may be sent now.
     fn next(&mut self, now: Steady) -> Option<(StreamName, OutgoingRequest)> {
         let mut queues = self.0.iter_mut();
         queues.find_map(|(stream_name, queue)| Some((*stream_name, queue.next(now)?)))

@@ -93,7 +93,7 @@ impl StatusSet {
         texts.iter().map(range).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether the set holds this status.
+    /// Returns whether the set holds this status.
     #[must_use]
     pub fn has(&self, status: u16) -> bool {
         let mut ranges = self.0.iter();
@@ -156,9 +156,9 @@ impl OutcomeTable {
     }
 }
 
-/// What the gateway says, where an answer is its own words and not the target's: a connection that
-/// failed, time that ran out, a request that it can't send. Nobody is told that as the target's
-/// status. `None`: the target has answered, or a route that is an answer itself.
+/// Returns what the gateway says, where an answer is its own words and not the target's: a
+/// connection that failed, time that ran out, a request that it can't send. Nobody is told that as
+/// the target's status. `None`: the target has answered, or a route that is an answer itself.
 #[must_use]
 pub fn of_gateway(response: &IncomingResponse) -> Option<String> {
     let has = |name| first(&response.headers, name).is_some();
@@ -175,8 +175,8 @@ pub fn of_gateway(response: &IncomingResponse) -> Option<String> {
     (!details.starts_with(BY_ROUTE)).then(|| format!("{status} {said}"))
 }
 
-/// Whether the target's connection was closed before there was any of an answer. It may be one
-/// that was kept, and that its target has closed in the moment when it was used again: then the
+/// Returns whether the target's connection was closed before there was any of an answer. It may be
+/// one that was kept, and that its target has closed in the moment when it was used again: then the
 /// target never saw the call (RFC 9112 §9.5).
 #[must_use]
 pub fn is_closed_early(result: &CalloutResult) -> bool {
@@ -187,8 +187,8 @@ pub fn is_closed_early(result: &CalloutResult) -> bool {
     first(&response.headers, ANSWER_CUT).is_none() && said.starts_with(CLOSED_EARLY)
 }
 
-/// What an answer of Envoy's own means, where it isn't about the target. A connection that failed
-/// or broke, and time that ran out, are: they count as attempts.
+/// Returns what an answer of Envoy's own means, where it isn't about the target. A connection that
+/// failed or broke, and time that ran out, are: they count as attempts.
 fn local_fault(response: &IncomingResponse) -> Option<Outcome> {
     // The target's, and cut by us, which Envoy takes for an answer of its own.
     if first(&response.headers, ANSWER_CUT).is_some() {
@@ -237,7 +237,7 @@ mod tests {
         table().classify(result, now)
     }
 
-    /// An answer of the target.
+    /// Returns an answer of the target.
     fn of_target(status: u16, headers: &[(&str, &str)]) -> CalloutResult {
         answered(status, &[headers, &[(ANSWERED, "true")]].concat())
     }

@@ -19,12 +19,12 @@ pub(super) struct Owners {
 }
 
 impl Owners {
-    /// How many calls of this caller are away.
+    /// Returns how many calls of this caller are away.
     pub(super) fn count(&self, caller: CallerKey) -> usize {
         self.shares.of(caller)
     }
 
-    /// How many calls are away only until their partitions are read to the end.
+    /// Returns how many calls are away only until their partitions are read to the end.
     pub(super) fn unread(&self) -> usize {
         self.unread.len()
     }

@@ -34,7 +34,8 @@ impl Pace {
         self.started = self.started.saturating_add(1);
     }
 
-    /// Whether the last of so many waiting calls would wait for longer than the operator wants.
+    /// Returns whether the last of so many waiting calls would wait for longer than the operator
+    /// wants.
     pub(crate) fn is_slow(&mut self, waiting: usize, patience: Duration, now: Steady) -> bool {
         self.go_on(patience, now);
         let periods = usize::try_from(PERIODS).unwrap_or(usize::MAX);
@@ -42,7 +43,8 @@ impl Pace {
         self.last.is_some_and(|last| waiting > in_patience(last))
     }
 
-    /// How long a call waits behind so many others, as far as that is known; `None`: nothing moves.
+    /// Returns how long a call waits behind so many others, as far as that is known; `None`:
+    /// nothing moves.
     pub(crate) fn wait_behind(&self, others: usize, patience: Duration) -> Option<Duration> {
         let (last, others) = (
             self.last.filter(|last| *last > 0)?,
@@ -52,7 +54,7 @@ impl Pace {
         Some(Duration::from_millis(waits / u64::try_from(last).ok()?))
     }
 
-    /// When there is more to be known.
+    /// Returns when there is more to be known.
     pub(crate) fn period_ends(&self, patience: Duration) -> Steady {
         Steady(self.since.0.saturating_add(period(patience)))
     }

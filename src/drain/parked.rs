@@ -82,25 +82,25 @@ impl Parked {
         self.count == 0
     }
 
-    /// Whether we have read everything of a partition that was there when we got it.
+    /// Returns whether we have read everything of a partition that was there when we got it.
     pub(super) fn is_complete(&self, partition: u32) -> bool {
         self.complete.contains(&partition)
     }
 
-    /// Whether calls have to wait until it is complete. Where so much is to be read that half of
-    /// what may be away is away for this reason alone, the others are made.
+    /// Returns whether calls have to wait until it is complete. Where so much is to be read that
+    /// half of what may be away is away for this reason alone, the others are made.
     pub(super) fn is_to_be_read(&self, partition: u32) -> bool {
         let is_much = self.owners.unread() >= self.calls_max / 2 || self.is_full();
         !is_much && !self.is_complete(partition)
     }
 
-    /// Whether a call waits for its partition to be read, and for no other call.
+    /// Returns whether a call waits for its partition to be read, and for no other call.
     pub(super) fn is_unread(&self, key: Key, number: u64) -> bool {
         self.is_to_be_read(key.0) && self.first_before(key, number).is_none()
     }
 
-    /// Whether another call of a key may leave. The more are away, the fewer a key gets that has
-    /// many already, and a caller; a few are left for each.
+    /// Returns whether another call of a key may leave. The more are away, the fewer a key gets
+    /// that has many already, and a caller; a few are left for each.
     pub(super) fn has_room(&self, key: Key, caller: CallerKey) -> bool {
         let own = self.away.get(&key).map_or(0, BTreeMap::len);
         let free = self.calls_max.saturating_sub(self.count);
@@ -112,14 +112,14 @@ impl Parked {
         self.count >= self.calls_max.saturating_mul(2)
     }
 
-    /// Whether this call is away.
+    /// Returns whether this call is away.
     pub(super) fn is_known(&self, key: Key, number: u64) -> bool {
         self.away
             .get(&key)
             .is_some_and(|calls| calls.contains_key(&number))
     }
 
-    /// When the first call of a key comes back that is before this number.
+    /// Returns when the first call of a key comes back that is before this number.
     pub(super) fn first_before(&self, key: Key, number: u64) -> Option<Return> {
         let (_, back_at) = self.away.get(&key)?.range(..number).next()?;
         Some(*back_at)
@@ -307,7 +307,7 @@ impl Parked {
         self.count = all.count();
     }
 
-    /// Whether notes keep commits waiting.
+    /// Returns whether notes keep commits waiting.
     pub(super) fn holds_notes(&self) -> bool {
         self.notes.values().any(|notes| !notes.held.is_empty())
     }
@@ -318,7 +318,7 @@ impl Parked {
         keys.next().is_some_and(|((of, _), _)| *of == partition)
     }
 
-    /// What is to be done about notes now. `is_crowded`: nothing can be fetched.
+    /// Returns what is to be done about notes now. `is_crowded`: nothing can be fetched.
     pub(super) fn next_step(&mut self, is_crowded: bool, now: Now) -> Option<NoteStep> {
         let partitions: Vec<u32> = self.notes.keys().copied().collect();
         for partition in partitions {
@@ -382,7 +382,7 @@ impl Parked {
         }
     }
 
-    /// When something is to be done next. `is_crowded`: nothing can be fetched.
+    /// Returns when something is to be done next. `is_crowded`: nothing can be fetched.
     pub(super) fn wakeup(&self, is_crowded: bool) -> Option<Steady> {
         let due = self
             .notes

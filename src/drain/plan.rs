@@ -42,8 +42,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The plan of a call, by the operator's policy. `stored_at` is when the Stream stored its
-    /// record, which is when it was accepted where the record doesn't say.
+    /// Returns the plan of a call, by the operator's policy. `stored_at` is when the Stream stored
+    /// its record, which is when it was accepted where the record doesn't say.
     #[must_use]
     pub fn new(call: &Call, id: &str, stored_at: Wall, policy: &RetryPolicy) -> Self {
         let head = &call.head;

@@ -47,7 +47,7 @@ impl Queue {
         self.len = self.len.saturating_add(1);
     }
 
-    /// The first call of the next caller of whom it `may_start`.
+    /// Returns the first call of the next caller of whom it `may_start`.
     pub(crate) fn next(&mut self, may_start: impl Fn(&Waiting) -> bool) -> Option<Waiting> {
         for _ in 0..self.turns.len() {
             let caller = self.turns.pop_front()?;
@@ -69,7 +69,7 @@ impl Queue {
         None
     }
 
-    /// All of them, each with its place among its caller's calls.
+    /// Returns all of them, each with its place among its caller's calls.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &Waiting)> {
         self.callers.values().flat_map(|own| (0..).zip(own))
     }

@@ -32,8 +32,8 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The pause after the `attempt`th attempt (from 1): exponential with full jitter, but never
-    /// shorter than what the target asked for, as far as the ceiling allows that.
+    /// Returns the pause after the `attempt`th attempt (from 1): exponential with full jitter, but
+    /// never shorter than what the target asked for, as far as the ceiling allows that.
     #[must_use]
     pub fn pause_after(
         &self,
@@ -46,7 +46,7 @@ impl RetryPolicy {
         Duration::from_millis(jitter).max(asked)
     }
 
-    /// What holds for one call: what it asks for, within the operator's ceilings.
+    /// Returns what holds for one call: what it asks for, within the operator's ceilings.
     #[must_use]
     pub fn limits_of(&self, asked: &Asked) -> CallLimits {
         let retries = asked.retries.unwrap_or(self.retries_default);
@@ -118,7 +118,7 @@ impl CallLimits {
         Next::Attempt(latest.saturating_sub(earlier))
     }
 
-    /// The longest that a call may be kept from its next attempt, so that it still has one.
+    /// Returns the longest that a call may be kept from its next attempt, so that it still has one.
     #[must_use]
     pub fn delay_max(&self, now: Wall) -> Duration {
         self.expires_at.since(now).saturating_sub(self.end)

@@ -21,7 +21,7 @@ impl Return {
         }
     }
 
-    /// How long until then.
+    /// Returns how long until then.
     pub(super) fn left(&self, now: Now) -> Duration {
         let by_wall = self.wall.since(now.wall);
         self.steady.since(now.steady).max(by_wall)

@@ -72,7 +72,7 @@ impl Router {
         }
     }
 
-    /// The Envoy cluster of a way.
+    /// Returns the Envoy cluster of a way.
     #[must_use]
     pub fn cluster(&self, upstream: Upstream) -> Rc<str> {
         let cluster = match upstream {
@@ -83,7 +83,7 @@ impl Router {
         cluster.unwrap_or(&self.gateway).clone()
     }
 
-    /// The request that the call's target sees, and its way.
+    /// Returns the request that the call's target sees, and its way.
     ///
     /// # Errors
     /// Why the call must not be made, for its dead letter.
@@ -138,7 +138,7 @@ impl Router {
         })
     }
 
-    /// A URL that is allowed, and what the rules give it.
+    /// Returns a URL that is allowed, and what the rules give it.
     fn allowed(&self, url: &str, is_reply: bool) -> Result<(TargetUrl, Allowed<'_>), String> {
         let target_url = TargetUrl::parse(url).map_err(|error| format!("target: {error}"))?;
         let list = if is_reply {

@@ -91,7 +91,7 @@ impl TargetQueue {
         has_slot && (self.limit.per_second_max.is_none() || self.tokens >= TOKEN)
     }
 
-    /// When the next token is there, if only that is missing.
+    /// Returns when the next token is there, if only that is missing.
     fn token_due(&self) -> Option<Steady> {
         let rate = u64::from(self.limit.per_second_max?);
         let is_the_cause = !self.waiting.is_empty()
@@ -106,7 +106,7 @@ impl TargetQueue {
         waiting > 0 && self.pace.is_slow(waiting, patience, now)
     }
 
-    /// How long a call waits behind those that are there and those that come back.
+    /// Returns how long a call waits behind those that are there and those that come back.
     fn wait_in_queue(&self, patience: Duration, now: Steady) -> Option<Duration> {
         let wait = self.pace.wait_behind(self.waiting.len(), patience)?;
         Some(wait.max(self.busy_until.since(now)))
@@ -187,8 +187,8 @@ impl TargetQueues {
         self.waiting = self.waiting.saturating_add(1);
     }
 
-    /// The next call that may be made, where so many slots are free for calls to any target; it
-    /// counts as in flight from here on.
+    /// Returns the next call that may be made, where so many slots are free for calls to any
+    /// target; it counts as in flight from here on.
     pub fn next(&mut self, free_slots: usize, now: Steady) -> Option<RecordId> {
         for _ in 0..self.turns.len() {
             let target = self.turns.pop_front()?;
@@ -260,7 +260,7 @@ impl TargetQueues {
         self.queues.retain(|_, queue| !queue.is_idle(now));
     }
 
-    /// When a call may be made that only the rate holds up.
+    /// Returns when a call may be made that only the rate holds up.
     #[must_use]
     pub fn wakeup(&self) -> Option<Steady> {
         self.turns
@@ -269,7 +269,7 @@ impl TargetQueues {
             .min()
     }
 
-    /// When more will be known of how fast a queue with waiting calls moves.
+    /// Returns when more will be known of how fast a queue with waiting calls moves.
     #[must_use]
     pub fn judged_at(&self, now: Steady) -> Option<Steady> {
         let queues = self
@@ -340,13 +340,13 @@ impl TargetQueues {
         away
     }
 
-    /// All calls that stand in a queue.
+    /// Returns all calls that stand in a queue.
     pub(crate) fn standing(&self) -> BTreeSet<RecordId> {
         let calls = self.queues.values().flat_map(|queue| queue.waiting.iter());
         calls.map(|(_, call)| call.record).collect()
     }
 
-    /// All calls in flight.
+    /// Returns all calls in flight.
     pub(crate) fn started(&self) -> BTreeSet<RecordId> {
         self.started.keys().copied().collect()
     }

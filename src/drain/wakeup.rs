@@ -70,13 +70,13 @@ impl DrainEngine {
         }
     }
 
-    /// When the host shall tick at the latest; `None` while there is nothing to wait for.
+    /// Returns when the host shall tick at the latest; `None` while there is nothing to wait for.
     #[must_use]
     pub fn wakeup(&self, now: Steady) -> Option<Steady> {
         self.next_wakeup(now).map(|(at, _)| at)
     }
 
-    /// The same with the reason.
+    /// Returns the same with the reason.
     #[must_use]
     pub fn next_wakeup(&self, now: Steady) -> Option<(Steady, WakeReason)> {
         let timers = self.timers(now).into_iter();
@@ -84,7 +84,7 @@ impl DrainEngine {
         running.min()
     }
 
-    /// Every timer, with its moment where it runs.
+    /// Returns every timer, with its moment where it runs.
     fn timers(&self, now: Steady) -> [(WakeReason, Option<Steady>); 10] {
         let overdue = (!self.open.is_empty()).then_some(self.next_overdue_check);
         let has_slot = self.window.in_flight() < self.config.window.in_flight_max;

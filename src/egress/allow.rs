@@ -125,7 +125,7 @@ impl fmt::Display for Denied {
 impl std::error::Error for Denied {}
 
 impl AllowList {
-    /// Whether a rule allows all of this, and what they give it.
+    /// Returns whether a rule allows all of this, and what they give it.
     ///
     /// # Errors
     /// The part that the nearest rule doesn't allow.

@@ -28,13 +28,13 @@ pub struct TargetsConfig {
 }
 
 impl TargetsConfig {
-    /// The environment variables with the secrets that rules for replies name.
+    /// Returns the environment variables with the secrets that rules for replies name.
     pub fn secret_variables(&self) -> impl Iterator<Item = &str> {
         let rules = self.replies.rules.iter();
         rules.filter_map(|rule| rule.secrets.as_deref())
     }
 
-    /// Whether any rule has requests signed.
+    /// Returns whether any rule has requests signed.
     #[must_use]
     pub fn signs(&self) -> bool {
         let mut rules = self.targets.rules.iter().chain(&self.replies.rules);

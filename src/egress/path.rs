@@ -5,11 +5,11 @@
 //! call. A reply is judged by nobody but the operator's list, so that its path has to be plainer
 //! still.
 
-/// Whether a request's path stands as Envoy's normalization (`normalize_path`, `merge_slashes`,
-/// `path_with_escaped_slashes_action: UNESCAPE_AND_FORWARD`) leaves it, so that it stays the same
-/// when it is normalized again. Once is not always enough: `/a\..;/b` becomes `/a/..;/b`, and that
-/// becomes `/b`, because Envoy cuts a dot segment off with its parameters. The query is nobody's
-/// business.
+/// Returns whether a request's path stands as Envoy's normalization (`normalize_path`,
+/// `merge_slashes`, `path_with_escaped_slashes_action: UNESCAPE_AND_FORWARD`) leaves it, so that it
+/// stays the same when it is normalized again. Once is not always enough: `/a\..;/b` becomes
+/// `/a/..;/b`, and that becomes `/b`, because Envoy cuts a dot segment off with its parameters. The
+/// query is nobody's business.
 #[must_use]
 pub fn is_normal(path_and_query: &str) -> bool {
     const CHANGED: [&str; 5] = ["//", "\\", "%2f", "%5c", "%00"];
@@ -20,7 +20,7 @@ pub fn is_normal(path_and_query: &str) -> bool {
         && !has_dot_segment(&path)
 }
 
-/// Whether a segment is `.` or `..`, with parameters (`..;x`) or without.
+/// Returns whether a segment is `.` or `..`, with parameters (`..;x`) or without.
 #[must_use]
 pub(super) fn has_dot_segment(path: &str) -> bool {
     path.split('/')
@@ -37,7 +37,7 @@ fn path_of(path_and_query: &str) -> &str {
     path_and_query.split('?').next().unwrap_or_default()
 }
 
-/// Whether a percent-encoding stands there for such a byte.
+/// Returns whether a percent-encoding stands there for such a byte.
 fn has_encoded(path: &str, is_meant: impl Fn(u8) -> bool) -> bool {
     let pieces = path.split('%').skip(1);
     pieces
@@ -46,9 +46,9 @@ fn has_encoded(path: &str, is_meant: impl Fn(u8) -> bool) -> bool {
         .any(is_meant)
 }
 
-/// Whether every server reads this path in the same segments. Some decode `%2f` before they split,
-/// some `%252f` too, some take `\` for `/`, merge `//`, cut parameters off (`..;x`), or read bytes
-/// that are no UTF-8 (`%c0%ae`); then `/hooks/..%2fadmin` isn't below `/hooks`.
+/// Returns whether every server reads this path in the same segments. Some decode `%2f` before they
+/// split, some `%252f` too, some take `\` for `/`, merge `//`, cut parameters off (`..;x`), or read
+/// bytes that are no UTF-8 (`%c0%ae`); then `/hooks/..%2fadmin` isn't below `/hooks`.
 #[must_use]
 pub fn is_plain_path(path: &str) -> bool {
     const SEPARATORS: [&str; 9] = ["//", "\\", "%00", "%2f", "%5c", "%25", "%c0", "%c1", "%u"];
@@ -61,7 +61,7 @@ pub fn is_plain_path(path: &str) -> bool {
     !has_dot_segment(&path)
 }
 
-/// Whether a path lies below a prefix, in whole segments.
+/// Returns whether a path lies below a prefix, in whole segments.
 pub(super) fn starts_with_segments(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix)
         .is_some_and(|rest| rest.is_empty() || prefix.ends_with('/') || rest.starts_with('/'))
@@ -77,19 +77,19 @@ pub struct ReplyPaths {
 pub type NotAllowed = &'static str;
 
 impl ReplyPaths {
-    /// What paths start with, in whole segments. Each has to be [`Self::is_prefix`].
+    /// Returns what paths start with, in whole segments. Each has to be [`Self::is_prefix`].
     #[must_use]
     pub const fn new(prefixes: Vec<String>) -> Self {
         Self { prefixes }
     }
 
-    /// Whether replies may go below this path: it is plain, and has no query.
+    /// Returns whether replies may go below this path: it is plain, and has no query.
     #[must_use]
     pub fn is_prefix(text: &str) -> bool {
         is_plain(text) && !text.contains('?')
     }
 
-    /// Whether a reply may go to this path, with its query.
+    /// Returns whether a reply may go to this path, with its query.
     ///
     /// # Errors
     /// What is wrong with it, and the setting that says so.
@@ -113,8 +113,8 @@ impl ReplyPaths {
     }
 }
 
-/// Whether everybody reads this path as the same segments, however often they decode it. What is
-/// encoded has to need it, so that a path has one way to be written, and to be compared.
+/// Returns whether everybody reads this path as the same segments, however often they decode it.
+/// What is encoded has to need it, so that a path has one way to be written, and to be compared.
 fn is_plain(path_and_query: &str) -> bool {
     let path = path_of(path_and_query);
     let needs_none =
@@ -129,7 +129,7 @@ fn is_plain(path_and_query: &str) -> bool {
         && has_whole_encodings(path)
 }
 
-/// Whether two hexadecimal digits follow each `%`.
+/// Returns whether two hexadecimal digits follow each `%`.
 fn has_whole_encodings(path: &str) -> bool {
     path.split('%').skip(1).all(|piece| {
         let digits = piece.as_bytes().get(..2);

@@ -90,7 +90,7 @@ const LOCAL_SUFFIXES: [&str; 14] = [
     "test",
 ];
 
-/// What makes an address special, if it is, or if an IPv4 address within it is.
+/// Returns what makes an address special, if it is, or if an IPv4 address within it is.
 #[must_use]
 pub fn special_purpose_address(address: IpAddr) -> Option<&'static str> {
     let of_itself = SPECIAL_PURPOSE_RANGES
@@ -104,8 +104,8 @@ pub fn special_purpose_address(address: IpAddr) -> Option<&'static str> {
     of_itself.or_else(within)
 }
 
-/// Whether a name, in lower case and without a trailing dot, means something on the gateway's own
-/// network: one that has a single label, or ends in a name that is never public.
+/// Returns whether a name, in lower case and without a trailing dot, means something on the
+/// gateway's own network: one that has a single label, or ends in a name that is never public.
 #[must_use]
 pub fn is_local_name(name: &str) -> bool {
     !name.contains('.')
@@ -115,9 +115,9 @@ pub fn is_local_name(name: &str) -> bool {
         })
 }
 
-/// The IPv4 addresses that an IPv6 one would lead to: 6to4 (RFC 3056 §2), Teredo's server and its
-/// inverted client (RFC 4380 §4), ISATAP (RFC 5214 §6.1), NAT64 and all others that end in one
-/// (RFC 6052 §2.2, RFC 4291 §2.5.5).
+/// Returns the IPv4 addresses that an IPv6 one would lead to: 6to4 (RFC 3056 §2), Teredo's server
+/// and its inverted client (RFC 4380 §4), ISATAP (RFC 5214 §6.1), NAT64 and all others that end in
+/// one (RFC 6052 §2.2, RFC 4291 §2.5.5).
 fn embedded(address: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = address.segments();
     let join = |high: u16, low: u16| {

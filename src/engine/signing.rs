@@ -56,7 +56,8 @@ impl Signing {
         self.sign(request, Covers::Content, now, outputs);
     }
 
-    /// What a log line says of an error; what it says of a refused signature leads to the cause.
+    /// Returns what a log line says of an error; what it says of a refused signature leads to the
+    /// cause.
     pub(crate) fn describe(
         &mut self,
         error: &StreamError,

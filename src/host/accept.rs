@@ -104,8 +104,8 @@ impl AcceptHost {
         }
     }
 
-    /// The fields of a request that shall be a call. Most requests aren't marked; what happens to
-    /// those has to be cheap.
+    /// Returns the fields of a request that shall be a call. Most requests aren't marked; what
+    /// happens to those has to be cheap.
     fn marked(&mut self) -> Option<Fields> {
         let (triggers, told) = (&self.triggers, &mut self.told_of_unknown_mode);
         let asked = triggers.route_metadata.then(|| route_mode(told));
@@ -124,7 +124,7 @@ impl AcceptHost {
         Some(fields)
     }
 
-    /// What distinguishes the sender of the request whose callback this is.
+    /// Returns what distinguishes the sender of the request whose callback this is.
     fn caller(&self, fields: &Fields) -> Option<CallerIdentity> {
         CallerIdentity::find(&self.callers, fields, |path| {
             hostcalls::get_property(path.to_vec()).ok().flatten()
@@ -354,8 +354,8 @@ fn request_header(name: &str) -> Option<Vec<u8>> {
         .flatten()
 }
 
-/// What the route's metadata say; nothing where no route matched. The first word that nobody knows
-/// is logged; one line for each request would be too many.
+/// Returns what the route's metadata say; nothing where no route matched. The first word that
+/// nobody knows is logged; one line for each request would be too many.
 fn route_mode(told_of_unknown: &mut bool) -> RouteMode {
     const MODE: [&str; 5] = ["xds", "route_metadata", "filter_metadata", "sluice", "mode"];
     let value = hostcalls::get_property(MODE.to_vec()).ok().flatten();
@@ -373,9 +373,9 @@ fn route_mode(told_of_unknown: &mut bool) -> RouteMode {
     mode
 }
 
-/// What is known of the route that matched: it leads to a cluster, or it has a name. (A virtual
-/// host is there without any route, and a route that leads nowhere can't be told from none unless
-/// it is named.)
+/// Returns what is known of the route that matched: it leads to a cluster, or it has a name. (A
+/// virtual host is there without any route, and a route that leads nowhere can't be told from none
+/// unless it is named.)
 fn route_property(property: &str) -> Option<String> {
     let value = hostcalls::get_property(vec!["xds", property])
         .ok()

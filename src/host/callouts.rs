@@ -69,7 +69,7 @@ impl Callouts {
     }
 }
 
-/// The status of the answer; 0 where there is none.
+/// Returns the status of the answer; 0 where there is none.
 fn status() -> u16 {
     hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, ":status")
         .ok()

@@ -182,14 +182,14 @@ fn seal_keys() -> Result<Option<SealKeys>, String> {
     keys.map_err(|error| format!("the environment variable {SEAL_KEYS}: {error}"))
 }
 
-/// A variable of the VM's environment that isn't empty.
+/// Returns a variable of the VM's environment that isn't empty.
 fn variable(name: &str) -> Option<String> {
     let value = std::env::var_os(name).filter(|text| !text.is_empty())?;
     Some(value.to_string_lossy().into_owned())
 }
 
-/// What callers and their idempotency keys are hashed with: what gateways that shall know the same
-/// callers are given, or else what this process has drawn.
+/// Returns what callers and their idempotency keys are hashed with: what gateways that shall know
+/// the same callers are given, or else what this process has drawn.
 fn caller_secret(entropy: &mut Entropy) -> Result<CallerSecret, String> {
     let Some(text) = variable(CALLER_KEY) else {
         return Ok(process_secret(entropy));
@@ -198,7 +198,7 @@ fn caller_secret(entropy: &mut Entropy) -> Result<CallerSecret, String> {
         .map_err(|error| format!("the environment variable {CALLER_KEY} {error}"))
 }
 
-/// What order keys are hashed with: what gateways share, and keep over a restart.
+/// Returns what order keys are hashed with: what gateways share, and keep over a restart.
 fn order_secret() -> Option<CallerSecret> {
     match variable(CALLER_KEY) {
         Some(text) => CallerSecret::parse(&text).ok(),
@@ -206,7 +206,7 @@ fn order_secret() -> Option<CallerSecret> {
     }
 }
 
-/// What requests to the Stream are signed by, where that is configured.
+/// Returns what requests to the Stream are signed by, where that is configured.
 fn signer(stream: &StreamConfig, entropy: &mut Entropy) -> Result<Option<Signer>, String> {
     let Some(signing) = &stream.signing else {
         return Ok(None);

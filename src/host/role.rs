@@ -13,7 +13,7 @@ pub(super) trait Role {
     fn queue_ready(&mut self, queue: u32);
 }
 
-/// What tests provoke to see that everything recovers.
+/// Returns what tests provoke to see that everything recovers.
 #[cfg(feature = "trap-on-request")]
 #[allow(clippy::panic)]
 pub(super) fn trap() -> ! {

@@ -21,7 +21,7 @@ use crate::stream::signing::{PrivateKey, RsaSha256};
 /// What is signed both ways at the start, to see whether Envoy's signatures are ours.
 const PROBE: &[u8] = b"sluice";
 
-/// The faster of two ways that give the same.
+/// Returns the faster of two ways that give the same.
 pub(super) fn rsa(key: PrivateKey, entropy: &mut Entropy) -> Result<Box<dyn RsaSha256>, String> {
     let der = key.to_der().map_err(|error| error.to_string())?;
     let mut own = key.signs_itself(entropy.fork());

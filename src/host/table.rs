@@ -11,8 +11,8 @@ use crate::idempotency::KeyHolder;
 /// are free again.
 pub(super) const RELEASE_QUEUE: &str = "released";
 
-/// The secret that the accept role's workers share: the first of them draws it. (That is Envoy's
-/// main thread, which reads the configuration before any worker does.)
+/// Returns the secret that the accept role's workers share: the first of them draws it. (That is
+/// Envoy's main thread, which reads the configuration before any worker does.)
 pub(super) fn process_secret(entropy: &mut Entropy) -> CallerSecret {
     const NAME: &str = "caller-secret";
     let shared = || {
@@ -61,12 +61,12 @@ impl Table {
         hostcalls::set_shared_data(&name(slot), Some(bytes), Some(version)).is_ok()
     }
 
-    /// Whether this queue is how drains tell of free keys.
+    /// Returns whether this queue is how drains tell of free keys.
     pub(super) fn is_released_queue(&self, queue: u32) -> bool {
         self.released == Some(queue)
     }
 
-    /// The calls that have given their keys back.
+    /// Returns the calls that have given their keys back.
     pub(super) fn released(&self, queue: u32) -> Vec<KeyHolder> {
         let mut holders = Vec::new();
         while let Ok(Some(text)) = hostcalls::dequeue_shared_queue(queue) {

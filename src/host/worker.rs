@@ -102,7 +102,7 @@ impl Worker {
         }
     }
 
-    /// The answer to a callout, in the callback that brings it; `None` if it isn't ours.
+    /// Returns the answer to a callout, in the callback that brings it; `None` if it isn't ours.
     pub(super) fn take_answer(
         &mut self,
         token: u32,
@@ -122,7 +122,7 @@ impl Worker {
         }
     }
 
-    /// Whether this queue is how our turns come.
+    /// Returns whether this queue is how our turns come.
     pub(super) fn is_turn(&self, queue: u32) -> bool {
         self.queue == Some(queue)
     }

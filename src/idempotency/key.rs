@@ -37,7 +37,7 @@ impl KeyHolder {
 }
 
 impl KeyHash {
-    /// The hash of a caller's key.
+    /// Returns the hash of a caller's key.
     #[must_use]
     pub fn new(secret: &CallerSecret, caller: CallerKey, key: &str) -> Self {
         let caller = caller.to_string();
@@ -45,14 +45,14 @@ impl KeyHash {
         Self(hex(&secret.hash(b"idempotency key", parts)))
     }
 
-    /// Whether a text, which anybody may have written, can be such a hash.
+    /// Returns whether a text, which anybody may have written, can be such a hash.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         (text.len() == 32 && text.bytes().all(is_hex)).then(|| Self(text.to_owned()))
     }
 
-    /// The slot of this key in a table of so many.
+    /// Returns the slot of this key in a table of so many.
     #[must_use]
     pub fn slot(&self, slots: u32) -> u32 {
         let start = self.0.get(..8).unwrap_or_default();

@@ -56,7 +56,7 @@ impl Slot {
             .unwrap_or_default()
     }
 
-    /// The slot as it is written.
+    /// Returns the slot as it is written.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         // Cannot fail: there are only strings and numbers in it.

@@ -160,7 +160,8 @@ fn address(member: &str, text: Option<Cow<'_, str>>) -> Result<Option<ReplyAddre
         .map_err(|problem| RecordError(format!("{member}: {problem}")))
 }
 
-/// The body as text, where it is UTF-8 and JSON's escapes don't make it longer than base64 would.
+/// Returns the body as text, where it is UTF-8 and JSON's escapes don't make it longer than base64
+/// would.
 fn body_as_text(body: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(body).ok()?;
     let escapes: usize = body

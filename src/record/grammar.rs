@@ -4,13 +4,14 @@ use fluent_uri::Uri;
 
 use crate::limits::CORRELATION_ID_BYTES_MAX;
 
-/// Whether Envoy takes this for a path with its query: RFC 9112 §3.2.1 in visible ASCII. Envoy
-/// refuses a fragment, and some take a backslash for a slash.
+/// Returns whether Envoy takes this for a path with its query: RFC 9112 §3.2.1 in visible ASCII.
+/// Envoy refuses a fragment, and some take a backslash for a slash.
 pub(crate) fn is_path(text: &str) -> bool {
     text.starts_with('/') && is_visible(text) && !text.contains(['#', '\\'])
 }
 
-/// Whether this is a host, with a port or without (RFC 9110 §7.2, RFC 3986 §3.2), and no more.
+/// Returns whether this is a host, with a port or without (RFC 9110 §7.2, RFC 3986 §3.2), and no
+/// more.
 pub(crate) fn is_authority(text: &str) -> bool {
     let url = format!("http://{text}/");
     let Ok(uri) = Uri::parse(url.as_str()) else {
@@ -26,7 +27,8 @@ pub(crate) fn is_authority(text: &str) -> bool {
         && authority.port().is_none_or(|port| is_port(port.as_str()))
 }
 
-/// Whether this is 1 to 256 visible ASCII characters: what ids may be, as they stand in fields.
+/// Returns whether this is 1 to 256 visible ASCII characters: what ids may be, as they stand in
+/// fields.
 pub(crate) fn is_identity(text: &str) -> bool {
     !text.is_empty() && text.len() <= CORRELATION_ID_BYTES_MAX && is_visible(text)
 }

@@ -19,10 +19,10 @@ pub struct RecordIdentity<'a> {
     pub accepted_at: &'a str,
 }
 
-/// The record with this progress instead of its own, and with what is known where it says nothing.
-/// Everything else stays to the letter, members that we don't know included. Where the result is
-/// larger than a message may be, the history loses its excerpts, then goes altogether; `None` where
-/// even that doesn't help.
+/// Returns the record with this progress instead of its own, and with what is known where it says
+/// nothing. Everything else stays to the letter, members that we don't know included. Where the
+/// result is larger than a message may be, the history loses its excerpts, then goes altogether;
+/// `None` where even that doesn't help.
 #[must_use]
 pub fn with_progress(
     record: &[u8],

@@ -36,7 +36,7 @@ impl NameList {
         ))
     }
 
-    /// Whether a field of this name, in lower case, is meant.
+    /// Returns whether a field of this name, in lower case, is meant.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|pattern| match pattern {
@@ -45,7 +45,7 @@ impl NameList {
         })
     }
 
-    /// Whether nothing is meant.
+    /// Returns whether nothing is meant.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -148,8 +148,8 @@ impl Note {
         .filter(|note| wire.version == RECORD_VERSION && note.can_be_ours())
     }
 
-    /// Whether a drain may have written it, and another note can say the same: anybody may have
-    /// written this one.
+    /// Returns whether a drain may have written it, and another note can say the same: anybody may
+    /// have written this one.
     fn can_be_ours(&self) -> bool {
         let is_text = |text: &str, bytes_max| {
             let mut bytes = text.bytes();

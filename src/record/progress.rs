@@ -71,7 +71,7 @@ fn is_zero(number: &u32) -> bool {
 }
 
 impl Progress {
-    /// Whether nothing has happened yet.
+    /// Returns whether nothing has happened yet.
     #[must_use]
     pub fn is_none(&self) -> bool {
         *self == Self::default()
@@ -90,14 +90,14 @@ impl Progress {
         self.history.drain(..surplus);
     }
 
-    /// The latest attempt whose answer is known.
+    /// Returns the latest attempt whose answer is known.
     #[must_use]
     pub fn last_answer(&self) -> Option<&PastAttempt> {
         let mut latest = self.history.iter().rev();
         latest.find(|past| past.status.is_some())
     }
 
-    /// Whether a record may say so.
+    /// Returns whether a record may say so.
     ///
     /// # Errors
     /// Names the member and what is allowed there.

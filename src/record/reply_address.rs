@@ -36,7 +36,7 @@ impl ReplyAddress {
         }
     }
 
-    /// The address as it was written.
+    /// Returns the address as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {

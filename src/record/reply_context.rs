@@ -65,8 +65,8 @@ pub struct ReplyContext {
 }
 
 impl ReplyContext {
-    /// The headers that a dispatched reply carries, with the conversation id of the call, and the
-    /// fields of the response. They are the response's side of a call's headers.
+    /// Returns the headers that a dispatched reply carries, with the conversation id of the call,
+    /// and the fields of the response. They are the response's side of a call's headers.
     #[must_use]
     pub fn into_headers(self, correlation_id: String) -> ReplyHeaders {
         let header = |name, value: String| (Cow::Borrowed(name), value.into_bytes());
@@ -93,7 +93,7 @@ impl ReplyContext {
 /// Headers that are added to a request: names in lower case, and values.
 pub type ReplyHeaders = Vec<(Cow<'static, str>, Vec<u8>)>;
 
-/// Whether a target may have given this status.
+/// Returns whether a target may have given this status.
 pub(crate) const fn is_status(status: u16) -> bool {
     100 <= status && status <= 999
 }

@@ -107,8 +107,8 @@ impl SealKeys {
         Ok(Self(keys))
     }
 
-    /// The head with the values of these headers sealed. Trailers of these names are left out:
-    /// nobody would get them.
+    /// Returns the head with the values of these headers sealed. Trailers of these names are left
+    /// out: nobody would get them.
     #[must_use]
     pub fn seal(
         &self,
@@ -212,14 +212,16 @@ fn named<'a>(
     fields.filter(|(_, (name, _))| names.has(name))
 }
 
-/// What a value is sealed with, so that it opens nowhere else: its request, and its field there.
+/// Returns what a value is sealed with, so that it opens nowhere else: its request, and its field
+/// there.
 fn associated(binding: &[u8], part: Part, fields: &Fields, index: usize) -> Vec<u8> {
     let name = fields.get(index).map(|(name, _)| name.as_bytes());
     let index = u64::try_from(index).unwrap_or(u64::MAX).to_le_bytes();
     [binding, &[part as u8], &index, name.unwrap_or_default()].concat()
 }
 
-/// All of a request that must not change: what is called, with what, and who learns the answer.
+/// Returns all of a request that must not change: what is called, with what, and who learns the
+/// answer.
 fn binding(head: &CallHead, body: &[u8]) -> [u8; 32] {
     let mut hash = Hash(Sha256::new_with_prefix(DOMAIN));
     hash.text(head.id.as_ref().map(|id| id.0.as_str()));

@@ -41,7 +41,7 @@ fn call() -> Call {
     Call { head, body }
 }
 
-/// The record of a call, sealed by the first of these keys.
+/// Returns the record of a call, sealed by the first of these keys.
 fn sealed(call: &Call, text: &str) -> Vec<u8> {
     let mut entropy = Entropy::from_seed([3; 32]);
     let head = keys(text).seal(&call.head, &call.body, &names(), &mut entropy);

@@ -24,7 +24,7 @@ impl SealedValue {
         self.bytes.len().saturating_sub(NONCE_BYTES + TAG_BYTES)
     }
 
-    /// Whether it may stand in a record.
+    /// Returns whether it may stand in a record.
     ///
     /// # Errors
     /// What is wrong with it.

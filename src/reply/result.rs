@@ -42,8 +42,8 @@ pub struct Response {
 }
 
 impl Response {
-    /// What is told of an answer: fields that the operator's list has, and so many bytes of its
-    /// content.
+    /// Returns what is told of an answer: fields that the operator's list has, and so many bytes of
+    /// its content.
     #[must_use]
     pub fn of(answer: IncomingResponse, told: &NameList, bytes_max: usize) -> Self {
         let encodings: Vec<&[u8]> = all(&answer.headers, "content-encoding").collect();
@@ -60,8 +60,8 @@ impl Response {
         }
     }
 
-    /// What a call's history has kept of an answer: the start of its content, as text. Nobody knows
-    /// how much more there was, so it counts as cut.
+    /// Returns what a call's history has kept of an answer: the start of its content, as text.
+    /// Nobody knows how much more there was, so it counts as cut.
     #[must_use]
     pub fn known(past: &PastAttempt) -> Self {
         let body = past.excerpt.clone().unwrap_or_default().into_bytes();
@@ -76,9 +76,9 @@ impl Response {
     }
 }
 
-/// The fields of an answer that are told, in their order, with their repetitions; and whether some
-/// are left out that should have been. A name with an underscore may be another one where it
-/// arrives, and a value that is no text couldn't be verified there.
+/// Returns the fields of an answer that are told, in their order, with their repetitions; and
+/// whether some are left out that should have been. A name with an underscore may be another one
+/// where it arrives, and a value that is no text couldn't be verified there.
 fn told_fields(fields: &Fields, told: &NameList) -> (Fields, bool) {
     let named = named_by_connection(fields);
     let is_meant = |name: &str| {
@@ -130,7 +130,7 @@ pub struct Finished<'a> {
 }
 
 impl Finished<'_> {
-    /// The reply: a `POST` of the response's content to the address. A content longer than
+    /// Returns the reply: a `POST` of the response's content to the address. A content longer than
     /// [`REPLY_BODY_BYTES_MAX`] is cut, and the reply says so.
     #[must_use]
     pub fn into_reply(self) -> (CallHead, Vec<u8>) {
@@ -167,9 +167,9 @@ impl Finished<'_> {
     }
 }
 
-/// The id of the reply to a call: the same whenever it is asked for, and another one for each life
-/// that a redrive gives to the call. `UUIDv8` (RFC 9562 §5.8) of the first 16 bytes of SHA-256 over
-/// `sluice reply`, a NUL and the call id; after redrives also a NUL and their number.
+/// Returns the id of the reply to a call: the same whenever it is asked for, and another one for
+/// each life that a redrive gives to the call. `UUIDv8` (RFC 9562 §5.8) of the first 16 bytes of
+/// SHA-256 over `sluice reply`, a NUL and the call id; after redrives also a NUL and their number.
 #[must_use]
 pub fn reply_id(call_id: &str, redrives: u32) -> CallId {
     let mut hash = Sha256::new()
@@ -187,8 +187,8 @@ pub fn reply_id(call_id: &str, redrives: u32) -> CallId {
     CallId(id.hyphenated().to_string())
 }
 
-/// What says how the content is to be read, and the trace that the call belongs to (W3C Trace
-/// Context §3).
+/// Returns what says how the content is to be read, and the trace that the call belongs to (W3C
+/// Trace Context §3).
 fn headers(call: &CallHead, media_type: Option<Vec<u8>>, encoding: Option<Vec<u8>>) -> Fields {
     let of_content = [("content-type", media_type), ("content-encoding", encoding)];
     let mut headers = Fields::new();

@@ -43,7 +43,7 @@ enum Secret {
 pub struct Secrets(Vec<Secret>);
 
 impl fmt::Debug for Secrets {
-    /// How many there are, and nothing of them: configurations are logged.
+    /// Returns how many there are, and nothing of them: configurations are logged.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Secrets({} hidden)", self.0.len())
     }
@@ -90,7 +90,7 @@ impl Secrets {
         Ok(Self(secrets.collect::<Result<_, _>>()?))
     }
 
-    /// The value of `webhook-signature`: a `v1,<base64>` or `v1a,<base64>` by each secret,
+    /// Returns the value of `webhook-signature`: a `v1,<base64>` or `v1a,<base64>` by each secret,
     /// separated by spaces.
     ///
     /// `id` is the value of `webhook-id` and must hold no full stop, which separates it from what
@@ -104,15 +104,15 @@ impl Secrets {
         signatures.collect::<Vec<_>>().join(" ")
     }
 
-    /// The value of `async-signature`, which covers what Standard Webhooks leaves out: the headers
-    /// of the reply. It has the form of `webhook-signature`, so that the same library verifies it,
-    /// with the id `<webhook-id>_marks` and [`canonical_headers`] for the content.
+    /// Returns the value of `async-signature`, which covers what Standard Webhooks leaves out: the
+    /// headers of the reply. It has the form of `webhook-signature`, so that the same library
+    /// verifies it, with the id `<webhook-id>_marks` and [`canonical_headers`] for the content.
     #[must_use]
     pub fn sign_headers(&self, id: &str, timestamp_s: u64, headers: &[u8]) -> String {
         self.sign(&format!("{id}{HEADERS_SUFFIX}"), timestamp_s, headers)
     }
 
-    /// The public keys of those that have one, as receivers are given them.
+    /// Returns the public keys of those that have one, as receivers are given them.
     pub fn public_keys(&self) -> impl Iterator<Item = String> {
         self.0.iter().filter_map(|secret| match secret {
             Secret::Hmac(_) => None,
@@ -124,9 +124,9 @@ impl Secrets {
     }
 }
 
-/// The headers of a reply as they are signed: a line `name:value` with a line feed for each field
-/// whose name starts with `async-`, in lower case and in the order of the names. Fields of one name
-/// are one line, in their order, with a comma and a space between the values.
+/// Returns the headers of a reply as they are signed: a line `name:value` with a line feed for each
+/// field whose name starts with `async-`, in lower case and in the order of the names. Fields of
+/// one name are one line, in their order, with a comma and a space between the values.
 #[must_use]
 pub fn canonical_headers<'a>(fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> Vec<u8> {
     let mut lines: BTreeMap<&str, Vec<&[u8]>> = BTreeMap::new();

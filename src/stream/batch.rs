@@ -66,7 +66,7 @@ impl<M> Batch<M> {
         self.messages.is_empty()
     }
 
-    /// The messages, in their order.
+    /// Returns the messages, in their order.
     pub(crate) fn messages(&self) -> &[M] {
         &self.messages
     }

@@ -29,7 +29,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// Which record it is, on the stream that it was read from.
+    /// Returns which record it is, on the stream that it was read from.
     #[must_use]
     pub fn id(&self, source: StreamName) -> RecordId {
         RecordId::new(source, self.position, &self.stored_at)

@@ -35,7 +35,7 @@ pub enum StreamError {
 }
 
 impl StreamError {
-    /// What to write into a log line.
+    /// Returns what to write into a log line.
     #[must_use]
     pub fn text(&self) -> &str {
         match self {
@@ -51,7 +51,7 @@ impl StreamError {
 }
 
 impl StreamError {
-    /// How long the Stream asks us to wait, if it does.
+    /// Returns how long the Stream asks us to wait, if it does.
     #[must_use]
     pub fn asked_pause(&self) -> Duration {
         match self {
@@ -65,7 +65,7 @@ impl StreamError {
         }
     }
 
-    /// Whether it says that what was to be stored is wrong, however often it is put.
+    /// Returns whether it says that what was to be stored is wrong, however often it is put.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {
@@ -119,8 +119,8 @@ pub fn expect_ok(result: CalloutResult) -> Result<IncomingResponse, StreamError>
     }
 }
 
-/// Whether this is Envoy's own answer to a request for which it had no connection. A real answer
-/// has `x-envoy-upstream-service-time`.
+/// Returns whether this is Envoy's own answer to a request for which it had no connection. A real
+/// answer has `x-envoy-upstream-service-time`.
 fn never_sent(response: &IncomingResponse) -> bool {
     let own = first(&response.headers, "x-envoy-upstream-service-time").is_none();
     let body = String::from_utf8_lossy(&response.body);
@@ -148,7 +148,8 @@ fn describe(response: &IncomingResponse) -> String {
     format!("{}: {said}", response.status)
 }
 
-/// The wait that OCI states as "next request can be made in N ms", in a 429 or for one message.
+/// Returns the wait that OCI states as "next request can be made in N ms", in a 429 or for one
+/// message.
 #[must_use]
 pub fn wait_in(text: &str) -> Option<Duration> {
     let (_, after) = text.split_once("next request can be made in ")?;

@@ -49,7 +49,7 @@ impl StreamClient {
         }
     }
 
-    /// A request with a JSON body, or without one.
+    /// Returns a request with a JSON body, or without one.
     fn request(&self, method: &'static str, path: &str, body: Vec<u8>) -> OutgoingRequest {
         let mut headers: Vec<(Cow<'static, str>, Cow<'static, [u8]>)> = vec![
             (Cow::Borrowed(":method"), Cow::Borrowed(method.as_bytes())),

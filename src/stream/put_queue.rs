@@ -134,7 +134,7 @@ impl<M: Message> PutQueue<M> {
         is_of_age(self.waiting.front()?).then(|| self.waiting.pop_front())?
     }
 
-    /// When the next batch may be sent, if there is one.
+    /// Returns when the next batch may be sent, if there is one.
     pub(crate) fn wakeup(&self) -> Option<Steady> {
         if self.in_flight.is_some() {
             return None;
@@ -146,7 +146,7 @@ impl<M: Message> PutQueue<M> {
         batch.into_iter().chain(alone).min()
     }
 
-    /// Whether one with the same order key stands aside.
+    /// Returns whether one with the same order key stands aside.
     fn is_behind(&self, message: &M) -> bool {
         let order_key = message.order_key();
         let mut aside = self.aside.iter();
@@ -289,8 +289,8 @@ impl<M: Message> PutQueue<M> {
     }
 }
 
-/// Whether the Stream could store a message before one of the batch that must come first: of two
-/// messages in one batch it may store the second alone.
+/// Returns whether the Stream could store a message before one of the batch that must come first:
+/// of two messages in one batch it may store the second alone.
 fn would_overtake<M: Message>(message: &M, batch: &Batch<M>) -> bool {
     let key = message.order_key();
     let mut others = batch.messages().iter();
@@ -349,7 +349,7 @@ impl<M> Judged<M> {
     }
 }
 
-/// Whether the Stream refuses one message of a batch for what it is, as it says of it.
+/// Returns whether the Stream refuses one message of a batch for what it is, as it says of it.
 fn is_refusal(why: &str) -> bool {
     why.starts_with("Invalid") || why.contains("TooLarge")
 }

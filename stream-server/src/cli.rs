@@ -189,7 +189,7 @@ pub enum UsageError {
 }
 
 impl Arguments {
-    /// The settings of the command line and the file together.
+    /// Returns the settings of the command line and the file together.
     ///
     /// # Errors
     /// [`UsageError`] says what to change.

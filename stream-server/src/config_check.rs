@@ -62,7 +62,7 @@ const STREAM_KEYS: &[(&str, Kind)] = &[
     ("retentionSecondsForTests", Kind::Number(1, 604_800)),
 ];
 
-/// Everything that is wrong with the file; empty if nothing is.
+/// Returns everything that is wrong with the file; empty if nothing is.
 pub(crate) fn mistakes(file: &Value) -> Vec<String> {
     let mut found = Vec::new();
     match file.as_object() {

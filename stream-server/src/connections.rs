@@ -161,7 +161,7 @@ impl Seat {
             .store(micros_since(self.began), Ordering::Release);
     }
 
-    /// How many requests have begun and were answered, together: odd between the two.
+    /// Returns how many requests have begun and were answered, together: odd between the two.
     pub(crate) fn turns(&self) -> u64 {
         self.turns.load(Ordering::Acquire)
     }
@@ -239,7 +239,7 @@ mod tests {
         Connections::new(count_max, Counter::default())
     }
 
-    /// Which of these connections is asked to leave for one of this peer.
+    /// Returns which of these connections is asked to leave for one of this peer.
     fn displaced(table: &Connections, places: &[Place], newcomer: IpAddr) -> Option<usize> {
         table.displace(Some(peer_of(newcomer)));
         let found = places.iter().position(|place| place.seat.is_leaving());

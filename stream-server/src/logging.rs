@@ -94,7 +94,7 @@ mod tests {
         }
     }
 
-    /// What a warning and a request leave in the log.
+    /// Returns what a warning and a request leave in the log.
     fn written(format: LogFormat, level: LogLevel) -> String {
         let written = Written::default();
         let to = written.clone();

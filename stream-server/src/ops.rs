@@ -122,8 +122,8 @@ impl Ops {
     }
 }
 
-/// What the latest probe has found, or a new one after [`READY_LIFE`]. Who comes while one is under
-/// way waits for it.
+/// Returns what the latest probe has found, or a new one after [`READY_LIFE`]. Who comes while one
+/// is under way waits for it.
 async fn probed(store: Arc<Store>, latest: Arc<Mutex<Option<Probed>>>) -> Found {
     let mut latest = latest.lock().await;
     if let Some(probed) = latest

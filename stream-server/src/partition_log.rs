@@ -45,7 +45,7 @@ pub struct OutOfBounds {
 }
 
 impl Extent {
-    /// The position that `start` means now.
+    /// Returns the position that `start` means now.
     ///
     /// # Errors
     /// [`OutOfBounds`] for an offset that was never published or is no longer kept. `AFTER_OFFSET`
@@ -123,7 +123,7 @@ pub fn partition_of_key(key: &[u8], partitions: u32) -> u32 {
     scale((hash ^ (hash >> 33)) >> 32, partitions)
 }
 
-/// The partition of a message without a key, from 64 random bits.
+/// Returns the partition of a message without a key, from 64 random bits.
 #[must_use]
 pub fn partition_of_random(random: u64, partitions: u32) -> u32 {
     scale(random >> 32, partitions)

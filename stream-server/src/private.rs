@@ -99,7 +99,7 @@ fn mend(path: &Path, rights: u32) -> usize {
     }
 }
 
-/// The same for a folder that the operator has named, perhaps by a link.
+/// Returns the same for a folder that the operator has named, perhaps by a link.
 fn mend_folder(folder: &Path, rights: u32) -> usize {
     let real = fs::canonicalize(folder);
     mend(real.as_deref().unwrap_or(folder), rights)

@@ -26,7 +26,7 @@ pub struct Answer {
 }
 
 impl Protocol {
-    /// A server with these operations, at the time that is given.
+    /// Returns a server with these operations, at the time that is given.
     #[must_use]
     pub fn new(service: Arc<Service>, time: Arc<GivenTime>) -> Self {
         let url = "http://stream.invalid".to_owned();

@@ -80,7 +80,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Whether the settings are to blame (as opposed to the machine).
+    /// Returns whether the settings are to blame (as opposed to the machine).
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {
@@ -188,7 +188,7 @@ impl Server {
         Ok(verifier)
     }
 
-    /// Where it listens, with the real port.
+    /// Returns where it listens, with the real port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -212,7 +212,7 @@ impl Server {
     }
 }
 
-/// What verifies requests, if anything does. Tells the log what it will be.
+/// Returns what verifies requests, if anything does. Tells the log what it will be.
 fn verifier(settings: &Settings) -> Result<Option<Verifier>, KeyFolderError> {
     let AuthSetting::Keys(folder) = &settings.auth else {
         return Ok(None);
@@ -227,13 +227,13 @@ fn verifier(settings: &Settings) -> Result<Option<Verifier>, KeyFolderError> {
     Ok(Some(Verifier::new(ring, external.map(str::to_owned))))
 }
 
-/// What clients see before this server, with the port as they write it.
+/// Returns what clients see before this server, with the port as they write it.
 fn external_authority(settings: &Settings) -> Option<&str> {
     let (_, rest) = settings.external_url.as_deref()?.split_once("://")?;
     rest.split('/').next()
 }
 
-/// The names that the server is called by, beside those of the loopback interface.
+/// Returns the names that the server is called by, beside those of the loopback interface.
 fn hosts(settings: &Settings) -> Vec<String> {
     let external = external_authority(settings).map(|authority| {
         let port = authority

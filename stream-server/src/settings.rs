@@ -101,7 +101,7 @@ impl Settings {
         }
     }
 
-    /// The same with one more stream.
+    /// Returns the same with one more stream.
     #[must_use]
     pub fn with_stream(mut self, name: &str, partitions: u32) -> Self {
         let name = name.to_owned();

@@ -104,16 +104,16 @@ pub enum StorageError {
 
 /// Streams, logs and committed positions. Every write is durable when its answer comes.
 pub trait Storage: Send + Sync {
-    /// The secret that cursors are authenticated with; the same after a restart.
+    /// Returns the secret that cursors are authenticated with; the same after a restart.
     fn cursor_secret(&self) -> [u8; 64];
 
-    /// All streams, by key.
+    /// Returns all streams, by key.
     fn streams(&self) -> Answer<'_, Vec<Arc<Stream>>>;
 
-    /// The stream of an OCID.
+    /// Returns the stream of an OCID.
     fn stream<'a>(&'a self, id: &'a str) -> Answer<'a, Option<Arc<Stream>>>;
 
-    /// All documents of the control plane.
+    /// Returns all documents of the control plane.
     fn documents(&self) -> Answer<'_, Vec<Document>>;
 
     /// Keeps a document, instead of any earlier one of this kind and id.
@@ -137,10 +137,10 @@ pub trait Storage: Send + Sync {
         messages: Vec<NewMessage>,
     ) -> Answer<'a, Vec<Stamp>>;
 
-    /// The offsets that the partitions have, by partition. Never ahead of what can be read.
+    /// Returns the offsets that the partitions have, by partition. Never ahead of what can be read.
     fn extents<'a>(&'a self, stream: &'a Stream) -> Answer<'a, BTreeMap<u32, Extent>>;
 
-    /// The first offset whose message has at least this time; `None` if there is none yet.
+    /// Returns the first offset whose message has at least this time; `None` if there is none yet.
     fn offset_at<'a>(
         &'a self,
         stream: &'a Stream,
@@ -157,10 +157,10 @@ pub trait Storage: Send + Sync {
         bounds: ReadBounds,
     ) -> Answer<'a, Vec<Message>>;
 
-    /// All groups of all streams.
+    /// Returns all groups of all streams.
     fn groups(&self) -> Answer<'_, Vec<GroupRecord>>;
 
-    /// The group of that name, created at these start offsets if it doesn't exist.
+    /// Returns the group of that name, created at these start offsets if it doesn't exist.
     fn open_group<'a>(
         &'a self,
         stream: &'a Stream,

@@ -34,13 +34,13 @@ fn put(client: &mut Client, name: &str) -> u16 {
     answer.status
 }
 
-/// A message that fits where the others don't.
+/// Returns a message that fits where the others don't.
 fn small() -> serde_json::Value {
     let value = format!("small {}", "x".repeat(3_000));
     json!({ "messages": [{ "value": encode(&value) }] })
 }
 
-/// The names of all messages, from the oldest.
+/// Returns the names of all messages, from the oldest.
 fn names(client: &mut Client) -> Vec<String> {
     let mut cursor = client.cursor(&json!({ "partition": "0", "type": "TRIM_HORIZON" }));
     let mut names = Vec::new();

@@ -136,7 +136,7 @@ fn fill(address: SocketAddr, writer: usize) -> Vec<String> {
     acknowledged
 }
 
-/// The names of all messages, each once.
+/// Returns the names of all messages, each once.
 fn names(address: SocketAddr) -> BTreeSet<String> {
     let mut client = Client::connect(address);
     let mut names = BTreeSet::new();

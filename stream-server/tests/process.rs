@@ -113,7 +113,7 @@ fn folders_that_cannot_be_used_end_with_1() {
     }
 }
 
-/// A database of another program.
+/// Returns a database of another program.
 fn sqlite() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("other.db");

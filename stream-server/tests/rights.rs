@@ -14,7 +14,7 @@ use common::signing::Signed;
 use common::{STREAM, encode};
 use serde_json::json;
 
-/// A server whose keys have these rights, or no file of them.
+/// Returns a server whose keys have these rights, or no file of them.
 fn start(folder: &Path, keys: &[(&str, Option<&str>)]) -> Process {
     let key_folder = folder.join("keys");
     std::fs::create_dir(&key_folder).unwrap();

@@ -10,7 +10,7 @@ use common::signing::{KEY_ID, Signed, date};
 use common::{Client, STREAM, encode};
 use serde_json::json;
 
-/// A server that knows Oracle's published test key under two keyIds.
+/// Returns a server that knows Oracle's published test key under two keyIds.
 fn start(folder: &Path) -> Process {
     let keys = folder.join("keys");
     std::fs::create_dir(&keys).unwrap();

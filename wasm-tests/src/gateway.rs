@@ -17,7 +17,7 @@ use testkit::{PATIENCE, wait};
 /// Lines of a part's log that a failed test shows.
 const LOG_LINES: usize = 40;
 
-/// What the drain is told in tests, quick where the defaults are patient, and some more.
+/// Returns what the drain is told in tests, quick where the defaults are patient, and some more.
 #[must_use]
 pub fn drain_settings(more: &Value) -> Value {
     let mut settings = json!({
@@ -60,7 +60,7 @@ impl Gateway {
         Self { set, target }
     }
 
-    /// The gateway's port.
+    /// Returns the gateway's port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.set.ports().gateway
@@ -83,7 +83,7 @@ impl Gateway {
         accepted.message.text("async-call-id")
     }
 
-    /// The stream server.
+    /// Returns the stream server.
     #[must_use]
     pub fn stream(&self) -> Stream {
         Stream::at(self.set.ports().stream)
@@ -156,7 +156,7 @@ impl Gateway {
         });
     }
 
-    /// How often a VM of the filter had to be loaded again.
+    /// Returns how often a VM of the filter had to be loaded again.
     #[must_use]
     pub fn reloads(&self) -> u64 {
         let stats = self.set.admin_stats().expect("Envoy's stats");
@@ -184,7 +184,7 @@ impl Drop for Gateway {
     }
 }
 
-/// The ends of all logs of a set.
+/// Returns the ends of all logs of a set.
 #[must_use]
 pub fn logs(set: &LocalSet) -> String {
     use local_gateway::Part;

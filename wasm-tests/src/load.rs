@@ -50,13 +50,13 @@ impl Load {
         }
     }
 
-    /// How many calls got their `202` so far.
+    /// Returns how many calls got their `202` so far.
     #[must_use]
     pub fn promised(&self) -> usize {
         lock(&self.ledger).promised.len()
     }
 
-    /// How many requests failed so far, one way or another.
+    /// Returns how many requests failed so far, one way or another.
     #[must_use]
     pub fn failed(&self) -> usize {
         let ledger = lock(&self.ledger);
@@ -74,7 +74,8 @@ impl Load {
     }
 }
 
-/// Whether a request that arrived is one that a client has sent, not mixed up with another one.
+/// Returns whether a request that arrived is one that a client has sent, not mixed up with another
+/// one.
 #[must_use]
 pub fn is_whole(seen: &Seen) -> bool {
     seen.message.body == seen.target().as_bytes()

@@ -27,13 +27,13 @@ impl Said {
         self
     }
 
-    /// Its output as JSON.
+    /// Returns its output as JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The ids of the letters that it names, in its order.
+    /// Returns the ids of the letters that it names, in its order.
     #[must_use]
     pub fn ids(&self) -> Vec<String> {
         let json = self.json();

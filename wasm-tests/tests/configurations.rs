@@ -15,7 +15,7 @@ use local_gateway::LocalSet;
 use provision::{Programs, Project};
 use serde_json::{Value, json};
 
-/// Every file in `envoy/`.
+/// Returns every file in `envoy/`.
 fn configurations() -> Vec<PathBuf> {
     let folder = Project::here().root().join("envoy");
     let entries = fs::read_dir(folder).unwrap();
@@ -75,7 +75,7 @@ fn plugin_configurations_stand_in_filter_config_too() {
     assert!(count >= 7);
 }
 
-/// Where the settings stand in `filter-config/` too: those of `envoy/gateway.yaml` in
+/// Returns where the settings stand in `filter-config/` too: those of `envoy/gateway.yaml` in
 /// `ROLE.local.json`, of any `envoy/gateway.NAME.yaml` in `ROLE.NAME.json`, of `envoy/sidecar.yaml`
 /// in `ROLE.sidecar.json`, and there those of a plugin `sluice.ROLE.MORE` in
 /// `ROLE.sidecar.MORE.json`.

@@ -147,7 +147,7 @@ fn wrong_marks(case: &Case, marked: &Seen) -> Option<String> {
     (!is_right).then(|| format!("  marks {found:?} in {fields:?}"))
 }
 
-/// The lines of both sides; `-` is missing in the call, `+` has been added.
+/// Returns the lines of both sides; `-` is missing in the call, `+` has been added.
 fn diff(expected: &[Vec<u8>], found: &[Vec<u8>]) -> String {
     let mut lines = Vec::new();
     let mut rest = found.iter().peekable();

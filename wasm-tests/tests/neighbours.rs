@@ -24,7 +24,7 @@ use wasm_tests::target::Target;
 const NOISY: usize = 200;
 const QUIET: usize = 50;
 
-/// A window so small that one target's calls fill it.
+/// Returns a window so small that one target's calls fill it.
 fn small_window(more: &Value) -> Value {
     let mut settings = json!({
         "window": { "calls": 32, "inFlight": 8, "patienceMs": 100 },
@@ -36,7 +36,7 @@ fn small_window(more: &Value) -> Value {
     drain_settings(&settings)
 }
 
-/// The gateway with a second target at `/noisy`, whose cluster has that name.
+/// Returns the gateway with a second target at `/noisy`, whose cluster has that name.
 fn gateway(name: &str, noisy: &Target, more: &Value) -> Gateway {
     let (port, settings) = (noisy.port(), small_window(more));
     Gateway::with(name, Target::start(), |builder| {
@@ -168,7 +168,7 @@ fn a_target_that_is_gone_keeps_nobody_waiting() {
     noisy.expect_once(&undelivered);
 }
 
-/// A target that notes when each call arrives.
+/// Returns a target that notes when each call arrives.
 fn noting() -> (Target, Arc<Mutex<Vec<Instant>>>) {
     let arrivals = Arc::new(Mutex::new(Vec::new()));
     let notes = arrivals.clone();

@@ -66,7 +66,7 @@ impl Sdk {
         places.as_array().unwrap().iter().map(place).collect()
     }
 
-    /// The dead letters.
+    /// Returns the dead letters.
     fn dead_letters(&self) -> Vec<Value> {
         let values = self.ask(DEAD, "read", &json!("0"));
         let values = values.as_array().unwrap().iter();

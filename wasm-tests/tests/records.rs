@@ -75,7 +75,7 @@ fn hostile() -> Vec<Vec<u8>> {
     records
 }
 
-/// The record of a letter, or of the parts of one.
+/// Returns the record of a letter, or of the parts of one.
 fn record_of(letter: &Value) -> Option<Vec<u8>> {
     let text = letter["recordBase64"].as_str()?;
     Some(BASE64.decode(text).unwrap())

@@ -34,7 +34,7 @@ impl Trouble {
         self.0.store(false, Ordering::SeqCst);
     }
 
-    /// A target that refuses while there is trouble; at `/busy` it is only busy.
+    /// Returns a target that refuses while there is trouble; at `/busy` it is only busy.
     fn target(&self) -> Target {
         let trouble = self.0.clone();
         Target::scripted(move |seen| {
@@ -48,7 +48,7 @@ impl Trouble {
     }
 }
 
-/// The ids of the letters that aren't redriven.
+/// Returns the ids of the letters that aren't redriven.
 fn listed(gateway: &Gateway) -> BTreeSet<String> {
     let list = dead(gateway, &["list", "--json"]);
     let ids = BTreeSet::from_iter(list.ids());

@@ -69,12 +69,12 @@ impl Sidecar {
         &self.gateway.target
     }
 
-    /// A request of the application.
+    /// Returns a request of the application.
     fn outbound(&self, request: &Request) -> Response {
         exchange(self.outbound, request)
     }
 
-    /// A request to the application.
+    /// Returns a request to the application.
     fn inbound(&self, request: &Request) -> Response {
         self.gateway.exchange(request)
     }

@@ -109,7 +109,7 @@ fn receive(secrets: &str, body: &[u8], at_ms: u64) -> Received {
     }
 }
 
-/// What the reference library says of each, to somebody who knows this secret.
+/// Returns what the reference library says of each, to somebody who knows this secret.
 fn verdicts(cases: &[(Received, &str)]) -> Vec<String> {
     let python = environment(
         &Project::here(),

@@ -23,14 +23,14 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether it lets everything through.
+    /// Returns whether it lets everything through.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether the letter is meant. A letter whose record is no JSON object has neither route nor
-    /// target.
+    /// Returns whether the letter is meant. A letter whose record is no JSON object has neither
+    /// route nor target.
     #[must_use]
     pub fn matches(&self, letter: &Letter) -> bool {
         let head = &letter.head;

@@ -114,7 +114,8 @@ pub struct Mark {
 }
 
 impl Head {
-    /// How many attempts were made. The letter has the latest alone, but their numbers go on.
+    /// Returns how many attempts were made. The letter has the latest alone, but their numbers go
+    /// on.
     #[must_use]
     pub fn attempt_count(&self) -> u64 {
         self.attempts
@@ -124,14 +125,14 @@ impl Head {
             .unwrap_or(0)
     }
 
-    /// The status of the last attempt; `None` where it had no answer, or none was made.
+    /// Returns the status of the last attempt; `None` where it had no answer, or none was made.
     #[must_use]
     pub fn last_status(&self) -> Option<u64> {
         self.attempts.last()?.status
     }
 }
 
-/// The JSON of the message that says that a letter was redriven.
+/// Returns the JSON of the message that says that a letter was redriven.
 #[must_use]
 pub fn mark_json(id: &str, letter: Position, at: Timestamp) -> Vec<u8> {
     #[derive(Serialize)]

@@ -83,7 +83,7 @@ impl Survey {
         Ok(survey)
     }
 
-    /// When the letter at this place was redriven; `None` if it wasn't.
+    /// Returns when the letter at this place was redriven; `None` if it wasn't.
     #[must_use]
     pub fn redriven_at(&self, letter: Position) -> Option<Timestamp> {
         self.marks.get(&letter).copied()

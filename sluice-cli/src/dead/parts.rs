@@ -63,8 +63,8 @@ impl PartSets {
             .or_insert(position);
     }
 
-    /// The places of the letter's other parts, in order, where this is the first part of a letter
-    /// that is complete.
+    /// Returns the places of the letter's other parts, in order, where this is the first part of a
+    /// letter that is complete.
     #[must_use]
     pub fn others(&self, part: &Part, position: Position) -> Option<Vec<Position>> {
         let places = self.sets.get(&SetKey::of(&part.head, part.parts))?;
@@ -73,8 +73,8 @@ impl PartSets {
         (complete && first).then(|| places.values().skip(1).copied().collect())
     }
 
-    /// The letters some of whose parts are missing: the Stream has dropped them by age already, or
-    /// the drain hasn't written them yet.
+    /// Returns the letters some of whose parts are missing: the Stream has dropped them by age
+    /// already, or the drain hasn't written them yet.
     pub fn incomplete(&self) -> impl Iterator<Item = Incomplete> {
         let sets = self.sets.iter();
         sets.filter(|(key, places)| u32::try_from(places.len()) != Ok(key.parts))

@@ -43,7 +43,7 @@ pub struct Identity {
 }
 
 impl Credentials {
-    /// Whether the command line asks for signatures.
+    /// Returns whether the command line asks for signatures.
     #[must_use]
     pub fn are_given(&self) -> bool {
         let Self {

@@ -72,7 +72,7 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Whether the item can go with the others.
+    /// Returns whether the item can go with the others.
     pub(super) fn has_room_for(&self, item: &Item, count_max: usize) -> bool {
         let bytes = self.bytes.saturating_add(item.message.bytes());
         let Some(first) = self.items.first() else {

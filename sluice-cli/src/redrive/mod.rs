@@ -138,7 +138,7 @@ impl Redrive<'_> {
         Ok(())
     }
 
-    /// The stream to which the call of a letter goes, or why it goes nowhere.
+    /// Returns the stream to which the call of a letter goes, or why it goes nowhere.
     fn destination(&mut self, letter: &Letter) -> Result<String, String> {
         let stood_on = match self.options.stream.of(letter.head.stream_id.as_deref()) {
             Destination::Stream(stream) => return Ok(stream.to_owned()),
@@ -159,7 +159,8 @@ impl Redrive<'_> {
         ))
     }
 
-    /// Whether a person wants to have calls on a stream that letters name; asked once for each.
+    /// Returns whether a person wants to have calls on a stream that letters name; asked once for
+    /// each.
     fn may_go_to(&mut self, stream: &str, id: &str) -> bool {
         if let Some(answer) = self.answers.get(stream) {
             return *answer;

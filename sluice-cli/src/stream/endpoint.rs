@@ -55,7 +55,7 @@ impl Endpoint {
         })
     }
 
-    /// The messages endpoint of Oracle's service in a region of its commercial realm.
+    /// Returns the messages endpoint of Oracle's service in a region of its commercial realm.
     ///
     /// # Errors
     /// A text that says why this is no region.
@@ -100,32 +100,32 @@ impl Endpoint {
         &self.text
     }
 
-    /// What `Host` says.
+    /// Returns what `Host` says.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// A path of the protocol, as it is requested.
+    /// Returns a path of the protocol, as it is requested.
     #[must_use]
     pub fn path(&self, path: &str) -> String {
         format!("{}{path}", self.prefix)
     }
 
-    /// A URL with a path that [`Self::path`] has given.
+    /// Returns a URL with a path that [`Self::path`] has given.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         let scheme = if self.is_tls { "https" } else { "http" };
         format!("{scheme}://{}{path}", self.authority)
     }
 
-    /// Whether the endpoint is reached through TLS.
+    /// Returns whether the endpoint is reached through TLS.
     #[must_use]
     pub fn is_tls(&self) -> bool {
         self.is_tls
     }
 
-    /// Whether requests stay on this machine.
+    /// Returns whether requests stay on this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         let bare = self.host.trim_start_matches('[').trim_end_matches(']');

@@ -90,7 +90,7 @@ pub(super) struct Signed<'a> {
     pub(super) ours: Wall,
 }
 
-/// What to do about a status; `signed` is `None` where the request was not.
+/// Returns what to do about a status; `signed` is `None` where the request was not.
 pub(super) fn advice(status: u16, signed: Option<Signed<'_>>) -> Cow<'static, str> {
     match (status, signed) {
         (401 | 403, None) => {
@@ -134,7 +134,7 @@ fn refused_signature(signed: Signed<'_>) -> String {
     )
 }
 
-/// The endpoint's code and message, or the beginning of whatever it said.
+/// Returns the endpoint's code and message, or the beginning of whatever it said.
 pub(super) fn describe(body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct OciError {
@@ -149,7 +149,7 @@ pub(super) fn describe(body: &[u8]) -> String {
     said.trim_end_matches('.').to_owned()
 }
 
-/// The wait that OCI states as "next request can be made in N ms".
+/// Returns the wait that OCI states as "next request can be made in N ms".
 pub(super) fn wait_in(problem: &str) -> Option<Duration> {
     let (_, after) = problem.split_once("next request can be made in ")?;
     let digits: String = after.chars().take_while(char::is_ascii_digit).collect();

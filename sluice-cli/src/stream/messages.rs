@@ -37,7 +37,7 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// What counts against OCI's limit of a request: decoded bytes of key and value.
+    /// Returns what counts against OCI's limit of a request: decoded bytes of key and value.
     #[must_use]
     pub fn bytes(&self) -> usize {
         // Four characters of base64 are three bytes at most.
@@ -164,7 +164,7 @@ impl StreamClient {
         Ok((messages, next))
     }
 
-    /// The message that stands at a place; `None` where it is gone.
+    /// Returns the message that stands at a place; `None` where it is gone.
     ///
     /// # Errors
     /// [`StreamError`] says what to do.

@@ -75,8 +75,8 @@ pub struct StreamClient {
 }
 
 impl StreamClient {
-    /// A client of an endpoint; nothing is sent yet. Requests are signed and paced where there is
-    /// a `signer`; `authorities` are trusted instead of the public ones.
+    /// Returns a client of an endpoint; nothing is sent yet. Requests are signed and paced where
+    /// there is a `signer`; `authorities` are trusted instead of the public ones.
     #[must_use]
     pub fn new(endpoint: Endpoint, signer: Option<Signer>, authorities: Option<TlsConfig>) -> Self {
         // Through TLS a proxy can't change what is signed. Without, the endpoint is this machine,
@@ -146,7 +146,7 @@ impl StreamClient {
         std::thread::sleep(wait);
     }
 
-    /// The one way by which requests leave.
+    /// Returns the one way by which requests leave.
     fn send(&self, call: &Call) -> Result<Answer, StreamError> {
         let operation = call.operation;
         let endpoint = self.endpoint_of(operation);
@@ -208,7 +208,7 @@ impl StreamClient {
         }
     }
 
-    /// The request without its body: signed, if there is somebody who signs.
+    /// Returns the request without its body: signed, if there is somebody who signs.
     fn request(
         &self,
         call: &Call,
@@ -323,7 +323,7 @@ fn failure(operation: &'static str, endpoint: &Endpoint, error: &Error) -> Strea
     }
 }
 
-/// Whether a text can be a stream's id. Ids come from letters too, and stand in paths.
+/// Returns whether a text can be a stream's id. Ids come from letters too, and stand in paths.
 #[must_use]
 pub fn is_stream_id(id: &str) -> bool {
     let characters = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);

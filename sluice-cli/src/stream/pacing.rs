@@ -12,7 +12,7 @@ pub(super) struct Pacing {
 }
 
 impl Pacing {
-    /// How long a request of a kind has to wait at `now`; it then counts as sent.
+    /// Returns how long a request of a kind has to wait at `now`; it then counts as sent.
     pub(super) fn wait(&mut self, kind: &str, now: Instant) -> Duration {
         if self.due.len() >= PACED_MAX {
             self.due.retain(|_, due| *due > now);

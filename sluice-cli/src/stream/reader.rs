@@ -15,7 +15,7 @@ pub struct PartitionReader<'a> {
 }
 
 impl<'a> PartitionReader<'a> {
-    /// A reader that stands before the oldest message; nothing is sent yet.
+    /// Returns a reader that stands before the oldest message; nothing is sent yet.
     #[must_use]
     pub fn new(client: &'a StreamClient, stream: &'a str, partition: u32) -> Self {
         Self {
@@ -27,7 +27,7 @@ impl<'a> PartitionReader<'a> {
         }
     }
 
-    /// The next messages; empty at the end.
+    /// Returns the next messages; empty at the end.
     ///
     /// # Errors
     /// [`StreamError`] says what to do.

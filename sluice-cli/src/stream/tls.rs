@@ -10,7 +10,7 @@ use crate::files;
 use crate::limits::{CA_FILE_BYTES_MAX, ERROR_CHARS_MAX};
 use crate::text;
 
-/// The certificates of the authorities to trust, in PEM, instead of the public ones.
+/// Returns the certificates of the authorities to trust, in PEM, instead of the public ones.
 ///
 /// # Errors
 /// A text that says what is wrong with the file.
@@ -42,7 +42,7 @@ pub fn read_authorities(path: &Path) -> Result<TlsConfig, String> {
     Ok(TlsConfig::builder().root_certs(roots).build())
 }
 
-/// What is wrong with a connection's security and what to change, where that has failed.
+/// Returns what is wrong with a connection's security and what to change, where that has failed.
 pub(super) fn trouble(error: &ureq::Error) -> Option<(String, &'static str)> {
     let error = if let ureq::Error::Rustls(error) = error {
         error

@@ -23,8 +23,8 @@ pub fn key_id() -> String {
     format!("{TENANCY}/{USER}/{}", fingerprint())
 }
 
-/// A home with a key and Oracle's configuration file in it: a user's in DEFAULT, a session of that
-/// user, and one profile without anything of its own.
+/// Returns a home with a key and Oracle's configuration file in it: a user's in DEFAULT, a session
+/// of that user, and one profile without anything of its own.
 pub fn home(folder: &Path) -> PathBuf {
     let oci = folder.join(".oci");
     std::fs::create_dir_all(&oci).unwrap();

@@ -128,7 +128,7 @@ impl Window {
         Some(id)
     }
 
-    /// A record whose wait is over, or which is to be looked at again.
+    /// Returns a record whose wait is over, or which is to be looked at again.
     pub(in crate::drain) fn pop_timer(&mut self, now: Steady) -> Option<RecordId> {
         while let Some((until, id)) = self.first_timer() {
             if until > now {
@@ -154,7 +154,7 @@ impl Window {
         firsts.into_iter().flatten().min().copied()
     }
 
-    /// When the next wait ends, or a call behind others is to be looked at.
+    /// Returns when the next wait ends, or a call behind others is to be looked at.
     pub(in crate::drain) fn next_timer(&self) -> Option<Steady> {
         self.first_timer().map(|(until, _)| until)
     }

@@ -25,7 +25,7 @@ pub(in crate::drain) struct OrphanedMax {
 }
 
 impl Window {
-    /// When records of lost sessions may be forgotten next; `None`: there are none.
+    /// Returns when records of lost sessions may be forgotten next; `None`: there are none.
     pub(in crate::drain) fn next_forgetting(&self) -> Option<Steady> {
         self.next_forgetting
     }

@@ -36,7 +36,7 @@ fn id(offset: u64) -> RecordId {
     RecordId::new(StreamName::Calls, position(offset), "")
 }
 
-/// A window with both calls; the second one is behind, and is looked at again at [`LOOK`].
+/// Returns a window with both calls; the second one is behind, and is looked at again at [`LOOK`].
 fn window() -> Window {
     let config = config();
     let mut window = Window::new(&config);

@@ -96,7 +96,7 @@ impl Transition {
         }
     }
 
-    /// The state that follows on another one.
+    /// Returns the state that follows on another one.
     fn target(self, from: State, now: Steady) -> State {
         let messages = if let State::Leaving { messages } = from {
             messages
@@ -171,7 +171,7 @@ const TRANSITIONS: &[(&str, &str, &str)] = &[
     ("Settled", "Forget", "[*]"),
 ];
 
-/// The table as a Mermaid state diagram, for ARCHITECTURE.md.
+/// Returns the table as a Mermaid state diagram, for ARCHITECTURE.md.
 #[must_use]
 pub fn state_diagram() -> String {
     let lines = TRANSITIONS
@@ -182,7 +182,7 @@ pub fn state_diagram() -> String {
         .collect()
 }
 
-/// Whether this is in the table.
+/// Returns whether this is in the table.
 pub(super) fn may_happen(from: &str, transition: &str, to: &str) -> bool {
     TRANSITIONS.contains(&(from, transition, to))
 }

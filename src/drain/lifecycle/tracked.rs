@@ -44,12 +44,13 @@ pub(in crate::drain) struct TrackedRecord {
 }
 
 impl TrackedRecord {
-    /// Where it stands.
+    /// Returns where it stands.
     pub(in crate::drain) fn state(&self) -> State {
         self.stage.state()
     }
 
-    /// Whether the session that has brought it is lost, and no other one has brought it again.
+    /// Returns whether the session that has brought it is lost, and no other one has brought it
+    /// again.
     pub(in crate::drain) fn is_of_lost_session(&self) -> bool {
         self.fetch.is_none()
     }
@@ -72,12 +73,12 @@ impl TrackedRecord {
         self.plan = None;
     }
 
-    /// Whether it is a call that isn't settled.
+    /// Returns whether it is a call that isn't settled.
     pub(in crate::drain) fn is_unsettled(&self) -> bool {
         !self.is_note && !matches!(self.state(), State::Settled { .. })
     }
 
-    /// Whether an attempt or its end is under way.
+    /// Returns whether an attempt or its end is under way.
     pub(in crate::drain) fn has_begun(&self) -> bool {
         matches!(self.state(), State::InFlight | State::Leaving { .. })
     }
@@ -107,12 +108,12 @@ impl TrackedRecord {
         Some((self.record.len(), call))
     }
 
-    /// Whether it may wait on another stream.
+    /// Returns whether it may wait on another stream.
     pub(in crate::drain) fn may_leave(&self) -> bool {
         self.plan.is_some()
     }
 
-    /// Its place among the calls with its order key.
+    /// Returns its place among the calls with its order key.
     pub(in crate::drain) fn number(&self, id: RecordId) -> u64 {
         // A partition's numbers mean nothing in another one, where somebody has put it.
         let order = self.progress.order.as_ref();

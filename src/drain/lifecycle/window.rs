@@ -43,7 +43,8 @@ pub(in crate::drain) struct Window {
     pub(super) violation: Option<String>,
 }
 
-/// The queues of targets whose calls in flight leave half of the window's bytes to what waits.
+/// Returns the queues of targets whose calls in flight leave half of the window's bytes to what
+/// waits.
 fn target_queues(config: &DrainConfig) -> TargetQueues {
     let window = &config.window;
     TargetQueues::new(config.limits.clone(), window.patience, window.bytes_max / 2)
@@ -59,7 +60,7 @@ pub(in crate::drain) enum Taken {
 }
 
 impl Window {
-    /// An empty window.
+    /// Returns an empty window.
     pub(in crate::drain) fn new(config: &DrainConfig) -> Self {
         Self {
             tracked: BTreeMap::new(),
@@ -89,7 +90,7 @@ impl Window {
         self.tracked.get_mut(&id)
     }
 
-    /// Where a record stands, if it is held.
+    /// Returns where a record stands, if it is held.
     pub(in crate::drain) fn state(&self, id: RecordId) -> Option<State> {
         self.tracked.get(&id).map(TrackedRecord::state)
     }
@@ -129,7 +130,7 @@ impl Window {
         }
     }
 
-    /// What a record says, for an attempt.
+    /// Returns what a record says, for an attempt.
     ///
     /// # Errors
     /// Why it can't be understood.
@@ -177,7 +178,7 @@ impl Window {
         }
     }
 
-    /// Whether another record has brought this call at this point of its way already.
+    /// Returns whether another record has brought this call at this point of its way already.
     pub(in crate::drain) fn is_repeated_hop(&mut self, id: RecordId) -> bool {
         let Some(tracked) = self
             .tracked
@@ -240,7 +241,7 @@ impl Window {
         resting
     }
 
-    /// The fetch of the present session that has brought a record.
+    /// Returns the fetch of the present session that has brought a record.
     pub(in crate::drain) fn fetch(&self, id: RecordId) -> Option<FetchNumber> {
         self.tracked.get(&id)?.fetch
     }
@@ -266,7 +267,7 @@ impl Window {
         self.order.values()
     }
 
-    /// Whether some calls perhaps wait for others of their key.
+    /// Returns whether some calls perhaps wait for others of their key.
     pub(in crate::drain) fn is_any_behind(&self) -> bool {
         self.is_any_behind
     }

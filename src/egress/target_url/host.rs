@@ -63,7 +63,7 @@ impl Host {
         }
     }
 
-    /// The address, where it isn't a name.
+    /// Returns the address, where it isn't a name.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         match self {
@@ -101,8 +101,8 @@ fn check_label(label: &str) -> Result<(), TargetError> {
     }
 }
 
-/// Whether a name that ends in this label may be an address: digits, or `0x` and hexadecimal ones.
-/// No top-level domain is one (RFC 3696 §2), so no name is lost.
+/// Returns whether a name that ends in this label may be an address: digits, or `0x` and
+/// hexadecimal ones. No top-level domain is one (RFC 3696 §2), so no name is lost.
 fn looks_like_number(label: &str) -> bool {
     let hexadecimal = label
         .strip_prefix("0x")

@@ -34,7 +34,7 @@ impl Scheme {
         }
     }
 
-    /// The port that isn't written.
+    /// Returns the port that isn't written.
     #[must_use]
     pub fn default_port(self) -> u16 {
         match self {
@@ -114,7 +114,7 @@ impl TargetUrl {
         }
     }
 
-    /// The path without its query.
+    /// Returns the path without its query.
     #[must_use]
     pub fn path(&self) -> &str {
         self.path_and_query.split('?').next().unwrap_or_default()
@@ -139,8 +139,9 @@ fn check_characters(text: &str) -> Result<(), TargetError> {
     check_authority(text)
 }
 
-/// What RFC 3986 itself refuses in an authority, or takes and we don't, and that deserves its own
-/// words. Once `\`, controls and non-ASCII are gone, an authority ends where everybody thinks.
+/// Returns what RFC 3986 itself refuses in an authority, or takes and we don't, and that deserves
+/// its own words. Once `\`, controls and non-ASCII are gone, an authority ends where everybody
+/// thinks.
 fn check_authority(text: &str) -> Result<(), TargetError> {
     let Some((_, rest)) = text.split_once("://") else {
         return Err(TargetError::NotAbsolute);

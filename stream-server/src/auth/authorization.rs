@@ -56,7 +56,7 @@ pub(super) fn parse(text: &str) -> Result<Authorization<'_>, Unauthenticated> {
     })
 }
 
-/// The first parameter, `name="value"`, and what comes after its comma.
+/// Returns the first parameter, `name="value"`, and what comes after its comma.
 fn parameter(text: &str) -> Result<(&str, &str, &str), Unauthenticated> {
     let broken = || Unauthenticated::Malformed("its parameters are not NAME=\"VALUE\",…");
     let (name, rest) = text.split_once('=').ok_or_else(broken)?;

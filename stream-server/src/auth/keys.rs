@@ -129,7 +129,7 @@ impl KeyRing {
         self.keys.insert(key_id, Key { public, rights });
     }
 
-    /// What a key may do: everything where nothing is said.
+    /// Returns what a key may do: everything where nothing is said.
     fn read_rights(&mut self, folder: &Path, name: &str) -> Result<Rights, String> {
         let file = folder.join(format!("{name}{RIGHTS_ENDING}"));
         // Only a file that is surely not there gives all rights.
@@ -158,20 +158,20 @@ impl KeyRing {
         self.keys.get(key_id)
     }
 
-    /// How many keys there are.
+    /// Returns how many keys there are.
     #[must_use]
     pub fn count(&self) -> usize {
         self.keys.len()
     }
 
-    /// What the operator should know although it is no mistake, one sentence each.
+    /// Returns what the operator should know although it is no mistake, one sentence each.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 }
 
-/// The names that have a key, a keyId or rights, sorted.
+/// Returns the names that have a key, a keyId or rights, sorted.
 fn names(folder: &Path) -> std::io::Result<std::collections::BTreeSet<String>> {
     let mut names = std::collections::BTreeSet::new();
     for entry in std::fs::read_dir(folder)? {

@@ -143,7 +143,7 @@ pub struct Signed {
 pub struct BodyHash(Option<String>);
 
 impl BodyHash {
-    /// A body about which nothing was signed.
+    /// Returns a body about which nothing was signed.
     pub fn any() -> Self {
         Self(None)
     }
@@ -173,8 +173,8 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier with these keys. Signatures are good for the `host` as it arrives, and for
-    /// `external_host` (with its port, as clients write it).
+    /// Returns a verifier with these keys. Signatures are good for the `host` as it arrives, and
+    /// for `external_host` (with its port, as clients write it).
     #[must_use]
     pub fn new(keys: KeyRing, external_host: Option<String>) -> Self {
         Self {
@@ -295,7 +295,7 @@ fn check_date(headers: &HeaderMap, name: &'static str, now: TimeMs) -> Result<()
     Ok(())
 }
 
-/// What was signed: `name: value` of each name, in order, separated by line feeds.
+/// Returns what was signed: `name: value` of each name, in order, separated by line feeds.
 fn signing_string(
     head: &Head<'_>,
     names: &[String],
@@ -319,7 +319,7 @@ fn signing_string(
     Ok(lines.join(&b'\n'))
 }
 
-/// A header's value; several of one name are one list (RFC 9110 §5.3).
+/// Returns a header's value; several of one name are one list (RFC 9110 §5.3).
 fn value(headers: &HeaderMap, name: &str) -> Option<Vec<u8>> {
     let values: Vec<&[u8]> = headers.get_all(name).iter().map(|v| v.as_bytes()).collect();
     (!values.is_empty()).then(|| values.join(b", ".as_slice()))

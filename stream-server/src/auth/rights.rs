@@ -62,7 +62,7 @@ impl Rights {
         }
     }
 
-    /// Whether this is one of them.
+    /// Returns whether this is one of them.
     #[must_use]
     pub fn has(&self, right: Right) -> bool {
         self.0.contains(&right)

@@ -60,7 +60,7 @@ impl Faults {
         Ok(armed)
     }
 
-    /// All rules with their state.
+    /// Returns all rules with their state.
     pub(crate) fn list(&self) -> Vec<Armed> {
         self.lock().clone()
     }

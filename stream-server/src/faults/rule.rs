@@ -101,7 +101,7 @@ pub(crate) enum Effect {
 }
 
 impl Effect {
-    /// The error that a client gets instead of an answer.
+    /// Returns the error that a client gets instead of an answer.
     pub(crate) fn error(&self) -> ApiError {
         match self {
             Self::Answer {

@@ -85,8 +85,8 @@ impl Group {
     }
 }
 
-/// How many partitions each instance shall hold. Those that hold most keep one more where the
-/// numbers don't divide, then those that joined first.
+/// Returns how many partitions each instance shall hold. Those that hold most keep one more where
+/// the numbers don't divide, then those that joined first.
 fn quotas(members: &BTreeMap<u64, Member>, partitions: usize) -> BTreeMap<u64, usize> {
     let Some(share) = partitions.checked_div(members.len()) else {
         return BTreeMap::new();

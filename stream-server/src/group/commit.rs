@@ -82,7 +82,7 @@ impl Group {
         self.release_leaving();
     }
 
-    /// The cursor that a ConsumerCommit returns: it reads on where the given one does.
+    /// Returns the cursor that a ConsumerCommit returns: it reads on where the given one does.
     ///
     /// # Errors
     /// [`GroupError::CursorInvalid`] if the instance is gone by now. The commit stands.
@@ -99,7 +99,8 @@ impl Group {
         }
     }
 
-    /// The positions of the cursor that are ahead of what is committed, as offsets to commit.
+    /// Returns the positions of the cursor that are ahead of what is committed, as offsets to
+    /// commit.
     fn to_commit(&self, cursor: &GroupCursor) -> Result<BTreeMap<u32, u64>, GroupError> {
         let member = self
             .members
@@ -123,7 +124,7 @@ impl Group {
         entries.filter(|(partition, next)| *next > self.committed_next(*partition))
     }
 
-    /// What a cursor of an instance that is gone deserves.
+    /// Returns what a cursor of an instance that is gone deserves.
     fn refusal_of_departed(&self, cursor: &GroupCursor) -> GroupError {
         let timed_out = self.departed.get(&cursor.epoch).map(|d| d.why);
         match (timed_out, self.ahead_of_committed(cursor).next()) {

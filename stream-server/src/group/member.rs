@@ -41,7 +41,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Whether the instance may have messages that are not committed.
+    /// Returns whether the instance may have messages that are not committed.
     pub(super) fn has_uncommitted(&self, committed_next: u64) -> bool {
         self.reads > 0 || self.delivered_next > committed_next
     }
@@ -69,7 +69,7 @@ impl Member {
         self.held.insert(partition, held);
     }
 
-    /// Whether it has held the partition ever since that generation.
+    /// Returns whether it has held the partition ever since that generation.
     pub(super) fn holds(&self, partition: u32, generation: u64) -> bool {
         self.held
             .get(&partition)

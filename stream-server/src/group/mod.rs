@@ -70,7 +70,7 @@ pub struct CommittedPosition {
 }
 
 impl CommittedPosition {
-    /// The first offset that is not committed.
+    /// Returns the first offset that is not committed.
     #[must_use]
     pub fn next(&self) -> u64 {
         self.committed
@@ -119,7 +119,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// A group without instances, as the store remembers it.
+    /// Returns a group without instances, as the store remembers it.
     #[must_use]
     pub fn new(record: GroupRecord) -> Self {
         let (members, departed) = (BTreeMap::new(), BTreeMap::new());
@@ -132,7 +132,7 @@ impl Group {
         }
     }
 
-    /// What the store keeps of it.
+    /// Returns what the store keeps of it.
     #[must_use]
     pub fn record(&self) -> &GroupRecord {
         &self.record
@@ -183,20 +183,20 @@ impl Group {
         self.reissue(cursor)
     }
 
-    /// How many live instances it has.
+    /// Returns how many live instances it has.
     pub fn members_count(&mut self, now: TimeMs) -> usize {
         self.expire(now);
         self.members.len()
     }
 
-    /// The partitions that one joining of an instance holds now.
+    /// Returns the partitions that one joining of an instance holds now.
     pub(crate) fn held_by(&mut self, now: TimeMs, epoch: u64) -> Vec<u32> {
         self.expire(now);
         let member = self.members.get(&epoch);
         member.map_or_else(Vec::new, |member| member.held.keys().copied().collect())
     }
 
-    /// Who holds what (GetGroup), by partition.
+    /// Returns who holds what (GetGroup), by partition.
     pub fn reservations(&mut self, now: TimeMs) -> Vec<Reservation> {
         self.expire(now);
         let line = |(partition, position): (&u32, &CommittedPosition)| {
@@ -277,7 +277,7 @@ impl Group {
         Ok(member)
     }
 
-    /// The first offset of a partition that is not committed.
+    /// Returns the first offset of a partition that is not committed.
     fn committed_next(&self, partition: u32) -> u64 {
         self.record
             .positions
@@ -285,8 +285,8 @@ impl Group {
             .map_or(0, CommittedPosition::next)
     }
 
-    /// The positions of a cursor that still mean something: of partitions that its instance has
-    /// held ever since the cursor was issued.
+    /// Returns the positions of a cursor that still mean something: of partitions that its instance
+    /// has held ever since the cursor was issued.
     fn honoured(&self, cursor: &GroupCursor) -> BTreeMap<u32, u64> {
         let Some(member) = self.members.get(&cursor.epoch) else {
             return BTreeMap::new();
@@ -300,7 +300,7 @@ impl Group {
             .collect()
     }
 
-    /// A fresh cursor with the read position of the given one.
+    /// Returns a fresh cursor with the read position of the given one.
     fn reissue(&self, cursor: &GroupCursor) -> Result<GroupCursor, GroupError> {
         if !self.members.contains_key(&cursor.epoch) {
             return Err(GroupError::CursorInvalid);

@@ -44,7 +44,7 @@ impl AnswerBody {
         }
     }
 
-    /// The first bytes of a body, of which one more is missing at least.
+    /// Returns the first bytes of a body, of which one more is missing at least.
     pub(crate) fn cut_off(data: &Bytes, bytes: usize) -> Self {
         let whole = Self::whole(data.clone());
         Self {

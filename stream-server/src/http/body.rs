@@ -20,7 +20,7 @@ pub(crate) struct Body {
 }
 
 impl Body {
-    /// A body that comes from no network.
+    /// Returns a body that comes from no network.
     pub(crate) fn given(bytes: &[u8]) -> Self {
         Self {
             bytes: Bytes::copy_from_slice(bytes),

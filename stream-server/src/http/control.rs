@@ -141,7 +141,7 @@ impl App {
     }
 }
 
-/// What a list is to show.
+/// Returns what a list is to show.
 pub(super) fn filter(query: &str) -> Result<Filter, ApiError> {
     let lifecycle_state = parameter(query, "lifecycleState");
     let known = |state: &String| LIFECYCLE_STATES.contains(&state.as_str());
@@ -158,7 +158,7 @@ pub(super) fn filter(query: &str) -> Result<Filter, ApiError> {
     })
 }
 
-/// How a list is to be sorted and cut.
+/// Returns how a list is to be sorted and cut.
 pub(super) fn paging(query: &str) -> Result<Paging, ApiError> {
     let by_name = match parameter(query, "sortBy").as_deref() {
         None | Some("TIMECREATED") => false,

@@ -193,7 +193,7 @@ impl App {
     }
 }
 
-/// Where a message went, or `error` and `errorMessage`.
+/// Returns where a message went, or `error` and `errorMessage`.
 fn entry(stored: Result<PutEntry, ApiError>) -> Result<PutEntry, (String, String)> {
     stored.map_err(|api_error| (api_error.code.into_owned(), api_error.message))
 }
@@ -228,7 +228,7 @@ fn time(text: Option<&str>) -> Result<TimeMs, ApiError> {
     })
 }
 
-/// A parameter of the query, decoded.
+/// Returns a parameter of the query, decoded.
 pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
     let mut pairs = form_urlencoded::parse(query.as_bytes());
     pairs
@@ -236,7 +236,7 @@ pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
         .map(|(_, value)| value.into_owned())
 }
 
-/// A parameter of the query that must be there, decoded.
+/// Returns a parameter of the query that must be there, decoded.
 pub(super) fn required(query: &str, name: &str) -> Result<String, ApiError> {
     let missing = || ApiError::missing_parameter(format!("The parameter {name} is required"));
     parameter(query, name).ok_or_else(missing)

@@ -63,7 +63,8 @@ impl Gate {
     }
 }
 
-/// What the request takes this server for (RFC 9112 §3.2: the target's authority, else `Host`).
+/// Returns what the request takes this server for (RFC 9112 §3.2: the target's authority, else
+/// `Host`).
 fn host<B>(request: &Request<B>) -> Result<Authority, ApiError> {
     if let Some(authority) = request.uri().authority() {
         return Ok(authority.clone());
@@ -75,7 +76,7 @@ fn host<B>(request: &Request<B>) -> Result<Authority, ApiError> {
     Authority::try_from(host.as_bytes()).map_err(|_| ApiError::no_host())
 }
 
-/// Whether the content is JSON, or there is neither content nor a type of it.
+/// Returns whether the content is JSON, or there is neither content nor a type of it.
 fn is_json(headers: &HeaderMap, is_empty: bool) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (kind, None) = (types.next(), types.next()) else {
@@ -98,7 +99,7 @@ fn normal(host: &str) -> String {
     }
 }
 
-/// A name or an address that clients may call the server by, without a port.
+/// Returns a name or an address that clients may call the server by, without a port.
 ///
 /// # Errors
 /// A text that says why it is none.

@@ -38,7 +38,7 @@ impl MessagesJson {
         }
     }
 
-    /// How long all pieces are together, before the first is taken.
+    /// Returns how long all pieces are together, before the first is taken.
     pub(super) fn length(&self) -> usize {
         let messages = self.messages.as_slice();
         let sum = |sum: usize, message| sum.saturating_add(self.message_length(message));

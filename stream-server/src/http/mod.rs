@@ -103,7 +103,7 @@ impl App {
         Reply::api_error(&api_error).into_response(&id)
     }
 
-    /// Whether who asks for this must have signed it.
+    /// Returns whether who asks for this must have signed it.
     pub(crate) fn must_be_signed(&self, route: &Result<Route, ApiError>) -> bool {
         self.verifier.is_some() && route.as_ref().is_ok_and(|route| *route != Route::Health)
     }
@@ -190,7 +190,7 @@ impl App {
     }
 }
 
-/// An answer with this content and nothing else.
+/// Returns an answer with this content and nothing else.
 pub(crate) fn plain(content: bytes::Bytes) -> Response {
     Response::new(answer_body::AnswerBody::whole(content))
 }

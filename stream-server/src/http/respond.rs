@@ -134,7 +134,7 @@ impl Reply {
         Self::new(status, body.into())
     }
 
-    /// The same, cut off after so many bytes of its body.
+    /// Returns the same, cut off after so many bytes of its body.
     pub(crate) fn truncated(self, bytes: usize) -> Self {
         Self {
             ending: Ending::CutOff(bytes),
@@ -177,8 +177,8 @@ impl From<Result<Self, ApiError>> for Reply {
     }
 }
 
-/// The id of a request, as Oracle makes it: the first part of the client's own, or one of ours,
-/// then two parts of 32 hexadecimal digits.
+/// Returns the id of a request, as Oracle makes it: the first part of the client's own, or one of
+/// ours, then two parts of 32 hexadecimal digits.
 pub(crate) fn request_id(headers: &HeaderMap) -> String {
     let given = headers
         .get(REQUEST_ID)

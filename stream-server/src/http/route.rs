@@ -89,8 +89,8 @@ impl Route {
         }
     }
 
-    /// What a key must be allowed to do for it; nothing where every key will do. To know a stream
-    /// is part of publishing and of consuming, as OCI's `STREAM_READ` is.
+    /// Returns what a key must be allowed to do for it; nothing where every key will do. To know a
+    /// stream is part of publishing and of consuming, as OCI's `STREAM_READ` is.
     pub(crate) fn right(&self) -> Option<Right> {
         match self {
             Self::Health | Self::Control(Control::GetStream(_)) => None,
@@ -106,7 +106,7 @@ impl Route {
         }
     }
 
-    /// The id of the stream that it is about, if it is about one.
+    /// Returns the id of the stream that it is about, if it is about one.
     pub(crate) fn stream(&self) -> Option<&str> {
         match self {
             Self::Health => None,
@@ -197,7 +197,8 @@ pub(crate) fn route(method: &Method, path: &str) -> Result<Route, ApiError> {
     choose(method, routes)
 }
 
-/// The first segment of a path, and what comes after it; slashes before and between don't count.
+/// Returns the first segment of a path, and what comes after it; slashes before and between don't
+/// count.
 fn segment(path: &str) -> (&str, &str) {
     let path = path.trim_start_matches('/');
     let (first, rest) = path.split_once('/').unwrap_or((path, ""));

@@ -86,8 +86,8 @@ impl GroupTable {
 }
 
 impl Service {
-    /// A service on a storage. Loads its groups; membership starts empty, and cursors of groups
-    /// from before are invalid.
+    /// Returns a service on a storage. Loads its groups; membership starts empty, and cursors of
+    /// groups from before are invalid.
     ///
     /// # Errors
     /// What the storage says.
@@ -110,7 +110,7 @@ impl Service {
         })
     }
 
-    /// The same with Oracle's rates.
+    /// Returns the same with Oracle's rates.
     #[must_use]
     pub fn with_throttle(self, throttle: Throttle) -> Self {
         let throttle = Some(throttle);
@@ -137,7 +137,7 @@ impl Service {
         Ok(throttle.admit_request(now, buckets)?)
     }
 
-    /// All groups as they are now.
+    /// Returns all groups as they are now.
     pub(crate) fn group_states(&self, now: TimeMs) -> Vec<GroupState> {
         let mut groups = self.groups();
         let state = |group: &mut Group| GroupState {
@@ -147,7 +147,7 @@ impl Service {
         groups.by_key.values_mut().map(state).collect()
     }
 
-    /// The groups that have live instances.
+    /// Returns the groups that have live instances.
     #[must_use]
     pub fn groups_in_use(&self, now: TimeMs) -> Vec<u64> {
         let mut groups = self.groups();

@@ -84,8 +84,8 @@ impl Last {
         serde_json::from_slice(&json).ok()
     }
 
-    /// Where the next page starts. What was created in the same moment as an item that is gone may
-    /// come twice, but is never left out.
+    /// Returns where the next page starts. What was created in the same moment as an item that is
+    /// gone may come twice, but is never left out.
     fn next_start(&self, items: &[impl Listed], paging: &Paging) -> usize {
         if let Some(place) = items.iter().position(|item| item.id() == self.id) {
             return place.saturating_add(1);

@@ -81,7 +81,7 @@ impl Service {
         Ok(admitted.into_iter().map(entry).collect())
     }
 
-    /// The partition of each message, or why it is not to be stored now.
+    /// Returns the partition of each message, or why it is not to be stored now.
     fn admit_messages(
         &self,
         now: TimeMs,

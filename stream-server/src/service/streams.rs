@@ -70,14 +70,14 @@ pub struct StreamView {
 }
 
 impl StreamView {
-    /// The compartment it is shown in.
+    /// Returns the compartment it is shown in.
     #[must_use]
     pub fn compartment_id(&self) -> &str {
         let own = self.settings.compartment_id.as_deref();
         own.unwrap_or(COMPARTMENT_DEFAULT)
     }
 
-    /// The pool it is in.
+    /// Returns the pool it is in.
     #[must_use]
     pub fn pool_id(&self) -> &str {
         let own = self.settings.stream_pool_id.as_deref();
@@ -177,7 +177,7 @@ impl Service {
             .await
     }
 
-    /// Whether [`Self::ensure_stream`] could create such a stream.
+    /// Returns whether [`Self::ensure_stream`] could create such a stream.
     ///
     /// # Errors
     /// 400 says what is wrong.
@@ -334,7 +334,7 @@ impl Service {
     }
 }
 
-/// Whether a request to create repeats the one that has created this stream.
+/// Returns whether a request to create repeats the one that has created this stream.
 fn repeats(view: &StreamView, request: &StreamRequest, now: TimeMs) -> bool {
     let fresh = view.stream.created.plus_ms(RETRY_TOKEN_LIFE_MS) > now;
     fresh && request.retry_token.is_some() && view.settings.retry_token == request.retry_token

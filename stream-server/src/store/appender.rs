@@ -185,7 +185,8 @@ impl Appender {
         Ok(position)
     }
 
-    /// Whether these messages fit into the active segment; another one needs the database's writer.
+    /// Returns whether these messages fit into the active segment; another one needs the database's
+    /// writer.
     pub(super) fn has_room(&self, append: &Append) -> bool {
         let bytes = |message: &NewMessage| {
             let key_bytes = message.key.as_ref().map_or(0, Bytes::len);

@@ -31,7 +31,7 @@ impl Partition {
         }
     }
 
-    /// The offsets that readers can see.
+    /// Returns the offsets that readers can see.
     pub(super) fn extent(&self) -> Extent {
         let oldest = self.oldest.load(Ordering::Acquire);
         Extent {
@@ -40,7 +40,7 @@ impl Partition {
         }
     }
 
-    /// The end, for whoever appends.
+    /// Returns the end, for whoever appends.
     pub(super) fn log(&self) -> PartitionLog {
         PartitionLog {
             extent: self.extent(),
@@ -68,7 +68,7 @@ impl Partition {
         self.read().find_time(time)
     }
 
-    /// The frames in the active segment.
+    /// Returns the frames in the active segment.
     pub(super) fn active(&self) -> Vec<Entry> {
         self.read().active().to_vec()
     }
@@ -177,14 +177,14 @@ impl Directory {
         partitions.get(usize::try_from(number).ok()?).cloned()
     }
 
-    /// The partitions of all streams.
+    /// Returns the partitions of all streams.
     pub(super) fn partitions(&self) -> Vec<Arc<Partition>> {
         let by_key = self.read();
         let all = by_key.values().flat_map(|known| &known.partitions);
         all.cloned().collect()
     }
 
-    /// Whether all messages below an offset have left, by retention or with their stream.
+    /// Returns whether all messages below an offset have left, by retention or with their stream.
     pub(super) fn is_gone(&self, place: Place, below: u64) -> bool {
         let partition = self.partition(place);
         partition.is_none_or(|partition| partition.extent().oldest >= below)

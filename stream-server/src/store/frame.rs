@@ -94,7 +94,7 @@ impl Header {
         bytes
     }
 
-    /// The offset after its last message.
+    /// Returns the offset after its last message.
     pub(super) fn next_offset(&self) -> u64 {
         self.first_offset.saturating_add(u64::from(self.count))
     }
@@ -218,7 +218,7 @@ pub(super) struct Record {
 }
 
 impl Frame {
-    /// The frame at the beginning of these bytes, if it is whole.
+    /// Returns the frame at the beginning of these bytes, if it is whole.
     pub(super) fn decode(bytes: &Bytes) -> Option<Self> {
         let header = Header::decode(bytes)?;
         let end = HEADER_BYTES.checked_add(usize::try_from(header.payload_bytes).ok()?)?;
@@ -227,7 +227,7 @@ impl Frame {
         (crc32fast::hash(&payload) == header.payload_crc).then_some(Self { header, payload })
     }
 
-    /// Its messages in order. Ends early only where the writer was wrong.
+    /// Returns its messages in order. Ends early only where the writer was wrong.
     pub(super) fn records(&self) -> impl Iterator<Item = Record> + '_ {
         let mut at = 0_usize;
         (0..u64::from(self.header.count)).map_while(move |place| {
@@ -251,13 +251,13 @@ impl Frame {
     }
 }
 
-/// The number that stands there, if there are so many bytes.
+/// Returns the number that stands there, if there are so many bytes.
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     let number = bytes.get(at..at.checked_add(4)?)?;
     Some(u32::from_le_bytes(number.try_into().ok()?))
 }
 
-/// The number that stands there, if there are so many bytes.
+/// Returns the number that stands there, if there are so many bytes.
 pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     let number = bytes.get(at..at.checked_add(8)?)?;
     Some(u64::from_le_bytes(number.try_into().ok()?))

@@ -34,8 +34,8 @@ impl Gathering {
         self.took = took;
     }
 
-    /// Whether a write need not wait for company, nor for long: nobody else wrote lately, and the
-    /// last transaction was short.
+    /// Returns whether a write need not wait for company, nor for long: nobody else wrote lately,
+    /// and the last transaction was short.
     pub(super) fn expects_one_short(&self) -> bool {
         self.expected <= 1 && self.took <= ALONE_COMMIT_MAX
     }

@@ -37,12 +37,12 @@ impl Entry {
         }
     }
 
-    /// The offset after its last message.
+    /// Returns the offset after its last message.
     pub(super) fn next_offset(&self) -> u64 {
         self.first_offset.saturating_add(u64::from(self.count))
     }
 
-    /// The position after it.
+    /// Returns the position after it.
     pub(super) fn end(&self) -> u32 {
         self.position.saturating_add(self.bytes)
     }
@@ -200,13 +200,13 @@ impl PartitionIndex {
         self.sealed.retain(|_, sealed| sealed.segment != segment);
     }
 
-    /// What there is, from the oldest to the newest.
+    /// Returns what there is, from the oldest to the newest.
     pub(super) fn spans(&self) -> impl Iterator<Item = Span> + '_ {
         let sealed = self.sealed.values().map(|sealed| sealed.span);
         sealed.chain(Span::of(&self.active))
     }
 
-    /// Where the first message from an offset on is, with at most so many frames.
+    /// Returns where the first message from an offset on is, with at most so many frames.
     pub(super) fn find(&self, offset: u64, frames_max: usize) -> Found {
         let before = self.sealed.range(..=offset).next_back();
         let has_it = |sealed: &SealedSpan| offset < sealed.span.next_offset;
@@ -222,7 +222,7 @@ impl PartitionIndex {
         }
     }
 
-    /// The frames that may have the first message with at least this time.
+    /// Returns the frames that may have the first message with at least this time.
     pub(super) fn find_time(&self, time: TimeMs) -> Option<FoundTime> {
         let mut sealed = self.sealed.values();
         if let Some(sealed) = sealed.find(|sealed| sealed.span.last_time >= time) {
@@ -242,14 +242,14 @@ pub(super) enum FoundTime {
     Active(u64, Entry),
 }
 
-/// The frames from the one on that has the first message from an offset on.
+/// Returns the frames from the one on that has the first message from an offset on.
 pub(super) fn frames_from(entries: &[Entry], offset: u64, frames_max: usize) -> &[Entry] {
     let start = entries.partition_point(|entry| entry.next_offset() <= offset);
     let end = start.saturating_add(frames_max).min(entries.len());
     entries.get(start..end).unwrap_or_default()
 }
 
-/// The frame that has the first message with at least this time.
+/// Returns the frame that has the first message with at least this time.
 pub(super) fn frame_at(entries: &[Entry], time: TimeMs) -> Option<Entry> {
     let place = entries.partition_point(|entry| entry.last_time < time);
     entries.get(place).copied()

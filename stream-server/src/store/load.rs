@@ -14,7 +14,7 @@ use crate::partition_log::{Extent, PartitionLog};
 use crate::storage::Stream;
 use crate::time::TimeMs;
 
-/// What the database knows of the log.
+/// Returns what the database knows of the log.
 pub(super) fn log_record(db: &Connection) -> rusqlite::Result<LogRecord> {
     let mut numbers = db.prepare("SELECT number FROM segment")?;
     let numbers = numbers.query_map([], |row| row.get(0))?;
@@ -51,7 +51,7 @@ pub(super) fn note_log(db: &Connection, log: &Recovered) -> rusqlite::Result<()>
     db.execute_batch("COMMIT")
 }
 
-/// All streams, with what the log has of them.
+/// Returns all streams, with what the log has of them.
 pub(super) fn load_streams(
     db: &Connection,
     log: &mut Recovered,

@@ -169,7 +169,7 @@ impl Store {
         })
     }
 
-    /// What the store counts.
+    /// Returns what the store counts.
     pub(crate) fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(&self.metrics)
     }

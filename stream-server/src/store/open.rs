@@ -130,7 +130,7 @@ pub(super) fn open(folder: &Path, bytes_max: Option<u64>) -> Result<Opened, Open
     })
 }
 
-/// Whether there are messages. Where it can't be told, there is no database either.
+/// Returns whether there are messages. Where it can't be told, there is no database either.
 fn has_log(folder: &Path) -> bool {
     let files = std::fs::read_dir(log_folder(folder)).into_iter().flatten();
     files.count() > 0
@@ -213,7 +213,7 @@ fn set(db: &Connection, pragma: &str, value: i64) -> rusqlite::Result<()> {
     db.pragma_update_and_check(None, pragma, value, |_| Ok(()))
 }
 
-/// The key of cursors: made once for each folder.
+/// Returns the key of cursors: made once for each folder.
 fn cursor_secret(folder: &Path, db: &Connection) -> Result<[u8; 64], OpenError> {
     let database = |error: rusqlite::Error| OpenError::sqlite(folder, &error);
     let select = "SELECT value FROM setting WHERE name = 'cursor_secret'";

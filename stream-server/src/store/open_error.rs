@@ -59,7 +59,8 @@ impl OpenError {
         }
     }
 
-    /// What SQLite says: the system's fault where it could not read or write, else the file's.
+    /// Returns what SQLite says: the system's fault where it could not read or write, else the
+    /// file's.
     pub(super) fn sqlite(folder: &Path, error: &rusqlite::Error) -> Self {
         use rusqlite::ErrorCode::{
             CannotOpen, DiskFull, PermissionDenied, ReadOnly, SystemIoFailure,

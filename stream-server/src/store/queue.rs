@@ -62,7 +62,7 @@ impl<T> Queue<T> {
         self.lock().waiting.len()
     }
 
-    /// The oldest item, if there is one.
+    /// Returns the oldest item, if there is one.
     pub(super) fn pop(&self) -> Option<T> {
         self.lock().waiting.pop_front()
     }

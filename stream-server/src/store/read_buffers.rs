@@ -45,7 +45,8 @@ impl ReadBuffer {
         self.bytes.get_mut(..self.length).unwrap_or_default()
     }
 
-    /// The buffer as something to be shared: it is given back by the last who has a part of it.
+    /// Returns the buffer as something to be shared: it is given back by the last who has a part of
+    /// it.
     pub(super) fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self)
     }

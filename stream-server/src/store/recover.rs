@@ -114,7 +114,7 @@ impl Recovered {
     }
 }
 
-/// What each of the segments has.
+/// Returns what each of the segments has.
 fn read_all(
     data: &Path,
     folder: &Path,
@@ -149,8 +149,8 @@ fn log_files(folder: &Path) -> io::Result<BTreeSet<u64>> {
     Ok(numbers)
 }
 
-/// The segments that count. One that the database doesn't know is new if it comes after all others,
-/// and was to be deleted if not.
+/// Returns the segments that count. One that the database doesn't know is new if it comes after all
+/// others, and was to be deleted if not.
 fn check_files(
     data: &Path,
     folder: &Path,
@@ -180,7 +180,8 @@ fn check_files(
     Ok(numbers)
 }
 
-/// What one segment has. `check` reads all of it, else the index is believed where it is whole.
+/// Returns what one segment has. `check` reads all of it, else the index is believed where it is
+/// whole.
 fn contents(data: &Path, folder: &Path, known: Known, check: bool) -> Result<Contents, OpenError> {
     let file = log_file(folder, known.number);
     let indexed = read_index(folder, known.number).filter(|_| !check);

@@ -27,8 +27,8 @@ pub(super) struct Damage {
     pub(super) problem: String,
 }
 
-/// The frames of all whole commits. What comes after [`Contents::end`] was never acknowledged:
-/// zeros, or a commit that is torn because the machine or the process ended in it.
+/// Returns the frames of all whole commits. What comes after [`Contents::end`] was never
+/// acknowledged: zeros, or a commit that is torn because the machine or the process ended in it.
 ///
 /// # Errors
 /// [`Damage`] where something is unreadable that was acknowledged: a later commit follows, and
@@ -104,7 +104,7 @@ fn take_commits(bytes: &Bytes, contents: &mut Contents) -> usize {
     position
 }
 
-/// Whether a frame of a commit after this one begins anywhere in these bytes.
+/// Returns whether a frame of a commit after this one begins anywhere in these bytes.
 fn has_later_commit(bytes: &[u8], torn: u64) -> bool {
     memchr::memmem::find_iter(bytes, &MAGIC)
         .filter_map(|at| Header::decode(bytes.get(at..)?))
@@ -126,7 +126,7 @@ mod tests {
         is_sealed: false,
     };
 
-    /// A segment of three commits, the last with two frames; and where each commit begins.
+    /// Returns a segment of three commits, the last with two frames; and where each commit begins.
     fn segment() -> (Vec<u8>, Vec<usize>) {
         let mut bytes = head(1, 1).to_vec();
         let mut starts = Vec::new();

@@ -29,27 +29,27 @@ pub(super) struct Segment {
     pub(super) file: File,
 }
 
-/// The folder of the log in the data folder.
+/// Returns the folder of the log in the data folder.
 pub(super) fn log_folder(data: &Path) -> PathBuf {
     data.join("log")
 }
 
-/// The file of the segment with this number.
+/// Returns the file of the segment with this number.
 pub(super) fn log_file(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number:012}.log"))
 }
 
-/// The file that tells where the frames of a sealed segment are.
+/// Returns the file that tells where the frames of a sealed segment are.
 pub(super) fn index_file(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number:012}.index"))
 }
 
-/// The number of the segment that a file of this name is.
+/// Returns the number of the segment that a file of this name is.
 pub(super) fn number_of(file_name: &str) -> Option<u64> {
     file_name.strip_suffix(".log")?.parse().ok()
 }
 
-/// The first bytes of a segment.
+/// Returns the first bytes of a segment.
 pub(super) fn head(number: u64, first_commit: u64) -> [u8; HEAD_BYTES] {
     let mut text = [
         &MAGIC[..],

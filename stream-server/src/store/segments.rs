@@ -56,7 +56,7 @@ impl Segments {
         &self.folder
     }
 
-    /// What is read into.
+    /// Returns what is read into.
     pub(super) fn buffers(&self) -> &ReadBuffers {
         &self.buffers
     }
@@ -72,7 +72,7 @@ impl Segments {
         self.active_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// The segment that is being written, if any was begun.
+    /// Returns the segment that is being written, if any was begun.
     pub(super) fn active(&self) -> Option<Arc<Segment>> {
         let active = self.active.read().unwrap_or_else(PoisonError::into_inner);
         active.clone()
@@ -119,8 +119,8 @@ impl Segments {
         Ok(open)
     }
 
-    /// The sealed segments that have nothing any more which can be read: every message has left by
-    /// retention or with its stream.
+    /// Returns the sealed segments that have nothing any more which can be read: every message has
+    /// left by retention or with its stream.
     pub(super) fn dead(&self, directory: &Directory) -> Vec<u64> {
         let sealed = self.sealed.read().unwrap_or_else(PoisonError::into_inner);
         let is_dead = |sealed: &Sealed| {
@@ -157,7 +157,7 @@ pub(super) fn delete_files(folder: &Path, number: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// The index of a sealed segment from its file; none where that is missing or damaged.
+/// Returns the index of a sealed segment from its file; none where that is missing or damaged.
 pub(super) fn read_index(folder: &Path, number: u64) -> Option<Contents> {
     let contents = Contents::decode(&fs::read(index_file(folder, number)).ok()?)?;
     let length = fs::metadata(log_file(folder, number)).ok()?.len();
@@ -168,7 +168,7 @@ pub(super) fn write_index(folder: &Path, number: u64, contents: &Contents) -> io
     private::write(&index_file(folder, number), &contents.encode())
 }
 
-/// The index of a sealed segment, made anew where it has to be.
+/// Returns the index of a sealed segment, made anew where it has to be.
 fn contents(folder: &Path, number: u64) -> io::Result<Contents> {
     if let Some(contents) = read_index(folder, number) {
         return Ok(contents);

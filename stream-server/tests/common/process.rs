@@ -31,7 +31,7 @@ impl Process {
         Self::start_also_with(folder, stream, &[])
     }
 
-    /// The same with more arguments.
+    /// Returns the same with more arguments.
     pub fn start_also_with(folder: &Path, stream: &str, more: &[&str]) -> Self {
         let data = folder.to_str().unwrap();
         let usual = [

@@ -22,7 +22,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The first value of a header, by its name in lower case.
+    /// Returns the first value of a header, by its name in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
@@ -30,7 +30,7 @@ impl Answer {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     ///
     /// # Errors
     /// When it is none.
@@ -47,7 +47,7 @@ pub fn get(url: &str) -> Result<Answer> {
     get_within(TIMEOUT, url)
 }
 
-/// The same with another time limit.
+/// Returns the same with another time limit.
 ///
 /// # Errors
 /// As [`get`].
@@ -67,7 +67,7 @@ pub fn post(url: &str, headers: &[(&str, &str)], body: &str) -> Result<Answer> {
     post_within(TIMEOUT, url, headers, body)
 }
 
-/// The same with another time limit.
+/// Returns the same with another time limit.
 ///
 /// # Errors
 /// As [`post`].

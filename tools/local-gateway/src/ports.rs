@@ -18,7 +18,7 @@ const STRIDE: u32 = 97;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// Whether a server could listen on this port now.
+/// Returns whether a server could listen on this port now.
 ///
 /// Envoy shares a port silently with another Envoy of the same user, so this has to be asked first.
 ///
@@ -34,7 +34,7 @@ pub fn is_free(port: u16) -> bool {
     probe().is_ok()
 }
 
-/// A port that is free now and that this process has not handed out before.
+/// Returns a port that is free now and that this process has not handed out before.
 ///
 /// # Errors
 /// When hundreds of ports in a row are taken.

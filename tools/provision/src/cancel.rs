@@ -26,7 +26,7 @@ pub fn install() -> Result<()> {
     Ok(())
 }
 
-/// Whether somebody asked us to end.
+/// Returns whether somebody asked us to end.
 #[must_use]
 pub fn requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)
@@ -41,7 +41,7 @@ pub fn check() -> Result<()> {
     Ok(())
 }
 
-/// The exit code of a program that has come to this; tells an error.
+/// Returns the exit code of a program that has come to this; tells an error.
 #[must_use]
 pub fn exit_code(result: Result<ExitCode>) -> ExitCode {
     match result {

@@ -24,7 +24,7 @@ pub enum Variant {
 }
 
 impl Variant {
-    /// Where `dist` leaves it.
+    /// Returns where `dist` leaves it.
     #[must_use]
     pub fn path(self, project: &Project) -> PathBuf {
         match self {

@@ -64,7 +64,7 @@ fn checked(path: PathBuf, origin: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Its version.
+/// Returns its version.
 ///
 /// # Errors
 /// When it does not tell it.

@@ -69,7 +69,7 @@ fn check_import(module: &str, name: &str) -> Result<String> {
     Ok(format!("{module}.{name}"))
 }
 
-/// Whether the bytes stand anywhere in the file.
+/// Returns whether the bytes stand anywhere in the file.
 #[must_use]
 pub fn contains(bytes: &[u8], marker: &[u8]) -> bool {
     bytes.windows(marker.len()).any(|window| window == marker)

@@ -48,8 +48,8 @@ fn major_version(node: &PathBuf) -> Option<u32> {
         .ok()
 }
 
-/// The test runner of exactly the wasm-bindgen that `Cargo.lock` names: the two talk to each other
-/// in a format that changes between versions.
+/// Returns the test runner of exactly the wasm-bindgen that `Cargo.lock` names: the two talk to
+/// each other in a format that changes between versions.
 ///
 /// # Errors
 /// When `Cargo.lock` names none or the runner does not build.

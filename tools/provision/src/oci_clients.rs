@@ -47,7 +47,8 @@ const PYTHON: [&str; 34] = [
     "yarl==1.25.1",
 ];
 
-/// A Python that has Oracle's SDK (`oci`), after installing it where that was not done before.
+/// Returns a Python that has Oracle's SDK (`oci`), after installing it where that was not done
+/// before.
 ///
 /// # Errors
 /// When there is no Python 3, or the packages cannot be installed.

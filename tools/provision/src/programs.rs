@@ -44,7 +44,7 @@ impl Programs {
         })
     }
 
-    /// The same for tests: once for each variant in a process, and without a build where
+    /// Returns the same for tests: once for each variant in a process, and without a build where
     /// [`PREPARED`] says that everything is built.
     ///
     /// # Errors

@@ -23,8 +23,8 @@ pub struct Environment<'a> {
     pub requirements: &'a [&'a str],
 }
 
-/// The environment's Python, after installing the packages where that was not done before, or
-/// with other requirements.
+/// Returns the environment's Python, after installing the packages where that was not done before,
+/// or with other requirements.
 ///
 /// # Errors
 /// When there is no Python 3, or the packages cannot be installed.
@@ -97,7 +97,7 @@ pub(crate) struct WheelProgram<'a> {
     pub file: &'a str,
 }
 
-/// The program, after installing it where that was not done before.
+/// Returns the program, after installing it where that was not done before.
 pub(crate) fn provide(project: &Project, program: WheelProgram<'_>) -> Result<PathBuf> {
     environment(
         project,

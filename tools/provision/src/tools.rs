@@ -26,7 +26,7 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// Where they are once they are built.
+    /// Returns where they are once they are built.
     #[must_use]
     pub fn of(project: &Project) -> Self {
         let folder = project.cargo_target().join("tools");

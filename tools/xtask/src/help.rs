@@ -20,7 +20,7 @@ Examples:
   cargo xtask test --only native          one step of the tests; --list shows all of them
   cargo xtask sim --seed 307 --trace      one run of the simulation, with all that happened";
 
-/// The command line with its grouped help.
+/// Returns the command line with its grouped help.
 pub(crate) fn command() -> Command {
     let command = Arguments::command();
     // Everything that is no placeholder is printed as it stands.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-/// The time that this process has used so far, where the system tells it.
+/// Returns the time that this process has used so far, where the system tells it.
 pub(crate) fn used(pid: Option<u32>) -> Option<Duration> {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid?)).ok()?;
     let ticks = ticks(&stat)?;

@@ -88,7 +88,7 @@ impl Socket {
         })
     }
 
-    /// What to wait for.
+    /// Returns what to wait for.
     pub(crate) fn interest(&self) -> PollFd<'_> {
         let flags = if self.unsent.is_empty() {
             PollFlags::IN

@@ -66,7 +66,7 @@ impl Clients {
         }
     }
 
-    /// Whether all requests were sent.
+    /// Returns whether all requests were sent.
     #[must_use]
     pub fn are_done(&self) -> bool {
         self.shared.next.load(Ordering::SeqCst) > self.shared.calls

@@ -116,7 +116,7 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// Whether nobody may make the call again who knows of this.
+    /// Returns whether nobody may make the call again who knows of this.
     #[must_use]
     pub fn is_conclusive(&self) -> bool {
         matches!(self.fate, Fate::Taken | Fate::Refused)

@@ -86,7 +86,7 @@ impl Link {
         })
     }
 
-    /// Where it listens.
+    /// Returns where it listens.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port

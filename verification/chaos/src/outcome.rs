@@ -18,7 +18,7 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// Whether nothing happened that must not.
+    /// Returns whether nothing happened that must not.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.verdict.is_good() && self.traps.is_empty()

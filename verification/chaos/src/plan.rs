@@ -39,7 +39,7 @@ pub enum Script {
     Never,
 }
 
-/// The draws for one request.
+/// Returns the draws for one request.
 fn draws(seed: u64, number: Number, purpose: u64) -> Rng {
     let mixed = seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ purpose.rotate_left(32);
     let mut rng = Rng::with_seed(mixed);
@@ -48,7 +48,7 @@ fn draws(seed: u64, number: Number, purpose: u64) -> Rng {
     rng
 }
 
-/// What targets do with this request's call.
+/// Returns what targets do with this request's call.
 #[must_use]
 pub fn script(seed: u64, number: Number) -> Script {
     let mut rng = draws(seed, number, 1);
@@ -65,13 +65,13 @@ pub fn script(seed: u64, number: Number) -> Script {
     }
 }
 
-/// How long the target takes for it.
+/// Returns how long the target takes for it.
 #[must_use]
 pub fn work(seed: u64, number: Number) -> Millis {
     draws(seed, number, 2).u64(..20)
 }
 
-/// What this request asks for; with an order key where its client has one.
+/// Returns what this request asks for; with an order key where its client has one.
 #[must_use]
 pub fn wish(seed: u64, number: Number, order_key: Option<usize>) -> Wish {
     let mut rng = draws(seed, number, 3);
@@ -132,7 +132,7 @@ const KINDS: [(Kind, How); 10] = [
 ];
 
 impl Rounds {
-    /// The rounds of a seed.
+    /// Returns the rounds of a seed.
     #[must_use]
     pub fn of(seed: u64) -> Self {
         Self {

@@ -36,13 +36,13 @@ impl Record {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(Millis::MAX)
     }
 
-    /// How many calls were accepted.
+    /// Returns how many calls were accepted.
     #[must_use]
     pub fn accepted(&self) -> usize {
         self.written().accepted
     }
 
-    /// How many calls and replies targets have taken.
+    /// Returns how many calls and replies targets have taken.
     #[must_use]
     pub fn taken(&self) -> usize {
         let written = self.written();
@@ -88,7 +88,7 @@ impl Record {
         self.written().history.faults.push(fault);
     }
 
-    /// The history so far.
+    /// Returns the history so far.
     #[must_use]
     pub fn history(&self) -> History {
         let mut history = self.written().history.clone();
@@ -101,7 +101,7 @@ impl Record {
     }
 }
 
-/// The wall clock in Unix milliseconds.
+/// Returns the wall clock in Unix milliseconds.
 #[must_use]
 pub fn unix_now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);

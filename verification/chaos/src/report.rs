@@ -61,7 +61,7 @@ pub fn outcome(outcome: &Outcome) {
     );
 }
 
-/// The table at the end.
+/// Returns the table at the end.
 #[must_use]
 pub fn table(verdict: &Verdict, traps: usize) -> Table {
     let mut table = Table::new();
@@ -99,7 +99,7 @@ pub fn table(verdict: &Verdict, traps: usize) -> Table {
     table
 }
 
-/// Everything that happened to a request.
+/// Returns everything that happened to a request.
 #[must_use]
 pub fn story(history: &History, number: Number) -> String {
     let requests = history.requests.iter().filter(|r| r.number == number);

@@ -74,7 +74,7 @@ pub fn run(settings: Settings) -> Result<Outcome> {
     })
 }
 
-/// An empty folder for what this run leaves.
+/// Returns an empty folder for what this run leaves.
 fn folder(seed: u64) -> Result<PathBuf> {
     let folder = Project::here()
         .target()
@@ -143,7 +143,7 @@ fn settle(stage: &Stage, record: &Record) -> Result<Vec<Letter>> {
     }
 }
 
-/// Whether nothing waits on a stream.
+/// Returns whether nothing waits on a stream.
 fn is_committed(stage: &Stage) -> bool {
     let stream = stage.stream();
     let mut streams = STREAMS.iter();
@@ -173,7 +173,7 @@ fn rest(duration: Duration, is_over: &dyn Fn() -> bool) -> Result<()> {
     Ok(())
 }
 
-/// What Envoys have written about VMs that died.
+/// Returns what Envoys have written about VMs that died.
 fn traps(folder: &Path) -> Result<Vec<String>> {
     let mut traps = Vec::new();
     for gateway in 0..crate::plan::GATEWAYS {

@@ -53,7 +53,7 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Where clients reach each gateway.
+    /// Returns where clients reach each gateway.
     #[must_use]
     pub fn ports(&self) -> [u16; GATEWAYS] {
         let mut ports = [0; GATEWAYS];
@@ -63,7 +63,7 @@ impl Stage {
         ports
     }
 
-    /// The stream server, without a link between.
+    /// Returns the stream server, without a link between.
     #[must_use]
     pub fn stream(&self) -> Stream {
         Stream::at(self.stream_port)

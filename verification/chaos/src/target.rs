@@ -83,7 +83,7 @@ fn answer(
     answer
 }
 
-/// The answer to a call that has arrived so often before.
+/// Returns the answer to a call that has arrived so often before.
 fn chosen(script: Script, before: u32) -> (Answer, Fate) {
     match script {
         Script::Never => (Answer::status(400), Fate::Refused),

@@ -68,17 +68,17 @@ impl From<Result<http2::Response>> for Ended {
     }
 }
 
-/// A marked `POST`.
+/// Returns a marked `POST`.
 pub(crate) fn marked(path: &str) -> http1::Request {
     plain(path).field("prefer", "respond-async")
 }
 
-/// A `POST` without a mark.
+/// Returns a `POST` without a mark.
 pub(crate) fn plain(path: &str) -> http1::Request {
     http1::Request::without_host("POST", path).field("host", "overload.test")
 }
 
-/// A marked `POST` by HTTP/2.
+/// Returns a marked `POST` by HTTP/2.
 pub(crate) fn marked2(path: &str) -> http2::Request {
     http2::Request::without_host("POST", path)
         .field("host", "overload.test")

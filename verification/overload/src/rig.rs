@@ -65,7 +65,7 @@ impl Rig {
         Ok(rig)
     }
 
-    /// The gateway's port.
+    /// Returns the gateway's port.
     pub(crate) fn port(&self) -> u16 {
         self.set.ports().gateway
     }
@@ -119,12 +119,12 @@ impl Rig {
         self.sampler.seconds()
     }
 
-    /// The curves so far.
+    /// Returns the curves so far.
     pub(crate) fn samples(&self) -> Vec<Sample> {
         self.sampler.samples()
     }
 
-    /// The largest value of a curve so far.
+    /// Returns the largest value of a curve so far.
     pub(crate) fn peak(&self, of: Of) -> u64 {
         peak(&self.samples(), of)
     }
@@ -171,7 +171,7 @@ impl Rig {
         Ok(gauges.collect())
     }
 
-    /// Whether a fresh call is accepted and arrives.
+    /// Returns whether a fresh call is accepted and arrives.
     async fn serves(&self) -> Result<bool> {
         let mut connection = Connection::open(self.port())
             .await

@@ -38,12 +38,12 @@ impl Sample {
 /// A value of a sample.
 pub(crate) type Of = fn(&Sample) -> u64;
 
-/// The largest value of a curve.
+/// Returns the largest value of a curve.
 pub(crate) fn peak(samples: &[Sample], of: Of) -> u64 {
     samples.iter().map(of).max().unwrap_or_default()
 }
 
-/// The medians of the four quarters of a curve.
+/// Returns the medians of the four quarters of a curve.
 pub(crate) fn quarters(samples: &[Sample], of: Of) -> [u64; 4] {
     let quarter = |number: usize| {
         let bound = |number: usize| samples.len() * number / 4;
@@ -53,14 +53,14 @@ pub(crate) fn quarters(samples: &[Sample], of: Of) -> [u64; 4] {
     [quarter(0), quarter(1), quarter(2), quarter(3)]
 }
 
-/// Whether the later half of a curve doesn't grow: the median of its last quarter is above that of
-/// the third by no more than a share (in percent) and a number of bytes.
+/// Returns whether the later half of a curve doesn't grow: the median of its last quarter is above
+/// that of the third by no more than a share (in percent) and a number of bytes.
 pub(crate) fn is_flat(samples: &[Sample], of: Of, percent: u64, bytes: u64) -> bool {
     let [_, _, third, fourth] = quarters(samples, of);
     fourth <= third + third * percent / 100 + bytes
 }
 
-/// The kilobytes after `VmRSS:` in `/proc/PID/status`, as bytes.
+/// Returns the kilobytes after `VmRSS:` in `/proc/PID/status`, as bytes.
 pub(crate) fn resident(status: &str) -> Option<u64> {
     let line = status
         .lines()

@@ -62,7 +62,7 @@ impl Sampler {
         self.start.elapsed().as_secs_f64()
     }
 
-    /// All samples so far.
+    /// Returns all samples so far.
     pub(crate) fn samples(&self) -> Vec<Sample> {
         let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         samples.clone()

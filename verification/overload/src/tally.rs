@@ -60,7 +60,7 @@ impl Tally {
         self.hung += other.hung;
     }
 
-    /// How often a status came.
+    /// Returns how often a status came.
     pub(crate) fn of(&self, status: u16) -> usize {
         self.statuses.get(&status).copied().unwrap_or_default()
     }

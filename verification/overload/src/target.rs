@@ -92,19 +92,19 @@ impl Target {
         Ok(target)
     }
 
-    /// Its port.
+    /// Returns its port.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// How many of these calls have not arrived yet.
+    /// Returns how many of these calls have not arrived yet.
     pub(crate) fn missing(&self, calls: &[String]) -> usize {
         let arrivals = lock(&self.arrivals);
         let calls = calls.iter();
         calls.filter(|call| !arrivals.contains_key(*call)).count()
     }
 
-    /// How many different calls have arrived.
+    /// Returns how many different calls have arrived.
     pub(crate) fn calls(&self) -> usize {
         lock(&self.arrivals).len()
     }

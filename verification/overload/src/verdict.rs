@@ -27,7 +27,7 @@ pub(crate) struct Check {
 }
 
 impl Check {
-    /// A check with its result.
+    /// Returns a check with its result.
     pub(crate) fn new(what: impl Into<String>, holds: bool) -> Self {
         Self {
             what: what.into(),
@@ -36,7 +36,7 @@ impl Check {
     }
 }
 
-/// What has to hold whatever the clients do.
+/// Returns what has to hold whatever the clients do.
 pub(crate) fn always(tally: &Tally, after: &Aftermath) -> Vec<Check> {
     let log: Vec<&str> = after.log.iter().map(String::as_str).take(3).collect();
     vec![

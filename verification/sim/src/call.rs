@@ -222,7 +222,7 @@ impl Request {
         }
     }
 
-    /// What distinguishes the client, as the filter finds it.
+    /// Returns what distinguishes the client, as the filter finds it.
     fn sender(&self) -> Option<CallerIdentity> {
         let rules = CallerRules {
             headers: vec!["authorization".to_owned()],

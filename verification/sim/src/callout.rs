@@ -2,7 +2,7 @@
 
 use sluice::engine::Callout;
 
-/// A field of a callout as text.
+/// Returns a field of a callout as text.
 #[must_use]
 pub fn field(callout: &Callout, name: &str) -> String {
     let mut fields = callout.request.headers.iter();

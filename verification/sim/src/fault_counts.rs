@@ -159,7 +159,7 @@ impl FaultCounts {
         }
     }
 
-    /// How often.
+    /// Returns how often.
     #[must_use]
     pub fn count(&self, what: FaultKind) -> u64 {
         self.0.get(&what).copied().unwrap_or_default()
@@ -172,7 +172,7 @@ impl FaultCounts {
         }
     }
 
-    /// What has happened less often than this, the rarest first.
+    /// Returns what has happened less often than this, the rarest first.
     #[must_use]
     pub fn rarer_than(&self, least: u64) -> Vec<(FaultKind, u64)> {
         let all = FaultKind::ALL.into_iter();

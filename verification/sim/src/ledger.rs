@@ -56,7 +56,8 @@ pub struct Record {
 }
 
 impl Record {
-    /// Its order key, if it is a call that has one and stands where the calls of this key do.
+    /// Returns its order key, if it is a call that has one and stands where the calls of this key
+    /// do.
     #[must_use]
     pub fn order_key(&self) -> Option<&str> {
         let key = self.head.as_ref()?.order_key.as_deref()?;
@@ -157,7 +158,7 @@ impl Ledger {
         }
     }
 
-    /// The heads of all records of a call.
+    /// Returns the heads of all records of a call.
     pub fn heads(&self, id: &str) -> impl Iterator<Item = (Place, &CallHead)> + Clone {
         let places = self.places.get(id).into_iter().flatten();
         places.filter_map(|place| {
@@ -166,7 +167,7 @@ impl Ledger {
         })
     }
 
-    /// Whether nothing has to be done for a record any more; an error says what is missing.
+    /// Returns whether nothing has to be done for a record any more; an error says what is missing.
     ///
     /// # Errors
     /// What is missing.
@@ -203,8 +204,8 @@ impl Ledger {
         is_told.then_some(()).ok_or("has no reply".to_owned())
     }
 
-    /// Whether the call of a record has come to its end, wherever that was: what went onto a lane
-    /// is settled, and has not ended.
+    /// Returns whether the call of a record has come to its end, wherever that was: what went onto
+    /// a lane is settled, and has not ended.
     ///
     /// # Errors
     /// What is missing.
@@ -220,7 +221,7 @@ impl Ledger {
         Err("has not ended".to_owned())
     }
 
-    /// How many replies of a call are stored.
+    /// Returns how many replies of a call are stored.
     #[must_use]
     pub fn replies(&self, id: &str, redrives: u32) -> usize {
         let reply = reply_id(id, redrives).0;
@@ -230,14 +231,14 @@ impl Ledger {
         first.count()
     }
 
-    /// Whether an attempt of this call had this end.
+    /// Returns whether an attempt of this call had this end.
     #[must_use]
     pub fn has_end(&self, id: &str, end: End) -> bool {
         self.attempts_of(id)
             .any(|attempt| attempt.end.is_some_and(|(_, e)| e == end))
     }
 
-    /// The attempts of a call.
+    /// Returns the attempts of a call.
     pub fn attempts_of(&self, id: &str) -> impl DoubleEndedIterator<Item = &Attempt> + Clone {
         self.attempts.get(id).into_iter().flatten()
     }
@@ -253,7 +254,7 @@ impl Ledger {
     }
 }
 
-/// What a result means, by the contract's table and not by the core's code.
+/// Returns what a result means, by the contract's table and not by the core's code.
 #[must_use]
 pub fn meaning(result: &CalloutResult) -> End {
     let response = match result {

@@ -17,7 +17,7 @@ const PROGRESS: Duration = Duration::from_millis(200);
 /// Characters of the bar.
 const BAR: u64 = 30;
 
-/// A seed from the clock.
+/// Returns a seed from the clock.
 pub(crate) fn fresh_seed() -> u64 {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -249,7 +249,8 @@ fn lanes_config(lanes: &[u64]) -> Value {
     lanes.iter().enumerate().map(lane).collect()
 }
 
-/// What targets and addresses for replies may be; [`crate::invariants::g7_allowed`] knows it too.
+/// Returns what targets and addresses for replies may be; [`crate::invariants::g7_allowed`] knows
+/// it too.
 fn allowed() -> (Value, Value) {
     let targets = json!([
         { "host": "*.allowed.test" },

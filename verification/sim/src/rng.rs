@@ -25,7 +25,7 @@ impl Rng {
         }
     }
 
-    /// A number in `0..bound`; 0 where that is empty.
+    /// Returns a number in `0..bound`; 0 where that is empty.
     pub fn below(&mut self, bound: u64) -> u64 {
         if bound <= 1 {
             return 0;
@@ -38,7 +38,7 @@ impl Rng {
         }
     }
 
-    /// A number in `from..=to`.
+    /// Returns a number in `from..=to`.
     pub fn between(&mut self, from: u64, to: u64) -> u64 {
         from + self.below(to.saturating_sub(from) + 1)
     }
@@ -61,14 +61,14 @@ impl Rng {
             .copied()
     }
 
-    /// The seed of an engine.
+    /// Returns the seed of an engine.
     pub fn seed(&mut self) -> [u8; 32] {
         let mut seed = [0; 32];
         self.generator.fill(&mut seed);
         seed
     }
 
-    /// The seed of another generator.
+    /// Returns the seed of another generator.
     pub fn fork(&mut self) -> u64 {
         self.generator.u64(..)
     }

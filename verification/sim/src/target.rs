@@ -17,7 +17,7 @@ pub const ENVOYS_WORDS: &str = "upstream request timeout";
 /// What a target does: an answer after so many milliseconds, or nothing.
 pub type Reaction = Option<(u64, CalloutResult)>;
 
-/// How a target reacts to a request for this path. `is_calm`: nothing goes wrong any more.
+/// Returns how a target reacts to a request for this path. `is_calm`: nothing goes wrong any more.
 pub fn react(rng: &mut Rng, path: &str, unusual: u64, is_calm: bool) -> Reaction {
     let after = rng.between(0, 40);
     let unusual = if is_calm { 0 } else { unusual };
@@ -39,7 +39,7 @@ pub fn react(rng: &mut Rng, path: &str, unusual: u64, is_calm: bool) -> Reaction
     }
 }
 
-/// What is wrong with a reaction.
+/// Returns what is wrong with a reaction.
 #[must_use]
 pub fn trouble(reaction: Option<&(u64, CalloutResult)>) -> Option<FaultKind> {
     let Some((_, result)) = reaction else {
@@ -83,7 +83,7 @@ fn fail(rng: &mut Rng) -> Reaction {
     }
 }
 
-/// An answer of a target, with these fields.
+/// Returns an answer of a target, with these fields.
 #[must_use]
 pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> CalloutResult {
     of_anybody(

@@ -23,21 +23,21 @@ impl Trace {
         self.0.push(Line { at, who, what });
     }
 
-    /// All of it.
+    /// Returns all of it.
     #[must_use]
     pub fn text(&self) -> String {
         self.shown(|_| true, usize::MAX)
     }
 
-    /// What has to do with a call, and what concerns everybody; the latest lines where there are
-    /// many.
+    /// Returns what has to do with a call, and what concerns everybody; the latest lines where
+    /// there are many.
     #[must_use]
     pub fn of_call(&self, id: &str) -> String {
         let concerns = |line: &Line| line.who == "everybody" || line.what.contains(id);
         self.shown(concerns, SHOWN_MAX)
     }
 
-    /// The latest lines.
+    /// Returns the latest lines.
     #[must_use]
     pub fn latest(&self) -> String {
         self.shown(|_| true, SHOWN_MAX)
@@ -63,7 +63,7 @@ impl Trace {
     }
 }
 
-/// A short name for a text: FNV-1a, 64 bits.
+/// Returns a short name for a text: FNV-1a, 64 bits.
 #[must_use]
 pub fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {

@@ -9,7 +9,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// All patches, sorted by name.
+/// Returns all patches, sorted by name.
 fn patches() -> Vec<PathBuf> {
     let entries = std::fs::read_dir(root().join("verification/sim/mutations")).unwrap();
     let mut patches: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();

@@ -54,7 +54,7 @@ pub fn field(name: &str, value: impl AsRef<[u8]>) -> Field {
     (name.as_bytes().to_vec(), value.as_ref().to_vec())
 }
 
-/// What clients run on that wait in a thread.
+/// Returns what clients run on that wait in a thread.
 #[cfg(feature = "http")]
 fn runtime() -> &'static tokio::runtime::Runtime {
     use std::sync::LazyLock;

@@ -60,7 +60,7 @@ pub enum After {
 }
 
 impl Answer {
-    /// An answer without content.
+    /// Returns an answer without content.
     #[must_use]
     pub fn status(status: u16) -> Self {
         Self::Reply {
@@ -70,7 +70,7 @@ impl Answer {
         }
     }
 
-    /// An answer with JSON.
+    /// Returns an answer with JSON.
     #[must_use]
     pub fn json(status: u16, json: &serde_json::Value) -> Self {
         Self::Reply {
@@ -135,7 +135,7 @@ impl Server {
         server
     }
 
-    /// Its port.
+    /// Returns its port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
@@ -253,7 +253,7 @@ fn serve(mut stream: TcpStream, number: u64, shared: &Shared, handler: &Handler)
     stream.shutdown(Shutdown::Both)
 }
 
-/// The next request; `None` if the other side has closed the connection instead.
+/// Returns the next request; `None` if the other side has closed the connection instead.
 fn read(stream: &mut TcpStream, received: &mut Vec<u8>) -> io::Result<Option<Message>> {
     let mut buffer = [0; READ_BYTES];
     loop {
@@ -268,7 +268,7 @@ fn read(stream: &mut TcpStream, received: &mut Vec<u8>) -> io::Result<Option<Mes
     }
 }
 
-/// Whether the connection goes on to its next request.
+/// Returns whether the connection goes on to its next request.
 fn go_on(stream: &mut TcpStream, after: After) -> io::Result<bool> {
     match after {
         After::Next => return Ok(true),
@@ -299,7 +299,7 @@ fn response_head(status: u16, fields: &[(String, String)], length: usize) -> Vec
     head.into_bytes()
 }
 
-/// A port where nobody listens: one that a server had which is gone.
+/// Returns a port where nobody listens: one that a server had which is gone.
 #[must_use]
 pub fn deserted_port() -> u16 {
     Server::start(Arc::new(|_| Answer::Close)).port()

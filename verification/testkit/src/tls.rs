@@ -37,13 +37,13 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).unwrap())
     }
 
-    /// Its certificate, as those want it who are to trust it.
+    /// Returns its certificate, as those want it who are to trust it.
     #[must_use]
     pub fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// A certificate for this name, and its key.
+    /// Returns a certificate for this name, and its key.
     fn issue(&self, name: &str) -> (Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
@@ -52,16 +52,16 @@ impl Authority {
         (params.signed_by(&key, &self.0).unwrap(), key)
     }
 
-    /// A certificate for this name and its key, both as PEM.
+    /// Returns a certificate for this name and its key, both as PEM.
     #[must_use]
     pub fn identity(&self, name: &str) -> (String, String) {
         let (certificate, key) = self.issue(name);
         (certificate.pem(), key.serialize_pem())
     }
 
-    /// What clients come to who speak no TLS: a proxy that speaks it for them, to a server on this
-    /// port of the loopback interface, with a certificate that an authority has made for a name, or
-    /// with none. It wants one of ours for the server's name.
+    /// Returns what clients come to who speak no TLS: a proxy that speaks it for them, to a server
+    /// on this port of the loopback interface, with a certificate that an authority has made for a
+    /// name, or with none. It wants one of ours for the server's name.
     #[must_use]
     pub fn start_client(&self, own: Option<(&Self, &str)>, server: &str, port: u16) -> Proxy {
         let mut roots = RootCertStore::empty();
@@ -86,8 +86,8 @@ impl Authority {
         proxy
     }
 
-    /// A proxy with a certificate for this name. It closes connections until it knows where they
-    /// lead to.
+    /// Returns a proxy with a certificate for this name. It closes connections until it knows where
+    /// they lead to.
     #[must_use]
     pub fn start_proxy(&self, name: &str) -> Proxy {
         let (certificate, key) = self.issue(name);
@@ -144,7 +144,7 @@ impl Proxy {
         }
     }
 
-    /// Where it listens, on 127.0.0.1.
+    /// Returns where it listens, on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
@@ -156,7 +156,8 @@ impl Proxy {
         *leads_to = Some(address.to_owned());
     }
 
-    /// The server name (RFC 6066, section 3) of each handshake that succeeded, in their order.
+    /// Returns the server name (RFC 6066, section 3) of each handshake that succeeded, in their
+    /// order.
     #[must_use]
     pub fn server_names(&self) -> Vec<Option<String>> {
         lock(&self.shared.names).clone()

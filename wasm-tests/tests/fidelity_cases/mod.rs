@@ -11,7 +11,7 @@ pub(crate) enum Sent {
 }
 
 impl Sent {
-    /// Whether the client says how long the content is.
+    /// Returns whether the client says how long the content is.
     pub(crate) fn tells_its_length(&self) -> bool {
         let fields = match self {
             Self::Http1(request) => &request.fields,
@@ -45,7 +45,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
-/// A request that is sent as it is, and with the mark at its end.
+/// Returns a request that is sent as it is, and with the mark at its end.
 fn case(name: &'static str, request: Request) -> Case {
     Case {
         name,

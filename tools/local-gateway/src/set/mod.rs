@@ -55,7 +55,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// What people call it.
+    /// Returns what people call it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -95,13 +95,13 @@ pub struct LocalSet {
 }
 
 impl LocalSet {
-    /// How a set is described before it starts.
+    /// Returns how a set is described before it starts.
     #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// The URL that clients call, such as `http://127.0.0.1:10000`.
+    /// Returns the URL that clients call, such as `http://127.0.0.1:10000`.
     #[must_use]
     pub fn gateway_url(&self) -> String {
         url(self.ports.gateway)
@@ -113,43 +113,43 @@ impl LocalSet {
         url(self.ports.admin)
     }
 
-    /// The stream server.
+    /// Returns the stream server.
     #[must_use]
     pub fn stream_url(&self) -> String {
         url(self.ports.stream)
     }
 
-    /// The demo function, if the set has one.
+    /// Returns the demo function, if the set has one.
     #[must_use]
     pub fn function_url(&self) -> Option<String> {
         self.ports.function.map(url)
     }
 
-    /// All ports.
+    /// Returns all ports.
     #[must_use]
     pub fn ports(&self) -> Ports {
         self.ports
     }
 
-    /// Where configuration and logs lie.
+    /// Returns where configuration and logs lie.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Where the stream server keeps its records.
+    /// Returns where the stream server keeps its records.
     #[must_use]
     pub fn data(&self) -> &Path {
         &self.data
     }
 
-    /// The process id of a running part.
+    /// Returns the process id of a running part.
     #[must_use]
     pub fn pid(&self, part: Part) -> Option<u32> {
         self.running.get(&part).map(Process::pid)
     }
 
-    /// The parts that ended although nobody ended them, and how.
+    /// Returns the parts that ended although nobody ended them, and how.
     pub fn ended(&mut self) -> Vec<(Part, ExitStatus)> {
         let running = self.running.iter_mut();
         running
@@ -256,7 +256,7 @@ impl LocalSet {
         envoy.wait_until(ENVOY_DEADLINE, "drain that joined its group", joined)
     }
 
-    /// Everything that a part has written so far.
+    /// Returns everything that a part has written so far.
     #[must_use]
     pub fn log(&self, part: Part) -> String {
         let log = self
@@ -266,7 +266,7 @@ impl LocalSet {
         String::from_utf8_lossy(&log.and_then(Result::ok).unwrap_or_default()).into_owned()
     }
 
-    /// The file that a part writes to.
+    /// Returns the file that a part writes to.
     #[must_use]
     pub fn log_file(&self, part: Part) -> Option<&Path> {
         self.programs
@@ -274,7 +274,7 @@ impl LocalSet {
             .map(|program| program.log.as_path())
     }
 
-    /// Everything that all parts have written so far.
+    /// Returns everything that all parts have written so far.
     #[must_use]
     pub fn logs(&self) -> String {
         let parts = self.programs.keys();
@@ -356,7 +356,7 @@ fn accepts(port: u16) -> bool {
     TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
 }
 
-/// A folder that no other set has.
+/// Returns a folder that no other set has.
 fn temporary(project: &Project, name: &str) -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);

@@ -122,7 +122,7 @@ fn apt_get() -> Command {
     command
 }
 
-/// The linker of the Rust in use, else the newest of Debian's.
+/// Returns the linker of the Rust in use, else the newest of Debian's.
 fn linker() -> Option<PathBuf> {
     rust_lld().or_else(debian_lld)
 }

@@ -25,7 +25,7 @@ pub enum WasmTarget {
 }
 
 impl WasmTarget {
-    /// The name that rustc has for it.
+    /// Returns the name that rustc has for it.
     #[must_use]
     pub fn triple(self) -> &'static str {
         match self {
@@ -34,7 +34,7 @@ impl WasmTarget {
         }
     }
 
-    /// The prefix of the environment variables that configure it for cargo.
+    /// Returns the prefix of the environment variables that configure it for cargo.
     fn variable(self, name: &str) -> String {
         format!(
             "CARGO_TARGET_{}_{name}",
@@ -73,7 +73,8 @@ impl WasmToolchain {
         }
     }
 
-    /// A cargo command for the target, run in the project's root with the wasm build folder.
+    /// Returns a cargo command for the target, run in the project's root with the wasm build
+    /// folder.
     #[must_use]
     pub fn cargo(&self, project: &Project, subcommand: &str) -> Command {
         let mut command = Command::new(&self.cargo);
@@ -92,7 +93,7 @@ impl WasmToolchain {
         command
     }
 
-    /// Whether it can lint as well.
+    /// Returns whether it can lint as well.
     #[must_use]
     pub fn has_clippy(&self) -> bool {
         let mut command = Command::new(&self.cargo);
@@ -102,7 +103,7 @@ impl WasmToolchain {
         capture(&mut command).is_ok()
     }
 
-    /// Which way was found, for people.
+    /// Returns which way was found, for people.
     #[must_use]
     pub fn description(&self) -> &str {
         &self.description

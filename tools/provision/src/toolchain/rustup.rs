@@ -34,7 +34,7 @@ pub(super) fn provide(target: WasmTarget) -> Result<WasmToolchain> {
     })
 }
 
-/// Whether the Rust in use has the target's standard library.
+/// Returns whether the Rust in use has the target's standard library.
 fn is_installed(target: WasmTarget) -> Result<bool> {
     let sysroot = capture(Command::new("rustc").args(["--print", "sysroot"]))
         .context("Rust is missing: install it from https://rustup.rs")?;

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use provision::Project;
 
-/// A program with arguments to come; `profile` is cargo's.
+/// Returns a program with arguments to come; `profile` is cargo's.
 pub(crate) fn command(project: &Project, package: &str, profile: &str) -> Command {
     let mut command = Command::new("cargo");
     command

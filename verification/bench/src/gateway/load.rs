@@ -128,14 +128,14 @@ impl Load {
     }
 }
 
-/// A `POST` of `body_bytes`, marked or not.
+/// Returns a `POST` of `body_bytes`, marked or not.
 pub(super) fn request(path: &str, body_bytes: usize, is_marked: bool) -> Vec<u8> {
     let request = plain(path);
     let request = if is_marked { mark(request) } else { request };
     with_body(request, body_bytes)
 }
 
-/// A marked `POST` that is to be made at a moment, in Unix milliseconds.
+/// Returns a marked `POST` that is to be made at a moment, in Unix milliseconds.
 pub(super) fn deferred(path: &str, body_bytes: usize, deliver_at: u128) -> Vec<u8> {
     let (seconds, millis) = (deliver_at / 1_000, deliver_at % 1_000);
     let deliver_at = format!("{seconds}.{millis:03}");

@@ -154,7 +154,7 @@ fn row(what: &str, figures: &[f64]) -> Vec<Column> {
     iter::once(what.into()).chain(figures).collect()
 }
 
-/// A number with so many digits behind the point.
+/// Returns a number with so many digits behind the point.
 pub(crate) fn number(value: f64, digits: usize) -> Column {
     Column::right(format!("{value:.digits$}"))
 }

@@ -51,7 +51,7 @@ pub(super) fn measure(programs: &Programs, arguments: &Arguments) -> Result<Roun
     })
 }
 
-/// How fast one kind of request is answered, and how many answers there were in all.
+/// Returns how fast one kind of request is answered, and how many answers there were in all.
 fn rate(
     set: &LocalSet,
     arguments: &Arguments,
@@ -80,7 +80,7 @@ fn rate(
     ))
 }
 
-/// How fast a backlog arrives.
+/// Returns how fast a backlog arrives.
 fn delivery_rate(target: &Target, backlog: u64, watched: Watched) -> Result<Rate> {
     wait_for(target, 1, FIRST_CALL_DEADLINE);
     if target.calls() == 0 {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 /// Answered by Envoy itself.
 pub(super) const DIRECT_PATH: &str = "/direct";
 
-/// A set with one Envoy worker that calls this target.
+/// Returns a set with one Envoy worker that calls this target.
 fn base(programs: &Programs, name: &str, target_port: u16) -> Builder {
     LocalSet::builder()
         .name(name)
@@ -60,12 +60,12 @@ pub(super) fn draining(programs: &Programs, target: u16, stream_port: u16) -> Re
         .start()
 }
 
-/// The whole.
+/// Returns the whole.
 pub(super) fn whole(programs: &Programs, target: u16) -> Result<LocalSet> {
     base(programs, "bench-latency", target).start()
 }
 
-/// The whole, with a second cluster of this name, to which the path `/NAME` leads.
+/// Returns the whole, with a second cluster of this name, to which the path `/NAME` leads.
 pub(super) fn with_second_target(
     programs: &Programs,
     target: u16,
@@ -89,7 +89,7 @@ fn buffer_filter() -> Value {
     })
 }
 
-/// The gateway's listener without our filter, with another one and one more route.
+/// Returns the gateway's listener without our filter, with another one and one more route.
 fn without_our_filter(
     mut copy: Value,
     name: &str,

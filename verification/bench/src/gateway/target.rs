@@ -46,12 +46,12 @@ impl Target {
         Ok(Self { port, seen, thread })
     }
 
-    /// How many asynchronous calls have arrived.
+    /// Returns how many asynchronous calls have arrived.
     pub(super) fn calls(&self) -> u64 {
         self.seen.calls.load(Ordering::Relaxed)
     }
 
-    /// When the request with this noted path arrived.
+    /// Returns when the request with this noted path arrived.
     pub(super) fn arrival(&self, path: &str) -> Option<Instant> {
         let arrivals = self
             .seen

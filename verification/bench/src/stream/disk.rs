@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use super::talk::per_second;
 
-/// How often so many bytes are appended and synchronised in a second.
+/// Returns how often so many bytes are appended and synchronised in a second.
 pub(super) fn rate(file: &Path, bytes: usize, duration: Duration) -> Result<f64> {
     let mut file = File::create(file)?;
     let (block, start, mut count) = (vec![b'x'; bytes], Instant::now(), 0);

@@ -48,7 +48,7 @@ pub(super) struct Installed {
     path: PathBuf,
 }
 
-/// The systems that can do the same durable work here; says why others cannot.
+/// Returns the systems that can do the same durable work here; says why others cannot.
 pub(super) fn installed(tools: &Tools, folder: &Path, nats: &Path) -> Result<Vec<Installed>> {
     let mut all = vec![Installed {
         system: System::StreamServer,
@@ -86,7 +86,7 @@ pub(super) fn installed(tools: &Tools, folder: &Path, nats: &Path) -> Result<Vec
     Ok(all)
 }
 
-/// Whether this nats-server can synchronise each message.
+/// Returns whether this nats-server can synchronise each message.
 fn synchronises(nats: &Path, folder: &Path) -> Result<bool> {
     let file = nats_configuration(folder, ports::free()?)?;
     let mut test = Command::new(nats);

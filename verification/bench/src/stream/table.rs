@@ -52,7 +52,7 @@ impl Table {
         }
     }
 
-    /// The median of what the stream server does in a round for each that this row does.
+    /// Returns the median of what the stream server does in a round for each that this row does.
     fn ratio(&self, row: &Row) -> Option<f64> {
         let ours =
             |other: &&Row| other.what == row.what && other.who == System::StreamServer.name();

@@ -29,13 +29,13 @@ pub(super) trait Talk {
         Vec::new()
     }
 
-    /// The next request.
+    /// Returns the next request.
     fn request(&self) -> Cow<'_, [u8]>;
 
-    /// How many messages answer a request.
+    /// Returns how many messages answer a request.
     fn batch(&self) -> usize;
 
-    /// The first answer, once it is there. Wrong ones are errors.
+    /// Returns the first answer, once it is there. Wrong ones are errors.
     fn take(&mut self, received: &[u8]) -> Result<Option<Taken>>;
 }
 
@@ -143,7 +143,7 @@ pub(super) fn per_second(count: u64, time: Duration) -> Result<f64> {
     Ok(f64::from(u32::try_from(count)?) / time.as_secs_f64())
 }
 
-/// The first line with its end, and what comes after it.
+/// Returns the first line with its end, and what comes after it.
 pub(super) fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = bytes.iter().position(|byte| *byte == b'\n')?;
     bytes.split_at_checked(end + 1)

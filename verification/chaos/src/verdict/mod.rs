@@ -64,7 +64,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Everything that must not be.
+    /// Returns everything that must not be.
     pub fn violations(&self) -> impl Iterator<Item = (&'static str, &Violation)> {
         let lists = [
             ("lost", &self.lost),
@@ -78,7 +78,7 @@ impl Verdict {
             .flat_map(|(kind, list)| list.iter().map(move |violation| (kind, violation)))
     }
 
-    /// Whether nothing happened that must not.
+    /// Returns whether nothing happened that must not.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.violations().next().is_none()
@@ -114,13 +114,13 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The request that an arrival goes back to.
+    /// Returns the request that an arrival goes back to.
     #[must_use]
     pub fn request(&self, arrival: &Arrival) -> Option<&'a Request> {
         self.requests.get(&arrival.number).copied()
     }
 
-    /// All arrivals of a call or of a reply, in order.
+    /// Returns all arrivals of a call or of a reply, in order.
     #[must_use]
     pub fn arrivals(&self, number: Number, role: Role) -> &[&'a Arrival] {
         self.arrivals
@@ -128,7 +128,8 @@ impl<'a> Case<'a> {
             .map_or(&[], Vec::as_slice)
     }
 
-    /// The process of a gateway that was alive at a time: how often it had been started again.
+    /// Returns the process of a gateway that was alive at a time: how often it had been started
+    /// again.
     #[must_use]
     pub fn life(&self, gateway: Gateway, at: Millis) -> usize {
         let kills = self.faults(|fault| fault.how == How::Kill);
@@ -136,7 +137,7 @@ impl<'a> Case<'a> {
         kills.filter(|kill| kill.reborn <= at).count()
     }
 
-    /// The faults of some kind.
+    /// Returns the faults of some kind.
     pub fn faults(&self, is_meant: impl Fn(&Fault) -> bool) -> impl Iterator<Item = &'a Fault> {
         self.history.faults.iter().filter(move |f| is_meant(f))
     }
@@ -160,7 +161,7 @@ pub fn judge(history: &History) -> Verdict {
     verdict
 }
 
-/// How many accepted calls have not ended yet, replies included.
+/// Returns how many accepted calls have not ended yet, replies included.
 #[must_use]
 pub fn pending(history: &History) -> usize {
     let mut verdict = Verdict::default();

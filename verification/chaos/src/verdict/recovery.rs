@@ -13,7 +13,7 @@ pub struct Recovery {
     pub took: Millis,
 }
 
-/// What kind of part it is.
+/// Returns what kind of part it is.
 #[must_use]
 pub fn kind(part: Part) -> &'static str {
     match part {
@@ -52,7 +52,7 @@ pub fn judge(case: &Case<'_>, verdict: &mut Verdict) {
     }
 }
 
-/// Whether an arrival shows that a part works.
+/// Returns whether an arrival shows that a part works.
 fn proves(case: &Case<'_>, arrival: &Arrival, fault: &Fault) -> bool {
     let request = case.request(arrival);
     let is_new = request.is_some_and(|request| request.at >= fault.until);

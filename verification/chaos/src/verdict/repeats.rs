@@ -53,7 +53,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// What people call it.
+    /// Returns what people call it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -196,9 +196,9 @@ fn reply_stored_twice(
     (own_replies < made.len()).then_some(Cause::CallMadeTwice)
 }
 
-/// Whether an attempt was under way when a later one began. One that hangs has ended for the drain
-/// that goes on with the next number: when it gave it up is not to be seen at the target, which may
-/// have read it late.
+/// Returns whether an attempt was under way when a later one began. One that hangs has ended for
+/// the drain that goes on with the next number: when it gave it up is not to be seen at the target,
+/// which may have read it late.
 #[must_use]
 pub fn is_under_way(case: &Case<'_>, earlier: &Arrival, later: &Arrival) -> bool {
     let next = earlier.attempt.and_then(|attempt| attempt.checked_add(1));
@@ -209,13 +209,13 @@ pub fn is_under_way(case: &Case<'_>, earlier: &Arrival, later: &Arrival) -> bool
     earlier.end > later.start && !is_given_up
 }
 
-/// Whether one process of one gateway has made both.
+/// Returns whether one process of one gateway has made both.
 fn is_same_process(case: &Case<'_>, one: &Arrival, other: &Arrival) -> bool {
     let life = |arrival: &Arrival| case.life(arrival.gateway, arrival.start);
     one.gateway == other.gateway && life(one) == life(other)
 }
 
-/// Whether a gateway's drain may have lost its partitions in a span of time.
+/// Returns whether a gateway's drain may have lost its partitions in a span of time.
 #[must_use]
 pub fn loses(case: &Case<'_>, gateway: Gateway, span: (Millis, Millis)) -> bool {
     let takes_session = |fault: &Fault| match fault.part {
@@ -227,7 +227,7 @@ pub fn loses(case: &Case<'_>, gateway: Gateway, span: (Millis, Millis)) -> bool 
     losses.any(|fault| meets(fault, span, AFTERMATH))
 }
 
-/// Whether a fault, with what comes after it, meets a span of time.
+/// Returns whether a fault, with what comes after it, meets a span of time.
 #[must_use]
 pub fn meets(fault: &Fault, (from, until): (Millis, Millis), aftermath: Millis) -> bool {
     fault.from <= until && fault.until.saturating_add(aftermath) >= from

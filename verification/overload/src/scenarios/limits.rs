@@ -65,7 +65,7 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
     Ok(report)
 }
 
-/// A body with its length, one in chunks, one by HTTP/2.
+/// Returns a body with its length, one in chunks, one by HTTP/2.
 async fn one_each(port: u16, bytes: usize) -> Result<Vec<(&'static str, Ended)>> {
     let known = marked("/limit").body(content(bytes)).bytes();
     let chunked = in_chunks(marked("/limit"), bytes, &[]).bytes();

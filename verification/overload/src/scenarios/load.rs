@@ -41,12 +41,12 @@ impl Load {
         }
     }
 
-    /// How many got a `202` so far.
+    /// Returns how many got a `202` so far.
     pub(super) fn accepted(&self) -> usize {
         self.shared.accepted.load(Ordering::Relaxed)
     }
 
-    /// How many got another answer, or none, so far.
+    /// Returns how many got another answer, or none, so far.
     pub(super) fn refused(&self) -> usize {
         self.shared.refused.load(Ordering::Relaxed)
     }

@@ -45,7 +45,7 @@ impl Scenario {
         Self::Soak,
     ];
 
-    /// What `--scenario` calls it.
+    /// Returns what `--scenario` calls it.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Crowd => "crowd",
@@ -59,7 +59,7 @@ impl Scenario {
         }
     }
 
-    /// What happens in it.
+    /// Returns what happens in it.
     pub(crate) fn about(self) -> &'static str {
         match self {
             Self::Crowd => "10,000 marked requests at the same time",
@@ -98,7 +98,7 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
-    /// A number for the whole form or for the short one.
+    /// Returns a number for the whole form or for the short one.
     pub(crate) fn choose<T>(self, whole: T, short: T) -> T {
         if self.is_short { short } else { whole }
     }

@@ -58,9 +58,9 @@ pub fn check(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>) -> Result
     Ok(())
 }
 
-/// Whether there may be two records of the same call that this engine can't tell apart: two that
-/// have never hopped, or one for each of two engines, of which one has lost its session before it
-/// could commit. A hop that was stored twice is recognised.
+/// Returns whether there may be two records of the same call that this engine can't tell apart: two
+/// that have never hopped, or one for each of two engines, of which one has lost its session before
+/// it could commit. A hop that was stored twice is recognised.
 fn is_in_doubt(ledger: &Ledger, start: &Start<'_>) -> bool {
     let places = ledger.places.get(start.call).into_iter().flatten();
     let records: Vec<_> = places

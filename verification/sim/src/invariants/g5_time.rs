@@ -42,16 +42,16 @@ pub fn check(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>) -> Result
     Ok(())
 }
 
-/// Whether this engine need not know any more what it has heard at a time: sessions that are lost
-/// in a row leave more than it may keep, and the oldest is forgotten.
+/// Returns whether this engine need not know any more what it has heard at a time: sessions that
+/// are lost in a row leave more than it may keep, and the oldest is forgotten.
 fn may_have_forgotten(ledger: &Ledger, engine: Engine, heard: u64) -> bool {
     let joins = ledger.joins.get(&engine);
     let joins = joins.into_iter().flatten();
     joins.filter(|joined| **joined > heard).count() >= 2
 }
 
-/// Whether this may be the last attempt in the call's time, for which no pause is too long. The
-/// drain knew its time when the pause began, by the clock of that moment, which may have been
+/// Returns whether this may be the last attempt in the call's time, for which no pause is too long.
+/// The drain knew its time when the pause began, by the clock of that moment, which may have been
 /// wrong, and waits for it whatever its clock shows since.
 fn is_at_its_end(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>, last: &Attempt) -> bool {
     let places = ledger.places.get(start.call).into_iter().flatten();

@@ -36,7 +36,7 @@ pub fn check(ledger: &Ledger, start: &Start<'_>) -> Result<(), Violation> {
     Err(Violation::new(guarantee, start.call, text))
 }
 
-/// Whether it lies below one of the paths that replies may have, and climbs nowhere.
+/// Returns whether it lies below one of the paths that replies may have, and climbs nowhere.
 fn is_for_replies(path: &str) -> bool {
     let below = ["/inbox/", "/failures/"]
         .iter()

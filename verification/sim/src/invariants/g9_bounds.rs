@@ -9,7 +9,7 @@ use sluice::metric::Metric;
 use super::Violation;
 use crate::ledger::{CALLS, Engine, Ledger};
 
-/// What all sessions of one drain may hold.
+/// Returns what all sessions of one drain may hold.
 fn session_max(drain: &DrainConfig) -> usize {
     let lanes = drain.lanes.iter().count();
     let lanes = lanes.saturating_mul(drain.window.lane_records_max);
@@ -89,7 +89,7 @@ impl Gauges {
         Ok(())
     }
 
-    /// The value now.
+    /// Returns the value now.
     #[must_use]
     pub fn value(&self, metric: Metric) -> i64 {
         self.0.get(&metric).copied().unwrap_or_default()

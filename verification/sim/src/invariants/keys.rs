@@ -172,19 +172,19 @@ impl Keys {
     }
 }
 
-/// What a request asks for.
+/// Returns what a request asks for.
 fn options(request: &Request) -> Options {
     Options::of(OptionHeaders::default().asked(&request.fields))
 }
 
-/// The hash under which a record's key is known.
+/// Returns the hash under which a record's key is known.
 fn hash(record: &Record) -> Option<String> {
     let head = record.head.as_ref()?;
     head.idempotency.as_ref().map(|key| key.0.clone())
 }
 
-/// Whether one of them has options beside its target: they belong to the request too, and a time
-/// that is counted from now can't be told from a record.
+/// Returns whether one of them has options beside its target: they belong to the request too, and a
+/// time that is counted from now can't be told from a record.
 fn has_options(request: &Request, record: &Record) -> bool {
     let is_option = |name: &str| name.starts_with("async-") && name != "async-target";
     let mut fields = request.fields.iter();
@@ -197,7 +197,7 @@ fn has_options(request: &Request, record: &Record) -> bool {
     other || fields.any(|(name, _)| is_option(name))
 }
 
-/// Whether a record is what this request asks for, with its key and by its caller.
+/// Returns whether a record is what this request asks for, with its key and by its caller.
 fn is_same(request: &Request, record: &Record) -> bool {
     let Some(head) = &record.head else {
         return false;

@@ -52,7 +52,7 @@ impl Memory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What has happened since this was asked last.
+    /// Returns what has happened since this was asked last.
     pub fn news(&self) -> (Vec<Appended>, Vec<Committed>) {
         let mut state = self.state();
         (

@@ -26,14 +26,14 @@ pub struct Stream {
     entropy: Arc<Mutex<fastrand::Rng>>,
 }
 
-/// The OCID of a stream with this name.
+/// Returns the OCID of a stream with this name.
 #[must_use]
 pub fn ocid(name: &str) -> String {
     format!("ocid1.stream.oc1.local.{name}")
 }
 
 impl Stream {
-    /// A server that has these streams, each with its number of partitions.
+    /// Returns a server that has these streams, each with its number of partitions.
     #[must_use]
     pub fn start(seed: u64, streams: &[(String, u32)]) -> Self {
         let entropy = fastrand::Rng::with_seed(seed);
@@ -96,7 +96,7 @@ pub fn incoming(answer: &Answer) -> IncomingResponse {
     }
 }
 
-/// The result of a future that never waits.
+/// Returns the result of a future that never waits.
 fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Some(value),

@@ -103,7 +103,7 @@ pub struct World {
 }
 
 impl World {
-    /// A world at its start.
+    /// Returns a world at its start.
     ///
     /// # Errors
     /// The plan's configuration is refused.
@@ -276,7 +276,7 @@ impl World {
         self.fault_counts.add(what);
     }
 
-    /// The process that a worker is part of.
+    /// Returns the process that a worker is part of.
     fn process(&self, worker: usize) -> Process {
         let gateway = self.workers.get(worker).map_or(0, |found| found.gateway);
         let life = self.gateways.get(gateway).map_or(0, |found| found.life);
@@ -287,7 +287,7 @@ impl World {
         self.trace.note(self.now, who, what);
     }
 
-    /// What time it is at a gateway.
+    /// Returns what time it is at a gateway.
     fn clock(&mut self, gateway: usize) -> Now {
         let wall = EPOCH_MS.saturating_add(self.now);
         let gateway = self.gateways.get_mut(gateway);
@@ -302,20 +302,20 @@ impl World {
         }
     }
 
-    /// The number of a stream in the plan, by its OCID.
+    /// Returns the number of a stream in the plan, by its OCID.
     fn stream_number(&self, ocid: &str) -> usize {
         let mut streams = self.plan.streams.iter();
         let found = streams.position(|(name, _)| crate::stream::ocid(name) == ocid);
         found.unwrap_or(usize::MAX)
     }
 
-    /// The plan of this world.
+    /// Returns the plan of this world.
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// The drain role's configuration.
+    /// Returns the drain role's configuration.
     #[must_use]
     pub fn drain_config(&self) -> &DrainConfig {
         &self.drain

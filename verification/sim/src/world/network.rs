@@ -35,13 +35,13 @@ pub struct Exchange {
 }
 
 impl Exchange {
-    /// A field of the request as text.
+    /// Returns a field of the request as text.
     #[must_use]
     pub fn field(&self, name: &str) -> String {
         field(&self.callout, name)
     }
 
-    /// What is unusual in how it ends for its sender. `is_first`: it has not ended before.
+    /// Returns what is unusual in how it ends for its sender. `is_first`: it has not ended before.
     fn how_it_ends(&self, result: &CalloutResult, is_first: bool) -> Option<FaultKind> {
         let is_lost = *result == CalloutResult::Lost;
         let is_commit = self.field(":path").contains("/commit?");

@@ -68,7 +68,7 @@ impl Exchange {
     }
 }
 
-/// Where a message stands that GetMessages gives. Its partition is text there.
+/// Returns where a message stands that GetMessages gives. Its partition is text there.
 fn place(stream: usize, message: &Value) -> Place {
     let partition = message.get("partition").and_then(Value::as_str);
     let offset = message.get("offset").and_then(Value::as_u64);

@@ -36,7 +36,8 @@ impl World {
         self.plan.is_signed.then(signer)
     }
 
-    /// The Stream's answer to a request whose signature is too old, or not of this time yet.
+    /// Returns the Stream's answer to a request whose signature is too old, or not of this time
+    /// yet.
     pub(super) fn unauthenticated(&mut self, exchange: &Exchange) -> Option<CalloutResult> {
         if !self.plan.is_signed {
             return None;

@@ -19,7 +19,7 @@ use crate::stream::incoming;
 use crate::target;
 
 impl World {
-    /// What the Stream does with a request.
+    /// Returns what the Stream does with a request.
     pub(super) fn at_the_stream(
         &mut self,
         exchange: &mut Exchange,
@@ -307,7 +307,8 @@ impl World {
     }
 }
 
-/// Whether nobody may call this address, of those that [`crate::call`] draws for other publishers.
+/// Returns whether nobody may call this address, of those that [`crate::call`] draws for other
+/// publishers.
 fn is_forbidden(target: &str) -> bool {
     target != "https://a.allowed.test/t/flaky"
 }

@@ -69,7 +69,7 @@ impl World {
         }
     }
 
-    /// What time it is, and what an engine is told of it.
+    /// Returns what time it is, and what an engine is told of it.
     pub(super) fn told_at(&mut self, by: Engine) -> (u64, Wall) {
         let gateway = self.process(by.worker).0;
         (self.now, self.clock(gateway).wall)
@@ -139,7 +139,7 @@ impl World {
         }
     }
 
-    /// The drain worker of a gateway that gets its health checks.
+    /// Returns the drain worker of a gateway that gets its health checks.
     fn checked_worker(&self, gateway: usize) -> Option<Engine> {
         let found = self.gateways.get(gateway).filter(|found| found.is_up)?;
         let mut workers = self.workers.iter().enumerate();
@@ -149,7 +149,7 @@ impl World {
         Some(Engine { worker, life })
     }
 
-    /// An engine whose gauges say that it still has something to do, and what.
+    /// Returns an engine whose gauges say that it still has something to do, and what.
     #[must_use]
     pub(super) fn busy_engine(&self) -> Option<String> {
         let gauges = [Metric::Held, Metric::InFlight, Metric::WaitingRequests];

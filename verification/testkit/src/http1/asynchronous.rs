@@ -79,7 +79,7 @@ impl Connection {
         .await
     }
 
-    /// Whether something has come that nobody has taken yet, be it the end.
+    /// Returns whether something has come that nobody has taken yet, be it the end.
     pub fn is_answered(&mut self) -> bool {
         let received = self.look();
         received.is_over || !received.bytes.is_empty()

@@ -66,12 +66,12 @@ impl Connection {
         runtime().block_on(self.0.exchange(&request.bytes()))
     }
 
-    /// Whether something has come that nobody has taken yet.
+    /// Returns whether something has come that nobody has taken yet.
     pub fn is_answered(&mut self) -> bool {
         !self.0.look().bytes.is_empty()
     }
 
-    /// Whether the other side has closed the connection, and all that came was taken.
+    /// Returns whether the other side has closed the connection, and all that came was taken.
     pub fn has_ended(&mut self) -> bool {
         let received = self.0.look();
         received.is_over && received.bytes.is_empty()

@@ -56,7 +56,7 @@ impl<'a> Head<'a> {
         }))
     }
 
-    /// The first value of a field.
+    /// Returns the first value of a field.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'a [u8]> {
         let mut fields = self.fields.iter();
@@ -64,20 +64,20 @@ impl<'a> Head<'a> {
         Some(found.value)
     }
 
-    /// The `index`th word of the first line.
+    /// Returns the `index`th word of the first line.
     #[must_use]
     pub fn word(&self, index: usize) -> Option<&'a str> {
         let word = self.start.split(|byte| *byte == b' ').nth(index)?;
         std::str::from_utf8(word).ok()
     }
 
-    /// The status of a response.
+    /// Returns the status of a response.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.word(1)?.parse().ok()
     }
 
-    /// How long the content is; `None` if it ends with the connection.
+    /// Returns how long the content is; `None` if it ends with the connection.
     fn content(&self, kind: Kind) -> io::Result<Option<Content>> {
         let status = self.status().filter(|_| kind != Kind::Request);
         if kind == Kind::ResponseToHead || matches!(status, Some(100..=199 | 204 | 304)) {
@@ -116,7 +116,8 @@ pub struct Whole<'a> {
     pub trailers: Vec<Header<'a>>,
 }
 
-/// The first message of a buffer, once all of it is there. `is_over` says that no more bytes come.
+/// Returns the first message of a buffer, once all of it is there. `is_over` says that no more
+/// bytes come.
 ///
 /// # Errors
 /// When it is no HTTP/1.1.
@@ -148,7 +149,7 @@ pub fn first(kind: Kind, received: &[u8], is_over: bool) -> io::Result<Option<Wh
 
 type Chunks<'a> = (Vec<&'a [u8]>, Vec<Header<'a>>, usize);
 
-/// The chunks, the trailers, and how many bytes they are in all.
+/// Returns the chunks, the trailers, and how many bytes they are in all.
 fn chunks(bytes: &[u8]) -> io::Result<Option<Chunks<'_>>> {
     let (mut at, mut content) = (0, Vec::new());
     loop {

@@ -22,7 +22,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// The first value of a field.
+    /// Returns the first value of a field.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         let mut fields = self.fields.iter();
@@ -30,13 +30,13 @@ impl Message {
         found.map(|(_, value)| value.as_slice())
     }
 
-    /// The first value of a field as text; empty if it isn't there.
+    /// Returns the first value of a field as text; empty if it isn't there.
     #[must_use]
     pub fn text(&self, name: &str) -> String {
         String::from_utf8_lossy(self.field(name).unwrap_or_default()).into_owned()
     }
 
-    /// The `index`th word of the first line.
+    /// Returns the `index`th word of the first line.
     #[must_use]
     pub fn word(&self, index: usize) -> String {
         let word = self.start.split(|byte| *byte == b' ').nth(index);
@@ -113,7 +113,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// The content as JSON.
+    /// Returns the content as JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         let body = String::from_utf8_lossy(&self.message.body);

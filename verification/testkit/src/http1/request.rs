@@ -36,7 +36,7 @@ impl Request {
         request
     }
 
-    /// All that precedes the content.
+    /// Returns all that precedes the content.
     #[must_use]
     pub fn head(&self) -> Vec<u8> {
         let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.path).into_bytes();
@@ -44,7 +44,7 @@ impl Request {
         bytes
     }
 
-    /// What stands on the wire.
+    /// Returns what stands on the wire.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         [self.head(), self.content.clone()].concat()

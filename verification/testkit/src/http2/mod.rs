@@ -81,7 +81,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// The first value of a field as text; empty if it isn't there.
+    /// Returns the first value of a field as text; empty if it isn't there.
     #[must_use]
     pub fn text(&self, name: &str) -> String {
         let value = self.headers.get(name).map(HeaderValue::as_bytes);

@@ -69,8 +69,8 @@ pub fn exchange(port: u16, fields: &[(&[u8], &[u8])]) -> io::Result<Ended> {
     }
 }
 
-/// Whether a status starts with `1`, whose Huffman code is 00001 (RFC 9110 §15.2): another answer
-/// follows.
+/// Returns whether a status starts with `1`, whose Huffman code is 00001 (RFC 9110 §15.2): another
+/// answer follows.
 fn is_interim(payload: &[u8]) -> bool {
     matches!(payload, [0x48, _, status, ..] if status >> 3 == 1)
 }

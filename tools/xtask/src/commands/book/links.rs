@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 /// address. Their links are those of the other pages, seen from another place.
 const MADE: &[&str] = &["print.html", "404.html", "toc.html"];
 
-/// Every link that leads to no file or to no heading, with its page.
+/// Returns every link that leads to no file or to no heading, with its page.
 ///
 /// # Errors
 /// When the website cannot be read.
@@ -49,7 +49,7 @@ fn read_pages(folder: &Path, pages: &mut BTreeMap<PathBuf, String>) -> Result<()
     Ok(())
 }
 
-/// The relative links of a page.
+/// Returns the relative links of a page.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     ["href=\"", "src=\""]
         .into_iter()

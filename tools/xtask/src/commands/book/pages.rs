@@ -50,7 +50,7 @@ fn copy_linked(root: &Path, target: &Path, page: &Path, text: &str) -> Result<()
     Ok(())
 }
 
-/// The relative links of a page, without their fragments, outside of code blocks.
+/// Returns the relative links of a page, without their fragments, outside of code blocks.
 fn link_targets(text: &str) -> Vec<&str> {
     let mut targets = Vec::new();
     let mut is_code = false;
@@ -71,7 +71,7 @@ fn link_targets(text: &str) -> Vec<&str> {
     targets
 }
 
-/// Where a link of a page leads, from the repository's root.
+/// Returns where a link of a page leads, from the repository's root.
 fn resolve(page: &Path, link: &str) -> Option<PathBuf> {
     let mut path = page.parent().unwrap_or(Path::new("")).to_path_buf();
     for component in Path::new(link).components() {

@@ -47,7 +47,7 @@ pub(crate) fn run(project: &Project, wanted: &[OsString]) -> Result<ExitCode> {
     })
 }
 
-/// The patches with these names, or all, by name.
+/// Returns the patches with these names, or all, by name.
 fn patches(project: &Project, wanted: &[OsString]) -> Result<Vec<PathBuf>> {
     let folder = project.root().join("verification/sim/mutations");
     let mut patches = Vec::new();
@@ -75,8 +75,9 @@ fn patches(project: &Project, wanted: &[OsString]) -> Result<Vec<PathBuf>> {
     Ok(patches)
 }
 
-/// What the simulation is built of, as git knows it, changes that are not committed included. Files
-/// that haven't changed keep their times, so that cargo builds only what a patch touches.
+/// Returns what the simulation is built of, as git knows it, changes that are not committed
+/// included. Files that haven't changed keep their times, so that cargo builds only what a patch
+/// touches.
 fn copy_sources(project: &Project, copy: &Path) -> Result<()> {
     let listed = Command::new("git")
         .current_dir(project.root())

@@ -73,7 +73,7 @@ fn asynchronous(gateway: &str) -> String {
     format!("curl -i {gateway}/hello -d '{BODY}' -H 'Prefer: respond-async'")
 }
 
-/// The function's list, as soon as it has the accepted call.
+/// Returns the function's list, as soon as it has the accepted call.
 fn arrived(gateway: &str, accepted: &Answer) -> Result<Answer> {
     let id = accepted.header("async-call-id");
     let start = Instant::now();

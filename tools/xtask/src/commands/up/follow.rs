@@ -21,7 +21,8 @@ impl Follower {
         }
     }
 
-    /// The lines that were finished since the last time. A file that cannot be read has none.
+    /// Returns the lines that were finished since the last time. A file that cannot be read has
+    /// none.
     pub(super) fn new_lines(&mut self) -> Vec<String> {
         let read = || -> std::io::Result<Vec<u8>> {
             let mut file = File::open(&self.file)?;

@@ -1,5 +1,5 @@
-//! `ack: immediate`: calls that are answered already and have to be stored yet. They are in memory
-//! alone; what happens to them if the worker or Envoy ends is told to operators, who choose that.
+//! `ack: immediate`: calls that are already answered but not yet stored. They exist in memory only.
+//! The operators who choose this mode are told what happens if the worker or Envoy ends.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::stream::error::StreamError;
 use crate::stream::put_queue::PutQueue;
 use crate::time::Steady;
 
-/// A call that is answered and isn't stored.
+/// A call that is answered but not stored yet.
 #[derive(Debug)]
 pub(super) struct Buffered {
     pub(super) id: String,
@@ -43,18 +43,18 @@ impl Message for Buffered {
     }
 }
 
-/// All of them, by the stream that is theirs.
+/// All buffered calls, by the stream that they go to.
 #[derive(Debug, Default)]
 pub(super) struct Buffer {
     queues: BTreeMap<StreamName, PutQueue<Buffered>>,
     open: BTreeMap<Ticket, StreamName>,
-    /// How many each caller has there, and how many bytes.
+    /// How many calls each caller has in the buffer, and how many bytes.
     calls: Shares,
     bytes: Shares,
 }
 
 impl Buffer {
-    /// Returns an empty one, with a queue for each stream.
+    /// Returns an empty buffer with a queue for each stream.
     pub(super) fn new(streams: impl Iterator<Item = (StreamName, StreamClient)>) -> Self {
         let queue = |(stream, client)| (stream, PutQueue::new(client));
         Self {
@@ -63,8 +63,8 @@ impl Buffer {
         }
     }
 
-    /// Returns whether this one may be kept too: for all there is a limit, and for one caller a
-    /// share of what is free.
+    /// Returns whether another call may be kept. All callers together have a limit, and one caller
+    /// has a share of what is free.
     pub(super) fn has_room(&self, call: &Buffered, limits: &BufferLimits) -> bool {
         self.calls.may_take(call.caller, 1, limits.calls_max)
             && self
@@ -72,12 +72,12 @@ impl Buffer {
                 .may_take(call.caller, call.record.len(), limits.bytes_max)
     }
 
-    /// Returns whether this callout is one of ours.
+    /// Returns whether the buffer has sent this callout.
     pub(super) fn is_open(&self, ticket: Ticket) -> bool {
         self.open.contains_key(&ticket)
     }
 
-    /// Returns whether there is anything in it.
+    /// Returns whether the buffer has no call.
     pub(super) fn is_empty(&self) -> bool {
         self.calls.total() == 0
     }
@@ -99,7 +99,7 @@ impl AcceptEngine {
         }
     }
 
-    /// Publishes what is kept, and gives up what nobody would store for too long.
+    /// Publishes what is kept, and gives up calls that could not be stored for too long.
     pub(super) fn store_buffered(&mut self) {
         if self.buffer.is_empty() {
             return;
@@ -146,7 +146,7 @@ impl AcceptEngine {
         }
     }
 
-    /// The Stream has answered a batch of what is kept.
+    /// Handles the Stream's answer to a batch of buffered calls.
     pub(super) fn buffered_stored(&mut self, ticket: Ticket, result: CalloutResult) {
         let Some(stream) = self.buffer.open.remove(&ticket) else {
             return;

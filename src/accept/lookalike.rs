@@ -1,5 +1,5 @@
-//! Step 1b: a header that looks like an option, but is none, is refused rather than ignored:
-//! somebody has asked for something and would not get it.
+//! Step 1b: a header that looks like an option but isn't one is refused rather than ignored.
+//! Otherwise the caller would ask for something and not get it.
 
 use crate::accept::config::OptionsConfig;
 use crate::accept::refusal::Refusal;
@@ -12,10 +12,11 @@ use crate::limits::REFUSED_VALUE_CHARACTERS_MAX;
 const OPTION_START: &str = "async-";
 
 /// Refuses a marked request with such a header. Underscores count as hyphens, because many targets
-/// take one for the other.
+/// can't tell them apart.
 ///
 /// # Errors
-/// The first one, with the options that there are.
+///
+/// The first such header, with the options that exist.
 pub fn refuse_lookalikes(fields: &Fields, config: &OptionsConfig) -> Result<(), Refusal> {
     let Some((name, _)) = fields.iter().find(|(name, _)| is_lookalike(name, config)) else {
         return Ok(());
@@ -33,9 +34,9 @@ pub fn refuse_lookalikes(fields: &Fields, config: &OptionsConfig) -> Result<(), 
     Err(Refusal::BadOption { header, detail })
 }
 
-/// Returns whether this name, in lower case, looks like an option's and is neither an option's nor
-/// a header of ours, which is dropped in silence: a function that is called by us may pass on what
-/// it got.
+/// Returns whether this name, in lower case, looks like an option but is neither an option nor a
+/// header that the gateway adds. Headers that the gateway adds are dropped silently, because a
+/// function that the gateway calls may pass on the headers that it got.
 fn is_lookalike(name: &str, config: &OptionsConfig) -> bool {
     let meant = dashed(name);
     let mut headers = config.headers.iter().map(|(_, header)| header.lower_case());
@@ -47,7 +48,7 @@ fn is_lookalike(name: &str, config: &OptionsConfig) -> bool {
         && !config.other_headers.iter().any(|one| one == name)
 }
 
-/// Returns whether the gateway itself gives this to a dispatched call or reply.
+/// Returns whether the gateway itself adds this header to a dispatched call or reply.
 fn is_call_header(name: &str) -> bool {
     let correlation = CallOption::CorrelationId.default_header();
     CALL_HEADERS.contains(&name)
@@ -56,7 +57,7 @@ fn is_call_header(name: &str) -> bool {
         || correlation.eq_ignore_ascii_case(name)
 }
 
-/// Returns why the operator can't have this name, in lower case, among `options.otherHeaders`.
+/// Returns why the operator can't list this name, in lower case, in `options.otherHeaders`.
 #[must_use]
 pub fn cannot_be_other(name: &str) -> Option<&'static str> {
     let meant = dashed(name);

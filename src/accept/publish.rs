@@ -22,17 +22,18 @@ use crate::stream::error::StreamError;
 use crate::stream::put::PutEntry;
 use crate::time::Steady;
 
-/// What goes to one stream.
+/// What goes to one stream: the requests that wait, and the batch that gathers. Each batch is sent
+/// once; clients learn what became of their request.
 #[derive(Debug)]
 pub(super) struct Publisher {
     client: StreamClient,
-    /// Complete requests in the order of their completion; may name requests that are gone.
+    /// Complete requests in the order in which they were completed. Some of them may be gone.
     pub(super) outbox: VecDeque<RequestId>,
     /// The batch that gathers now.
     batch: Batch<RequestId>,
-    /// PutMessages that aren't answered.
+    /// PutMessages requests that aren't answered yet.
     open: usize,
-    /// The Stream has asked for a pause until then.
+    /// Until when the Stream has asked for a pause.
     not_before: Steady,
 }
 
@@ -47,15 +48,15 @@ impl Publisher {
         }
     }
 
-    /// Returns whether a publish may start: the first at once, a further one only with a full
-    /// batch.
+    /// Returns whether a batch may be published now. The first one may go at once, a further one
+    /// only if it is full.
     fn may_publish(&self, config: &PublishConfig) -> bool {
         let waiting = self.batch.len().saturating_add(self.outbox.len());
         let is_full = waiting >= config.batch_records_max;
         self.open == 0 || (is_full && self.open < config.in_flight_max)
     }
 
-    /// Returns what is to be done next.
+    /// Returns the next step.
     fn next(&mut self, config: &PublishConfig, now: Steady) -> Step {
         if now < self.not_before {
             return Step::Wait;
@@ -67,7 +68,7 @@ impl Publisher {
                 Step::Wait
             };
         }
-        // What has begun to gather goes on, until it is full by number or by bytes.
+        // A batch that has begun to gather goes on until it is full by number or by bytes.
         if self.batch.is_empty() && !self.may_publish(config) {
             return Step::Wait;
         }
@@ -87,7 +88,8 @@ enum Step {
 }
 
 impl AcceptEngine {
-    /// A complete request waits for its place in a batch. Gives whether one may leave now.
+    /// Puts a complete request into the outbox of its stream. Returns whether a batch may be
+    /// published now.
     pub(super) fn put_into_outbox(&mut self, stream: StreamName, request: RequestId) -> bool {
         let Some(publisher) = self.publishers.get_mut(&stream) else {
             return false;
@@ -96,8 +98,8 @@ impl AcceptEngine {
         publisher.may_publish(&self.config.publish)
     }
 
-    /// Fills batches from the outboxes and publishes them, until a body has to be read first, or
-    /// the outboxes are empty, or enough is in flight.
+    /// Fills batches from the outboxes and publishes them. It stops if a body has to be read first,
+    /// if the outboxes are empty, or if enough is in flight.
     pub(super) fn gather(&mut self) {
         if self.claim_next() {
             return;
@@ -142,7 +144,7 @@ impl AcceptEngine {
         if let Some((stream, _)) = reading {
             match body {
                 Some(body) => self.add_to_batch(stream, request, &body),
-                // Envoy has let go of the exchange; its end is on the way to us.
+                // Envoy has dropped the exchange, and will soon tell that it is over.
                 None => {
                     self.forget(request);
                 }
@@ -212,7 +214,8 @@ impl AcceptEngine {
             bytes: self.config.publish.batch_bytes_max,
         };
         if !publisher.batch.has_room(key.as_deref(), &encoded, max) {
-            // Full by bytes. It may exceed the number in flight by one, rather than be held up.
+            // The batch is full by bytes. The number in flight may exceed its limit by one, so that
+            // nothing is held up.
             self.publish(stream);
         }
         if let Some(publisher) = self.publishers.get_mut(&stream) {
@@ -220,7 +223,7 @@ impl AcceptEngine {
         }
     }
 
-    /// The client gets its answer now, and the Stream its record later.
+    /// Answers the client now. The Stream gets the record later.
     fn answer_first(
         &mut self,
         stream: StreamName,
@@ -236,11 +239,11 @@ impl AcceptEngine {
         self.keep(stream, call);
         self.outputs.count(Metric::Accepted, 1);
         self.answer(request, receipt.response(None));
-        // In the next turn: one callback gives only so many answers.
+        // In the next turn, because one callback gives only a limited number of answers.
         self.wake();
     }
 
-    /// Sends a batch off.
+    /// Sends a batch.
     fn publish(&mut self, stream: StreamName) {
         let Some(publisher) = self.publishers.get_mut(&stream) else {
             return;
@@ -252,7 +255,7 @@ impl AcceptEngine {
         self.in_flight.insert(ticket, (stream, sent));
     }
 
-    /// Sends a PutMessages.
+    /// Sends a PutMessages request, and returns the ticket of its callout.
     pub(super) fn put(&mut self, mut request: OutgoingRequest) -> Ticket {
         let (covers, now) = (Covers::HeadOnly, self.now.wall);
         self.signing
@@ -327,7 +330,7 @@ impl AcceptEngine {
         }
     }
 
-    /// Records have come onto a stream: the drain shall know.
+    /// Counts records that a stream has stored, and tells the drain.
     pub(super) fn count_stored(&mut self, stream: StreamName, records: i64) {
         self.outputs.count(Metric::PublishedRecords, records);
         if let StreamName::Lane(_) = stream {
@@ -336,7 +339,7 @@ impl AcceptEngine {
         self.outputs.push(Output::WakeDrain);
     }
 
-    /// A whole batch has failed.
+    /// Handles the failure of a whole batch.
     fn fail(&mut self, requests: Vec<RequestId>, error: &StreamError) {
         self.outputs.count(Metric::PublishFailures, 1);
         let count = requests.len();

@@ -39,7 +39,7 @@ impl StreamConfig {
     }
 }
 
-/// A document's mistakes, all of them.
+/// All mistakes of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(pub Vec<Problem>);
 
@@ -60,7 +60,7 @@ impl std::error::Error for ConfigError {}
 
 /// A role's configuration document.
 pub trait Document: Sized {
-    /// Reads the document's keys, which is also how they are declared.
+    /// Reads the document's keys. This also declares them.
     fn read(root: &mut Section<'_>) -> Self;
 
     /// Reads and checks a document.

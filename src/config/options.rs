@@ -13,7 +13,7 @@ use crate::headers::{CALL_HEADERS, is_envoy_control};
 use crate::http::{is_hop_by_hop, is_token};
 use crate::limits::{DELAY_SECONDS_MAX, OTHER_HEADERS_MAX, RETRIES_MAX, TIMEOUT_MS_MAX};
 
-/// Fields that a request can't do without, so that they can't be options.
+/// Fields that a request needs, so that they can't be options.
 const TAKEN: [&str; 4] = ["content-length", "content-type", "host", "prefer"];
 
 /// A header's name: a token of RFC 9110 §5.6.2.
@@ -172,7 +172,7 @@ fn read_other_headers(options: &mut Section<'_>) -> Vec<String> {
 
 /// Returns why a header, named in lower case, can't be taken out of requests.
 fn cannot_be_ours(name: &str) -> Option<String> {
-    // Nothing was read: that is a mistake already.
+    // The name could not be read, which is already reported.
     if name.is_empty() {
         return None;
     }

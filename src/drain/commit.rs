@@ -1,7 +1,7 @@
 //! Step 2e: how far the Stream may forget (G4).
 //!
 //! A group cursor commits everything that was fetched before it, so the unit of a commit is a
-//! fetch: once every record of the oldest fetches is settled, the cursor behind them is committed.
+//! fetch. Once every record of the oldest fetches is settled, the cursor behind them is committed.
 
 use std::collections::VecDeque;
 
@@ -28,7 +28,7 @@ pub struct CommitTracker {
 }
 
 impl CommitTracker {
-    /// Adds a fetch; its records follow by [`Self::add`].
+    /// Adds a fetch. Its records follow by [`Self::add`].
     pub fn fetched(&mut self, cursor: Cursor) -> FetchNumber {
         let number = self.first.saturating_add(self.fetches.len() as u64);
         self.fetches.push_back(Fetch {
@@ -66,7 +66,7 @@ impl CommitTracker {
         ))
     }
 
-    /// Forgets the fetches up to this one, and gives their records.
+    /// Forgets the fetches up to this one, and returns their records.
     pub fn committed(&mut self, number: FetchNumber) -> Vec<RecordId> {
         let mut records = Vec::new();
         while self.first <= number.0 {
@@ -85,7 +85,7 @@ impl CommitTracker {
         self.fetches.is_empty()
     }
 
-    /// Forgets everything: the session's cursors are of no use any more.
+    /// Forgets everything, because the session's cursors have become invalid.
     pub fn clear(&mut self) {
         self.first = self.first.saturating_add(self.fetches.len() as u64);
         self.fetches.clear();

@@ -1,4 +1,4 @@
-//! Hops that were published twice, because an answer was lost or a crash came between.
+//! Recognises hops that were published twice, because an answer was lost or because of a crash.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -6,18 +6,18 @@ use std::rc::Rc;
 use crate::id::RecordId;
 use crate::limits::HOPS_REMEMBERED_MAX;
 
-/// The latest hops, so that one that was published twice is recognised.
+/// The latest hops. A hop that was published twice is recognised by them.
 #[derive(Debug, Default)]
 pub(super) struct HopDedup {
     seen: BTreeMap<Hop, RecordId>,
     order: VecDeque<Hop>,
 }
 
-/// A call at one point of its way: id, hops, redrives.
+/// A call at one point of its way: its id, hops and redrives.
 pub(super) type Hop = (Rc<str>, u32, u32);
 
 impl HopDedup {
-    /// Returns whether another record than this one has brought the hop already.
+    /// Returns whether a record other than this one has already brought the hop.
     pub(super) fn is_repeated(&mut self, hop: Hop, record: RecordId) -> bool {
         match self.seen.get(&hop) {
             Some(seen) => *seen != record,

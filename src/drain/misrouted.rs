@@ -1,9 +1,9 @@
-//! Calls with an order key that stand under another message key, as somebody else has published
-//! them: they are put again under their own, before anything else is done with them.
+//! Calls with an order key that somebody has published under another message key. They are put onto
+//! the stream again under their own key before anything else is done with them.
 //!
-//! Calls with one order key are in order because they stand in one partition, which one drain reads
-//! (G6). One that stands elsewhere would be made beside them, and a note that tells of it would not
-//! come back to its partition. Its place in the order is where the Stream puts it now.
+//! Calls with one order key are in order because they are in one partition, which one drain reads
+//! (G6). A call in another partition would be made beside them, and a note that tells of it would
+//! not come back to its partition. Its place in the order is where the Stream puts it now.
 
 use crate::drain::DrainEngine;
 use crate::drain::dead_letter::Reason;
@@ -52,7 +52,7 @@ impl DrainEngine {
         let progress = Progress {
             hops: tracked.progress.hops.saturating_add(1),
             rekeyed,
-            // Nobody has given it a place among the calls of its key.
+            // It has no place yet among the calls of its key.
             order: None,
             ..tracked.progress.clone()
         };

@@ -1,7 +1,7 @@
-//! The two clocks of the core. Both are arguments: nothing in here asks a host what time it is.
+//! The two clocks of the core. Both are arguments: nothing in here asks a host for the time.
 //!
-//! Deadlines and pauses are measured on the steady clock, which never jumps; what is written into
-//! records and answers comes from the wall clock.
+//! Deadlines and pauses are measured on the steady clock, which never jumps. Times in records and
+//! answers come from the wall clock.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use std::time::Duration;
 pub struct Steady(pub u64);
 
 impl Steady {
-    /// This moment and `duration` more; saturates.
+    /// Returns the moment `duration` after this one; saturates.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(millis(duration)))
@@ -29,7 +29,7 @@ impl Steady {
 pub struct Wall(pub u64);
 
 impl Wall {
-    /// This moment and `duration` more; saturates.
+    /// Returns the moment `duration` after this one; saturates.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(millis(duration)))
@@ -43,7 +43,7 @@ impl Wall {
 }
 
 impl fmt::Display for Wall {
-    /// RFC 3339 in UTC with milliseconds, such as `2026-11-23T04:36:00.123Z`.
+    /// Writes RFC 3339 in UTC with milliseconds, such as `2026-11-23T04:36:00.123Z`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (days, of_day) = (self.0 / MILLIS_PER_DAY, self.0 % MILLIS_PER_DAY);
         let (year, month, day) = civil_from_days(days);
@@ -56,7 +56,7 @@ impl fmt::Display for Wall {
     }
 }
 
-/// What time it is, on both clocks, when an input arrives.
+/// The time on both clocks when an input arrives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
     /// For deadlines.
@@ -92,7 +92,7 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
-/// Returns the day of a Gregorian date, counted from 1970-01-01: the inverse of
+/// Returns the day of a Gregorian date, counted from 1970-01-01. It is the inverse of
 /// [`civil_from_days`], for the years 0 to 9999 and valid months and days.
 pub(crate) const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let shifted_year = if month <= 2 { year - 1 } else { year };

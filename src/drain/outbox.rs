@@ -1,5 +1,5 @@
 //! Messages that have to be on a stream before a record is settled: hops onto lanes and back,
-//! replies, dead letters. They are put in batches, in order, and again until they are stored,
+//! replies, dead letters. They are put in batches, in order, and repeated until they are stored,
 //! however long that takes.
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ use crate::time::{Now, Steady};
 pub(super) struct Publication {
     pub(super) record: RecordId,
     pub(super) message: Vec<u8>,
-    /// The message's key, which decides about its partition; at most 256 bytes count.
+    /// The message's key, which decides about its partition; at most 256 bytes.
     pub(super) key: Option<String>,
     pub(super) content: Content,
     /// What is counted when it is stored.
@@ -38,7 +38,8 @@ pub(super) enum Content {
     Reply,
     /// Its dead letter, or a part of it.
     Letter {
-        /// The whole one, where the message has no record in it because that was refused.
+        /// The whole letter, if the message leaves out the record because the Stream has refused
+        /// the whole one.
         whole: Option<Vec<u8>>,
     },
     /// A note ([`crate::record::note`]).
@@ -55,12 +56,12 @@ impl Message for Publication {
     }
 
     fn order_key(&self) -> Option<&str> {
-        // Their numbers put them in order, whatever comes first.
+        // Their numbers put them in order, whichever is stored first.
         None
     }
 }
 
-/// The messages of all destinations.
+/// The messages for all streams.
 #[derive(Debug)]
 pub(super) struct Outbox(BTreeMap<StreamName, PutQueue<Publication>>);
 
@@ -77,7 +78,7 @@ impl Outbox {
         Self(fixed.into_iter().chain(lanes).collect())
     }
 
-    /// A message waits for its turn.
+    /// Adds a message at the end of its queue.
     pub(super) fn add(&mut self, stream_name: StreamName, publication: Publication) {
         if let Some(queue) = self.0.get_mut(&stream_name) {
             queue.add(publication);
@@ -104,7 +105,7 @@ impl Outbox {
 }
 
 impl DrainEngine {
-    /// Sends what may be sent.
+    /// Sends every batch that may be sent now.
     pub(super) fn publish(&mut self, now: Now) {
         while let Some((stream_name, request)) = self.outbox.next(now.steady) {
             let purpose = Purpose::Publish(stream_name);
@@ -114,7 +115,7 @@ impl DrainEngine {
         }
     }
 
-    /// A batch is stored, or a part of it, or isn't.
+    /// Handles the Stream's answer to a batch.
     pub(super) fn published(&mut self, stream_name: StreamName, result: CalloutResult, now: Now) {
         let Some(queue) = self.outbox.0.get_mut(&stream_name) else {
             return;
@@ -140,7 +141,7 @@ impl DrainEngine {
         }
     }
 
-    /// One message is stored.
+    /// Handles a message that is stored.
     fn stored(&mut self, publication: Publication, stream_name: StreamName, now: Now) {
         if let Some(metric) = publication.metric {
             self.outputs.count(metric, 1);

@@ -208,7 +208,7 @@ impl Session {
         true
     }
 
-    /// Whether the group may take us for gone.
+    /// Whether the group may consider this member dead.
     pub(super) fn is_unheard(&self, now: Steady) -> bool {
         now >= self.last_contact.plus(self.timing.group_timeout)
     }
@@ -219,7 +219,7 @@ impl Session {
     pub(super) fn may_have_been_replaced(&self, operation: &Operation, now: Steady) -> bool {
         let is_silent = match operation {
             Operation::Fetch { .. } | Operation::Heartbeat => true,
-            // Who is let in says so; a commit of what another one has is refused.
+            // Joins are explicit; commits for lost partitions are rejected.
             Operation::Join | Operation::MoveOn | Operation::Commit(_) => false,
         };
         is_silent && self.is_unheard(now) && !self.commits.is_empty()

@@ -1,4 +1,4 @@
-//! Records are written and read as JSON.
+//! Writes and reads records as JSON.
 
 use std::borrow::Cow;
 
@@ -23,7 +23,8 @@ use crate::time::Wall;
 /// Writes a record.
 ///
 /// # Errors
-/// Where the JSON library refuses, which it has no reason to.
+///
+/// An error of the JSON library, which isn't expected.
 pub fn encode(head: &CallHead, body: &[u8]) -> Result<Vec<u8>, RecordError> {
     let text = body_as_text(body);
     let wire = Wire {
@@ -68,7 +69,8 @@ pub fn encode(head: &CallHead, body: &[u8]) -> Result<Vec<u8>, RecordError> {
 /// Reads a record and checks that a request can be made of it.
 ///
 /// # Errors
-/// Names the member and what is allowed there, in at most 1,000 bytes.
+///
+/// The first mistake, with the member and what is allowed there, in at most 1,000 bytes.
 pub fn decode(json: &[u8]) -> Result<Call, RecordError> {
     read(json).map_err(|mut error| {
         cut(&mut error.0, RECORD_ERROR_BYTES_MAX);
@@ -143,8 +145,8 @@ fn read(json: &[u8]) -> Result<Call, RecordError> {
     Ok(Call { head, body })
 }
 
-/// Says where a record that can't be read is wrong. That is found by reading it once more, so that
-/// readable ones pay nothing for it.
+/// Returns where an unreadable record is wrong. The record is read once more for that, so that
+/// readable records cost nothing more.
 fn unreadable(json: &[u8]) -> RecordError {
     let mut reader = serde_json::Deserializer::from_slice(json);
     let problem = match serde_path_to_error::deserialize::<_, Wire<'_>>(&mut reader) {
@@ -160,7 +162,7 @@ fn address(member: &str, text: Option<Cow<'_, str>>) -> Result<Option<ReplyAddre
         .map_err(|problem| RecordError(format!("{member}: {problem}")))
 }
 
-/// Returns the body as text, where it is UTF-8 and JSON's escapes don't make it longer than base64
+/// Returns the body as text, if it is UTF-8 and JSON's escapes don't make it longer than base64
 /// would.
 fn body_as_text(body: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(body).ok()?;
@@ -175,7 +177,7 @@ fn body_as_text(body: &[u8]) -> Option<&str> {
     (escapes <= body.len() / 3).then_some(text)
 }
 
-/// The members of the record, as they stand in JSON.
+/// The members of the record, as JSON has them.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Wire<'a> {

@@ -1,7 +1,7 @@
-//! A batch: the messages that go to a stream in one PutMessages, and what becomes of each.
+//! A batch: the messages that go to a stream in one PutMessages, and what the Stream says of each.
 //!
-//! Everything that is published goes through here. What follows on a failure is the business of
-//! who publishes: [`crate::accept`] tells its clients, and [`super::put_queue`] puts again.
+//! Everything that is published goes through [`Batch`]. Its users differ in what they do after a
+//! failure: [`crate::accept`] tells its clients, and [`super::put_queue`] puts the messages again.
 
 use crate::http::{CalloutResult, OutgoingRequest};
 use crate::stream::StreamClient;
@@ -13,7 +13,8 @@ pub(crate) trait Message {
     /// Returns what is stored.
     fn record(&self) -> &[u8];
 
-    /// Returns what decides about its partition, 1 to 256 bytes; `None` if any partition will do.
+    /// Returns its key, 1 to 256 bytes, which decides about its partition; `None` if any partition
+    /// will do.
     fn key(&self) -> Option<&str>;
 
     /// Returns its order key. Messages with the same one are stored in their order (G6).
@@ -40,7 +41,7 @@ pub(crate) struct Batch<M> {
 #[derive(Debug)]
 pub(crate) struct SentBatch<M>(Vec<M>);
 
-/// A batch that the Stream has not answered message by message.
+/// A batch whose request has failed, or whose answer can't be read.
 pub(crate) struct FailedBatch<M> {
     pub(crate) messages: Vec<M>,
     pub(crate) error: StreamError,
@@ -85,14 +86,14 @@ impl<M> Batch<M> {
         self.messages.push(message);
     }
 
-    /// Returns the request that stores the batch, and what waits for its answer.
+    /// Returns the request that stores the batch, and the sent batch, which waits for its answer.
     pub(crate) fn send(self, client: &StreamClient) -> (OutgoingRequest, SentBatch<M>) {
         (client.put_messages(self.body), SentBatch(self.messages))
     }
 }
 
 impl<M: Message> Batch<M> {
-    /// Adds a message that has its key and its record with it.
+    /// Adds a message that knows its own key and record.
     pub(crate) fn add_whole(&mut self, message: M) {
         self.body.push(message.key(), message.record());
         self.messages.push(message);
@@ -108,7 +109,8 @@ impl<M> SentBatch<M> {
     /// Returns what the Stream says of each message, in their order.
     ///
     /// # Errors
-    /// Returns all messages if the whole request has failed, or if its answer can't be understood.
+    ///
+    /// All messages, if the whole request has failed or if its answer can't be read.
     pub(crate) fn answered(
         self,
         result: CalloutResult,

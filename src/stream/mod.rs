@@ -1,6 +1,7 @@
-//! OCI Streaming's REST protocol, data plane (API version 20180418): pure codecs, no policy.
+//! OCI Streaming's REST protocol, data plane (API version 20180418): codecs, batches and repeated
+//! puts.
 //!
-//! [`StreamClient`] makes requests; the functions of [`put`], [`consume`] and [`error`] read the
+//! [`StreamClient`] makes requests. The functions of [`put`], [`consume`] and [`error`] read the
 //! answers.
 
 pub(crate) mod batch;
@@ -28,7 +29,7 @@ pub struct StreamConfig {
     pub authority: String,
     /// The stream's OCID.
     pub stream_id: String,
-    /// How requests to it are signed; none where the Stream asks for no signature.
+    /// How requests to it are signed; `None` if the Stream asks for no signature.
     pub signing: Option<SigningConfig>,
 }
 
@@ -40,7 +41,7 @@ pub struct StreamClient {
 }
 
 impl StreamClient {
-    /// For the stream `stream_id` at the endpoint whose `Host` is `authority`.
+    /// Returns a client for the stream `stream_id` at the endpoint whose `Host` is `authority`.
     #[must_use]
     pub fn new(authority: &str, stream_id: &str) -> Self {
         Self {

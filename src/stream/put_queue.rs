@@ -1,9 +1,9 @@
 //! Messages for one stream that are put again until they are stored: in batches, in order, one
 //! PutMessages at a time.
 //!
-//! The Stream may refuse a batch for what one message of it is, however often it is put. So a batch
-//! that is refused is halved until the message is found; that one stands aside, is put again alone
-//! a few times, and is given back as refused for good, while the others go on.
+//! The Stream may refuse a whole batch because of one message, however often it is put. So a
+//! refused batch is halved until that message is found. It is set aside and put again alone a few
+//! times, while the others go on. Then it is given back as refused for good.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -26,8 +26,8 @@ const FAILURE_BACKOFF: Backoff = Backoff {
 /// A message that was refused alone is put again after this.
 const ALONE_PAUSE: Duration = Duration::from_secs(5);
 
-/// A message that was refused alone for so long, or although others were stored meanwhile, is
-/// refused for good.
+/// A message is refused for good if it was refused alone for so long, or although others were
+/// stored meanwhile.
 const REFUSED_FOR: Duration = Duration::from_secs(30);
 
 /// A message that the Stream has refused alone.
@@ -39,27 +39,27 @@ struct Aside<M> {
     at: Steady,
 }
 
-/// The first time at which a message was refused alone.
+/// When a message was first refused alone.
 #[derive(Clone, Copy, Debug)]
 struct Refusal {
     at: Steady,
-    /// How many messages were stored by then.
+    /// How many messages of the queue were stored by then.
     stored: u64,
 }
 
-/// Messages for one stream.
+/// A queue of messages for one stream.
 #[derive(Debug)]
 pub(crate) struct PutQueue<M> {
     client: StreamClient,
     waiting: VecDeque<M>,
     in_flight: Option<SentBatch<M>>,
-    /// Those that were refused alone, by the time at which they are put again.
+    /// Messages that were refused alone, by the time at which they are put again.
     aside: VecDeque<Aside<M>>,
-    /// What is in flight is one of these.
+    /// The first refusal of the message in flight, if it was refused alone before.
     alone: Option<Refusal>,
-    /// The latest one in flight was one of these: others come first.
+    /// Whether the latest batch was such a single message. Then others go first.
     was_alone: bool,
-    /// Messages in a batch at most: fewer after one that was refused.
+    /// The most messages in a batch: fewer after a batch that was refused.
     batch_max: usize,
     /// How many messages were stored.
     stored: u64,
@@ -70,24 +70,24 @@ pub(crate) struct PutQueue<M> {
 /// A message that is refused for good.
 pub(crate) struct Refused<M> {
     pub(crate) message: M,
-    /// What the Stream says.
+    /// The Stream's reason.
     pub(crate) why: String,
-    /// The Stream has stored others meanwhile.
+    /// Whether the Stream has stored other messages meanwhile.
     pub(crate) takes_others: bool,
 }
 
-/// What has become of a batch.
+/// What happened to a batch.
 pub(crate) struct Settled<M> {
-    /// What the Stream has now.
+    /// Messages that the Stream has stored.
     pub(crate) stored: Vec<M>,
-    /// What it will never take.
+    /// Messages that the Stream will never take.
     pub(crate) refused: Vec<Refused<M>>,
-    /// What is put again: how many messages, and why.
+    /// How many messages are put again, and why.
     pub(crate) again: Option<(usize, String)>,
 }
 
 impl<M> Settled<M> {
-    /// Nothing has become of anything.
+    /// Returns the result of a batch to which nothing has happened.
     const fn nothing() -> Self {
         Self {
             stored: Vec::new(),
@@ -113,19 +113,19 @@ impl<M: Message> PutQueue<M> {
         }
     }
 
-    /// A message waits for its turn.
+    /// Adds a message at the end.
     pub(crate) fn add(&mut self, message: M) {
         self.waiting.push_back(message);
     }
 
-    /// Messages that aren't stored, as far as is known.
+    /// Returns how many messages aren't stored, as far as is known.
     pub(crate) fn len(&self) -> usize {
         let in_flight = self.in_flight.as_ref().map_or(0, SentBatch::len);
         let all = self.waiting.len().saturating_add(in_flight);
         all.saturating_add(self.aside.len())
     }
 
-    /// Takes a message that `is_of_age` and isn't on its way, if it has waited longest.
+    /// Takes out the message that has waited longest, if it `is_of_age` and isn't on its way.
     pub(crate) fn take_if(&mut self, is_of_age: impl Fn(&M) -> bool) -> Option<M> {
         if self.aside.iter().any(|aside| is_of_age(&aside.message)) {
             let index = self.aside.iter().position(|a| is_of_age(&a.message))?;
@@ -146,14 +146,14 @@ impl<M: Message> PutQueue<M> {
         batch.into_iter().chain(alone).min()
     }
 
-    /// Returns whether one with the same order key stands aside.
+    /// Returns whether a message with the same order key was set aside.
     fn is_behind(&self, message: &M) -> bool {
         let order_key = message.order_key();
         let mut aside = self.aside.iter();
         order_key.is_some() && aside.any(|aside| aside.message.order_key() == order_key)
     }
 
-    /// The next batch, if it may be sent now.
+    /// Returns the request for the next batch, if it may be sent now.
     pub(crate) fn next(&mut self, now: Steady) -> Option<OutgoingRequest> {
         self.wakeup().filter(|due| *due <= now)?;
         let mut batch = Batch::default();
@@ -201,8 +201,8 @@ impl<M: Message> PutQueue<M> {
         batch
     }
 
-    /// The batch is stored, or a part of it, or isn't. `describe` says of an error what the log
-    /// shall say of it.
+    /// Handles the Stream's answer to the batch in flight. `describe` turns an error into the text
+    /// for the log.
     pub(crate) fn settle(
         &mut self,
         result: CalloutResult,
@@ -265,7 +265,7 @@ impl<M: Message> PutQueue<M> {
         });
     }
 
-    /// A message was refused alone: it stands aside, or is given back.
+    /// Handles a message that was refused alone: it is set aside, or returned as refused for good.
     fn refuse(
         &mut self,
         message: M,
@@ -289,8 +289,8 @@ impl<M: Message> PutQueue<M> {
     }
 }
 
-/// Returns whether the Stream could store a message before one of the batch that must come first:
-/// of two messages in one batch it may store the second alone.
+/// Returns whether a message would overtake one of the batch that has the same order key: of two
+/// messages in one batch, the Stream may store only the second.
 fn would_overtake<M: Message>(message: &M, batch: &Batch<M>) -> bool {
     let key = message.order_key();
     let mut others = batch.messages().iter();
@@ -301,10 +301,10 @@ fn would_overtake<M: Message>(message: &M, batch: &Batch<M>) -> bool {
 struct Judged<M> {
     stored: Vec<M>,
     again: Vec<M>,
-    /// Refused for what they are.
+    /// Messages that the Stream refuses themselves.
     refused: Vec<M>,
-    /// What went wrong, and the pause that the Stream asks for; `None` where another batch may
-    /// follow at once.
+    /// What went wrong, and the pause that the Stream asks for; `None` if another batch may follow
+    /// at once.
     problem: Option<(String, Option<Duration>)>,
 }
 
@@ -349,7 +349,7 @@ impl<M> Judged<M> {
     }
 }
 
-/// Returns whether the Stream refuses one message of a batch for what it is, as it says of it.
+/// Returns whether the Stream refuses the message itself, by what it says.
 fn is_refusal(why: &str) -> bool {
     why.starts_with("Invalid") || why.contains("TooLarge")
 }

@@ -1,11 +1,11 @@
-//! Why a URL is refused, in words for whoever wrote it.
+//! Why a URL is refused, in words for the person who wrote it.
 
 use std::fmt;
 
 use crate::limits::DESTINATION_BYTES_MAX;
 
-/// Why a text is no [`crate::egress::target_url::TargetUrl`]. Its text says what to change, and
-/// fits behind the name of a header.
+/// Why a text is not a valid [`crate::egress::target_url::TargetUrl`]. The message says what to
+/// change, and completes the name of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetError {
     /// More than [`DESTINATION_BYTES_MAX`] bytes.
@@ -25,11 +25,11 @@ pub enum TargetError {
         /// Its byte, from 0.
         position: usize,
     },
-    /// No scheme, or nothing that starts with `//` behind it.
+    /// No scheme, or no `//` after it.
     NotAbsolute,
-    /// Another scheme than `http` and `https`.
+    /// A scheme other than `http` and `https`.
     Scheme,
-    /// Something before an `@`.
+    /// Text before an `@`.
     UserInfo,
     /// A `#`.
     Fragment,
@@ -39,7 +39,7 @@ pub enum TargetError {
     EncodedHost,
     /// A `%` in an IPv6 address.
     ZoneId,
-    /// An address literal of a version to come (RFC 3986 §3.2.2).
+    /// An address literal of a future version (RFC 3986 §3.2.2).
     UnknownAddressVersion,
     /// A number that isn't an address in four decimal numbers.
     NumericHost,

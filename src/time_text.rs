@@ -64,7 +64,6 @@ impl fmt::Display for NoDuration {
 /// ISO 8601-1 §5.5.2.2 without years and months: `PT90S`, `P1DT12H`, `P2W`. A day has 24 hours.
 ///
 /// # Errors
-///
 /// Why it is not a valid duration.
 pub fn parse_duration(text: &str) -> Result<Duration, NoDuration> {
     if text.starts_with('-') {

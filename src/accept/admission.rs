@@ -49,7 +49,6 @@ pub struct Admitted {
 /// request arrived; a delay counts from it.
 ///
 /// # Errors
-///
 /// The first reason to refuse the request.
 pub fn admit(head: RequestHead, config: &AcceptConfig, now: Wall) -> Result<Admitted, Refusal> {
     let body_bytes_max = config.limits.body_bytes_max;
@@ -90,7 +89,6 @@ pub fn admit(head: RequestHead, config: &AcceptConfig, now: Wall) -> Result<Admi
 /// listens.
 ///
 /// # Errors
-///
 /// The first part that is wrong.
 pub fn check_head(head: &CallHead) -> Result<(), Refusal> {
     check(head).map_err(|error| match error {

@@ -15,7 +15,6 @@ const OPTION_START: &str = "async-";
 /// can't tell them apart.
 ///
 /// # Errors
-///
 /// The first such header, with the options that exist.
 pub fn refuse_lookalikes(fields: &Fields, config: &OptionsConfig) -> Result<(), Refusal> {
     let Some((name, _)) = fields.iter().find(|(name, _)| is_lookalike(name, config)) else {

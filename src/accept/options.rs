@@ -46,7 +46,6 @@ pub struct Options {
 /// Reads the options of a request that arrived at `now`.
 ///
 /// # Errors
-///
 /// The first option, in the order of [`CallOption::ALL`], that is wrong or not available.
 pub fn parse(fields: &Fields, config: &OptionsConfig, now: Wall) -> Result<Options, Refusal> {
     let mut options = Options::default();

@@ -201,7 +201,6 @@ impl CallerSecret {
     /// Reads a text that an operator has configured.
     ///
     /// # Errors
-    ///
     /// Says what is allowed, and reveals nothing of the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();

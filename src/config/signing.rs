@@ -57,7 +57,6 @@ impl SigningConfig {
     /// Reads the key from the value of the environment variable.
     ///
     /// # Errors
-    ///
     /// What is wrong with the variable, with the path of the key that names it.
     pub fn key(&self, variable: Option<&str>) -> Result<PrivateKey, Problem> {
         let name = &self.private_key_environment;

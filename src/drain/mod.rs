@@ -187,7 +187,6 @@ impl DrainEngine {
     /// Compares everything that is kept about the records with their states, for tests.
     ///
     /// # Errors
-    ///
     /// The first difference.
     pub fn check_invariants(&self) -> Result<(), String> {
         self.window.check()

@@ -86,7 +86,6 @@ impl Router {
     /// Returns the request that the call's target sees, and its way.
     ///
     /// # Errors
-    ///
     /// Why the call must not be made, for its dead letter.
     pub fn request(
         &self,

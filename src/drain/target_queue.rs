@@ -358,7 +358,6 @@ impl TargetQueues {
     /// Compares the sums with the queues.
     ///
     /// # Errors
-    ///
     /// The first difference.
     pub(crate) fn check(&self) -> Result<(), String> {
         let waiting: usize = self

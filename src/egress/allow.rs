@@ -22,7 +22,6 @@ impl HostPattern {
     /// Reads `*`, `*.` with a name, a name, or an address.
     ///
     /// # Errors
-    ///
     /// Any other text. The error says what to change.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text == "*" {
@@ -129,7 +128,6 @@ impl AllowList {
     /// Returns what the rules say about this URL, if one of them allows all of it.
     ///
     /// # Errors
-    ///
     /// The part that the nearest rule doesn't allow.
     pub fn check(&self, target_url: &TargetUrl) -> Result<Allowed<'_>, Denied> {
         let mut nearest = match target_url.host.address().and_then(special_purpose_address) {

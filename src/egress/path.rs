@@ -93,7 +93,6 @@ impl ReplyPaths {
     /// Checks whether a reply may go to this path, with its query.
     ///
     /// # Errors
-    ///
     /// What is wrong with it, and which setting says so.
     pub fn check(&self, path_and_query: &str) -> Result<(), NotAllowed> {
         if self.prefixes.is_empty() {

@@ -48,7 +48,6 @@ impl From<HeadError> for RecordError {
 /// Checks everything that is known of a call before its body.
 ///
 /// # Errors
-///
 /// The first mistake, with the member and what is allowed there.
 pub fn check(head: &CallHead) -> Result<(), HeadError> {
     check_request_line(head)?;

@@ -23,7 +23,6 @@ use crate::time::Wall;
 /// Writes a record.
 ///
 /// # Errors
-///
 /// An error of the JSON library, which isn't expected.
 pub fn encode(head: &CallHead, body: &[u8]) -> Result<Vec<u8>, RecordError> {
     let text = body_as_text(body);
@@ -69,7 +68,6 @@ pub fn encode(head: &CallHead, body: &[u8]) -> Result<Vec<u8>, RecordError> {
 /// Reads a record and checks that a request can be made of it.
 ///
 /// # Errors
-///
 /// The first mistake, with the member and what is allowed there, in at most 1,000 bytes.
 pub fn decode(json: &[u8]) -> Result<Call, RecordError> {
     read(json).map_err(|mut error| {

@@ -38,7 +38,6 @@ impl<'a> WireFields<'a> {
     /// Returns the fields, and the sealed values among them.
     ///
     /// # Errors
-    ///
     /// What is wrong with a sealed value.
     pub(crate) fn into_parts(
         self,

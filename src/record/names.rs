@@ -16,7 +16,6 @@ impl NameList {
     /// Reads names such as `location`, and starts such as `content-*`, in any case.
     ///
     /// # Errors
-    ///
     /// The first text that is neither.
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let pattern = |text: &'a str| {

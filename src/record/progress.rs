@@ -101,7 +101,6 @@ impl Progress {
     /// Checks whether a record may have this progress.
     ///
     /// # Errors
-    ///
     /// The first mistake, with the member and what is allowed there.
     pub fn check(&self) -> Result<(), String> {
         if self.history.len() > DEAD_LETTER_ATTEMPTS_MAX {

@@ -16,7 +16,6 @@ impl ReplyAddress {
     /// Reads an address of 1 to 8,192 visible ASCII characters.
     ///
     /// # Errors
-    ///
     /// What is wrong with it. The text is written after the name of the header.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.is_empty() || text.len() > ADDRESS_BYTES_MAX {

@@ -72,7 +72,6 @@ impl SealKeys {
     /// `-`, and the standard base64, with padding, of 32 random bytes.
     ///
     /// # Errors
-    ///
     /// Says which key is wrong and what is allowed, and reveals nothing of the key.
     pub fn parse(text: &str) -> Result<Self, String> {
         let words: Vec<&str> = text.split_ascii_whitespace().collect();
@@ -168,7 +167,6 @@ impl SealKeys {
 /// Opens what is sealed in a call.
 ///
 /// # Errors
-///
 /// Why it can't be opened. Nothing of the call may be sent then.
 pub fn open(call: &mut Call, keys: Option<&SealKeys>) -> Result<(), SealError> {
     let mut all = lists(&mut call.head);

@@ -27,7 +27,6 @@ impl SealedValue {
     /// Checks whether a record may have this value.
     ///
     /// # Errors
-    ///
     /// What is wrong with it.
     pub fn check(&self) -> Result<(), String> {
         if !is_key_id(&self.key) {

@@ -68,7 +68,6 @@ impl Secrets {
     /// Ed25519: 32 bytes (RFC 8032 §5.1.5), or 64 with the public key behind them.
     ///
     /// # Errors
-    ///
     /// Says which secret is wrong and what is allowed.
     pub fn parse(text: &str) -> Result<Self, SecretError> {
         let words: Vec<&str> = text.split_ascii_whitespace().collect();

@@ -109,7 +109,6 @@ impl<M> SentBatch<M> {
     /// Returns what the Stream says of each message, in their order.
     ///
     /// # Errors
-    ///
     /// All messages, if the whole request has failed or if its answer can't be read.
     pub(crate) fn answered(
         self,

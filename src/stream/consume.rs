@@ -108,7 +108,6 @@ impl StreamClient {
 /// Reads the answer to CreateGroupCursor, ConsumerCommit or ConsumerHeartbeat: a cursor.
 ///
 /// # Errors
-///
 /// What is wrong with the answer.
 pub fn parse_cursor(body: &[u8]) -> Result<Cursor, String> {
     #[derive(Deserialize)]
@@ -123,7 +122,6 @@ pub fn parse_cursor(body: &[u8]) -> Result<Cursor, String> {
 /// Reads the answer to GetMessages: the messages, and where to go on.
 ///
 /// # Errors
-///
 /// What is wrong with the answer. Nothing of it is used then.
 pub fn parse_messages(response: &IncomingResponse) -> Result<(Vec<Message>, Cursor), String> {
     #[derive(Deserialize)]

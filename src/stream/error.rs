@@ -83,7 +83,6 @@ impl StreamError {
 /// Returns the answer if its status is 200.
 ///
 /// # Errors
-///
 /// What any other result means for the next step.
 pub fn expect_ok(result: CalloutResult) -> Result<IncomingResponse, StreamError> {
     let response = match result {

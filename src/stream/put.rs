@@ -73,7 +73,6 @@ pub enum PutEntry {
 /// Reads the answer to PutMessages for `records` records.
 ///
 /// # Errors
-///
 /// What is wrong with the answer. It is unknown then which records are stored.
 pub fn parse_put_answer(body: &[u8], records: usize) -> Result<Vec<PutEntry>, String> {
     let answer: PutAnswer = serde_json::from_slice(body)

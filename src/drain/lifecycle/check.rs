@@ -20,7 +20,6 @@ impl Window {
     /// Rebuilds every index from the states of the records, after an input, and compares.
     ///
     /// # Errors
-    ///
     /// The first difference.
     pub(in crate::drain) fn check(&self) -> Result<(), String> {
         if let Some(violation) = &self.violation {

@@ -134,7 +134,6 @@ impl Window {
     /// Returns the decoded record, for an attempt.
     ///
     /// # Errors
-    ///
     /// Why the record can't be read.
     pub(in crate::drain) fn understand(&mut self, id: RecordId) -> Result<Call, RecordError> {
         let Some(tracked) = self.tracked.get_mut(&id) else {

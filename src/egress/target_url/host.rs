@@ -26,7 +26,6 @@ impl Host {
     /// Reads a name, or an IPv4 address, as URLs have it.
     ///
     /// # Errors
-    ///
     /// A text that isn't a host name (RFC 1123 §2.1, with `_`), or that looks like a number in a
     /// form other than four decimal numbers. Resolvers read such a number as an address all the
     /// same (`inet_aton`).
@@ -55,7 +54,6 @@ impl Host {
     /// without brackets.
     ///
     /// # Errors
-    ///
     /// The same as [`Host::name`].
     pub fn literal(text: &str) -> Result<Self, TargetError> {
         let inner = text

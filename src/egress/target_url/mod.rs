@@ -62,7 +62,6 @@ impl TargetUrl {
     /// Reads an absolute URL.
     ///
     /// # Errors
-    ///
     /// Anything other than a plain `http` or `https` URL of at most [`DESTINATION_BYTES_MAX`]
     /// bytes. The error says what to change.
     pub fn parse(text: &str) -> Result<Self, TargetError> {

@@ -60,7 +60,7 @@ fn one_callers_unfinished_bodies_leave_bytes_for_others() {
     assert!(detail.contains("of this caller"), "{detail}");
 }
 
-/// Has a deferred call accepted; gives why it is refused.
+/// Has a deferred call accepted; returns why it is refused.
 fn defer(engine: &mut AcceptEngine, caller: &str, number: u32, delay: &str) -> Said {
     let fields = [("authorization", caller), ("async-delay", delay)];
     let millis = u64::from(number);

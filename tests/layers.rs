@@ -146,7 +146,7 @@ fn no_two_files_use_each_other() {
 
 /// Returns the files that use each other, with whatever uses them.
 fn circles(uses: &BTreeMap<String, BTreeSet<String>>) -> BTreeMap<&str, BTreeSet<&str>> {
-    // A tree's files extend what its first file defines, so that a parent is no circle.
+    // A tree's files extend what its first file defines, so a parent does not make a circle.
     let mut left: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (user, used) in uses {
         let used = used.iter().map(String::as_str);

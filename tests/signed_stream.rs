@@ -155,7 +155,7 @@ fn a_group_outside_retention_is_moved_on_and_that_is_said() {
         br#"{"type":"TRIM_HORIZON"}"#
     );
     assert_eq!(covered(&update), ALL);
-    // Until it is moved there is no use in joining.
+    // Joining is useless until it is moved.
     lab.input(Input::CalloutDone(update.ticket, answer(500, &[], "")));
     lab.wait(1_000);
     lab.answer("PUT calls/groups/sluice", answer(200, &[], ""));

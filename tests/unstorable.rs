@@ -30,7 +30,7 @@ fn deferred(path: &str) -> Value {
     json!({ "id": path, "path": path, "deliverAt": at(5_000).wall.to_string() })
 }
 
-/// A Stream that takes everything but what `is_bad`: for so many milliseconds. Gives what it has
+/// A Stream that takes everything but what `is_bad`: for so many milliseconds. Returns what it has
 /// stored on this stream.
 fn serve(lab: &mut Lab, stream: &str, millis: u64, is_bad: impl Fn(&Value) -> bool) -> Vec<Value> {
     let mut taken = Vec::new();

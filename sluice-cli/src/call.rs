@@ -45,7 +45,7 @@ impl<'a> Call<'a> {
     /// Reads a record.
     ///
     /// # Errors
-    /// A text that says why it is no JSON object.
+    /// Why it is not a JSON object.
     pub fn parse(record: &'a [u8]) -> Result<Self, String> {
         serde_json::from_slice::<Members<'a>>(record)
             .map(|members| Self { members: members.0 })

@@ -23,7 +23,7 @@ use crate::text;
 /// Shows every letter of one call: a call that was redriven may have died again.
 ///
 /// # Errors
-/// [`Failure`]; [`Failure::Nothing`] where there is no such letter.
+/// [`Failure`]; [`Failure::Nothing`] if there is no such letter.
 pub fn show(
     dead: &DeadStream<'_>,
     id: &str,

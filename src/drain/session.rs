@@ -299,14 +299,14 @@ impl Session {
         self.last_contact = self.sent_at;
     }
 
-    /// We are a member, and read from here on. Gives group and instance, for the log.
+    /// We are a member, and read from here on. Returns group and instance, for the log.
     pub(super) fn joined(&mut self, cursor: Cursor) -> (&str, &str) {
         self.cursor = Some(cursor);
         self.woken = true;
         (&self.group, &self.instance)
     }
 
-    /// The group was moved to the oldest record that the Stream keeps. Gives it, for the log.
+    /// The group was moved to the oldest record that the Stream keeps. Returns it, for the log.
     pub(super) fn moved_on(&mut self) -> &str {
         self.is_outside = false;
         &self.group
@@ -317,7 +317,7 @@ impl Session {
         self.cursor = Some(cursor);
     }
 
-    /// A fetch has brought records; gives the number of the fetch, or `None` if it was empty.
+    /// A fetch has brought records; returns the number of the fetch, or `None` if it was empty.
     pub(super) fn fetched(
         &mut self,
         is_empty: bool,
@@ -340,7 +340,7 @@ impl Session {
         self.next_commit = now.plus(self.timing.commit_interval);
     }
 
-    /// A request has failed. Gives whether the session is lost with it.
+    /// A request has failed. Returns whether the session is lost with it.
     pub(super) fn failed(
         &mut self,
         operation: &Operation,

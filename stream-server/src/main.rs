@@ -124,7 +124,7 @@ fn warn_of_openness(url: &str, remote: bool) {
     }
 }
 
-/// Writes a line to standard output. That nobody reads it is no reason to fail.
+/// Writes a line to standard output. If nobody reads it, that is not a failure.
 fn tell(line: &str) -> ExitCode {
     let mut out = std::io::stdout();
     if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {

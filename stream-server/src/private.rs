@@ -68,7 +68,7 @@ pub(crate) fn mend_data(folder: &Path, log: &Path) {
 }
 
 /// Keeps others from adding keys to a folder of public keys, or from changing them. They may read
-/// it: the folder may have other purposes, and public keys are no secret.
+/// it: the folder may have other purposes, and public keys are not secret.
 pub(crate) fn mend_keys(folder: &Path) {
     let mut mended = mend_folder(folder, OTHERS_WRITE);
     for file in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -83,7 +83,8 @@ pub(crate) fn mend_keys(folder: &Path) {
     }
 }
 
-/// Takes these rights of a folder or file away; gives how many were changed. Links are left alone.
+/// Takes these rights of a folder or file away; returns how many were changed. Links are left
+/// alone.
 fn mend(path: &Path, rights: u32) -> usize {
     match try_mend(path, rights) {
         Ok(is_changed) => usize::from(is_changed),

@@ -18,7 +18,7 @@ use serde_json::json;
 
 const BIG: usize = 100_000;
 
-/// Publishes one message with this name and some ballast; gives the status.
+/// Publishes one message with this name and some ballast; returns the status.
 fn put(client: &mut Client, name: &str) -> u16 {
     let value = encode(&format!("{name} {}", "x".repeat(BIG)));
     let body = json!({ "messages": [{ "value": value }] });
@@ -55,7 +55,7 @@ fn names(client: &mut Client) -> Vec<String> {
     }
 }
 
-/// Publishes until it fails; gives what was acknowledged.
+/// Publishes until it fails; returns what was acknowledged.
 fn fill(client: &mut Client) -> Vec<String> {
     let mut acknowledged = Vec::new();
     for n in 0..1_000 {

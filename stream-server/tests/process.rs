@@ -9,7 +9,7 @@ use common::Client;
 use common::process::{Process, command};
 use serde_json::{Value, json};
 
-/// Runs it to its end; gives exit code and standard error.
+/// Runs it to its end; returns exit code and standard error.
 fn run(arguments: &[&str]) -> (i32, String) {
     let output = command(arguments).output().unwrap();
     (

@@ -14,7 +14,7 @@ use super::{read, settle};
 /// Columns of a line; words longer than that have their own.
 const COLUMNS: usize = 100;
 
-/// Returns what stands where there is no default.
+/// Returns the text for a key without a default.
 fn example(path: &str) -> Value {
     let text = match path.trim_start_matches("$.") {
         "stream.cluster" => "stream",
@@ -91,7 +91,7 @@ impl Writer {
     }
 
     fn members(&mut self, members: &[Member]) {
-        // A comment is no member, so the comma belongs to the last one that is none.
+        // A comment is not a member, so the comma belongs to the last line that is not a comment.
         let last = members.iter().rposition(|member| !is_comment(member));
         self.depth += 1;
         for (index, member) in members.iter().enumerate() {

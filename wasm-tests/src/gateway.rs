@@ -72,12 +72,12 @@ impl Gateway {
         exchange(self.port(), request)
     }
 
-    /// Has a call without content accepted, and gives its id.
+    /// Has a call without content accepted, and returns its id.
     pub fn call(&self, path: &str) -> String {
         self.accept(&Request::new("POST", path).marked().body(""))
     }
 
-    /// Has a call accepted, and gives its id.
+    /// Has a call accepted, and returns its id.
     pub fn accept(&self, request: &Request) -> String {
         let accepted = self.exchange(request).expect(202);
         accepted.message.text("async-call-id")

@@ -33,13 +33,13 @@ impl Seen {
         path.unwrap_or_default().to_owned()
     }
 
-    /// Returns the call that it belongs to; empty if it is no call.
+    /// Returns the call that it belongs to; empty if it is not a call.
     #[must_use]
     pub fn call_id(&self) -> String {
         self.message.text("async-call-id")
     }
 
-    /// Returns which attempt it is; empty if it is no call.
+    /// Returns which attempt it is; empty if it is not a call.
     #[must_use]
     pub fn attempt(&self) -> String {
         self.message.text("async-attempt")

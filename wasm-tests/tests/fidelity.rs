@@ -55,7 +55,7 @@ fn a_call_is_the_request_byte_for_byte() {
     gateway.wait_until_settled();
 }
 
-/// Sends a request unmarked and marked, and gives what the target sees of each.
+/// Sends a request unmarked and marked, and returns what the target sees of each.
 fn both_ways(gateway: &Gateway, case: &Case) -> (Seen, Seen) {
     let name = case.name;
     let before = gateway.target.count();

@@ -46,7 +46,7 @@ fn gateway(name: &str, noisy: &Target, more: &Value) -> Gateway {
     })
 }
 
-/// Has calls accepted one after the other, and gives their ids.
+/// Has calls accepted one after the other, and returns their ids.
 fn call(gateway: &Gateway, path: &str, count: usize) -> Vec<String> {
     let mut connection = Connection::open(gateway.port()).unwrap();
     let request = Request::new("POST", path).marked().body("");

@@ -234,7 +234,7 @@ impl Scene {
         );
     }
 
-    /// First arrivals are in order, each after the success of the one before. Gives how many
+    /// First arrivals are in order, each after the success of the one before. Returns how many
     /// arrived although they had succeeded before.
     fn check_order(&self, visits: &[Visit]) -> usize {
         let mut latest = 0;
@@ -267,7 +267,7 @@ impl Scene {
         repeated
     }
 
-    /// Only with a request of a gateway in trouble may another one overlap. Gives how many do.
+    /// Only with a request of a gateway in trouble may another one overlap. Returns how many do.
     fn check_overlap(&self, visits: &[Visit]) -> usize {
         let mut count = 0;
         for (index, visit) in visits.iter().enumerate() {

@@ -52,7 +52,7 @@ impl Sdk {
         serde_json::from_str(&said.unwrap()).unwrap()
     }
 
-    /// Publishes call records, each with its `orderKey` as the message's key, and gives partition
+    /// Publishes call records, each with its `orderKey` as the message's key, and returns partition
     /// and offset of each.
     fn put(&self, records: &[Value]) -> Vec<(String, u64)> {
         let messages = records

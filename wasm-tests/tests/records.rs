@@ -148,7 +148,7 @@ fn the_least_that_is_a_call_is_a_path() {
         "{accepted_at}"
     );
 
-    // Members that are not known yet are no reason to refuse it, whatever they are.
+    // Unknown members are not a reason to refuse it, whatever they are.
     let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
     let deep: Value = serde_json::from_str(&deep).unwrap();
     let record = json!({

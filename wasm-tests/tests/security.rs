@@ -113,7 +113,7 @@ fn the_caller_is_known_to_the_target_and_the_token_to_nobody() {
     );
 }
 
-/// Reply addresses that are no path below `/inbox`, for whoever reads them.
+/// Reply addresses that some reader does not take for a path below `/inbox`.
 const ELSEWHERE: [&str; 21] = [
     "/admin/users/7?role=admin",
     "/",

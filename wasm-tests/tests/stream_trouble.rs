@@ -47,7 +47,7 @@ fn post(path: &str) -> Request {
     Request::new("POST", path).marked().body("x")
 }
 
-/// Checks a refusal, and gives what is known of the call: is it stored?
+/// Checks a refusal, and returns what is known of the call: is it stored?
 fn refused(response: &Response) -> String {
     assert_eq!(response.status, 503, "{}", response.show());
     let text = |name| response.message.text(name);

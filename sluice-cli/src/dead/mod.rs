@@ -45,7 +45,7 @@ pub struct Survey {
 pub enum Found {
     /// A whole letter.
     Letter(Letter),
-    /// A message that is no part of any letter, or a letter that can't be put together.
+    /// A message that does not belong to any letter, or a letter that can't be put together.
     Unreadable(Position, String),
 }
 

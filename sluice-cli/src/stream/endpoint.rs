@@ -21,7 +21,7 @@ impl Endpoint {
     /// Reads a URL such as `http://127.0.0.1:8090`.
     ///
     /// # Errors
-    /// A text that says why this is no endpoint.
+    /// Why this is not a valid endpoint.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim_end_matches('/');
         let bad = || {
@@ -58,7 +58,7 @@ impl Endpoint {
     /// Returns the messages endpoint of Oracle's service in a region of its commercial realm.
     ///
     /// # Errors
-    /// A text that says why this is no region.
+    /// Why this is not a valid region.
     pub fn of_region(region: &str) -> Result<Self, String> {
         let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if region.is_empty() || !region.bytes().all(is_name) {

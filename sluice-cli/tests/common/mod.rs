@@ -124,8 +124,8 @@ impl Stream {
             .into()
     }
 
-    /// Runs the binary on a terminal of its own, where somebody types this; gives its exit code and
-    /// what the terminal showed.
+    /// Runs the binary on a terminal of its own, where somebody types this; returns its exit code
+    /// and what the terminal showed.
     pub fn run_on_terminal(&self, arguments: &[&str], typed: &str) -> (i32, String) {
         const HELPER: &str = "\
 import os, pty, sys

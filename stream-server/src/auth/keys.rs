@@ -38,7 +38,7 @@ pub(super) struct Key {
 #[derive(Debug, Default)]
 pub struct KeyRing {
     keys: BTreeMap<String, Key>,
-    /// What the operator should know although it is no mistake.
+    /// What the operator should know, although it is not a mistake.
     warnings: Vec<String>,
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for KeyFolderError {
 impl std::error::Error for KeyFolderError {}
 
 impl KeyRing {
-    /// Reads all pairs of a folder. Other files in it are no business of ours.
+    /// Reads all pairs of a folder. Other files in it are ignored.
     ///
     /// # Errors
     /// [`KeyFolderError`] with all mistakes.
@@ -164,7 +164,7 @@ impl KeyRing {
         self.keys.len()
     }
 
-    /// Returns what the operator should know although it is no mistake, one sentence each.
+    /// Returns what the operator should know, although it is not a mistake, one sentence each.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings

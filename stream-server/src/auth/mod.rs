@@ -248,7 +248,7 @@ impl Verifier {
     }
 }
 
-/// Checks that enough is signed; gives the name of the date that counts.
+/// Checks that enough is signed; returns the name of the date that counts.
 fn check_coverage(
     headers: &HeaderMap,
     names: &[String],

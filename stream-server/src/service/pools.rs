@@ -65,8 +65,8 @@ fn default_pool() -> StreamPool {
 }
 
 impl Service {
-    /// Creates a pool (OCI CreateStreamPool); gives it with its work request. The same retry token
-    /// gives the same pool for 24 hours.
+    /// Creates a pool (OCI CreateStreamPool); returns it with its work request. The same retry
+    /// token gives the same pool for 24 hours.
     ///
     /// # Errors
     /// 400 for names, settings and limits, 409 for a retry token, 500.

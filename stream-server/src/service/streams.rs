@@ -116,7 +116,7 @@ impl Catalog {
 }
 
 impl Service {
-    /// Creates a stream with a unique id (OCI CreateStream); gives it with its work request.
+    /// Creates a stream with a unique id (OCI CreateStream); returns it with its work request.
     ///
     /// # Errors
     /// 400 for the name, the numbers and limits, 404 for the pool, 409 if the name is taken, 500.

@@ -44,7 +44,7 @@ pub(super) struct Work<'a> {
 }
 
 impl Service {
-    /// Keeps a work request; gives its id. The oldest makes room.
+    /// Keeps a work request; returns its id. The oldest makes room.
     pub(super) async fn record_work(
         &self,
         catalog: &mut Catalog,

@@ -38,7 +38,7 @@ impl ActiveFile {
         }
     }
 
-    /// Appends a commit and waits for the disk; gives its position. If that fails, the next one
+    /// Appends a commit and waits for the disk; returns its position. If that fails, the next one
     /// takes its place.
     pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<u64> {
         let position = self.end;

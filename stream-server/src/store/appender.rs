@@ -173,7 +173,7 @@ impl Appender {
         (targets, all_stamps)
     }
 
-    /// Makes the buffer durable; gives where it is.
+    /// Makes the buffer durable; returns where it is.
     fn write(&mut self, buffer: &mut CommitBuffer) -> Result<u64, StorageError> {
         buffer.finish(self.next_commit);
         let length = u64::try_from(buffer.bytes().len()).unwrap_or(u64::MAX);

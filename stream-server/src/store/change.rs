@@ -12,7 +12,7 @@ pub(super) enum Change {
 }
 
 impl Change {
-    /// Applies it; gives the key of the stream that it deletes.
+    /// Applies it; returns the key of the stream that it deletes.
     pub(super) fn apply(&self, db: &Connection) -> rusqlite::Result<Option<u64>> {
         match self {
             Self::PutDocument(document) => {

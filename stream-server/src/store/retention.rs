@@ -67,8 +67,8 @@ impl Store {
         deleted.map_err(|error| failed(format!("cannot delete a file of the log: {error}")))
     }
 
-    /// Notes which groups are in use now, and gives those of the stream that nobody has used since
-    /// `before`.
+    /// Notes which groups are in use now, and returns those of the stream that nobody has used
+    /// since `before`.
     ///
     /// # Errors
     /// [`StorageError::Failed`].

@@ -69,7 +69,7 @@ pub(super) fn scan(bytes: &Bytes, known: Known) -> Result<Contents, Damage> {
     Ok(contents)
 }
 
-/// Takes commits as long as they are whole; gives the position of what could not be read.
+/// Takes commits as long as they are whole; returns the position of what could not be read.
 fn take_commits(bytes: &Bytes, contents: &mut Contents) -> usize {
     let mut position = usize::try_from(contents.end).unwrap_or(usize::MAX);
     let mut frames: Vec<(Header, Entry)> = Vec::new();

@@ -63,7 +63,7 @@ pub(super) fn head(number: u64, first_commit: u64) -> [u8; HEAD_BYTES] {
     head
 }
 
-/// Number and first commit of the segment that begins so; none where it is no segment.
+/// Number and first commit of the segment that begins so; `None` if it is not a segment.
 pub(super) fn read_head(bytes: &[u8]) -> Option<(u64, u64)> {
     let checked = bytes.get(..24)?;
     let is_segment = checked.starts_with(&MAGIC) && crc32fast::hash(checked) == u32_at(bytes, 24)?;

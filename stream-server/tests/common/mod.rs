@@ -104,7 +104,7 @@ impl Answer {
         }
     }
 
-    /// Checks OCI's shape of errors; gives the message.
+    /// Checks OCI's shape of errors; returns the message.
     pub fn refused(self, status: u16, code: &str) -> String {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.headers["content-type"], "application/json");
@@ -204,7 +204,7 @@ impl Client {
         self.request(method, &format!("/20180418/streams/{STREAM}/{rest}"), &body)
     }
 
-    /// Publishes values under one key; gives the entries.
+    /// Publishes values under one key; returns the entries.
     pub fn put(&mut self, key: Option<&str>, values: &[&str]) -> Vec<Value> {
         let message = |value: &&str| json!({ "key": key.map(encode), "value": encode(value) });
         let messages: Vec<Value> = values.iter().map(message).collect();

@@ -85,7 +85,7 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    /// Ends it as `kill` does; gives its exit code.
+    /// Ends it as `kill` does; returns its exit code.
     pub fn terminate(&mut self) -> Option<i32> {
         self.signal();
         self.child.wait().unwrap().code()

@@ -17,7 +17,7 @@ pub struct Answer {
     pub status: u16,
     /// Names (in lower case) and values, in order.
     pub headers: Vec<(String, String)>,
-    /// The body; what is no UTF-8 is replaced.
+    /// The body. Invalid UTF-8 is replaced.
     pub body: String,
 }
 

@@ -29,7 +29,7 @@ pub struct Inspection {
 /// Reads the file and refuses it if its host could not load it.
 ///
 /// # Errors
-/// When it is no wasm, exports no proxy-wasm ABI or imports what Envoy does not have.
+/// When it is not wasm, exports no proxy-wasm ABI or imports what Envoy does not have.
 pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
     let mut imports = Vec::new();
     let mut has_abi = false;

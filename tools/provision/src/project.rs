@@ -43,7 +43,7 @@ impl Project {
         self.cargo_target.join("wasm")
     }
 
-    /// Returns the project's own `target` folder, for what is no build of cargo's.
+    /// Returns the project's own `target` folder, for what cargo doesn't build.
     #[must_use]
     pub fn target(&self) -> PathBuf {
         self.root.join("target")

@@ -23,7 +23,7 @@ Examples:
 /// Returns the command line with its grouped help.
 pub(crate) fn command() -> Command {
     let command = Arguments::command();
-    // Everything that is no placeholder is printed as it stands.
+    // Everything except placeholders is printed as it is.
     let template = format!(
         "{{about}}
 

@@ -1,5 +1,5 @@
 //! What a seed decides: what each request asks for, what targets answer to it, and which faults
-//! come when. What comes of it depends on the machine, so a seed is no replay.
+//! come when. What comes of it depends on the machine, so a seed does not replay a run.
 
 use fastrand::Rng;
 

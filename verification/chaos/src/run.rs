@@ -120,7 +120,7 @@ fn make(stage: &mut Stage, round: &Round) -> Result<()> {
     Ok(())
 }
 
-/// Waits until all is settled and nothing comes any more; gives the dead letters.
+/// Waits until all is settled and nothing comes any more; returns the dead letters.
 fn settle(stage: &Stage, record: &Record) -> Result<Vec<Letter>> {
     let start = Instant::now();
     let mut taken = (record.taken(), Instant::now());

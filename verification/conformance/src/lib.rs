@@ -143,7 +143,7 @@ impl Server {
         capture(&mut command).map(drop)
     }
 
-    /// Calls the command line: `oci streaming …`. Gives the JSON that it prints.
+    /// Calls the command line: `oci streaming …`. Returns the JSON that it prints.
     ///
     /// # Errors
     /// When it fails; the message has the error that it shows.
@@ -200,7 +200,7 @@ fn script(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// New key pairs in the folder; gives their fingerprints.
+/// New key pairs in the folder; returns their fingerprints.
 fn write_keys(project: &Project, folder: &Path) -> Result<Value> {
     let mut command = Command::new(oci_clients::python_sdk(project)?);
     command.arg("-I").arg(script("key.py")).arg(folder);

@@ -114,7 +114,7 @@ async fn serve(stream: TcpStream, arrivals: Arrivals) {
     let service = service_fn(|request| answer(request, Arc::clone(&arrivals)));
     let connection =
         server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-    // A gateway that ends a connection is no fault.
+    // A gateway may end a connection.
     let _ended = connection.await;
 }
 

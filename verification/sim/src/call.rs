@@ -67,7 +67,7 @@ pub struct Request {
     pub body: Vec<u8>,
     /// The client leaves after so many milliseconds, if it has no answer by then.
     pub patience: Option<u64>,
-    /// It is no request at all, but this record, published past the gateway.
+    /// It is not a request but this record, published past the gateway.
     pub record: Option<Vec<u8>>,
     /// The message key of that record.
     pub record_key: Option<String>,

@@ -136,6 +136,6 @@ fn show(sum: &Sum, count: u64) {
 }
 
 fn say(text: &str) {
-    // Whoever reads may stop reading: that is no failure of the runs.
+    // The reader may stop reading, which is not a failure of the runs.
     let _ = write!(std::io::stdout(), "{text}");
 }

@@ -51,7 +51,7 @@ impl Stream {
         Self { port }
     }
 
-    /// Publishes records on the stream of calls, and gives partition and offset of each.
+    /// Publishes records on the stream of calls, and returns partition and offset of each.
     pub fn put(&self, records: &[&[u8]]) -> Vec<(u32, u64)> {
         let messages = records
             .iter()

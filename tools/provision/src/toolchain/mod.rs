@@ -57,7 +57,7 @@ impl WasmToolchain {
     /// Finds a way to build for the target, and installs what is missing where it may.
     ///
     /// # Errors
-    /// When there is no way; the message says which command leads to one.
+    /// When there is no way to build for it; the message says which command provides one.
     pub fn find(target: WasmTarget) -> Result<Self> {
         match env::var("SLUICE_WASM_TOOLCHAIN").ok().as_deref() {
             Some("rustup") => rustup::provide(target),

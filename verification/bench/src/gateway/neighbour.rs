@@ -71,7 +71,7 @@ fn connect(set: &LocalSet) -> Result<Socket> {
     Socket::new(stream)
 }
 
-/// Has one call accepted, and gives when it was sent.
+/// Has one call accepted, and returns when it was sent.
 fn call(socket: &mut Socket, path: &str, body: usize) -> Result<Instant> {
     let sent = Instant::now();
     socket.send(&request(path, body, true));

@@ -92,7 +92,7 @@ fn answer(socket: &mut Socket, seen: &Seen) -> State {
     if socket.flush() == State::Closed || socket.receive() == State::Closed {
         return State::Closed;
     }
-    // Whoever sends what is no HTTP has nobody to talk to.
+    // A client that does not send HTTP gets no answer.
     while let Ok(Some(request)) = first(Kind::Request, &socket.received, false) {
         if request.head.field("async-call-id").is_some() {
             seen.calls.fetch_add(1, Ordering::Relaxed);

@@ -79,7 +79,7 @@ impl<T: Talk> Connection<T> {
     }
 }
 
-/// Talks on all connections for a while, until what was asked for is answered, and gives messages
+/// Talks on all connections for a while, until what was asked for is answered, and returns messages
 /// per second and how many there were.
 pub(super) fn rate<T: Talk>(
     port: u16,
@@ -104,7 +104,7 @@ pub(super) fn rate<T: Talk>(
     Ok((per_second(messages, start.elapsed())?, messages))
 }
 
-/// Talks on one connection until so many messages have come, and gives messages per second.
+/// Talks on one connection until so many messages have come, and returns messages per second.
 pub(super) fn rate_of(port: u16, talk: impl Talk, messages_max: u64) -> Result<f64> {
     let start = Instant::now();
     let mut connection = [Connection::open(port, talk)?];

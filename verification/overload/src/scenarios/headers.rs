@@ -242,7 +242,7 @@ async fn pour2(port: u16, head: Many, trailers: Many, times: usize) -> Result<Ta
     Ok(tally)
 }
 
-/// Has requests with large heads wait for their bodies at the same time; gives how many could.
+/// Has requests with large heads wait for their bodies at the same time; returns how many could.
 async fn wait_with_large_heads(rig: &Rig, count: usize) -> Result<(u64, Tally)> {
     let request = marked2("/heads").field("x-large", "v".repeat(HEAD));
     let (mut connections, mut exchanges) = (Vec::new(), Vec::new());

@@ -187,7 +187,7 @@ async fn connection2(port: u16, body: usize) -> Result<()> {
     Ok(())
 }
 
-/// Has clients leave that wait for a Stream which doesn't answer; gives how many did.
+/// Has clients leave that wait for a Stream which doesn't answer; returns how many did.
 async fn leave_waiting(rig: &mut Rig, count: usize) -> Result<u64> {
     const AT_A_TIME: usize = 500;
     let request = marked("/leaving").body(content(BODY_MAX)).bytes();

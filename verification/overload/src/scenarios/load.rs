@@ -51,7 +51,7 @@ impl Load {
         self.shared.refused.load(Ordering::Relaxed)
     }
 
-    /// Ends the clients, each after its current request; gives what they were told, and how long
+    /// Ends the clients, each after its current request; returns what they were told, and how long
     /// the longest wait for an answer was.
     pub(super) async fn end(mut self) -> Result<(Tally, Duration)> {
         self.shared.is_over.store(true, Ordering::Relaxed);

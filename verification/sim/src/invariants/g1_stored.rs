@@ -6,7 +6,7 @@ use sluice::http::OutgoingResponse;
 use super::Violation;
 use crate::ledger::{CALLS, Ledger, Place};
 
-/// A client is answered; gives the call that it is told of, if any. `is_keyed`: it may be another
+/// A client is answered; returns the call that it is told of, if any. `is_keyed`: it may be another
 /// one's.
 ///
 /// # Errors

@@ -59,7 +59,7 @@ struct Told {
 pub struct Keys(BTreeMap<(Process, String), Told>);
 
 impl Keys {
-    /// A client with a key is told of a call. Gives whether the call was known by its key.
+    /// A client with a key is told of a call. Returns whether the call was known by its key.
     ///
     /// # Errors
     /// It is another request's call, or another one than the key's.

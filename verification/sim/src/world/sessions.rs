@@ -45,7 +45,7 @@ impl World {
         } else if !is_overdue && path.contains("/messages?cursor=") {
             let messages: Vec<Value> = serde_json::from_slice(&response.body).unwrap_or_default();
             let places = messages.iter().map(|message| place(session.1, message));
-            // A note is no call, and takes no room.
+            // A note is not a call, and takes no room.
             let places = places.filter(|place| self.ledger.records.contains_key(place));
             let fetched: BTreeSet<Place> = places.collect();
             self.ledger

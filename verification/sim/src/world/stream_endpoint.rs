@@ -129,7 +129,7 @@ impl World {
         }
     }
 
-    /// Takes some messages out of a PutMessages; gives the places of those that fail.
+    /// Takes some messages out of a PutMessages; returns the places of those that fail.
     fn without_some(&mut self, body: &[u8]) -> (Vec<u8>, Vec<bool>) {
         let details: Value = serde_json::from_slice(body).unwrap_or_default();
         let messages = details.get("messages").and_then(Value::as_array);

@@ -268,7 +268,7 @@ impl World {
         ))
     }
 
-    /// Performs an output; gives the input that answers it at once, if one does.
+    /// Performs an output; returns the input that answers it at once, if one does.
     fn perform(
         &mut self,
         by: Engine,

@@ -120,7 +120,7 @@ pub struct Whole<'a> {
 /// bytes come.
 ///
 /// # Errors
-/// When it is no HTTP/1.1.
+/// When it is not HTTP/1.1.
 pub fn first(kind: Kind, received: &[u8], is_over: bool) -> io::Result<Option<Whole<'_>>> {
     let Some(head) = Head::read(kind, received)? else {
         return Ok(None);
@@ -179,7 +179,7 @@ fn chunks(bytes: &[u8]) -> io::Result<Option<Chunks<'_>>> {
     }
 }
 
-/// Parses with as much room for fields as is needed; gives the length of what was parsed and the
+/// Parses with as much room for fields as is needed; returns the length of what was parsed and the
 /// fields. `parse` gives how many fields there are.
 fn with_room<'a>(
     mut parse: impl FnMut(&mut [Header<'a>]) -> Result<(Status<usize>, usize), httparse::Error>,

@@ -47,7 +47,7 @@ impl Message {
     /// that no more bytes come.
     ///
     /// # Errors
-    /// When it is no HTTP/1.1.
+    /// When it is not HTTP/1.1.
     pub fn take(kind: Kind, received: &mut Vec<u8>, is_over: bool) -> io::Result<Option<Self>> {
         let Some(whole) = framing::first(kind, received, is_over)? else {
             return Ok(None);

@@ -3,10 +3,11 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-/// Returns the text of a file of `bytes_max` bytes at most.
+/// Returns the text of a file of at most `bytes_max` bytes.
 ///
 /// # Errors
-/// A text that names the file and what is wrong with it.
+///
+/// The name of the file and what is wrong with it.
 pub fn read_text(path: &Path, bytes_max: u64) -> Result<String, String> {
     let shown = path.display();
     let unreadable = |error: std::io::Error| format!("{shown} cannot be read: {error}");

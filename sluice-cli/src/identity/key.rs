@@ -17,7 +17,7 @@ pub(super) fn read(path: &Path) -> Result<(Box<dyn RsaSha256>, Fingerprint), Str
     parse(&pem).map_err(|problem| format!("{} {problem}", path.display()))
 }
 
-/// Returns the same of a PEM; an error completes "the file …".
+/// Returns the key of a PEM, and its fingerprint. An error completes "the file …".
 pub(super) fn parse(pem: &str) -> Result<(Box<dyn RsaSha256>, Fingerprint), String> {
     let key = PrivateKey::from_pem(pem, KEY_BITS_MIN).map_err(|error| error.to_string())?;
     let fingerprint = key.fingerprint().map_err(|error| error.to_string())?;
@@ -31,7 +31,7 @@ pub(super) fn parse(pem: &str) -> Result<(Box<dyn RsaSha256>, Fingerprint), Stri
     ))
 }
 
-/// RSA by the library that TLS has here, in constant time.
+/// Signs with RSA by the library that TLS uses here, in constant time.
 struct TlsLibrary(Box<dyn Signer>);
 
 impl RsaSha256 for TlsLibrary {

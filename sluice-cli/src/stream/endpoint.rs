@@ -1,4 +1,4 @@
-//! Where requests go.
+//! Where requests are sent.
 
 use std::net::IpAddr;
 
@@ -7,13 +7,13 @@ use ureq::http::Uri;
 /// A stream endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// As it was given, without slashes at the end.
+    /// The URL as it was given, without slashes at the end.
     text: String,
     is_tls: bool,
     /// Host and port, as clients write them.
     authority: String,
     host: String,
-    /// What stands before the protocol's own paths: empty, or `/prefix`.
+    /// The prefix of the protocol's own paths: empty, or `/prefix`.
     prefix: String,
 }
 
@@ -42,7 +42,8 @@ impl Endpoint {
             return Err(bad());
         }
         let authority = match uri.port_u16() {
-            // What a signature covers has no default port: that is how clients write Host.
+            // Clients write `Host` without the default port, and the signature covers it in that
+            // form.
             Some(port) if port == if is_tls { 443 } else { 80 } => host.to_owned(),
             Some(_) | None => authority.as_str().to_owned(),
         };
@@ -71,8 +72,8 @@ impl Endpoint {
         ))
     }
 
-    /// Where GetStream is answered: Oracle's service has another host for its control plane,
-    /// `streaming.REGION…` beside `cell-N.streaming.REGION…`.
+    /// Returns the endpoint that answers GetStream. Oracle's service has another host for its
+    /// control plane: `streaming.REGION…` instead of `cell-N.streaming.REGION…`.
     #[must_use]
     pub fn control(&self) -> Self {
         let control = |name: &str| {
@@ -94,13 +95,13 @@ impl Endpoint {
         }
     }
 
-    /// As it was given.
+    /// Returns the URL as it was given.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// Returns what `Host` says.
+    /// Returns the value of `Host`.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
@@ -112,7 +113,7 @@ impl Endpoint {
         format!("{}{path}", self.prefix)
     }
 
-    /// Returns a URL with a path that [`Self::path`] has given.
+    /// Returns the URL of a path that [`Self::path`] has returned.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         let scheme = if self.is_tls { "https" } else { "http" };

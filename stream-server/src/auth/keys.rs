@@ -1,5 +1,5 @@
-//! The folder of public keys: `NAME.pub.pem` with `NAME.keyid` beside it, and `NAME.rights` where
-//! the key may not do everything.
+//! The folder of public keys: `NAME.pub.pem` and `NAME.keyid`, and `NAME.rights` if the key may not
+//! do everything.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -129,10 +129,10 @@ impl KeyRing {
         self.keys.insert(key_id, Key { public, rights });
     }
 
-    /// Returns what a key may do: everything where nothing is said.
+    /// Returns what a key may do: everything if there is no file of rights.
     fn read_rights(&mut self, folder: &Path, name: &str) -> Result<Rights, String> {
         let file = folder.join(format!("{name}{RIGHTS_ENDING}"));
-        // Only a file that is surely not there gives all rights.
+        // Only a file that certainly doesn't exist gives all rights.
         if !file
             .try_exists()
             .map_err(|error| format!("cannot be looked for: {error}"))?
@@ -201,7 +201,7 @@ fn read_text(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-/// SubjectPublicKeyInfo (RFC 5280) or RSAPublicKey (PKCS#1, RFC 8017), as PEM.
+/// Reads SubjectPublicKeyInfo (RFC 5280) or RSAPublicKey (PKCS#1, RFC 8017), as PEM.
 fn parse_key(pem: &str) -> Result<RsaPublicKey, String> {
     if pem.contains("PRIVATE KEY") {
         return Err("holds a private key. Put the public one here, and keep that one away".into());
@@ -224,7 +224,7 @@ fn bits(key: &RsaPublicKey) -> usize {
     key.n().bits()
 }
 
-/// `TENANCY/USER/FINGERPRINT` or `ST$TOKEN`: printable, without the quotes that delimit it.
+/// Reads `TENANCY/USER/FINGERPRINT` or `ST$TOKEN`: printable, without the quotes that delimit it.
 fn parse_key_id(text: &str) -> Result<String, String> {
     let key_id = text.trim();
     if key_id.is_empty() {

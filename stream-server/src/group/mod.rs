@@ -32,7 +32,7 @@ use crate::time::TimeMs;
 
 /// How long a departed instance is remembered: no cursor lives longer.
 const DEPARTED_LIFE_MS: u64 = CURSOR_LIFE_MS;
-/// How many departed instances are remembered; the oldest are forgotten first.
+/// How many departed instances are remembered. The oldest are forgotten first.
 const DEPARTED_COUNT_MAX: usize = 1_024;
 
 /// What a group's cursor says. It is sealed and opened by [`crate::cursor`].
@@ -44,15 +44,15 @@ pub struct GroupCursor {
     pub epoch: u64,
     /// The group's assignment when this cursor was issued.
     pub generation: u64,
-    /// The next offset to read, for partitions where that is not the committed position. These are
-    /// what a commit commits.
+    /// The next offset to read, for partitions in which it is not the committed position. A commit
+    /// commits these.
     pub positions: BTreeMap<u32, u64>,
 }
 
 /// Why a group refuses a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupError {
-    /// The instance was replaced, or timed out, or the group was moved: a new cursor is needed.
+    /// The instance was replaced or has timed out, or the group was moved. A new cursor is needed.
     CursorInvalid,
     /// The cursor would commit this partition, which its instance no longer holds.
     UnreservedPartition(u32),
@@ -100,7 +100,7 @@ pub struct Reservation {
     pub partition: u32,
     /// The last offset that was committed.
     pub committed: Option<u64>,
-    /// The instance that holds it, and until when if that instance falls silent.
+    /// The instance that holds it, and until when if nothing is heard of it.
     pub holder: Option<(String, TimeMs)>,
 }
 
@@ -132,16 +132,18 @@ impl Group {
         }
     }
 
-    /// Returns what the store keeps of it.
+    /// Returns what the store keeps of the group.
     #[must_use]
     pub fn record(&self) -> &GroupRecord {
         &self.record
     }
 
-    /// Lets an instance join (CreateGroupCursor). One of that name that lives is replaced: its
-    /// cursors are fenced, its partitions stay with the name. Reading starts at what is committed.
+    /// Lets an instance join (CreateGroupCursor). A live instance with the same name is replaced:
+    /// its cursors become invalid, and its partitions stay with the name. Reading starts at the
+    /// committed position.
     ///
     /// # Errors
+    ///
     /// [`GroupError::TooManyInstances`].
     pub fn join(&mut self, now: TimeMs, join: Join) -> Result<GroupCursor, GroupError> {
         self.expire(now);
@@ -168,10 +170,11 @@ impl Group {
         Ok(self.cursor(epoch, BTreeMap::new()))
     }
 
-    /// Keeps the instance's reservations (ConsumerHeartbeat). The returned cursor reads on where
-    /// the given one does.
+    /// Keeps the instance's reservations (ConsumerHeartbeat). The returned cursor reads on from the
+    /// same place as the given one.
     ///
     /// # Errors
+    ///
     /// [`GroupError::CursorInvalid`] if the instance is gone.
     pub fn heartbeat(
         &mut self,
@@ -183,7 +186,7 @@ impl Group {
         self.reissue(cursor)
     }
 
-    /// Returns how many live instances it has.
+    /// Returns how many live instances the group has.
     pub fn members_count(&mut self, now: TimeMs) -> usize {
         self.expire(now);
         self.members.len()
@@ -196,7 +199,7 @@ impl Group {
         member.map_or_else(Vec::new, |member| member.held.keys().copied().collect())
     }
 
-    /// Returns who holds what (GetGroup), by partition.
+    /// Returns which instance holds which partition (GetGroup), by partition.
     pub fn reservations(&mut self, now: TimeMs) -> Vec<Reservation> {
         self.expire(now);
         let line = |(partition, position): (&u32, &CommittedPosition)| {
@@ -224,14 +227,14 @@ impl Group {
         self.record = moved;
     }
 
-    /// Ends all instances as if their time were over: what they have not committed is unreserved.
+    /// Ends all instances as if they had timed out. What they have not committed is free again.
     pub fn forget_members(&mut self, now: TimeMs) {
         for epoch in self.members.keys().copied().collect::<Vec<_>>() {
             self.depart(epoch, now, WhyDeparted::TimedOut);
         }
     }
 
-    /// Removes the instances whose time is over, and gives their partitions to the others.
+    /// Removes the instances that have timed out, and gives their partitions to the others.
     fn expire(&mut self, now: TimeMs) {
         self.departed.retain(|_, departed| departed.forget_at > now);
         let silent = self
@@ -285,8 +288,8 @@ impl Group {
             .map_or(0, CommittedPosition::next)
     }
 
-    /// Returns the positions of a cursor that still mean something: of partitions that its instance
-    /// has held ever since the cursor was issued.
+    /// Returns the positions of a cursor that are still valid: of partitions that its instance has
+    /// held ever since the cursor was issued.
     fn honoured(&self, cursor: &GroupCursor) -> BTreeMap<u32, u64> {
         let Some(member) = self.members.get(&cursor.epoch) else {
             return BTreeMap::new();
@@ -309,7 +312,7 @@ impl Group {
     }
 
     fn cursor(&self, epoch: u64, mut positions: BTreeMap<u32, u64>) -> GroupCursor {
-        // A position that is committed needs no place in the cursor.
+        // A committed position needs no place in the cursor.
         positions.retain(|partition, next| *next != self.committed_next(*partition));
         GroupCursor {
             group_key: self.record.key,

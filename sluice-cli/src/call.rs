@@ -151,7 +151,6 @@ impl<'a> Call<'a> {
     /// of the key are those of `orderKey`, as when the gateway publishes.
     ///
     /// # Errors
-    ///
     /// Why the drain would refuse the key.
     pub fn order_key(&self) -> Result<Option<String>, String> {
         let Some(raw) = self.raw("orderKey").filter(|raw| raw.get() != "null") else {
@@ -184,7 +183,6 @@ impl<'a> Call<'a> {
     /// letter's `id`, because otherwise the drain would name the call after its new place.
     ///
     /// # Errors
-    ///
     /// Why the record doesn't fit into a message.
     pub fn redriven(&self, id: &str, now: &str) -> Result<Vec<u8>, String> {
         let mut record = String::from("{");

@@ -11,7 +11,6 @@ const ENDPOINT_DEFAULT: &str = "http://127.0.0.1:8090";
 /// Returns a client by the options; nothing is sent yet.
 ///
 /// # Errors
-///
 /// Which option to change.
 pub fn client(common: &Common, environment: Environment<'_>) -> Result<StreamClient, String> {
     let given = common.endpoint.as_deref().map(Endpoint::parse).transpose();

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 /// Returns the text of a file of at most `bytes_max` bytes.
 ///
 /// # Errors
-///
 /// The name of the file and what is wrong with it.
 pub fn read_text(path: &Path, bytes_max: u64) -> Result<String, String> {
     let shown = path.display();

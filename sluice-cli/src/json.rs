@@ -16,7 +16,6 @@ impl<'a> Document<'a> {
     /// Begins an object.
     ///
     /// # Errors
-    ///
     /// If nobody reads the output. The same holds for the other methods.
     pub fn begin(out: &'a mut dyn Write) -> io::Result<Self> {
         out.write_all(b"{")?;
@@ -26,7 +25,6 @@ impl<'a> Document<'a> {
     /// Writes a member.
     ///
     /// # Errors
-    ///
     /// See [`Document::begin`].
     pub fn member(&mut self, name: &str, value: &impl Serialize) -> io::Result<()> {
         self.name(name)?;
@@ -46,7 +44,6 @@ impl<'a> Document<'a> {
     /// Writes an item of the list.
     ///
     /// # Errors
-    ///
     /// See [`Document::begin`].
     pub fn item(&mut self, value: &impl Serialize) -> io::Result<()> {
         self.next_line(b"  ")?;

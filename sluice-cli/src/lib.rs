@@ -44,7 +44,6 @@ use failure::Failure;
 /// Runs a command and writes to `out`. Times such as `2h` count back from `now`.
 ///
 /// # Errors
-///
 /// [`Failure`] says what to do, and has the exit code.
 pub fn run(arguments: Arguments, now: Timestamp, out: &mut dyn Write) -> Result<(), Failure> {
     let common = arguments.common;

@@ -69,7 +69,6 @@ struct List {
 /// Lists letters, oldest first.
 ///
 /// # Errors
-///
 /// [`Failure`]; [`Failure::Nothing`] if no letter matches.
 pub fn list(
     dead: &DeadStream<'_>,

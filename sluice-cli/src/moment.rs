@@ -27,7 +27,6 @@ pub fn rough(moment: Timestamp) -> String {
 /// `2h` or `7d`, in all forms that the filter accepts.
 ///
 /// # Errors
-///
 /// What may be written.
 pub fn given(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     if let Some(moment) = parse(text) {

@@ -29,7 +29,7 @@ pub(crate) struct LagLabels {
     pub(crate) partition: u32,
 }
 
-/// What is known only at the moment of asking.
+/// Values that are only computed when somebody asks.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     pub(crate) groups: usize,

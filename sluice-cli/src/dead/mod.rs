@@ -53,7 +53,6 @@ impl Survey {
     /// Makes the first pass.
     ///
     /// # Errors
-    ///
     /// [`StreamError`] says what to do.
     pub fn take(dead: &DeadStream<'_>, progress: &mut Progress) -> Result<Self, StreamError> {
         let mut survey = Self::default();
@@ -106,7 +105,6 @@ impl Survey {
     /// several messages comes at the place of its first one.
     ///
     /// # Errors
-    ///
     /// The error of the Stream or of `on_found`.
     pub fn visit(
         &self,

@@ -60,7 +60,6 @@ impl Credentials {
     /// Reads keys and configuration.
     ///
     /// # Errors
-    ///
     /// What to change.
     pub fn identity(&self, environment: Environment<'_>) -> Result<Identity, String> {
         match (&self.key_id, &self.key_file) {

@@ -24,7 +24,6 @@ impl Item {
     /// Prepares a letter whose call goes to `stream`.
     ///
     /// # Errors
-    ///
     /// Why the call can't go back.
     pub(super) fn prepare(letter: &Letter, stream: &str, now: Timestamp) -> Result<Self, String> {
         let call = Call::parse(&letter.record)?;

@@ -64,7 +64,6 @@ struct Redrive<'a> {
 /// Puts calls back on their stream.
 ///
 /// # Errors
-///
 /// [`Failure`]; [`Failure::Nothing`] if no letter matches.
 pub fn redrive(
     dead: &DeadStream<'_>,

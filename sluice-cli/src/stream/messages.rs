@@ -81,7 +81,6 @@ impl StreamClient {
     /// Asks GetStream how many partitions the stream has.
     ///
     /// # Errors
-    ///
     /// [`StreamError`] says what to do.
     pub fn partitions(&self, stream: &str) -> Result<u32, StreamError> {
         #[derive(Deserialize)]
@@ -169,7 +168,6 @@ impl StreamClient {
     /// Returns the message at a place; `None` if it is gone.
     ///
     /// # Errors
-    ///
     /// [`StreamError`] says what to do.
     pub fn message_at(
         &self,
@@ -192,7 +190,6 @@ impl StreamClient {
     /// it isn't.
     ///
     /// # Errors
-    ///
     /// [`StreamError`], if nothing is known of any message.
     pub fn put(
         &self,

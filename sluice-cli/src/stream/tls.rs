@@ -13,7 +13,6 @@ use crate::text;
 /// Reads the certificates of the authorities that are trusted instead of the public ones, in PEM.
 ///
 /// # Errors
-///
 /// What is wrong with the file.
 pub fn read_authorities(path: &Path) -> Result<TlsConfig, String> {
     let pem = files::read_text(path, CA_FILE_BYTES_MAX)?;

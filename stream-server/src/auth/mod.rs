@@ -152,7 +152,6 @@ impl BodyHash {
     /// Compares the hash with a body.
     ///
     /// # Errors
-    ///
     /// [`Unauthenticated::BodyMismatch`].
     pub fn verify(&self, body: &[u8]) -> Result<(), Unauthenticated> {
         let Some(signed) = &self.0 else { return Ok(()) };
@@ -189,7 +188,6 @@ impl Verifier {
     /// Verifies everything except the body.
     ///
     /// # Errors
-    ///
     /// [`Unauthenticated`] says what to change.
     pub fn verify_head(
         &self,

@@ -46,7 +46,6 @@ impl Rights {
     /// Reads names of rights, with white space or commas between them.
     ///
     /// # Errors
-    ///
     /// What is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
         let is_between = |c: char| c.is_whitespace() || c == ',';

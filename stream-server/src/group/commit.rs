@@ -33,7 +33,6 @@ impl Group {
     /// that all the time.
     ///
     /// # Errors
-    ///
     /// [`GroupError::CursorInvalid`], [`GroupError::UnreservedPartition`].
     pub fn begin_get(&mut self, now: TimeMs, cursor: &GroupCursor) -> Result<Get, GroupError> {
         self.expire(now);
@@ -55,7 +54,6 @@ impl Group {
     /// older, need nothing.
     ///
     /// # Errors
-    ///
     /// [`GroupError::CursorInvalid`], [`GroupError::UnreservedPartition`].
     pub fn begin_commit(
         &mut self,
@@ -88,7 +86,6 @@ impl Group {
     /// given one.
     ///
     /// # Errors
-    ///
     /// [`GroupError::CursorInvalid`] if the instance has gone meanwhile. The commit stays.
     pub fn cursor_after_commit(&self, cursor: &GroupCursor) -> Result<GroupCursor, GroupError> {
         self.reissue(cursor)

@@ -143,7 +143,6 @@ impl Group {
     /// committed position.
     ///
     /// # Errors
-    ///
     /// [`GroupError::TooManyInstances`].
     pub fn join(&mut self, now: TimeMs, join: Join) -> Result<GroupCursor, GroupError> {
         self.expire(now);
@@ -174,7 +173,6 @@ impl Group {
     /// same place as the given one.
     ///
     /// # Errors
-    ///
     /// [`GroupError::CursorInvalid`] if the instance is gone.
     pub fn heartbeat(
         &mut self,

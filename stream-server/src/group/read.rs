@@ -79,7 +79,6 @@ impl Group {
     /// empty if the read failed. Returns the cursor to go on with.
     ///
     /// # Errors
-    ///
     /// [`GroupError::CursorInvalid`] if the instance has gone meanwhile. Then nothing may be
     /// delivered, because others may have its partitions.
     pub fn finish_read(

@@ -88,7 +88,6 @@ impl Reading {
     /// Takes room for bytes that have come. An announced length alone takes none.
     ///
     /// # Errors
-    ///
     /// If there is no room, and no other body is slow.
     pub(crate) async fn take(&mut self, bytes: usize) -> Result<(), ApiError> {
         let leave = &self.leave;

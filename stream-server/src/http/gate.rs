@@ -103,7 +103,6 @@ fn normal(host: &str) -> String {
 /// Reads a name or an address by which clients may call the server, without a port.
 ///
 /// # Errors
-///
 /// Why it is not valid.
 pub(crate) fn parse_host(text: &str) -> Result<String, String> {
     let bare_v6 = text.parse::<std::net::Ipv6Addr>().is_ok();

@@ -78,7 +78,6 @@ impl App {
     /// JSON body and a request id, unless a rule of `/faults` says otherwise.
     ///
     /// # Errors
-    ///
     /// [`Dropped`] if there must be no answer.
     pub(crate) async fn handle(
         self: Arc<Self>,
@@ -93,7 +92,6 @@ impl App {
     /// Refuses a request before it is looked at.
     ///
     /// # Errors
-    ///
     /// None.
     pub(crate) async fn refuse(
         &self,

@@ -1,4 +1,4 @@
-//! What is known of streams without asking the disk: their settings, and where their messages are.
+//! What is known of streams without reading the disk: their settings, and where their messages are.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,7 +40,7 @@ impl Partition {
         }
     }
 
-    /// Returns the end, for whoever appends.
+    /// Returns the end, for appending.
     pub(super) fn log(&self) -> PartitionLog {
         PartitionLog {
             extent: self.extent(),
@@ -48,14 +48,14 @@ impl Partition {
         }
     }
 
-    /// Shows readers what has become durable in the active segment, which has this number.
+    /// Shows readers what is durable now in the active segment, which has this number.
     pub(super) fn publish(&self, segment: u64, entries: Vec<Entry>, log: PartitionLog) {
         self.write().push(segment, entries);
         self.last_time.store(log.last_time.0, Ordering::Release);
         self.next.store(log.extent.next, Ordering::Release);
     }
 
-    /// Hides what is older.
+    /// Hides older messages.
     pub(super) fn trim(&self, oldest: u64) {
         self.oldest.fetch_max(oldest, Ordering::AcqRel);
     }
@@ -73,12 +73,12 @@ impl Partition {
         self.read().active().to_vec()
     }
 
-    /// The active segment is sealed.
+    /// Notes that the active segment is sealed.
     pub(super) fn seal(&self, segment: u64) {
         self.write().seal(segment);
     }
 
-    /// A segment is deleted.
+    /// Notes that a segment is deleted.
     pub(super) fn forget(&self, segment: u64) {
         self.write().forget(segment);
     }
@@ -184,7 +184,7 @@ impl Directory {
         all.cloned().collect()
     }
 
-    /// Returns whether all messages below an offset have left, by retention or with their stream.
+    /// Returns whether all messages below an offset are gone, by retention or with their stream.
     pub(super) fn is_gone(&self, place: Place, below: u64) -> bool {
         let partition = self.partition(place);
         partition.is_none_or(|partition| partition.extent().oldest >= below)

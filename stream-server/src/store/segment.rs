@@ -16,7 +16,7 @@ const MAGIC: [u8; 8] = *b"SluLog\x00\x01";
 /// Whether reading may wait for the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Patience {
-    /// Only what is in memory: else [`io::ErrorKind::WouldBlock`].
+    /// Only what is in memory is read; otherwise [`io::ErrorKind::WouldBlock`].
     None,
     /// As long as it takes.
     Full,
@@ -44,7 +44,7 @@ pub(super) fn index_file(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number:012}.index"))
 }
 
-/// Returns the number of the segment that a file of this name is.
+/// Returns the number of the segment in a file of this name.
 pub(super) fn number_of(file_name: &str) -> Option<u64> {
     file_name.strip_suffix(".log")?.parse().ok()
 }
@@ -63,7 +63,8 @@ pub(super) fn head(number: u64, first_commit: u64) -> [u8; HEAD_BYTES] {
     head
 }
 
-/// Number and first commit of the segment that begins so; `None` if it is not a segment.
+/// Returns number and first commit of a segment that begins with these bytes; `None` if it is not a
+/// segment.
 pub(super) fn read_head(bytes: &[u8]) -> Option<(u64, u64)> {
     let checked = bytes.get(..24)?;
     let is_segment = checked.starts_with(&MAGIC) && crc32fast::hash(checked) == u32_at(bytes, 24)?;
@@ -72,7 +73,7 @@ pub(super) fn read_head(bytes: &[u8]) -> Option<(u64, u64)> {
 }
 
 impl Segment {
-    /// Makes a file without messages, on the disk with its name.
+    /// Makes a file without messages. The file and its name are on the disk afterwards.
     pub(super) fn create(folder: &Path, number: u64, first_commit: u64) -> io::Result<Self> {
         let mut options = private::options();
         let options = options.read(true).write(true).create(true).truncate(true);
@@ -90,13 +91,13 @@ impl Segment {
         Ok(Self { number, file })
     }
 
-    /// Opens a file that is written no more.
+    /// Opens a file that is not written any more.
     pub(super) fn open_to_read(folder: &Path, number: u64) -> io::Result<Self> {
         let file = File::open(log_file(folder, number))?;
         Ok(Self { number, file })
     }
 
-    /// Fills the buffer with what stands there.
+    /// Fills the buffer with the bytes at a position.
     pub(super) fn read(
         &self,
         position: u32,

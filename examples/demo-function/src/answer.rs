@@ -1,4 +1,4 @@
-//! What each request gets.
+//! Answers each request.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

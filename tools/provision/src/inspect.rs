@@ -1,10 +1,10 @@
-//! Looks into a built filter: what it asks of its host, and how large it is.
+//! Inspects a built filter: its imports and its size.
 
 use anyhow::{Context, Result, bail};
 use wasmparser::{Parser, Payload};
 
-/// What Envoy offers of WASI and what Rust's standard library asks for. Anything else would make
-/// Envoy refuse the file when it starts.
+/// The functions of WASI that Envoy offers and that Rust's standard library uses. Envoy would
+/// refuse a file with any other when it starts.
 const WASI_FUNCTIONS: &[&str] = &[
     "args_get",
     "args_sizes_get",
@@ -69,7 +69,7 @@ fn check_import(module: &str, name: &str) -> Result<String> {
     Ok(format!("{module}.{name}"))
 }
 
-/// Returns whether the bytes stand anywhere in the file.
+/// Returns whether the file contains the bytes.
 #[must_use]
 pub fn contains(bytes: &[u8], marker: &[u8]) -> bool {
     bytes.windows(marker.len()).any(|window| window == marker)

@@ -1,4 +1,4 @@
-//! Where things lie in this checkout.
+//! The places of things in this checkout.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ impl Project {
     /// use.
     #[must_use]
     pub fn here() -> Self {
-        // This crate lies two folders below the root.
+        // This crate is two folders below the root.
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = manifest.ancestors().nth(2).unwrap_or(manifest);
         let root = root.to_path_buf();
@@ -36,8 +36,9 @@ impl Project {
         &self.cargo_target
     }
 
-    /// Returns where cargo puts what it builds for wasm. A folder of its own, because another Rust
-    /// may build it, and because the standard library that it may have to build is worth keeping.
+    /// Returns where cargo puts what it builds for wasm. It is a folder of its own because another
+    /// Rust may build it, and because the standard library that it may have to build is worth
+    /// keeping.
     #[must_use]
     pub fn wasm_target(&self) -> PathBuf {
         self.cargo_target.join("wasm")
@@ -61,7 +62,7 @@ impl Project {
         self.target().join("dist/sluice-trap.wasm")
     }
 
-    /// Returns a path below the root, the way one would write it in a shell there.
+    /// Returns a path below the root, as one would write it in a shell there.
     #[must_use]
     pub fn display(&self, path: &Path) -> String {
         path.strip_prefix(&self.root)

@@ -6,7 +6,7 @@ use clap::{Command, CommandFactory as _};
 
 use crate::Arguments;
 
-/// What somebody wants to do, and the commands for it.
+/// Purposes, and the commands for each.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Try it", &["up"]),
     ("Test a change", &["test", "sim", "chaos", "overload"]),

@@ -19,8 +19,8 @@ use provision::tools::Tools;
 use provision::{Project, oci_clients};
 use serde_json::{Value, json};
 
-/// Makes a test of each named function of a client's script, run by the method of [`Server`] that
-/// is named first.
+/// Makes a test of each named function of a client's script. The first name is the method of
+/// [`Server`] that runs them.
 #[macro_export]
 macro_rules! functions {
     ($client:ident: $($function:ident),* $(,)?) => {
@@ -54,14 +54,14 @@ pub struct Server {
     _process: Process,
 }
 
-/// Who a client says it is, and what it signs with.
+/// Who a client claims to be, and which key it signs with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signer {
     /// The key that the server knows.
     Known,
     /// A key that the server does not know.
     Unknown,
-    /// Another key, in the name of the one that the server knows.
+    /// Another key, with the key id of the known one.
     Forged,
 }
 
@@ -119,7 +119,7 @@ impl Server {
     pub fn python(&self, function: &str) -> Result<()> {
         let mut command = Command::new(oci_clients::python_sdk(&self.project)?);
         command
-            // Without it the SDK loads its clients of all services, which takes seconds.
+            // Otherwise the SDK loads its clients of all services, which takes seconds.
             .env("OCI_PYTHON_SDK_NO_SERVICE_IMPORTS", "true")
             .arg("-I")
             .arg(script("python.py"))
@@ -150,7 +150,7 @@ impl Server {
     pub fn cli(&self, signer: Signer, arguments: &[&str]) -> Result<Value> {
         let mut command = Command::new(oci_clients::cli(&self.project)?);
         command
-            // It sees nothing of whoever runs the test.
+            // The command sees nothing of the home of the person who runs the test.
             .env("HOME", &self.folder)
             .env("OCI_CLI_SUPPRESS_FILE_PERMISSIONS_WARNING", "True")
             .args(["--config-file".into(), self.config_file(signer)?])
@@ -200,7 +200,7 @@ fn script(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// New key pairs in the folder; returns their fingerprints.
+/// Writes new key pairs into the folder. Returns their fingerprints.
 fn write_keys(project: &Project, folder: &Path) -> Result<Value> {
     let mut command = Command::new(oci_clients::python_sdk(project)?);
     command.arg("-I").arg(script("key.py")).arg(folder);

@@ -1,8 +1,9 @@
 //! A Rust that can build for a wasm target.
 //!
-//! Two ways, in this order: the target's standard library of the Rust in use (installed, or fetched
-//! by rustup), else Debian's Rust, which builds the standard library from its own sources. The
-//! environment variable `SLUICE_WASM_TOOLCHAIN` (`rustup` or `debian`) insists on one of them.
+//! There are two ways, in this order: the target's standard library of the Rust in use (installed,
+//! or fetched by rustup), else Debian's Rust, which builds the standard library from its own
+//! sources. The environment variable `SLUICE_WASM_TOOLCHAIN` (`rustup` or `debian`) selects one of
+//! them.
 
 mod debian;
 mod rustup;
@@ -15,17 +16,17 @@ use anyhow::{Context, Result, bail};
 use crate::Project;
 use crate::command::capture;
 
-/// A target that we build wasm for.
+/// A wasm target of the project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WasmTarget {
     /// The filter's target: Envoy offers a little of WASI to it.
     Wasip1,
-    /// For tests of pure code in Node.
+    /// The target for tests of pure code in Node.
     Unknown,
 }
 
 impl WasmTarget {
-    /// Returns the name that rustc has for it.
+    /// Returns rustc's name for it.
     #[must_use]
     pub fn triple(self) -> &'static str {
         match self {
@@ -54,7 +55,7 @@ pub struct WasmToolchain {
 }
 
 impl WasmToolchain {
-    /// Finds a way to build for the target, and installs what is missing where it may.
+    /// Finds a way to build for the target, and installs what is missing if it may.
     ///
     /// # Errors
     /// When there is no way to build for it; the message says which command provides one.
@@ -86,7 +87,7 @@ impl WasmToolchain {
             .arg("--target-dir")
             .arg(project.wasm_target())
             // Flags that a user sets for this machine's code have no meaning for wasm, and they
-            // would replace ours.
+            // would replace the project's flags.
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
@@ -110,5 +111,5 @@ impl WasmToolchain {
     }
 }
 
-/// What V8 can do, and every other host that we know of.
+/// Features that V8 and every other known host have.
 const TARGET_FEATURES: &str = "-C target-feature=+simd128,+bulk-memory";

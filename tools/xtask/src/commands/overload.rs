@@ -1,4 +1,4 @@
-//! `cargo xtask overload`: what the accept side does with too much.
+//! `cargo xtask overload`: how the accept side handles too much load.
 
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};

@@ -1,4 +1,4 @@
-//! What is called: a server that answers at once and counts.
+//! The target: a server that answers at once and counts.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
@@ -16,10 +16,10 @@ use crate::socket::{Socket, State, wait};
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const POLL_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// Requests whose path begins like this are noted with the moment of their arrival.
+/// Requests whose path has this prefix are noted with the time of their arrival.
 pub(super) const NOTED: &str = "/noted/";
 
-/// What it has seen.
+/// What the target has seen.
 #[derive(Debug, Default)]
 struct Seen {
     calls: AtomicU64,
@@ -66,7 +66,7 @@ impl Drop for Target {
     fn drop(&mut self) {
         self.seen.is_over.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // Its failure has shown as calls that did not arrive.
+            // If it failed, some calls have not arrived.
             let _ended = thread.join();
         }
     }

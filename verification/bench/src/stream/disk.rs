@@ -1,4 +1,4 @@
-//! What the disk itself does: write and fdatasync, one after the other.
+//! Measures the disk itself: write and fdatasync, one after the other.
 
 use std::fs::File;
 use std::io::Write as _;

@@ -1,5 +1,4 @@
-//! No call is made before its time (G5), nor before the pause is over that its target has asked
-//! for.
+//! No call is made before its time (G5), nor during the pause that its target has asked for.
 
 use super::{Case, Verdict, Violation};
 use crate::history::{Arrival, Fate, Role};
@@ -29,9 +28,9 @@ pub fn judge(case: &Case<'_>, verdict: &mut Verdict) {
     }
 }
 
-/// Returns the attempt that this one follows, and the pause that its target has asked for. Where
-/// there were two attempts with that number there are two records of the call, and nobody can see
-/// which one goes on here.
+/// Returns the attempt that this one follows, and the pause that its target has asked for. If there
+/// were two attempts with that number, there are two records of the call, and nobody can see which
+/// one goes on here.
 fn follows<'a>(before: &[&'a Arrival], call: &Arrival) -> Option<(&'a Arrival, u64)> {
     let previous = call.attempt?.checked_sub(1)?;
     let is_previous = |before: &&&Arrival| before.attempt == Some(previous);

@@ -1,5 +1,5 @@
-//! Collects the pages that `docs/SUMMARY.md` lists, and the files that these pages link to, in the
-//! layout of the repository, so that every link between them works as it stands.
+//! Collects the pages in `docs/SUMMARY.md`, and the files that these pages link to, in the layout
+//! of the repository. So every link between them works unchanged.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -34,7 +34,8 @@ pub(super) fn collect(root: &Path, target: &Path) -> Result<usize> {
     Ok(pages.len())
 }
 
-/// Pictures, configurations and schemas that a page links to. Pages have to be in the contents.
+/// Copies pictures, configurations and schemas that a page links to. Linked pages have to be in the
+/// contents.
 fn copy_linked(root: &Path, target: &Path, page: &Path, text: &str) -> Result<()> {
     for link in link_targets(text) {
         let Some(file) = resolve(page, link) else {

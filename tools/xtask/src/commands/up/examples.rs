@@ -1,4 +1,4 @@
-//! Three requests to try, with what they really answer.
+//! Three requests to try, with their real answers.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded")
 const PREFER: (&str, &str) = ("prefer", "respond-async");
 const BODY: &str = "hello=world";
 
-/// An accepted call needs milliseconds to arrive; who waits this long has something to look into.
+/// An accepted call needs milliseconds to arrive. If it takes so long, something is wrong.
 const ARRIVAL_DEADLINE: Duration = Duration::from_secs(10);
 
-/// The headers that are worth a look.
+/// The headers that are shown.
 const SHOWN: &[&str] = &[
     "content-type",
     "preference-applied",
@@ -49,8 +49,8 @@ pub(super) fn run(set: &LocalSet) -> Result<()> {
     Ok(())
 }
 
-/// Prints them as `curl` lines alone: what they would do to somebody's own server is not for us
-/// to try.
+/// Prints the requests only as `curl` lines. What they would do to somebody's own server must not
+/// be tried.
 pub(super) fn describe(set: &LocalSet) {
     let gateway = set.gateway_url();
     println!("\nThree requests to try:\n");

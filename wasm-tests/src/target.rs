@@ -1,4 +1,4 @@
-//! The recording target: what the gateway calls, as if it were somebody's function.
+//! The recording target: the gateway calls it like somebody's function.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use testkit::server::{Answer, Server};
 /// A request that the target got.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// The how manyth to its path (without the query) this is, from 1.
+    /// The number of this request among those to its path (without the query), from 1.
     pub nth: usize,
     /// The connection that brought it.
     pub connection: u64,
@@ -33,13 +33,13 @@ impl Seen {
         path.unwrap_or_default().to_owned()
     }
 
-    /// Returns the call that it belongs to; empty if it is not a call.
+    /// Returns the call that the request belongs to; empty if it is not a call.
     #[must_use]
     pub fn call_id(&self) -> String {
         self.message.text("async-call-id")
     }
 
-    /// Returns which attempt it is; empty if it is not a call.
+    /// Returns the number of the attempt; empty if it is not a call.
     #[must_use]
     pub fn attempt(&self) -> String {
         self.message.text("async-attempt")
@@ -80,7 +80,7 @@ impl Target {
         Self::scripted(|_| Answer::status(200))
     }
 
-    /// Returns a target that answers as it is told.
+    /// Returns a target that answers by a script.
     #[must_use]
     pub fn scripted(script: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
         let script: Arc<Script> = Arc::new(script);
@@ -109,19 +109,19 @@ impl Target {
         self.server.port()
     }
 
-    /// Returns everything it got, in order.
+    /// Returns everything that it got, in order.
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {
         lock(&self.records).seen.clone()
     }
 
-    /// Returns how much it got.
+    /// Returns how many requests it got.
     #[must_use]
     pub fn count(&self) -> usize {
         lock(&self.records).seen.len()
     }
 
-    /// Returns what it got for this path, in order.
+    /// Returns the requests that it got for this path, in order.
     #[must_use]
     pub fn of(&self, path: &str) -> Vec<Seen> {
         let mut seen = self.seen();

@@ -1,4 +1,4 @@
-//! What clients send, and how that ends for them.
+//! What clients send, and how their requests end.
 
 use std::io::{self, ErrorKind};
 
@@ -9,7 +9,7 @@ use tokio::time::error::Elapsed;
 /// The largest chunk of content in chunks.
 const CHUNK: usize = 16_384;
 
-/// A response, as far as it matters here.
+/// The parts of a response that matter here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     /// The status code.
@@ -85,7 +85,7 @@ pub(crate) fn marked2(path: &str) -> http2::Request {
         .marked()
 }
 
-/// Content of so many bytes.
+/// Returns content of so many bytes.
 pub(crate) fn content(bytes: usize) -> Vec<u8> {
     vec![b'x'; bytes]
 }

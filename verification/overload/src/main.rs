@@ -33,7 +33,7 @@ use testkit::table::Table;
 
 use scenarios::{Report, Scale, Scenario};
 
-/// Threads of clients and target: Envoy and the stream server need the machine too.
+/// Threads of clients and target. Envoy and the stream server need the machine too.
 const THREADS: usize = 2;
 
 /// Overload and hostility on the accept side, with memory curves

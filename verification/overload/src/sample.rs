@@ -1,17 +1,17 @@
-//! What is looked at once a second, and whether its curve is flat.
+//! The values that are read once a second, and whether their curves are flat.
 
 use std::collections::BTreeMap;
 
 use testkit::figures::median;
 
-/// One look at everything.
+/// All values at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Sample {
     /// Seconds since the scenario began.
     pub(crate) seconds: f64,
     /// Resident memory of Envoy's process, in bytes.
     pub(crate) envoy_rss: u64,
-    /// Bytes that Envoy uses (`server.memory_allocated`), without what its allocator keeps.
+    /// Bytes that Envoy uses (`server.memory_allocated`), without those that its allocator keeps.
     pub(crate) allocated: u64,
     /// Bytes of linear memory of the accept role's VM.
     pub(crate) accept_vm: u64,
@@ -24,7 +24,7 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// Takes over what Envoy tells.
+    /// Takes the values from Envoy's stats.
     pub(crate) fn with_stats(mut self, stats: &BTreeMap<String, u64>) -> Self {
         let stat = |name: &str| stats.get(name).copied().unwrap_or_default();
         self.allocated = stat("server.memory_allocated");

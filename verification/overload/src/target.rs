@@ -1,4 +1,4 @@
-//! What the gateway calls: takes everything and remembers which calls have arrived.
+//! The target: it takes everything and remembers which calls have arrived.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -16,16 +16,16 @@ use hyper::{Request, Response, server};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
-/// Calls to paths that begin like this fail at their first attempt.
+/// Calls to paths with this prefix fail at their first attempt.
 pub(crate) const FLAKY: &str = "/flaky";
 
 /// Calls to this path are answered with 30 MiB.
 pub(crate) const LONG: &str = "/answer-long";
 
-/// Calls to this path are answered for ever.
+/// The answer to calls to this path never ends.
 pub(crate) const ENDLESS: &str = "/answer-endless";
 
-/// Content that is made as it is sent, so that this process keeps none of it.
+/// Content that is made while it is sent, so that this process keeps none of it.
 #[derive(Debug)]
 struct Content {
     left: u64,
@@ -72,7 +72,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Starts on a free port.
+    /// Starts a target on a free port.
     pub(crate) async fn start() -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
@@ -83,7 +83,7 @@ impl Target {
         };
         tokio::spawn(async move {
             loop {
-                // One that broke before it was there is nobody's loss.
+                // A connection that broke before it was accepted doesn't matter.
                 if let Ok((stream, _)) = listener.accept().await {
                     tokio::spawn(serve(stream, Arc::clone(&arrivals)));
                 }

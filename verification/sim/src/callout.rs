@@ -1,4 +1,4 @@
-//! What a callout says.
+//! The fields of a callout.
 
 use sluice::engine::Callout;
 

@@ -1,4 +1,4 @@
-//! `cargo xtask sim`: runs seeds, and tells what led to a violation.
+//! `cargo xtask sim`: runs seeds, and shows what led to a violation.
 
 mod many;
 

@@ -1,10 +1,10 @@
-//! What requests of both versions of HTTP have: a method, a path, fields, and content.
+//! The common parts of requests of both versions of HTTP: a method, a path, fields, and content.
 
 use crate::{Field, field};
 
 /// A request that is built up part by part. `C` is the content as its version of HTTP sends it.
 ///
-/// A `Host` field stands for `:authority` in HTTP/2.
+/// HTTP/2 sends a `Host` field as `:authority`.
 #[derive(Clone, Debug)]
 pub struct Request<C> {
     /// The method.

@@ -1,5 +1,5 @@
-//! The Stream as another client of it sees it: publishes records that no gateway would write, reads
-//! dead letters, and looks at how far the group has committed.
+//! The Stream as another client of it sees it: it publishes records that no gateway would write,
+//! reads dead letters, and reads how far the group has committed.
 
 use std::collections::BTreeSet;
 
@@ -51,7 +51,7 @@ impl Stream {
         Self { port }
     }
 
-    /// Publishes records on the stream of calls, and returns partition and offset of each.
+    /// Publishes records on the stream of calls. Returns partition and offset of each.
     pub fn put(&self, records: &[&[u8]]) -> Vec<(u32, u64)> {
         let messages = records
             .iter()
@@ -80,7 +80,7 @@ impl Stream {
         self.records(DEAD).iter().map(Record::json).collect()
     }
 
-    /// Returns what the group has committed: the last offset of each partition, if any.
+    /// Returns how far the group has committed: the last offset of each partition, if any.
     #[must_use]
     pub fn committed(&self) -> Vec<(u32, Option<u64>)> {
         self.committed_on(CALLS)
@@ -116,7 +116,7 @@ impl Stream {
         holders.len()
     }
 
-    /// Returns the drain of each partition that one holds.
+    /// Returns the drain of each partition that is held.
     fn holders(&self) -> Vec<String> {
         let group = self
             .ask(CALLS, &format!("groups/{GROUP}"), None)

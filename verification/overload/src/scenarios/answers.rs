@@ -1,4 +1,4 @@
-//! Targets that answer with far more than anybody wants: 30 MiB, and without end.
+//! Targets whose answers are much too long: 30 MiB, and without end.
 
 use anyhow::Result;
 use testkit::http1::asynchronous::Connection;
@@ -9,8 +9,8 @@ use crate::rig::Rig;
 use crate::tally::Tally;
 use crate::target::{ENDLESS, LONG};
 
-/// What one attempt may take: what is kept of an answer, twice while it is handed on; one read
-/// from its target's connection; and what was read before Envoy ended that.
+/// Memory that one attempt may take: what is kept of an answer, twice while it is handed on; one
+/// read from its target's connection; and what was read before Envoy ended that.
 const ATTEMPT_BYTES: u64 = 2 * 65_536 + 2 * 131_072;
 
 /// `limits.inFlight`: how many attempts one target gets at a time.

@@ -1,4 +1,4 @@
-//! What is done to the gateway; one file each.
+//! The scenarios, one file each.
 
 mod answers;
 mod crowd;
@@ -45,7 +45,7 @@ impl Scenario {
         Self::Soak,
     ];
 
-    /// Returns what `--scenario` calls it.
+    /// Returns the scenario's name for `--scenario`.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Crowd => "crowd",
@@ -88,7 +88,7 @@ impl Scenario {
     }
 }
 
-/// How much of it.
+/// The size of the run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
     /// The short form: fewer clients, shorter times.
@@ -98,13 +98,13 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
-    /// Returns a number for the whole form or for the short one.
+    /// Returns one of two values, for the whole form or for the short one.
     pub(crate) fn choose<T>(self, whole: T, short: T) -> T {
         if self.is_short { short } else { whole }
     }
 }
 
-/// What came of a scenario.
+/// The results of a scenario.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
     /// Names and values, for people.
@@ -153,7 +153,7 @@ impl Report {
     }
 }
 
-/// Bytes for people.
+/// Returns a number of bytes as text, for people.
 pub(crate) fn mebibytes(bytes: u64) -> String {
     let tenths = bytes * 10 / 1_048_576;
     format!("{}.{} MiB", tenths / 10, tenths % 10)

@@ -4,7 +4,7 @@ use std::io::{self, Error, ErrorKind};
 
 use httparse::{EMPTY_HEADER, Header, Status};
 
-/// What is read, which decides how it ends.
+/// The kind of message, which decides how it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A request.
@@ -15,7 +15,7 @@ pub enum Kind {
     ResponseToHead,
 }
 
-/// More fields than any message has that is read here.
+/// More fields than any message here has.
 const FIELDS_MAX: usize = 65_536;
 
 /// The first line and the field lines.
@@ -103,14 +103,14 @@ enum Content {
     Chunks,
 }
 
-/// A message that is there as a whole.
+/// A complete message.
 #[derive(Debug)]
 pub struct Whole<'a> {
-    /// Its head.
+    /// The head.
     pub head: Head<'a>,
-    /// How many bytes it has in all.
+    /// How many bytes the whole message has.
     pub length: usize,
-    /// Where its content stands: one piece, or one for each chunk.
+    /// The content: one piece, or one for each chunk.
     pub content: Vec<&'a [u8]>,
     /// The field lines after the last chunk.
     pub trailers: Vec<Header<'a>>,
@@ -149,7 +149,7 @@ pub fn first(kind: Kind, received: &[u8], is_over: bool) -> io::Result<Option<Wh
 
 type Chunks<'a> = (Vec<&'a [u8]>, Vec<Header<'a>>, usize);
 
-/// Returns the chunks, the trailers, and how many bytes they are in all.
+/// Returns the chunks, the trailers, and how many bytes they have in all.
 fn chunks(bytes: &[u8]) -> io::Result<Option<Chunks<'_>>> {
     let (mut at, mut content) = (0, Vec::new());
     loop {
@@ -179,8 +179,8 @@ fn chunks(bytes: &[u8]) -> io::Result<Option<Chunks<'_>>> {
     }
 }
 
-/// Parses with as much room for fields as is needed; returns the length of what was parsed and the
-/// fields. `parse` gives how many fields there are.
+/// Parses with as much room for fields as needed. Returns the length of what was parsed, and the
+/// fields. `parse` returns how many fields there are.
 fn with_room<'a>(
     mut parse: impl FnMut(&mut [Header<'a>]) -> Result<(Status<usize>, usize), httparse::Error>,
 ) -> io::Result<Option<(usize, Vec<Header<'a>>)>> {

@@ -1,4 +1,4 @@
-//! A message, whole.
+//! A complete message.
 
 use std::io;
 
@@ -75,7 +75,7 @@ fn owned(fields: &[Header<'_>]) -> Vec<Field> {
     fields.map(owned).collect()
 }
 
-/// What has come on a connection, and whether it has ended.
+/// The bytes that have come on a connection, and whether it has ended.
 #[derive(Debug, Default)]
 pub(super) struct Received {
     pub(super) bytes: Vec<u8>,
@@ -83,8 +83,8 @@ pub(super) struct Received {
 }
 
 impl Received {
-    /// Takes the first final response, and all before it; one to `HEAD` has no content. `None` says
-    /// that more has to be read.
+    /// Takes the first final response, and everything before it. A response to `HEAD` has no
+    /// content. `None` means that more has to be read.
     pub(super) fn response(&mut self, to_head: bool) -> io::Result<Option<Response>> {
         let kind = match to_head {
             true => Kind::ResponseToHead,
@@ -108,7 +108,7 @@ impl Received {
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// All of it.
+    /// The whole response.
     pub message: Message,
 }
 
@@ -120,13 +120,13 @@ impl Response {
         serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Insists on a status.
+    /// Panics if the status is another one.
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.show());
         self
     }
 
-    /// For messages of failed tests.
+    /// Returns the response as text, for messages of failed tests.
     #[must_use]
     pub fn show(&self) -> String {
         let mut text = String::from_utf8_lossy(&self.message.start).into_owned();

@@ -36,7 +36,7 @@ impl Request {
         request
     }
 
-    /// Returns all that precedes the content.
+    /// Returns everything before the content.
     #[must_use]
     pub fn head(&self) -> Vec<u8> {
         let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.path).into_bytes();
@@ -44,14 +44,14 @@ impl Request {
         bytes
     }
 
-    /// Returns what stands on the wire.
+    /// Returns the bytes on the wire.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         [self.head(), self.content.clone()].concat()
     }
 }
 
-/// Field lines, and the empty line after them.
+/// Writes field lines, and the empty line after them.
 fn write_fields(bytes: &mut Vec<u8>, fields: &[Field]) {
     for (name, value) in fields {
         for part in [name.as_slice(), b": ", value, b"\r\n"] {

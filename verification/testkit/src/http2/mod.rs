@@ -105,7 +105,7 @@ impl Connection {
         stream.set_nodelay(true)?;
         let (sender, connection) = client::handshake(stream).await?;
         let driver = tokio::spawn(async move {
-            // How it ended shows in the exchanges.
+            // The exchanges show how it ended.
             let _ended = connection.await;
         });
         Ok(Self { sender, driver })
@@ -119,7 +119,7 @@ impl Connection {
         begin(self.sender.clone(), request, false).await
     }
 
-    /// Breaks the connection without a word.
+    /// Breaks the connection without closing it properly.
     pub fn abandon(&self) {
         self.driver.abort();
     }
@@ -182,7 +182,7 @@ impl Exchange {
     }
 
     async fn whole(self) -> Result<Response> {
-        // Until all is there: without it the request would be taken back.
+        // It is kept until everything has come, because dropping it would take the request back.
         let _body = self.body;
         let (head, mut content) = self.answer.await?.into_parts();
         let mut body = Vec::new();

@@ -18,7 +18,7 @@ const WHOLE: u8 = 5;
 /// two bytes of the Huffman code.
 const ACCEPTED: [u8; 4] = [0x48, 0x82, 0x10, 0x05];
 
-/// What became of a request.
+/// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// It was answered with 202.

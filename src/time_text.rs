@@ -55,7 +55,7 @@ impl fmt::Display for NoDuration {
             Self::Calendar => "counts years or months, which have no fixed length",
             Self::Negative => "is negative",
             Self::TooLong => "is too long",
-            Self::Malformed => "is no duration",
+            Self::Malformed => "is not a valid duration",
         })
     }
 }

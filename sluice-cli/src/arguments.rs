@@ -262,7 +262,7 @@ fn stream_id(text: &str) -> Result<String, String> {
     if is_stream_id(text) {
         return Ok(text.to_owned());
     }
-    Err("it is no stream's id; write an OCID such as ocid1.stream.oc1.local.calls".to_owned())
+    Err("it is not a stream's id; write an OCID such as ocid1.stream.oc1.local.calls".to_owned())
 }
 
 fn rate(text: &str) -> Result<u32, String> {

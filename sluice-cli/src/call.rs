@@ -49,7 +49,7 @@ impl<'a> Call<'a> {
     pub fn parse(record: &'a [u8]) -> Result<Self, String> {
         serde_json::from_slice::<Members<'a>>(record)
             .map(|members| Self { members: members.0 })
-            .map_err(|error| format!("the record is no JSON object: {error}"))
+            .map_err(|error| format!("the record is not a JSON object: {error}"))
     }
 
     fn raw(&self, name: &str) -> Option<&'a RawValue> {

@@ -200,7 +200,7 @@ fn write_table(list: &List, options: &ListOptions, out: &mut dyn Write) -> Resul
                 .unwrap_or_default();
             let call = match (&row.method, &row.target) {
                 (Some(method), Some(target)) => format!("{method} {target}"),
-                _ => "(the record is no JSON object)".to_owned(),
+                _ => "(the record is not a JSON object)".to_owned(),
             };
             let stood_on = row.stream_id.as_deref().unwrap_or_default();
             let unclear = || format!("needs --stream (stood on {stood_on})");

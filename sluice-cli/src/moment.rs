@@ -36,8 +36,8 @@ pub fn given(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     back.and_then(|duration| now.checked_sub(duration).ok())
         .ok_or_else(|| {
             format!(
-                "{text:?} is no time; write RFC 3339 such as 2026-11-23T04:36:00Z, or a duration \
-                 back such as 90s, 30m, 2h or 7d"
+                "{text:?} is not a valid time; write RFC 3339 such as 2026-11-23T04:36:00Z, or a \
+                 duration back such as 90s, 30m, 2h or 7d"
             )
         })
 }

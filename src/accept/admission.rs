@@ -245,7 +245,7 @@ fn split(fields: Fields, config: &AcceptConfig) -> Result<CallHead, Refusal> {
 fn text(name: &str, value: Vec<u8>) -> Result<String, Refusal> {
     String::from_utf8(value).map_err(|_| Refusal::BadOption {
         header: name.to_owned(),
-        detail: format!("{name} holds bytes that are no UTF-8; percent-encode them."),
+        detail: format!("{name} holds bytes that aren't UTF-8; percent-encode them."),
     })
 }
 

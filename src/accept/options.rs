@@ -116,7 +116,7 @@ impl Options {
                 self.correlation_id = Some(word(text, CORRELATION_ID_BYTES_MAX)?);
             }
             CallOption::DeliverAt => {
-                let time = parse_time(text).ok_or_else(|| no_time(text))?;
+                let time = parse_time(text).ok_or_else(|| not_a_time(text))?;
                 if time > later(now, config.delay_max) {
                     return Err("is too far ahead".to_owned());
                 }
@@ -143,11 +143,12 @@ impl Options {
 }
 
 /// Returns what is wrong with a text that is not a valid time. Many clocks count milliseconds.
-fn no_time(text: &str) -> String {
+fn not_a_time(text: &str) -> String {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     match is_number && (13..=14).contains(&text.len()) {
-        true => "is no time: it looks like milliseconds, and Unix seconds are meant".to_owned(),
-        false => "is no time".to_owned(),
+        true => "is not a valid time: it looks like milliseconds, but Unix seconds are expected"
+            .to_owned(),
+        false => "is not a valid time".to_owned(),
     }
 }
 
@@ -186,7 +187,7 @@ fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, Str
 
 fn retries(text: &str, most: u32) -> Result<u32, String> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err("is no whole number".to_owned());
+        return Err("is not a whole number".to_owned());
     }
     // The text has only digits, so only an overflow can make this fail.
     let number = text.parse().ok().filter(|number| *number <= most);

@@ -25,7 +25,8 @@ impl CallersConfig {
         for name in &mut headers {
             name.make_ascii_lowercase();
             if !is_token(name.as_bytes()) {
-                let message = format!("{name:?} is no header's name: a token of RFC 9110 §5.6.2");
+                let message =
+                    format!("{name:?} is not a header's name: a token of RFC 9110 §5.6.2");
                 callers.refuse("headers", message);
             }
         }

@@ -152,7 +152,7 @@ fn read_other_headers(options: &mut Section<'_>) -> Vec<String> {
         OTHER_HEADERS_MAX,
         &[],
         "Headers of your own that start with `Async-`: marked requests may have them, and they are \
-         kept for the target. Any other one that is no option gets 400.",
+         kept for the target. Any other one that is not an option gets 400.",
     );
     options.declare_form(HEADER_NAME);
     let names = names.into_iter().map(|name| name.to_ascii_lowercase());

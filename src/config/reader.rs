@@ -327,7 +327,7 @@ impl<'a> Section<'a> {
         for key in unknown {
             self.findings.problems.push(Problem {
                 path: format!("{}.{key}", self.path),
-                message: format!("is no key here; known are {}", self.known.join(", ")),
+                message: format!("is not a known key; known are {}", self.known.join(", ")),
             });
         }
     }

@@ -75,7 +75,7 @@ fn check_request_line(head: &CallHead) -> Result<(), HeadError> {
     let fail = |text: String| Err(HeadError::Wrong(text));
     if !is_token(head.method.as_bytes()) || head.method.eq_ignore_ascii_case("CONNECT") {
         return fail(format!(
-            "method: {:?} is no method that can be called",
+            "method: {:?} is not a method that can be called",
             head.method
         ));
     }
@@ -193,7 +193,7 @@ fn check_fields(
     }
     for (index, (name, value)) in fields.iter().enumerate() {
         if !is_token(name.as_bytes()) {
-            return fail(format!("{member}[{index}]: the name is no token"));
+            return fail(format!("{member}[{index}]: the name is not a token"));
         }
         if !is_field_value(value) {
             return fail(format!(

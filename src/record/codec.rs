@@ -151,7 +151,7 @@ fn unreadable(json: &[u8]) -> RecordError {
         Ok(_) => "something stands behind it".to_owned(),
         Err(error) => error.to_string(),
     };
-    RecordError(format!("the record is no valid call record: {problem}"))
+    RecordError(format!("the record is not a valid call record: {problem}"))
 }
 
 fn address(member: &str, text: Option<Cow<'_, str>>) -> Result<Option<ReplyAddress>, RecordError> {

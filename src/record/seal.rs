@@ -99,7 +99,7 @@ impl SealKeys {
             }
             // The decoder's error would quote a character of the key.
             let bytes = BASE64.decode(encoded).ok();
-            let bytes = bytes.ok_or_else(|| wrong("is no standard base64 with padding"))?;
+            let bytes = bytes.ok_or_else(|| wrong("is not standard base64 with padding"))?;
             let cipher = XChaCha20Poly1305::new_from_slice(&bytes);
             let cipher = cipher.map_err(|_| wrong(&format!("has {} bytes", bytes.len())))?;
             keys.push((id.to_owned(), cipher));

@@ -220,7 +220,7 @@ fn what_is_no_key_says_what_is_allowed() {
         (":MDEyMzQ1", "key 1 has a wrong id"),
         ("a.b:MDEyMzQ1", "key 1 has a wrong id"),
         (&twice, "key 2 has the id of another one"),
-        ("k1:MDEyMzQ1Njc4OWFi*", "is no standard base64"),
+        ("k1:MDEyMzQ1Njc4OWFi*", "is not standard base64"),
         ("k1:MDEyMzQ1", "key 1 has 6 bytes; give"),
     ] {
         let error = SealKeys::parse(text).unwrap_err();

@@ -334,7 +334,7 @@ mod tests {
             let (head, body) = finished.into_reply();
             assert_eq!((head.headers.len(), body.len()), (0, 0));
             let reply = head.reply.unwrap();
-            assert_eq!(reply.status, None, "{status:?} is no status");
+            assert_eq!(reply.status, None, "{status:?} is not a status");
             assert_eq!(reply.outcome, ReplyOutcome::Expired);
         }
     }

@@ -146,7 +146,7 @@ impl Secret {
         // The decoder's error would quote a character of the secret.
         let decode = |encoded: &str| {
             let bytes = BASE64.decode(encoded);
-            bytes.map_err(|_| "is no standard base64 with padding".to_owned())
+            bytes.map_err(|_| "is not standard base64 with padding".to_owned())
         };
         if let Some(encoded) = text.strip_prefix(KEY_PREFIX) {
             return Self::ed25519(&decode(encoded)?);
@@ -255,8 +255,8 @@ mod tests {
                 "secret 1 has 18 bytes; give whsec_ and",
             ),
             (&wrong_half, "secret 1 has another public key than its own"),
-            ("whsec_C2FVsBQI*", "secret 1 is no standard base64"),
-            (&secret(25).replace('=', ""), "is no standard base64"),
+            ("whsec_C2FVsBQI*", "secret 1 is not standard base64"),
+            (&secret(25).replace('=', ""), "is not standard base64"),
             (&secret(23), "secret 1 has 23 bytes; give whsec_ and"),
             (&secret(65), "secret 1 has 65 bytes; give whsec_ and"),
             (&second, "secret 2 has 0 bytes; give whsec_ and"),

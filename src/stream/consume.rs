@@ -138,15 +138,15 @@ pub fn parse_messages(response: &IncomingResponse) -> Result<(Vec<Message>, Curs
         .and_then(|cursor| std::str::from_utf8(cursor).ok())
         .ok_or("the answer to GetMessages has no opc-next-cursor")?;
     let messages: Vec<WireMessage<'_>> = serde_json::from_slice(&response.body)
-        .map_err(|error| format!("the answer to GetMessages is no list of messages: {error}"))?;
+        .map_err(|error| format!("the answer to GetMessages is not a list of messages: {error}"))?;
     let messages = messages.into_iter().map(|message| {
         let partition = message
             .partition
             .parse()
-            .map_err(|_| format!("partition {:?} is no number", message.partition))?;
+            .map_err(|_| format!("partition {:?} is not a number", message.partition))?;
         let value = BASE64
             .decode_to_vec(message.value.as_bytes())
-            .map_err(|_| format!("offset {}: the value is no base64", message.offset))?;
+            .map_err(|_| format!("offset {}: the value is not base64", message.offset))?;
         let position = Position {
             partition,
             offset: message.offset,

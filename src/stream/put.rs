@@ -75,8 +75,9 @@ pub enum PutEntry {
 /// # Errors
 /// What is wrong with the answer. It is unknown then which records are stored.
 pub fn parse_put_answer(body: &[u8], records: usize) -> Result<Vec<PutEntry>, String> {
-    let answer: PutAnswer = serde_json::from_slice(body)
-        .map_err(|error| format!("the answer to PutMessages is no PutMessagesResult: {error}"))?;
+    let answer: PutAnswer = serde_json::from_slice(body).map_err(|error| {
+        format!("the answer to PutMessages is not a PutMessagesResult: {error}")
+    })?;
     if answer.entries.len() != records {
         let entries = answer.entries.len();
         return Err(format!(

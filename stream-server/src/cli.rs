@@ -273,7 +273,7 @@ fn parse_stream(text: &str) -> Result<StreamSetting, String> {
         None => (text, None),
         Some((name, number)) => {
             let number: u32 = number.parse().map_err(|_| {
-                format!("{number:?} is no number of partitions; write NAME or NAME:4")
+                format!("{number:?} is not a number of partitions; write NAME or NAME:4")
             })?;
             (name, Some(number))
         }

@@ -139,7 +139,7 @@ fn a_wrong_configuration_is_refused_with_all_mistakes() {
                 "$.stream.streamId: must be a string",
                 "$.publish.timeoutMs: must be a whole number from 100 to 60000",
                 "$.publish.batchRecords: must be a whole number from 1 to 1000",
-                "$.typo: is no key here; known are stream, ",
+                "$.typo: is not a known key; known are stream, ",
             ][..],
         ),
         (

@@ -223,7 +223,7 @@ fn read(value: &[u8], position: Position, stored_at: Option<Timestamp>) -> Resul
         (Some(call), None) => call.get().as_bytes().to_vec(),
         (None, Some(encoded)) => BASE64
             .decode(encoded.as_bytes())
-            .map_err(|error| format!("recordBase64 is no base64: {error}"))?,
+            .map_err(|error| format!("recordBase64 is not base64: {error}"))?,
         (Some(_), Some(_)) => return Err("both call and recordBase64".to_owned()),
         (None, None) => return Err("no dead letter: neither call nor recordBase64".to_owned()),
     };

@@ -26,7 +26,7 @@ impl Endpoint {
         let text = text.trim_end_matches('/');
         let bad = || {
             format!(
-                "{text:?} is no endpoint; write a URL such as http://127.0.0.1:8090 or \
+                "{text:?} is not a valid endpoint; write a URL such as http://127.0.0.1:8090 or \
                  https://cell-1.streaming.eu-frankfurt-1.oci.oraclecloud.com"
             )
         };
@@ -64,7 +64,8 @@ impl Endpoint {
         let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if region.is_empty() || !region.bytes().all(is_name) {
             return Err(format!(
-                "{region:?} is no region such as eu-frankfurt-1; name the endpoint with --endpoint"
+                "{region:?} is not a region such as eu-frankfurt-1; name the endpoint with \
+                 --endpoint"
             ));
         }
         Self::parse(&format!(

@@ -89,7 +89,7 @@ impl fmt::Display for TargetError {
             Self::Syntax { position } => {
                 return write!(
                     formatter,
-                    "is no URL by RFC 3986 from byte {position} on: percent-encode what isn't \
+                    "is not a URL by RFC 3986 from byte {position} on: percent-encode what isn't \
                      allowed there"
                 );
             }
@@ -112,8 +112,8 @@ impl fmt::Display for TargetError {
             Self::HostTooLong => "has a host name of more than 253 characters",
             Self::LabelTooLong => "has more than 63 characters between two dots of its host name",
             Self::BadName => {
-                "has a host that is no name: use letters, digits, - and _ between single dots, \
-                 and no - at either end"
+                "has a host that is not a valid name: use letters, digits, - and _ between single \
+                 dots, and no - at either end"
             }
             Self::Port => {
                 "must have a port from 1 to 65535 without leading zeros, or no port and no colon"

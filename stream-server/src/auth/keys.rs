@@ -212,7 +212,7 @@ fn parse_key(pem: &str) -> Result<RsaPublicKey, String> {
         RsaPublicKey::from_public_key_pem(pem).map_err(|error| error.to_string())
     };
     let key = parsed.map_err(|error| {
-        format!("is no RSA public key in PEM (SPKI or PKCS#1) of at most 4096 bits: {error}")
+        format!("is not an RSA public key in PEM (SPKI or PKCS#1) of at most 4096 bits: {error}")
     })?;
     match bits(&key) {
         few if few < KEY_BITS_MIN => Err(format!("has {few} bits, at least {KEY_BITS_MIN} needed")),

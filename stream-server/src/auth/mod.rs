@@ -62,7 +62,7 @@ pub enum Unauthenticated {
     #[error("The request has an x-date, which counts instead of date, but it is not signed")]
     XDateUnsigned,
     /// There is no date.
-    #[error("The {name} {value:?} is no date like \"Thu, 05 Jan 2014 21:31:40 GMT\"")]
+    #[error("The {name} {value:?} is not a date like \"Thu, 05 Jan 2014 21:31:40 GMT\"")]
     DateUnreadable {
         /// `date` or `x-date`.
         name: &'static str,

@@ -53,7 +53,7 @@ impl Rights {
         for name in text.split(is_between).filter(|name| !name.is_empty()) {
             let right = ALL.into_iter().find(|right| right.name() == name);
             rights.push(right.ok_or_else(|| {
-                format!("has {name:?}, which is no right; they are publish, consume and manage")
+                format!("has {name:?}, which is not a right; they are publish, consume and manage")
             })?);
         }
         match rights.is_empty() {

@@ -34,7 +34,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
     let mut imports = Vec::new();
     let mut has_abi = false;
     for payload in Parser::new(0).parse_all(bytes) {
-        let payload = payload.context("the built file is no wasm module")?;
+        let payload = payload.context("the built file is not a wasm module")?;
         if let Payload::ImportSection(section) = &payload {
             for import in section.clone().into_imports() {
                 let import = import?;
@@ -48,7 +48,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
         }
     }
     if !has_abi {
-        bail!("the built file exports no proxy_abi_version_*: it is no proxy-wasm filter");
+        bail!("the built file exports no proxy_abi_version_*: it is not a proxy-wasm filter");
     }
     imports.sort();
     Ok(Inspection {

@@ -122,7 +122,7 @@ impl Stage {
             Part::Gateway(gateway) => (gateway, Program::Envoy),
             Part::Stream => (0, Program::StreamServer),
             Part::Target(_) | Part::ToStream(_) | Part::ToTarget(..) => {
-                bail!("{part} is no program")
+                bail!("{part} is not a program")
             }
         };
         act(

@@ -36,7 +36,7 @@ pub fn check(ledger: &Ledger, start: &Start<'_>) -> Result<(), Violation> {
     if let Some(reply) = &head.reply {
         // After a loss there may be two replies, which may differ.
         if start.callout.request.body.as_slice() == ENVOYS_WORDS.as_bytes() {
-            return broken("its content is no target's".to_owned());
+            return broken("its content is not that of a target".to_owned());
         }
         let said = field(start.callout, "async-outcome");
         let mut replies = ledger

@@ -200,7 +200,7 @@ fn with_room<'a>(
 }
 
 fn broken(what: &str) -> Error {
-    let text = format!("this is no HTTP/1.1: {what}");
+    let text = format!("this is not HTTP/1.1: {what}");
     Error::new(ErrorKind::InvalidData, text)
 }
 

@@ -105,7 +105,7 @@ impl DrainEngine {
         }
     }
 
-    /// Gives a call its place among those with its order key. Returns false if it stays behind
+    /// Puts a call into its place among those with its order key. Returns false if it stays behind
     /// another one.
     fn stand_in_order(&mut self, id: RecordId, now: Steady) -> bool {
         let is_first = self.window.stand_in_order(id, now);

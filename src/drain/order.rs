@@ -145,7 +145,7 @@ impl DrainEngine {
         }
     }
 
-    /// Whether so many calls of this key are away already that no other one may leave.
+    /// Returns whether so many calls of this key are away already that no other one may leave.
     pub(super) fn is_too_many(&self, id: RecordId) -> bool {
         let caller = self.plan(id).map(|plan| plan.caller).unwrap_or_default();
         let Some((key, number)) = self.place(id) else {
@@ -250,7 +250,7 @@ impl DrainEngine {
         }
     }
 
-    /// When something is to be done next for calls in order, should nothing happen before.
+    /// Returns when calls in order need something next, if nothing happens before.
     pub(super) fn order_wakeup(&self) -> Option<Steady> {
         let look = self.window.is_any_behind().then_some(self.parked.next_look);
         let is_crowded = !is_room_to_fetch(&self.config, &self.window, StreamName::Calls);

@@ -145,7 +145,7 @@ impl Session {
         }
     }
 
-    /// When the last fetch was sent.
+    /// Returns when the last fetch was sent.
     pub(super) fn last_fetch(&self) -> Steady {
         self.last_fetch
     }
@@ -208,14 +208,14 @@ impl Session {
         true
     }
 
-    /// Whether the group may consider this member dead.
+    /// Returns whether the group may consider this member dead.
     pub(super) fn is_unheard(&self, now: Steady) -> bool {
         now >= self.last_contact.plus(self.timing.group_timeout)
     }
 
-    /// Whether the group may have taken us for gone before it answered, given our partitions to
-    /// others, and let us in again without a word. What others have settled and committed meanwhile
-    /// is nothing that we may go on with.
+    /// Returns whether the group may have considered us dead before it answered, given our
+    /// partitions to others, and let us in again without a word. What others have settled and
+    /// committed meanwhile is nothing that we may go on with.
     pub(super) fn may_have_been_replaced(&self, operation: &Operation, now: Steady) -> bool {
         let is_silent = match operation {
             Operation::Fetch { .. } | Operation::Heartbeat => true,
@@ -225,7 +225,7 @@ impl Session {
         is_silent && self.is_unheard(now) && !self.commits.is_empty()
     }
 
-    /// When [`Self::next`] has something to do next.
+    /// Returns when [`Self::next`] has something to do next.
     pub(super) fn wakeup(&self, demand: Demand) -> Option<Steady> {
         if self.busy {
             return None;

@@ -102,7 +102,7 @@ fn read(json: &[u8]) -> Result<Call, RecordError> {
         (Some(text), None) => text.into_owned().into_bytes(),
         (None, Some(encoded)) => BASE64
             .decode(encoded.as_bytes())
-            .map_err(|error| RecordError(format!("bodyBase64: no standard base64: {error}")))?,
+            .map_err(|error| RecordError(format!("bodyBase64: not standard base64: {error}")))?,
         (None, None) => Vec::new(),
     };
     let (headers, sealed) = wire.headers.into_parts("headers")?;

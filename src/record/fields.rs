@@ -155,7 +155,7 @@ impl<'de> Deserialize<'de> for WireValue {
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<WireValue, A::Error> {
                 let decode = |text: Cow<'_, str>| {
                     let bytes = BASE64.decode(text.as_bytes());
-                    bytes.map_err(|error| A::Error::custom(format!("no standard base64: {error}")))
+                    bytes.map_err(|error| A::Error::custom(format!("not standard base64: {error}")))
                 };
                 let bytes = Bytes::deserialize(MapAccessDeserializer::new(map))?;
                 match (bytes.base64, bytes.sealed, bytes.key) {

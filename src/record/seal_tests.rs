@@ -192,7 +192,7 @@ fn sealed_values_of_others_are_checked() {
             r#"{"sealed":"","key":""}"#,
             "headers[0]: key: must be 1 to 32",
         ),
-        (r#"{"sealed":"?","key":"k"}"#, "no standard base64"),
+        (r#"{"sealed":"?","key":"k"}"#, "not standard base64"),
         (r#"{"sealed":"AAAA"}"#, "give base64, or sealed and key"),
         (r#"{"key":"k1"}"#, "give base64, or sealed and key"),
         (

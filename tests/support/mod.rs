@@ -130,7 +130,7 @@ impl Said {
     }
 }
 
-/// Gives the accept engine an input; every body that it reads is `body`.
+/// Passes an input to the accept engine; every body that it reads is `body`.
 pub fn accept(engine: &mut AcceptEngine, input: AcceptInput, now: Now, body: &[u8]) -> Said {
     let mut said = Said::default();
     engine.handle(input, now);
@@ -142,7 +142,7 @@ pub fn accept(engine: &mut AcceptEngine, input: AcceptInput, now: Now, body: &[u
     said
 }
 
-/// Gives the drain an input.
+/// Passes an input to the drain.
 pub fn drain(engine: &mut DrainEngine, input: DrainInput, now: Now) -> Said {
     let mut said = Said::default();
     engine.handle(input, now);

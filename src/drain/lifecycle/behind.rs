@@ -7,7 +7,7 @@ use crate::id::RecordId;
 use crate::time::Steady;
 
 impl Window {
-    /// Gives a call its place among those with its order key. The call keeps it until it is
+    /// Puts a call into its place among those with its order key. The call keeps it until it is
     /// settled, even while it waits. Returns false if the call is behind an earlier one.
     pub(in crate::drain) fn stand_in_order(&mut self, id: RecordId, now: Steady) -> bool {
         let Some(tracked) = self.tracked.get(&id) else {

@@ -365,7 +365,7 @@ mod tests {
         );
         let rubbish = page(r#"{"id":"c","recordBase64":"cnViYmlzaA=="}"#);
         assert!(
-            rubbish.contains("no JSON object") && rubbish.contains("  rubbish"),
+            rubbish.contains("not a JSON object") && rubbish.contains("  rubbish"),
             "{rubbish}"
         );
     }

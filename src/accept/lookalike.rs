@@ -26,8 +26,8 @@ pub fn refuse_lookalikes(fields: &Fields, config: &OptionsConfig) -> Result<(), 
     let options = options.filter(|(option, _)| !config.disabled.contains(option));
     let options: Vec<&str> = options.map(|(_, header)| header.shown()).collect();
     let detail = format!(
-        "{header} is not an option. Options are {}. Leave it out; a header for the target alone has \
-         to stand in this gateway's options.otherHeaders.",
+        "{header} is not an option. Options are {}. Leave it out; a header for the target alone \
+         has to stand in this gateway's options.otherHeaders.",
         options.join(", ")
     );
     Err(Refusal::BadOption { header, detail })

@@ -111,8 +111,8 @@ pub(crate) fn parse_host(text: &str) -> Result<String, String> {
     match bare_v6 || authority.as_ref().is_some_and(is_host) {
         true => Ok(normal(text)),
         false => Err(format!(
-            "{text:?} is not a valid host: write a name or an address without scheme and port, such \
-             as stream.example"
+            "{text:?} is not a valid host: write a name or an address without scheme and port, \
+             such as stream.example"
         )),
     }
 }

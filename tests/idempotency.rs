@@ -110,7 +110,7 @@ impl Process {
         self.input(1, Input::Tick);
     }
 
-    /// The Stream answers the oldest publish.
+    /// Lets the Stream answer the oldest publish.
     fn publish(&mut self, result: impl FnOnce(&Callout) -> CalloutResult) {
         let (worker, callout) = self.open.pop_front().unwrap();
         let result = result(&callout);

@@ -163,7 +163,7 @@ pub fn open_request(number: u32) -> AcceptInput {
     request_head(number, &[], false)
 }
 
-/// The same of a caller.
+/// Returns the head of a caller's marked request that has more to come.
 pub fn open_request_of(caller: &str, number: u32) -> AcceptInput {
     request_head(number, &[("authorization", caller)], false)
 }
@@ -224,7 +224,7 @@ pub fn records(callout: &Callout) -> Vec<serde_json::Value> {
     messages.iter().map(record).collect()
 }
 
-/// The Stream stores everything, from this offset on.
+/// Returns the answer of a Stream that stores everything, from this offset on.
 pub fn stored(callout: &Callout, offset: usize) -> CalloutResult {
     let entries: Vec<String> = (0..records(callout).len())
         .map(|index| format!(r#"{{"partition":"0","offset":{}}}"#, offset + index))

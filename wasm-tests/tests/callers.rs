@@ -32,7 +32,7 @@ fn keyed(path: &str, key: &str) -> Request {
     post(path).field("Idempotency-Key", key)
 }
 
-/// Somebody else's request.
+/// Makes somebody else's request.
 fn strangers(gateway: &Gateway, request: &Request) -> Response {
     let mut connection = Connection::open_from(STRANGER, gateway.port()).unwrap();
     connection.exchange(request).unwrap()

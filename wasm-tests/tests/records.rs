@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use wasm_tests::gateway::Gateway;
 
-/// Records that no call can be made of.
+/// Returns records that no call can be made of.
 fn hostile() -> Vec<Vec<u8>> {
     let deep = format!(r#"{{"path":"/","x":{}}}"#, "[".repeat(300_000));
     let nested = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));

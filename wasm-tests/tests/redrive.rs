@@ -56,7 +56,7 @@ fn listed(gateway: &Gateway) -> BTreeSet<String> {
     ids
 }
 
-/// Calls of every kind, with the trouble that they have in arriving.
+/// Has calls of every kind given up. Returns their ids.
 fn have_calls_given_up(gateway: &Gateway) -> BTreeSet<String> {
     let every_byte: Vec<u8> = (0..=255).collect();
     let binary = Request::new("PUT", "/binary?a=%20b&a=c")

@@ -119,7 +119,7 @@ fn insist(response: &Response, status: u16) {
     assert_eq!(response.status, status, "{}", response.show());
 }
 
-/// A refusal that says what to change.
+/// Checks a refusal, which says what to change, and returns its problem.
 fn problem(response: Response, status: u16) -> Value {
     let response = response.expect(status);
     let kind = response.message.text("content-type");

@@ -60,7 +60,7 @@ fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap()
 }
 
-/// A reply with this content goes over the Stream and is dispatched at this time.
+/// Returns what a receiver gets of a reply with this content that is dispatched at this time.
 fn receive(secrets: &str, body: &[u8], at_ms: u64) -> Received {
     let call = CallHead::default();
     let finished = Finished {

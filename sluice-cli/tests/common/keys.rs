@@ -12,7 +12,7 @@ pub const TENANCY: &str = "ocid1.tenancy.oc1..t";
 pub const USER: &str = "ocid1.user.oc1..u";
 pub const TOKEN: &str = "eyJ.token";
 
-/// Of [`PRIVATE`].
+/// Returns the fingerprint of [`PRIVATE`].
 pub fn fingerprint() -> String {
     use sluice::stream::signing::{KEY_BITS_MIN, PrivateKey};
     let key = PrivateKey::from_pem(PRIVATE, KEY_BITS_MIN).unwrap();

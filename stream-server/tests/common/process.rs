@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// Bytes of the files of messages in a data folder.
+/// Returns the bytes of the files of messages in a data folder.
 pub fn log_bytes(data: &Path) -> u64 {
     let files = std::fs::read_dir(data.join("log")).unwrap();
     // A file may be deleted in between.

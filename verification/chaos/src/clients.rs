@@ -179,8 +179,8 @@ fn told(connection: &mut Option<Connection>, port: u16, message: &Message) -> To
     }
 }
 
-/// Returns whether the answer says that nothing was stored. A gateway that doesn't know says so,
-/// and Envoy itself doesn't say anything about it.
+/// Returns whether the answer says that nothing was stored. If a gateway doesn't know, it says
+/// that, and Envoy's own answers don't say anything about it.
 fn is_not_stored(answer: &Response) -> bool {
     let problem = serde_json::from_slice(&answer.message.body);
     let problem: Value = problem.unwrap_or_default();

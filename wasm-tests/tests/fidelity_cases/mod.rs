@@ -32,7 +32,7 @@ pub(crate) struct Case {
     pub(crate) keeps: &'static [&'static str],
 }
 
-/// All of them.
+/// Returns all cases.
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = methods();
     cases.extend(paths());
@@ -55,7 +55,7 @@ fn case(name: &'static str, request: Request) -> Case {
     }
 }
 
-/// The mark comes behind the other fields, wherever the content begins.
+/// Returns the request with the mark behind its other fields.
 fn mark(request: &Request) -> Request {
     request.clone().marked()
 }
@@ -303,7 +303,7 @@ fn connection_fields() -> Vec<Case> {
     ]
 }
 
-/// The mark is taken out of `Prefer`; what the gateway has not applied stays.
+/// Returns cases in which the mark is taken out of `Prefer`, and other preferences stay.
 fn preferences() -> Vec<Case> {
     let both = |name, unmarked: Option<&str>, marked: &[&str]| {
         let request = post("/prefer").body("x");

@@ -42,7 +42,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(file(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Whether generated files are to be written, rather than held against the code.
+/// Returns whether generated files are to be written, rather than held against the code.
 fn is_update() -> bool {
     std::env::var_os("UPDATE_DOCUMENTS").is_some()
 }
@@ -69,7 +69,7 @@ fn the_architecture_shows_the_states_of_a_record() {
     settle("ARCHITECTURE.md", &written);
 }
 
-/// A default as the tables show it.
+/// Returns a default as the tables show it.
 fn default_text(absent: &Absent) -> String {
     match absent {
         Absent::Refused => "required".to_owned(),
@@ -212,7 +212,7 @@ fn every_mistake_is_reported_with_its_path() {
     );
 }
 
-/// The address ranges that stand in lines with both of these members.
+/// Returns the address ranges that stand in lines with both of these members.
 fn ranges_in(yaml: &str) -> Vec<IpNet> {
     let lines = yaml.lines().filter_map(|line| {
         let (_, rest) = line.split_once("address_prefix: \"")?;
@@ -255,7 +255,7 @@ fn the_sidecar_is_the_gateway_behind_its_listeners() {
     }
 }
 
-/// The same document with its ranges written out where it only names them (`*net-…`).
+/// Returns the same document with its ranges written out where it only names them (`*net-…`).
 fn written_out(yaml: &str) -> String {
     let mut text = yaml.to_owned();
     for (start, _) in yaml.match_indices("&net-") {

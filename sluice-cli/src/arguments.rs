@@ -45,7 +45,7 @@ Exit codes: 0 done, 1 failed (the endpoint can't be reached, or not everything c
 #[derive(Debug, Parser)]
 #[command(name = "sluice", version, after_help = AFTER_HELP)]
 pub struct Arguments {
-    /// Where and what.
+    /// Options of all commands.
     #[command(flatten)]
     pub common: Common,
     /// What to do.
@@ -99,10 +99,10 @@ pub struct Common {
     pub credentials: Credentials,
 }
 
-/// Where calls go unless told otherwise.
+/// The stream that calls go to by default.
 const STREAM_DEFAULT: &str = "ocid1.stream.oc1.local.calls";
 
-/// The stream to which calls go, where `--stream` says this.
+/// Returns the stream that calls go to; `stream` is the value of `--stream`.
 pub(crate) fn configured(stream: Option<String>) -> Configured {
     let default = || Configured::Default(STREAM_DEFAULT.to_owned());
     stream.map_or_else(default, Configured::Named)
@@ -172,7 +172,7 @@ pub struct Redrive {
     json: bool,
 }
 
-/// Which letters; all conditions must hold.
+/// Which letters are meant; all conditions must hold.
 #[derive(Debug, Args)]
 pub struct Filters {
     /// Call id; may be repeated
@@ -230,7 +230,7 @@ impl Filters {
 }
 
 impl Redrive {
-    /// What is asked for, with times relative to `now`.
+    /// Returns the options of a command, with times relative to `now`.
     pub(crate) fn options(
         self,
         stream: Configured,
@@ -262,7 +262,7 @@ fn stream_id(text: &str) -> Result<String, String> {
     if is_stream_id(text) {
         return Ok(text.to_owned());
     }
-    Err("it is no stream's id; write an OCID such as ocid1.stream.oc1.local.calls".to_owned())
+    Err("it is not a stream's id; write an OCID such as ocid1.stream.oc1.local.calls".to_owned())
 }
 
 fn rate(text: &str) -> Result<u32, String> {

@@ -41,8 +41,7 @@ use arguments::{Arguments, Command, DeadCommand};
 use dead::DeadStream;
 use failure::Failure;
 
-/// Does what the command line asks for, and writes to `out`. Times such as `2h` count back from
-/// `now`.
+/// Runs a command and writes to `out`. Times such as `2h` count back from `now`.
 ///
 /// # Errors
 /// [`Failure`] says what to do, and has the exit code.
@@ -67,7 +66,7 @@ pub fn run(arguments: Arguments, now: Timestamp, out: &mut dyn Write) -> Result<
     }
 }
 
-/// Asks whoever sits before a terminal.
+/// Returns a function that asks the person at the terminal.
 fn confirm() -> impl FnMut(&str) -> Option<bool> {
     let is_watched = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     move |question| {

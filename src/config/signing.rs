@@ -42,7 +42,7 @@ impl SigningConfig {
                 let message = "must be the name of an environment variable, not the key itself";
                 signing.refuse("privateKeyEnvironment", message.to_owned());
             }
-            // The variable's default alone asks for nothing.
+            // The default of the variable alone does not ask for signatures.
             let is_there = key_id.is_some()
                 || parts.iter().any(|(_, part)| part.is_some())
                 || private_key_environment != VARIABLE;
@@ -54,7 +54,7 @@ impl SigningConfig {
         })
     }
 
-    /// The key, of what the environment variable holds.
+    /// Reads the key from the value of the environment variable.
     ///
     /// # Errors
     /// What is wrong with the variable, with the path of the key that names it.
@@ -93,7 +93,8 @@ impl SigningConfig {
 /// The name of an environment variable.
 pub(super) const VARIABLE_NAME: TextForm = TextForm::Pattern("^[A-Za-z_][A-Za-z0-9_]*$");
 
-/// Whether this is a name of the Open Group's "Environment Variables", in either case.
+/// Returns whether this is a valid name by the Open Group's "Environment Variables", in either
+/// case.
 pub(super) fn is_variable(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     name.bytes().all(fits) && !name.starts_with(|first: char| first.is_ascii_digit())

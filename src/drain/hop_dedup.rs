@@ -1,5 +1,5 @@
-//! Records of one call that are on the Stream twice, because an answer was lost or a crash came
-//! between storing a hop and committing the record that it replaces.
+//! Recognises two records of one call on the Stream. They are there because an answer was lost, or
+//! because a drain ended after it had stored a hop and before it committed the old record.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -11,29 +11,29 @@ use crate::limits::HOPS_REMEMBERED_MAX;
 /// twice; records with the same id and another time are other calls.
 pub(super) type CallIdentity = (Rc<str>, Rc<str>, u32);
 
-/// What is known of the latest calls, so that a second record of one of them is recognised.
+/// The latest hops and the latest ends of calls. A second record of a call is recognised by them.
 #[derive(Debug, Default)]
 pub(super) struct HopDedup {
     /// Which record has brought a call at one point of its way, that is with so many hops.
     hops: Latest<(CallIdentity, u32), RecordId>,
-    /// With how many hops a call has come to its end, and in which record.
+    /// With how many hops a call has ended, and in which record.
     ended: Latest<CallIdentity, (u32, RecordId)>,
 }
 
 impl HopDedup {
-    /// Returns whether another record than this one has brought the hop already.
+    /// Returns whether a record other than this one has already brought the hop.
     pub(super) fn is_repeated(&mut self, call: CallIdentity, hops: u32, record: RecordId) -> bool {
         let seen = self.hops.get_or_insert((call, hops), record);
         seen != record
     }
 
-    /// A call has come to its end: its target has taken it, or its dead letter is stored.
+    /// Remembers that a call has ended: its target has taken it, or its dead letter is stored.
     pub(super) fn ends(&mut self, call: CallIdentity, hops: u32, record: RecordId) {
         self.ended.get_or_insert(call, (hops, record));
     }
 
-    /// Returns whether the call has come to its end in another record than this one. Two records
-    /// without hops say nothing of each other: publishers have written both.
+    /// Returns whether the call has ended in a record other than this one. Two records without hops
+    /// are two calls: publishers have written both.
     pub(super) fn has_ended(&self, call: &CallIdentity, hops: u32, record: RecordId) -> bool {
         self.ended
             .get(call)

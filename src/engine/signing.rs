@@ -1,4 +1,4 @@
-//! The engines' requests to the Stream get their signatures here, where signing is configured.
+//! Signs the engines' requests to the Stream, if signing is configured.
 
 use super::{Level, Outputs};
 use crate::http::OutgoingRequest;
@@ -10,19 +10,19 @@ use crate::time::Wall;
 /// What a signature covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Covers {
-    /// Everything.
+    /// The whole request.
     Content,
-    /// All but the content, as OCI wants it of PutMessages.
+    /// Everything but the content, as OCI requires for PutMessages.
     HeadOnly,
 }
 
-/// An engine's signatures, or none.
+/// The signer of an engine, if it has one.
 #[derive(Debug, Default)]
 pub(crate) struct Signing(pub(crate) Option<Signer>);
 
 impl Signing {
-    /// Signs a request. One that can't be signed goes without, so that the Stream refuses it and
-    /// it is dealt with as any other that is refused.
+    /// Signs a request. If that fails, the request goes unsigned, so that the Stream refuses it and
+    /// the refusal is handled like any other.
     pub(crate) fn sign(
         &mut self,
         request: &mut OutgoingRequest,
@@ -45,7 +45,7 @@ impl Signing {
         }
     }
 
-    /// Signs a call to a target that wants OCI's signature.
+    /// Signs a call to a target that requires OCI's signature.
     pub(crate) fn sign_call(
         &mut self,
         request: &mut OutgoingRequest,
@@ -56,7 +56,8 @@ impl Signing {
         self.sign(request, Covers::Content, now, outputs);
     }
 
-    /// What a log line says of an error; what it says of a refused signature leads to the cause.
+    /// Returns the text of an error for the log. For a refused signature the text leads to the
+    /// cause.
     pub(crate) fn describe(
         &mut self,
         error: &StreamError,

@@ -21,7 +21,7 @@ pub(crate) enum Content {
 }
 
 impl Member {
-    /// Whether a document without it is refused.
+    /// Returns whether a document without it is refused.
     pub(crate) fn is_required(&self) -> bool {
         match &self.content {
             Content::Value(key) => key.absent == Absent::Refused,
@@ -31,7 +31,7 @@ impl Member {
     }
 }
 
-/// The members of the document itself.
+/// Returns the members of the document itself.
 pub(crate) fn tree(keys: &[KeyDocumentation]) -> Vec<Member> {
     let mut root = Vec::new();
     for key in keys {

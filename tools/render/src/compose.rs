@@ -1,0 +1,405 @@
+//! Puts the pieces together for a host.
+
+use std::fmt;
+
+use minijinja::value::Serde;
+use serde::{Deserialize as _, Serialize};
+
+use crate::form::Host;
+use crate::input::Input;
+use crate::origin::Origin;
+use crate::plugins::Plugins;
+use crate::ranges::{Range, judged, taken_out};
+use crate::settings::{EnvoyGateway, Istio, Loopback, Service};
+use crate::template;
+
+/// Where the filter is unless the input says something else.
+const MODULE: &str = "target/dist/sluice.wasm";
+/// The same in a container.
+const MODULE_IN_CONTAINER: &str = "/etc/envoy/sluice.wasm";
+
+/// The clusters that are the same for everybody.
+const CLUSTERS: [&str; 6] = [
+    "dispatch",
+    "egress-https",
+    "egress-http",
+    "targets-https",
+    "targets-http",
+    "drain",
+];
+/// The listeners that are the same for everybody.
+const LISTENERS: [&str; 4] = ["dispatch", "egress-https", "egress-http", "drain"];
+
+/// Why nothing can be written. With an input that was found right, that is what stands in a file
+/// that it names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenderError(String);
+
+impl fmt::Display for RenderError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for RenderError {}
+
+/// What the pieces are filled with.
+#[derive(Serialize)]
+struct Context<'a> {
+    host: &'static str,
+    head: &'static str,
+    source: Option<&'a str>,
+    output: Option<&'a str>,
+    module: &'a str,
+    trust: &'a str,
+    gateway: Front<'a>,
+    ports: Ports,
+    function: Option<Server>,
+    stream: Option<Server>,
+    services: Vec<Called<'a>>,
+    own_routes: Option<&'a str>,
+    own_filters: Option<&'a str>,
+    own_clusters: Option<&'a str>,
+    own_cluster_names: [&'static str; 6],
+    own_listener_names: [&'static str; 4],
+    environment: Environment<'a>,
+    plugins: Settings<'a>,
+    names: Names,
+    loopback: Option<Sockets<'a>>,
+    istio: IstioNames<'a>,
+    eg: GatewayNames<'a>,
+    routes_by_name: Option<String>,
+    ranges: Vec<Range>,
+    address_filter: Vec<Range>,
+    has_address_filter: bool,
+    has_function: bool,
+    has_signing: bool,
+    key_variable: &'a str,
+    allows_targets: bool,
+    is_sidecar: bool,
+    is_in_container: bool,
+    is_local: bool,
+}
+
+#[derive(Serialize)]
+struct Front<'a> {
+    address: &'a str,
+    port: u64,
+}
+
+#[derive(Serialize)]
+struct Ports {
+    admin: u64,
+    drain: u64,
+    outbound: u64,
+}
+
+/// A server that Envoy calls.
+#[derive(Serialize)]
+struct Server {
+    host: String,
+    port: u16,
+    tls: bool,
+    /// Whether the host is a name.
+    dns: bool,
+    /// Whether the server is told which name is meant.
+    sni: bool,
+    /// What its certificate has to hold.
+    san: &'static str,
+}
+
+impl Server {
+    fn at(origin: &Origin) -> Self {
+        let is_address = origin.is_address();
+        Self {
+            host: origin.host().to_owned(),
+            port: origin.port(),
+            tls: origin.is_tls(),
+            dns: !is_address,
+            sni: !is_address,
+            san: if is_address { "IP_ADDRESS" } else { "DNS" },
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Called<'a> {
+    name: &'a str,
+    origin: Option<Server>,
+    hosts: Vec<String>,
+}
+
+impl<'a> Called<'a> {
+    fn service(service: &'a Service) -> Self {
+        let own = service.origin.iter().map(|origin| origin.host().to_owned());
+        let hosts = if service.hosts.is_empty() {
+            own.collect()
+        } else {
+            service.hosts.clone()
+        };
+        Self {
+            name: &service.name,
+            origin: service.origin.as_ref().map(Server::at),
+            hosts,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Environment<'a> {
+    accept: &'a [String],
+    drain: &'a [String],
+    all: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct Settings<'a> {
+    accept: &'a str,
+    inbound: &'a str,
+    drain: &'a str,
+    answer: &'a str,
+}
+
+/// Names of filters. Control planes have filters of their own, so that ours say whose they are.
+#[derive(Serialize)]
+struct Names {
+    no_marks: &'static str,
+    no_conversation: &'static str,
+}
+
+/// The sockets of this machine by which calls are made.
+#[derive(Serialize)]
+struct Sockets<'a> {
+    variable: &'a str,
+    dispatch: String,
+    dispatch_address: String,
+    egress_https: String,
+    egress_https_address: String,
+    egress_http: String,
+    egress_http_address: String,
+}
+
+impl<'a> Sockets<'a> {
+    fn of(loopback: &'a Loopback) -> Self {
+        let address = |name: &str, port: u64, is_listener: bool| match &loopback.folder {
+            Some(folder) => {
+                let path = serde_json::Value::from(format!("{folder}/{name}.sock"));
+                // Only Envoy's user: 0600.
+                let mode = if is_listener { ", mode: 384" } else { "" };
+                format!("{{ pipe: {{ path: {path}{mode} }} }}")
+            }
+            None => format!("{{ socket_address: {{ address: 127.0.0.1, port_value: {port} }} }}"),
+        };
+        let listener = |name, port| format!("address: {}", address(name, port, true));
+        let cluster = |name, port| address(name, port, false);
+        Self {
+            variable: &loopback.variable,
+            dispatch: listener("dispatch", loopback.dispatch),
+            dispatch_address: cluster("dispatch", loopback.dispatch),
+            egress_https: listener("egress-https", loopback.egress_https),
+            egress_https_address: cluster("egress-https", loopback.egress_https),
+            egress_http: listener("egress-http", loopback.egress_http),
+            egress_http_address: cluster("egress-http", loopback.egress_http),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct IstioNames<'a> {
+    name: &'a str,
+    namespace: &'a str,
+    labels: Vec<Label<'a>>,
+    port: u64,
+    routes: String,
+}
+
+#[derive(Serialize)]
+struct Label<'a> {
+    name: &'a str,
+    value: &'a str,
+}
+
+impl<'a> IstioNames<'a> {
+    fn of(istio: &'a Istio) -> Self {
+        let labels = istio.labels.iter();
+        let own = || format!("http.{}", istio.port);
+        Self {
+            name: &istio.name,
+            namespace: &istio.namespace,
+            labels: labels.map(|(name, value)| Label { name, value }).collect(),
+            port: istio.port,
+            routes: istio.routes.clone().unwrap_or_else(own),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct GatewayNames<'a> {
+    name: &'a str,
+    namespace: &'a str,
+    gateway: &'a str,
+    listener: &'a str,
+    xds_listener: String,
+    xds_routes: String,
+}
+
+impl<'a> GatewayNames<'a> {
+    fn of(gateway: &'a EnvoyGateway) -> Self {
+        let first = format!("{}/{}/{}", gateway.namespace, gateway.gateway, gateway.listener);
+        let (xds_listener, xds_routes) = if gateway.is_second_scheme {
+            (format!("tcp-{}", gateway.port), format!("http-{}", gateway.port))
+        } else {
+            (first.clone(), first)
+        };
+        Self {
+            name: &gateway.name,
+            namespace: &gateway.namespace,
+            gateway: &gateway.gateway,
+            listener: &gateway.listener,
+            xds_listener,
+            xds_routes,
+        }
+    }
+}
+
+/// Writes what the input's host needs. `source` and `output` are the files' names, for the comment
+/// at the top.
+///
+/// # Errors
+/// When a file that the input names breaks the YAML that it is put into.
+pub fn render(
+    input: &Input,
+    source: Option<&str>,
+    output: Option<&str>,
+) -> Result<String, RenderError> {
+    let context = context(input, source.and_then(in_comment), output.and_then(in_comment));
+    let name = match input.form.host {
+        Host::Istio => "istio.yaml",
+        Host::EnvoyGateway => "envoy-gateway.yaml",
+        Host::Envoy | Host::EnvoyOci | Host::Sidecar | Host::Compose => "bootstrap.yaml",
+    };
+    let failed = |error: minijinja::Error| RenderError(format!("{error:#}"));
+    let environment = template::environment().map_err(failed)?;
+    let template = environment.get_template(name).map_err(failed)?;
+    let text = template
+        .render(Serde(&context))
+        .map_err(failed)?;
+    for document in yaml_serde::Deserializer::from_str(&text) {
+        serde_json::Value::deserialize(document).map_err(|error| {
+            let files = "look at the files of gateway.routes, gateway.filters, gateway.clusters";
+            RenderError(format!("what would be written is no YAML ({error}): {files}"))
+        })?;
+    }
+    Ok(text)
+}
+
+/// A name that can stand in a comment.
+fn in_comment(name: &str) -> Option<&str> {
+    Some(name).filter(|name| !name.chars().any(char::is_control))
+}
+
+fn context<'a>(
+    input: &'a Input,
+    source: Option<&'a str>,
+    output: Option<&'a str>,
+) -> Context<'a> {
+    let (settings, form) = (&input.settings, input.form);
+    let host = form.host;
+    let is_in_container = matches!(host, Host::Compose | Host::Istio | Host::EnvoyGateway);
+    let gateway_address = if host == Host::Compose { "0.0.0.0" } else { "127.0.0.1" };
+    let module = if is_in_container { MODULE_IN_CONTAINER } else { MODULE };
+    let address = settings.gateway.address.as_deref().unwrap_or(gateway_address);
+    let server = |origin: &Option<Origin>| origin.as_ref().map(Server::at);
+    let (function, stream) = (server(&settings.function), server(&settings.stream));
+    let is_near = |server: &Option<Server>| server.as_ref().is_some_and(|one| one.host == "127.0.0.1");
+    let istio = IstioNames::of(&settings.istio);
+    let eg = GatewayNames::of(&settings.envoy_gateway);
+    Context {
+        host: host.name(),
+        head: head(host),
+        source,
+        output,
+        module: settings.module.as_deref().unwrap_or(module),
+        trust: &settings.trust,
+        gateway: Front {
+            address,
+            port: settings.gateway.port,
+        },
+        ports: Ports {
+            admin: settings.ports.admin,
+            drain: settings.ports.drain,
+            outbound: settings.ports.outbound,
+        },
+        is_local: address == "127.0.0.1" && is_near(&function) && is_near(&stream),
+        function,
+        stream,
+        services: settings.services.iter().map(Called::service).collect(),
+        own_routes: input.fragments.routes.as_deref(),
+        own_filters: input.fragments.filters.as_deref(),
+        own_clusters: input.fragments.clusters.as_deref(),
+        own_cluster_names: CLUSTERS,
+        own_listener_names: LISTENERS,
+        environment: environment(input),
+        plugins: settings_of(&input.plugins),
+        names: names(host),
+        loopback: (!settings.internal_listeners).then(|| Sockets::of(&settings.loopback)),
+        routes_by_name: match host {
+            Host::Istio => Some(istio.routes.clone()),
+            Host::EnvoyGateway => Some(eg.xds_routes.clone()),
+            Host::Envoy | Host::EnvoyOci | Host::Sidecar | Host::Compose => None,
+        },
+        istio,
+        eg,
+        ranges: judged(),
+        address_filter: taken_out(),
+        has_address_filter: form.envoy.has_address_filter(),
+        has_function: host.is_bootstrap(),
+        has_signing: input.variables.accept.len() > 2,
+        key_variable: input.variables.accept.get(2).map_or("", String::as_str),
+        allows_targets: input.allows_targets,
+        is_sidecar: host == Host::Sidecar,
+        is_in_container,
+    }
+}
+
+const fn head(host: Host) -> &'static str {
+    match host {
+        Host::Envoy | Host::EnvoyOci | Host::Compose => "head/envoy.txt",
+        Host::Sidecar => "head/sidecar.txt",
+        Host::Istio => "head/istio.txt",
+        Host::EnvoyGateway => "head/envoy-gateway.txt",
+    }
+}
+
+fn environment(input: &Input) -> Environment<'_> {
+    let (accept, drain) = (&input.variables.accept, &input.variables.drain);
+    let mut all: Vec<&str> = Vec::new();
+    for name in accept.iter().chain(drain) {
+        if !all.contains(&name.as_str()) {
+            all.push(name);
+        }
+    }
+    Environment { accept, drain, all }
+}
+
+fn settings_of(plugins: &Plugins) -> Settings<'_> {
+    Settings {
+        accept: &plugins.accept,
+        inbound: &plugins.inbound,
+        drain: &plugins.drain,
+        answer: &plugins.answer,
+    }
+}
+
+const fn names(host: Host) -> Names {
+    if host.is_bootstrap() {
+        return Names {
+            no_marks: "envoy.filters.http.header_mutation",
+            no_conversation: "envoy.filters.http.header_mutation",
+        };
+    }
+    Names {
+        no_marks: "sluice.no-marks",
+        no_conversation: "sluice.no-conversation",
+    }
+}

@@ -124,26 +124,36 @@ fn metric_table() -> String {
 
 #[test]
 fn the_reference_says_what_the_code_says() {
-    let path = "filter-config/README.md";
+    fill(
+        "filter-config/README.md",
+        &[
+            (
+                "src/config/accept.rs",
+                "accept keys",
+                key_table(&AcceptConfig::keys()),
+            ),
+            (
+                "src/config/drain.rs",
+                "drain keys",
+                key_table(&DrainConfig::keys()),
+            ),
+            (
+                "src/config/answer.rs",
+                "answer keys",
+                key_table(&AnswerConfig::keys()),
+            ),
+            ("src/metric.rs", "metrics", metric_table()),
+        ],
+    );
+    let keys = key_table(&sluice_render::input::host_keys());
+    let source = "tools/render/src/settings.rs";
+    fill("docs/render.md", &[(source, "input keys", keys)]);
+}
+
+/// Puts generated tables between their marks in a page.
+fn fill(path: &str, tables: &[(&str, &str, String)]) {
     let mut text = read(path);
-    for (source, end, table) in [
-        (
-            "src/config/accept.rs",
-            "accept keys",
-            key_table(&AcceptConfig::keys()),
-        ),
-        (
-            "src/config/drain.rs",
-            "drain keys",
-            key_table(&DrainConfig::keys()),
-        ),
-        (
-            "src/config/answer.rs",
-            "answer keys",
-            key_table(&AnswerConfig::keys()),
-        ),
-        ("src/metric.rs", "metrics", metric_table()),
-    ] {
+    for (source, end, table) in tables {
         let start = format!("<!-- generated from {source}: UPDATE_DOCUMENTS=1 ");
         let end = format!("<!-- {end}: end -->");
         let from = text
@@ -204,7 +214,11 @@ fn ranges_in(yaml: &str) -> Vec<IpNet> {
 
 #[test]
 fn envoy_judges_addresses_as_the_filter_does() {
-    for file in ["envoy/gateway.yaml", "envoy/sidecar.yaml", "deploy/istio/sluice.yaml"] {
+    for file in [
+        "envoy/gateway.yaml",
+        "envoy/sidecar.yaml",
+        "deploy/istio/sluice.yaml",
+    ] {
         judges_as_the_filter_does(&read(file));
     }
 }

@@ -14,12 +14,42 @@ use super::{file, read, settle};
 /// settings in `filter-config/`.
 const WRITTEN: [(&str, Host, &str, Option<&str>); 7] = [
     ("gateway", Host::Envoy, "envoy/gateway.yaml", Some("local")),
-    ("gateway.jwt", Host::Envoy, "envoy/gateway.jwt.yaml", Some("jwt")),
-    ("gateway.oci", Host::EnvoyOci, "envoy/gateway.oci.yaml", Some("oci")),
-    ("sidecar", Host::Sidecar, "envoy/sidecar.yaml", Some("sidecar")),
-    ("control-planes", Host::Istio, "deploy/istio/sluice.yaml", None),
-    ("control-planes", Host::EnvoyGateway, "deploy/envoy-gateway/sluice.yaml", None),
-    ("control-planes.v2", Host::EnvoyGateway, "deploy/envoy-gateway/sluice.v2.yaml", None),
+    (
+        "gateway.jwt",
+        Host::Envoy,
+        "envoy/gateway.jwt.yaml",
+        Some("jwt"),
+    ),
+    (
+        "gateway.oci",
+        Host::EnvoyOci,
+        "envoy/gateway.oci.yaml",
+        Some("oci"),
+    ),
+    (
+        "sidecar",
+        Host::Sidecar,
+        "envoy/sidecar.yaml",
+        Some("sidecar"),
+    ),
+    (
+        "control-planes",
+        Host::Istio,
+        "deploy/istio/sluice.yaml",
+        None,
+    ),
+    (
+        "control-planes",
+        Host::EnvoyGateway,
+        "deploy/envoy-gateway/sluice.yaml",
+        None,
+    ),
+    (
+        "control-planes.v2",
+        Host::EnvoyGateway,
+        "deploy/envoy-gateway/sluice.v2.yaml",
+        None,
+    ),
 ];
 
 fn input(name: &str, host: Host) -> (String, Input) {
@@ -34,7 +64,10 @@ fn input(name: &str, host: Host) -> (String, Input) {
 fn what_we_ship_is_written_from_the_inputs() {
     for (name, host, output, settings) in WRITTEN {
         let (source, input) = input(name, host);
-        settle(output, &render(&input, Some(&source), Some(output)).unwrap());
+        settle(
+            output,
+            &render(&input, Some(&source), Some(output)).unwrap(),
+        );
         let Some(settings) = settings else {
             continue;
         };

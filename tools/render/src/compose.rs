@@ -3,14 +3,17 @@
 use std::fmt;
 
 use minijinja::value::Serde;
-use serde::{Deserialize as _, Serialize};
+use serde::Deserialize as _;
 
+use crate::context::{
+    Called, Context, Environment, Front, GatewayNames, IstioNames, Names, Ports, Server, Settings,
+    Sockets,
+};
 use crate::form::Host;
 use crate::input::Input;
 use crate::origin::Origin;
 use crate::plugins::Plugins;
-use crate::ranges::{Range, judged, taken_out};
-use crate::settings::{EnvoyGateway, Istio, Loopback, Service};
+use crate::ranges::{judged, taken_out};
 use crate::template;
 
 /// Where the filter is unless the input says something else.
@@ -43,225 +46,6 @@ impl fmt::Display for RenderError {
 
 impl std::error::Error for RenderError {}
 
-/// What the pieces are filled with.
-#[derive(Serialize)]
-struct Context<'a> {
-    host: &'static str,
-    head: &'static str,
-    source: Option<&'a str>,
-    output: Option<&'a str>,
-    module: &'a str,
-    trust: &'a str,
-    gateway: Front<'a>,
-    ports: Ports,
-    function: Option<Server>,
-    stream: Option<Server>,
-    services: Vec<Called<'a>>,
-    own_routes: Option<&'a str>,
-    own_filters: Option<&'a str>,
-    own_clusters: Option<&'a str>,
-    own_cluster_names: [&'static str; 6],
-    own_listener_names: [&'static str; 4],
-    environment: Environment<'a>,
-    plugins: Settings<'a>,
-    names: Names,
-    loopback: Option<Sockets<'a>>,
-    istio: IstioNames<'a>,
-    eg: GatewayNames<'a>,
-    routes_by_name: Option<String>,
-    ranges: Vec<Range>,
-    address_filter: Vec<Range>,
-    has_address_filter: bool,
-    has_function: bool,
-    has_signing: bool,
-    key_variable: &'a str,
-    allows_targets: bool,
-    is_sidecar: bool,
-    is_in_container: bool,
-    is_local: bool,
-}
-
-#[derive(Serialize)]
-struct Front<'a> {
-    address: &'a str,
-    port: u64,
-}
-
-#[derive(Serialize)]
-struct Ports {
-    admin: u64,
-    drain: u64,
-    outbound: u64,
-}
-
-/// A server that Envoy calls.
-#[derive(Serialize)]
-struct Server {
-    host: String,
-    port: u16,
-    tls: bool,
-    /// Whether the host is a name.
-    dns: bool,
-    /// Whether the server is told which name is meant.
-    sni: bool,
-    /// What its certificate has to hold.
-    san: &'static str,
-}
-
-impl Server {
-    fn at(origin: &Origin) -> Self {
-        let is_address = origin.is_address();
-        Self {
-            host: origin.host().to_owned(),
-            port: origin.port(),
-            tls: origin.is_tls(),
-            dns: !is_address,
-            sni: !is_address,
-            san: if is_address { "IP_ADDRESS" } else { "DNS" },
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct Called<'a> {
-    name: &'a str,
-    origin: Option<Server>,
-    hosts: Vec<String>,
-}
-
-impl<'a> Called<'a> {
-    fn service(service: &'a Service) -> Self {
-        let own = service.origin.iter().map(|origin| origin.host().to_owned());
-        let hosts = if service.hosts.is_empty() {
-            own.collect()
-        } else {
-            service.hosts.clone()
-        };
-        Self {
-            name: &service.name,
-            origin: service.origin.as_ref().map(Server::at),
-            hosts,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct Environment<'a> {
-    accept: &'a [String],
-    drain: &'a [String],
-    all: Vec<&'a str>,
-}
-
-#[derive(Serialize)]
-struct Settings<'a> {
-    accept: &'a str,
-    inbound: &'a str,
-    drain: &'a str,
-    answer: &'a str,
-}
-
-/// Names of filters. Control planes have filters of their own, so that ours say whose they are.
-#[derive(Serialize)]
-struct Names {
-    no_marks: &'static str,
-    no_conversation: &'static str,
-}
-
-/// The sockets of this machine by which calls are made.
-#[derive(Serialize)]
-struct Sockets<'a> {
-    variable: &'a str,
-    dispatch: String,
-    dispatch_address: String,
-    egress_https: String,
-    egress_https_address: String,
-    egress_http: String,
-    egress_http_address: String,
-}
-
-impl<'a> Sockets<'a> {
-    fn of(loopback: &'a Loopback) -> Self {
-        let address = |name: &str, port: u64, is_listener: bool| match &loopback.folder {
-            Some(folder) => {
-                let path = serde_json::Value::from(format!("{folder}/{name}.sock"));
-                // Only Envoy's user: 0600.
-                let mode = if is_listener { ", mode: 384" } else { "" };
-                format!("{{ pipe: {{ path: {path}{mode} }} }}")
-            }
-            None => format!("{{ socket_address: {{ address: 127.0.0.1, port_value: {port} }} }}"),
-        };
-        let listener = |name, port| format!("address: {}", address(name, port, true));
-        let cluster = |name, port| address(name, port, false);
-        Self {
-            variable: &loopback.variable,
-            dispatch: listener("dispatch", loopback.dispatch),
-            dispatch_address: cluster("dispatch", loopback.dispatch),
-            egress_https: listener("egress-https", loopback.egress_https),
-            egress_https_address: cluster("egress-https", loopback.egress_https),
-            egress_http: listener("egress-http", loopback.egress_http),
-            egress_http_address: cluster("egress-http", loopback.egress_http),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct IstioNames<'a> {
-    name: &'a str,
-    namespace: &'a str,
-    labels: Vec<Label<'a>>,
-    port: u64,
-    routes: String,
-}
-
-#[derive(Serialize)]
-struct Label<'a> {
-    name: &'a str,
-    value: &'a str,
-}
-
-impl<'a> IstioNames<'a> {
-    fn of(istio: &'a Istio) -> Self {
-        let labels = istio.labels.iter();
-        let own = || format!("http.{}", istio.port);
-        Self {
-            name: &istio.name,
-            namespace: &istio.namespace,
-            labels: labels.map(|(name, value)| Label { name, value }).collect(),
-            port: istio.port,
-            routes: istio.routes.clone().unwrap_or_else(own),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct GatewayNames<'a> {
-    name: &'a str,
-    namespace: &'a str,
-    gateway: &'a str,
-    listener: &'a str,
-    xds_listener: String,
-    xds_routes: String,
-}
-
-impl<'a> GatewayNames<'a> {
-    fn of(gateway: &'a EnvoyGateway) -> Self {
-        let first = format!("{}/{}/{}", gateway.namespace, gateway.gateway, gateway.listener);
-        let (xds_listener, xds_routes) = if gateway.is_second_scheme {
-            (format!("tcp-{}", gateway.port), format!("http-{}", gateway.port))
-        } else {
-            (first.clone(), first)
-        };
-        Self {
-            name: &gateway.name,
-            namespace: &gateway.namespace,
-            gateway: &gateway.gateway,
-            listener: &gateway.listener,
-            xds_listener,
-            xds_routes,
-        }
-    }
-}
-
 /// Writes what the input's host needs. `source` and `output` are the files' names, for the comment
 /// at the top.
 ///
@@ -272,7 +56,11 @@ pub fn render(
     source: Option<&str>,
     output: Option<&str>,
 ) -> Result<String, RenderError> {
-    let context = context(input, source.and_then(in_comment), output.and_then(in_comment));
+    let context = context(
+        input,
+        source.and_then(in_comment),
+        output.and_then(in_comment),
+    );
     let name = match input.form.host {
         Host::Istio => "istio.yaml",
         Host::EnvoyGateway => "envoy-gateway.yaml",
@@ -281,13 +69,13 @@ pub fn render(
     let failed = |error: minijinja::Error| RenderError(format!("{error:#}"));
     let environment = template::environment().map_err(failed)?;
     let template = environment.get_template(name).map_err(failed)?;
-    let text = template
-        .render(Serde(&context))
-        .map_err(failed)?;
+    let text = template.render(Serde(&context)).map_err(failed)?;
     for document in yaml_serde::Deserializer::from_str(&text) {
         serde_json::Value::deserialize(document).map_err(|error| {
             let files = "look at the files of gateway.routes, gateway.filters, gateway.clusters";
-            RenderError(format!("what would be written is no YAML ({error}): {files}"))
+            RenderError(format!(
+                "what would be written is no YAML ({error}): {files}"
+            ))
         })?;
     }
     Ok(text)
@@ -298,20 +86,29 @@ fn in_comment(name: &str) -> Option<&str> {
     Some(name).filter(|name| !name.chars().any(char::is_control))
 }
 
-fn context<'a>(
-    input: &'a Input,
-    source: Option<&'a str>,
-    output: Option<&'a str>,
-) -> Context<'a> {
+fn context<'a>(input: &'a Input, source: Option<&'a str>, output: Option<&'a str>) -> Context<'a> {
     let (settings, form) = (&input.settings, input.form);
     let host = form.host;
     let is_in_container = matches!(host, Host::Compose | Host::Istio | Host::EnvoyGateway);
-    let gateway_address = if host == Host::Compose { "0.0.0.0" } else { "127.0.0.1" };
-    let module = if is_in_container { MODULE_IN_CONTAINER } else { MODULE };
-    let address = settings.gateway.address.as_deref().unwrap_or(gateway_address);
+    let gateway_address = if host == Host::Compose {
+        "0.0.0.0"
+    } else {
+        "127.0.0.1"
+    };
+    let module = if is_in_container {
+        MODULE_IN_CONTAINER
+    } else {
+        MODULE
+    };
+    let address = settings
+        .gateway
+        .address
+        .as_deref()
+        .unwrap_or(gateway_address);
     let server = |origin: &Option<Origin>| origin.as_ref().map(Server::at);
     let (function, stream) = (server(&settings.function), server(&settings.stream));
-    let is_near = |server: &Option<Server>| server.as_ref().is_some_and(|one| one.host == "127.0.0.1");
+    let is_near =
+        |server: &Option<Server>| server.as_ref().is_some_and(|one| one.host == "127.0.0.1");
     let istio = IstioNames::of(&settings.istio);
     let eg = GatewayNames::of(&settings.envoy_gateway);
     Context {

@@ -109,13 +109,18 @@ impl FromStr for EnvoyVersion {
             (Some("1"), Some(minor)) => minor.parse().ok(),
             _ => None,
         };
-        let rest = numbers.next().is_none_or(|patch| patch.parse::<u32>().is_ok());
+        let rest = numbers
+            .next()
+            .is_none_or(|patch| patch.parse::<u32>().is_ok());
         let version = minor.filter(|_| rest && numbers.next().is_none());
         let version = version
             .map(|minor| Self { minor })
             .ok_or("is not a version such as 1.39 or 1.39.4")?;
         if version < Self::OLDEST {
-            return Err(format!("is too old: Sluice needs Envoy {} or newer", Self::OLDEST));
+            return Err(format!(
+                "is too old: Sluice needs Envoy {} or newer",
+                Self::OLDEST
+            ));
         }
         Ok(version)
     }
@@ -163,6 +168,11 @@ mod tests {
         for host in Host::ALL {
             assert_eq!(host.name().parse(), Ok(host));
         }
-        assert!("kubernetes".parse::<Host>().unwrap_err().contains("envoy-oci"));
+        assert!(
+            "kubernetes"
+                .parse::<Host>()
+                .unwrap_err()
+                .contains("envoy-oci")
+        );
     }
 }

@@ -19,11 +19,15 @@ pub(crate) fn read(folder: &Path, name: &str) -> Result<String, String> {
     let text =
         std::fs::read_to_string(&path).map_err(|error| format!("cannot read {shown}: {error}"))?;
     if text.contains('\t') {
-        return Err(format!("{shown} has tabs, which YAML doesn't take for indentation"));
+        return Err(format!(
+            "{shown} has tabs, which YAML doesn't take for indentation"
+        ));
     }
     let text = unindented(&text);
     if !text.lines().any(|line| line.starts_with("- ")) {
-        return Err(format!("{shown} has to be a YAML list, in Envoy's own words"));
+        return Err(format!(
+            "{shown} has to be a YAML list, in Envoy's own words"
+        ));
     }
     Ok(text)
 }
@@ -31,9 +35,15 @@ pub(crate) fn read(folder: &Path, name: &str) -> Result<String, String> {
 /// The text without the indentation that all of its lines share.
 fn unindented(text: &str) -> String {
     let filled = text.lines().filter(|line| !line.trim().is_empty());
-    let depth = |line: &str| line.chars().take_while(|character| *character == ' ').count();
+    let depth = |line: &str| {
+        line.chars()
+            .take_while(|character| *character == ' ')
+            .count()
+    };
     let shared = filled.map(depth).min().unwrap_or_default();
-    let lines = text.lines().map(|line| line.get(shared..).unwrap_or_default());
+    let lines = text
+        .lines()
+        .map(|line| line.get(shared..).unwrap_or_default());
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -43,7 +53,10 @@ mod tests {
 
     #[test]
     fn shared_indentation_is_taken_away() {
-        assert_eq!(unindented("  # a\n  - b:\n\n      c\n"), "# a\n- b:\n\n    c");
+        assert_eq!(
+            unindented("  # a\n  - b:\n\n      c\n"),
+            "# a\n- b:\n\n    c"
+        );
         assert_eq!(unindented(""), "");
     }
 }

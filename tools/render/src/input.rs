@@ -101,7 +101,11 @@ impl Input {
         let is_sidecar = form.host == Host::Sidecar;
         let documents = plugins::documents(members, &authority, is_sidecar);
         let found = documents.problems().into_iter();
-        problems.extend(found.filter(|found| !problems.contains(found)).collect::<Vec<_>>());
+        problems.extend(
+            found
+                .filter(|found| !problems.contains(found))
+                .collect::<Vec<_>>(),
+        );
         let allows_targets = has_rules(&value);
         if let Some(settings) = &settings {
             check(&mut problems, settings, members, form, allows_targets);
@@ -134,6 +138,12 @@ pub fn keys() -> Vec<KeyDocumentation> {
     let mut keys = Settings::keys();
     keys.extend(plugins::keys());
     keys
+}
+
+/// The keys about the host alone; the plugins' own are those of the roles' documents.
+#[must_use]
+pub fn host_keys() -> Vec<KeyDocumentation> {
+    Settings::keys()
 }
 
 /// The input's JSON Schema.
@@ -175,7 +185,9 @@ fn authority(settings: &Settings) -> Option<String> {
 /// Whether a rule allows explicit targets or replies.
 fn has_rules(value: &Value) -> bool {
     let lists = ["/targets/allow", "/replies/allow"];
-    let mut lists = lists.iter().filter_map(|list| value.pointer(list)?.as_array());
+    let mut lists = lists
+        .iter()
+        .filter_map(|list| value.pointer(list)?.as_array());
     lists.any(|list| !list.is_empty())
 }
 
@@ -205,7 +217,11 @@ fn check(
         }
     }
     if allows_targets && !form.envoy.has_address_filter() && !settings.accepts_unfiltered {
-        let path = if members.contains_key("targets") { "$.targets.allow" } else { "$.replies.allow" };
+        let path = if members.contains_key("targets") {
+            "$.targets.allow"
+        } else {
+            "$.replies.allow"
+        };
         let message = format!(
             "needs Envoy 1.39 or newer, and this is for {}: an older one can't take private \
              addresses out of what a name resolves to. Set explicitTargets.withoutAddressFilter \
@@ -246,7 +262,10 @@ fn check_ports(problems: &mut Vec<Problem>, settings: &Settings, form: Form) {
     let mut seen = BTreeSet::new();
     for (path, port) in used {
         if !seen.insert(port) {
-            problems.push(problem(path, format!("is {port}, which another listener has")));
+            problems.push(problem(
+                path,
+                format!("is {port}, which another listener has"),
+            ));
         }
     }
 }
@@ -267,7 +286,8 @@ fn read_fragments(
             return None;
         }
         let text = fragment::read(folder, name);
-        text.map_err(|message| problems.push(problem(path, message))).ok()
+        text.map_err(|message| problems.push(problem(path, message)))
+            .ok()
     };
     Fragments {
         routes: read("$.gateway.routes", &gateway.routes),
@@ -278,7 +298,12 @@ fn read_fragments(
 
 /// The variables that the plugins read.
 fn variables(value: &Value) -> Variables {
-    let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let own = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<Vec<_>>()
+    };
     let mut accept = own(&["SLUICE_CALLER_KEY", "SLUICE_SEAL_KEYS"]);
     let mut drain = own(&["SLUICE_WEBHOOK_SECRETS", "SLUICE_SEAL_KEYS"]);
     if let Some(signing) = value.pointer("/stream/signing") {

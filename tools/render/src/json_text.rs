@@ -33,7 +33,11 @@ fn write(
         Value::Object(members) => {
             let members = ordered(members, keys, path).into_iter();
             let members = members.map(|(name, value)| {
-                (format!("{}: ", json!(name)), format!("{path}.{name}"), value)
+                (
+                    format!("{}: ", json!(name)),
+                    format!("{path}.{name}"),
+                    value,
+                )
             });
             ('{', '}', members.collect::<Vec<_>>())
         }

@@ -13,6 +13,7 @@
 //! written starts.
 
 mod compose;
+mod context;
 mod fragment;
 mod json_text;
 mod ranges;

@@ -27,7 +27,11 @@ pub struct Plugins {
 /// The keys of the input that are the plugins' own, as `drain` and `accept` declare them.
 pub(crate) fn keys() -> Vec<KeyDocumentation> {
     let mut keys: Vec<KeyDocumentation> = Vec::new();
-    let roles = [AcceptConfig::keys(), DrainConfig::keys(), AnswerConfig::keys()];
+    let roles = [
+        AcceptConfig::keys(),
+        DrainConfig::keys(),
+        AnswerConfig::keys(),
+    ];
     for key in roles.into_iter().flatten() {
         let is_ours = matches!(
             key.path.as_str(),
@@ -55,7 +59,11 @@ pub(crate) struct Documents {
 }
 
 /// Makes the documents of an input whose unknown keys are out. `authority` is the Stream's.
-pub(crate) fn documents(input: &Map<String, Value>, authority: &str, is_sidecar: bool) -> Documents {
+pub(crate) fn documents(
+    input: &Map<String, Value>,
+    authority: &str,
+    is_sidecar: bool,
+) -> Documents {
     let mut accept = role(input, &AcceptConfig::keys());
     let mut drain = role(input, &DrainConfig::keys());
     for document in [&mut accept, &mut drain] {
@@ -72,7 +80,10 @@ pub(crate) fn documents(input: &Map<String, Value>, authority: &str, is_sidecar:
         dispatch.insert("httpsCluster".into(), json!("egress-https"));
         dispatch.insert("httpCluster".into(), json!("egress-http"));
     }
-    if input.get("stream").is_some_and(|stream| stream.get("signing").is_some()) {
+    if input
+        .get("stream")
+        .is_some_and(|stream| stream.get("signing").is_some())
+    {
         keep_oracles_pace(&mut drain);
     }
     if is_sidecar {
@@ -87,7 +98,9 @@ pub(crate) fn documents(input: &Map<String, Value>, authority: &str, is_sidecar:
     let mut answer = role(input, &AnswerConfig::keys());
     let answers = answer.entry("answers").or_insert_with(|| json!({}));
     if let Some(answers) = answers.as_object_mut() {
-        let replies = input.get("dispatch").and_then(|dispatch| dispatch.get("replyBytes"));
+        let replies = input
+            .get("dispatch")
+            .and_then(|dispatch| dispatch.get("replyBytes"));
         let replies = replies.and_then(Value::as_u64).unwrap_or_default();
         answers
             .entry("bodyBytes")
@@ -151,7 +164,10 @@ fn inbound(accept: &Map<String, Value>) -> Map<String, Value> {
     let options = inbound.entry("options").or_insert_with(|| json!({}));
     if let Some(options) = options.as_object_mut() {
         let disabled = options.entry("disabled").or_insert_with(|| json!([]));
-        if let Some(disabled) = disabled.as_array_mut().filter(|list| !list.contains(&json!("target"))) {
+        if let Some(disabled) = disabled
+            .as_array_mut()
+            .filter(|list| !list.contains(&json!("target")))
+        {
             disabled.push(json!("target"));
         }
     }
@@ -180,7 +196,10 @@ impl Documents {
             }
         }
         let number = |document: &Value, pointer: &str| {
-            document.pointer(pointer).and_then(Value::as_u64).unwrap_or(ANSWER_BYTES)
+            document
+                .pointer(pointer)
+                .and_then(Value::as_u64)
+                .unwrap_or(ANSWER_BYTES)
         };
         let held = number(&self.answer, "/answers/bodyBytes");
         if held < number(&self.drain, "/dispatch/replyBytes") {

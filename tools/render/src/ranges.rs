@@ -65,7 +65,9 @@ pub(crate) fn taken_out() -> Vec<Range> {
     });
     let mut ranges = judged();
     // In the order of the addresses.
-    let last = ranges.iter().position(|range| range.written.contains("\"2001::\""));
+    let last = ranges
+        .iter()
+        .position(|range| range.written.contains("\"2001::\""));
     let behind = ranges.split_off(last.unwrap_or(ranges.len()));
     ranges.extend(beyond.chain(behind));
     ranges

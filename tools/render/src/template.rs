@@ -62,9 +62,7 @@ pub(crate) fn environment() -> Result<Environment<'static>, Error> {
     environment.set_syntax(syntax.keep_trailing_newline(true).build()?);
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.set_auto_escape_callback(|_| AutoEscape::None);
-    environment.set_formatter(|out, _, value| {
-        out.write_str(&scalar(value)).map_err(Error::from)
-    });
+    environment.set_formatter(|out, _, value| out.write_str(&scalar(value)).map_err(Error::from));
     environment.add_filter("raw", |text: String| Value::from_safe_string(text));
     environment.add_filter("listed", listed);
     environment.add_filter("under", under);
@@ -129,7 +127,10 @@ fn item(text: String, width: usize, anchor: Option<String>) -> Value {
     let indent = " ".repeat(width);
     Value::from_safe_string(match anchor {
         Some(anchor) => format!("{comments}{indent}- &{anchor}\n{mapping}"),
-        None => format!("{comments}{indent}- {}", mapping.get(inner..).unwrap_or_default()),
+        None => format!(
+            "{comments}{indent}- {}",
+            mapping.get(inner..).unwrap_or_default()
+        ),
     })
 }
 
@@ -162,10 +163,17 @@ mod tests {
     #[test]
     fn what_yaml_reads_otherwise_is_quoted() {
         let written = |text: &str| scalar(&Value::from(text));
-        for plain in ["a.example", "127.0.0.1", "/etc/envoy/sluice.wasm", "target/dist/x"] {
+        for plain in [
+            "a.example",
+            "127.0.0.1",
+            "/etc/envoy/sluice.wasm",
+            "target/dist/x",
+        ] {
             assert_eq!(written(plain), plain);
         }
-        for text in ["::1", "yes", "1.5", "a: b", "a # b", "{a}", "*", "a\nb", "", "é", "-"] {
+        for text in [
+            "::1", "yes", "1.5", "a: b", "a # b", "{a}", "*", "a\nb", "", "é", "-",
+        ] {
             let quoted = written(text);
             assert!(quoted.starts_with('"'), "{quoted}");
             let read: serde_json::Value = yaml_serde::from_str(&quoted).unwrap();
@@ -176,10 +184,16 @@ mod tests {
     #[test]
     fn pieces_are_moved() {
         let text = |value: Value| value.to_string();
-        assert_eq!(text(under("a:\n  b\n\nc\n".into(), 2)), "  a:\n    b\n\n  c\n");
+        assert_eq!(
+            text(under("a:\n  b\n\nc\n".into(), 2)),
+            "  a:\n    b\n\n  c\n"
+        );
         assert_eq!(text(under(String::new(), 2)), "");
         let piece = "# c\nname: a\nb: 1\n".to_owned();
-        assert_eq!(text(item(piece.clone(), 2, None)), "  # c\n  - name: a\n    b: 1\n");
+        assert_eq!(
+            text(item(piece.clone(), 2, None)),
+            "  # c\n  - name: a\n    b: 1\n"
+        );
         let anchored = "  # c\n  - &x\n    name: a\n    b: 1\n";
         assert_eq!(text(item(piece, 2, Some("x".into()))), anchored);
         let back = mapping("# c\n- name: a\n  b: 1\n".into(), 2).unwrap();

@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 pub use merge::merge_patch;
-pub use target::{Target, add_target, change_routes};
+pub use target::{Target, add_target, authorities, change_routes};
 
 /// What to change.
 #[derive(Clone, Debug)]

@@ -1,20 +1,21 @@
 //! The keys of the input that are about the host; all others are the plugins' own.
 
+mod control_planes;
+mod read;
+
 use std::net::IpAddr;
 
 use sluice::config::{Document, Section, TextForm};
 
 use crate::origin::Origin;
 
+pub(crate) use control_planes::{EnvoyGateway, Istio};
+use read::{name, origin, port, refuse_control};
+
 /// Services that an application calls through its sidecar.
 const SERVICES_MAX: usize = 64;
 /// Hosts of one service.
 const HOSTS_MAX: usize = 32;
-/// Labels that choose a gateway's pods.
-const LABELS_MAX: usize = 16;
-
-/// What stands in the place of a text that has been refused.
-const NAME: TextForm = TextForm::Pattern("^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$");
 
 /// The input's keys about the host.
 #[derive(Clone, Debug)]
@@ -68,27 +69,6 @@ pub(crate) struct Service {
     pub(crate) name: String,
     pub(crate) origin: Option<Origin>,
     pub(crate) hosts: Vec<String>,
-}
-
-/// Which gateway of Istio.
-#[derive(Clone, Debug)]
-pub(crate) struct Istio {
-    pub(crate) name: String,
-    pub(crate) namespace: String,
-    pub(crate) labels: Vec<(String, String)>,
-    pub(crate) port: u64,
-    pub(crate) routes: Option<String>,
-}
-
-/// Which gateway of Envoy Gateway.
-#[derive(Clone, Debug)]
-pub(crate) struct EnvoyGateway {
-    pub(crate) name: String,
-    pub(crate) namespace: String,
-    pub(crate) gateway: String,
-    pub(crate) listener: String,
-    pub(crate) port: u64,
-    pub(crate) is_second_scheme: bool,
 }
 
 impl Document for Settings {
@@ -170,7 +150,10 @@ impl Gateway {
             "Where the gateway listens, or a sidecar for others. Without it: 127.0.0.1, and 0.0.0.0 \
              in a container.",
         );
-        if address.as_deref().is_some_and(|address| address.parse::<IpAddr>().is_err()) {
+        if address
+            .as_deref()
+            .is_some_and(|address| address.parse::<IpAddr>().is_err())
+        {
             gateway.refuse("address", "must be an IP address".to_owned());
         }
         Self {
@@ -198,7 +181,12 @@ impl Gateway {
 impl Ports {
     fn read(ports: &mut Section<'_>) -> Self {
         Self {
-            admin: port(ports, "admin", 9901, "Envoy's admin interface, on loopback."),
+            admin: port(
+                ports,
+                "admin",
+                9901,
+                "Envoy's admin interface, on loopback.",
+            ),
             drain: port(
                 ports,
                 "drain",
@@ -225,7 +213,8 @@ impl Loopback {
         );
         loopback.declare_form(TextForm::Pattern("^[A-Za-z_][A-Za-z0-9_]*$"));
         let is_part = |character: char| character.is_ascii_alphanumeric() || character == '_';
-        if variable.starts_with(|first: char| first.is_ascii_digit()) || !variable.chars().all(is_part)
+        if variable.starts_with(|first: char| first.is_ascii_digit())
+            || !variable.chars().all(is_part)
         {
             let message = "must be the name of an environment variable, not a secret itself";
             loopback.refuse("secretEnvironment", message.to_owned());
@@ -236,7 +225,10 @@ impl Loopback {
              enter it.",
         );
         refuse_control(loopback, "pipes", folder.as_deref());
-        if folder.as_deref().is_some_and(|folder| !folder.starts_with('/') || folder.len() > 80) {
+        if folder
+            .as_deref()
+            .is_some_and(|folder| !folder.starts_with('/') || folder.len() > 80)
+        {
             let message = "must be an absolute path of up to 80 characters";
             loopback.refuse("pipes", message.to_owned());
         }
@@ -244,8 +236,18 @@ impl Loopback {
             variable,
             folder,
             dispatch: port(loopback, "dispatchPort", 10_003, "Where calls re-enter."),
-            egress_https: port(loopback, "httpsPort", 10_004, "The way of explicit https targets."),
-            egress_http: port(loopback, "httpPort", 10_005, "The way of explicit http targets."),
+            egress_https: port(
+                loopback,
+                "httpsPort",
+                10_004,
+                "The way of explicit https targets.",
+            ),
+            egress_http: port(
+                loopback,
+                "httpPort",
+                10_005,
+                "The way of explicit http targets.",
+            ),
         }
     }
 }
@@ -253,7 +255,12 @@ impl Loopback {
 fn read_services(sidecar: &mut Section<'_>) -> Vec<Service> {
     let meaning = "Services that the application calls through its sidecar.";
     sidecar.list("services", SERVICES_MAX, meaning, |service| {
-        let name = name(service, "name", None, "A name for it: lower-case letters, digits, hyphens.");
+        let name = name(
+            service,
+            "name",
+            None,
+            "A name for it: lower-case letters, digits, hyphens.",
+        );
         let url = service.required_text("url", "Where it is: a URL without a path.");
         let origin = origin(service, "url", Some(url).filter(|url| !url.is_empty()));
         let hosts = service.texts(
@@ -265,10 +272,13 @@ fn read_services(sidecar: &mut Section<'_>) -> Vec<Service> {
         );
         let is_host = |host: &String| {
             let name = host.strip_prefix("*.").unwrap_or(host);
-            !name.is_empty() && name.chars().all(|one| one.is_ascii_alphanumeric() || "-.:[]".contains(one))
+            !name.is_empty()
+                && name
+                    .chars()
+                    .all(|one| one.is_ascii_alphanumeric() || "-.".contains(one))
         };
         if !hosts.iter().all(is_host) {
-            service.refuse("hosts", "must be hosts, with a port or without".to_owned());
+            service.refuse("hosts", "must be names, without ports".to_owned());
         }
         Service {
             name,
@@ -276,123 +286,4 @@ fn read_services(sidecar: &mut Section<'_>) -> Vec<Service> {
             hosts,
         }
     })
-}
-
-impl Istio {
-    fn read(istio: &mut Section<'_>) -> Self {
-        let name_of = name(istio, "name", Some("sluice"), "Name of the EnvoyFilter.");
-        let meaning = "Its namespace: that of the gateway's pods.";
-        let namespace = name(istio, "namespace", Some("istio-system"), meaning);
-        let labels = istio.texts(
-            "labels",
-            LABELS_MAX,
-            &["istio=ingressgateway"],
-            "Labels of the gateway's pods. With the Gateway API: \
-             gateway.networking.k8s.io/gateway-name=NAME.",
-        );
-        istio.declare_form(TextForm::Pattern("^[^=]+=[^=]*$"));
-        let is_part = |part: &str| part.chars().all(|one| one.is_ascii_alphanumeric() || "-._/".contains(one));
-        let pair = |label: &String| {
-            let (name, value) = label.split_once('=')?;
-            (!name.is_empty() && is_part(name) && is_part(value))
-                .then(|| (name.to_owned(), value.to_owned()))
-        };
-        let pairs: Vec<_> = labels.iter().filter_map(pair).collect();
-        if pairs.len() < labels.len() {
-            istio.refuse("labels", "must be labels such as istio=ingressgateway".to_owned());
-        }
-        if labels.is_empty() {
-            let message = "must have a label: without any, all of the namespace's pods are changed";
-            istio.refuse("labels", message.to_owned());
-        }
-        let port = port(
-            istio,
-            "port",
-            8080,
-            "Port at which the gateway's pods listen: the targetPort of its Service.",
-        );
-        let routes = istio.optional_text(
-            "routes",
-            "Name of Istio's routes at that port. Without it: http.PORT, which is right for HTTP. \
-             For HTTPS: https.SERVICEPORT.PORTNAME.GATEWAY.NAMESPACE.",
-        );
-        refuse_control(istio, "routes", routes.as_deref());
-        Self {
-            name: name_of,
-            namespace,
-            labels: pairs,
-            port,
-            routes,
-        }
-    }
-}
-
-impl EnvoyGateway {
-    fn read(gateway: &mut Section<'_>) -> Self {
-        let meaning = "Name of the EnvoyPatchPolicy, the EnvoyProxy and the ClientTrafficPolicy.";
-        let name_of = name(gateway, "name", Some("sluice"), meaning);
-        let namespace = name(gateway, "namespace", Some("default"), "The Gateway's namespace.");
-        let of = name(gateway, "gateway", Some("eg"), "The Gateway's name.");
-        let listener = name(gateway, "listener", Some("http"), "Name of its listener, an HTTP one.");
-        let port = port(gateway, "port", 80, "That listener's port.");
-        let scheme = gateway.text(
-            "xdsNames",
-            "v1",
-            "How Envoy Gateway names listeners: `v1`, after the Gateway, the default up to 1.9; \
-             `v2`, after protocol and port (XDSNameSchemeV2), the default from 1.10.",
-        );
-        gateway.declare_form(TextForm::OneOf(vec!["v1", "v2"]));
-        if !["v1", "v2"].contains(&scheme.as_str()) {
-            gateway.refuse("xdsNames", "must be v1 or v2".to_owned());
-        }
-        Self {
-            name: name_of,
-            namespace,
-            gateway: of,
-            listener,
-            port,
-            is_second_scheme: scheme == "v2",
-        }
-    }
-}
-
-fn port(section: &mut Section<'_>, key: &'static str, default: u64, meaning: &'static str) -> u64 {
-    section.integer(key, 1..=65_535, default, "a TCP port", meaning)
-}
-
-/// Reads the name of an object or a cluster.
-fn name(
-    section: &mut Section<'_>,
-    key: &'static str,
-    default: Option<&'static str>,
-    meaning: &'static str,
-) -> String {
-    let text = match default {
-        Some(default) => section.text(key, default, meaning),
-        None => section.required_text(key, meaning),
-    };
-    section.declare_form(NAME);
-    let is_part = |one: char| one.is_ascii_lowercase() || one.is_ascii_digit() || "-.".contains(one);
-    let is_edge = |one: char| "-.".contains(one);
-    if !text.chars().all(is_part) || text.starts_with(is_edge) || text.ends_with(is_edge) {
-        let message = "must be lower-case letters, digits, hyphens and dots";
-        section.refuse(key, message.to_owned());
-    }
-    text
-}
-
-fn origin(section: &mut Section<'_>, key: &'static str, url: Option<String>) -> Option<Origin> {
-    match url?.parse() {
-        Ok(origin) => Some(origin),
-        Err(error) => {
-            section.refuse(key, format!("must be the URL of a server: {error}"));
-            None
-        }
-    }
-}
-
-fn refuse_control(section: &mut Section<'_>, key: &'static str, text: Option<&str>) {
-    if text.is_some_and(|text| text.chars().any(char::is_control)) {
-        section.refuse(key, "must have no control characters".to_owned());
-    }
 }

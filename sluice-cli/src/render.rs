@@ -22,8 +22,9 @@ Hosts:
                  EnvoyPatchPolicy
   compose        Envoy in a container, reached from other containers
 
-The input is YAML or JSON; --schema has all of its keys. Everything in it is checked before anything \
-is written, the plugins' settings by the filter's own parser, and all mistakes are told at once.
+The input is YAML or JSON; --schema has all of its keys. Everything in it is checked before
+anything is written, the plugins' settings by the filter's own parser, and all mistakes are told at
+once.
 
 Examples:
   sluice render --for envoy sluice.yaml -o envoy.yaml

@@ -75,8 +75,13 @@ impl Input {
             let message = format!("has more than {BYTES_MAX} bytes");
             return Err(Mistakes(vec![problem("$", message)]));
         }
-        let value = yaml_serde::from_str(yaml)
-            .map_err(|error| Mistakes(vec![problem("$", format!("is no valid YAML: {error}"))]))?;
+        let wrong = |error: &dyn fmt::Display| {
+            let message = format!("is no valid YAML: {error}");
+            Mistakes(vec![problem("$", message)])
+        };
+        // Its own kind of value, unlike JSON's, refuses a key that stands twice.
+        let yaml: yaml_serde::Value = yaml_serde::from_str(yaml).map_err(|error| wrong(&error))?;
+        let value = serde_json::to_value(yaml).map_err(|error| wrong(&error))?;
         Self::from_value(value, folder, form)
     }
 

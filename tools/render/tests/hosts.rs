@@ -58,7 +58,7 @@ fn istio_gets_its_patches_in_their_order() {
     let patches = patches(&documents, "EnvoyFilter", "/spec/configPatches");
     let names = |kind: &str| {
         let of_kind = patches.iter().filter(|patch| patch["applyTo"] == kind);
-        let names = of_kind.map(|patch| patch["patch"]["value"]["name"].as_str().unwrap());
+        let names = of_kind.filter_map(|patch| patch["patch"]["value"]["name"].as_str());
         names.map(str::to_owned).collect::<Vec<_>>()
     };
     assert_eq!(
@@ -166,7 +166,7 @@ fn values_stay_what_they_are() {
 fn the_plugins_see_the_variables_that_they_read() {
     let yaml = INPUT.replace(
         "streamId: a",
-        "streamId: a, signing: { keyId: a/b/c, privateKeyEnvironment: KEY }",
+        "streamId: a, signing: { keyId: ST$token, privateKeyEnvironment: KEY }",
     ) + "targets: { allow: [{ host: a.example, secretsEnvironment: THEIRS }] }\n";
     let (text, _) = written(&yaml, Form::newest(Host::Istio));
     assert!(text.contains("host_env_keys: [SLUICE_CALLER_KEY, SLUICE_SEAL_KEYS, KEY]"));

@@ -103,7 +103,7 @@ pub fn render(yaml: &str, changes: &Changes) -> Result<Value> {
     target::apply(&mut config, names, &changes.function)?;
     // Somebody's own configuration need not have explicit targets.
     let has_targets = cluster(&mut config, "targets-https").is_ok();
-    if let Some(authorities) = target::authorities().filter(|_| has_targets) {
+    if let Some(authorities) = authorities().filter(|_| has_targets) {
         egress::trust(&mut config, &authorities)?;
     }
 

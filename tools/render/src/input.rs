@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use serde_json::{Map, Value};
-use sluice::config::{ConfigError, Document as _, KeyDocumentation, Problem};
+use sluice::config::{Document as _, Findings, KeyDocumentation, Problem, Section};
 
 use crate::form::{Form, Host};
 use crate::fragment;
@@ -92,42 +92,36 @@ impl Input {
     pub fn from_value(mut value: Value, folder: &Path, form: Form) -> Result<Self, Mistakes> {
         let mut problems = unknown::take_out(&mut value, &tree(&keys()));
         let own = of_the_host(&value);
-        let settings = match Settings::from_json(own.to_string().as_bytes()) {
-            Ok(settings) => Some(settings),
-            Err(ConfigError(found)) => {
-                problems.extend(found);
-                None
-            }
-        };
+        // Read with its mistakes, so that what the host makes of the rest is told at once too.
+        let mut findings = Findings::default();
+        let mut root = Section::root(&own, &mut findings);
+        let settings = Settings::read(&mut root);
+        root.finish();
+        problems.extend(findings.problems);
         let empty = Map::new();
         let members = value.as_object().unwrap_or(&empty);
-        let authority = settings.as_ref().and_then(authority);
-        let authority = authority.unwrap_or_else(|| "unknown".to_owned());
+        let authority = authority(&settings).unwrap_or_else(|| "unknown".to_owned());
         let is_sidecar = form.host == Host::Sidecar;
         let documents = plugins::documents(members, &authority, is_sidecar);
-        let found = documents.problems().into_iter();
-        problems.extend(
-            found
-                .filter(|found| !problems.contains(found))
-                .collect::<Vec<_>>(),
-        );
+        for found in documents.problems() {
+            if !problems.contains(&found) {
+                problems.push(found);
+            }
+        }
         let allows_targets = has_rules(&value);
-        if let Some(settings) = &settings {
-            check(&mut problems, settings, members, form, allows_targets);
+        check(&mut problems, &settings, members, form, allows_targets);
+        let fragments = read_fragments(&mut problems, &settings.gateway, folder, form);
+        if !problems.is_empty() {
+            return Err(Mistakes(problems));
         }
-        let gateway = settings.as_ref().map(|settings| &settings.gateway);
-        let fragments = gateway.map(|gateway| read_fragments(&mut problems, gateway, folder, form));
-        match settings.filter(|_| problems.is_empty()) {
-            Some(settings) => Ok(Self {
-                form,
-                settings,
-                plugins: documents.texts(),
-                fragments: fragments.unwrap_or_default(),
-                variables: variables(&value),
-                allows_targets,
-            }),
-            None => Err(Mistakes(problems)),
-        }
+        Ok(Self {
+            form,
+            settings,
+            plugins: documents.texts(),
+            fragments,
+            variables: variables(&value),
+            allows_targets,
+        })
     }
 
     /// The plugins' settings that follow from it.

@@ -67,6 +67,7 @@ zzz: 1
         "$.stream.streamId: must be a string",
         "$.gateway.port: must be a whole number from 1 to 65535",
         "$.gateway.address: must be an IP address",
+        "$.gateway.routes: cannot read",
         "$.lanes[0].delayMs: must be a whole number from 100",
         "$.lanes[1].streamId: is required",
         "$.targets.allow[0].host:",

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use local_gateway::render::{self, Changes, Target};
+use local_gateway::render::{self, Changes, Target, UnfilteredTargets};
 use provision::Project;
+use provision::envoy::{self, Version};
 
 /// Write envoy/gateway.yaml with other addresses, as containers need it
 ///
@@ -30,6 +31,15 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     filter: Option<PathBuf>,
 
+    /// The Envoy that it is for: what older ones lack is taken out [default: the newest]
+    #[arg(long, value_name = "VERSION", default_value = envoy::VERSION, hide_default_value = true)]
+    envoy: Version,
+
+    /// Keep explicit targets for an Envoy before 1.39, which can't keep private addresses out of
+    /// what a name resolves to (docs/explicit-targets.md)
+    #[arg(long)]
+    unfiltered_targets: bool,
+
     /// The file to write
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
@@ -43,6 +53,8 @@ impl Arguments {
             target: "http://demo-function:8080".parse()?,
             stream: "stream-server".into(),
             filter: None,
+            envoy: envoy::VERSION.parse()?,
+            unfiltered_targets: false,
             output: output.to_path_buf(),
         })
     }
@@ -64,7 +76,13 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
         drain_patch: None,
         stats_flush_interval: None,
     };
-    let config = render::render(&yaml, &changes)?;
+    let mut config = render::render(&yaml, &changes)?;
+    let unfiltered = if arguments.unfiltered_targets {
+        UnfilteredTargets::Accepted
+    } else {
+        UnfilteredTargets::Refused
+    };
+    render::for_envoy(&mut config, arguments.envoy, unfiltered)?;
     let output = &arguments.output;
     if let Some(folder) = output.parent() {
         fs::create_dir_all(folder)?;

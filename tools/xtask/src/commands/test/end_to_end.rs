@@ -16,6 +16,7 @@ const SHORT: &[&str] = &[
     "configurations",
     "deliver",
     "egress",
+    "envoy_versions",
     "ext_proc",
     "fidelity",
     "security",

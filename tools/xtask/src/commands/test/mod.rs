@@ -2,6 +2,7 @@
 
 mod count;
 mod end_to_end;
+mod module_image;
 mod runner;
 mod steps;
 mod summary;
@@ -77,7 +78,7 @@ fn on_envoy(project: &Project, version: &str, only: &[String]) -> Result<ExitCod
     let envoy = envoy::install(project, version)?;
     let version = envoy::version(&envoy)?;
     if !envoy::runs_wasm(project, &envoy)? {
-        println!("\nskipped: this Envoy {version} was built without V8, so that it runs no wasm");
+        println!("0 passed, 0 failed; skipped: Envoy {version} was built without V8, runs no wasm");
         return Ok(ExitCode::SUCCESS);
     }
     let only = if only.is_empty() {

@@ -16,6 +16,8 @@ pub(super) struct Outcome {
     pub(super) counts: Counts,
     /// Why, if that is not to be seen from the counts.
     pub(super) remark: String,
+    /// What this machine could not run, and why; empty if it ran all.
+    pub(super) skipped: String,
 }
 
 impl Outcome {
@@ -28,6 +30,7 @@ impl Outcome {
         Self {
             counts,
             remark: remark.to_owned(),
+            skipped: String::new(),
         }
     }
 
@@ -40,7 +43,14 @@ impl Outcome {
         Self {
             counts,
             remark: remark.to_owned(),
+            skipped: String::new(),
         }
+    }
+
+    /// What this machine could not run, and why.
+    pub(super) fn skipping(mut self, what: &str) -> Self {
+        what.clone_into(&mut self.skipped);
+        self
     }
 
     pub(super) fn is_green(&self) -> bool {
@@ -83,7 +93,11 @@ fn tests_shown_on(command: &mut Command, terminal: impl Write + Send + 'static) 
         counts.failed = 1;
         remark = format!("a test program did not come to its end ({status})");
     }
-    Ok(Outcome { counts, remark })
+    Ok(Outcome {
+        counts,
+        remark,
+        skipped: String::new(),
+    })
 }
 
 fn show_and_count(mut output: impl Read, mut terminal: impl Write) -> Result<Counts> {

@@ -10,8 +10,8 @@ use provision::dist::{self, Variant};
 use provision::toolchain::{WasmTarget, WasmToolchain};
 use provision::{PREPARED, Project, command, envoy, node, oci_clients};
 
-use super::end_to_end;
 use super::runner::{self, Outcome};
+use super::{end_to_end, module_image};
 use crate::commands::{chaos, overload, render, sim};
 
 /// One step.
@@ -81,6 +81,13 @@ pub(super) const STEPS: &[Step] = &[
         seconds: 64,
         needs: &[],
         run: dist,
+    },
+    Step {
+        name: "module-image",
+        about: "the filter as an OCI image, pushed to a registry and pulled from it",
+        seconds: 5,
+        needs: &["dist"],
+        run: module_image::run,
     },
     Step {
         name: "wasm",

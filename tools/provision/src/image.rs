@@ -59,10 +59,19 @@ pub fn write(folder: &Path, module: &[u8]) -> Result<String> {
             "org.opencontainers.image.version": VERSION,
         },
     });
-    let mut manifest = put(MANIFEST, manifest.to_string().as_bytes())?;
-    let digest = manifest["digest"].as_str().unwrap_or_default().to_owned();
-    manifest["annotations"] = json!({ "org.opencontainers.image.ref.name": VERSION });
-    let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [manifest] });
+    let manifest = manifest.to_string();
+    let digest = format!("sha256:{}", sha256(manifest.as_bytes()));
+    put(MANIFEST, manifest.as_bytes())?;
+    let index = json!({
+        "schemaVersion": 2,
+        "mediaType": INDEX,
+        "manifests": [{
+            "mediaType": MANIFEST,
+            "digest": digest,
+            "size": manifest.len(),
+            "annotations": { "org.opencontainers.image.ref.name": VERSION },
+        }],
+    });
     put_file(&folder.join("index.json"), index.to_string().as_bytes())?;
     let layout = json!({ "imageLayoutVersion": "1.0.0" });
     put_file(&folder.join("oci-layout"), layout.to_string().as_bytes())?;

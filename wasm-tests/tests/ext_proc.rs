@@ -1,7 +1,11 @@
 //! Bodies stay whole where Envoy's `ext_proc` filter streams them in full duplex beside our
 //! filters, which is where Envoy has lost parts of 16 KiB (its issue 46841).
 #![cfg(not(target_arch = "wasm32"))]
-#![allow(clippy::panic, reason = "a test fails by panicking")]
+#![allow(
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 use testkit::http1::Request;
 use testkit::server::Answer;

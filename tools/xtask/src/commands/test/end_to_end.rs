@@ -6,8 +6,11 @@ use anyhow::Result;
 use provision::tools::Tools;
 use provision::{PREPARED, Project, envoy};
 
-use super::runner::{self, Outcome};
-use super::steps::{WASM_TESTS, cargo};
+use super::runner::{self, Outcome, cargo};
+
+/// The package whose native tests need the built filter and Envoy, and whose library has the tests
+/// that run in Node.
+pub(super) const WASM_TESTS: &str = "wasm-tests";
 
 /// What depends most on Envoy's version, as files of `wasm-tests/tests/`.
 const SHORT: &[&str] = &[

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
-use provision::command;
+use provision::{Project, command};
 
 use super::count::Counts;
 
@@ -56,6 +56,13 @@ impl Outcome {
     pub(super) fn is_green(&self) -> bool {
         self.counts.failed == 0
     }
+}
+
+/// Cargo with these arguments, in the project's root.
+pub(super) fn cargo(project: &Project, arguments: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(project.root()).args(arguments);
+    command
 }
 
 /// Runs a check: it passes or fails as a whole.

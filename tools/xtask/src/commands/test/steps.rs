@@ -10,8 +10,9 @@ use provision::dist::{self, Variant};
 use provision::toolchain::{WasmTarget, WasmToolchain};
 use provision::{PREPARED, Project, command, envoy, node, oci_clients};
 
-use super::runner::{self, Outcome};
-use super::{end_to_end, module_image};
+use super::end_to_end::{self, WASM_TESTS};
+use super::module_image;
+use super::runner::{self, Outcome, cargo};
 use crate::commands::{chaos, overload, render, sim};
 
 /// One step.
@@ -147,18 +148,8 @@ pub(super) const STEPS: &[Step] = &[
     },
 ];
 
-/// The package whose native tests need the built filter and Envoy, and whose library has the tests
-/// that run in Node.
-pub(super) const WASM_TESTS: &str = "wasm-tests";
-
 /// The package whose tests have the stream server used by Oracle's clients, which they install.
 const CONFORMANCE: &str = "conformance";
-
-pub(super) fn cargo(project: &Project, arguments: &[&str]) -> Command {
-    let mut command = Command::new("cargo");
-    command.current_dir(project.root()).args(arguments);
-    command
-}
 
 fn format(project: &Project) -> Result<Outcome> {
     runner::check(&mut cargo(project, &["fmt", "--all", "--check"]))

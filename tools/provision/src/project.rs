@@ -60,6 +60,12 @@ impl Project {
         self.target().join("dist/sluice-trap.wasm")
     }
 
+    /// The shipped filter as an OCI image, as `dist --image` leaves it: a folder.
+    #[must_use]
+    pub fn image(&self) -> PathBuf {
+        self.target().join("dist/sluice-oci")
+    }
+
     /// A path below the root, the way one would write it in a shell there.
     #[must_use]
     pub fn display(&self, path: &Path) -> String {

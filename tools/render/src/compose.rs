@@ -33,6 +33,14 @@ const CLUSTERS: [&str; 6] = [
 /// The listeners that are the same for everybody.
 const LISTENERS: [&str; 4] = ["dispatch", "egress-https", "egress-http", "drain"];
 
+/// What leads to explicit targets.
+const EGRESS: [&str; 4] = [
+    "egress-https",
+    "egress-http",
+    "targets-https",
+    "targets-http",
+];
+
 /// Why nothing can be written. With an input that was found right, that is what stands in a file
 /// that it names.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +117,7 @@ fn context<'a>(input: &'a Input, source: Option<&'a str>, output: Option<&'a str
     let (function, stream) = (server(&settings.function), server(&settings.stream));
     let is_near =
         |server: &Option<Server>| server.as_ref().is_some_and(|one| one.host == "127.0.0.1");
+    let is_there = |name: &&str| input.has_egress || !EGRESS.contains(name);
     let istio = IstioNames::of(&settings.istio);
     let eg = GatewayNames::of(&settings.envoy_gateway);
     Context {
@@ -134,8 +143,8 @@ fn context<'a>(input: &'a Input, source: Option<&'a str>, output: Option<&'a str
         own_routes: input.fragments.routes.as_deref(),
         own_filters: input.fragments.filters.as_deref(),
         own_clusters: input.fragments.clusters.as_deref(),
-        own_cluster_names: CLUSTERS,
-        own_listener_names: LISTENERS,
+        own_cluster_names: CLUSTERS.into_iter().filter(is_there).collect(),
+        own_listener_names: LISTENERS.into_iter().filter(is_there).collect(),
         environment: environment(input),
         plugins: settings_of(&input.plugins),
         names: names(host),

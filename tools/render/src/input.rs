@@ -26,6 +26,8 @@ pub struct Input {
     pub(crate) fragments: Fragments,
     pub(crate) variables: Variables,
     pub(crate) allows_targets: bool,
+    /// Whether there is a way to explicit targets at all.
+    pub(crate) has_egress: bool,
 }
 
 /// What stands in the files that the input names.
@@ -102,7 +104,8 @@ impl Input {
         let members = value.as_object().unwrap_or(&empty);
         let authority = authority(&settings).unwrap_or_else(|| "unknown".to_owned());
         let is_sidecar = form.host == Host::Sidecar;
-        let documents = plugins::documents(members, &authority, is_sidecar);
+        let has_egress = form.envoy.has_address_filter() || settings.accepts_unfiltered;
+        let documents = plugins::documents(members, &authority, is_sidecar, has_egress);
         for found in documents.problems() {
             if !problems.contains(&found) {
                 problems.push(found);
@@ -121,6 +124,7 @@ impl Input {
             fragments,
             variables: variables(&value),
             allows_targets,
+            has_egress,
         })
     }
 

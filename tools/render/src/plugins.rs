@@ -59,10 +59,12 @@ pub(crate) struct Documents {
 }
 
 /// Makes the documents of an input whose unknown keys are out. `authority` is the Stream's.
+/// `has_egress`: whether there is a way to explicit targets.
 pub(crate) fn documents(
     input: &Map<String, Value>,
     authority: &str,
     is_sidecar: bool,
+    has_egress: bool,
 ) -> Documents {
     let mut accept = role(input, &AcceptConfig::keys());
     let mut drain = role(input, &DrainConfig::keys());
@@ -77,8 +79,10 @@ pub(crate) fn documents(
     let dispatch = drain.entry("dispatch").or_insert_with(|| json!({}));
     if let Some(dispatch) = dispatch.as_object_mut() {
         dispatch.insert("cluster".into(), json!("dispatch"));
-        dispatch.insert("httpsCluster".into(), json!("egress-https"));
-        dispatch.insert("httpCluster".into(), json!("egress-http"));
+        if has_egress {
+            dispatch.insert("httpsCluster".into(), json!("egress-https"));
+            dispatch.insert("httpCluster".into(), json!("egress-http"));
+        }
     }
     if input
         .get("stream")

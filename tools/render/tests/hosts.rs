@@ -34,13 +34,31 @@ fn patches(documents: &[Value], kind: &str, pointer: &str) -> Vec<Value> {
 }
 
 #[test]
-fn an_envoy_before_1_39_gets_nothing_that_it_does_not_know() {
-    for (version, count) in [("1.37", 0), ("1.38", 0), ("1.39", 1), ("1.40", 1)] {
-        for host in [Host::Envoy, Host::Sidecar, Host::Istio, Host::EnvoyGateway] {
+fn an_envoy_before_1_39_has_no_way_to_explicit_targets_unless_that_is_accepted() {
+    for host in [Host::Envoy, Host::Sidecar, Host::Istio, Host::EnvoyGateway] {
+        for (version, is_new) in [
+            ("1.37", false),
+            ("1.38", false),
+            ("1.39", true),
+            ("1.40", true),
+        ] {
             let envoy = version.parse().unwrap();
-            let (text, _) = written(INPUT, Form { host, envoy });
-            let found = text.matches("resolved_address_filter:").count();
-            assert_eq!(found, count, "{host} {version}");
+            let form = Form { host, envoy };
+            let (text, _) = written(INPUT, form);
+            assert_eq!(
+                text.contains("resolved_address_filter:"),
+                is_new,
+                "{host} {version}"
+            );
+            assert_eq!(text.contains("egress-http"), is_new, "{host} {version}");
+            assert_eq!(text.contains("targets-http"), is_new, "{host} {version}");
+            let accepted = format!("{INPUT}explicitTargets: {{ withoutAddressFilter: true }}\n");
+            let (text, _) = written(&accepted, form);
+            assert_eq!(
+                text.contains("resolved_address_filter:"),
+                is_new,
+                "{host} {version}"
+            );
             // The judge of addresses is there anyway.
             assert!(text.contains("\"169.254.0.0\", prefix_len: 16"));
         }

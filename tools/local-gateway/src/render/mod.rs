@@ -7,6 +7,7 @@
 pub mod egress;
 mod merge;
 mod target;
+mod versions;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 
 pub use merge::merge_patch;
 pub use target::{Target, add_target, authorities, change_routes};
+pub use versions::{UnfilteredTargets, for_envoy};
 
 /// What to change.
 #[derive(Clone, Debug)]

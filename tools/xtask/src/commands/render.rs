@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use local_gateway::render::{Target, authorities, merge_patch};
 use provision::Project;
 use serde_json::{Value, json};
-use sluice_render::{Form, Host, Input};
+use sluice_render::{EnvoyVersion, Form, Host, Input};
 
 /// Write envoy/gateway.yaml with other addresses, as containers need it
 ///
@@ -33,6 +33,15 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE")]
     filter: Option<PathBuf>,
 
+    /// The Envoy that it is for: what older ones lack is taken out
+    #[arg(long, value_name = "VERSION", default_value_t = EnvoyVersion::NEWEST)]
+    envoy: EnvoyVersion,
+
+    /// Keep explicit targets for an Envoy before 1.39, which can't keep private addresses out of
+    /// what a name resolves to (docs/explicit-targets.md)
+    #[arg(long)]
+    unfiltered_targets: bool,
+
     /// The file to write
     #[arg(long, value_name = "FILE")]
     output: PathBuf,
@@ -46,6 +55,8 @@ impl Arguments {
             target: "http://demo-function:8080".parse()?,
             stream: "stream-server".into(),
             filter: None,
+            envoy: EnvoyVersion::NEWEST,
+            unfiltered_targets: false,
             output: output.to_path_buf(),
         })
     }
@@ -63,12 +74,17 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
         "function": arguments.target.to_string(),
         "gateway": { "address": arguments.listen },
         "stream": { "url": format!("http://{}:8090", arguments.stream) },
+        "explicitTargets": { "withoutAddressFilter": arguments.unfiltered_targets },
     });
     if let (Some(authorities), Some(changes)) = (authorities(), changes.as_object_mut()) {
         changes.insert("trust".into(), json!(authorities));
     }
     merge_patch(&mut settings, &changes);
-    let input = Input::from_value(settings, &folder, Form::newest(Host::Compose))?;
+    let form = Form {
+        host: Host::Compose,
+        envoy: arguments.envoy,
+    };
+    let input = Input::from_value(settings, &folder, form)?;
     let output = &arguments.output;
     let text = sluice_render::render(&input, Some("deploy/inputs/gateway.yaml"), None)?;
     if let Some(folder) = output.parent() {

@@ -10,6 +10,7 @@ use crate::identity::Credentials;
 use crate::list::ListOptions;
 use crate::moment;
 use crate::redrive::{Pace, RedriveOptions};
+use crate::render::{self, Render};
 use crate::stream::is_stream_id;
 
 const AFTER_HELP: &str = "\
@@ -41,7 +42,7 @@ Examples:
 Exit codes: 0 done, 1 failed (the endpoint can't be reached, or not everything could be done), \
 2 wrong usage, 3 no letter matched.";
 
-/// Looks at calls that Sluice has given up, and puts them back.
+/// Looks at calls that Sluice has given up and puts them back; writes what hosts need.
 #[derive(Debug, Parser)]
 #[command(name = "sluice", version, after_help = AFTER_HELP)]
 pub struct Arguments {
@@ -114,6 +115,9 @@ pub enum Command {
     /// Dead letters: calls that were given up
     #[command(subcommand)]
     Dead(DeadCommand),
+    /// Writes what a host needs, Envoy or a control plane, from one small input
+    #[command(after_help = render::AFTER_HELP)]
+    Render(Render),
 }
 
 /// The commands for dead letters.

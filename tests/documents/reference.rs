@@ -7,8 +7,8 @@ use sluice::accept::config::AcceptConfig;
 use sluice::answer::AnswerConfig;
 use sluice::config::{Absent, Document, KeyDocumentation, KeyKind};
 use sluice::drain::config::DrainConfig;
+use sluice_render::key_tree::{Content, Member, tree};
 
-use super::key_tree::{Content, Member, tree};
 use super::{read, settle};
 
 /// Columns of a line; words longer than that have their own.

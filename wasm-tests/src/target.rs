@@ -45,6 +45,15 @@ impl Seen {
         self.message.text("async-attempt")
     }
 
+    /// Returns whether its path has dot segments with parameters, such as `/..;x/`, which Envoys
+    /// without a patch leave (CVE-2026-73551). Such a request is no call: other Envoys change its
+    /// path.
+    #[must_use]
+    pub fn has_dots_with_parameters(&self) -> bool {
+        let path = self.path();
+        path.contains("/..;") || path.contains("/.;")
+    }
+
     /// Returns the field lines with these names taken out.
     #[must_use]
     pub fn fields_without(&self, names: &[&str]) -> Vec<Field> {

@@ -38,7 +38,11 @@ fn denied(gateway: &Gateway) -> u64 {
 
 #[test]
 fn names_and_addresses_of_this_machine_are_denied() {
-    let gateway = gateway("egress-denied", Target::start(), |builder| builder);
+    let gateway = gateway(
+        "egress-denied",
+        Target::start(),
+        Builder::unfiltered_targets,
+    );
     let hosts = ["localhost", "127.0.0.1", "[::ffff:127.0.0.1]", "[::1]"];
     for host in hosts {
         let response = send(&gateway, host, "/secret");

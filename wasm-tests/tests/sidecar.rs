@@ -222,7 +222,7 @@ fn an_explicit_target_is_for_the_application_alone_and_judged_by_its_address() {
     assert_eq!(seen[0].message.field("sluice-outbound"), None);
     problem(lifted.inbound(&call("/hook").body("x")), 501);
 
-    let judged = start("sidecar-judged", |builder| builder);
+    let judged = start("sidecar-judged", Builder::unfiltered_targets);
     insist(&judged.outbound(&call("/denied").body("x")), 202);
     judged.gateway.wait("the call is buried", || {
         !judged.gateway.stream().dead_letters().is_empty()

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Result;
 
 use crate::dist::{self, Variant};
+use crate::envoy::Version;
 use crate::progress::timed;
 use crate::tools::Tools;
 use crate::{Project, envoy};
@@ -19,6 +20,8 @@ pub const PREPARED: &str = "SLUICE_PREPARED";
 pub struct Programs {
     /// Envoy.
     pub envoy: PathBuf,
+    /// Its version, which decides what its configuration may have.
+    pub envoy_version: Version,
     /// The project's own programs.
     pub tools: Tools,
     /// The built filter.
@@ -38,6 +41,7 @@ impl Programs {
             || Tools::build(project),
         )?;
         Ok(Self {
+            envoy_version: envoy::version(&envoy)?,
             envoy,
             tools,
             filter,
@@ -56,8 +60,10 @@ impl Programs {
             return Ok(programs.clone());
         }
         let programs = if env::var(PREPARED).as_deref() == Ok("1") {
+            let envoy = envoy::provide(project)?;
             Self {
-                envoy: envoy::provide(project)?,
+                envoy_version: envoy::version(&envoy)?,
+                envoy,
                 tools: Tools::of(project),
                 filter: variant.path(project),
             }

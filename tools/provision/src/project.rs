@@ -62,6 +62,12 @@ impl Project {
         self.target().join("dist/sluice-trap.wasm")
     }
 
+    /// Returns the shipped filter as an OCI image, a folder that `dist --image` writes.
+    #[must_use]
+    pub fn image(&self) -> PathBuf {
+        self.target().join("dist/sluice-oci")
+    }
+
     /// Returns a path below the root, as one would write it in a shell there.
     #[must_use]
     pub fn display(&self, path: &Path) -> String {

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::{LocalSet, Part, Ports, STREAMS, temporary};
 use crate::ports;
 use crate::process::Program;
-use crate::render::{self, Changes, Target};
+use crate::render::{self, Changes, Target, UnfilteredTargets};
 use provision::dist::Variant;
 use provision::{Programs, Project};
 
@@ -45,6 +45,7 @@ pub struct Builder {
     environment: Vec<(String, String)>,
     log_level: String,
     edits: Vec<Edit>,
+    unfiltered: UnfilteredTargets,
     is_verbose: bool,
 }
 
@@ -75,6 +76,7 @@ impl Default for Builder {
             environment: Vec::new(),
             log_level: "info".into(),
             edits: Vec::new(),
+            unfiltered: UnfilteredTargets::default(),
             is_verbose: false,
         }
     }
@@ -236,7 +238,15 @@ impl Builder {
     /// Allows explicit targets on this machine, 127.0.0.0/8. The allow-lists still decide.
     #[must_use]
     pub fn allow_private_egress(self) -> Self {
-        self.edit(render::egress::allow_loopback)
+        self.unfiltered_targets()
+            .edit(render::egress::allow_loopback)
+    }
+
+    /// Leaves explicit targets to the RBAC filter alone where Envoy has no address filter.
+    #[must_use]
+    pub fn unfiltered_targets(mut self) -> Self {
+        self.unfiltered = UnfilteredTargets::Accepted;
+        self
     }
 
     /// Adds any other change of Envoy's configuration, which is made after all of the above.
@@ -258,33 +268,28 @@ impl Builder {
     /// # Errors
     /// When a part doesn't get ready; the message has the end of its log.
     pub fn start(mut self) -> Result<LocalSet> {
-        let programs = match self.programs.take() {
-            Some(programs) => programs,
-            None => Programs::for_tests(&self.project, self.variant)?,
-        };
+        let provided = self.programs.take().map(Ok);
+        let programs =
+            provided.unwrap_or_else(|| Programs::for_tests(&self.project, self.variant))?;
         let is_temporary = self.folder.is_none();
-        let folder = self
-            .folder
-            .take()
-            .unwrap_or_else(|| temporary(&self.project, &self.name));
+        let folder = self.folder.take();
+        let folder = folder.unwrap_or_else(|| temporary(&self.project, &self.name));
         let data = self.data.take().unwrap_or_else(|| folder.join("data"));
         let ports = self.choose_ports()?;
         for folder in [&folder, &data] {
             fs::create_dir_all(folder)
                 .with_context(|| format!("cannot create {}", folder.display()))?;
         }
-        let is_quiet = !self.is_verbose;
         let configuration = self.render(&programs, &folder, ports)?;
         let programs = self.describe(&programs, &folder, &data, &configuration, ports);
-        let running = BTreeMap::new();
         let mut set = LocalSet {
             ports,
             folder,
             data,
             programs,
-            running,
+            running: BTreeMap::new(),
             is_temporary,
-            is_quiet,
+            is_quiet: !self.is_verbose,
         };
         for part in [Part::StreamServer, Part::Function, Part::Envoy] {
             set.start(part)?;
@@ -326,9 +331,9 @@ impl Builder {
         };
         let mut config = render::render(&yaml, &changes)
             .with_context(|| format!("cannot use {}", file.display()))?;
-        for edit in self.edits.drain(..) {
-            edit(&mut config)?;
-        }
+        let mut edits = self.edits.drain(..);
+        edits.try_for_each(|edit| edit(&mut config))?;
+        render::for_envoy(&mut config, programs.envoy_version, self.unfiltered)?;
         let rendered = folder.join("envoy.json");
         fs::write(&rendered, serde_json::to_vec_pretty(&config)?)
             .with_context(|| format!("cannot write {}", rendered.display()))?;

@@ -1,7 +1,11 @@
 //! Two records of one call are on the Stream, because a drain died between storing a hop and
 //! committing the record that it replaces: whoever reads both makes the call to its end once (G3).
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod support;
 

@@ -205,8 +205,9 @@ impl Ledger {
         is_told.then_some(()).ok_or("has no reply".to_owned())
     }
 
-    /// Returns whether the call of a record has ended in another record of it, an earlier or a later
-    /// hop. That other record is settled only when everything is stored that tells of the end.
+    /// Returns whether the call of a record has ended in another record of it, an earlier or a
+    /// later hop. That other record is settled only when everything that tells of the end is
+    /// stored.
     #[must_use]
     pub fn has_ended_elsewhere(&self, place: Place) -> bool {
         let Some(record) = self.records.get(&place) else {

@@ -67,7 +67,7 @@ impl ExtProc {
         }
     }
 
-    /// How much of bodies it was shown so far.
+    /// Returns how many bytes of bodies it was shown so far.
     #[must_use]
     pub fn body_bytes(&self) -> usize {
         self.body_bytes.load(Ordering::SeqCst)

@@ -115,7 +115,7 @@ fn checked(project: &Project, path: PathBuf, origin: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Whether this Envoy was built with V8, by which it runs the filter.
+/// Returns whether this Envoy was built with V8, by which it runs the filter.
 ///
 /// # Errors
 /// When it can't be started.

@@ -71,9 +71,9 @@ fn has_two_origins(ledger: &Ledger, start: &Start<'_>) -> bool {
     heads.filter(|head| head.progress.hops == 0).count() > 1
 }
 
-/// Returns whether two records of the same call may be under way: two that have never hopped, or one
-/// for each of two engines, one of which lost its session before it could commit. An engine that
-/// reads both makes both until the call has ended in one of them.
+/// Returns whether two records of the same call may be under way: two that have never hopped, or
+/// one for each of two engines, one of which lost its session before it could commit. An engine
+/// that reads both makes both until the call has ended in one of them.
 fn is_in_doubt(ledger: &Ledger, start: &Start<'_>) -> bool {
     let places = ledger.places.get(start.call).into_iter().flatten();
     let records: Vec<_> = places

@@ -167,8 +167,8 @@ pub fn is_unheard(case: &Case<'_>, arrival: &Arrival) -> bool {
     faults.any(|fault| meets(fault, under_way, TRANSIT))
 }
 
-/// Returns whether the drain of the later arrival may make both of two records of a call, because it
-/// doesn't know that the earlier one has ended.
+/// Returns whether the drain of the later arrival may make both of two records of a call, because
+/// it doesn't know that the earlier one has ended.
 fn may_make_both(case: &Case<'_>, request: &Request, earlier: &Arrival, later: &Arrival) -> bool {
     let is_at_once = later.start < earlier.end.saturating_add(TRANSIT);
     let is_ordered = request.wish.order_key.is_some();

@@ -187,8 +187,8 @@ impl Window {
         }
     }
 
-    /// Remembers that the call of this record has ended: its target has taken it, or its dead letter
-    /// is stored. The record itself is settled when its reply is stored too.
+    /// Remembers that the call of this record has ended: its target has taken it, or its dead
+    /// letter is stored. The record itself is settled when its reply is stored too.
     pub(in crate::drain) fn ends(&mut self, id: RecordId) {
         if let Some((call, hops)) = self.identity(id) {
             self.hop_dedup.ends(call, hops, id);

@@ -45,9 +45,9 @@ pub struct Render {
     /// Which host it is for: envoy, envoy-oci, sidecar, istio, envoy-gateway or compose
     #[arg(long = "for", value_name = "HOST", required_unless_present = "schema")]
     host: Option<Host>,
-    /// The host's version of Envoy, 1.37 or newer
-    #[arg(long, value_name = "VERSION", default_value_t = EnvoyVersion::NEWEST)]
-    envoy: EnvoyVersion,
+    /// The host's version of Envoy, 1.37 or newer [default: 1.40; for a control plane 1.37]
+    #[arg(long, value_name = "VERSION")]
+    envoy: Option<EnvoyVersion>,
     /// The input; - is standard input
     #[arg(value_name = "INPUT", required_unless_present = "schema")]
     input: Option<PathBuf>,
@@ -75,7 +75,7 @@ pub(crate) fn render(arguments: &Render, out: &mut dyn Write) -> Result<(), Fail
     };
     let form = Form {
         host,
-        envoy: arguments.envoy,
+        envoy: arguments.envoy.unwrap_or_else(|| host.envoy_by_default()),
     };
     let text = read(source)?;
     let folder = source.parent().unwrap_or_else(|| Path::new(""));

@@ -143,7 +143,6 @@ fn context<'a>(input: &'a Input, source: Option<&'a str>, output: Option<&'a str
         own_listener_names: LISTENERS.into_iter().filter(is_there).collect(),
         environment: environment(input),
         plugins: settings_of(&input.plugins),
-        names: names(host),
         loopback: (!settings.internal_listeners).then(|| Sockets::of(&settings.loopback)),
         routes_by_name: match host {
             Host::Istio => Some(istio.routes.clone()),
@@ -190,18 +189,5 @@ fn settings_of(plugins: &Plugins) -> Settings<'_> {
         inbound: &plugins.inbound,
         drain: &plugins.drain,
         answer: &plugins.answer,
-    }
-}
-
-const fn names(host: Host) -> Names {
-    if host.is_bootstrap() {
-        return Names {
-            no_marks: "envoy.filters.http.header_mutation",
-            no_conversation: "envoy.filters.http.header_mutation",
-        };
-    }
-    Names {
-        no_marks: "sluice.no-marks",
-        no_conversation: "sluice.no-conversation",
     }
 }

@@ -27,7 +27,6 @@ pub(crate) struct Context<'a> {
     pub(crate) own_listener_names: Vec<&'static str>,
     pub(crate) environment: Environment<'a>,
     pub(crate) plugins: Settings<'a>,
-    pub(crate) names: Names,
     pub(crate) loopback: Option<Sockets<'a>>,
     pub(crate) istio: IstioNames<'a>,
     pub(crate) eg: GatewayNames<'a>,
@@ -131,13 +130,6 @@ pub(crate) struct Settings<'a> {
     pub(crate) inbound: &'a str,
     pub(crate) drain: &'a str,
     pub(crate) answer: &'a str,
-}
-
-/// Names of filters. Control planes have filters of their own, so that ours say whose they are.
-#[derive(Serialize)]
-pub(crate) struct Names {
-    pub(crate) no_marks: &'static str,
-    pub(crate) no_conversation: &'static str,
 }
 
 /// The sockets of this machine by which calls are made.

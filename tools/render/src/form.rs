@@ -53,6 +53,17 @@ impl Host {
             Self::Istio | Self::EnvoyGateway => false,
         }
     }
+
+    /// Returns the version of Envoy that is taken where nobody names one. A control plane of an
+    /// older version drops fields that it doesn't know without a word, and with them what protects
+    /// explicit targets: so it is the oldest, for which those are refused.
+    #[must_use]
+    pub const fn envoy_by_default(self) -> EnvoyVersion {
+        match self.is_bootstrap() {
+            true => EnvoyVersion::NEWEST,
+            false => EnvoyVersion::OLDEST,
+        }
+    }
 }
 
 impl fmt::Display for Host {

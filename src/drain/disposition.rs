@@ -310,6 +310,13 @@ impl DrainEngine {
     /// Settles a record whose call has ended in another record: the call is not made again.
     pub(super) fn settle_repeated(&mut self, id: RecordId, now: Now) {
         self.outputs.count(Metric::RepeatedHops, 1);
+        if let Some(plan) = self.plan(id) {
+            let line = format!(
+                "event=repeated_record call_id={} has ended already",
+                plan.id
+            );
+            self.outputs.log(Level::Info, line);
+        }
         // The next call is not scheduled here: there may be many such records in a row.
         let next = self.settle_alone(id, now);
         self.parked.wakes.extend(next);

@@ -6,8 +6,7 @@ use minijinja::value::Serde;
 use serde::Deserialize as _;
 
 use crate::context::{
-    Called, Context, Environment, Front, GatewayNames, IstioNames, Names, Ports, Server, Settings,
-    Sockets,
+    Called, Context, Environment, Front, GatewayNames, IstioNames, Ports, Server, Settings, Sockets,
 };
 use crate::form::Host;
 use crate::input::Input;

@@ -113,10 +113,15 @@ impl AcceptEngine {
             let Some(mut request) = queue.and_then(|queue| queue.next(now.steady)) else {
                 continue;
             };
-            self.signing
-                .sign(&mut request, Covers::HeadOnly, now.wall, &mut self.outputs);
+            let may_be_sent =
+                self.signing
+                    .sign(&mut request, Covers::HeadOnly, now.wall, &mut self.outputs);
             let ticket = self.outputs.next_ticket();
             self.buffer.open.insert(ticket, stream);
+            if !may_be_sent {
+                self.outputs.push(Output::Unsigned(ticket));
+                continue;
+            }
             self.outputs.push(Output::Callout(Callout {
                 ticket,
                 cluster: self.cluster.clone(),

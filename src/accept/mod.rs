@@ -51,7 +51,7 @@ use crate::metric::Metric;
 use crate::record::seal::SealKeys;
 use crate::stream::StreamClient;
 use crate::stream::signing::Signer;
-use crate::time::{Now, Steady};
+use crate::time::{Now, Steady, Wall};
 use buffer::Buffer;
 use deferred::Deferred;
 use idempotency_claims::IdempotencyClaims;
@@ -128,8 +128,25 @@ impl AcceptEngine {
     /// The same with requests to the Stream signed.
     #[must_use]
     pub fn signed_by(mut self, signer: Option<Signer>) -> Self {
-        self.signing = Signing(signer);
+        self.signing = Signing::by(signer);
         self
+    }
+
+    /// The same with requests to the Stream signed by tokens, which [`Self::renew_token`] brings.
+    #[must_use]
+    pub fn signed_by_principal(mut self) -> Self {
+        self.signing = Signing::by_principal();
+        self
+    }
+
+    /// Requests are signed by this from now on, until the token ends.
+    pub fn renew_token(&mut self, signer: Signer, until: Wall) {
+        self.signing.renew(signer, until);
+    }
+
+    /// Whether the Stream has refused a signature since this was asked last.
+    pub fn take_refused_signature(&mut self) -> bool {
+        self.signing.take_refused()
     }
 
     /// The same with credentials sealed where they are stored.

@@ -253,10 +253,14 @@ impl AcceptEngine {
         let mut request = publisher.client.put_messages(body);
         publisher.open = publisher.open.saturating_add(1);
         let (covers, now) = (Covers::HeadOnly, self.now.wall);
-        self.signing
+        let may_be_sent = self
+            .signing
             .sign(&mut request, covers, now, &mut self.outputs);
         let ticket = self.outputs.next_ticket();
         self.in_flight.insert(ticket, (stream, members));
+        if !may_be_sent {
+            return self.outputs.push(Output::Unsigned(ticket));
+        }
         self.outputs.push(Output::Callout(Callout {
             ticket,
             cluster: self.cluster.clone(),

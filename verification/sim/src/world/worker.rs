@@ -299,6 +299,13 @@ impl World {
                     false => Input::Accept(AcceptInput::CalloutDone(ticket, result)),
                 }));
             }
+            Output::Unsigned(ticket) => {
+                let result = CalloutResult::NotSent;
+                return Ok(Some(match self.is_drain(by.worker) {
+                    true => Input::Drain(DrainInput::CalloutDone(ticket, result)),
+                    false => Input::Accept(AcceptInput::CalloutDone(ticket, result)),
+                }));
+            }
             Output::ReadSlot(slot) => {
                 let found = self.gateways.get(gateway).and_then(|g| g.slots.get(&slot));
                 let (bytes, version) = found.cloned().unwrap_or_default();

@@ -8,6 +8,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
+use super::principal::{PrincipalHost, Signs};
 use super::role::{Role, WAKE_QUEUE};
 use super::table::RELEASE_QUEUE;
 use super::worker::{Performed, Worker, empty};
@@ -20,8 +21,8 @@ use crate::id::Entropy;
 use crate::idempotency::KeyHolder;
 use crate::limits::OUTPUTS_PER_CALLBACK_MAX;
 use crate::metric::Metric;
+use crate::principal;
 use crate::record::seal::SealKeys;
-use crate::stream::signing::Signer;
 use crate::time::{Steady, millis};
 
 /// The drain of a worker.
@@ -30,6 +31,7 @@ pub(super) struct DrainHost {
     worker: Worker,
     accept_vm_id: String,
     wake_queue: Option<u32>,
+    principal: Option<PrincipalHost>,
     /// A health check has come and waits for a callback of the root context.
     checked: bool,
     /// What Envoy's timer of this context is set to.
@@ -43,18 +45,27 @@ pub(super) struct DrainKeys {
     /// What is sealed in records is opened by them.
     pub(super) seal_keys: Option<SealKeys>,
     /// Requests to the Stream are signed by it.
-    pub(super) signer: Option<Signer>,
+    pub(super) signs: Signs,
 }
 
 impl Role for DrainHost {
     fn callout_done(&mut self, token: u32, headers: usize, body: usize) {
         if let Some((ticket, result)) = self.worker.take_answer(token, headers, body) {
-            self.drive(Input::CalloutDone(ticket, result));
+            return self.drive(Input::CalloutDone(ticket, result));
+        }
+        let answer = self
+            .principal
+            .as_mut()
+            .and_then(|principal| principal.take_answer(token, headers, body));
+        if let Some((ticket, result)) = answer {
+            self.drive_principal(principal::Input::CalloutDone(ticket, result));
+            self.set_alarm(self.worker.now().steady);
         }
     }
 
     fn tick(&mut self) {
         self.alarm = None;
+        self.drive_principal(principal::Input::Tick);
         self.notice_health_check();
         self.drive(Input::Tick);
     }
@@ -73,15 +84,37 @@ impl Role for DrainHost {
 impl DrainHost {
     pub(super) fn new(config: DrainConfig, keys: DrainKeys, mut entropy: Entropy) -> Self {
         let worker = Worker::new(&mut entropy);
-        Self {
-            accept_vm_id: config.accept_vm_id.clone(),
-            engine: DrainEngine::new(config, keys.secrets, entropy)
-                .signed_by(keys.signer)
-                .sealed_by(keys.seal_keys),
+        let accept_vm_id = config.accept_vm_id.clone();
+        let engine = DrainEngine::new(config, keys.secrets, entropy).sealed_by(keys.seal_keys);
+        let (engine, principal) = match keys.signs {
+            Signs::Not => (engine, None),
+            Signs::ByKey(signer) => (engine.signed_by(Some(signer)), None),
+            Signs::ByPrincipal(principal) => (engine.signed_by_principal(), Some(principal)),
+        };
+        let mut host = Self {
+            accept_vm_id,
+            engine,
             worker,
             wake_queue: None,
+            principal,
             checked: false,
             alarm: None,
+        };
+        // Tokens are had before the first health check. Nothing may be sent from here.
+        if host.principal.is_some() {
+            host.set_alarm(host.worker.now().steady);
+        }
+        host
+    }
+
+    /// Gives the principal an input, if there is one.
+    fn drive_principal(&mut self, input: principal::Input) {
+        let Some(principal) = &mut self.principal else {
+            return;
+        };
+        let now = self.worker.now();
+        if let Some((signer, until)) = principal.drive(input, now, &mut self.worker) {
+            self.engine.renew_token(signer, until);
         }
     }
 
@@ -121,6 +154,9 @@ impl DrainHost {
             }
         }
         self.worker.tell_memory(Metric::DrainMemory);
+        if self.engine.take_refused_signature() {
+            self.drive_principal(principal::Input::Refused);
+        }
         self.set_alarm(now.steady);
     }
 
@@ -136,7 +172,9 @@ impl DrainHost {
     /// Envoy's timer is periodic and costs a call to set, so it is left alone while it rings early
     /// enough; a spurious tick is harmless.
     fn set_alarm(&mut self, now: Steady) {
-        let Some(due) = self.engine.wakeup(now) else {
+        let principal = self.principal.as_ref().map(PrincipalHost::wakeup);
+        let dues = [self.engine.wakeup(now), principal];
+        let Some(due) = dues.into_iter().flatten().min() else {
             return;
         };
         if self.alarm.is_some_and(|alarm| alarm <= due) {

@@ -5,6 +5,7 @@
 //! | a local set with a recording target, and what tests ask of it | [`gateway`] |
 //! | the recording target, scriptable | [`target`] |
 //! | `sluice`, the command line for dead letters | [`sluice`] |
+//! | Oracle's metadata and auth services, stood in for | [`oci`] |
 //! | many clients with a ledger of what they were promised | [`load`] |
 //!
 //! Nothing of this exists for wasm, where only `tests/core.rs` runs.
@@ -19,5 +20,6 @@
 
 pub mod gateway;
 pub mod load;
+pub mod oci;
 pub mod sluice;
 pub mod target;

@@ -234,13 +234,19 @@ fn exchange_account(known: &mut Known, message: &Message) -> Result<Answer, Stri
 
 /// Lets a request through that a session token signs.
 fn gate(known: &Mutex<Known>, message: &Message, stream: u16) -> Answer {
-    if let Err(why) = let_through(&mut lock(known), message) {
+    let verified = let_through(&mut lock(known), message);
+    if let Err(why) = verified {
         let date = SystemTime::now();
         let answer = refuse(&mut lock(known), 401, &why);
         return answer.with("date", &httpdate::fmt_http_date(date));
     }
     let mut request = Request::without_host(&message.word(0), &message.word(1));
+    // The signature is good for Oracle's name; behind the gate the server has another one.
     request.fields = message.fields.clone();
+    request
+        .fields
+        .retain(|(name, _)| !name.eq_ignore_ascii_case(b"host"));
+    let mut request = request.field("host", format!("127.0.0.1:{stream}"));
     request.content = message.body.clone();
     let response = Connection::open(stream).and_then(|mut open| open.exchange(&request));
     let Ok(response) = response else {

@@ -32,6 +32,8 @@ pub(super) struct DrainHost {
     accept_vm_id: String,
     wake_queue: Option<u32>,
     principal: Option<PrincipalHost>,
+    /// The principal has had no token yet.
+    awaits_token: bool,
     /// A health check has come and waits for a callback of the root context.
     checked: bool,
     /// What Envoy's timer of this context is set to.
@@ -96,6 +98,7 @@ impl DrainHost {
             engine,
             worker,
             wake_queue: None,
+            awaits_token: principal.is_some(),
             principal,
             checked: false,
             alarm: None,
@@ -115,6 +118,7 @@ impl DrainHost {
         let now = self.worker.now();
         if let Some((signer, until)) = principal.drive(input, now, &mut self.worker) {
             self.engine.renew_token(signer, until);
+            self.awaits_token = false;
         }
     }
 
@@ -130,7 +134,8 @@ impl DrainHost {
     }
 
     fn notice_health_check(&mut self) {
-        if std::mem::take(&mut self.checked) {
+        // Without a token a session would fail again and again. The next health check is near.
+        if std::mem::take(&mut self.checked) && !self.awaits_token {
             self.drive(Input::HealthCheck);
         }
     }

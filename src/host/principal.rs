@@ -19,7 +19,7 @@ use crate::time::{Now, Steady, Wall};
 /// The role's timer while a key is searched, while a token is awaited, and else.
 const TICKS: [Duration; 3] = [
     Duration::from_millis(10),
-    Duration::from_millis(250),
+    Duration::from_millis(100),
     Duration::from_secs(1),
 ];
 

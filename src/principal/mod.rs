@@ -36,7 +36,7 @@ const WORK_MAX: Duration = Duration::from_secs(50);
 /// Others take over when the one that asks has not been heard of for so long.
 const LEASE: Duration = Duration::from_secs(60);
 /// How often is looked whether another worker has got a token.
-const LOOK: Duration = Duration::from_millis(250);
+const LOOK: Duration = Duration::from_millis(100);
 /// Between two steps of a key search: requests are served in between.
 const STEP: Duration = Duration::from_millis(10);
 /// Pauses after failures.

@@ -132,7 +132,7 @@ fn issue(known: &mut Known, der: &[u8]) -> String {
     // Real ones have whole seconds and more claims.
     let claims = json!({
         "sub": "ocid1.instance.oc1.eu-frankfurt-1.gateway", "iat": seconds(now),
-        "exp": seconds(end), "jti": known.tokens.len(), "tenant": "ocid1.tenancy.oc1..ours",
+        "exp": seconds(end), "jti": known.tokens.len().to_string(), "tenant": "ocid1.tenancy.oc1..ours",
     });
     let token = format!("{}.{}.{}", part(&json!({"alg": "RS256"})), part(&claims), "c2ln");
     known.tokens.insert(token.clone(), (key, end));

@@ -8,6 +8,7 @@
 )]
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -15,11 +16,12 @@ use local_gateway::Builder;
 use local_gateway::render::{at, cluster, endpoint};
 use provision::Project;
 use serde_json::{Value, json};
+use sluice::stream::signing::{KEY_BITS_MIN, PrivateKey};
 use testkit::http1::Request;
 use testkit::tls::{Authority, Proxy};
 use wasm_tests::gateway::Gateway;
 use wasm_tests::load::Load;
-use wasm_tests::oci::Oci;
+use wasm_tests::oci::{ACCOUNT_TOKEN, Oci, key_file, socket};
 use wasm_tests::target::Target;
 
 const AUTH_HOST: &str = "auth.eu-frankfurt-1.oraclecloud.com";
@@ -49,7 +51,12 @@ impl Around {
 
     /// The gateway for Oracle's service with this principal, and these services in the place of
     /// Oracle's.
-    fn gateway(&self, name: &str, signing: &Value, change: fn(Builder) -> Builder) -> Gateway {
+    fn gateway(
+        &self,
+        name: &str,
+        signing: &Value,
+        change: impl FnOnce(Builder) -> Builder,
+    ) -> Gateway {
         let file = Project::here()
             .target()
             .join("test-keys")
@@ -129,6 +136,14 @@ fn wait_for_tokens(gateway: &Gateway) {
     gateway.wait("both roles have a token", || tokens(gateway) >= 2);
 }
 
+/// Waits until every worker has the token: connections are spread over them.
+fn wait_for_workers(gateway: &Gateway) {
+    let request = Request::new("POST", "/warm").marked().body("");
+    gateway.wait("all workers have a token", || {
+        (0..32).all(|_| gateway.exchange(&request).status == 202)
+    });
+}
+
 /// Has a call accepted, however long the token takes to come to every worker.
 fn call(gateway: &Gateway, path: &str) -> String {
     let mut id = String::new();
@@ -187,7 +202,7 @@ fn tokens_are_renewed_under_load_and_no_call_is_lost() {
     let signing = json!({ "principal": "instance" });
     let gateway = around.gateway("principal-renewed", &signing, |builder| builder.concurrency(2));
     wait_for_tokens(&gateway);
-    gateway.wait_for_call(&call(&gateway, "/first"));
+    wait_for_workers(&gateway);
     let load = Load::start(gateway.port(), 4);
     gateway.wait("three tokens of each role were used", || {
         around.oci.known().used.len() >= 6
@@ -240,4 +255,125 @@ fn a_token_that_was_taken_back_is_replaced() {
     let id = call(&gateway, "/after");
     gateway.wait_for_call(&id);
     assert!(around.oci.known().issued() >= 1);
+}
+
+/// The files of a resource or a workload, and the listener that serves them.
+struct Files {
+    folder: PathBuf,
+}
+
+impl Files {
+    fn new(name: &str) -> Self {
+        let folder = Project::here().target().join("test-keys").join(name);
+        fs::create_dir_all(&folder).unwrap();
+        Self { folder }
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let (file, new) = (self.folder.join(name), self.folder.join(format!("{name}.new")));
+        fs::write(&new, text).unwrap();
+        fs::rename(new, file).unwrap();
+    }
+}
+
+/// The listener and the cluster of docs/oci.md that serve files to the filter alone.
+fn serving_files(config: &mut Value, folder: &Path, socket: &Path) -> anyhow::Result<()> {
+    const PREFIX: &str = "type.googleapis.com/envoy.extensions.filters";
+    let mapping = |name: &str| {
+        json!({ "request_path_prefix": format!("/{name}"), "file_path_prefix": folder.join(name) })
+    };
+    let server = json!({
+        "name": "envoy.filters.http.file_server",
+        "typed_config": {
+            "@type": format!("{PREFIX}.http.file_server.v3.FileServerConfig"),
+            "manager_config": { "thread_pool": { "thread_count": 1 } },
+            "path_mappings":
+                ["rpst", "private-key", "service-account-token"].map(mapping),
+        },
+    });
+    let router = json!({
+        "name": "envoy.filters.http.router",
+        "typed_config": { "@type": format!("{PREFIX}.http.router.v3.Router") },
+    });
+    let manager = json!({
+        "@type": format!("{PREFIX}.network.http_connection_manager.v3.HttpConnectionManager"),
+        "stat_prefix": "oci-files",
+        "route_config": { "virtual_hosts": [{ "name": "oci-files", "domains": ["*"], "routes": [
+            { "match": { "prefix": "/" }, "direct_response": { "status": 404 } },
+        ] }] },
+        "http_filters": [server, router],
+    });
+    let address = json!({ "pipe": { "path": socket, "mode": 0o600 } });
+    let listeners = at(config, "/static_resources/listeners")?;
+    listeners.as_array_mut().context("a list")?.push(json!({
+        "name": "oci-files", "address": address,
+        "filter_chains": [{ "filters": [{
+            "name": "envoy.filters.network.http_connection_manager", "typed_config": manager,
+        }] }],
+    }));
+    let address = json!({ "pipe": { "path": socket } });
+    let clusters = at(config, "/static_resources/clusters")?;
+    clusters.as_array_mut().context("a list")?.push(json!({
+        "name": "oci-files", "type": "STATIC", "connect_timeout": "1s",
+        "load_assignment": { "cluster_name": "oci-files", "endpoints": [
+            { "lb_endpoints": [{ "endpoint": { "address": address } }] },
+        ] },
+    }));
+    Ok(())
+}
+
+#[test]
+fn a_resource_signs_by_the_files_that_are_renewed_for_it() {
+    let around = Around::start(Duration::from_secs(12));
+    let files = Files::new("principal-resource");
+    let pem = fs::read_to_string(key_file("rsa-2048-pkcs8.pem")).unwrap();
+    let key = PrivateKey::from_pem(&pem, KEY_BITS_MIN).unwrap();
+    let der = key.public_der().unwrap();
+    files.write("private-key", &pem);
+    files.write("rpst", &around.oci.issue(&der));
+    let socket = socket("resource");
+    let (folder, at) = (files.folder.clone(), socket.clone());
+    let signing = json!({ "principal": "resource" });
+    let gateway = around.gateway("principal-resource", &signing, move |builder| {
+        builder.edit(move |config| serving_files(config, &folder, &at))
+    });
+    wait_for_workers(&gateway);
+    let load = Load::start(gateway.port(), 2);
+    // Whoever has started the resource renews its token.
+    for round in 2..=4 {
+        files.write("rpst", &around.oci.issue(&der));
+        gateway.wait("the new token is used", || around.oci.known().used.len() >= round);
+    }
+    let ledger = load.end();
+    gateway.wait("every promised call arrives", || {
+        let arrivals = gateway.target.arrivals();
+        ledger.promised.iter().all(|id| arrivals.contains_key(id))
+    });
+    assert_eq!((ledger.refused.len(), ledger.broken, ledger.hung), (0, 0, 0), "{ledger:?}");
+    assert_eq!(around.oci.known().refused, Vec::<String>::new());
+    assert_eq!(around.oci.known().metadata, 0);
+    nothing_is_told(&gateway, &around.oci);
+    let _gone = fs::remove_file(socket);
+}
+
+#[test]
+fn a_workload_signs_by_the_token_that_its_service_account_brings() {
+    let around = Around::start(Duration::from_secs(3_600));
+    let files = Files::new("principal-workload");
+    files.write("service-account-token", &format!("{ACCOUNT_TOKEN}\n"));
+    let socket = socket("workload");
+    let (folder, at) = (files.folder.clone(), socket.clone());
+    let signing = json!({ "principal": "workload", "authAuthority": "10.96.0.1:12250" });
+    let gateway = around.gateway("principal-workload", &signing, move |builder| {
+        builder.edit(move |config| serving_files(config, &folder, &at))
+    });
+    wait_for_workers(&gateway);
+    gateway.wait_for_call(&call(&gateway, "/as-workload"));
+    let known = around.oci.known();
+    assert_eq!(known.refused, Vec::<String>::new());
+    assert_eq!((known.issued(), known.metadata), (2, 0));
+    assert_eq!(known.asked[0].text("host"), "10.96.0.1:12250");
+    drop(known);
+    nothing_is_told(&gateway, &around.oci);
+    let _gone = fs::remove_file(socket);
 }

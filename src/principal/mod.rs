@@ -12,9 +12,12 @@
 
 pub mod certificate;
 pub mod exchange;
+mod obtain;
 mod shared;
 pub mod token;
 mod work;
+
+pub use obtain::obtain;
 
 use std::collections::VecDeque;
 use std::fmt;

@@ -113,7 +113,11 @@ impl Worker {
     /// The callout that was made last: cluster and path, and its ticket.
     fn asked(&self) -> (String, Ticket) {
         let callout = self.callouts.last().expect("a callout");
-        let path = callout.request.headers.iter().find(|(name, _)| name == ":path");
+        let path = callout
+            .request
+            .headers
+            .iter()
+            .find(|(name, _)| name == ":path");
         let path = String::from_utf8_lossy(&path.unwrap().1).into_owned();
         (format!("{} {path}", callout.cluster), callout.ticket)
     }
@@ -196,7 +200,11 @@ fn whoever_takes_too_long_is_given_up_and_another_one_asks() {
     assert_eq!(two.callouts.len(), 1);
     // One that is slow says so itself.
     one.tick(&mut shared, 61_001);
-    assert!(one.logs[0].contains("it took longer than 50 s"), "{:?}", one.logs);
+    assert!(
+        one.logs[0].contains("it took longer than 50 s"),
+        "{:?}",
+        one.logs
+    );
 }
 
 #[test]
@@ -204,17 +212,27 @@ fn failures_are_told_and_tried_again_with_pauses() {
     let refusal = r#"{"code":"NotAuthenticated","message":"Certificate\nunknown"}"#;
     let cases = [
         (answer(404, "not here"), "answered 404"),
-        (answer(401, refusal), "answered 401: NotAuthenticated Certificate\\nunknown"),
+        (
+            answer(401, refusal),
+            "answered 401: NotAuthenticated Certificate\\nunknown",
+        ),
         (CalloutResult::Lost, "did not answer in time"),
         (CalloutResult::NotSent, "could not be asked"),
-        (answer(200, "<html>"), "the instance's certificate is no PEM"),
-        (answer(200, INTERMEDIATE), "the instance's certificate names no tenancy"),
+        (
+            answer(200, "<html>"),
+            "the instance's certificate is no PEM",
+        ),
+        (
+            answer(200, INTERMEDIATE),
+            "the instance's certificate names no tenancy",
+        ),
     ];
     for (result, expected) in cases {
         let mut shared = Shared::default();
         let mut worker = Worker::new(PrincipalKind::Instance, 1);
         worker.tick(&mut shared, 0);
-        let is_file = matches!(&result, CalloutResult::Answered(answered) if answered.status == 200);
+        let is_file =
+            matches!(&result, CalloutResult::Answered(answered) if answered.status == 200);
         worker.answer(result, &mut shared, 1);
         if is_file {
             worker.answer(answer(200, KEY), &mut shared, 2);
@@ -277,9 +295,17 @@ fn a_renewal_that_fails_leaves_the_token_until_it_ends() {
     worker.logs.clear();
     worker.tick(&mut shared, ms + 60_000);
     worker.answer(answer(500, ""), &mut shared, ms + 60_001);
-    assert!(worker.logs[0].contains("the token that there is serves until"), "{:?}", worker.logs);
+    assert!(
+        worker.logs[0].contains("the token that there is serves until"),
+        "{:?}",
+        worker.logs
+    );
     worker.tick(&mut shared, ms + 101_000);
-    assert!(worker.logs[1].contains("has ended and there is no other"), "{:?}", worker.logs);
+    assert!(
+        worker.logs[1].contains("has ended and there is no other"),
+        "{:?}",
+        worker.logs
+    );
     let told = worker.logs.len();
     worker.tick(&mut shared, ms + 101_001);
     assert_eq!(worker.logs.len(), told, "it is told once");
@@ -327,7 +353,10 @@ fn a_resource_reads_its_files_and_a_workload_asks_for_its_account() {
     assert_eq!(workload.identities.len(), 1, "{:?}", workload.logs);
     let key_id = workload.identities[0].key_id.as_str();
     assert_eq!(key_id, format!("ST${}", token(0, 900)));
-    assert_eq!(format!("{:?}", workload.identities[0].key_id), "KeyId(ST$…)");
+    assert_eq!(
+        format!("{:?}", workload.identities[0].key_id),
+        "KeyId(ST$…)"
+    );
 }
 
 #[test]

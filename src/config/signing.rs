@@ -134,7 +134,12 @@ fn read_principal(signing: &mut Section<'_>, stream_authority: &str) -> Option<P
          `/rpst` and `/private-key`, or `/service-account-token` (docs/oci.md).",
     );
     let Some(name) = name else {
-        for key in ["authCluster", "authAuthority", "metadataCluster", "filesCluster"] {
+        for key in [
+            "authCluster",
+            "authAuthority",
+            "metadataCluster",
+            "filesCluster",
+        ] {
             if signing.has(key) && !signing.has("principal") {
                 signing.refuse(key, "means something with principal only".to_owned());
             }
@@ -337,9 +342,15 @@ mod tests {
             assert_eq!(config.auth_authority, expected);
         }
         let stated = r#"{"principal":"instance","authAuthority":"auth.example"}"#;
-        assert_eq!(principal("s", stated).unwrap().auth_authority, "auth.example");
+        assert_eq!(
+            principal("s", stated).unwrap().auth_authority,
+            "auth.example"
+        );
         let error = principal("s", r#"{"principal":"instance"}"#).unwrap_err();
-        assert!(error.contains("$.stream.signing.authAuthority: is required"), "{error}");
+        assert!(
+            error.contains("$.stream.signing.authAuthority: is required"),
+            "{error}"
+        );
         let workload = principal("s", r#"{"principal":"workload"}"#).unwrap();
         assert_eq!(workload.auth_authority, WORKLOAD_AUTHORITY);
     }
@@ -351,9 +362,15 @@ mod tests {
                 r#"{"principal":"instance","user":"ocid1.user.oc1..u"}"#,
                 "principal: signs by tokens of its own",
             ),
-            (r#"{"principal":"me"}"#, "principal: must be instance, resource or workload"),
+            (
+                r#"{"principal":"me"}"#,
+                "principal: must be instance, resource or workload",
+            ),
             (r#"{"principal":7}"#, "principal: must be a string"),
-            (r#"{"filesCluster":"x"}"#, "filesCluster: means something with principal only"),
+            (
+                r#"{"filesCluster":"x"}"#,
+                "filesCluster: means something with principal only",
+            ),
             (
                 r#"{"principal":"workload","authAuthority":"a b"}"#,
                 "authAuthority: must be a host",

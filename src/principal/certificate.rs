@@ -26,7 +26,9 @@ impl InstanceCertificate {
     /// # Errors
     /// What is wrong with it; the text completes "the certificate …".
     pub fn read(pem: &str) -> Result<Self, String> {
-        let body = pem.split_once(BEGIN).and_then(|(_, rest)| rest.split_once(END));
+        let body = pem
+            .split_once(BEGIN)
+            .and_then(|(_, rest)| rest.split_once(END));
         let (body, _) = body.ok_or("is no PEM of a certificate")?;
         let body: String = body.split_ascii_whitespace().collect();
         let der = STANDARD.decode(body).map_err(|_| "is no base64")?;
@@ -36,7 +38,8 @@ impl InstanceCertificate {
         let parts = subject.0.iter().flat_map(|set| set.0.iter());
         // All kinds of strings that such names have are ASCII or UTF-8.
         let mut texts = parts.filter_map(|part| std::str::from_utf8(part.value.value()).ok());
-        let tenancy = texts.find_map(|text| TENANCY.iter().find_map(|kind| text.strip_prefix(kind)));
+        let tenancy =
+            texts.find_map(|text| TENANCY.iter().find_map(|kind| text.strip_prefix(kind)));
         let tenancy = tenancy.ok_or("names no tenancy: it is no certificate of an instance")?;
         if !is_ocid(tenancy) {
             return Err("names a tenancy that is no OCID".to_owned());
@@ -97,7 +100,10 @@ mod tests {
             (cut, "no PEM"),
             (&format!("{BEGIN}!{END}"), "no base64"),
             (&format!("{BEGIN}AAAA{END}"), "no X.509"),
-            (include_str!("../../tests/keys/other-subject.pem"), "no tenancy"),
+            (
+                include_str!("../../tests/keys/other-subject.pem"),
+                "no tenancy",
+            ),
         ] {
             let error = InstanceCertificate::read(text).unwrap_err();
             assert!(error.contains(expected), "{error}");

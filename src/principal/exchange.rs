@@ -232,7 +232,9 @@ pub fn text(who: &str, result: CalloutResult) -> Result<String, String> {
     }
     if response.body_bytes > ANSWER_BYTES_MAX {
         let bytes = response.body_bytes;
-        return Err(format!("{who} answered with {bytes} bytes, which are too many"));
+        return Err(format!(
+            "{who} answered with {bytes} bytes, which are too many"
+        ));
     }
     String::from_utf8(response.body).map_err(|_| format!("{who} answered with what is no text"))
 }

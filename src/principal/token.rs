@@ -129,7 +129,11 @@ pub(crate) mod tests {
     fn what_is_no_token_says_why_and_shows_nothing() {
         let ended = token(r#"{"exp":10}"#);
         let spaces = format!("{} x", token(r#"{"exp":5000}"#));
-        let long = format!("{}{}", token(r#"{"exp":5000}"#), "a".repeat(TOKEN_BYTES_MAX));
+        let long = format!(
+            "{}{}",
+            token(r#"{"exp":5000}"#),
+            "a".repeat(TOKEN_BYTES_MAX)
+        );
         for (text, expected) in [
             ("", "no JSON Web Token"),
             ("a.b.c", "no JSON Web Token"),

@@ -134,14 +134,22 @@ fn issue(known: &mut Known, der: &[u8]) -> String {
         "sub": "ocid1.instance.oc1.eu-frankfurt-1.gateway", "iat": seconds(now),
         "exp": seconds(end), "jti": known.tokens.len().to_string(), "tenant": "ocid1.tenancy.oc1..ours",
     });
-    let token = format!("{}.{}.{}", part(&json!({"alg": "RS256"})), part(&claims), "c2ln");
+    let token = format!(
+        "{}.{}.{}",
+        part(&json!({"alg": "RS256"})),
+        part(&claims),
+        "c2ln"
+    );
     known.tokens.insert(token.clone(), (key, end));
     token
 }
 
 fn refuse(known: &mut Known, status: u16, why: &str) -> Answer {
     known.refused.push(why.to_owned());
-    Answer::json(status, &json!({ "code": "NotAuthenticated", "message": why }))
+    Answer::json(
+        status,
+        &json!({ "code": "NotAuthenticated", "message": why }),
+    )
 }
 
 /// The metadata service, version 2: it refuses what a proxy may have passed on.
@@ -319,7 +327,9 @@ impl Given {
         let date = httpdate::parse_http_date(&message.text("date"));
         let date = date.map_err(|error| format!("date: {error}"))?;
         let now = SystemTime::now();
-        let off = now.duration_since(date).or_else(|_| date.duration_since(now));
+        let off = now
+            .duration_since(date)
+            .or_else(|_| date.duration_since(now));
         if off.is_ok_and(|off| off > SKEW) {
             return Err("the date is off".to_owned());
         }

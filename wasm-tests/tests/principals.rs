@@ -81,7 +81,11 @@ impl Around {
             "deadLetters": { "streamId": "ocid1.stream.oc1.local.calls-dead" },
             "attempt": { "backoffBaseMs": 20, "backoffMaxMs": 200 },
         });
-        let ports = [self.oci.metadata.port(), self.auth.port(), self.oci.gate.port()];
+        let ports = [
+            self.oci.metadata.port(),
+            self.auth.port(),
+            self.oci.gate.port(),
+        ];
         Gateway::with(name, Target::start(), |builder| {
             let builder = builder
                 .configuration(&Project::here().root().join("envoy/gateway.oci.yaml"))
@@ -103,7 +107,10 @@ fn at_principals(config: &mut Value, ports: [u16; 3], trusted: &str) -> anyhow::
     let mut tls = tls.remove("transport_socket").context("TLS")?;
     *endpoint(stream, "port_value")? = json!(gate);
     *at(&mut tls, "/typed_config/sni")? = json!(AUTH_HOST);
-    let validation = at(&mut tls, "/typed_config/common_tls_context/validation_context")?;
+    let validation = at(
+        &mut tls,
+        "/typed_config/common_tls_context/validation_context",
+    )?;
     *at(validation, "/trusted_ca/filename")? = json!(trusted);
     *at(validation, "/match_typed_subject_alt_names/0/matcher/exact")? = json!(AUTH_HOST);
     let of = |name: &str, port: u16| {
@@ -169,11 +176,15 @@ fn nothing_is_told(gateway: &Gateway, oci: &Oci) {
 fn an_instance_signs_by_a_token_that_its_certificate_brings() {
     let around = Around::start(Duration::from_secs(3_600));
     let signing = json!({ "principal": "instance" });
-    let gateway = around.gateway("principal-instance", &signing, |builder| builder.concurrency(2));
+    let gateway = around.gateway("principal-instance", &signing, |builder| {
+        builder.concurrency(2)
+    });
     wait_for_tokens(&gateway);
     let id = call(&gateway, "/as-instance");
     gateway.wait_for_call(&id);
-    let late = Request::new("POST", "/late").marked().field("async-delay", "6s");
+    let late = Request::new("POST", "/late")
+        .marked()
+        .field("async-delay", "6s");
     let late = gateway.accept(&late.body("x"));
     gateway.wait_for_call(&late);
     gateway.wait_until_settled();
@@ -200,7 +211,9 @@ fn an_instance_signs_by_a_token_that_its_certificate_brings() {
 fn tokens_are_renewed_under_load_and_no_call_is_lost() {
     let around = Around::start(Duration::from_secs(12));
     let signing = json!({ "principal": "instance" });
-    let gateway = around.gateway("principal-renewed", &signing, |builder| builder.concurrency(2));
+    let gateway = around.gateway("principal-renewed", &signing, |builder| {
+        builder.concurrency(2)
+    });
     wait_for_tokens(&gateway);
     wait_for_workers(&gateway);
     let load = Load::start(gateway.port(), 4);
@@ -209,7 +222,10 @@ fn tokens_are_renewed_under_load_and_no_call_is_lost() {
     });
     let ledger = load.end();
     let told = (&ledger.refused, ledger.broken, ledger.hung);
-    println!("{} calls promised; refused, broken, hung: {told:?}", ledger.promised.len());
+    println!(
+        "{} calls promised; refused, broken, hung: {told:?}",
+        ledger.promised.len()
+    );
     gateway.wait("every promised call arrives", || {
         let arrivals = gateway.target.arrivals();
         ledger.promised.iter().all(|id| arrivals.contains_key(id))
@@ -270,7 +286,10 @@ impl Files {
     }
 
     fn write(&self, name: &str, text: &str) {
-        let (file, new) = (self.folder.join(name), self.folder.join(format!("{name}.new")));
+        let (file, new) = (
+            self.folder.join(name),
+            self.folder.join(format!("{name}.new")),
+        );
         fs::write(&new, text).unwrap();
         fs::rename(new, file).unwrap();
     }
@@ -279,16 +298,14 @@ impl Files {
 /// The listener and the cluster of docs/oci.md that serve files to the filter alone.
 fn serving_files(config: &mut Value, folder: &Path, socket: &Path) -> anyhow::Result<()> {
     const PREFIX: &str = "type.googleapis.com/envoy.extensions.filters";
-    let mapping = |name: &str| {
-        json!({ "request_path_prefix": format!("/{name}"), "file_path_prefix": folder.join(name) })
-    };
+    let mapping = |name: &str| json!({ "request_path_prefix": format!("/{name}"), "file_path_prefix": folder.join(name) });
+    let mappings = ["rpst", "private-key", "service-account-token"].map(mapping);
     let server = json!({
         "name": "envoy.filters.http.file_server",
         "typed_config": {
             "@type": format!("{PREFIX}.http.file_server.v3.FileServerConfig"),
             "manager_config": { "thread_pool": { "thread_count": 1 } },
-            "path_mappings":
-                ["rpst", "private-key", "service-account-token"].map(mapping),
+            "path_mappings": mappings,
         },
     });
     let router = json!({
@@ -342,14 +359,20 @@ fn a_resource_signs_by_the_files_that_are_renewed_for_it() {
     // Whoever has started the resource renews its token.
     for round in 2..=4 {
         files.write("rpst", &around.oci.issue(&der));
-        gateway.wait("the new token is used", || around.oci.known().used.len() >= round);
+        gateway.wait("the new token is used", || {
+            around.oci.known().used.len() >= round
+        });
     }
     let ledger = load.end();
     gateway.wait("every promised call arrives", || {
         let arrivals = gateway.target.arrivals();
         ledger.promised.iter().all(|id| arrivals.contains_key(id))
     });
-    assert_eq!((ledger.refused.len(), ledger.broken, ledger.hung), (0, 0, 0), "{ledger:?}");
+    assert_eq!(
+        (ledger.refused.len(), ledger.broken, ledger.hung),
+        (0, 0, 0),
+        "{ledger:?}"
+    );
     assert_eq!(around.oci.known().refused, Vec::<String>::new());
     assert_eq!(around.oci.known().metadata, 0);
     nothing_is_told(&gateway, &around.oci);

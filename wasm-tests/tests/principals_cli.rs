@@ -22,7 +22,10 @@ use wasm_tests::sluice::Said;
 fn list(oci: &Oci, auth: &[&str], variables: &[(&str, String)]) -> Said {
     let output = Command::new(Tools::of(&Project::here()).sluice)
         .args(["dead", "list", "--json"])
-        .args(["--endpoint", &format!("http://127.0.0.1:{}", oci.gate.port())])
+        .args([
+            "--endpoint",
+            &format!("http://127.0.0.1:{}", oci.gate.port()),
+        ])
         .args(auth)
         .env_clear()
         .envs(variables.iter().map(|(name, value)| (name, value)))
@@ -58,30 +61,61 @@ fn the_command_line_signs_as_instance_and_as_resource() {
     ];
     let said = list(&oci, &["--auth", "resource_principal"], &variables);
     assert!([0, 3].contains(&said.code), "{said:?}");
-    let word = [variables.as_slice(), &[("OCI_CLI_AUTH", "nobody".to_owned())]].concat();
+    let word = [
+        variables.as_slice(),
+        &[("OCI_CLI_AUTH", "nobody".to_owned())],
+    ]
+    .concat();
     let said = list(&oci, &["--auth", "resource_principal"], &word);
-    assert!([0, 3].contains(&said.code), "what is named counts more: {said:?}");
+    assert!(
+        [0, 3].contains(&said.code),
+        "what is named counts more: {said:?}"
+    );
     assert_eq!(oci.known().refused, Vec::<String>::new());
     assert_eq!(oci.known().used.len(), 2);
 
     for (auth, variables, expected) in [
-        (&instance[..], &variables[..0], "no token as instance principal"),
-        (&["--auth", "resource_principal"], &[], "asked for the file /rpst, answered 404"),
-        (&["--auth", "oke_workload_identity"], &[], "KUBERNETES_SERVICE_HOST is not set"),
+        (
+            &instance[..],
+            &variables[..0],
+            "no token as instance principal",
+        ),
+        (
+            &["--auth", "resource_principal"],
+            &[],
+            "asked for the file /rpst, answered 404",
+        ),
+        (
+            &["--auth", "oke_workload_identity"],
+            &[],
+            "KUBERNETES_SERVICE_HOST is not set",
+        ),
         (
             &["--auth", "instance_principal", "--key-id", "x"],
             &[],
             "a principal signs without a key",
         ),
-        (&["--auth-endpoint", "http://x"], &[], "--auth-endpoint is for principals"),
         (
-            &["--auth", "instance_principal", "--auth-endpoint", "http://far.example"],
+            &["--auth-endpoint", "http://x"],
+            &[],
+            "--auth-endpoint is for principals",
+        ),
+        (
+            &[
+                "--auth",
+                "instance_principal",
+                "--auth-endpoint",
+                "http://far.example",
+            ],
             &[],
             "is not secure",
         ),
     ] {
         // Nobody is at the address of the real metadata service here, or it is none of ours.
-        let nowhere = [("OCI_METADATA_BASE_URL", "http://127.0.0.1:9/opc/v2".to_owned())];
+        let nowhere = [(
+            "OCI_METADATA_BASE_URL",
+            "http://127.0.0.1:9/opc/v2".to_owned(),
+        )];
         let said = list(&oci, auth, &[variables, &nowhere].concat());
         assert!(said.error.contains(expected), "{expected}: {said:?}");
         assert_ne!(said.code, 0, "{said:?}");

@@ -36,7 +36,9 @@ fn asked_by_the_sdk() -> (Oci, Vec<Message>) {
     let authority = Authority::new();
     let tls = authority.start_proxy("localhost");
     tls.leads_to(&format!("127.0.0.1:{}", oci.auth.port()));
-    let file = Project::here().target().join("test-keys/principals-sdk.pem");
+    let file = Project::here()
+        .target()
+        .join("test-keys/principals-sdk.pem");
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(&file, authority.pem()).unwrap();
     let python = provision::oci_clients::python_sdk(&Project::here()).unwrap();
@@ -75,7 +77,10 @@ fn on_the_wire(request: &OutgoingRequest) -> Message {
         let found = request.headers.iter().find(|(field, _)| field == name);
         String::from_utf8(found.unwrap().1.to_vec()).unwrap()
     };
-    let fields = request.headers.iter().filter(|(name, _)| !name.starts_with(':'));
+    let fields = request
+        .headers
+        .iter()
+        .filter(|(name, _)| !name.starts_with(':'));
     let fields = fields.map(|(name, value)| (name.as_bytes().to_vec(), value.to_vec()));
     Message {
         start: format!("{} {} HTTP/1.1", of(":method"), of(":path")).into_bytes(),

@@ -20,7 +20,13 @@ pub use profile::Profile;
 pub struct Credentials {
     /// Who signs, in the words of Oracle's CLI [default for https endpoints: $OCI_CLI_AUTH, else
     /// what the profile has]
-    #[arg(long, global = true, help_heading = "Signing", value_name = "WHO", value_enum)]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Signing",
+        value_name = "WHO",
+        value_enum
+    )]
     pub auth: Option<Auth>,
     /// Service that gives tokens to principals [default: that of the instance's region, or of OKE]
     #[arg(long, global = true, help_heading = "Signing", value_name = "URL")]
@@ -92,7 +98,9 @@ impl Credentials {
             return principal::identity(kind, self.auth_endpoint.as_deref(), environment);
         }
         if self.auth_endpoint.is_some() {
-            return Err("--auth-endpoint is for principals: give --auth, or leave it out".to_owned());
+            return Err(
+                "--auth-endpoint is for principals: give --auth, or leave it out".to_owned(),
+            );
         }
         match (&self.key_id, &self.key_file) {
             (None, None) if auth == Some(Auth::SecurityToken) => {

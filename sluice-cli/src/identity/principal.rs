@@ -187,7 +187,10 @@ fn now() -> Wall {
 fn region_of_instance(sources: &Sources) -> Result<(String, String), String> {
     const PATH: &str = "/instance/regionInfo";
     let url = format!("{}{PATH}", sources.metadata);
-    let request = sources.agent.get(url).header("authorization", "Bearer Oracle");
+    let request = sources
+        .agent
+        .get(url)
+        .header("authorization", "Bearer Oracle");
     let unreachable = |error: ureq::Error| {
         format!(
             "the metadata service at {} can't be asked: {error}. Only a compute instance of OCI \

@@ -146,8 +146,9 @@ impl KeySearch {
             let distance = walk.distance;
             walk.distance = distance.saturating_add(2);
             let mut remainders = self.sieve.iter().zip(&walk.remainders);
-            let is_divided = remainders
-                .any(|(prime, remainder)| remainder.saturating_add(distance).is_multiple_of(*prime));
+            let is_divided = remainders.any(|(prime, remainder)| {
+                remainder.saturating_add(distance).is_multiple_of(*prime)
+            });
             if is_divided {
                 continue;
             }

@@ -10,7 +10,9 @@ use conformance::Server;
 #[test]
 fn the_script_asks_everything_and_shows_no_secret() {
     let server = Server::start("oci-check").unwrap();
-    let report = server.oci_check().unwrap_or_else(|error| panic!("{error:#}"));
+    let report = server
+        .oci_check()
+        .unwrap_or_else(|error| panic!("{error:#}"));
     for question in [
         "### May one signature of PutMessages be used again?",
         "### How late may a date be?",

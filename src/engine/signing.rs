@@ -101,6 +101,11 @@ impl Signing {
         if let Some(signer) = self.signer.as_mut() {
             signer.forget();
         }
-        format!("{text}: {}", explain(self.signer.as_ref(), *date, now))
+        let signer = self.signer.as_ref();
+        let why = match signer {
+            None if self.is_principal => "the token that has signed it has ended".to_owned(),
+            None | Some(_) => explain(signer, *date, now),
+        };
+        format!("{text}: {why}")
     }
 }

@@ -127,7 +127,7 @@ impl Worker {
         self.handle(Input::CalloutDone(ticket, result), shared, at(ms));
     }
 
-    /// Answers the three files of an instance, and lets the search end. Gives the time that is then.
+    /// Answers the three files of an instance, and lets the search end. Gives the time then.
     fn identify(&mut self, shared: &mut Shared, mut ms: u64) -> u64 {
         for (file, text) in [
             ("cert.pem", CERTIFICATE),

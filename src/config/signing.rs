@@ -134,13 +134,16 @@ fn read_principal(signing: &mut Section<'_>, stream_authority: &str) -> Option<P
          `/rpst` and `/private-key`, or `/service-account-token` (docs/oci.md).",
     );
     let Some(name) = name else {
-        for key in [
+        // A name that is no string has been refused already.
+        let is_absent = !signing.has("principal");
+        let keys = [
             "authCluster",
             "authAuthority",
             "metadataCluster",
             "filesCluster",
-        ] {
-            if signing.has(key) && !signing.has("principal") {
+        ];
+        for key in keys {
+            if is_absent && signing.has(key) {
                 signing.refuse(key, "means something with principal only".to_owned());
             }
         }
@@ -151,8 +154,25 @@ fn read_principal(signing: &mut Section<'_>, stream_authority: &str) -> Option<P
         signing.refuse("principal", message);
         return None;
     };
-    if let Some(authority) = &auth_authority
-        && !is_authority(authority)
+    Some(PrincipalConfig {
+        kind,
+        auth_cluster,
+        auth_authority: check_authority(signing, kind, auth_authority, stream_authority)?,
+        metadata_cluster,
+        files_cluster,
+    })
+}
+
+/// The host of the service that gives tokens: the one that is stated, or the one that is known.
+fn check_authority(
+    signing: &mut Section<'_>,
+    kind: PrincipalKind,
+    stated: Option<String>,
+    stream_authority: &str,
+) -> Option<String> {
+    if stated
+        .as_ref()
+        .is_some_and(|authority| !is_authority(authority))
     {
         let message = "must be a host, with a port or without".to_owned();
         signing.refuse("authAuthority", message);
@@ -163,20 +183,14 @@ fn read_principal(signing: &mut Section<'_>, stream_authority: &str) -> Option<P
         // Nobody is asked.
         PrincipalKind::Resource => Some(String::new()),
     };
-    let Some(auth_authority) = auth_authority.or(known) else {
+    let authority = stated.or(known);
+    if authority.is_none() {
         let message = "is required, because stream.authority isn't \
                        cell-N.streaming.REGION.oci.REALM: give the host of the region's auth \
                        service, as auth.eu-frankfurt-1.oraclecloud.com";
         signing.refuse("authAuthority", message.to_owned());
-        return None;
-    };
-    Some(PrincipalConfig {
-        kind,
-        auth_cluster,
-        auth_authority,
-        metadata_cluster,
-        files_cluster,
-    })
+    }
+    authority
 }
 
 /// The auth service in the region and realm of a messages endpoint.

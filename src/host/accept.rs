@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::{Action, BufferType, GrpcStatusCode, MapType};
+use proxy_wasm::types::{Action, MapType};
 
 use super::principal::{PrincipalHost, Signs};
+use super::request::{read_body, request_header, respond, route_mode, route_property};
 use super::role::{Role, WAKE_QUEUE};
-use super::sink::log;
 use super::table::Table;
 use super::worker::{Performed, Worker, empty};
 use crate::accept::admission::RequestHead;
@@ -18,8 +18,8 @@ use crate::accept::config::AcceptConfig;
 use crate::accept::triggers::{AsyncTriggers, RouteMode, trigger};
 use crate::accept::{AcceptEngine, Input};
 use crate::caller::{CallerIdentity, CallerRules, CallerSecret};
-use crate::engine::{Level, Output};
-use crate::http::{CalloutResult, Fields, OutgoingResponse};
+use crate::engine::Output;
+use crate::http::{CalloutResult, Fields};
 use crate::id::{Entropy, RequestId};
 use crate::limits::OUTPUTS_PER_CALLBACK_MAX;
 use crate::metric::Metric;
@@ -281,27 +281,6 @@ fn enter(request: RequestId, effective: &mut u32) -> bool {
     entered
 }
 
-fn read_body() -> Option<Vec<u8>> {
-    hostcalls::get_buffer(BufferType::HttpRequestBody, 0, usize::MAX)
-        .ok()
-        .flatten()
-}
-
-fn respond(response: &OutgoingResponse) {
-    let body = Some(response.body.as_slice());
-    if response.for_grpc {
-        let message = std::str::from_utf8(&response.body).ok();
-        let _ = hostcalls::send_grpc_response(GrpcStatusCode::Unimplemented, message, Vec::new());
-        return;
-    }
-    let headers = response
-        .headers
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
-    let _ = hostcalls::send_http_response(u32::from(response.status), headers, body);
-}
-
 /// One request. Only a marked one has to do with the engine.
 pub(super) struct AcceptRequest {
     context_id: u32,
@@ -401,40 +380,4 @@ impl HttpContext for AcceptRequest {
         self.drive(Input::RequestTrailers { request, trailers });
         Action::Pause
     }
-}
-
-fn request_header(name: &str) -> Option<Vec<u8>> {
-    hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, name)
-        .ok()
-        .flatten()
-}
-
-/// What the route's metadata say; nothing where no route matched. The first word that nobody knows
-/// is logged; one line for each request would be too many.
-fn route_mode(told_of_unknown: &mut bool) -> RouteMode {
-    const MODE: [&str; 5] = ["xds", "route_metadata", "filter_metadata", "sluice", "mode"];
-    let value = hostcalls::get_property(MODE.to_vec()).ok().flatten();
-    let mode = RouteMode::read(value.as_deref());
-    if mode == RouteMode::Unknown && !std::mem::replace(told_of_unknown, true) {
-        let value = value.unwrap_or_default().escape_ascii().to_string();
-        log(
-            Level::Warn,
-            &format!(
-                "a route's metadata under sluice have the mode \"{value:.64}\", which is none of \
-                 always, never and prefer; it counts as prefer"
-            ),
-        );
-    }
-    mode
-}
-
-/// What is known of the route that matched: it leads to a cluster, or it has a name. (A virtual
-/// host is there without any route, and a route that leads nowhere can't be told from none unless
-/// it is named.)
-fn route_property(property: &str) -> Option<String> {
-    let value = hostcalls::get_property(vec!["xds", property])
-        .ok()
-        .flatten();
-    let value = value.filter(|value| !value.is_empty())?;
-    Some(String::from_utf8_lossy(&value).into_owned())
 }

@@ -17,6 +17,7 @@ mod clock;
 mod drain;
 mod entry;
 mod principal;
+mod request;
 mod role;
 mod rsa;
 mod sink;

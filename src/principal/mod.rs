@@ -1,11 +1,11 @@
 //! Principals: a gateway that runs at OCI signs by a token of what it runs in, with a session key
 //! of its own, instead of a user's API key.
 //!
-//! | kind | asks | in [`work`] |
-//! |---|---|---|
-//! | instance | the metadata service for a certificate, the auth service for a token | three files, a key search, an exchange |
-//! | resource | for the two files that OCI renews | two files |
-//! | workload | for the token of the service account, OKE's service for one of OCI's | a file, a key search, an exchange |
+//! | kind | what it asks for ([`work`]) |
+//! |---|---|
+//! | instance | three files of the metadata service; the auth service for a token |
+//! | resource | two files, which OCI renews |
+//! | workload | a file, the service account's token; OKE's service for one of OCI's |
 //!
 //! One worker asks for all workers of a role ([`shared`]). A token is renewed when half of its time
 //! is over, and used to its end if that fails.

@@ -6,6 +6,7 @@
 //! | the recording target, scriptable | [`target`] |
 //! | `sluice`, the command line for dead letters | [`sluice`] |
 //! | Oracle's metadata and auth services, stood in for | [`oci`] |
+//! | the clusters and the listener of docs/oci.md | [`oci_envoy`] |
 //! | many clients with a ledger of what they were promised | [`load`] |
 //!
 //! Nothing of this exists for wasm, where only `tests/core.rs` runs.
@@ -21,5 +22,6 @@
 pub mod gateway;
 pub mod load;
 pub mod oci;
+pub mod oci_envoy;
 pub mod sluice;
 pub mod target;

@@ -131,8 +131,8 @@ fn issue(known: &mut Known, der: &[u8]) -> String {
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     // Real ones have whole seconds and more claims.
     let claims = json!({
-        "sub": "ocid1.instance.oc1.eu-frankfurt-1.gateway", "iat": seconds(now),
-        "exp": seconds(end), "jti": known.tokens.len().to_string(), "tenant": "ocid1.tenancy.oc1..ours",
+        "sub": "ocid1.instance.oc1.eu-frankfurt-1.gateway", "tenant": "ocid1.tenancy.oc1..ours",
+        "iat": seconds(now), "exp": seconds(end), "jti": known.tokens.len().to_string(),
     });
     let token = format!(
         "{}.{}.{}",

@@ -8,12 +8,10 @@
 )]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use local_gateway::Builder;
-use local_gateway::render::{at, cluster, endpoint};
 use provision::Project;
 use serde_json::{Value, json};
 use sluice::stream::signing::{KEY_BITS_MIN, PrivateKey};
@@ -22,9 +20,8 @@ use testkit::tls::{Authority, Proxy};
 use wasm_tests::gateway::Gateway;
 use wasm_tests::load::Load;
 use wasm_tests::oci::{ACCOUNT_TOKEN, Oci, key_file, socket};
+use wasm_tests::oci_envoy::{AUTH_HOST, add_clusters, add_files};
 use wasm_tests::target::Target;
-
-const AUTH_HOST: &str = "auth.eu-frankfurt-1.oraclecloud.com";
 
 /// What an instance at Oracle has around it.
 struct Around {
@@ -92,42 +89,10 @@ impl Around {
                 .stream_port(self.stream)
                 .accept_patch(accept)
                 .drain_patch(drain)
-                .edit(move |config| at_principals(config, ports, &file.display().to_string()));
+                .edit(move |config| add_clusters(config, ports, &file));
             change(builder)
         })
     }
-}
-
-/// The clusters that docs/oci.md shows, with these ports: of the metadata service, the auth service
-/// and the Stream.
-fn at_principals(config: &mut Value, ports: [u16; 3], trusted: &str) -> anyhow::Result<()> {
-    let [metadata, auth, gate] = ports;
-    let stream = cluster(config, "stream")?;
-    let tls = stream.as_object_mut().context("a mapping")?;
-    let mut tls = tls.remove("transport_socket").context("TLS")?;
-    *endpoint(stream, "port_value")? = json!(gate);
-    *at(&mut tls, "/typed_config/sni")? = json!(AUTH_HOST);
-    let validation = at(
-        &mut tls,
-        "/typed_config/common_tls_context/validation_context",
-    )?;
-    *at(validation, "/trusted_ca/filename")? = json!(trusted);
-    *at(validation, "/match_typed_subject_alt_names/0/matcher/exact")? = json!(AUTH_HOST);
-    let of = |name: &str, port: u16| {
-        let address = json!({ "socket_address": { "address": "127.0.0.1", "port_value": port } });
-        json!({
-            "name": name, "type": "STATIC", "connect_timeout": "2s",
-            "load_assignment": { "cluster_name": name, "endpoints": [
-                { "lb_endpoints": [{ "endpoint": { "address": address } }] },
-            ] },
-        })
-    };
-    let mut auth = of("oci-auth", auth);
-    auth["transport_socket"] = tls;
-    let clusters = at(config, "/static_resources/clusters")?;
-    let clusters = clusters.as_array_mut().context("a list")?;
-    clusters.extend([of("oci-metadata", metadata), auth]);
-    Ok(())
 }
 
 fn log(gateway: &Gateway) -> String {
@@ -295,50 +260,6 @@ impl Files {
     }
 }
 
-/// The listener and the cluster of docs/oci.md that serve files to the filter alone.
-fn serving_files(config: &mut Value, folder: &Path, socket: &Path) -> anyhow::Result<()> {
-    const PREFIX: &str = "type.googleapis.com/envoy.extensions.filters";
-    let mapping = |name: &str| json!({ "request_path_prefix": format!("/{name}"), "file_path_prefix": folder.join(name) });
-    let mappings = ["rpst", "private-key", "service-account-token"].map(mapping);
-    let server = json!({
-        "name": "envoy.filters.http.file_server",
-        "typed_config": {
-            "@type": format!("{PREFIX}.http.file_server.v3.FileServerConfig"),
-            "manager_config": { "thread_pool": { "thread_count": 1 } },
-            "path_mappings": mappings,
-        },
-    });
-    let router = json!({
-        "name": "envoy.filters.http.router",
-        "typed_config": { "@type": format!("{PREFIX}.http.router.v3.Router") },
-    });
-    let manager = json!({
-        "@type": format!("{PREFIX}.network.http_connection_manager.v3.HttpConnectionManager"),
-        "stat_prefix": "oci-files",
-        "route_config": { "virtual_hosts": [{ "name": "oci-files", "domains": ["*"], "routes": [
-            { "match": { "prefix": "/" }, "direct_response": { "status": 404 } },
-        ] }] },
-        "http_filters": [server, router],
-    });
-    let address = json!({ "pipe": { "path": socket, "mode": 0o600 } });
-    let listeners = at(config, "/static_resources/listeners")?;
-    listeners.as_array_mut().context("a list")?.push(json!({
-        "name": "oci-files", "address": address,
-        "filter_chains": [{ "filters": [{
-            "name": "envoy.filters.network.http_connection_manager", "typed_config": manager,
-        }] }],
-    }));
-    let address = json!({ "pipe": { "path": socket } });
-    let clusters = at(config, "/static_resources/clusters")?;
-    clusters.as_array_mut().context("a list")?.push(json!({
-        "name": "oci-files", "type": "STATIC", "connect_timeout": "1s",
-        "load_assignment": { "cluster_name": "oci-files", "endpoints": [
-            { "lb_endpoints": [{ "endpoint": { "address": address } }] },
-        ] },
-    }));
-    Ok(())
-}
-
 #[test]
 fn a_resource_signs_by_the_files_that_are_renewed_for_it() {
     let around = Around::start(Duration::from_secs(12));
@@ -352,7 +273,7 @@ fn a_resource_signs_by_the_files_that_are_renewed_for_it() {
     let (folder, at) = (files.folder.clone(), socket.clone());
     let signing = json!({ "principal": "resource" });
     let gateway = around.gateway("principal-resource", &signing, move |builder| {
-        builder.edit(move |config| serving_files(config, &folder, &at))
+        builder.edit(move |config| add_files(config, &folder, &at))
     });
     wait_for_workers(&gateway);
     let load = Load::start(gateway.port(), 2);
@@ -388,7 +309,7 @@ fn a_workload_signs_by_the_token_that_its_service_account_brings() {
     let (folder, at) = (files.folder.clone(), socket.clone());
     let signing = json!({ "principal": "workload", "authAuthority": "10.96.0.1:12250" });
     let gateway = around.gateway("principal-workload", &signing, move |builder| {
-        builder.edit(move |config| serving_files(config, &folder, &at))
+        builder.edit(move |config| add_files(config, &folder, &at))
     });
     wait_for_workers(&gateway);
     gateway.wait_for_call(&call(&gateway, "/as-workload"));

@@ -11,6 +11,11 @@ use crate::stream::signing::{
 /// The environment variable with the private key, unless another is named.
 const VARIABLE: &str = "OCI_PRIVATE_KEY";
 
+/// The Envoy clusters that principals ask, unless others are named.
+const AUTH_CLUSTER: &str = "oci-auth";
+const METADATA_CLUSTER: &str = "oci-metadata";
+const FILES_CLUSTER: &str = "oci-files";
+
 /// Where OKE exchanges the tokens of service accounts: this port of the Kubernetes service.
 const WORKLOAD_AUTHORITY: &str = "kubernetes.default.svc:12250";
 
@@ -113,7 +118,7 @@ fn read_principal(signing: &mut Section<'_>, stream_authority: &str) -> Option<P
     signing.declare_form(TextForm::OneOf(kinds.map(PrincipalKind::name).to_vec()));
     let auth_cluster = signing.text(
         "authCluster",
-        "oci-auth",
+        AUTH_CLUSTER,
         "With `instance` and `workload`: Envoy cluster of the service that gives tokens.",
     );
     let auth_authority = signing.optional_text(
@@ -124,26 +129,26 @@ fn read_principal(signing: &mut Section<'_>, stream_authority: &str) -> Option<P
     );
     let metadata_cluster = signing.text(
         "metadataCluster",
-        "oci-metadata",
+        METADATA_CLUSTER,
         "With `instance`: Envoy cluster of the metadata service, 169.254.169.254:80.",
     );
     let files_cluster = signing.text(
         "filesCluster",
-        "oci-files",
+        FILES_CLUSTER,
         "With `resource` and `workload`: Envoy cluster of a listener of this Envoy that serves \
          `/rpst` and `/private-key`, or `/service-account-token` (docs/oci.md).",
     );
     let Some(name) = name else {
-        // A name that is no string has been refused already.
-        let is_absent = !signing.has("principal");
-        let keys = [
-            "authCluster",
-            "authAuthority",
-            "metadataCluster",
-            "filesCluster",
+        // A name that is no string has been refused already. Defaults alone ask for nothing.
+        let stated = [
+            ("authCluster", auth_cluster != AUTH_CLUSTER),
+            ("authAuthority", auth_authority.is_some()),
+            ("metadataCluster", metadata_cluster != METADATA_CLUSTER),
+            ("filesCluster", files_cluster != FILES_CLUSTER),
         ];
-        for key in keys {
-            if is_absent && signing.has(key) {
+        let is_absent = !signing.has("principal");
+        for (key, _) in stated.into_iter().filter(|(_, is_stated)| *is_stated) {
+            if is_absent {
                 signing.refuse(key, "means something with principal only".to_owned());
             }
         }

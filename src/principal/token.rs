@@ -29,7 +29,7 @@ pub struct Token {
 
 /// The claims that matter (RFC 7519 §4.1.4 and §4.1.6), in seconds.
 #[derive(Deserialize)]
-struct Claims {
+struct Times {
     exp: f64,
     #[serde(default)]
     iat: Option<f64>,
@@ -48,7 +48,7 @@ impl Token {
         let claims = text.split('.').nth(1);
         let claims = claims.and_then(|part| {
             let part = URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok()?;
-            serde_json::from_slice::<Claims>(&part).ok()
+            serde_json::from_slice::<Times>(&part).ok()
         });
         let claims = claims.ok_or("is no JSON Web Token with a time at which it ends (exp)")?;
         let key_id = KeyId::parse(&format!("ST${text}"))

@@ -331,16 +331,19 @@ fn a_resource_reads_its_files_and_a_workload_asks_for_its_account() {
     let mut shared = Shared::default();
     let mut resource = Worker::new(PrincipalKind::Resource, 1);
     resource.tick(&mut shared, 0);
-    assert_eq!(resource.asked().0, "files /rpst");
+    assert_eq!(resource.asked().0, "files /oci/rpst");
     resource.answer(answer(200, &format!("{}\n", token(0, 900))), &mut shared, 1);
-    assert_eq!(resource.asked().0, "files /private-key");
+    assert_eq!(resource.asked().0, "files /oci/private-key");
     resource.answer(answer(200, KEY), &mut shared, 2);
     assert_eq!(resource.identities.len(), 1, "{:?}", resource.logs);
 
     let mut shared = Shared::default();
     let mut workload = Worker::new(PrincipalKind::Workload, 1);
     workload.tick(&mut shared, 0);
-    assert_eq!(workload.asked().0, "files /service-account-token");
+    assert_eq!(
+        workload.asked().0,
+        "files /var/run/secrets/kubernetes.io/serviceaccount/token"
+    );
     workload.answer(answer(200, "account.token\n"), &mut shared, 1);
     while workload.callouts.len() == 1 {
         let ms = workload.principal.wakeup().0;

@@ -136,7 +136,7 @@ fn read_principal(signing: &mut Section<'_>, stream_authority: &str) -> Option<P
         "filesCluster",
         FILES_CLUSTER,
         "With `resource` and `workload`: Envoy cluster of a listener of this Envoy that serves \
-         `/rpst` and `/private-key`, or `/service-account-token` (docs/oci.md).",
+         files (docs/oci.md).",
     );
     let Some(name) = name else {
         // A name that is no string has been refused already. Defaults alone ask for nothing.

@@ -128,27 +128,39 @@ pub struct Principal {
     outputs: VecDeque<Output>,
 }
 
-/// What the environment says of a resource principal (`OCI_RESOURCE_PRINCIPAL_…`, version 2.2),
-/// where it holds no paths but the things themselves.
+/// What the environment says of a resource principal (`OCI_RESOURCE_PRINCIPAL_…`, version 2.2): the
+/// things themselves, or where they are.
 #[derive(Clone, Default)]
 pub struct Environment {
     /// `OCI_RESOURCE_PRINCIPAL_RPST`, unless it is a path.
     pub token: Option<String>,
     /// `OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM`, unless it is a path.
     pub private_key: Option<String>,
+    /// `OCI_RESOURCE_PRINCIPAL_RPST`, if it is a path.
+    pub token_path: Option<String>,
+    /// `OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM`, if it is a path.
+    pub private_key_path: Option<String>,
 }
 
 impl Environment {
-    /// Reads the two variables. An absolute path is none of the filter's business: a WebAssembly
-    /// module can't open files, so Envoy serves them to it.
+    /// Reads the two variables. A WebAssembly module can't open files, so Envoy serves it those at
+    /// absolute paths, under the same paths.
     pub fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
-        let value = |name: &str| {
+        let value = |name: &str, is_path: bool| {
             let value = variable(name)?;
-            (!value.trim().is_empty() && !value.starts_with('/')).then_some(value)
+            let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+            let is_there = !value.trim().is_empty() && value.starts_with('/') == is_path;
+            (is_there && (!is_path || value.bytes().all(fits))).then_some(value)
         };
+        let (token, key) = (
+            "OCI_RESOURCE_PRINCIPAL_RPST",
+            "OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM",
+        );
         Self {
-            token: value("OCI_RESOURCE_PRINCIPAL_RPST"),
-            private_key: value("OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM"),
+            token: value(token, false),
+            private_key: value(key, false),
+            token_path: value(token, true),
+            private_key_path: value(key, true),
         }
     }
 }

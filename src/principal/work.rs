@@ -22,17 +22,18 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The files of an instance's identity, in the order in which Oracle's SDK asks for them.
 const IDENTITY: [&str; 3] = ["cert.pem", "key.pem", "intermediate.pem"];
-/// What Envoy serves of a resource's and of a workload's files, under these paths.
-const RESOURCE_FILES: [&str; 2] = ["/rpst", "/private-key"];
-const SERVICE_ACCOUNT_FILE: [&str; 1] = ["/service-account-token"];
+/// What Envoy serves of a resource's files, unless the environment has other paths.
+const RESOURCE_FILES: [&str; 2] = ["/oci/rpst", "/oci/private-key"];
+/// What Envoy serves of a workload's: where Kubernetes puts the token.
+const SERVICE_ACCOUNT_FILE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// Who is asked, as log lines say it.
 const AUTH: &str = "the auth service";
 
 /// Where the work stands.
 pub(super) enum Work {
-    /// Files come, one after another.
-    Files(Vec<String>),
+    /// Files come, one after another: all their names, and the texts that have come.
+    Files(Vec<String>, Vec<String>),
     /// A session key is searched.
     Search(Box<Search>),
     /// The token comes for this key.
@@ -62,7 +63,7 @@ impl Work {
             (PrincipalKind::Resource, Some(token), Some(key)) => vec![token.clone(), key.clone()],
             _ => Vec::new(),
         };
-        Self::Files(files)
+        Self::Files(files_of(config.kind, environment), files)
     }
 
     /// The next step. `answer` is that to the last [`Progress::Ask`].
@@ -77,14 +78,13 @@ impl Work {
         now: Wall,
     ) -> Result<Progress, String> {
         match self {
-            Self::Files(mut files) => {
-                let names = files_of(config.kind);
+            Self::Files(names, mut files) => {
                 if let Some(answer) = answer {
-                    let name = names.get(files.len()).copied().unwrap_or_default();
-                    files.push(text(&asked_for(config, name), answer)?);
+                    let name = names.get(files.len()).map(String::as_str);
+                    files.push(text(&asked_for(config, name.unwrap_or_default()), answer)?);
                 }
-                match names.get(files.len()) {
-                    Some(name) => Ok(ask_for_file(config, name, files)),
+                match names.get(files.len()).cloned() {
+                    Some(name) => Ok(ask_for_file(config, &name, names, files)),
                     None => with_files(files, config.kind, entropy, now),
                 }
             }
@@ -107,11 +107,14 @@ impl Work {
     }
 }
 
-fn files_of(kind: PrincipalKind) -> &'static [&'static str] {
+fn files_of(kind: PrincipalKind, environment: &Environment) -> Vec<String> {
+    let paths = [&environment.token_path, &environment.private_key_path];
+    let path =
+        |(path, usual): (&Option<String>, &str)| path.clone().unwrap_or_else(|| usual.to_owned());
     match kind {
-        PrincipalKind::Instance => &IDENTITY,
-        PrincipalKind::Resource => &RESOURCE_FILES,
-        PrincipalKind::Workload => &SERVICE_ACCOUNT_FILE,
+        PrincipalKind::Instance => IDENTITY.map(str::to_owned).to_vec(),
+        PrincipalKind::Resource => paths.into_iter().zip(RESOURCE_FILES).map(path).collect(),
+        PrincipalKind::Workload => vec![SERVICE_ACCOUNT_FILE.to_owned()],
     }
 }
 
@@ -132,14 +135,20 @@ fn service(config: &PrincipalConfig) -> String {
     format!("{AUTH} (cluster {})", config.auth_cluster)
 }
 
-fn ask_for_file(config: &PrincipalConfig, name: &str, files: Vec<String>) -> Progress {
+fn ask_for_file(
+    config: &PrincipalConfig,
+    name: &str,
+    names: Vec<String>,
+    files: Vec<String>,
+) -> Progress {
     let (cluster, request) = match config.kind {
         PrincipalKind::Instance => (&config.metadata_cluster, metadata_request(name)),
         PrincipalKind::Resource | PrincipalKind::Workload => {
             (&config.files_cluster, file_request(name))
         }
     };
-    Progress::Ask(Rc::from(cluster.as_str()), request, Work::Files(files))
+    let work = Work::Files(names, files);
+    Progress::Ask(Rc::from(cluster.as_str()), request, work)
 }
 
 /// All files are there.

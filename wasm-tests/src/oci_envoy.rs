@@ -65,9 +65,7 @@ pub fn add_files(config: &mut Value, folder: &Path, socket: &Path) -> Result<()>
     *at(&mut cluster, ENDPOINT)? = json!(socket);
     let mappings = at(&mut listener, MAPPINGS)?.as_array_mut();
     for mapping in mappings.context("a list")? {
-        let name = mapping["request_path_prefix"].as_str().unwrap_or_default();
-        let file = folder.join(name.trim_start_matches('/'));
-        mapping["file_path_prefix"] = json!(file);
+        mapping["file_path_prefix"] = json!(folder);
     }
     add(config, "listeners", listener)?;
     add(config, "clusters", cluster)

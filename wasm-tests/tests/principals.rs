@@ -304,7 +304,7 @@ fn a_resource_signs_by_the_files_that_are_renewed_for_it() {
 fn a_workload_signs_by_the_token_that_its_service_account_brings() {
     let around = Around::start(Duration::from_secs(3_600));
     let files = Files::new("principal-workload");
-    files.write("service-account-token", &format!("{ACCOUNT_TOKEN}\n"));
+    files.write("token", &format!("{ACCOUNT_TOKEN}\n"));
     let socket = socket("workload");
     let (folder, at) = (files.folder.clone(), socket.clone());
     let signing = json!({ "principal": "workload", "authAuthority": "10.96.0.1:12250" });

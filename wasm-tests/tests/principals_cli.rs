@@ -96,7 +96,7 @@ fn wrong_words_are_told(oci: &Oci, instance: &[&str]) {
         (instance, "no token as instance principal"),
         (
             &["--auth", "resource_principal"],
-            "asked for the file /rpst, answered 404",
+            "asked for the file /oci/rpst, answered 404",
         ),
         (
             &["--auth", "oke_workload_identity"],

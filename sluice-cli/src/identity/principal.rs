@@ -75,7 +75,6 @@ const FILES: &str = "files";
 struct Sources {
     metadata: String,
     auth: String,
-    files: BTreeMap<&'static str, PathBuf>,
     agent: Agent,
 }
 
@@ -142,19 +141,9 @@ pub(super) fn identity(
 fn sources(environment: Environment<'_>) -> Result<(Sources, Option<String>), String> {
     let (metadata, variable) = METADATA;
     let metadata = environment(variable).unwrap_or_else(|| metadata.to_owned());
-    let path = |name: &str| {
-        let value = environment(name).filter(|value| value.starts_with('/'));
-        PathBuf::from(value.unwrap_or_default())
-    };
-    let files = BTreeMap::from([
-        ("/rpst", path("OCI_RESOURCE_PRINCIPAL_RPST")),
-        ("/private-key", path("OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM")),
-        ("/service-account-token", Path::new(ACCOUNT).join("token")),
-    ]);
     let sources = Sources {
         metadata: metadata.trim_end_matches('/').to_owned(),
         auth: String::new(),
-        files,
         agent: agent(None)?,
     };
     Ok((sources, environment("OCI_RESOURCE_PRINCIPAL_REGION")))
@@ -228,7 +217,7 @@ impl Sources {
         };
         let path = field(":path");
         let url = match cluster {
-            FILES => return self.file(&path),
+            FILES => return file(&path),
             METADATA_CLUSTER => {
                 let path = path.strip_prefix("/opc/v2").unwrap_or(&path);
                 format!("{}{path}", self.metadata)
@@ -262,13 +251,13 @@ impl Sources {
             Err(_) => CalloutResult::Lost,
         }
     }
+}
 
-    fn file(&self, path: &str) -> CalloutResult {
-        let file = self.files.get(path).cloned().unwrap_or_default();
-        match files::read_text(&file, KEY_FILE_BYTES_MAX) {
-            Ok(text) => answered(200, text.into_bytes()),
-            Err(_) => answered(404, Vec::new()),
-        }
+/// A file of this machine, by its path.
+fn file(path: &str) -> CalloutResult {
+    match files::read_text(Path::new(path), KEY_FILE_BYTES_MAX) {
+        Ok(text) => answered(200, text.into_bytes()),
+        Err(_) => answered(404, Vec::new()),
     }
 }
 

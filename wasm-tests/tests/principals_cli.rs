@@ -51,7 +51,9 @@ fn the_command_line_signs_as_instance() {
     let said = list(&oci, &instance, &metadata);
     assert!([0, 3].contains(&said.code), "{said:?}");
     assert_eq!(said.json()["counts"]["letters"], 0, "{said:?}");
-    assert_eq!((oci.known().issued(), oci.known().metadata), (1, 3));
+    let known = oci.known();
+    assert_eq!((known.issued(), known.metadata), (1, 3));
+    drop(known);
 
     wrong_words_are_told(&oci, &instance);
 }

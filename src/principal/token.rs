@@ -57,7 +57,8 @@ impl Token {
         if expires <= now {
             let ago = now.since(expires).as_secs();
             return Err(format!(
-                "has ended {ago} s ago: is this machine's clock right, and is the token renewed?"
+                "has ended {ago} s ago: look whether this machine's clock is right, and whether the \
+                 token is renewed"
             ));
         }
         let expires = expires.min(now.plus(LIFETIME_MAX));

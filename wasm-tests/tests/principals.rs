@@ -246,6 +246,7 @@ struct Files {
 impl Files {
     fn new(name: &str) -> Self {
         let folder = Project::here().target().join("test-keys").join(name);
+        let _gone = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder).unwrap();
         Self { folder }
     }
@@ -268,13 +269,14 @@ fn a_resource_signs_by_the_files_that_are_renewed_for_it() {
     let key = PrivateKey::from_pem(&pem, KEY_BITS_MIN).unwrap();
     let der = key.public_der().unwrap();
     files.write("private-key", &pem);
-    files.write("rpst", &around.oci.issue(&der));
     let socket = socket("resource");
     let (folder, at) = (files.folder.clone(), socket.clone());
     let signing = json!({ "principal": "resource" });
     let gateway = around.gateway("principal-resource", &signing, move |builder| {
         builder.edit(move |config| add_files(config, &folder, &at))
     });
+    // Not before: the token would end while the gateway is built.
+    files.write("rpst", &around.oci.issue(&der));
     wait_for_workers(&gateway);
     let load = Load::start(gateway.port(), 2);
     // Whoever has started the resource renews its token.

@@ -57,8 +57,8 @@ impl Token {
         if expires <= now {
             let ago = now.since(expires).as_secs();
             return Err(format!(
-                "has ended {ago} s ago: look whether this machine's clock is right, and whether the \
-                 token is renewed"
+                "has ended {ago} s ago: look whether this machine's clock is right, and whether \
+                 the token is renewed"
             ));
         }
         let expires = expires.min(now.plus(LIFETIME_MAX));

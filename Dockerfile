@@ -4,10 +4,12 @@
 #   stream-server  the Stream: calls, lanes, dead letters
 #   demo-function  something to call
 #
-# Releases have two images more:
+# Releases have one image more:
 #
-#   filter-image   the filter as an OCI image, which has nothing but /plugin.wasm
 #   sluice-cli     the command `sluice`
+#
+# The filter as an OCI image is no stage of this file: `cargo xtask dist --image` writes it, the
+# same bytes everywhere (docs/module-image.md).
 #
 # To get only the filter:  docker build --target filter --output target/dist .
 
@@ -37,10 +39,6 @@ RUN cargo build --locked --profile tools --package stream-server --package demo-
 
 FROM scratch AS filter
 COPY --from=build-filter /sluice/target/dist/sluice.wasm /
-
-# Control planes that load filters from images look for this name.
-FROM scratch AS filter-image
-COPY --from=build-filter /sluice/target/dist/sluice.wasm /plugin.wasm
 
 FROM ${ENVOY_IMAGE} AS gateway
 COPY --from=build-filter /sluice/target/dist/sluice.wasm /sluice/target/dist/envoy.json /etc/envoy/

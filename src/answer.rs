@@ -1,11 +1,11 @@
-//! The answer role: it holds a target's answer until it is whole, or cuts it.
+//! The answer role: it holds a target's answer until it is complete, or cuts it.
 //!
-//! A callout's answer is whole or it is nothing: Envoy buffers all of it, up to 32 MiB, and drops
-//! its status if more comes or the time runs out. So answers are held on their way to the drain,
-//! up to a limit. What is longer, or takes longer than the attempt may, is answered with its head
-//! and what is there of its content, and Envoy ends the target's answer.
+//! Envoy gives the answer to a callout only if it is complete: Envoy buffers up to 32 MiB, and
+//! drops even the status if more comes or the time runs out. So answers are held on their way to
+//! the drain, up to a limit. If an answer is longer, or takes longer than the attempt may, the
+//! drain gets its head and as much of its content as has come, and Envoy ends the target's answer.
 //!
-//! Pure as the other engines are, but simpler: each question has its answer at once.
+//! This engine is pure like the others, but simpler: each question has its answer at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -16,29 +16,29 @@ use crate::id::RequestId;
 use crate::limits::RESPONSES_PER_CALLBACK_MAX;
 use crate::time::Steady;
 
-/// An answer is cut this long before its attempt's time ends, but within these bounds a tenth of
-/// the attempt's time.
+/// How long before the end of its attempt's time an answer is cut: a tenth of that time, within
+/// these bounds.
 const MARGIN: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(250));
 
-/// What the answer role is told.
+/// The configuration of the answer role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnswerConfig {
     /// Bytes of content that an answer keeps.
     pub body_bytes_max: usize,
 }
 
-/// What becomes of an answer, or of what is there of it.
+/// What to do with an answer, or with the part of it that has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes on, with what was held.
+    /// The answer goes on, with what was held.
     Pass,
-    /// It waits for more.
+    /// The answer waits for more.
     Hold,
-    /// It is answered with what is there.
+    /// The drain gets what has come so far.
     Cut,
 }
 
-/// The answers of one worker that aren't whole.
+/// The answers of one worker that aren't complete.
 #[derive(Debug)]
 pub struct AnswerEngine {
     body_bytes_max: usize,
@@ -47,7 +47,7 @@ pub struct AnswerEngine {
 }
 
 impl AnswerEngine {
-    /// Cuts what has more content than this.
+    /// Returns an engine that cuts answers with more content than this.
     #[must_use]
     pub const fn new(body_bytes_max: usize) -> Self {
         Self {
@@ -57,13 +57,13 @@ impl AnswerEngine {
         }
     }
 
-    /// Bytes of content that an answer keeps.
+    /// Returns how many bytes of content an answer keeps.
     #[must_use]
     pub const fn body_bytes_max(&self) -> usize {
         self.body_bytes_max
     }
 
-    /// An answer's head is there. `due` is when it has to be given at the latest.
+    /// Handles the head of an answer. `due` is the latest time at which the answer has to be given.
     pub fn head(&mut self, id: RequestId, due: Steady, end_of_stream: bool) -> Verdict {
         if end_of_stream {
             return Verdict::Pass;
@@ -74,7 +74,7 @@ impl AnswerEngine {
         Verdict::Hold
     }
 
-    /// So much of its content is there.
+    /// Handles content: so many bytes have come in all.
     pub fn body(&mut self, id: RequestId, bytes: usize, end_of_stream: bool) -> Verdict {
         if !self.held.contains_key(&id) {
             return Verdict::Pass;
@@ -90,14 +90,15 @@ impl AnswerEngine {
         verdict
     }
 
-    /// An answer is whole, or nobody waits for it any more.
+    /// An answer is complete, or nobody waits for it any more.
     pub fn gone(&mut self, id: RequestId) {
         if let Some(due) = self.held.remove(&id) {
             self.deadlines.remove(&(due, id));
         }
     }
 
-    /// An answer that can't be held any longer: it is to be cut. Few enough for one callback.
+    /// Returns answers that can't be held any longer and have to be cut; few enough for one
+    /// callback.
     pub fn overdue(&mut self, now: Steady) -> Vec<RequestId> {
         let overdue = self.deadlines.iter().take_while(|(due, _)| *due <= now);
         let overdue = overdue.take(RESPONSES_PER_CALLBACK_MAX);
@@ -108,15 +109,15 @@ impl AnswerEngine {
         overdue
     }
 
-    /// When to ask for the overdue ones; none while nothing is held.
+    /// Returns when to ask for overdue answers; `None` while nothing is held.
     #[must_use]
     pub fn wakeup(&self) -> Option<Steady> {
         self.deadlines.first().map(|(due, _)| *due)
     }
 }
 
-/// When an attempt's answer has to be given that began then and may take so long: shortly before
-/// whoever waits for it gives it up.
+/// Returns when the answer to an attempt that began at `start` and may take `limit` has to be
+/// given: shortly before the drain gives it up.
 #[must_use]
 pub fn due(start: Steady, limit: Duration) -> Steady {
     let (least, most) = MARGIN;
@@ -124,7 +125,7 @@ pub fn due(start: Steady, limit: Duration) -> Steady {
     start.plus(limit.saturating_sub(margin))
 }
 
-/// The head of an answer that is cut: the target's own fields, but for what concerns its
+/// Returns the head of an answer that is cut: the target's own fields, except those about its
 /// connection and its length.
 #[must_use]
 pub fn cut_head(fields: Fields) -> (u16, Fields) {

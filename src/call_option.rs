@@ -1,9 +1,9 @@
-//! The options that there are: how they are named, and what is accepted.
+//! The options of a call: their names, and what is accepted.
 
 /// Something that a caller can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CallOption {
-    /// Where the call goes instead of this gateway's own route.
+    /// Where the call goes, instead of this gateway's own route.
     Target,
     /// Who gets the response.
     ReplyTo,
@@ -11,24 +11,24 @@ pub enum CallOption {
     FailureTo,
     /// The caller's conversation id.
     CorrelationId,
-    /// Not before this time.
+    /// The call is not made before this time.
     DeliverAt,
-    /// Not before this long from now.
+    /// The call is not made before this long from now.
     Delay,
-    /// When to give up.
+    /// When the call is given up.
     MaxAge,
-    /// How often to try again.
+    /// How often the call is tried again.
     Retries,
     /// How long an attempt may take.
     Timeout,
-    /// Which calls are made one after the other.
+    /// Calls with the same order key are made one after the other.
     OrderKey,
-    /// Which requests are the same.
+    /// Requests with the same idempotency key count as the same.
     IdempotencyKey,
 }
 
 impl CallOption {
-    /// All of them, in the order of the reference.
+    /// All options, in the order of the reference.
     pub const ALL: [Self; 11] = [
         Self::Target,
         Self::ReplyTo,
@@ -43,7 +43,7 @@ impl CallOption {
         Self::IdempotencyKey,
     ];
 
-    /// Its name in the configuration.
+    /// Returns the option's name in the configuration.
     #[must_use]
     pub const fn key(self) -> &'static str {
         match self {
@@ -61,7 +61,7 @@ impl CallOption {
         }
     }
 
-    /// Its header, unless the configuration gives it another one.
+    /// Returns the option's header, unless the configuration gives it another one.
     #[must_use]
     pub const fn default_header(self) -> &'static str {
         match self {
@@ -79,7 +79,7 @@ impl CallOption {
         }
     }
 
-    /// Whether its header is for the gateway alone. The idempotency key is for the target too.
+    /// Returns whether only the gateway needs the header. The target needs the idempotency key too.
     #[must_use]
     pub const fn is_removed(self) -> bool {
         !matches!(self, Self::IdempotencyKey)

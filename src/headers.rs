@@ -1,14 +1,14 @@
-//! The header fields that are ours: what the gateway adds to calls and replies, and what nobody
-//! else may set (G8).
+//! The header fields of the gateway: those that it adds to calls and replies, and that nobody else
+//! may set (G8).
 
 use std::borrow::Cow;
 
 use crate::call_option::CallOption;
 
-/// What the gateway adds to a dispatched call. Nobody else may set it (G8).
+/// Fields that the gateway adds to a dispatched call. Nobody else may set them (G8).
 pub const CALL_HEADERS: [&str; 3] = ["async-call-id", "async-attempt", "async-accepted-at"];
 
-/// What the gateway adds to a dispatched reply besides. Nobody else may set it either.
+/// Fields that the gateway also adds to a dispatched reply. Nobody else may set them either.
 pub const REPLY_HEADERS: [&str; 6] = [
     "async-outcome",
     "async-status",
@@ -18,12 +18,12 @@ pub const REPLY_HEADERS: [&str; 6] = [
     "async-signature",
 ];
 
-/// What stands before the names of the response's own fields in a dispatched reply. Nobody else
-/// may set those either.
+/// The prefix of the response's own fields in a dispatched reply. Nobody else may set such fields
+/// either.
 pub const RESPONSE_PREFIX: &str = "async-response-";
 
-/// A name as servers read it that hand it on as a variable (RFC 3875 §4.1.18): they can't tell an
-/// underscore from a hyphen.
+/// Returns a name with hyphens for underscores. Servers that pass fields on as variables (RFC 3875
+/// §4.1.18) can't tell the two apart.
 #[must_use]
 pub fn dashed(name: &str) -> Cow<'_, str> {
     if name.contains('_') {
@@ -33,9 +33,9 @@ pub fn dashed(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a field with this name in lower case is an option or a header that the gateway adds, and
-/// so never part of a request, with underscores too. Options count under their default names, also
-/// where they have others.
+/// Returns whether a field with this name in lower case is an option or a header that the gateway
+/// adds, so that it never belongs to a request. Underscores count as hyphens. Options count under
+/// their default names even if they have others.
 #[must_use]
 pub fn is_ours(name: &str) -> bool {
     let name = &*dashed(name);
@@ -48,13 +48,13 @@ pub fn is_ours(name: &str) -> bool {
         || CallOption::ALL.into_iter().any(is_option)
 }
 
-/// Whether Envoy itself would act on this field of a callout. Only the client's address, which the
-/// gateway has found out, belongs to the request.
+/// Returns whether Envoy itself would act on this field of a callout. Only the client's address,
+/// which the gateway has found out, belongs to the request.
 #[must_use]
 pub fn is_envoy_control(name: &str) -> bool {
     name.starts_with("x-envoy-") && name != "x-envoy-external-address"
 }
 
-/// The field that says that an answer was cut here. Targets can't set it: the route takes it out
-/// of what they say.
+/// The field that says that the gateway has cut an answer. Targets can't set it: the route removes
+/// it from their answers.
 pub const ANSWER_CUT: &str = "async-answer-cut";

@@ -1,4 +1,4 @@
-//! The few HTTP terms the core needs (RFC 9110, 9113, 9457).
+//! The few HTTP terms that the core needs (RFC 9110, 9113, 9457).
 
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -7,7 +7,7 @@ use std::rc::Rc;
 /// as bytes, because a value need not be text (RFC 9110 §5.5).
 pub type Fields = Vec<(String, Vec<u8>)>;
 
-/// The first value of a field, if it is there.
+/// Returns the first value of a field, if it is there.
 #[must_use]
 pub fn first<'a>(fields: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a [u8]> {
     fields
@@ -16,8 +16,8 @@ pub fn first<'a>(fields: &'a [(String, Vec<u8>)], name: &str) -> Option<&'a [u8]
         .map(|(_, value)| value.as_slice())
 }
 
-/// Bytes of a list of fields as HTTP/2 counts them: names, values, and 32 for each field (RFC 9113
-/// §6.5.2), which is about what keeping one takes.
+/// Returns the size of a list of fields in bytes, as HTTP/2 counts it: names, values, and 32 for
+/// each field (RFC 9113 §6.5.2). Keeping a field takes about as much memory.
 #[must_use]
 pub fn list_bytes(fields: &[(String, Vec<u8>)]) -> usize {
     const FIELD_BYTES: usize = 32;
@@ -28,7 +28,7 @@ pub fn list_bytes(fields: &[(String, Vec<u8>)]) -> usize {
     })
 }
 
-/// Every value of a field, in order.
+/// Returns every value of a field, in order.
 pub fn all<'a>(
     fields: &'a [(String, Vec<u8>)],
     name: &'a str,
@@ -39,8 +39,8 @@ pub fn all<'a>(
         .map(|(_, value)| value.as_slice())
 }
 
-/// The elements of a comma-separated list over several field lines (RFC 9110 §5.6.1), trimmed,
-/// without the empty ones. Quoted strings may contain commas.
+/// Returns the elements of a comma-separated list over several field lines (RFC 9110 §5.6.1),
+/// trimmed, without the empty ones. Quoted strings may contain commas.
 pub fn list_elements<'a>(
     values: impl Iterator<Item = &'a [u8]> + 'a,
 ) -> impl Iterator<Item = &'a [u8]> + 'a {
@@ -61,7 +61,7 @@ pub fn list_elements<'a>(
         .filter(|element| !element.is_empty())
 }
 
-/// Whether this is a token (RFC 9110 §5.6.2).
+/// Returns whether this is a token (RFC 9110 §5.6.2).
 #[must_use]
 pub fn is_token(text: &[u8]) -> bool {
     !text.is_empty()
@@ -70,7 +70,8 @@ pub fn is_token(text: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
-/// Whether a field value may stand in a message (RFC 9110 §5.5): no CR, LF, NUL or other control.
+/// Returns whether a message may have this field value (RFC 9110 §5.5): no CR, LF, NUL or other
+/// control character.
 #[must_use]
 pub fn is_field_value(value: &[u8]) -> bool {
     value
@@ -78,13 +79,13 @@ pub fn is_field_value(value: &[u8]) -> bool {
         .all(|byte| *byte == b'\t' || (*byte >= 0x20 && *byte != 0x7f))
 }
 
-/// Whether a request with this method may be made twice (RFC 9110 §9.2.2).
+/// Returns whether a request with this method may be made twice (RFC 9110 §9.2.2).
 #[must_use]
 pub fn is_idempotent(method: &str) -> bool {
     ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"].contains(&method)
 }
 
-/// Cuts a text that is longer, between two characters.
+/// Cuts a text between two characters if it is longer.
 pub fn cut(text: &mut String, bytes_max: usize) {
     let mut end = bytes_max.min(text.len());
     while !text.is_char_boundary(end) {
@@ -93,8 +94,8 @@ pub fn cut(text: &mut String, bytes_max: usize) {
     text.truncate(end);
 }
 
-/// Connection-level fields that never belong to a stored request (RFC 9110 §7.6.1), and those that
-/// the gateway has dealt with itself (`expect`, §10.1.1). `content-length` is not among them.
+/// Connection-level fields that never belong to a stored request (RFC 9110 §7.6.1), and fields that
+/// the gateway has handled itself (`expect`, §10.1.1). `content-length` is not among them.
 const HOP_BY_HOP: [&str; 8] = [
     "connection",
     "expect",
@@ -106,13 +107,14 @@ const HOP_BY_HOP: [&str; 8] = [
     "upgrade",
 ];
 
-/// Whether a field concerns one connection only, by its name or because `Connection` names it.
+/// Returns whether a field concerns one connection only, by its name or because `Connection` names
+/// it.
 #[must_use]
 pub fn is_hop_by_hop(name: &str, named_by_connection: &[String]) -> bool {
     HOP_BY_HOP.contains(&name) || named_by_connection.iter().any(|named| named == name)
 }
 
-/// The names that a message's `Connection` fields list, in lower case.
+/// Returns the names that a message's `Connection` fields list, in lower case.
 #[must_use]
 pub fn named_by_connection(fields: &[(String, Vec<u8>)]) -> Vec<String> {
     list_elements(all(fields, "connection"))
@@ -120,19 +122,19 @@ pub fn named_by_connection(fields: &[(String, Vec<u8>)]) -> Vec<String> {
         .collect()
 }
 
-/// A request that Envoy shall make for us.
+/// A request that Envoy has to make for the filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutgoingRequest {
-    /// Fields with the pseudo header fields of RFC 9113 §8.3.1 first.
+    /// Fields, with the pseudo header fields of RFC 9113 §8.3.1 first.
     pub headers: Vec<(Cow<'static, str>, Cow<'static, [u8]>)>,
     /// The content; shared, because a repeated attempt sends the same.
     pub body: Rc<Vec<u8>>,
 }
 
-/// An answer that we got.
+/// An answer that the filter got.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IncomingResponse {
-    /// The status code, 100 to 599; 0 where the host gave none.
+    /// The status code, 100 to 599; 0 if the host gave none.
     pub status: u16,
     /// Without pseudo header fields.
     pub headers: Fields,
@@ -142,7 +144,7 @@ pub struct IncomingResponse {
     pub body_bytes: usize,
 }
 
-/// An answer that we give.
+/// An answer that the filter gives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutgoingResponse {
     /// The status code.
@@ -151,15 +153,16 @@ pub struct OutgoingResponse {
     pub headers: Vec<(&'static str, String)>,
     /// The content.
     pub body: Vec<u8>,
-    /// The client speaks gRPC: it gets the status UNIMPLEMENTED in gRPC's way, and the content as
-    /// the message.
+    /// Whether the client speaks gRPC: it gets the status UNIMPLEMENTED in gRPC's way, and the
+    /// content as the message.
     pub for_grpc: bool,
 }
 
 /// How a callout ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CalloutResult {
-    /// There was an answer: the other side's or, where it could not be reached, Envoy's own.
+    /// There was an answer: from the other side or, if that could not be reached, from Envoy
+    /// itself.
     Answered(IncomingResponse),
     /// The connection broke or the time ran out after the request was sent.
     Lost,

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::time::Wall;
 
-/// A call's identity: a `UUIDv7` where this gateway accepted it, anything printable where another
-/// client published the record.
+/// A call's identity: a `UUIDv7` if this gateway accepted it; any printable text if another client
+/// published the record.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CallId(pub String);
 
@@ -23,11 +23,12 @@ impl fmt::Display for CallId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RequestId(pub u32);
 
-/// Our own number of a callout: never reused within an engine, unlike the host's tokens.
+/// The engine's own number of a callout. Unlike the host's tokens it is never reused within an
+/// engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(pub u64);
 
-/// Where a record stands on its Stream.
+/// The place of a record on its Stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Position {
     /// The partition; the protocol writes it as a decimal string.
@@ -36,7 +37,7 @@ pub struct Position {
     pub offset: u64,
 }
 
-/// Which lane, counted from the shortest.
+/// The number of a lane, counted from the shortest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LaneNumber(pub u16);
 
@@ -51,20 +52,21 @@ pub enum StreamName {
     Dead,
 }
 
-/// A record's identity. Offsets start over where somebody deletes a stream and makes it anew, so
-/// the time at which the record was stored belongs to it.
+/// A record's identity. Offsets start again if a stream is deleted and made anew, so the time at
+/// which the record was stored is a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RecordId {
-    /// On which stream.
+    /// The stream.
     pub source: StreamName,
-    /// Where it stands there.
+    /// The place on that stream.
     pub position: Position,
     /// The digits of its timestamp, as one number.
     stored: u64,
 }
 
 impl RecordId {
-    /// Stands for our own notes to a partition of the calls, where a record is asked for.
+    /// Returns the id that stands for the drain's own notes to a partition of the calls, where an
+    /// id of a record is needed.
     #[must_use]
     pub const fn of_notes(partition: u32) -> Self {
         Self {
@@ -77,13 +79,13 @@ impl RecordId {
         }
     }
 
-    /// Whether it stands for the notes of its partition.
+    /// Returns whether it stands for the notes of its partition.
     #[must_use]
     pub fn is_of_notes(&self) -> bool {
         *self == Self::of_notes(self.position.partition)
     }
 
-    /// Of a record that was stored at this time (RFC 3339).
+    /// Returns the id of a record that was stored at this time (RFC 3339).
     #[must_use]
     pub fn new(source: StreamName, position: Position, stored_at: &str) -> Self {
         let digits = stored_at.bytes().filter(u8::is_ascii_digit);
@@ -100,7 +102,7 @@ impl RecordId {
     }
 }
 
-/// Randomness of one engine: seeded once by the host, deterministic from there.
+/// The randomness of one engine: seeded once by the host, deterministic from there.
 pub struct Entropy(ChaCha8Rng);
 
 impl Entropy {
@@ -110,7 +112,7 @@ impl Entropy {
         Self(ChaCha8Rng::from_seed(seed))
     }
 
-    /// A new call id that sorts by `now` (RFC 9562 §5.7).
+    /// Returns a new call id that sorts by `now` (RFC 9562 §5.7).
     pub fn call_id(&mut self, now: Wall) -> CallId {
         let mut random = [0; 10];
         self.0.fill_bytes(&mut random);
@@ -118,7 +120,7 @@ impl Entropy {
         CallId(id.hyphenated().to_string())
     }
 
-    /// A random UUID (RFC 9562 §5.4) as text.
+    /// Returns a random UUID (RFC 9562 §5.4) as text.
     pub fn uuid(&mut self) -> String {
         let mut random = [0; 16];
         self.0.fill_bytes(&mut random);
@@ -128,12 +130,12 @@ impl Entropy {
             .to_string()
     }
 
-    /// Fills `bytes` with what nobody outside can guess.
+    /// Fills `bytes` with random bytes that nobody outside can guess.
     pub fn fill(&mut self, bytes: &mut [u8]) {
         self.0.fill_bytes(bytes);
     }
 
-    /// A randomness of its own, for a part that draws from it at other times.
+    /// Returns a separate generator, for a part that draws at other times.
     #[must_use]
     pub fn fork(&mut self) -> Self {
         let mut seed = [0; 32];
@@ -141,7 +143,8 @@ impl Entropy {
         Self::from_seed(seed)
     }
 
-    /// A number in `0..=limit`; the bias is below one part in 2^32 for every limit used here.
+    /// Returns a number in `0..=limit`; the bias is below one part in 2^32 for every limit used
+    /// here.
     pub fn up_to(&mut self, limit: u64) -> u64 {
         match limit.checked_add(1) {
             Some(span) => self.0.next_u64() % span,

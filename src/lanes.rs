@@ -1,14 +1,14 @@
-//! How a call waits that is not due yet (product guarantee G5).
+//! How a call waits that is not due yet (G5).
 //!
 //! A lane is a stream whose records all wait equally long, so that the first one in is the first
-//! one due. A call waits on the longest lane that fits into what is left of its wait, then on the
-//! next; the last bit, shorter than the shortest lane, it waits in memory.
+//! one due. A call waits on the longest lane that fits into the rest of its wait, then on the next
+//! one. The last bit, which is shorter than the shortest lane, it waits in memory.
 
 use std::time::Duration;
 
 use crate::id::LaneNumber;
 
-/// One lane.
+/// A lane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lane {
     /// The stream's OCID.
@@ -17,47 +17,47 @@ pub struct Lane {
     pub delay: Duration,
 }
 
-/// All lanes, the shortest first; perhaps none.
+/// All lanes, the shortest first. There may be none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lanes(Vec<Lane>);
 
 /// How to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wait {
-    /// It is due.
+    /// The call is due.
     Over,
-    /// In memory.
+    /// The call waits in memory for so long.
     InMemory(Duration),
-    /// On this lane first.
+    /// The call waits on this lane first.
     On(LaneNumber),
 }
 
 impl Lanes {
-    /// These lanes, in any order.
+    /// Returns these lanes, which may be in any order.
     #[must_use]
     pub fn new(mut lanes: Vec<Lane>) -> Self {
         lanes.sort_by_key(|lane| lane.delay);
         Self(lanes)
     }
 
-    /// All of them, the shortest first.
+    /// Returns all lanes, the shortest first.
     pub fn iter(&self) -> impl Iterator<Item = (LaneNumber, &Lane)> {
         (0..).map(LaneNumber).zip(&self.0)
     }
 
-    /// One of them.
+    /// Returns a lane.
     #[must_use]
     pub fn get(&self, number: LaneNumber) -> Option<&Lane> {
         self.0.get(usize::from(number.0))
     }
 
-    /// The shortest wait that a lane serves; `None` without lanes.
+    /// Returns the shortest wait that a lane serves; `None` without lanes.
     #[must_use]
     pub fn shortest(&self) -> Option<Duration> {
         self.0.first().map(|lane| lane.delay)
     }
 
-    /// How a call waits that is due after `remaining`.
+    /// Returns how a call waits that is due after `remaining`.
     #[must_use]
     pub fn wait(&self, remaining: Duration) -> Wait {
         if remaining.is_zero() {

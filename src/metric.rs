@@ -4,40 +4,40 @@
 /// Counter, gauge or histogram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Only grows.
+    /// A counter only grows.
     Counter,
-    /// The sum over all workers of what there is now.
+    /// A gauge is the sum of the present values of all workers.
     Gauge,
-    /// How values are distributed.
+    /// A histogram shows how values are distributed.
     Histogram,
 }
 
 macro_rules! metrics {
     ($($variant:ident $kind:ident $name:literal $help:literal)*) => {
-        /// One thing that is counted.
+        /// A metric.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Metric {
             $(#[doc = $help] $variant,)*
         }
 
         impl Metric {
-            /// All of them, in the order of the documentation.
+            /// All metrics, in the order of the documentation.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The name of the Envoy stat. `.label=value;` parts become tags by the `stats_tags`
-            /// of the bootstrap configuration.
+            /// Returns the name of the Envoy stat. `.label=value;` parts become tags by the
+            /// `stats_tags` of the bootstrap configuration.
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
             }
 
-            /// Counter, gauge or histogram.
+            /// Returns whether it is a counter, a gauge or a histogram.
             #[must_use]
             pub const fn kind(self) -> Kind {
                 match self { $(Self::$variant => Kind::$kind,)* }
             }
 
-            /// What is counted, as a sentence.
+            /// Returns what is counted, as a sentence.
             #[must_use]
             pub const fn help(self) -> &'static str {
                 match self { $(Self::$variant => $help,)* }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::http::OutgoingResponse;
 use crate::id::Position;
 
-/// What a client is told of its accepted call.
+/// What a client learns about its accepted call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// The call id.
@@ -32,7 +32,7 @@ struct Body<'a> {
 }
 
 impl Receipt {
-    /// The answer for a call that stands at `position`, or that isn't stored yet.
+    /// Returns the answer for a call at `position`, or for one that isn't stored yet.
     #[must_use]
     pub fn response(&self, position: Option<Position>) -> OutgoingResponse {
         let body = Body {
@@ -51,7 +51,7 @@ impl Receipt {
                 ("async-call-id", self.id.clone()),
                 ("async-correlation-id", self.correlation_id.clone()),
             ],
-            // Cannot fail: there are only strings and a number in it.
+            // This can't fail: there are only strings and a number in it.
             body: serde_json::to_vec(&body).unwrap_or_default(),
             for_grpc: false,
         }

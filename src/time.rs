@@ -1,7 +1,7 @@
-//! The two clocks of the core. Both are arguments: nothing in here asks a host what time it is.
+//! The two clocks of the core. Both are arguments: nothing in here asks a host for the time.
 //!
-//! Deadlines and pauses are measured on the steady clock, which never jumps; what is written into
-//! records and answers comes from the wall clock.
+//! Deadlines and pauses are measured on the steady clock, which never jumps. Times in records and
+//! answers come from the wall clock.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use std::time::Duration;
 pub struct Steady(pub u64);
 
 impl Steady {
-    /// This moment and `duration` more; saturates.
+    /// Returns the moment `duration` after this one; saturates.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(millis(duration)))
     }
 
-    /// How long it is from `earlier` to this moment; zero if `earlier` is later.
+    /// Returns how long it is from `earlier` to this moment; zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
@@ -29,13 +29,13 @@ impl Steady {
 pub struct Wall(pub u64);
 
 impl Wall {
-    /// This moment and `duration` more; saturates.
+    /// Returns the moment `duration` after this one; saturates.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(millis(duration)))
     }
 
-    /// How long it is from `earlier` to this moment; zero if `earlier` is later.
+    /// Returns how long it is from `earlier` to this moment; zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0))
@@ -43,7 +43,7 @@ impl Wall {
 }
 
 impl fmt::Display for Wall {
-    /// RFC 3339 in UTC with milliseconds, such as `2026-11-23T04:36:00.123Z`.
+    /// Writes RFC 3339 in UTC with milliseconds, such as `2026-11-23T04:36:00.123Z`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (days, of_day) = (self.0 / MILLIS_PER_DAY, self.0 % MILLIS_PER_DAY);
         let (year, month, day) = civil_from_days(days);
@@ -56,7 +56,7 @@ impl fmt::Display for Wall {
     }
 }
 
-/// What time it is, on both clocks, when an input arrives.
+/// The time on both clocks when an input arrives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Now {
     /// For deadlines.
@@ -67,14 +67,14 @@ pub struct Now {
 
 const MILLIS_PER_DAY: u64 = 86_400_000;
 
-/// A duration in whole milliseconds; saturates.
+/// Returns a duration in whole milliseconds; saturates.
 #[must_use]
 pub fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// The Gregorian date of a day counted from 1970-01-01, by the arithmetic of era, day of era and
-/// year of era (400 Gregorian years are always 146,097 days).
+/// Returns the Gregorian date of a day counted from 1970-01-01, by the arithmetic of era, day of
+/// era and year of era (400 Gregorian years are always 146,097 days).
 fn civil_from_days(days: u64) -> (u64, u64, u64) {
     let shifted = days.saturating_add(719_468);
     let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
@@ -92,8 +92,8 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
     (year, month, day)
 }
 
-/// The day of a Gregorian date, counted from 1970-01-01: the inverse of [`civil_from_days`], for
-/// the years 0 to 9999 and valid months and days.
+/// Returns the day of a Gregorian date, counted from 1970-01-01. It is the inverse of
+/// [`civil_from_days`], for the years 0 to 9999 and valid months and days.
 pub(crate) const fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
     let shifted_year = if month <= 2 { year - 1 } else { year };
     let era = shifted_year.div_euclid(400);

@@ -1,8 +1,8 @@
 //! Times and durations as people and other publishers write them, read without a clock.
 //!
-//! Own code, because the crates that read both forms add several hundred kilobytes to the filter
-//! and accept forms that have no fixed length, such as months. Whatever is finer than a
-//! millisecond is rounded up, so that nothing that waits for such a time is early.
+//! This is own code because the crates that read both forms add several hundred kilobytes to the
+//! filter and accept forms without a fixed length, such as months. Fractions of a millisecond are
+//! rounded up, so that nothing that waits for such a time is early.
 
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
@@ -33,10 +33,10 @@ const UNITS: [(&str, u64); 5] = [
 const ISO_DATE_UNITS: [(&str, u64); 2] = [("W", WEEK), ("D", DAY)];
 const ISO_TIME_UNITS: [(&str, u64); 3] = [("H", HOUR), ("M", MINUTE), ("S", SECOND)];
 
-/// Why a text is no duration.
+/// Why a text is not a valid duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoDuration {
-    /// A number alone says neither seconds nor milliseconds.
+    /// A number without a unit may mean seconds or milliseconds.
     NoUnit,
     /// Years and months have no fixed length.
     Calendar,
@@ -55,7 +55,7 @@ impl fmt::Display for NoDuration {
             Self::Calendar => "counts years or months, which have no fixed length",
             Self::Negative => "is negative",
             Self::TooLong => "is too long",
-            Self::Malformed => "is no duration",
+            Self::Malformed => "is not a valid duration",
         })
     }
 }
@@ -64,7 +64,7 @@ impl fmt::Display for NoDuration {
 /// ISO 8601-1 §5.5.2.2 without years and months: `PT90S`, `P1DT12H`, `P2W`. A day has 24 hours.
 ///
 /// # Errors
-/// Why it is none.
+/// Why it is not a valid duration.
 pub fn parse_duration(text: &str) -> Result<Duration, NoDuration> {
     if text.starts_with('-') {
         return Err(NoDuration::Negative);
@@ -92,8 +92,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, NoDuration> {
     Ok(Duration::from_millis(total))
 }
 
-/// Adds up `NUMBER UNIT` once or more, each unit at most once and in the order of `units`; only
-/// the last number may have a fraction.
+/// Adds up one or more `NUMBER UNIT`, each unit at most once and in the order of `units`. Only the
+/// last number may have a fraction.
 fn sum(text: &str, mut units: &[(&str, u64)]) -> Result<u64, NoDuration> {
     let (mut rest, mut total, mut fraction) = (text, 0_u64, false);
     loop {
@@ -123,7 +123,7 @@ fn sum(text: &str, mut units: &[(&str, u64)]) -> Result<u64, NoDuration> {
     }
 }
 
-/// A decimal number of a unit, in milliseconds.
+/// Returns a decimal number of a unit, in milliseconds.
 fn product(number: &str, unit_ms: u64) -> Result<u64, NoDuration> {
     let (whole, fraction) = match number.split_once(['.', ',']) {
         Some((whole, fraction)) => (whole, fraction_of(fraction, unit_ms)),
@@ -133,7 +133,7 @@ fn product(number: &str, unit_ms: u64) -> Result<u64, NoDuration> {
         return Err(NoDuration::Malformed);
     }
     let fraction = fraction.ok_or(NoDuration::Malformed)?;
-    // All digits: only overflow can make this fail.
+    // The text has only digits, so only an overflow can make this fail.
     let whole: u64 = whole.parse().map_err(|_| NoDuration::TooLong)?;
     whole
         .checked_mul(unit_ms)
@@ -141,8 +141,8 @@ fn product(number: &str, unit_ms: u64) -> Result<u64, NoDuration> {
         .ok_or(NoDuration::TooLong)
 }
 
-/// A decimal fraction of one or more digits of a unit, in milliseconds, rounded up. Of more than
-/// nine digits the rest only tells whether there is something to round up.
+/// Returns a decimal fraction of one or more digits of a unit, in milliseconds, rounded up. Digits
+/// after the ninth only decide whether something is rounded up.
 fn fraction_of(fraction: &str, unit_ms: u64) -> Option<u64> {
     const DIGITS: usize = 9;
     if fraction.is_empty() || !digits(fraction) {
@@ -155,8 +155,8 @@ fn fraction_of(fraction: &str, unit_ms: u64) -> Option<u64> {
     Some(number.checked_mul(unit_ms)?.div_ceil(scale))
 }
 
-/// Reads a time in any form that we take: RFC 3339, HTTP-date (RFC 9110 §5.6.7, all three forms),
-/// or Unix seconds, with a fraction or without. One before 1970 counts as 1970.
+/// Reads a time in any accepted form: RFC 3339, HTTP-date (RFC 9110 §5.6.7, all three forms), or
+/// Unix seconds, with or without a fraction. A time before 1970 counts as 1970.
 #[must_use]
 pub fn parse_time(text: &str) -> Option<Wall> {
     parse_unix_seconds(text)
@@ -178,8 +178,8 @@ pub fn parse_unix_seconds(text: &str) -> Option<Wall> {
     (time <= LATEST && !text.contains(',')).then_some(time)
 }
 
-/// Reads a time of RFC 3339 §5.6, in either case, with an offset, with a fraction of any
-/// number of digits, and with a leap second where there can be one: it is the second that follows.
+/// Reads a time of RFC 3339 §5.6, in either case, with an offset, with a fraction of any number of
+/// digits, and with a leap second where there can be one: it counts as the following second.
 #[must_use]
 pub fn parse_rfc_3339(text: &str) -> Option<Wall> {
     let (date, time) = text.split_once(['T', 't'])?;
@@ -208,7 +208,7 @@ pub fn parse_rfc_3339(text: &str) -> Option<Wall> {
     (time <= LATEST).then_some(time)
 }
 
-/// The seconds by which local time is ahead of UTC.
+/// Returns the seconds by which local time is ahead of UTC.
 fn offset_seconds(zone: &str) -> Option<i64> {
     if zone.eq_ignore_ascii_case("z") {
         return Some(0);
@@ -222,7 +222,7 @@ fn offset_seconds(zone: &str) -> Option<i64> {
     (hours <= 23 && minutes <= 59).then_some(sign * (hours * 3_600 + minutes * 60))
 }
 
-/// Numbers of exactly these widths, with a separator between them.
+/// Reads numbers of exactly these widths, with a separator between them.
 fn numbers<const COUNT: usize>(
     text: &str,
     separator: char,
@@ -238,14 +238,14 @@ fn numbers<const COUNT: usize>(
 }
 
 impl Serialize for Wall {
-    /// As RFC 3339.
+    /// Writes RFC 3339.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
 impl<'de> Deserialize<'de> for Wall {
-    /// From RFC 3339, or a number of Unix seconds, which other publishers may find easier.
+    /// Reads RFC 3339, or a number of Unix seconds, which may be easier for other publishers.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(WallVisitor)
     }
@@ -359,7 +359,7 @@ mod tests {
             ),
         ] {
             for text in texts {
-                // A unit that stands twice is malformed before it is too long.
+                // A unit that is there twice is malformed before it is too long.
                 let expected = match *text {
                     "18446744073709551615ms1ms" => NoDuration::Malformed,
                     _ => reason,

@@ -23,7 +23,7 @@ fn immediate(buffer: &str) -> AcceptEngine {
     ))
 }
 
-/// These requests arrive, whole, and turns of the event loop come as they are asked for.
+/// Lets these whole requests arrive. Turns of the event loop come as they are asked for.
 fn arrive(engine: &mut AcceptEngine, numbers: std::ops::Range<u32>, millis: u64) -> Said {
     for number in numbers {
         accept(engine, request(number, &[]), at(millis), b"");

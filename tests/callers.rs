@@ -60,7 +60,7 @@ fn one_callers_unfinished_bodies_leave_bytes_for_others() {
     assert!(detail.contains("of this caller"), "{detail}");
 }
 
-/// Has a deferred call accepted; gives why it is refused.
+/// Has a deferred call accepted; returns why it is refused.
 fn defer(engine: &mut AcceptEngine, caller: &str, number: u32, delay: &str) -> Said {
     let fields = [("authorization", caller), ("async-delay", delay)];
     let millis = u64::from(number);
@@ -146,7 +146,7 @@ fn a_key_of_nobody_is_refused() {
     assert_eq!(problem(&said)["header"], "Idempotency-Key");
 }
 
-/// What is stored of a caller's order key.
+/// Returns what is stored of a caller's order key.
 fn stored_order_key(config: &str, extra: &[(&str, &str)]) -> String {
     let mut engine = accept_engine(config);
     accept(&mut engine, request(1, extra), at(0), b"");

@@ -11,16 +11,10 @@
 
 #[path = "documents/invalid.rs"]
 mod invalid;
-#[path = "documents/jwt.rs"]
-mod jwt;
-#[path = "documents/key_tree.rs"]
-mod key_tree;
-#[path = "documents/oci.rs"]
-mod oci;
 #[path = "documents/reference.rs"]
 mod reference;
-#[path = "documents/schema.rs"]
-mod schema;
+#[path = "documents/rendered.rs"]
+mod rendered;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -42,7 +36,7 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(file(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// Whether generated files are to be written, rather than held against the code.
+/// Returns whether generated files are to be written, rather than held against the code.
 fn is_update() -> bool {
     std::env::var_os("UPDATE_DOCUMENTS").is_some()
 }
@@ -69,7 +63,7 @@ fn the_architecture_shows_the_states_of_a_record() {
     settle("ARCHITECTURE.md", &written);
 }
 
-/// A default as the tables show it.
+/// Returns a default as the tables show it.
 fn default_text(absent: &Absent) -> String {
     match absent {
         Absent::Refused => "required".to_owned(),
@@ -130,26 +124,36 @@ fn metric_table() -> String {
 
 #[test]
 fn the_reference_says_what_the_code_says() {
-    let path = "filter-config/README.md";
+    fill(
+        "filter-config/README.md",
+        &[
+            (
+                "src/config/accept.rs",
+                "accept keys",
+                key_table(&AcceptConfig::keys()),
+            ),
+            (
+                "src/config/drain.rs",
+                "drain keys",
+                key_table(&DrainConfig::keys()),
+            ),
+            (
+                "src/config/answer.rs",
+                "answer keys",
+                key_table(&AnswerConfig::keys()),
+            ),
+            ("src/metric.rs", "metrics", metric_table()),
+        ],
+    );
+    let keys = key_table(&sluice_render::input::host_keys());
+    let source = "tools/render/src/settings.rs";
+    fill("docs/render.md", &[(source, "input keys", keys)]);
+}
+
+/// Puts generated tables between their marks in a page.
+fn fill(path: &str, tables: &[(&str, &str, String)]) {
     let mut text = read(path);
-    for (source, end, table) in [
-        (
-            "src/config/accept.rs",
-            "accept keys",
-            key_table(&AcceptConfig::keys()),
-        ),
-        (
-            "src/config/drain.rs",
-            "drain keys",
-            key_table(&DrainConfig::keys()),
-        ),
-        (
-            "src/config/answer.rs",
-            "answer keys",
-            key_table(&AnswerConfig::keys()),
-        ),
-        ("src/metric.rs", "metrics", metric_table()),
-    ] {
+    for (source, end, table) in tables {
         let start = format!("<!-- generated from {source}: UPDATE_DOCUMENTS=1 ");
         let end = format!("<!-- {end}: end -->");
         let from = text
@@ -162,21 +166,6 @@ fn the_reference_says_what_the_code_says() {
         text.replace_range(from..to, &format!("\n{table}\n"));
     }
     settle(path, &text);
-}
-
-#[test]
-fn the_configurations_are_valid() {
-    for name in ["local", "jwt", "sidecar", "sidecar.inbound"] {
-        let accept = read(&format!("filter-config/accept.{name}.json"));
-        AcceptConfig::from_json(accept.as_bytes()).unwrap();
-    }
-    for name in ["local", "jwt", "oci", "sidecar"] {
-        let drain = read(&format!("filter-config/drain.{name}.json"));
-        let drain = DrainConfig::from_json(drain.as_bytes()).unwrap();
-        let answer = read(&format!("filter-config/answer.{name}.json"));
-        let answer = AnswerConfig::from_json(answer.as_bytes()).unwrap();
-        assert!(answer.body_bytes_max >= drain.dispatch.reply_bytes_max);
-    }
 }
 
 #[test]
@@ -212,7 +201,7 @@ fn every_mistake_is_reported_with_its_path() {
     );
 }
 
-/// The address ranges that stand in lines with both of these members.
+/// Returns the address ranges that stand in lines with both of these members.
 fn ranges_in(yaml: &str) -> Vec<IpNet> {
     let lines = yaml.lines().filter_map(|line| {
         let (_, rest) = line.split_once("address_prefix: \"")?;
@@ -225,43 +214,24 @@ fn ranges_in(yaml: &str) -> Vec<IpNet> {
 
 #[test]
 fn envoy_judges_addresses_as_the_filter_does() {
-    for file in ["envoy/gateway.yaml", "envoy/sidecar.yaml"] {
+    for file in [
+        "envoy/gateway.yaml",
+        "envoy/sidecar.yaml",
+        "deploy/istio/sluice.yaml",
+    ] {
         judges_as_the_filter_does(&read(file));
     }
 }
 
-/// The sidecar has the gateway's way out, its drain and what lies behind them, to the letter, but
-/// that explicit targets don't see which direction a call had.
-#[test]
-fn the_sidecar_is_the_gateway_behind_its_listeners() {
-    let (gateway, sidecar) = (read("envoy/gateway.yaml"), read("envoy/sidecar.yaml"));
-    for (from, to) in [
-        ("    # Where calls re-enter:", Some("    # The drain lives")),
-        (
-            "    # The drain lives",
-            Some("                        # The same as"),
-        ),
-        ("    # The Stream's data plane.", None),
-    ] {
-        let part = |text: &str| {
-            let start = text.find(from).unwrap_or_else(|| panic!("no {from}"));
-            let text = &text[start..];
-            let length = to.map_or(text.len(), |to| text.find(to).unwrap());
-            let lines = text[..length].lines();
-            let lines = lines.filter(|line| line.trim() != "- remove: sluice-outbound");
-            lines.map(str::to_owned).collect::<Vec<_>>()
-        };
-        assert!(part(&gateway) == part(&sidecar), "{from} differs");
-    }
-}
-
-/// The same document with its ranges written out where it only names them (`*net-…`).
+/// Returns the same document with its ranges written out where it only names them (`*net-…`).
 fn written_out(yaml: &str) -> String {
     let mut text = yaml.to_owned();
     for (start, _) in yaml.match_indices("&net-") {
         let (name, rest) = yaml[start + 1..].split_once(' ').unwrap();
         let range = &rest[..=rest.find('}').unwrap()];
-        text = text.replace(&format!("*{name}\n"), &format!("{range}\n"));
+        for behind in ["\n", " "] {
+            text = text.replace(&format!("*{name}{behind}"), &format!("{range}{behind}"));
+        }
     }
     text
 }

@@ -187,7 +187,8 @@ fn the_host_of_a_reply_is_the_gateways_own_whatever_its_record_says() {
 
 const QUICK: &str = r#","attempt":{"backoffBaseMs":10,"backoffMaxMs":10}"#;
 
-/// An answer of Envoy's own: on its way to the target, or on the way to the listener that has it.
+/// Returns an answer of Envoy's own: on its way to the target, or on the way to the listener that
+/// has it.
 fn of_envoy(is_marked: bool) -> CalloutResult {
     let words = "upstream request timeout";
     let said = [("async-local-reply", "UT response_timeout")];

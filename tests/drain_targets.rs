@@ -135,7 +135,7 @@ fn calls_in_the_way_of_others_are_moved_aside_and_come_back() {
     );
 }
 
-/// A drain with a small window and a lane, whose session is joined.
+/// Returns a drain with a small window and a lane, whose session is joined.
 fn crowded(more: &str) -> Lab {
     let config = r#","window":{"calls":16,"patienceMs":1000},"fetch":{"records":16},
         "lanes":[{"streamId":"second","delayMs":1000}]"#;

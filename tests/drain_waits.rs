@@ -19,7 +19,7 @@ use support::{answer, at, messages_stored_at};
 const LANES: &str = r#","lanes":[{"streamId":"second","delayMs":1000},
     {"streamId":"minute","delayMs":60000}],"attempt":{"backoffBaseMs":1}"#;
 
-/// A drain that has joined all of its groups; every first fetch is open.
+/// Returns a drain that has joined all of its groups; every first fetch is open.
 fn lab() -> Lab {
     let mut lab = Lab::joined(LANES);
     for lane in ["second", "minute"] {
@@ -288,4 +288,17 @@ fn a_clock_that_is_set_right_makes_no_call_late() {
         }
         assert!(lab.millis >= 5_000, "it isn't early");
     }
+}
+
+#[test]
+fn a_drain_tells_why_its_timer_wakes_it() {
+    let mut lab = Lab::joined("");
+    let record = json!({ "path": "/soon", "deliverAt": due(300) });
+    fetch(&mut lab, "calls", 0, &record);
+    let told = |lab: &Lab, millis| lab.engine.describe_wakeup(at(millis).steady);
+    assert_eq!(told(&lab, 299), "event=wakeup reason=none");
+    assert_eq!(told(&lab, 302), "event=wakeup reason=wait_ends late_ms=2");
+    lab.wait(302);
+    assert!(lab.is_open("/soon"));
+    assert_eq!(told(&lab, 302), "event=wakeup reason=none");
 }

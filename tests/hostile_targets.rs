@@ -23,7 +23,7 @@ fn rule(host: &str, path_prefix: Option<&str>, allow_private: bool) -> Rule {
     }
 }
 
-/// The rules that a heading of the table names.
+/// Returns the rules that a heading of the table names.
 fn rules(heading: &str) -> AllowList {
     let any_public_name = rule("*", None, false);
     let rules = match heading {

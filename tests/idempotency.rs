@@ -110,7 +110,7 @@ impl Process {
         self.input(1, Input::Tick);
     }
 
-    /// The Stream answers the oldest publish.
+    /// Lets the Stream answer the oldest publish.
     fn publish(&mut self, result: impl FnOnce(&Callout) -> CalloutResult) {
         let (worker, callout) = self.open.pop_front().unwrap();
         let result = result(&callout);
@@ -235,7 +235,7 @@ fn the_dead_letter_of_another_call_frees_no_key() {
     assert!(process.open.is_empty(), "it is known by the second call");
 }
 
-/// The call of the only record of a batch, with its key.
+/// Returns the call of the only record of a batch, with its key.
 fn holder(callout: &Callout) -> KeyHolder {
     let record = &records(callout)[0];
     let text = |name: &str| record[name].as_str().unwrap().to_owned();

@@ -26,8 +26,8 @@ const LAYERS: [&[&str]; 8] = [
 /// Trees of one layer that use another one of it.
 const BESIDE: [(&str, &str); 1] = [("host", "config")];
 
-/// Every file of a package's `src/` by the path of its module, and what its code, without its
-/// tests, uses.
+/// Returns every file of a package's `src/` by the path of its module, and what its code, without
+/// its tests, uses.
 fn uses(package: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let root = package.join("src");
     let mut pending = vec![root.clone()];
@@ -61,7 +61,7 @@ fn filter() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The folders of all packages: at the top, or in a folder there.
+/// Returns the folders of all packages: at the top, or in a folder there.
 fn packages() -> Vec<PathBuf> {
     let is_target = |path: &PathBuf| path.ends_with("target") || path.ends_with("src");
     let folders = entries(filter()).into_iter();
@@ -74,7 +74,7 @@ fn packages() -> Vec<PathBuf> {
         .collect()
 }
 
-/// The files that the code of a module names by `crate::` or `super::`.
+/// Returns the files that the code of a module names by `crate::` or `super::`.
 fn used_by(name: &str, text: &str, files: &BTreeMap<String, PathBuf>) -> BTreeSet<String> {
     let code = text.split("\n#[cfg(test)]").next().unwrap();
     let lines = code.lines().filter(|line| !line.trim().starts_with("//"));
@@ -144,9 +144,9 @@ fn no_two_files_use_each_other() {
     }
 }
 
-/// The files that use each other, with whatever uses them.
+/// Returns the files that use each other, with whatever uses them.
 fn circles(uses: &BTreeMap<String, BTreeSet<String>>) -> BTreeMap<&str, BTreeSet<&str>> {
-    // A tree's files extend what its first file defines, so that a parent is no circle.
+    // A tree's files extend what its first file defines, so a parent does not make a circle.
     let mut left: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (user, used) in uses {
         let used = used.iter().map(String::as_str);

@@ -31,7 +31,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// The lines of a page that are no code.
+/// Returns the lines of a page that are not code.
 fn prose(text: &str) -> impl Iterator<Item = &str> {
     let mut is_code = false;
     text.lines().filter(move |line| {
@@ -41,7 +41,7 @@ fn prose(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The names by which headings can be linked to, as GitHub and mdBook make them.
+/// Returns the names by which headings can be linked to, as GitHub and mdBook make them.
 fn headings(page: &Path) -> BTreeSet<String> {
     let text = std::fs::read_to_string(page).unwrap();
     prose(&text)
@@ -58,7 +58,7 @@ fn headings(page: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// The links of a page to this repository.
+/// Returns the links of a page to this repository.
 fn links(text: &str) -> Vec<&str> {
     prose(text)
         .flat_map(|line| line.split("](").skip(1))

@@ -61,7 +61,7 @@ fn config() -> AcceptConfig {
     AcceptConfig::from_json(json.as_bytes()).unwrap()
 }
 
-/// A request as Envoy shows it, with one field that is different.
+/// Returns a request as Envoy shows it, with one field that is different.
 fn head(name: &str, value: Vec<u8>) -> RequestHead {
     let usual = [
         (":method", "POST"),
@@ -81,7 +81,7 @@ fn head(name: &str, value: Vec<u8>) -> RequestHead {
     }
 }
 
-/// Whether it is admitted; and if it is, that it is stored, read and sent as it came.
+/// Returns whether it is admitted; and if it is, that it is stored, read and sent as it came.
 fn is_kept(name: &str, value: &[u8], config: &AcceptConfig) -> bool {
     let Ok(admitted) = admit(head(name, value.to_vec()), config, Wall(0)) else {
         return false;

@@ -130,24 +130,24 @@ fn an_idempotency_key_is_a_string_with_quotes_or_without() {
 /// Header, value, and what the refusal says of it.
 const WRONG: &str = r#"
 Async-Delay           | 90                        | : "90" has no unit
-Async-Delay           |                           | : "" is no duration. Give a duration such as
-Async-Delay           | soon                      | : "soon" is no duration
+Async-Delay           |                           | : "" is not a valid duration. Give a duration
+Async-Delay           | soon                      | : "soon" is not a valid duration
 Async-Delay           | -5s                       | is negative
 Async-Delay           | P1M                       | counts years or months, which have no fixed
 Async-Delay           | 366d1ms                   | is too long. Give a duration such as 250ms
 Async-Delay           | 99999999999999999999d     | up to 31622400s.
-Async-Delay           | 5s, 6s                    | is no duration
-Async-Deliver-At      | tomorrow                  | is no time. Give a time as RFC 3339
-Async-Deliver-At      | 2026-02-30T00:00:00Z      | is no time
+Async-Delay           | 5s, 6s                    | is not a valid duration
+Async-Deliver-At      | tomorrow                  | is not a valid time. Give a time as RFC 3339
+Async-Deliver-At      | 2026-02-30T00:00:00Z      | is not a valid time
 Async-Deliver-At      | 2027-11-24T04:36:00.001Z  | is too far ahead
-Async-Deliver-At      | 1795408620000             | is no time: it looks like milliseconds, and Unix
+Async-Deliver-At      | 1795408620000             | is not a valid time: it looks like milliseconds
 Async-Max-Age         | 999ms                     | is too short. Give a duration
 Async-Max-Age         | 604801s                   | from 1s to 604800s.
 Async-Timeout         | 0s                        | is too short
 Async-Timeout         | 301s                      | from 1ms to 300s.
-Async-Retries         | -1                        | is no whole number
-Async-Retries         | +1                        | is no whole number
-Async-Retries         | 1.0                       | is no whole number
+Async-Retries         | -1                        | is not a whole number
+Async-Retries         | +1                        | is not a whole number
+Async-Retries         | 1.0                       | is not a whole number
 Async-Retries         | 101                       | is too many. Give a whole number from 0 to 100.
 Async-Retries         | 18446744073709551617      | is too many
 Async-Target          | /path                     | is a path. Give an absolute http or https URL
@@ -168,7 +168,7 @@ Idempotency-Key       | "a\b"                     | has a backslash that escapes
 Idempotency-Key       | "a\"                      | has a backslash that escapes nothing
 "#;
 
-/// Every way in which an option can be wrong.
+/// Returns every way in which an option can be wrong.
 fn wrong() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let mut rows = Vec::new();
     for line in WRONG.trim().lines() {

@@ -90,7 +90,7 @@ fn what_looks_like_an_option_and_is_none_is_refused_with_the_options_that_there_
         let (status, header, detail) = refused(&config, &[(name, b"3")]);
         assert_eq!((status, header), (400, name.to_ascii_lowercase()));
         assert!(
-            detail.contains("is no option. Options are Async-Target, "),
+            detail.contains("is not an option. Options are Async-Target, "),
             "{detail}"
         );
         assert!(detail.contains("Async-Retries") && !detail.contains("Async-Order-Key"));

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use sluice::metric::Metric;
 
 use support::lab::Lab;
-use support::{answer, at};
+use support::{answer, at, ids};
 
 /// How long the longer one of two lanes is.
 const LONG: u64 = 20_000;
@@ -58,13 +58,6 @@ fn back(mut calls: Vec<Value>) -> Vec<Value> {
         call["progress"]["hops"] = json!(hops + 1);
     }
     calls
-}
-
-fn ids(calls: &[Value]) -> Vec<&str> {
-    calls
-        .iter()
-        .map(|call| call["id"].as_str().unwrap())
-        .collect()
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn keyed(path: &str) -> Value {
     json!({ "id": path, "path": path, "orderKey": "a" })
 }
 
-/// The message keys of a PutMessages request.
+/// Returns the message keys of a PutMessages request.
 fn keys(put: &Callout) -> Vec<Option<Vec<u8>>> {
     let body: Value = serde_json::from_slice(&put.request.body).unwrap();
     let key = |message: &Value| Some(BASE64.decode(message["key"].as_str()?).unwrap());

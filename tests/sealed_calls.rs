@@ -25,7 +25,7 @@ fn keys(text: &str) -> Option<SealKeys> {
     Some(SealKeys::parse(text).unwrap())
 }
 
-/// The record of a call with credentials, as a gateway with these keys stores it.
+/// Returns the record of a call with credentials, as a gateway with these keys stores it.
 fn stored(text: &str) -> Value {
     let mut engine = accept_engine("").sealed_by(keys(text));
     let fields = [("authorization", "Bearer of-alice"), ("x-a", "1")];

@@ -71,7 +71,7 @@ fn a_call_to_a_target_of_oci_is_signed_with_its_content() {
     assert_eq!(field(&lab.take("PUT /"), "authorization"), "");
 }
 
-/// The names of the parts that a request's signature covers.
+/// Returns the names of the parts that a request's signature covers.
 fn covered(callout: &sluice::engine::Callout) -> String {
     let authorization = field(callout, "authorization");
     let (_, names) = authorization.split_once("headers=\"").unwrap_or_default();
@@ -155,7 +155,7 @@ fn a_group_outside_retention_is_moved_on_and_that_is_said() {
         br#"{"type":"TRIM_HORIZON"}"#
     );
     assert_eq!(covered(&update), ALL);
-    // Until it is moved there is no use in joining.
+    // Joining is useless until it is moved.
     lab.input(Input::CalloutDone(update.ticket, answer(500, &[], "")));
     lab.wait(1_000);
     lab.answer("PUT calls/groups/sluice", answer(200, &[], ""));

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const LINES_OF_CODE_MAX: usize = 400;
 const COLUMNS_MAX: usize = 100;
 
-/// Every Rust file of the project, with its path from the root and its text.
+/// Returns every Rust file of the project, with its path from the root and its text.
 fn sources() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folders = [

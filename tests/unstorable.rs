@@ -15,7 +15,7 @@ use sluice::drain::Input;
 use sluice::metric::Metric;
 
 use support::lab::Lab;
-use support::{answer, at, records, stored};
+use support::{answer, at, ids, records, stored};
 
 fn lab(more: &str) -> Lab {
     let mut lab = Lab::joined(&format!(
@@ -30,8 +30,8 @@ fn deferred(path: &str) -> Value {
     json!({ "id": path, "path": path, "deliverAt": at(5_000).wall.to_string() })
 }
 
-/// A Stream that takes everything but what `is_bad`: for so many milliseconds. Gives what it has
-/// stored on this stream.
+/// Plays a Stream that takes everything except what `is_bad`, for so many milliseconds. Returns
+/// what it has stored on this stream.
 fn serve(lab: &mut Lab, stream: &str, millis: u64, is_bad: impl Fn(&Value) -> bool) -> Vec<Value> {
     let mut taken = Vec::new();
     for _ in 0..millis / 100 {
@@ -51,13 +51,6 @@ fn serve(lab: &mut Lab, stream: &str, millis: u64, is_bad: impl Fn(&Value) -> bo
         lab.live(100);
     }
     taken
-}
-
-fn ids(calls: &[Value]) -> Vec<&str> {
-    calls
-        .iter()
-        .map(|call| call["id"].as_str().unwrap())
-        .collect()
 }
 
 #[test]

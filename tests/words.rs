@@ -1,5 +1,5 @@
 //! One word has one meaning: the code has the names that the table of words in ARCHITECTURE.md
-//! gives, and nothing has a name that was given up.
+//! gives, and nothing has a name that was given up. Comments and error texts are plain English.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -34,8 +34,21 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The text of every file of code below a folder, without its comments.
+/// Returns the text of every file of code below a folder, without its comments.
 fn code(folder: &str) -> Vec<(PathBuf, String)> {
+    let without_comments = |(path, text): (PathBuf, String)| {
+        let lines = text.lines().filter(|line| !is_comment(line));
+        (path, lines.collect::<Vec<_>>().join("\n"))
+    };
+    texts(folder).into_iter().map(without_comments).collect()
+}
+
+fn is_comment(line: &str) -> bool {
+    line.trim_start().starts_with("//")
+}
+
+/// Returns the text of every file below a folder.
+fn texts(folder: &str) -> Vec<(PathBuf, String)> {
     let mut pending = vec![root().join(folder)];
     let mut files = Vec::new();
     while let Some(path) = pending.pop() {
@@ -44,13 +57,12 @@ fn code(folder: &str) -> Vec<(PathBuf, String)> {
             pending.extend(entries.map(|entry| entry.unwrap().path()));
             continue;
         }
-        let text = std::fs::read_to_string(&path).unwrap();
-        let lines = text
-            .lines()
-            .filter(|line| !line.trim_start().starts_with("//"));
-        files.push((path, lines.collect::<Vec<_>>().join("\n")));
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            files.push((path, text));
+        }
     }
-    assert!(files.len() > 20, "the sources of {folder} were not found");
+    assert!(files.len() > 10, "the sources of {folder} were not found");
     files
 }
 
@@ -60,7 +72,7 @@ fn words(code: &str) -> impl Iterator<Item = &str> {
         .filter(|word| !word.is_empty())
 }
 
-/// The rows of the table: what we say, and the names in the code.
+/// Returns the rows of the table: what we say, and the names in the code.
 fn table() -> Vec<(String, Vec<String>)> {
     let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let section = text.split("\n## Words\n").nth(1).unwrap();
@@ -127,4 +139,74 @@ fn nothing_has_a_name_that_was_given_up() {
         }
     }
     assert!(found.is_empty(), "given up:\n  {}", found.join("\n  "));
+}
+
+/// Folders whose comments are plain English.
+const PROSE: [&str; 7] = [
+    "src",
+    "tests",
+    "sluice-cli/src",
+    "stream-server/src",
+    "tools/provision/src",
+    "verification",
+    "wasm-tests",
+];
+
+/// Fails with every line of these folders that `is_bad`, which gets all lines of the file and the
+/// number of this one, from 0.
+fn no_line(folders: &[&str], rule: &str, is_bad: impl Fn(&[&str], usize) -> bool) {
+    let mut found = Vec::new();
+    for folder in folders {
+        for (path, text) in texts(folder) {
+            let lines: Vec<&str> = text.lines().collect();
+            let bad = (0..lines.len()).filter(|at| is_bad(&lines, *at));
+            found.extend(bad.map(|at| format!("{}:{}", path.display(), at + 1)));
+        }
+    }
+    assert!(found.is_empty(), "{rule}:\n  {}", found.join("\n  "));
+}
+
+/// Returns whether a function that returns something comes next, after its documentation.
+fn documents_a_result(after: &[&str]) -> bool {
+    let is_before = |line: &&str| is_comment(line) || line.trim_start().starts_with("#[");
+    let item = after.iter().copied().skip_while(is_before);
+    let head: Vec<&str> = item.take_while(|line| !line.trim().is_empty()).collect();
+    let is_function = head.first().is_some_and(|first| first.contains("fn "));
+    let head = head.join(" ");
+    is_function && head.split('{').next().unwrap().contains(") ->")
+}
+
+#[test]
+fn documentation_says_what_a_function_returns() {
+    let rule = "begin with a verb, such as \"Returns whether …\"";
+    no_line(&PROSE, rule, |lines, at| {
+        let is_first = at == 0 || !is_comment(lines[at - 1]);
+        let said = lines[at].trim_start().strip_prefix("/// ");
+        let word = said.unwrap_or_default().split(' ').next().unwrap();
+        let is_bad = ["Gives", "Whether", "How", "When", "Which", "Why"].contains(&word);
+        is_first && is_bad && documents_a_result(&lines[at + 1..])
+    });
+}
+
+#[test]
+fn comments_say_returns_and_is_not() {
+    let rule = "say \"returns\", and \"is not a valid …\"";
+    let bad = [". Gives ", "; gives ", "is no valid ", "is its."];
+    no_line(&PROSE, rule, |lines, at| {
+        is_comment(lines[at]) && bad.iter().any(|bad| lines[at].contains(bad))
+    });
+}
+
+#[test]
+fn error_texts_say_is_not() {
+    let folders = ["src", "sluice-cli/src", "stream-server/src"];
+    no_line(&folders, "say \"is not a …\"", |lines, at| {
+        let parts: Vec<&str> = lines[at].split("is no ").collect();
+        let is_bad = |pair: &[&str]| {
+            let is_there = pair[0].to_lowercase().ends_with("there ");
+            let is_word = pair[0].ends_with([' ', '"']);
+            is_word && !is_there && !pair[1].starts_with("longer")
+        };
+        !is_comment(lines[at]) && parts.windows(2).any(is_bad)
+    });
 }

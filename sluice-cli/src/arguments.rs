@@ -10,6 +10,7 @@ use crate::identity::Credentials;
 use crate::list::ListOptions;
 use crate::moment;
 use crate::redrive::{Pace, RedriveOptions};
+use crate::render::{self, Render};
 use crate::stream::is_stream_id;
 
 const AFTER_HELP: &str = "\
@@ -41,11 +42,11 @@ Examples:
 Exit codes: 0 done, 1 failed (the endpoint can't be reached, or not everything could be done), \
 2 wrong usage, 3 no letter matched.";
 
-/// Looks at calls that Sluice has given up, and puts them back.
+/// Looks at calls that Sluice has given up and puts them back; writes what hosts need.
 #[derive(Debug, Parser)]
 #[command(name = "sluice", version, after_help = AFTER_HELP)]
 pub struct Arguments {
-    /// Where and what.
+    /// Options of all commands.
     #[command(flatten)]
     pub common: Common,
     /// What to do.
@@ -99,10 +100,10 @@ pub struct Common {
     pub credentials: Credentials,
 }
 
-/// Where calls go unless told otherwise.
+/// The stream that calls go to by default.
 const STREAM_DEFAULT: &str = "ocid1.stream.oc1.local.calls";
 
-/// The stream to which calls go, where `--stream` says this.
+/// Returns the stream that calls go to; `stream` is the value of `--stream`.
 pub(crate) fn configured(stream: Option<String>) -> Configured {
     let default = || Configured::Default(STREAM_DEFAULT.to_owned());
     stream.map_or_else(default, Configured::Named)
@@ -114,6 +115,9 @@ pub enum Command {
     /// Dead letters: calls that were given up
     #[command(subcommand)]
     Dead(DeadCommand),
+    /// Writes what a host needs, Envoy or a control plane, from one small input
+    #[command(after_help = render::AFTER_HELP)]
+    Render(Render),
 }
 
 /// The commands for dead letters.
@@ -172,7 +176,7 @@ pub struct Redrive {
     json: bool,
 }
 
-/// Which letters; all conditions must hold.
+/// Which letters are meant; all conditions must hold.
 #[derive(Debug, Args)]
 pub struct Filters {
     /// Call id; may be repeated
@@ -230,7 +234,7 @@ impl Filters {
 }
 
 impl Redrive {
-    /// What is asked for, with times relative to `now`.
+    /// Returns the options of a command, with times relative to `now`.
     pub(crate) fn options(
         self,
         stream: Configured,
@@ -262,7 +266,7 @@ fn stream_id(text: &str) -> Result<String, String> {
     if is_stream_id(text) {
         return Ok(text.to_owned());
     }
-    Err("it is no stream's id; write an OCID such as ocid1.stream.oc1.local.calls".to_owned())
+    Err("it is not a stream's id; write an OCID such as ocid1.stream.oc1.local.calls".to_owned())
 }
 
 fn rate(text: &str) -> Result<u32, String> {

@@ -1,8 +1,8 @@
 //! A call record, as far as this tool has to understand it: what it shows, what filters ask for,
 //! and the record that goes back on the stream.
 //!
-//! The record is read member by member, and what isn't asked for is never interpreted: a number
-//! such as `1.50`, the order of members and unknown ones come out as they went in.
+//! The record is read member by member, and members that aren't needed are never interpreted. A
+//! number such as `1.50`, the order of members and unknown members stay as they are.
 
 use std::fmt;
 
@@ -30,7 +30,7 @@ pub enum Content {
 }
 
 impl Content {
-    /// Text where the bytes are UTF-8 without NUL.
+    /// Returns text if the bytes are UTF-8 without NUL.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
         match String::from_utf8(bytes) {
@@ -45,11 +45,11 @@ impl<'a> Call<'a> {
     /// Reads a record.
     ///
     /// # Errors
-    /// A text that says why it is no JSON object.
+    /// Why it is not a JSON object.
     pub fn parse(record: &'a [u8]) -> Result<Self, String> {
         serde_json::from_slice::<Members<'a>>(record)
             .map(|members| Self { members: members.0 })
-            .map_err(|error| format!("the record is no JSON object: {error}"))
+            .map_err(|error| format!("the record is not a JSON object: {error}"))
     }
 
     fn raw(&self, name: &str) -> Option<&'a RawValue> {
@@ -59,19 +59,20 @@ impl<'a> Call<'a> {
             .map(|member| member.1)
     }
 
-    /// A member that is a string.
+    /// Returns a member that is a string.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
         serde_json::from_str(self.raw(name)?.get()).ok()
     }
 
-    /// The method; `GET` where the record has none, as the drain reads it.
+    /// Returns the method; `GET` if the record has none, as the drain reads it.
     #[must_use]
     pub fn method(&self) -> String {
         self.text("method").unwrap_or_else(|| "GET".to_owned())
     }
 
-    /// What is called, for people: the explicit target, or authority and path, or the path alone.
+    /// Returns what is called, for people: the explicit target, or authority and path, or the path
+    /// alone.
     #[must_use]
     pub fn target(&self) -> String {
         if let Some(target) = self.text("target") {
@@ -87,9 +88,9 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Whether what is called begins with `prefix`: an explicit target with its whole URL; any
-    /// other call with its URL, its authority and path, or, where the prefix begins with `/`, its
-    /// path.
+    /// Returns whether the call's target begins with `prefix`. Of an explicit target the whole URL
+    /// counts; of any other call its URL, its authority and path, or, if the prefix begins with
+    /// `/`, its path.
     #[must_use]
     pub fn target_begins_with(&self, prefix: &str) -> bool {
         if let Some(target) = self.text("target") {
@@ -102,8 +103,8 @@ impl<'a> Call<'a> {
             || self.target().starts_with(prefix)
     }
 
-    /// Name and value of each header, in order; of a sealed value that it is sealed, and by which
-    /// key.
+    /// Returns name and value of each header, in order. Of a sealed value it says that it is
+    /// sealed, and by which key.
     #[must_use]
     pub fn headers(&self) -> Vec<(String, Content)> {
         #[derive(Deserialize)]
@@ -133,7 +134,7 @@ impl<'a> Call<'a> {
             .collect()
     }
 
-    /// The content; `None` where there is none.
+    /// Returns the content; `None` if there is none.
     #[must_use]
     pub fn body(&self) -> Option<Content> {
         if let Some(text) = self.text("body") {
@@ -146,11 +147,11 @@ impl<'a> Call<'a> {
         })
     }
 
-    /// The message key (base64) of the record: calls with one key stay in order. The bytes of the
-    /// key are those of `orderKey`, as where the gateway publishes.
+    /// Returns the message key (base64) of the record: calls with one key stay in order. The bytes
+    /// of the key are those of `orderKey`, as when the gateway publishes.
     ///
     /// # Errors
-    /// A text that says why the drain would refuse the key.
+    /// Why the drain would refuse the key.
     pub fn order_key(&self) -> Result<Option<String>, String> {
         let Some(raw) = self.raw("orderKey").filter(|raw| raw.get() != "null") else {
             return Ok(None);
@@ -165,7 +166,7 @@ impl<'a> Call<'a> {
         })
     }
 
-    /// How often the call was redriven before.
+    /// Returns how often the call was redriven before.
     #[must_use]
     pub fn redrives(&self) -> u64 {
         #[derive(Deserialize)]
@@ -177,12 +178,12 @@ impl<'a> Call<'a> {
         progress.map_or(0, |progress| progress.redrives)
     }
 
-    /// The record that goes back on the stream at `now` (RFC 3339): a new `progress`, no
-    /// `deliverAt`, and everything else as it was. Where the record has no id of its own the
-    /// letter's `id` stands in it, because the drain would name the call after its new place.
+    /// Returns the record that goes back on the stream at `now` (RFC 3339): a new `progress`, no
+    /// `deliverAt`, and everything else as it was. A record without an id of its own gets the
+    /// letter's `id`, because otherwise the drain would name the call after its new place.
     ///
     /// # Errors
-    /// A text that says why it doesn't fit into a message.
+    /// Why the record doesn't fit into a message.
     pub fn redriven(&self, id: &str, now: &str) -> Result<Vec<u8>, String> {
         let mut record = String::from("{");
         let is_nameless = self.raw("id").is_none_or(|raw| raw.get() == "null");

@@ -1,4 +1,4 @@
-//! From the options to a client of the Stream: where it is, whom to trust, and who signs.
+//! Makes a client of the Stream from the options: where it is, whom to trust, and who signs.
 
 use crate::arguments::Common;
 use crate::files::expand_home;
@@ -8,14 +8,14 @@ use crate::stream::{Endpoint, StreamClient, read_authorities};
 /// The local stream server.
 const ENDPOINT_DEFAULT: &str = "http://127.0.0.1:8090";
 
-/// A client as the options want it; nothing is sent yet.
+/// Returns a client by the options; nothing is sent yet.
 ///
 /// # Errors
-/// A text that says which option to change.
+/// Which option to change.
 pub fn client(common: &Common, environment: Environment<'_>) -> Result<StreamClient, String> {
     let given = common.endpoint.as_deref().map(Endpoint::parse).transpose();
     let given = given.map_err(|problem| format!("--endpoint: {problem}"))?;
-    // Oracle's service is behind TLS, and nobody else needs to be told that it wants signatures.
+    // Oracle's service is behind TLS, and only Oracle's service wants signatures.
     let signs = common.credentials.are_given() || given.as_ref().is_some_and(Endpoint::is_tls);
     let identity = if signs {
         Some(common.credentials.identity(environment)?)
@@ -47,7 +47,7 @@ pub fn client(common: &Common, environment: Environment<'_>) -> Result<StreamCli
     Ok(StreamClient::new(endpoint, signer, authorities))
 }
 
-/// The endpoint that is given, else Oracle's service in a region, else the local server.
+/// Returns the given endpoint, else Oracle's service in a region, else the local server.
 fn endpoint(given: Option<Endpoint>, region: Option<&str>) -> Result<Endpoint, String> {
     match (given, region) {
         (Some(endpoint), _) => Ok(endpoint),

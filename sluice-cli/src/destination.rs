@@ -1,27 +1,27 @@
-//! Where calls go back to. Whoever can write on the dead stream decides what a letter says, so the
-//! letter decides nothing: calls go to the configured stream, and to another one only if somebody
-//! has said so.
+//! Where calls go back to. Everybody who can write on the dead stream decides what a letter says,
+//! so the letter decides nothing. Calls go to the configured stream, and to another one only if a
+//! person has said so.
 
 /// The stream that calls go to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Configured {
     /// Named by `--stream`: everything goes there.
     Named(String),
-    /// Not named: this one, for letters of calls that stood there.
+    /// Not named: this stream, for letters of calls that were on it.
     Default(String),
 }
 
 /// Where the call of one letter goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Destination<'a> {
-    /// There.
+    /// The call goes to this stream.
     Stream(&'a str),
-    /// The call stood on this stream, which is another one: somebody has to say where it goes.
+    /// The call was on this other stream, so a person has to say where it goes.
     Unclear(&'a str),
 }
 
 impl Configured {
-    /// The stream itself.
+    /// Returns the stream itself.
     #[must_use]
     pub fn stream(&self) -> &str {
         match self {
@@ -29,8 +29,9 @@ impl Configured {
         }
     }
 
-    /// Where the call of a letter goes that says it stood on `stood_on`. From the lanes of the
-    /// default stream, whose ids are its own with `-` and more, calls go to the stream itself.
+    /// Returns where the call of a letter goes that says it was on `stood_on`. Calls from the lanes
+    /// of the default stream go to the default stream. The ids of its lanes are its own id with `-`
+    /// and more.
     #[must_use]
     pub fn of<'a>(&'a self, stood_on: Option<&'a str>) -> Destination<'a> {
         let (Self::Default(stream), Some(stood_on)) = (self, stood_on) else {

@@ -1,4 +1,4 @@
-//! How a command ends where it doesn't end well, and the exit codes.
+//! How a command ends if it fails, and the exit codes.
 
 use crate::stream::StreamError;
 
@@ -12,13 +12,13 @@ pub const EXIT_NOTHING: u8 = 3;
 /// Why a command didn't do what it should.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The command line is wrong, or a file that it names; nothing was sent.
+    /// The command line is wrong, or a file that it names. Nothing was sent.
     #[error("{0}")]
     Usage(String),
     /// No letter matched.
     #[error("{0}")]
     Nothing(String),
-    /// Some or all of it failed.
+    /// Some or all of the work failed.
     #[error("{0}")]
     Failed(String),
     /// The stream endpoint failed.
@@ -30,7 +30,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The exit code.
+    /// Returns the exit code.
     #[must_use]
     pub fn code(&self) -> u8 {
         match self {

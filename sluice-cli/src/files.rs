@@ -3,10 +3,10 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-/// The text of a file of `bytes_max` bytes at most.
+/// Returns the text of a file of at most `bytes_max` bytes.
 ///
 /// # Errors
-/// A text that names the file and what is wrong with it.
+/// The name of the file and what is wrong with it.
 pub fn read_text(path: &Path, bytes_max: u64) -> Result<String, String> {
     let shown = path.display();
     let unreadable = |error: std::io::Error| format!("{shown} cannot be read: {error}");
@@ -23,7 +23,7 @@ pub fn read_text(path: &Path, bytes_max: u64) -> Result<String, String> {
     }
 }
 
-/// A path in which a first `~` is the user's home, as Oracle's tools take it.
+/// Returns a path in which a first `~` is the user's home, as Oracle's tools take it.
 #[must_use]
 pub fn expand_home(path: &str) -> PathBuf {
     let home = || std::env::home_dir().filter(|home| !home.as_os_str().is_empty());

@@ -1,4 +1,4 @@
-//! One JSON document, written as it comes, so that it may be larger than memory.
+//! A JSON document that is written piece by piece, so that it may be larger than memory.
 
 use std::io::{self, Write};
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::text;
 
-/// A JSON object under way.
+/// A JSON object that is being written.
 pub struct Document<'a> {
     out: &'a mut dyn Write,
     comma: bool,
@@ -16,13 +16,13 @@ impl<'a> Document<'a> {
     /// Begins an object.
     ///
     /// # Errors
-    /// When nobody reads the output; so for the others.
+    /// If nobody reads the output. The same holds for the other methods.
     pub fn begin(out: &'a mut dyn Write) -> io::Result<Self> {
         out.write_all(b"{")?;
         Ok(Self { out, comma: false })
     }
 
-    /// A member.
+    /// Writes a member.
     ///
     /// # Errors
     /// See [`Document::begin`].
@@ -41,7 +41,7 @@ impl<'a> Document<'a> {
         self.out.write_all(b"[")
     }
 
-    /// An item of the list.
+    /// Writes an item of the list.
     ///
     /// # Errors
     /// See [`Document::begin`].

@@ -1,4 +1,4 @@
-//! The command line for dead letters: calls that Sluice has given up.
+//! The command line: dead letters, which are calls that Sluice has given up, and what hosts need.
 //!
 //! | what | where |
 //! |---|---|
@@ -8,7 +8,7 @@
 //! | what stands on the dead stream, and how it is gone through | [`dead`] |
 //! | the call record in a letter | [`call`] |
 //! | where calls go back to | [`destination`] |
-//! | the commands | [`list`], [`show`], [`redrive`] |
+//! | the commands | [`list`], [`show`], [`redrive`], [`render`] |
 //! | what people and programs get to see | [`table`], [`json`], [`text`], [`progress`] |
 //!
 //! Everything on the dead stream is untrusted: it is bounded ([`limits`]), and escaped before it
@@ -28,6 +28,7 @@ pub mod list;
 pub mod moment;
 pub mod progress;
 pub mod redrive;
+pub mod render;
 pub mod show;
 pub mod stream;
 pub mod table;
@@ -41,14 +42,16 @@ use arguments::{Arguments, Command, DeadCommand};
 use dead::DeadStream;
 use failure::Failure;
 
-/// Does what the command line asks for, and writes to `out`. Times such as `2h` count back from
-/// `now`.
+/// Runs a command and writes to `out`. Times such as `2h` count back from `now`.
 ///
 /// # Errors
 /// [`Failure`] says what to do, and has the exit code.
 pub fn run(arguments: Arguments, now: Timestamp, out: &mut dyn Write) -> Result<(), Failure> {
     let common = arguments.common;
-    let Command::Dead(command) = arguments.command;
+    let command = match arguments.command {
+        Command::Dead(command) => command,
+        Command::Render(command) => return render::render(&command, out),
+    };
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let client = connect::client(&common, &variable).map_err(Failure::Usage)?;
     let dead = DeadStream {
@@ -67,7 +70,7 @@ pub fn run(arguments: Arguments, now: Timestamp, out: &mut dyn Write) -> Result<
     }
 }
 
-/// Asks whoever sits before a terminal.
+/// Returns a function that asks the person at the terminal.
 fn confirm() -> impl FnMut(&str) -> Option<bool> {
     let is_watched = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     move |question| {

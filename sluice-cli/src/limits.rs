@@ -17,9 +17,9 @@ pub const PUT_MESSAGES_MAX: usize = 100;
 pub const PUTS_PER_SECOND: u32 = 5;
 /// Messages asked for in one GetMessages (OCI Streaming: 1..10000).
 pub const GET_MESSAGES_MAX: usize = 1_000;
-/// Bytes of one answer. OCI doesn't publish how much a GetMessages can give; clients saw megabytes.
+/// Bytes of one answer. OCI doesn't publish the limit of GetMessages; clients saw megabytes.
 pub const ANSWER_BYTES_MAX: u64 = 67_108_864;
-/// Characters of what an endpoint says about an error, as far as it is shown.
+/// Characters of an endpoint's error that are shown.
 pub const ERROR_CHARS_MAX: usize = 300;
 /// Partitions of a stream. Oracle's largest tenancy has 200, the local server allows 1,000.
 pub const PARTITIONS_MAX: u32 = 10_000;
@@ -36,7 +36,7 @@ pub const PART_SETS_MAX: usize = 10_000;
 pub const LIST_ROWS_MAX: usize = 100_000;
 /// Characters of a detail, target or route in a row, so that hostile letters can't make rows large.
 pub const ROW_TEXT_CHARS_MAX: usize = 500;
-/// Unreadable messages and incomplete letters that are named; the others are counted.
+/// Unreadable messages and incomplete letters that are named. The others are only counted.
 pub const NAMED_MAX: usize = 1_000;
 
 /// Streams of letters that a person is asked about; calls for others stay dead.
@@ -57,14 +57,14 @@ pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Tries of a request that the endpoint answers with 5xx, or not at all.
 pub const TRIES_MAX: u32 = 4;
-/// Tries of a request that the endpoint answers with 429: it asks for patience, not for an end.
+/// Tries of a request that the endpoint answers with 429, which asks to wait and not to stop.
 pub const THROTTLED_TRIES_MAX: u32 = 60;
 /// Tries of the entries of a PutMessages that failed while others succeeded.
 pub const ENTRY_TRIES_MAX: u32 = 5;
 /// Time between two signed requests that share a limit of OCI's, which is 5 in a second: for
 /// GetMessages of each partition, for CreateCursor and GetStream altogether.
 pub const REQUEST_INTERVAL: Duration = Duration::from_millis(210);
-/// Kinds of requests whose turns are remembered: all partitions of a stream and some more.
+/// Kinds of requests whose turns are remembered: all partitions of a stream, and some more.
 pub const PACED_MAX: usize = 10_100;
 /// Longest pause, whatever the endpoint asks for.
 pub const PAUSE_MAX: Duration = Duration::from_secs(30);

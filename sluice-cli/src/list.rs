@@ -18,20 +18,20 @@ use crate::progress::Progress;
 use crate::table::Table;
 use crate::text;
 
-/// What `list` is asked for.
+/// The options of `list`.
 #[derive(Debug)]
 pub struct ListOptions {
-    /// Which letters.
+    /// Which letters are listed.
     pub filter: Filter,
-    /// Also those that are redriven.
+    /// Whether redriven letters are listed too.
     pub all: bool,
-    /// For programs.
+    /// Whether the output is JSON, for programs.
     pub json: bool,
     /// The stream to which `redrive` would put calls back.
     pub stream: Configured,
 }
 
-/// One line of the list.
+/// A line of the list.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Row {
@@ -44,9 +44,9 @@ struct Row {
     method: Option<String>,
     target: Option<String>,
     route: Option<String>,
-    /// Where the letter says that the call stood.
+    /// The stream of the call, as the letter says.
     stream_id: Option<String>,
-    /// Where `redrive` would put it; none where somebody has to say so.
+    /// Where `redrive` would put the call; `None` if a person has to decide.
     destination: Option<String>,
     partition: String,
     offset: u64,
@@ -69,7 +69,7 @@ struct List {
 /// Lists letters, oldest first.
 ///
 /// # Errors
-/// [`Failure`]; [`Failure::Nothing`] where no letter matches.
+/// [`Failure`]; [`Failure::Nothing`] if no letter matches.
 pub fn list(
     dead: &DeadStream<'_>,
     options: &ListOptions,
@@ -170,7 +170,7 @@ fn row(letter: &Letter, redriven_at: Option<String>, stream: &Configured) -> Row
     }
 }
 
-/// All columns, or all but the one that says when a letter was redriven.
+/// Returns all columns, or all but the one that says when a letter was redriven.
 fn columns(cells: [&str; 8], all: bool) -> Vec<&str> {
     let shown = |(place, cell)| (all || place != 5).then_some(cell);
     cells.into_iter().enumerate().filter_map(shown).collect()
@@ -200,7 +200,7 @@ fn write_table(list: &List, options: &ListOptions, out: &mut dyn Write) -> Resul
                 .unwrap_or_default();
             let call = match (&row.method, &row.target) {
                 (Some(method), Some(target)) => format!("{method} {target}"),
-                _ => "(the record is no JSON object)".to_owned(),
+                _ => "(the record is not a JSON object)".to_owned(),
             };
             let stood_on = row.stream_id.as_deref().unwrap_or_default();
             let unclear = || format!("needs --stream (stood on {stood_on})");
@@ -226,7 +226,8 @@ fn write_table(list: &List, options: &ListOptions, out: &mut dyn Write) -> Resul
     Ok(out.flush()?)
 }
 
-/// What is no letter, or not yet; only where no filter asks for certain letters.
+/// Writes what isn't a letter, or isn't complete yet. It is left out if a filter asks for certain
+/// letters.
 fn write_oddities(list: &List, options: &ListOptions, out: &mut dyn Write) -> Result<(), Failure> {
     if !options.filter.is_empty() {
         return Ok(());

@@ -14,10 +14,10 @@ fn main() -> ExitCode {
         Ok(()) => return ExitCode::SUCCESS,
         Err(failure) => failure,
     };
-    // Whoever has closed the pipe, as `head` does, has seen enough.
+    // A reader that has closed the pipe, as `head` does, needs no error.
     let quiet = matches!(&failure, Failure::Output(error) if error.kind() == ErrorKind::BrokenPipe);
     if !quiet {
-        // What was found comes before what is wrong with it.
+        // The output comes before the error.
         let _ = out.flush();
         let _ = writeln!(std::io::stderr(), "sluice: {failure}");
     }

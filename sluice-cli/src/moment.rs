@@ -1,4 +1,4 @@
-//! Times: as letters hold them (RFC 3339), and as people give them.
+//! Times, as letters have them (RFC 3339) and as people write them.
 
 use jiff::Timestamp;
 use sluice::time_text::parse_duration;
@@ -9,24 +9,25 @@ pub fn parse(text: &str) -> Option<Timestamp> {
     text.parse().ok()
 }
 
-/// With milliseconds, such as `2026-11-23T04:36:00.123Z`: for what programs read.
+/// Returns the time with milliseconds, such as `2026-11-23T04:36:00.123Z`, for programs.
 #[must_use]
 pub fn exact(moment: Timestamp) -> String {
     format!("{moment:.3}")
 }
 
-/// To the second, such as `2026-11-23T04:36:00Z`: for people, and good for `--since`.
+/// Returns the time to the second, such as `2026-11-23T04:36:00Z`, for people; `--since` accepts
+/// it.
 #[must_use]
 pub fn rough(moment: Timestamp) -> String {
-    // Formatting cuts what is finer than the precision that it is asked for.
+    // Formatting cuts everything below the given precision.
     format!("{moment:.0}")
 }
 
-/// A time as people give it: RFC 3339, or a duration back from `now`, such as `90s`, `30m`, `2h` or
-/// `7d`, in all forms that the filter takes.
+/// Reads a time as people write it: RFC 3339, or a duration back from `now`, such as `90s`, `30m`,
+/// `2h` or `7d`, in all forms that the filter accepts.
 ///
 /// # Errors
-/// A text that says what may be written.
+/// What may be written.
 pub fn given(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     if let Some(moment) = parse(text) {
         return Ok(moment);
@@ -35,8 +36,8 @@ pub fn given(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     back.and_then(|duration| now.checked_sub(duration).ok())
         .ok_or_else(|| {
             format!(
-                "{text:?} is no time; write RFC 3339 such as 2026-11-23T04:36:00Z, or a duration \
-                 back such as 90s, 30m, 2h or 7d"
+                "{text:?} is not a valid time; write RFC 3339 such as 2026-11-23T04:36:00Z, or a \
+                 duration back such as 90s, 30m, 2h or 7d"
             )
         })
 }

@@ -1,12 +1,12 @@
-//! One line on standard error that says how far long work has come, where people watch.
+//! A line on standard error that shows how far long work has come, if a person watches.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-/// Between two changes of the line.
+/// The least time between two changes of the line.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// The line. It is wiped when it is dropped.
+/// The line. It is wiped when the value is dropped.
 #[derive(Debug)]
 pub struct Progress {
     watched: bool,
@@ -15,7 +15,8 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Shows nothing unless standard error is a terminal, nor within the first moment.
+    /// Starts the line. Nothing is shown if standard error is not a terminal, or in the first
+    /// moment.
     #[must_use]
     pub fn start() -> Self {
         Self {
@@ -25,7 +26,7 @@ impl Progress {
         }
     }
 
-    /// Shows a text of its own making, if it is time.
+    /// Shows a text, if it is time.
     pub fn show(&mut self, text: impl FnOnce() -> String) {
         if !self.watched || Instant::now() < self.next {
             return;
@@ -43,7 +44,7 @@ impl Progress {
         }
     }
 
-    /// Prints a line for people that stays.
+    /// Prints a line that stays.
     pub fn say(&mut self, line: &str) {
         self.wipe();
         let _ = writeln!(std::io::stderr(), "sluice: {line}");

@@ -23,7 +23,7 @@ use crate::text;
 /// Shows every letter of one call: a call that was redriven may have died again.
 ///
 /// # Errors
-/// [`Failure`]; [`Failure::Nothing`] where there is no such letter.
+/// [`Failure`]; [`Failure::Nothing`] if there is no such letter.
 pub fn show(
     dead: &DeadStream<'_>,
     id: &str,
@@ -102,7 +102,7 @@ impl<'a> Sink<'a> {
     }
 }
 
-/// The whole letter for programs, with the names that it has on the dead stream where it has them.
+/// The whole letter, for programs, with the names of the dead stream for everything that is there.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Whole<'a> {
@@ -145,7 +145,7 @@ struct WholeAttempt<'a> {
 impl<'a> Whole<'a> {
     fn of(letter: &'a Letter, redriven_at: Option<String>) -> Self {
         let head = &letter.head;
-        // Other readers of JSON must be able to take what is given to them as JSON.
+        // Other readers of JSON must be able to read what is passed on as JSON.
         let readable = serde_json::from_slice::<serde_json::Value>(&letter.record).is_ok();
         let call = serde_json::from_slice::<&RawValue>(&letter.record)
             .ok()
@@ -365,7 +365,7 @@ mod tests {
         );
         let rubbish = page(r#"{"id":"c","recordBase64":"cnViYmlzaA=="}"#);
         assert!(
-            rubbish.contains("no JSON object") && rubbish.contains("  rubbish"),
+            rubbish.contains("not a JSON object") && rubbish.contains("  rubbish"),
             "{rubbish}"
         );
     }

@@ -12,7 +12,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table with a line of titles.
+    /// Returns a table with a line of titles.
     #[must_use]
     pub fn new(titles: &[&str]) -> Self {
         let titles = titles.iter().map(|title| (*title).to_owned()).collect();

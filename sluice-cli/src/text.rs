@@ -1,9 +1,9 @@
-//! What makes text of unknown origin fit for a terminal: nothing in it can move the cursor, change
-//! colours, reverse the direction of writing, or fill the screen.
+//! Makes text of unknown origin safe for a terminal: it can't move the cursor, change colours,
+//! reverse the direction of writing, or fill the screen.
 
-/// Whether a terminal might take this character for a command, or show nothing or something else:
-/// controls of ASCII and of ISO 8859-1 (Unicode category Cc), marks of direction (UAX #9), and
-/// characters without width that let two different texts look alike.
+/// Returns whether a terminal might take this character for a command, or show nothing or something
+/// else: controls of ASCII and of ISO 8859-1 (Unicode category Cc), marks of direction (UAX #9),
+/// and characters without width, which let two different texts look alike.
 fn is_dangerous(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -19,14 +19,14 @@ fn is_dangerous(character: char) -> bool {
         )
 }
 
-/// One line: dangerous characters as `\n` or `\u{1b}`, and at most `chars` characters of the text,
-/// followed by `…` where there is more.
+/// Returns one line: dangerous characters as `\n` or `\u{1b}`, and at most `chars` characters of
+/// the text, followed by `…` if there are more.
 #[must_use]
 pub fn line(text: &str, chars: usize) -> String {
     escape(text, chars, |_| false)
 }
 
-/// Several lines: as [`line`](fn@line), but line feeds and tabs stay.
+/// Returns several lines: like [`line`](fn@line), but line feeds and tabs stay.
 #[must_use]
 pub fn lines(text: &str, chars: usize) -> String {
     escape(text, chars, |character| matches!(character, '\n' | '\t'))
@@ -48,7 +48,7 @@ fn escape(text: &str, chars: usize, keep: impl Fn(char) -> bool) -> String {
     escaped
 }
 
-/// The first `chars` characters, followed by `…` where there are more; nothing is escaped.
+/// Returns the first `chars` characters, followed by `…` if there are more. Nothing is escaped.
 #[must_use]
 pub fn clip(text: &str, chars: usize) -> String {
     match text.char_indices().nth(chars) {
@@ -57,8 +57,8 @@ pub fn clip(text: &str, chars: usize) -> String {
     }
 }
 
-/// JSON text whose dangerous characters are escaped as RFC 8259 section 7 allows. JSON's own
-/// escapes cover ASCII alone; outside of strings there are no such characters.
+/// Returns JSON text with dangerous characters escaped as RFC 8259 section 7 allows. JSON's own
+/// escapes cover only ASCII. Such characters occur only in strings.
 #[must_use]
 pub fn json(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -77,7 +77,7 @@ pub fn json(text: &str) -> String {
     escaped
 }
 
-/// `1 call`, `2 calls`, `12,000 calls`.
+/// Returns a count such as `1 call`, `2 calls`, `12,000 calls`.
 #[must_use]
 pub fn count(number: u64, singular: &str, plural: &str) -> String {
     let digits = number.to_string();

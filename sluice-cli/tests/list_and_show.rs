@@ -108,7 +108,7 @@ fn rubbish_on_the_stream_is_listed_and_harms_nothing() {
         "{run:?}"
     );
     assert!(
-        run.out.contains("(the record is no JSON object)"),
+        run.out.contains("(the record is not a JSON object)"),
         "{run:?}"
     );
     assert!(

@@ -36,20 +36,20 @@ pub struct RequestHead {
 /// A request that may be a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Admitted {
-    /// What is stored: the request, and of the options what the drain has to know, with the
+    /// What is stored: the request, and those options that the drain has to know, with the
     /// configured defaults.
     pub head: CallHead,
-    /// What the caller has asked for.
+    /// The options of the caller.
     pub options: Options,
-    /// The same as it was written.
+    /// The same options as they were written.
     pub asked: Asked,
 }
 
-/// Checks a marked request's head, and takes out what the call's target shall see. `now` is when
-/// it arrived, from which a delay counts.
+/// Checks a marked request's head and takes out what the call's target shall see. `now` is when the
+/// request arrived; a delay counts from it.
 ///
 /// # Errors
-/// The first reason to refuse it.
+/// The first reason to refuse the request.
 pub fn admit(head: RequestHead, config: &AcceptConfig, now: Wall) -> Result<Admitted, Refusal> {
     let body_bytes_max = config.limits.body_bytes_max;
     can_be_asynchronous(&head.fields)?;
@@ -85,7 +85,8 @@ pub fn admit(head: RequestHead, config: &AcceptConfig, now: Wall) -> Result<Admi
     })
 }
 
-/// What the drain could not read, or Envoy not send, is refused while somebody listens.
+/// Refuses a head that the drain could not read or Envoy could not send, while the client still
+/// listens.
 ///
 /// # Errors
 /// The first part that is wrong.
@@ -104,15 +105,15 @@ pub fn check_head(head: &CallHead) -> Result<(), Refusal> {
     })
 }
 
-/// A route's or a cluster's name, where it fits into a record; it is only a hint there.
+/// Returns a route's or a cluster's name, where it fits into a record; it is only a hint there.
 fn hint(name: Option<String>) -> Option<String> {
     name.filter(|name| {
         (1..=ROUTE_BYTES_MAX).contains(&name.len()) && !name.contains(char::is_control)
     })
 }
 
-/// Refuses targets and reply addresses that the operator doesn't allow (G7), now rather than when
-/// nobody listens any more.
+/// Refuses targets and reply addresses that the operator doesn't allow (G7). It does so now because
+/// later no client listens any more.
 fn may_go_there(options: &Options, config: &AcceptConfig) -> Result<(), Refusal> {
     let rules = &config.targets;
     if let Some(url) = &options.target {
@@ -158,7 +159,7 @@ fn check_url(
         })
 }
 
-/// Where the operator allows what this option asks for.
+/// Returns the configuration's list in which the operator allows what this option asks for.
 fn named_list(option: CallOption) -> &'static str {
     if option == CallOption::Target {
         return "This gateway's targets.allow says what is";
@@ -183,7 +184,7 @@ fn note(head: &mut CallHead, options: &Options, config: &AcceptConfig) {
     head.order_key.clone_from(&options.order_key);
 }
 
-/// The refusal of a body that is too large.
+/// Returns the refusal of a body that is too large.
 #[must_use]
 pub const fn body_too_large(limit_bytes: usize) -> Refusal {
     Refusal::TooLarge {
@@ -213,7 +214,7 @@ fn can_be_asynchronous(fields: &Fields) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Separates pseudo header fields from fields, and drops what isn't the target's business.
+/// Separates pseudo header fields from fields, and drops fields that don't concern the target.
 fn split(fields: Fields, config: &AcceptConfig) -> Result<CallHead, Refusal> {
     let mut head = CallHead::default();
     head.headers.reserve(fields.len());
@@ -239,11 +240,12 @@ fn split(fields: Fields, config: &AcceptConfig) -> Result<CallHead, Refusal> {
     Ok(head)
 }
 
-/// Envoy lets only ASCII through here; should that change, a record must not silently differ.
+/// Refuses text that isn't ASCII. Envoy lets only ASCII through here; if that changes, a record
+/// must not silently differ.
 fn text(name: &str, value: Vec<u8>) -> Result<String, Refusal> {
     String::from_utf8(value).map_err(|_| Refusal::BadOption {
         header: name.to_owned(),
-        detail: format!("{name} holds bytes that are no UTF-8; percent-encode them."),
+        detail: format!("{name} holds bytes that aren't UTF-8; percent-encode them."),
     })
 }
 

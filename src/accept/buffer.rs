@@ -1,25 +1,24 @@
-//! `ack: immediate`: calls that are answered already and have to be stored yet. They are in memory
-//! alone; what happens to them if the worker or Envoy ends is told to operators, who choose that.
+//! `ack: immediate`: calls that are already answered but not yet stored. They exist in memory only.
+//! The operators who choose this mode are told what happens if the worker or Envoy ends.
 
 use std::collections::BTreeMap;
 
+use crate::accept::AcceptEngine;
 use crate::accept::config::BufferLimits;
-use crate::accept::{AcceptEngine, Output};
 use crate::caller::CallerKey;
 use crate::caller::share::Shares;
-use crate::engine::signing::Covers;
-use crate::engine::{Callout, Level};
+use crate::engine::Level;
 use crate::http::CalloutResult;
 use crate::id::{StreamName, Ticket};
 use crate::idempotency::{KeyHash, KeyHolder};
-use crate::limits::STREAM_ANSWER_BYTES_MAX;
 use crate::metric::Metric;
 use crate::stream::StreamClient;
+use crate::stream::batch::Message;
 use crate::stream::error::StreamError;
-use crate::stream::put_queue::{Message, PutQueue};
+use crate::stream::put_queue::PutQueue;
 use crate::time::Steady;
 
-/// A call that is answered and isn't stored.
+/// A call that is answered but not stored yet.
 #[derive(Debug)]
 pub(super) struct Buffered {
     pub(super) id: String,
@@ -44,18 +43,18 @@ impl Message for Buffered {
     }
 }
 
-/// All of them, by the stream that is theirs.
+/// All buffered calls, by the stream that they go to.
 #[derive(Debug, Default)]
 pub(super) struct Buffer {
     queues: BTreeMap<StreamName, PutQueue<Buffered>>,
     open: BTreeMap<Ticket, StreamName>,
-    /// How many each caller has there, and how many bytes.
+    /// How many calls each caller has in the buffer, and how many bytes.
     calls: Shares,
     bytes: Shares,
 }
 
 impl Buffer {
-    /// An empty one, with a queue for each stream.
+    /// Returns an empty buffer with a queue for each stream.
     pub(super) fn new(streams: impl Iterator<Item = (StreamName, StreamClient)>) -> Self {
         let queue = |(stream, client)| (stream, PutQueue::new(client));
         Self {
@@ -64,8 +63,8 @@ impl Buffer {
         }
     }
 
-    /// Whether this one may be kept too: for all there is a limit, and for one caller a share of
-    /// what is free.
+    /// Returns whether another call may be kept. All callers together have a limit, and one caller
+    /// has a share of what is free.
     pub(super) fn has_room(&self, call: &Buffered, limits: &BufferLimits) -> bool {
         self.calls.may_take(call.caller, 1, limits.calls_max)
             && self
@@ -73,12 +72,12 @@ impl Buffer {
                 .may_take(call.caller, call.record.len(), limits.bytes_max)
     }
 
-    /// Whether this callout is one of ours.
+    /// Returns whether the buffer has sent this callout.
     pub(super) fn is_open(&self, ticket: Ticket) -> bool {
         self.open.contains_key(&ticket)
     }
 
-    /// Whether there is anything in it.
+    /// Returns whether the buffer has no call.
     pub(super) fn is_empty(&self) -> bool {
         self.calls.total() == 0
     }
@@ -100,7 +99,7 @@ impl AcceptEngine {
         }
     }
 
-    /// Publishes what is kept, and gives up what nobody would store for too long.
+    /// Publishes what is kept, and gives up calls that could not be stored for too long.
     pub(super) fn store_buffered(&mut self) {
         if self.buffer.is_empty() {
             return;
@@ -110,25 +109,11 @@ impl AcceptEngine {
         for stream in streams {
             self.lose_aged(stream);
             let queue = self.buffer.queues.get_mut(&stream);
-            let Some(mut request) = queue.and_then(|queue| queue.next(now.steady)) else {
+            let Some(request) = queue.and_then(|queue| queue.next(now.steady)) else {
                 continue;
             };
-            let may_be_sent =
-                self.signing
-                    .sign(&mut request, Covers::HeadOnly, now.wall, &mut self.outputs);
-            let ticket = self.outputs.next_ticket();
+            let ticket = self.put(request);
             self.buffer.open.insert(ticket, stream);
-            if !may_be_sent {
-                self.outputs.push(Output::Unsigned(ticket));
-                continue;
-            }
-            self.outputs.push(Output::Callout(Callout {
-                ticket,
-                cluster: self.cluster.clone(),
-                request,
-                timeout: self.config.publish.timeout,
-                answer_bytes_max: STREAM_ANSWER_BYTES_MAX,
-            }));
         }
     }
 
@@ -161,7 +146,7 @@ impl AcceptEngine {
         }
     }
 
-    /// The Stream has answered a batch of what is kept.
+    /// Handles the Stream's answer to a batch of buffered calls.
     pub(super) fn buffered_stored(&mut self, ticket: Ticket, result: CalloutResult) {
         let Some(stream) = self.buffer.open.remove(&ticket) else {
             return;

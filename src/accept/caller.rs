@@ -1,5 +1,5 @@
-//! Who sends a request, and whether he may: his key goes into the record, his idempotency key is
-//! his alone, and he has a share of what all share.
+//! Who sends a request, and whether the request may be accepted. The caller's key goes into the
+//! record. Each caller has idempotency keys of its own, and a share of what all callers share.
 
 use crate::accept::admission::{Admitted, RequestHead, admit};
 use crate::accept::waiting::CallerFacts;
@@ -10,7 +10,7 @@ use crate::idempotency::KeyHash;
 use crate::record::CallHead;
 
 impl AcceptEngine {
-    /// The same with a secret for order keys that other gateways have too.
+    /// Returns the same engine with a secret for order keys that other gateways have too.
     #[must_use]
     pub fn ordered_by(mut self, secret: Option<CallerSecret>) -> Self {
         if let Some(secret) = secret {
@@ -19,14 +19,15 @@ impl AcceptEngine {
         self
     }
 
-    /// The same with a secret that others have too: they know the same callers and keys.
+    /// Returns the same engine with a secret that other gateways have too, so that all of them know
+    /// the same callers and keys.
     #[must_use]
     pub fn keyed_by(mut self, secret: CallerSecret) -> Self {
         self.secret = secret;
         self
     }
 
-    /// Lets a request in that may become a call, with what is known of it.
+    /// Lets in a request that may become a call, with what is known of it.
     pub(super) fn let_in(
         &mut self,
         head: RequestHead,
@@ -62,7 +63,7 @@ impl AcceptEngine {
         Ok((head, known))
     }
 
-    /// The refusal of an order key that is stored for somebody else, perhaps.
+    /// Returns the refusal of an order key that may be stored for another caller.
     fn of_somebody(&self) -> Refusal {
         let header = self.config.options.headers.of(CallOption::OrderKey);
         let header = header.shown().to_owned();
@@ -73,8 +74,8 @@ impl AcceptEngine {
         Refusal::BadOption { header, detail }
     }
 
-    /// The refusal of an idempotency key where nothing tells its callers apart: each would get what
-    /// is another's.
+    /// Returns the refusal of an idempotency key if nothing tells its callers apart. Otherwise one
+    /// caller would get the answer of another.
     fn of_nobody(&self) -> Refusal {
         let header = self.config.options.headers.of(CallOption::IdempotencyKey);
         let header = header.shown().to_owned();

@@ -1,4 +1,4 @@
-//! What the accept role is configured with.
+//! The configuration of the accept role.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,26 +12,26 @@ use crate::lanes::Lanes;
 use crate::record::names::NameList;
 use crate::stream::StreamConfig;
 
-/// What the accept filter is told.
+/// The configuration of the accept filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcceptConfig {
     /// Where calls are stored.
     pub stream: StreamConfig,
     /// Which requests are calls.
     pub triggers: AsyncTriggers,
-    /// Whether a request's path has to be one that normalization leaves as it is.
+    /// Whether a request is refused if normalization would change its path.
     pub normal_paths: bool,
     /// What their callers may ask for.
     pub options: OptionsConfig,
     /// How they are published.
     pub publish: PublishConfig,
-    /// What is too much.
+    /// The limits of what waits.
     pub limits: AcceptLimits,
     /// What tells callers apart, and what each may have outstanding.
     pub callers: CallersConfig,
     /// How long and how many idempotency keys are known.
     pub idempotency: IdempotencyConfig,
-    /// Where calls go that are to be made later.
+    /// The lanes for calls that are to be made later.
     pub lanes: Lanes,
     /// Where calls and replies may go besides the gateway's own routes.
     pub targets: TargetsConfig,
@@ -52,18 +52,18 @@ pub struct PublishConfig {
     pub batch_bytes_max: usize,
     /// Open PutMessages of one worker.
     pub in_flight_max: usize,
-    /// Where clients get their answer before their call is stored: what is kept until then.
+    /// Where clients get their answer before their call is stored: how much is kept until then.
     pub buffer: Option<BufferLimits>,
 }
 
-/// How much is kept of calls that are answered and aren't stored (`ack: immediate`), in one worker.
+/// How much one worker keeps of calls that are answered but not stored (`ack: immediate`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BufferLimits {
     /// Calls.
     pub calls_max: usize,
     /// Bytes of their records.
     pub bytes_max: usize,
-    /// How long it is tried to store one; then it is lost.
+    /// How long the gateway tries to store a call; after that the call is lost.
     pub age_max: Duration,
 }
 
@@ -76,7 +76,7 @@ pub struct IdempotencyConfig {
     pub slots: u32,
 }
 
-/// What is too much for the accept filter.
+/// The limits of the accept filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcceptLimits {
     /// Bytes of a request's body.
@@ -102,13 +102,13 @@ impl HeaderName {
         Self { shown, lower_case }
     }
 
-    /// As the configuration writes it, for messages.
+    /// Returns the name as the configuration writes it, for messages.
     #[must_use]
     pub fn shown(&self) -> &str {
         &self.shown
     }
 
-    /// As it stands among a request's fields.
+    /// Returns the name in lower case, as it is in a request's fields.
     #[must_use]
     pub fn lower_case(&self) -> &str {
         &self.lower_case
@@ -120,19 +120,19 @@ impl HeaderName {
 pub struct OptionHeaders(pub(crate) [HeaderName; CallOption::ALL.len()]);
 
 impl Default for OptionHeaders {
-    /// The names of the reference.
+    /// Returns the default names, which the reference lists.
     fn default() -> Self {
         Self(CallOption::ALL.map(|option| HeaderName::new(option.default_header().to_owned())))
     }
 }
 
 impl OptionHeaders {
-    /// Every option with its header.
+    /// Returns every option with its header.
     pub fn iter(&self) -> impl Iterator<Item = (CallOption, &HeaderName)> {
         CallOption::ALL.into_iter().zip(&self.0)
     }
 
-    /// The header of one option.
+    /// Returns the header of one option.
     #[must_use]
     pub fn of(&self, option: CallOption) -> &HeaderName {
         let [first, ..] = &self.0;
@@ -140,8 +140,8 @@ impl OptionHeaders {
         found.map_or(first, |(_, header)| header)
     }
 
-    /// The options that a request has, by their names in the configuration, each with its value;
-    /// but the idempotency key, which says nothing of the request.
+    /// Returns the options that a request has, each with its name in the configuration and its
+    /// value. The idempotency key is left out, because it says nothing about the request.
     pub fn asked<'a>(
         &'a self,
         fields: &'a Fields,
@@ -154,7 +154,7 @@ impl OptionHeaders {
             })
     }
 
-    /// Whether a field, named in lower case, is an option that the target does not see.
+    /// Returns whether a field, named in lower case, is an option that the target does not see.
     #[must_use]
     pub fn removes(&self, name: &str) -> bool {
         self.iter()
@@ -162,7 +162,7 @@ impl OptionHeaders {
     }
 }
 
-/// What callers may ask for, and what they get that don't.
+/// What callers may ask for, and the defaults for those that don't ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptionsConfig {
     /// How the options' headers are named.
@@ -171,15 +171,15 @@ pub struct OptionsConfig {
     pub other_headers: Vec<String>,
     /// Options that are refused.
     pub disabled: BTreeSet<CallOption>,
-    /// Retries of a call whose caller doesn't say; absent: the drain decides.
+    /// Retries of a call whose caller doesn't ask for a number; absent: the drain decides.
     pub retries_default: Option<u32>,
     /// The most that a caller may ask for.
     pub retries_max: u32,
-    /// The time limit of an attempt whose caller doesn't say; absent: the drain decides.
+    /// The time limit of an attempt if the caller doesn't ask for one; absent: the drain decides.
     pub timeout_default: Option<Duration>,
     /// The longest that a caller may ask for.
     pub timeout_max: Duration,
-    /// When a call is given up whose caller doesn't say.
+    /// How long a call is tried if its caller doesn't ask for a time.
     pub max_age_default: Duration,
     /// The longest that a caller may ask for.
     pub max_age_max: Duration,

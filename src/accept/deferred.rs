@@ -1,7 +1,8 @@
 //! What each caller has outstanding: calls that were accepted and aren't due yet.
 //!
-//! It is an estimate of one worker. It knows what this worker has accepted since its start and when
-//! that is due, and nothing of other workers and gateways, of retries, or of cancelled calls.
+//! It is an estimate of one worker. The worker knows which calls it has accepted since its start
+//! and when they are due. It doesn't know about other workers, other gateways, retries, or
+//! cancelled calls.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,14 +13,15 @@ use crate::id::RequestId;
 use crate::limits::DEFERRED_MOMENTS_MAX;
 use crate::time::Wall;
 
-/// A call is counted for up to this part of its wait longer than it waits, so that a year takes a
-/// few hundred entries at most, however many calls are due in it.
+/// A call may be counted longer than it waits, by at most this part of its wait. So the calls of a
+/// whole year take a few hundred entries at most, however many calls there are.
 const PARTS: u64 = 16;
 
-/// Moments are whole seconds at least.
+/// Moments are at least whole seconds.
 const SECOND_MS: u64 = 1_000;
 
-/// Up to when calls count, in milliseconds: those that are due at about the same time share one.
+/// Until when calls are counted, in milliseconds. Calls that are due at about the same time share
+/// one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Moment(u64);
 
@@ -46,7 +48,7 @@ struct Outstanding {
 }
 
 impl Outstanding {
-    /// Forgets what is due, and gives how many moments that were.
+    /// Forgets moments that have passed, and returns how many there were.
     fn forget_due(&mut self, now: Wall) -> usize {
         let mut forgotten = 0;
         while let Some(first) = self
@@ -62,7 +64,7 @@ impl Outstanding {
 }
 
 impl Deferred {
-    /// How many calls a caller has that aren't due yet, and when the first of them is.
+    /// Returns how many calls a caller has that aren't due yet, and when the first of them is.
     fn outstanding(&mut self, caller: CallerKey, now: Wall) -> (usize, Wall) {
         let Some(own) = self.callers.get_mut(&caller) else {
             return (0, now);
@@ -77,7 +79,7 @@ impl Deferred {
         (calls, first)
     }
 
-    /// Counts a call, and gives where.
+    /// Counts a call, and returns the moment at which it is counted.
     fn add(&mut self, caller: CallerKey, due: Wall, now: Wall) -> Moment {
         if self.moments >= DEFERRED_MOMENTS_MAX {
             self.make_room(now);
@@ -91,7 +93,7 @@ impl Deferred {
         moment
     }
 
-    /// A call counts no longer: it has come to nothing.
+    /// Stops counting a call that will not be made.
     fn remove(&mut self, caller: CallerKey, moment: Moment) {
         let Some(own) = self.callers.get_mut(&caller) else {
             return;
@@ -109,8 +111,8 @@ impl Deferred {
         }
     }
 
-    /// Forgets what is due, and then those who have least outstanding, an eighth of all: they are
-    /// farthest from what they may have.
+    /// Makes room: first forgets what is due, then the eighth of all callers who have least
+    /// outstanding. These callers are farthest from their limit.
     fn make_room(&mut self, now: Wall) {
         for own in self.callers.values_mut() {
             self.moments = self.moments.saturating_sub(own.forget_due(now));
@@ -134,7 +136,7 @@ impl Deferred {
 }
 
 impl AcceptEngine {
-    /// Counts a call of a caller that is due later, if he may have another one.
+    /// Counts a call that is due later, if its caller may have another one.
     pub(super) fn defer(
         &mut self,
         caller: CallerKey,
@@ -153,7 +155,7 @@ impl AcceptEngine {
         Ok(Some(self.deferred.add(caller, due, now)))
     }
 
-    /// A request comes to no call of its own: it counts no longer.
+    /// Stops counting a request that does not become a call of its own.
     pub(super) fn give_back_deferred(&mut self, request: RequestId) {
         if let Some((caller, moment)) = self.requests.take_deferred(request) {
             self.deferred.remove(caller, moment);

@@ -1,5 +1,5 @@
-//! Idempotency keys: before a keyed request may be published its key is claimed in the table that
-//! the workers share, and afterwards the table learns how it ended.
+//! Idempotency keys. A key is claimed in the table that the workers share before its request may be
+//! published. Afterwards the table learns how the request ended.
 //!
 //! The table answers at once, so there is never more than one piece of work under way.
 
@@ -15,23 +15,24 @@ use crate::metric::Metric;
 use crate::receipt::Receipt;
 use crate::time::Wall;
 
-/// How often a slot is read again that another worker has written meanwhile. After that the call
+/// How often a slot is read again if another worker has written it meanwhile. After that the call
 /// goes on without its key: no request waits for ever.
 const TRIES_MAX: u32 = 16;
 
-/// How much longer than a publish may take its key stays claimed, should its worker die.
+/// How long a key stays claimed beyond the time of a publish, in case its worker dies.
 const CLAIM_MARGIN: Duration = Duration::from_secs(5);
 
 /// The keyed requests of this worker.
 #[derive(Debug, Default)]
 pub(super) struct IdempotencyClaims {
-    /// Requests that want their key.
+    /// Requests that want to claim their key.
     waiting: VecDeque<RequestId>,
-    /// Requests whose key is another one's that is being published: they look again.
+    /// Requests whose key belongs to another request that is being published. They look again.
     behind: Vec<RequestId>,
-    /// Keys that requests of ours hold, with the receipt once their call is in a batch.
+    /// Keys that requests of this worker have claimed, with the receipt once their call is in a
+    /// batch.
     held: BTreeMap<RequestId, (KeyHolder, Option<Receipt>)>,
-    /// What the table has to learn.
+    /// Ends of claims that the table has to learn.
     ends: VecDeque<(KeyHolder, End)>,
     work: Option<Work>,
     tries: u32,
@@ -62,17 +63,17 @@ impl Work {
 }
 
 impl IdempotencyClaims {
-    /// A complete request wants its key.
+    /// A complete request wants to claim its key.
     pub(super) fn add(&mut self, request: RequestId) {
         self.waiting.push_back(request);
     }
 
-    /// Requests that were behind others look again.
+    /// Lets requests that were behind others look again.
     pub(super) fn look_again(&mut self) {
         self.waiting.extend(self.behind.drain(..));
     }
 
-    /// A request's call stands in a batch.
+    /// A request's call is in a batch.
     pub(super) fn published(&mut self, request: RequestId, receipt: &Receipt) {
         if let Some((_, known)) = self.held.get_mut(&request) {
             *known = Some(receipt.clone());
@@ -87,7 +88,7 @@ impl IdempotencyClaims {
         }
     }
 
-    /// The Stream has stored a request's call, or hasn't.
+    /// The Stream has stored a request's call, or has refused it.
     pub(super) fn end(&mut self, request: RequestId, stored: Option<Position>) {
         let Some((holder, receipt)) = self.held.remove(&request) else {
             return;
@@ -99,19 +100,19 @@ impl IdempotencyClaims {
         self.ends.push_back((holder, end));
     }
 
-    /// A call has ended as a dead letter: its key may be used again.
+    /// A call has ended as a dead letter, so its key may be used again.
     pub(super) fn release(&mut self, holder: KeyHolder) {
         self.ends.push_back((holder, End::Released));
     }
 
-    /// Whether the table has to learn something yet.
+    /// Returns whether the table has to learn something yet.
     pub(super) fn is_busy(&self) -> bool {
         !self.ends.is_empty() || self.work.is_some()
     }
 }
 
 impl AcceptEngine {
-    /// Starts the next piece of work. Gives whether something is under way.
+    /// Starts the next piece of work. Returns whether something is under way.
     pub(super) fn claim_next(&mut self) -> bool {
         while self.claims.work.is_none() {
             if let Some((holder, end)) = self.claims.ends.pop_front() {
@@ -167,7 +168,7 @@ impl AcceptEngine {
         self.claims.work = Some(work);
     }
 
-    /// The host has read a body for us; false if it wasn't for us.
+    /// Handles a body that the host has read. Returns false if the body was not read for a claim.
     pub(super) fn claim_body_read(&mut self, request: RequestId, body: Option<&[u8]>) -> bool {
         if !matches!(self.claims.work, Some(Work::Reading(reading)) if reading == request) {
             return false;
@@ -223,8 +224,8 @@ impl AcceptEngine {
         self.claims.work = Some(work);
     }
 
-    /// A request that isn't the first with its key. It is answered in the next turn: one callback
-    /// gives only so many answers.
+    /// Handles a request that isn't the first with its key. It is answered in the next turn,
+    /// because one callback gives only a limited number of answers.
     fn not_first(&mut self, request: RequestId, claim: Claim) {
         self.wake();
         match claim {
@@ -238,7 +239,7 @@ impl AcceptEngine {
         }
     }
 
-    /// The host has written a slot, or somebody else had written it meanwhile.
+    /// The host has written a slot, or another worker has written it meanwhile.
     pub(super) fn slot_written(&mut self, is_written: bool) {
         let Some(work) = self.claims.work.take() else {
             return;

@@ -17,16 +17,16 @@ pub enum Input {
         /// Whether it has neither body nor trailers.
         end_of_stream: bool,
     },
-    /// More of its body is buffered.
+    /// More of the body is buffered.
     RequestBody {
         /// The exchange.
         request: RequestId,
-        /// Bytes buffered by now, altogether.
+        /// Bytes buffered so far.
         buffered_bytes: usize,
-        /// Whether that is all.
+        /// Whether the body is complete.
         end_of_stream: bool,
     },
-    /// Its trailers, which end it.
+    /// The trailers, which end the request.
     RequestTrailers {
         /// The exchange.
         request: RequestId,
@@ -35,14 +35,14 @@ pub enum Input {
     },
     /// The exchange is over, answered or not.
     RequestGone(RequestId),
-    /// The answer to [`crate::engine::Output::ReadBody`]; `None`: there is no body any more.
+    /// The answer to [`crate::engine::Output::ReadBody`]; `None` if there is no body any more.
     Body(RequestId, Option<Vec<u8>>),
     /// The answer to [`crate::engine::Output::Callout`].
     CalloutDone(Ticket, CalloutResult),
     /// The answer to [`crate::engine::Output::ReadSlot`]: the slot, if it exists, and its
     /// version.
     SlotRead(Option<Vec<u8>>, u32),
-    /// The answer to [`crate::engine::Output::WriteSlot`]: false if somebody else has written the
+    /// The answer to [`crate::engine::Output::WriteSlot`]: false if another worker has written the
     /// slot meanwhile.
     SlotWritten(bool),
     /// A call has ended as a dead letter; its idempotency key may be used again.

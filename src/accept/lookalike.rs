@@ -1,5 +1,5 @@
-//! Step 1b: a header that looks like an option, but is none, is refused rather than ignored:
-//! somebody has asked for something and would not get it.
+//! Step 1b: a header that looks like an option but isn't one is refused rather than ignored.
+//! Otherwise the caller would ask for something and not get it.
 
 use crate::accept::config::OptionsConfig;
 use crate::accept::refusal::Refusal;
@@ -12,10 +12,10 @@ use crate::limits::REFUSED_VALUE_CHARACTERS_MAX;
 const OPTION_START: &str = "async-";
 
 /// Refuses a marked request with such a header. Underscores count as hyphens, because many targets
-/// take one for the other.
+/// can't tell them apart.
 ///
 /// # Errors
-/// The first one, with the options that there are.
+/// The first such header, with the options that exist.
 pub fn refuse_lookalikes(fields: &Fields, config: &OptionsConfig) -> Result<(), Refusal> {
     let Some((name, _)) = fields.iter().find(|(name, _)| is_lookalike(name, config)) else {
         return Ok(());
@@ -26,15 +26,16 @@ pub fn refuse_lookalikes(fields: &Fields, config: &OptionsConfig) -> Result<(), 
     let options = options.filter(|(option, _)| !config.disabled.contains(option));
     let options: Vec<&str> = options.map(|(_, header)| header.shown()).collect();
     let detail = format!(
-        "{header} is no option. Options are {}. Leave it out; a header for the target alone has to \
-         stand in this gateway's options.otherHeaders.",
+        "{header} is not an option. Options are {}. Leave it out; a header for the target alone \
+         has to stand in this gateway's options.otherHeaders.",
         options.join(", ")
     );
     Err(Refusal::BadOption { header, detail })
 }
 
-/// Whether this name, in lower case, looks like an option's and is neither an option's nor a header
-/// of ours, which is dropped in silence: a function that is called by us may pass on what it got.
+/// Returns whether this name, in lower case, looks like an option but is neither an option nor a
+/// header that the gateway adds. Headers that the gateway adds are dropped silently, because a
+/// function that the gateway calls may pass on the headers that it got.
 fn is_lookalike(name: &str, config: &OptionsConfig) -> bool {
     let meant = dashed(name);
     let mut headers = config.headers.iter().map(|(_, header)| header.lower_case());
@@ -46,7 +47,7 @@ fn is_lookalike(name: &str, config: &OptionsConfig) -> bool {
         && !config.other_headers.iter().any(|one| one == name)
 }
 
-/// Whether the gateway itself gives this to a dispatched call or reply.
+/// Returns whether the gateway itself adds this header to a dispatched call or reply.
 fn is_call_header(name: &str) -> bool {
     let correlation = CallOption::CorrelationId.default_header();
     CALL_HEADERS.contains(&name)
@@ -55,7 +56,7 @@ fn is_call_header(name: &str) -> bool {
         || correlation.eq_ignore_ascii_case(name)
 }
 
-/// Why the operator can't have this name, in lower case, among `options.otherHeaders`.
+/// Returns why the operator can't list this name, in lower case, in `options.otherHeaders`.
 #[must_use]
 pub fn cannot_be_other(name: &str) -> Option<&'static str> {
     let meant = dashed(name);

@@ -50,6 +50,7 @@ use crate::lanes::Wait;
 use crate::metric::Metric;
 use crate::record::seal::SealKeys;
 use crate::stream::StreamClient;
+use crate::stream::batch::SentBatch;
 use crate::stream::signing::Signer;
 use crate::time::{Now, Steady, Wall};
 use buffer::Buffer;
@@ -67,7 +68,7 @@ pub struct AcceptEngine {
     cluster: Rc<str>,
     entropy: Entropy,
     requests: Requests,
-    /// One for the stream of calls, and one for each lane.
+    /// A publisher for the stream of calls, and one for each lane.
     publishers: BTreeMap<StreamName, Publisher>,
     /// The request whose body is being read, and the stream that it is for.
     reading: Option<(StreamName, RequestId)>,
@@ -77,20 +78,20 @@ pub struct AcceptEngine {
     order_keys: OrderKeys,
     deferred: Deferred,
     buffer: Buffer,
-    /// When each complete request has waited long enough, in the same order.
+    /// When each complete request has waited long enough, earliest first.
     deadlines: VecDeque<(Steady, RequestId)>,
-    in_flight: BTreeMap<Ticket, (StreamName, Vec<RequestId>)>,
+    in_flight: BTreeMap<Ticket, (StreamName, SentBatch<RequestId>)>,
     answers: VecDeque<(RequestId, OutgoingResponse)>,
     wake_pending: bool,
     signing: Signing,
     seal_keys: Option<SealKeys>,
-    /// When the input came that is being handled.
+    /// When the input that is being handled came.
     now: Now,
     outputs: Outputs,
 }
 
 impl AcceptEngine {
-    /// An engine with nothing in it.
+    /// Returns an engine without any requests.
     #[must_use]
     pub fn new(config: AcceptConfig, mut entropy: Entropy) -> Self {
         let mut secret = [0; 32];
@@ -125,43 +126,44 @@ impl AcceptEngine {
         }
     }
 
-    /// The same with requests to the Stream signed.
+    /// Returns the same engine with requests to the Stream signed.
     #[must_use]
     pub fn signed_by(mut self, signer: Option<Signer>) -> Self {
         self.signing = Signing::by(signer);
         self
     }
 
-    /// The same with requests to the Stream signed by tokens, which [`Self::renew_token`] brings.
+    /// Returns the same engine with requests to the Stream signed by tokens, which
+    /// [`Self::renew_token`] brings.
     #[must_use]
     pub fn signed_by_principal(mut self) -> Self {
         self.signing = Signing::by_principal();
         self
     }
 
-    /// Requests are signed by this from now on, until the token ends.
+    /// Signs requests by this token from now on, until it ends.
     pub fn renew_token(&mut self, signer: Signer, until: Wall) {
         self.signing.renew(signer, until);
     }
 
-    /// Whether the Stream has refused a signature since this was asked last.
+    /// Returns whether the Stream has refused a signature since the last call of this.
     pub fn take_refused_signature(&mut self) -> bool {
         self.signing.take_refused()
     }
 
-    /// The same with credentials sealed where they are stored.
+    /// Returns the same engine with credentials sealed in what it stores.
     #[must_use]
     pub fn sealed_by(mut self, keys: Option<SealKeys>) -> Self {
         self.seal_keys = keys;
         self
     }
 
-    /// What the host shall do next, if anything.
+    /// Returns what the host shall do next, if anything.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop()
     }
 
-    /// How often the host has to tick, while anything waits.
+    /// Returns how often the host has to tick, while anything waits.
     #[must_use]
     pub fn tick_period(&self) -> Option<Duration> {
         let idle = self.requests.is_empty()
@@ -171,7 +173,7 @@ impl AcceptEngine {
         (!idle).then_some(TICK)
     }
 
-    /// Takes one input. A request whose head came in stays paused until its answer.
+    /// Handles one input. A request whose head came in stays paused until its answer.
     pub fn handle(&mut self, input: Input, now: Now) {
         self.now = now;
         match input {
@@ -243,7 +245,7 @@ impl AcceptEngine {
     }
 
     fn request_body(&mut self, request: RequestId, buffered: usize, whole: bool, now: Now) {
-        // Whatever arrives after an answer is of no use, and must not reach the route.
+        // Whatever arrives after the answer has no use, and must not reach the route.
         let Some(Accepting::Receiving { body_bytes, .. }) = self.requests.get_mut(request) else {
             return;
         };
@@ -281,7 +283,7 @@ impl AcceptEngine {
         }
     }
 
-    /// The request is whole: it gets its identity and its place in the outbox.
+    /// A request is complete: it gets its identity and its place in the outbox.
     fn complete(&mut self, request: RequestId, now: Now) {
         let Some(state) = self.requests.get_mut(request) else {
             return;
@@ -294,8 +296,8 @@ impl AcceptEngine {
         head.accepted_at = Some(now.wall.to_string());
         let remaining = head.deliver_at.map(|at| at.since(now.wall));
         let is_ordered = head.order_key.is_some();
-        // What is due sooner than the shortest lane waits in the drain. A call with an order key
-        // goes to the drain first, which gives it its place in the order (G6).
+        // A call that is due sooner than the shortest lane waits in the drain. A call with an order
+        // key goes to the drain first, which gives it its place in the order (G6).
         let stream = match self.config.lanes.wait(remaining.unwrap_or_default()) {
             Wait::On(lane) if !is_ordered => StreamName::Lane(lane),
             Wait::On(_) | Wait::Over | Wait::InMemory(_) => StreamName::Calls,
@@ -316,10 +318,10 @@ impl AcceptEngine {
         }
     }
 
-    /// A request gets its place in the outbox of its stream.
+    /// Puts a request into the outbox of its stream.
     fn enqueue(&mut self, request: RequestId) {
         let Some(Accepting::Waiting { stream, .. }) = self.requests.get(request) else {
-            // It has left, or waited too long, while its key was claimed.
+            // It has left or has waited too long while its key was claimed.
             return self.claims.end(request, None);
         };
         if self.put_into_outbox(*stream, request) {
@@ -334,7 +336,7 @@ impl AcceptEngine {
         self.outputs.push(Output::Respond(request, response));
     }
 
-    /// Refuses a waiting request when its turn to be answered comes.
+    /// Refuses a waiting request. It gets the answer when its turn comes.
     fn refuse(&mut self, request: RequestId, refusal: &Refusal) {
         self.free_key(request);
         self.give_back_deferred(request);
@@ -350,11 +352,11 @@ impl AcceptEngine {
         }
     }
 
-    /// Forgets a request; false if it isn't known any more.
+    /// Forgets a request. Returns false if it isn't known any more.
     fn forget(&mut self, request: RequestId) -> bool {
         self.free_key(request);
         let state = self.requests.get(request);
-        // What is being published may be stored, and what is answered is.
+        // A request that is being published may be stored, and an answered one is stored.
         if matches!(
             state,
             Some(Accepting::Receiving { .. } | Accepting::Waiting { .. })
@@ -369,8 +371,8 @@ impl AcceptEngine {
         known
     }
 
-    /// Gives a key back whose request comes to nothing. What is being published ends by the
-    /// Stream's answer.
+    /// Gives back the key of a request that does not become a call. The Stream's answer ends a
+    /// request that is being published.
     fn free_key(&mut self, request: RequestId) {
         if matches!(self.requests.get(request), Some(Accepting::Waiting { .. })) {
             self.claims.end(request, None);

@@ -7,7 +7,7 @@ use crate::limits::{
 };
 
 impl CallOption {
-    /// What is accepted, to be said after "Give".
+    /// Returns the accepted forms, to be written after the word "Give".
     pub(super) fn forms(self, config: &OptionsConfig) -> String {
         let durations = "such as 250ms, 90s, 5m, 2h, 7d, 1h30m, PT90S or P1DT12H";
         match self {

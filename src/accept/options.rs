@@ -1,7 +1,7 @@
 //! Step 1b: what a caller asks for in option headers (the table in `docs/options.md`).
 //!
-//! An option that can't be kept is refused, never ignored: a wrong value with `400` and the forms
-//! that are accepted, an option that this gateway hasn't got with `501`.
+//! An option that can't be kept is refused, never ignored. A wrong value gets `400` with the forms
+//! that are accepted. An option that this gateway doesn't have gets `501`.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::record::reply_address::ReplyAddress;
 use crate::time::{Wall, millis};
 use crate::time_text::{NoDuration, parse_duration, parse_time};
 
-/// What a caller asks for. `None` is: said nothing.
+/// What a caller asks for. `None` means that the caller didn't say.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// An absolute `http` or `https` URL of visible ASCII, of which only that much is known.
+    /// An absolute `http` or `https` URL of visible ASCII. Nothing else has been checked.
     pub target: Option<String>,
     /// Who gets the response.
     pub reply_to: Option<ReplyAddress>,
@@ -28,9 +28,10 @@ pub struct Options {
     pub failure_to: Option<ReplyAddress>,
     /// The caller's conversation id, 1 to 256 visible ASCII characters.
     pub correlation_id: Option<String>,
-    /// The earliest time, from `Deliver-At` or `Delay`; absent also where that has passed.
+    /// The earliest time, from `Deliver-At` or `Delay`; also absent if that time has passed.
     pub deliver_at: Option<Wall>,
-    /// How long after the earliest time it is given up; from a second to the configured ceiling.
+    /// How long after the earliest time the call is given up; from a second to the configured
+    /// ceiling.
     pub max_age: Option<Duration>,
     /// Retries after the first attempt, up to the configured ceiling.
     pub retries: Option<u32>,
@@ -38,14 +39,14 @@ pub struct Options {
     pub timeout: Option<Duration>,
     /// Calls with the same key are made one after the other; 1 to 256 visible ASCII characters.
     pub order_key: Option<String>,
-    /// Requests with the same key are the same; 1 to 256 ASCII characters, without the quotes.
+    /// Requests with the same key count as the same; 1 to 256 ASCII characters, without the quotes.
     pub idempotency_key: Option<String>,
 }
 
 /// Reads the options of a request that arrived at `now`.
 ///
 /// # Errors
-/// The first one, in the order of [`CallOption::ALL`], that is wrong or that isn't to be had.
+/// The first option, in the order of [`CallOption::ALL`], that is wrong or not available.
 pub fn parse(fields: &Fields, config: &OptionsConfig, now: Wall) -> Result<Options, Refusal> {
     let mut options = Options::default();
     for (option, header) in config.headers.iter() {
@@ -76,7 +77,7 @@ pub fn parse(fields: &Fields, config: &OptionsConfig, now: Wall) -> Result<Optio
     Ok(options)
 }
 
-/// A delay and a time at once would leave open which of them counts.
+/// Refuses a request with both a delay and a time, because nobody could tell which of them counts.
 fn one_time_only(fields: &Fields, config: &OptionsConfig) -> Result<(), Refusal> {
     let [time, delay] =
         [CallOption::DeliverAt, CallOption::Delay].map(|option| config.headers.of(option));
@@ -95,7 +96,7 @@ fn one_time_only(fields: &Fields, config: &OptionsConfig) -> Result<(), Refusal>
 }
 
 impl Options {
-    /// Sets an option; the error is what is wrong, to be said after the value.
+    /// Sets an option. The error says what is wrong and is written after the value.
     fn set(
         &mut self,
         option: CallOption,
@@ -115,7 +116,7 @@ impl Options {
                 self.correlation_id = Some(word(text, CORRELATION_ID_BYTES_MAX)?);
             }
             CallOption::DeliverAt => {
-                let time = parse_time(text).ok_or_else(|| no_time(text))?;
+                let time = parse_time(text).ok_or_else(|| not_a_time(text))?;
                 if time > later(now, config.delay_max) {
                     return Err("is too far ahead".to_owned());
                 }
@@ -141,16 +142,17 @@ impl Options {
     }
 }
 
-/// What is wrong with a text that is no time. Many clocks count milliseconds.
-fn no_time(text: &str) -> String {
+/// Returns what is wrong with a text that is not a valid time. Many clocks count milliseconds.
+fn not_a_time(text: &str) -> String {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit());
     match is_number && (13..=14).contains(&text.len()) {
-        true => "is no time: it looks like milliseconds, and Unix seconds are meant".to_owned(),
-        false => "is no time".to_owned(),
+        true => "is not a valid time: it looks like milliseconds, but Unix seconds are expected"
+            .to_owned(),
+        false => "is not a valid time".to_owned(),
     }
 }
 
-/// A moment, and that much more.
+/// Returns the moment `by` after `now`.
 fn later(now: Wall, by: Duration) -> Wall {
     Wall(now.0.saturating_add(millis(by)))
 }
@@ -185,15 +187,15 @@ fn duration(text: &str, least: Duration, most: Duration) -> Result<Duration, Str
 
 fn retries(text: &str, most: u32) -> Result<u32, String> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err("is no whole number".to_owned());
+        return Err("is not a whole number".to_owned());
     }
-    // All digits: only overflow can make this fail.
+    // The text has only digits, so only an overflow can make this fail.
     let number = text.parse().ok().filter(|number| *number <= most);
     number.ok_or_else(|| "is too many".to_owned())
 }
 
-/// The header is a structured field whose value is a string (draft-ietf-httpapi-idempotency-key,
-/// RFC 8941 §3.3.3), but most callers write the bare key.
+/// Reads an idempotency key. The header is a structured field whose value is a string
+/// (draft-ietf-httpapi-idempotency-key, RFC 8941 §3.3.3), but most callers write the bare key.
 fn key(text: &str) -> Result<String, String> {
     let Some(inner) = text.strip_prefix('"') else {
         return word(text, IDEMPOTENCY_KEY_BYTES_MAX);
@@ -217,7 +219,7 @@ fn key(text: &str) -> Result<String, String> {
     Ok(key)
 }
 
-/// A value as a message shows it: escaped, and cut where it is long.
+/// Returns a value as a message shows it: escaped, and cut if it is long.
 fn quoted(value: &[u8]) -> String {
     let escaped = value.escape_ascii();
     let mut shown: String = escaped

@@ -10,29 +10,30 @@ use crate::accept::waiting::Accepting;
 use crate::accept::{AcceptEngine, Output};
 use crate::engine::signing::Covers;
 use crate::engine::{Callout, Level};
-use crate::http::CalloutResult;
+use crate::http::{CalloutResult, OutgoingRequest};
 use crate::id::{RequestId, StreamName, Ticket};
 use crate::limits::{RECORD_BYTES_MAX, RESPONSES_PER_CALLBACK_MAX, STREAM_ANSWER_BYTES_MAX};
 use crate::metric::Metric;
 use crate::receipt::Receipt;
 use crate::record;
 use crate::stream::StreamClient;
-use crate::stream::error::{StreamError, expect_ok};
-use crate::stream::put::{PutBody, PutEntry, parse_put_answer};
+use crate::stream::batch::{Batch, BatchMax, FailedBatch};
+use crate::stream::error::StreamError;
+use crate::stream::put::PutEntry;
 use crate::time::Steady;
 
-/// What goes to one stream.
+/// What goes to one stream: the requests that wait, and the batch that gathers. Each batch is sent
+/// once; clients learn what became of their request.
 #[derive(Debug)]
 pub(super) struct Publisher {
     client: StreamClient,
-    /// Complete requests in the order of their completion; may name requests that are gone.
+    /// Complete requests in the order in which they were completed. Some of them may be gone.
     pub(super) outbox: VecDeque<RequestId>,
-    /// The batch while it gathers.
-    body: PutBody,
-    members: Vec<RequestId>,
-    /// PutMessages that aren't answered.
+    /// The batch that gathers now.
+    batch: Batch<RequestId>,
+    /// PutMessages requests that aren't answered yet.
     open: usize,
-    /// The Stream has asked for a pause until then.
+    /// Until when the Stream has asked for a pause.
     not_before: Steady,
 }
 
@@ -41,39 +42,39 @@ impl Publisher {
         Self {
             client,
             outbox: VecDeque::new(),
-            body: PutBody::default(),
-            members: Vec::new(),
+            batch: Batch::default(),
             open: 0,
             not_before: Steady(0),
         }
     }
 
-    /// Whether a publish may start: the first at once, a further one only with a full batch.
+    /// Returns whether a batch may be published now. The first one may go at once, a further one
+    /// only if it is full.
     fn may_publish(&self, config: &PublishConfig) -> bool {
-        let waiting = self.members.len().saturating_add(self.outbox.len());
+        let waiting = self.batch.len().saturating_add(self.outbox.len());
         let is_full = waiting >= config.batch_records_max;
         self.open == 0 || (is_full && self.open < config.in_flight_max)
     }
 
-    /// What is to be done next.
+    /// Returns the next step.
     fn next(&mut self, config: &PublishConfig, now: Steady) -> Step {
         if now < self.not_before {
             return Step::Wait;
         }
-        if self.members.len() >= config.batch_records_max {
+        if self.batch.len() >= config.batch_records_max {
             return if self.open < config.in_flight_max {
                 Step::Publish
             } else {
                 Step::Wait
             };
         }
-        // What has begun to gather goes on, until it is full by number or by bytes.
-        if self.members.is_empty() && !self.may_publish(config) {
+        // A batch that has begun to gather goes on until it is full by number or by bytes.
+        if self.batch.is_empty() && !self.may_publish(config) {
             return Step::Wait;
         }
         match self.outbox.pop_front() {
             Some(request) => Step::TakeIn(request),
-            None if self.members.is_empty() || self.open > 0 => Step::Wait,
+            None if self.batch.is_empty() || self.open > 0 => Step::Wait,
             None => Step::Publish,
         }
     }
@@ -87,7 +88,8 @@ enum Step {
 }
 
 impl AcceptEngine {
-    /// A complete request waits for its place in a batch. Gives whether one may leave now.
+    /// Puts a complete request into the outbox of its stream. Returns whether a batch may be
+    /// published now.
     pub(super) fn put_into_outbox(&mut self, stream: StreamName, request: RequestId) -> bool {
         let Some(publisher) = self.publishers.get_mut(&stream) else {
             return false;
@@ -96,8 +98,8 @@ impl AcceptEngine {
         publisher.may_publish(&self.config.publish)
     }
 
-    /// Fills batches from the outboxes and publishes them, until a body has to be read first, or
-    /// the outboxes are empty, or enough is in flight.
+    /// Fills batches from the outboxes and publishes them. It stops if a body has to be read first,
+    /// if the outboxes are empty, or if enough is in flight.
     pub(super) fn gather(&mut self) {
         if self.claim_next() {
             return;
@@ -142,7 +144,7 @@ impl AcceptEngine {
         if let Some((stream, _)) = reading {
             match body {
                 Some(body) => self.add_to_batch(stream, request, &body),
-                // Envoy has let go of the exchange; its end is on the way to us.
+                // Envoy has dropped the exchange, and will soon tell that it is over.
                 None => {
                     self.forget(request);
                 }
@@ -207,23 +209,21 @@ impl AcceptEngine {
         let Some(publisher) = self.publishers.get_mut(&stream) else {
             return;
         };
-        // A key counts too (OCI Streaming: keys and values, decoded).
-        let bytes = encoded
-            .len()
-            .saturating_add(key.as_deref().map_or(0, str::len));
-        let bytes = publisher.body.bytes().saturating_add(bytes);
-        let is_full = bytes > self.config.publish.batch_bytes_max && !publisher.members.is_empty();
-        if is_full {
-            // Full by bytes. It may exceed the number in flight by one, rather than be held up.
+        let max = BatchMax {
+            messages: self.config.publish.batch_records_max,
+            bytes: self.config.publish.batch_bytes_max,
+        };
+        if !publisher.batch.has_room(key.as_deref(), &encoded, max) {
+            // The batch is full by bytes. The number in flight may exceed its limit by one, so that
+            // nothing is held up.
             self.publish(stream);
         }
         if let Some(publisher) = self.publishers.get_mut(&stream) {
-            publisher.body.push(key.as_deref(), &encoded);
-            publisher.members.push(request);
+            publisher.batch.add(request, key.as_deref(), &encoded);
         }
     }
 
-    /// The client gets its answer now, and the Stream its record later.
+    /// Answers the client now. The Stream gets the record later.
     fn answer_first(
         &mut self,
         stream: StreamName,
@@ -239,27 +239,32 @@ impl AcceptEngine {
         self.keep(stream, call);
         self.outputs.count(Metric::Accepted, 1);
         self.answer(request, receipt.response(None));
-        // In the next turn: one callback gives only so many answers.
+        // In the next turn, because one callback gives only a limited number of answers.
         self.wake();
     }
 
-    /// Sends a batch off.
+    /// Sends a batch.
     fn publish(&mut self, stream: StreamName) {
         let Some(publisher) = self.publishers.get_mut(&stream) else {
             return;
         };
-        let members = std::mem::take(&mut publisher.members);
-        let body = std::mem::take(&mut publisher.body);
-        let mut request = publisher.client.put_messages(body);
+        let batch = std::mem::take(&mut publisher.batch);
+        let (request, sent) = batch.send(&publisher.client);
         publisher.open = publisher.open.saturating_add(1);
+        let ticket = self.put(request);
+        self.in_flight.insert(ticket, (stream, sent));
+    }
+
+    /// Sends a PutMessages request, and returns the ticket of its callout.
+    pub(super) fn put(&mut self, mut request: OutgoingRequest) -> Ticket {
         let (covers, now) = (Covers::HeadOnly, self.now.wall);
         let may_be_sent = self
             .signing
             .sign(&mut request, covers, now, &mut self.outputs);
         let ticket = self.outputs.next_ticket();
-        self.in_flight.insert(ticket, (stream, members));
         if !may_be_sent {
-            return self.outputs.push(Output::Unsigned(ticket));
+            self.outputs.push(Output::Unsigned(ticket));
+            return ticket;
         }
         self.outputs.push(Output::Callout(Callout {
             ticket,
@@ -268,26 +273,24 @@ impl AcceptEngine {
             timeout: self.config.publish.timeout,
             answer_bytes_max: STREAM_ANSWER_BYTES_MAX,
         }));
+        ticket
     }
 
     /// The Stream has answered a batch, or never will.
     pub(super) fn published(&mut self, ticket: Ticket, result: CalloutResult) {
-        let Some((stream, members)) = self.in_flight.remove(&ticket) else {
+        let Some((stream, batch)) = self.in_flight.remove(&ticket) else {
             return;
         };
         if let Some(publisher) = self.publishers.get_mut(&stream) {
             publisher.open = publisher.open.saturating_sub(1);
         }
-        let entries = expect_ok(result).and_then(|response| {
-            parse_put_answer(&response.body, members.len()).map_err(StreamError::Unanswered)
-        });
-        match entries {
-            Ok(entries) => self.settle(stream, members, entries),
-            Err(error) => {
+        match batch.answered(result) {
+            Ok(entries) => self.settle(stream, entries),
+            Err(FailedBatch { messages, error }) => {
                 if let Some(publisher) = self.publishers.get_mut(&stream) {
                     publisher.not_before = self.now.steady.plus(error.asked_pause());
                 }
-                self.fail(members, &error);
+                self.fail(messages, &error);
             }
         }
         self.answer_some();
@@ -295,10 +298,10 @@ impl AcceptEngine {
     }
 
     /// Each request of a batch gets its own answer.
-    fn settle(&mut self, stream: StreamName, members: Vec<RequestId>, entries: Vec<PutEntry>) {
+    fn settle(&mut self, stream: StreamName, entries: Vec<(RequestId, PutEntry)>) {
         let mut stored = 0;
         let mut accepted = 0;
-        for (request, entry) in members.into_iter().zip(entries) {
+        for (request, entry) in entries {
             let position = match &entry {
                 PutEntry::Stored(position) => Some(*position),
                 PutEntry::Failed(_) => None,
@@ -332,7 +335,7 @@ impl AcceptEngine {
         }
     }
 
-    /// Records have come onto a stream: the drain shall know.
+    /// Counts records that a stream has stored, and tells the drain.
     pub(super) fn count_stored(&mut self, stream: StreamName, records: i64) {
         self.outputs.count(Metric::PublishedRecords, records);
         if let StreamName::Lane(_) = stream {
@@ -341,10 +344,10 @@ impl AcceptEngine {
         self.outputs.push(Output::WakeDrain);
     }
 
-    /// A whole batch has failed.
-    fn fail(&mut self, members: Vec<RequestId>, error: &StreamError) {
+    /// Handles the failure of a whole batch.
+    fn fail(&mut self, requests: Vec<RequestId>, error: &StreamError) {
         self.outputs.count(Metric::PublishFailures, 1);
-        let count = members.len();
+        let count = requests.len();
         let why = self
             .signing
             .describe(error, self.now.wall, &mut self.outputs);
@@ -368,7 +371,7 @@ impl AcceptEngine {
             detail: detail.to_owned(),
             stored,
         };
-        for request in members {
+        for request in requests {
             self.claims.end(request, None);
             if matches!(self.requests.get(request), Some(Accepting::Publishing(_))) {
                 self.refuse(request, &refusal);

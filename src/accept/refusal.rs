@@ -1,4 +1,4 @@
-//! Every way in which a marked request is refused: nothing hidden, each with what to change.
+//! Every way in which a marked request is refused. Each refusal says what to change.
 
 use std::time::Duration;
 
@@ -17,14 +17,14 @@ pub enum Refusal {
         /// What is wrong with its value and what is allowed.
         detail: String,
     },
-    /// A target or a reply address is not allowed.
+    /// The operator does not allow a target or a reply address.
     NotAllowed {
         /// The header's name.
         header: String,
         /// Which part of it no rule allows.
         detail: String,
     },
-    /// The gateway has no route for it.
+    /// The gateway has no route for the request.
     NoRoute,
     /// The body, or the record that it becomes, is too large.
     TooLarge {
@@ -33,9 +33,9 @@ pub enum Refusal {
         /// How much is allowed.
         limit_bytes: usize,
     },
-    /// A part of its head can't be sent: its name in a call record, and what is allowed there.
+    /// A part of the head can't be sent: its name in a call record, and what is allowed there.
     BadHead(String),
-    /// Its head has too much of something.
+    /// The head has too much of something.
     HeadTooLarge {
         /// `headers` (with the request line) or `trailers`.
         member: &'static str,
@@ -44,26 +44,26 @@ pub enum Refusal {
         /// How many there may be.
         limit: usize,
     },
-    /// Another request has this idempotency key.
+    /// Another request has already used this idempotency key.
     KeyReused,
-    /// Too many requests wait already.
+    /// Too many requests are already waiting.
     TooManyWaiting,
-    /// So many of this caller wait that others would find no room.
+    /// So many requests of this caller wait that others would find no room.
     CallerWaits,
-    /// The caller has as many calls that aren't due yet as one may have.
+    /// The caller already has as many deferred calls as one caller may have.
     TooManyDeferred {
         /// How many.
         limit: usize,
         /// How long until one of them is due.
         soonest: Duration,
     },
-    /// Such a request can't be a call.
+    /// This kind of request can't be a call.
     NotAsynchronous(String),
-    /// Neither can a gRPC stream, whose client is told in gRPC's way.
+    /// A gRPC stream can't be a call. The client is told in gRPC's way.
     GrpcStream,
-    /// The Stream has not stored it.
+    /// The Stream has not stored the call.
     StreamUnavailable {
-        /// What the Stream said, or didn't.
+        /// What the Stream said, if anything.
         detail: String,
         /// Whether the call may have been stored all the same.
         stored: Stored,
@@ -75,7 +75,7 @@ pub enum Refusal {
 pub enum Stored {
     /// It is not on the Stream.
     No,
-    /// The answer was lost: it may be there, and then it will be made.
+    /// The answer was lost. The call may be stored, and then it will be made.
     Unknown,
 }
 
@@ -98,7 +98,7 @@ struct Problem<'a> {
 }
 
 impl Refusal {
-    /// The counter of this reason.
+    /// Returns the counter of this reason.
     #[must_use]
     pub const fn metric(&self) -> Metric {
         match self {
@@ -115,7 +115,7 @@ impl Refusal {
         }
     }
 
-    /// The answer: `application/problem+json`, and `Retry-After` where waiting helps.
+    /// Returns the answer: `application/problem+json`, and `Retry-After` where waiting helps.
     #[must_use]
     pub fn response(&self, retry_after: Duration) -> OutgoingResponse {
         let problem = self.problem();

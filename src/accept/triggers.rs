@@ -1,26 +1,26 @@
 //! Step 1a: which requests become calls.
 //!
-//! A trigger is a preference (`Prefer: respond-async`, RFC 7240 §4.1), a path prefix, or what the
-//! route's metadata say. A route that says `never` wins over every trigger.
+//! A trigger is a preference (`Prefer: respond-async`, RFC 7240 §4.1), a path prefix, or the
+//! metadata of the route. A route that says `never` wins over every trigger.
 
 use crate::http::{Fields, all, first, list_elements};
 
-/// Which triggers there are at this gateway.
+/// The triggers of this gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AsyncTriggers {
     /// Whether the preference `respond-async` is a trigger.
     pub prefer: bool,
     /// The field that holds preferences, in lower case.
     pub prefer_header: String,
-    /// The path prefix that is a trigger, from slash to slash; none: no path is.
+    /// The path prefix that is a trigger, with a slash at both ends; `None` if no path is one.
     pub path_prefix: Option<String>,
-    /// Whether the route of every request is asked for its mode, so that `always` is found where
-    /// there is no other trigger. The route of a marked request is always asked.
+    /// Whether the mode is read from the route of every request, so that `always` is found even
+    /// without another trigger. The route of a marked request is always read.
     pub route_metadata: bool,
 }
 
 impl Default for AsyncTriggers {
-    /// What an empty configuration says.
+    /// Returns the triggers of an empty configuration.
     fn default() -> Self {
         Self {
             prefer: true,
@@ -31,22 +31,22 @@ impl Default for AsyncTriggers {
     }
 }
 
-/// What a route's metadata say: `sluice: { mode: … }`.
+/// The mode in a route's metadata: `sluice: { mode: … }`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RouteMode {
-    /// Triggers decide; so it is where the route says nothing.
+    /// Triggers decide. This is also the mode if the route says nothing.
     #[default]
     Prefer,
     /// Every request is a call.
     Always,
     /// No request is a call, whatever its triggers.
     Never,
-    /// The route says something else: triggers decide, and somebody should be told.
+    /// The route has an unknown mode: triggers decide, and the log says so.
     Unknown,
 }
 
 impl RouteMode {
-    /// Reads the metadata's value; `None` where there is none.
+    /// Reads the value in the metadata; `None` if there is none.
     #[must_use]
     pub fn read(value: Option<&[u8]>) -> Self {
         match value {
@@ -61,16 +61,16 @@ impl RouteMode {
 /// Why a request is a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// It prefers so.
+    /// The request prefers it.
     Prefer,
-    /// Its path has the prefix.
+    /// The path has the prefix.
     PathPrefix,
-    /// Its route says so.
+    /// The route says so.
     Route,
 }
 
-/// Whether a request is marked, and by what. The prefix stays in the path: that is what the
-/// gateway's filters have judged, and so what is called.
+/// Returns whether a request is marked, and by what. The prefix stays in the path, because the
+/// gateway's filters have judged the path with it, and the same path is called.
 #[must_use]
 pub fn trigger(fields: &Fields, route: RouteMode, triggers: &AsyncTriggers) -> Option<Trigger> {
     if route == RouteMode::Never || is_preflight(fields) {
@@ -85,23 +85,23 @@ pub fn trigger(fields: &Fields, route: RouteMode, triggers: &AsyncTriggers) -> O
     (route == RouteMode::Always).then_some(Trigger::Route)
 }
 
-/// Whether a browser asks what a page may do (Fetch §3.3.2): it acts on the answer at once, and is
-/// lost without it.
+/// Returns whether this is a preflight request, by which a browser asks what a page may do (Fetch
+/// §3.3.2). The browser needs the answer at once.
 fn is_preflight(fields: &Fields) -> bool {
     first(fields, ":method") == Some(b"OPTIONS")
         && first(fields, "access-control-request-method").is_some()
 }
 
 impl AsyncTriggers {
-    /// Whether a path has the prefix that triggers it.
+    /// Returns whether a path has the prefix that triggers it.
     #[must_use]
     pub fn has_prefix(&self, path: &[u8]) -> bool {
         let prefix = self.path_prefix.as_ref();
         prefix.is_some_and(|prefix| path.starts_with(prefix.as_bytes()))
     }
 
-    /// What a call keeps of a field that holds preferences: see [`without_applied`]. Where
-    /// preferences are no triggers, they are the target's business as a whole.
+    /// Returns what a call keeps of a field that holds preferences: see [`without_applied`]. If
+    /// preferences are no triggers, the target gets all of them.
     #[must_use]
     pub fn kept(&self, name: &str, value: Vec<u8>) -> Option<Vec<u8>> {
         if self.prefer && name == self.prefer_header {
@@ -112,18 +112,18 @@ impl AsyncTriggers {
     }
 }
 
-/// Whether these lines of preferences hold `respond-async`: a list in any case, over several
-/// lines, with parameters or other preferences beside it. Of a preference that stands there more
-/// than once the first one counts (RFC 7240 §2).
+/// Returns whether these lines of preferences contain `respond-async`: a list in any case, over
+/// several lines, with parameters or other preferences beside it. If a preference is there more
+/// than once, the first one counts (RFC 7240 §2).
 fn prefers_async<'a>(lines: impl Iterator<Item = &'a [u8]> + 'a) -> bool {
     list_elements(lines)
         .find(|element| name(element) == b"respond-async")
         .is_some_and(is_respond_async)
 }
 
-/// A line of preferences without what this gateway has applied: `respond-async`, and `wait`, which
-/// only says how long the client would have waited. A line that has neither stays as it is; one
-/// with nothing left is gone.
+/// Returns a line of preferences without those that this gateway has applied: `respond-async`, and
+/// `wait`, which only says how long the client would have waited. A line with neither stays as it
+/// is. Returns `None` if nothing is left.
 fn without_applied(line: &[u8]) -> Option<Vec<u8>> {
     let applied = |element: &[u8]| name(element) == b"respond-async" || name(element) == b"wait";
     if !list_elements(std::iter::once(line)).any(applied) {
@@ -135,7 +135,7 @@ fn without_applied(line: &[u8]) -> Option<Vec<u8>> {
     (!rest.is_empty()).then(|| rest.join(&b", "[..]))
 }
 
-/// RFC 7240 §2: `token [ BWS "=" BWS word ] *( OWS ";" … )`, and an empty word is no word.
+/// RFC 7240 §2: `token [ BWS "=" BWS word ] *( OWS ";" … )`. An empty word counts as no word.
 fn is_respond_async(element: &[u8]) -> bool {
     let preference = element
         .split(|byte| *byte == b';')
@@ -149,7 +149,7 @@ fn is_respond_async(element: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"respond-async") && (word.is_empty() || word == b"\"\"")
 }
 
-/// A preference's name in lower case.
+/// Returns a preference's name in lower case.
 fn name(element: &[u8]) -> Vec<u8> {
     let end = element
         .iter()

@@ -1,5 +1,5 @@
-//! The requests that wait, and how much is kept of them: heads in the filter's memory, which never
-//! shrinks, bodies in Envoy's buffers.
+//! The requests that wait, and how much is kept of them. Heads are in the filter's memory, which
+//! never shrinks; bodies are in Envoy's buffers.
 
 use std::collections::BTreeMap;
 
@@ -14,41 +14,41 @@ use crate::receipt::Receipt;
 use crate::record::CallHead;
 use crate::time::Steady;
 
-/// What a marked request waits for. Each state holds just what is needed from there on.
+/// What a marked request waits for. Each state holds only what later steps need.
 #[derive(Debug)]
 pub(super) enum Accepting {
-    /// The rest of its body.
+    /// It waits for the rest of its body.
     Receiving { head: CallHead, body_bytes: usize },
-    /// A place in a batch.
+    /// It waits for a place in a batch.
     Waiting {
         head: CallHead,
         body_bytes: usize,
         /// The stream that it goes to.
         stream: StreamName,
     },
-    /// The Stream's answer.
+    /// It waits for the Stream's answer.
     Publishing(Receipt),
-    /// Its turn to be answered.
+    /// It waits for its turn to be answered.
     Answering,
 }
 
-/// All requests that wait, whatever for.
+/// All requests that wait.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     kept: BTreeMap<RequestId, Kept>,
-    /// How many each caller has, and how many bytes.
+    /// How many requests each caller has, and how many bytes.
     count: Shares,
     bytes: Shares,
 }
 
-/// What is known of a request beside its state.
+/// What is known of a request besides its state.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CallerFacts {
-    /// Whose it is.
+    /// Its caller.
     pub(super) caller: CallerKey,
-    /// What it asks for.
+    /// The options that the caller gave.
     pub(super) asked: Asked,
-    /// Where it is counted among its caller's deferred calls.
+    /// The moment at which it is counted among its caller's deferred calls.
     pub(super) deferred: Option<Moment>,
 }
 
@@ -56,9 +56,9 @@ pub(super) struct CallerFacts {
 struct Kept {
     known: CallerFacts,
     state: Accepting,
-    /// Of its fields.
+    /// Bytes of its fields.
     head_bytes: usize,
-    /// Of its body, as far as it has come. Envoy keeps it until the request is answered.
+    /// Bytes of its body that have come so far. Envoy keeps them until the request is answered.
     body_bytes: usize,
 }
 
@@ -87,7 +87,8 @@ impl Requests {
             .unwrap_or_default()
     }
 
-    /// A request isn't counted among its caller's deferred calls any more. Gives where it was.
+    /// Takes a request out of its caller's deferred calls. Returns the moment at which it was
+    /// counted.
     pub(super) fn take_deferred(&mut self, request: RequestId) -> Option<(CallerKey, Moment)> {
         let known = &mut self.kept.get_mut(&request)?.known;
         Some((known.caller, known.deferred.take()?))
@@ -116,7 +117,7 @@ impl Requests {
         self.kept.insert(request, kept);
     }
 
-    /// More fields of a request have come.
+    /// Counts more fields of a request.
     pub(super) fn add_fields(&mut self, request: RequestId, bytes: usize) {
         if let Some(kept) = self.kept.get_mut(&request) {
             kept.head_bytes = kept.head_bytes.saturating_add(bytes);
@@ -124,7 +125,7 @@ impl Requests {
         }
     }
 
-    /// So much of a request's body has come.
+    /// Sets how many bytes of a request's body have come.
     pub(super) fn set_body(&mut self, request: RequestId, bytes: usize) {
         if let Some(kept) = self.kept.get_mut(&request) {
             self.bytes.remove(kept.known.caller, kept.body_bytes);
@@ -133,7 +134,7 @@ impl Requests {
         }
     }
 
-    /// Forgets a request; false if it isn't known any more.
+    /// Forgets a request. Returns false if it isn't known any more.
     pub(super) fn remove(&mut self, request: RequestId) -> bool {
         let Some(kept) = self.kept.remove(&request) else {
             return false;
@@ -146,8 +147,8 @@ impl Requests {
 }
 
 impl AcceptEngine {
-    /// Whether another request of this caller may wait that needs so many bytes: for all there is a
-    /// limit, and for one of them a share of what is free.
+    /// Returns whether another request of this caller with so many bytes may wait. All callers
+    /// together have a limit, and one caller has a share of what is free.
     pub(super) fn has_room(&self, caller: CallerKey, bytes: usize) -> Result<(), Refusal> {
         let limits = &self.config.limits;
         let (count, all) = (&self.requests.count, &self.requests.bytes);
@@ -160,7 +161,7 @@ impl AcceptEngine {
         has_share.then_some(()).ok_or(Refusal::CallerWaits)
     }
 
-    /// Refuses a request by which too much has come to wait; gives whether it was one.
+    /// Refuses a request if it makes what waits too much. Returns whether it was refused.
     pub(super) fn refuse_excess(&mut self, request: RequestId) -> bool {
         let (bytes, max) = (&self.requests.bytes, self.config.limits.waiting_bytes_max);
         let is_excess = bytes.is_too_much(self.requests.known(request).caller, max);
@@ -197,8 +198,9 @@ impl AcceptEngine {
         }
     }
 
-    /// Places and deadlines of requests that are gone would pile up while the Stream doesn't answer
-    /// and clients come and leave. They go before they are more than may wait.
+    /// Removes places and deadlines of requests that are gone. They would pile up while the Stream
+    /// doesn't answer and clients come and leave; so they are removed before there are more than
+    /// may wait.
     pub(super) fn sweep(&mut self) {
         let most = self.config.limits.waiting_requests_max.saturating_mul(2);
         let requests = &self.requests;

@@ -1,8 +1,8 @@
-//! Who calls: a *caller key* tells callers apart, and says nothing of who they are.
+//! Who calls: a *caller key* tells callers apart, and doesn't reveal who they are.
 //!
 //! It is a keyed hash of what distinguishes a request's sender: what an authentication filter has
 //! found out, else the headers that hold credentials, else the peer's certificate, else its
-//! address. It scopes idempotency keys and quotas, and those who share a queue or a limit take
+//! address. It scopes idempotency keys and quotas, and callers who share a queue or a limit take
 //! turns by it.
 
 pub mod order_key;
@@ -17,14 +17,15 @@ use crate::caller::order_key::OrderKeyScope;
 use crate::headers::dashed;
 use crate::http::{Fields, all};
 
-/// Characters of a configured secret, at least: 32 of them hold 128 bits even as hexadecimal.
+/// Minimum number of characters of a configured secret: 32 of them hold 128 bits even in
+/// hexadecimal.
 const SECRET_CHARACTERS_MIN: usize = 32;
 const SECRET_CHARACTERS_MAX: usize = 1_024;
 
 /// HMAC-SHA-256 fills its key up with zeros to a block (RFC 2104 §2).
 const BLOCK_BYTES: usize = 64;
 
-/// What tells callers apart, as the operator says.
+/// What tells callers apart, as the operator has configured it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallerRules {
     /// Fields, named in lower case.
@@ -34,8 +35,8 @@ pub struct CallerRules {
 }
 
 impl CallerRules {
-    /// Whether a server that can't tell an underscore from a hyphen takes this name, in lower case,
-    /// for a header by which callers are told apart: nobody has checked that one.
+    /// Returns whether a server that can't tell an underscore from a hyphen takes this name, in
+    /// lower case, for a header that tells callers apart. Nothing has checked such a header.
     #[must_use]
     pub fn is_lookalike(&self, name: &str) -> bool {
         let is_like = |header: &String| header != name && dashed(header) == dashed(name);
@@ -50,8 +51,8 @@ pub struct CallerIdentity {
     parts: Vec<Vec<u8>>,
 }
 
-/// What kind of identity it is. It is hashed too, so that identities of two kinds are never the
-/// same caller.
+/// The kind of an identity. It is hashed too, so that identities of two kinds are never the same
+/// caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Metadata,
@@ -72,8 +73,8 @@ impl Kind {
 }
 
 impl CallerIdentity {
-    /// Finds what distinguishes the sender of a request with these fields. `property` is Envoy's
-    /// attribute of this name, if there is one. `None`: nothing does.
+    /// Returns what distinguishes the sender of a request with these fields; `None` if nothing
+    /// does. `property` returns Envoy's attribute of a name, if there is one.
     pub fn find(
         rules: &CallerRules,
         fields: &Fields,
@@ -109,14 +110,14 @@ impl CallerIdentity {
         identity(Kind::Address, vec![without_port(&address).to_vec()])
     }
 
-    /// Whether it is only where the request comes from: a client may change its address, and share
+    /// Returns whether the identity is only an address. A client may change its address, and share
     /// it with others.
     #[must_use]
     pub const fn is_address(&self) -> bool {
         matches!(self.kind, Kind::Address)
     }
 
-    /// The identity of a peer at an address, for drivers that are no Envoy.
+    /// Returns the identity of a peer at an address, for drivers other than Envoy.
     #[must_use]
     pub fn of_address(address: &str) -> Self {
         Self {
@@ -126,7 +127,7 @@ impl CallerIdentity {
     }
 }
 
-/// The names of the fields that are there, and their values.
+/// Returns the names of the fields that are present, and their values.
 fn of_headers(names: &[String], fields: &Fields) -> Vec<Vec<u8>> {
     let mut parts = Vec::new();
     for name in names {
@@ -140,7 +141,7 @@ fn of_headers(names: &[String], fields: &Fields) -> Vec<Vec<u8>> {
     parts
 }
 
-/// The host of `192.0.2.1:80` and `[2001:db8::1]:80`; anything else stays as it is.
+/// Returns the host of `192.0.2.1:80` and `[2001:db8::1]:80`; anything else stays as it is.
 fn without_port(address: &[u8]) -> &[u8] {
     let colon = address.iter().rposition(|byte| *byte == b':');
     let split = colon.and_then(|at| address.split_at_checked(at));
@@ -150,15 +151,15 @@ fn without_port(address: &[u8]) -> &[u8] {
     }
 }
 
-/// A caller's key: 128 bits of a keyed hash, in hexadecimal where it is written.
+/// A caller's key: 128 bits of a keyed hash, written in hexadecimal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CallerKey(u128);
 
 impl CallerKey {
-    /// Whoever nothing is known of: all of them are one.
+    /// The key of all callers of whom nothing is known.
     pub const UNKNOWN: Self = Self(0);
 
-    /// Reads what somebody may have written; `None`: it is no caller key.
+    /// Reads text that anybody may have written; `None` if it is not a valid caller key.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
@@ -174,20 +175,20 @@ impl fmt::Display for CallerKey {
     }
 }
 
-/// What callers and their idempotency keys are hashed with: nobody who hasn't it can tell who is
-/// behind a caller key, nor choose keys that meet another's.
+/// The secret with which callers and their idempotency keys are hashed. Without it nobody can tell
+/// who is behind a caller key, or choose keys that collide with those of another caller.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CallerSecret([u8; BLOCK_BYTES]);
 
 impl fmt::Debug for CallerSecret {
-    /// Nothing of it.
+    /// Shows nothing of the secret.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("CallerSecret(hidden)")
     }
 }
 
 impl CallerSecret {
-    /// Of bytes that nobody can guess, however many there are.
+    /// Returns a secret of bytes that nobody can guess, of any length.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         let mut block = [0; BLOCK_BYTES];
@@ -197,10 +198,10 @@ impl CallerSecret {
         Self(block)
     }
 
-    /// Of a text that an operator has configured.
+    /// Reads a text that an operator has configured.
     ///
     /// # Errors
-    /// Says what is allowed, and nothing of the text.
+    /// Says what is allowed, and reveals nothing of the text.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let length = SECRET_CHARACTERS_MIN..=SECRET_CHARACTERS_MAX;
@@ -213,17 +214,17 @@ impl CallerSecret {
         ))
     }
 
-    /// The key of whoever has this identity.
+    /// Returns the key of the caller with this identity.
     #[must_use]
     pub fn caller(&self, identity: &CallerIdentity) -> CallerKey {
         let parts = identity.parts.iter().map(Vec::as_slice);
         let hash = self.hash(b"caller", std::iter::once(identity.kind.tag()).chain(parts));
-        // Nobody is unknown by chance.
+        // Zero means unknown, so no identity may get it by chance.
         CallerKey(u128::from_be_bytes(hash).max(1))
     }
 
-    /// 128 bits of HMAC-SHA-256 over parts that can't run into each other. `what` is hashed, so
-    /// that hashes of different things never meet.
+    /// Returns 128 bits of HMAC-SHA-256 over parts that can't run into each other. `what` is hashed
+    /// too, so that hashes of different things never collide.
     pub(crate) fn hash<'a>(
         &self,
         what: &'a [u8],
@@ -242,14 +243,14 @@ impl CallerSecret {
     }
 }
 
-/// What is configured of callers.
+/// The configuration of callers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallersConfig {
-    /// What tells them apart.
+    /// What tells callers apart.
     pub rules: CallerRules,
-    /// Calls of one caller that aren't due yet, as one worker knows them.
+    /// How many calls of one caller may be deferred, counted by each worker.
     pub deferred_max: usize,
-    /// Whose order keys are his own.
+    /// Which callers have order keys of their own.
     pub order_keys: OrderKeyScope,
 }
 
@@ -257,7 +258,7 @@ pub struct CallersConfig {
 mod tests {
     use super::*;
 
-    /// What Envoy's attributes say.
+    /// What Envoy's attributes say about the peer.
     type Attributes = &'static [(&'static str, &'static str)];
 
     fn rules() -> CallerRules {

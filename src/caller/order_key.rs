@@ -1,30 +1,30 @@
-//! Order keys that belong to their caller alone: nobody can hold up the calls of somebody whose key
-//! he guesses.
+//! Order keys that belong to their caller alone: nobody can hold up another caller's calls by
+//! guessing a key.
 //!
-//! What is stored is a hash of the caller and of the key that he has sent. Every gateway finds the
-//! same, before and after a restart, because the caller's identity is the same there. A caller
-//! without an identity of his own (only an address, which a client may share with others or change)
-//! has the key that he sends, as somebody has it who publishes records. No such key has the form of
-//! an own one.
+//! What is stored is a hash of the caller and of the key that the caller has sent. Every gateway
+//! computes the same hash, before and after a restart, because the caller's identity is the same
+//! there. A caller without an identity of its own (only an address, which a client may share with
+//! others or change) uses the key as it was sent, like a client that publishes records itself. Such
+//! a key never has the form of an own key.
 
 use crate::caller::{CallerIdentity, CallerKey, CallerSecret};
 
-/// What stands before the hash. An own key is this and 32 hexadecimal digits.
+/// The prefix of the hash. An own key is this prefix and 32 hexadecimal digits.
 const PREFIX: &str = "own-";
 
-/// What order keys are hashed with where the operator has configured no secret at all: it is no
-/// secret, but the hash still tells the keys of two callers apart.
+/// The key of the hash if the operator has configured no secret at all. It is not secret, but the
+/// hash still tells the keys of two callers apart.
 const PUBLIC: &[u8] = b"sluice order keys";
 
-/// Whose order keys are his own.
+/// Which callers have order keys of their own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OrderKeyScope {
-    /// Nobody's: all callers share one name space.
+    /// None: all callers share one name space.
     Shared,
-    /// Those of callers with an identity other than an address; the others share a name space.
+    /// Callers with an identity other than an address. All others share a name space.
     #[default]
     Marked,
-    /// Those of each caller, also of one that only an address tells apart.
+    /// Every caller, even one that only an address tells apart.
     Everybody,
 }
 
@@ -36,7 +36,7 @@ pub struct OrderKeys {
 }
 
 impl OrderKeys {
-    /// With no secret.
+    /// Returns order keys without a secret.
     #[must_use]
     pub fn new(scope: OrderKeyScope) -> Self {
         Self {
@@ -45,16 +45,16 @@ impl OrderKeys {
         }
     }
 
-    /// The same with a secret that all gateways have: whoever reads the Stream then can't try which
-    /// caller and which key are behind a hash.
+    /// Returns the same with a secret that all gateways have. Then nobody who reads the Stream can
+    /// try out which caller and which key are behind a hash.
     #[must_use]
     pub fn keyed_by(mut self, secret: CallerSecret) -> Self {
         self.secret = secret;
         self
     }
 
-    /// The key that is stored for one that this caller has sent. `None`: he has sent one that looks
-    /// like somebody's own.
+    /// Returns the stored form of a key that this caller has sent; `None` if the key looks like an
+    /// own key of somebody.
     #[must_use]
     pub fn stored(&self, caller: Option<&CallerIdentity>, key: &str) -> Option<String> {
         if is_own(key) {
@@ -77,16 +77,17 @@ impl OrderKeys {
     }
 }
 
-/// The secret for order keys where there is none for callers, and credentials are sealed: otherwise
-/// whoever reads records could try which credential is behind a hash. Of the key whose id is first
-/// in the alphabet, so that it changes once while one key takes the place of another.
+/// Returns the secret for order keys if there is none for callers and credentials are sealed.
+/// Otherwise anybody who reads records could try out which credential is behind a hash. It is
+/// derived from the key whose id is first in the alphabet, so that it changes only once while keys
+/// are rotated.
 #[must_use]
 pub fn secret_of_seal_keys(keys: &str) -> Option<CallerSecret> {
     let key = keys.split_ascii_whitespace().min()?;
     Some(CallerSecret::of(key.as_bytes()))
 }
 
-/// Whether a key has the form of one that belongs to a caller alone.
+/// Returns whether a key has the form of an own key.
 #[must_use]
 pub fn is_own(key: &str) -> bool {
     let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);

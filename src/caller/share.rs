@@ -1,15 +1,15 @@
-//! What several share of something that is bounded: the more of it is taken, the less somebody gets
-//! who has much of it already. So whoever takes all that he can leaves a part for the next one (as
-//! in the sharing of a switch's buffer by a dynamic threshold).
+//! How several callers share something that is limited: the more of it is taken, the less a caller
+//! gets who already has much. So a caller that takes all it can leaves a part for the next one (as
+//! when a switch shares its buffer by a dynamic threshold).
 
 use std::collections::BTreeMap;
 
 use crate::caller::CallerKey;
 
-/// Somebody may have so many times as much as is free. One alone gets two thirds.
+/// A caller may have so many times as much as is free. A single caller gets two thirds.
 pub const SHARE_OF_FREE: usize = 2;
 
-/// Who has how much.
+/// How much each caller has.
 #[derive(Debug, Default)]
 pub struct Shares {
     taken: BTreeMap<CallerKey, usize>,
@@ -17,19 +17,19 @@ pub struct Shares {
 }
 
 impl Shares {
-    /// What all have together.
+    /// Returns how much all callers have together.
     #[must_use]
     pub const fn total(&self) -> usize {
         self.total
     }
 
-    /// What one has.
+    /// Returns how much one caller has.
     #[must_use]
     pub fn of(&self, who: CallerKey) -> usize {
         self.taken.get(&who).copied().unwrap_or_default()
     }
 
-    /// Somebody takes more.
+    /// Counts what a caller takes.
     pub fn add(&mut self, who: CallerKey, amount: usize) {
         if amount > 0 {
             let taken = self.taken.entry(who).or_default();
@@ -38,7 +38,7 @@ impl Shares {
         }
     }
 
-    /// Somebody gives something back.
+    /// Counts what a caller gives back.
     pub fn remove(&mut self, who: CallerKey, amount: usize) {
         if let Some(taken) = self.taken.get_mut(&who) {
             let given = amount.min(*taken);
@@ -50,7 +50,7 @@ impl Shares {
         }
     }
 
-    /// Whether somebody may take so much more, where there is so much of it altogether.
+    /// Returns whether a caller may take `amount` more of a total of `all`.
     #[must_use]
     pub fn may_take(&self, who: CallerKey, amount: usize, all: usize) -> bool {
         let free = all.saturating_sub(self.total);
@@ -58,18 +58,18 @@ impl Shares {
         amount <= free && then <= free.saturating_mul(SHARE_OF_FREE)
     }
 
-    /// How much more somebody may take, one by one, where there is so much of it altogether.
+    /// Returns how much more a caller may take, one by one, of a total of `all`.
     #[must_use]
     pub fn room(&self, who: CallerKey, all: usize) -> usize {
         let free = all.saturating_sub(self.total);
-        // Each one that he takes is his, and is free no longer.
+        // Each one that the caller takes counts for it, and is no longer free.
         let left = free
             .saturating_mul(SHARE_OF_FREE)
             .saturating_sub(self.of(who));
         left.div_ceil(SHARE_OF_FREE.saturating_add(1)).min(free)
     }
 
-    /// Whether somebody has more than his share, or all together more than there is.
+    /// Returns whether a caller has more than its share, or all together have more than there is.
     #[must_use]
     pub fn is_too_much(&self, who: CallerKey, all: usize) -> bool {
         let free = all.saturating_sub(self.total);

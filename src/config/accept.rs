@@ -73,7 +73,7 @@ impl IdempotencyConfig {
         );
         idempotency.withdrawn(
             "scopeHeaders",
-            "is no key any more: name these headers in callers.headers, which tells callers apart \
+            "was removed: name these headers in callers.headers, which tells callers apart \
              for everything",
         );
         let slots = keys.div_ceil(KEYS_PER_SLOT as u64);

@@ -1,4 +1,4 @@
-//! Where calls and replies may go besides the gateway's own routes; the same keys in both roles,
+//! Where calls and replies may go besides the gateway's own routes. Both roles have the same keys,
 //! because the drain judges every record again, whoever wrote it (G7).
 
 use super::key::TextForm;
@@ -71,7 +71,7 @@ fn read_reply_paths(replies: &mut Section<'_>) -> ReplyPaths {
 fn read_list(section: &mut Section<'_>, meaning: &'static str) -> AllowList {
     let rules = section.list("allow", ALLOW_RULES_MAX, meaning, read_rule);
     AllowList {
-        // A rule with a mistake is none; the document is refused then anyway.
+        // A rule with a mistake is left out; the document is refused anyway.
         rules: rules.into_iter().flatten().collect(),
     }
 }
@@ -132,7 +132,7 @@ fn read_rule(rule: &mut Section<'_>) -> Option<Rule> {
          go there, instead of those in SLUICE_WEBHOOK_SECRETS.",
     );
     rule.declare_form(VARIABLE_NAME);
-    // A secret may well look like a name, and a name that isn't set is logged.
+    // A secret may look like a name. If a named variable isn't set, its name is logged.
     let is_secret = |name: &str| name.starts_with("whsec_") || name.starts_with("whsk_");
     let is_wrong = |name: &str| !is_variable(name) || is_secret(name);
     if secrets.as_deref().is_some_and(is_wrong) {
@@ -150,8 +150,8 @@ fn read_rule(rule: &mut Section<'_>) -> Option<Rule> {
     })
 }
 
-/// Whoever may make calls to a signed target acts there with the gateway's own rights, so that it
-/// has to be said exactly what they may reach.
+/// Reads `signing`. A caller of a signed target acts there with the gateway's own rights, so the
+/// rule has to say exactly what may be reached.
 fn read_signing(
     rule: &mut Section<'_>,
     scheme: Option<Scheme>,
@@ -184,7 +184,7 @@ fn read_signing(
     }
 }
 
-/// Whether a URL could have this path, and only in one reading.
+/// Returns whether a URL could have this path, and only with one meaning.
 fn is_prefix(prefix: &str) -> bool {
     prefix.starts_with('/')
         && is_plain_path(prefix)

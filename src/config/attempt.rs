@@ -9,7 +9,7 @@ use crate::drain::outcome::{OutcomeTable, StatusSet};
 use crate::drain::retry::RetryPolicy;
 use crate::drain::target_queue::{TargetLimit, TargetLimits};
 
-/// Rules of one kind in one document.
+/// The most rules of one kind in one document.
 const RULES_MAX: usize = 256;
 
 /// Reads the section `attempt`.
@@ -137,7 +137,7 @@ fn read_statuses(
     })
 }
 
-/// Reads the section `limits`: what one target may be burdened with.
+/// Reads the section `limits`: the limits of one target.
 pub(super) fn read_target_limits(limits: &mut Section<'_>) -> TargetLimits {
     let default = read_limit(limits);
     let meaning = "Targets with limits of their own.";

@@ -1,4 +1,4 @@
-//! The configuration of what tells callers apart, and of what each of them may have outstanding.
+//! The configuration of what tells callers apart, and of what each caller may have outstanding.
 
 use super::key::TextForm;
 use super::options::HEADER_NAME;
@@ -7,7 +7,7 @@ use crate::caller::order_key::OrderKeyScope;
 use crate::caller::{CallerRules, CallersConfig};
 use crate::http::is_token;
 
-/// Keys of a path into dynamic metadata.
+/// The most keys of a path into dynamic metadata.
 const PATH_KEYS_MAX: usize = 8;
 
 impl CallersConfig {
@@ -25,7 +25,8 @@ impl CallersConfig {
         for name in &mut headers {
             name.make_ascii_lowercase();
             if !is_token(name.as_bytes()) {
-                let message = format!("{name:?} is no header's name: a token of RFC 9110 §5.6.2");
+                let message =
+                    format!("{name:?} is not a header's name: a token of RFC 9110 §5.6.2");
                 callers.refuse("headers", message);
             }
         }

@@ -8,11 +8,11 @@ use serde_json::Value;
 /// What is known of one key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KeyDocumentation {
-    /// The key's JSON path; what stands in the items of a list is `$.list[].key`.
+    /// The key's JSON path; a key in the items of a list is `$.list[].key`.
     pub path: String,
-    /// What its value may be.
+    /// Which values are allowed.
     pub kind: KeyKind,
-    /// What holds where the key is absent.
+    /// What happens if the key is absent.
     pub absent: Absent,
     /// One or more sentences.
     pub meaning: &'static str,
@@ -34,35 +34,35 @@ pub enum KeyKind {
     },
     /// A list of strings, none of them empty.
     Texts {
-        /// What each of them looks like.
+        /// The form of each string.
         form: TextForm,
         /// The most items.
         items_max: usize,
     },
-    /// A list of objects, whose keys follow in the declaration.
+    /// A list of objects. Their keys follow in the declaration.
     Objects {
         /// The most items.
         items_max: usize,
     },
 }
 
-/// What a string looks like, as far as that can be said without the code that reads it.
+/// The form of a string, as far as it can be described without the code that reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TextForm {
-    /// Nothing more is known.
+    /// Any text.
     Any,
-    /// One of these.
+    /// One of these texts.
     OneOf(Vec<&'static str>),
-    /// A regular expression (ECMA-262) that every right one matches.
+    /// A regular expression (ECMA-262) that every valid text matches.
     Pattern(&'static str),
 }
 
-/// What holds where a key is absent.
+/// What happens if a key is absent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Absent {
-    /// It must not be.
+    /// The document is refused.
     Refused,
-    /// Something that no value says.
+    /// Something that no value can express.
     Unset,
     /// The same as with this value.
     Default(Value),

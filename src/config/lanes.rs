@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::reader::Section;
 use crate::lanes::{Lane, Lanes};
 
-/// Lanes in one document: each is read by every drain.
+/// The most lanes of one document. Every drain reads every lane.
 const LANES_MAX: usize = 16;
 
 /// Reads the list `lanes`.

@@ -43,7 +43,7 @@ impl StreamConfig {
     }
 }
 
-/// A document's mistakes, all of them.
+/// All mistakes of a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(pub Vec<Problem>);
 
@@ -64,7 +64,7 @@ impl std::error::Error for ConfigError {}
 
 /// A role's configuration document.
 pub trait Document: Sized {
-    /// Reads the document's keys, which is also how they are declared.
+    /// Reads the document's keys. This also declares them.
     fn read(root: &mut Section<'_>) -> Self;
 
     /// Reads and checks a document.
@@ -89,7 +89,7 @@ pub trait Document: Sized {
         }
     }
 
-    /// Every key with unit, range, default and meaning, for the reference pages.
+    /// Returns every key with unit, range, default and meaning, for the reference pages.
     #[must_use]
     fn keys() -> Vec<KeyDocumentation> {
         let empty = Value::Object(serde_json::Map::new());
@@ -99,8 +99,8 @@ pub trait Document: Sized {
     }
 }
 
-/// Why the document can't be read. Envoy passes a `google.protobuf.Struct` on as protobuf, so the
-/// text says what to use instead.
+/// Returns why the document can't be read. Envoy passes a `google.protobuf.Struct` on as protobuf,
+/// so the text says what to use instead.
 fn not_json(json: &[u8], error: &serde_json::Error) -> String {
     let hint = match json.trim_ascii_start().first() {
         Some(b'{') => "",

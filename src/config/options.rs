@@ -13,7 +13,7 @@ use crate::headers::{CALL_HEADERS, is_envoy_control};
 use crate::http::{is_hop_by_hop, is_token};
 use crate::limits::{DELAY_SECONDS_MAX, OTHER_HEADERS_MAX, RETRIES_MAX, TIMEOUT_MS_MAX};
 
-/// Fields that a request can't do without, so that they can't be options.
+/// Fields that a request needs, so that they can't be options.
 const TAKEN: [&str; 4] = ["content-length", "content-type", "host", "prefer"];
 
 /// A header's name: a token of RFC 9110 §5.6.2.
@@ -152,7 +152,7 @@ fn read_other_headers(options: &mut Section<'_>) -> Vec<String> {
         OTHER_HEADERS_MAX,
         &[],
         "Headers of your own that start with `Async-`: marked requests may have them, and they are \
-         kept for the target. Any other one that is no option gets 400.",
+         kept for the target. Any other one that is not an option gets 400.",
     );
     options.declare_form(HEADER_NAME);
     let names = names.into_iter().map(|name| name.to_ascii_lowercase());
@@ -170,9 +170,9 @@ fn read_other_headers(options: &mut Section<'_>) -> Vec<String> {
     names
 }
 
-/// Why a header, named in lower case, can't be taken out of requests.
+/// Returns why a header, named in lower case, can't be taken out of requests.
 fn cannot_be_ours(name: &str) -> Option<String> {
-    // Nothing was read: that is a mistake already.
+    // The name could not be read, which is already reported.
     if name.is_empty() {
         return None;
     }

@@ -1,7 +1,8 @@
-//! Reads a JSON document key by key, and remembers what it was asked for.
+//! Reads a JSON document key by key, and remembers which keys it was asked for.
 //!
-//! Reading is the declaration: the same calls that check a document give the list of all keys with
-//! unit, range, default and meaning. Mistakes are collected, so that one start reports them all.
+//! Reading is also the declaration: the calls that check a document produce the list of all keys
+//! with unit, range, default and meaning. Mistakes are collected, so that one start reports all of
+//! them.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -14,7 +15,7 @@ use super::key::{Absent, KeyDocumentation, KeyKind, TextForm};
 /// One mistake in a configuration document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Where, as a JSON path such as `$.publish.timeoutMs`.
+    /// Where the mistake is, as a JSON path such as `$.publish.timeoutMs`.
     pub path: String,
     /// What is wrong and what is allowed.
     pub message: String,
@@ -26,7 +27,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What reading a document brought to light.
+/// What was found while a document was read.
 #[derive(Debug, Default)]
 pub struct Findings {
     /// All mistakes, in the order of reading.
@@ -45,7 +46,7 @@ pub struct Section<'a> {
 }
 
 impl<'a> Section<'a> {
-    /// The document itself.
+    /// Returns the document itself.
     pub fn root(document: &'a Value, findings: &'a mut Findings) -> Self {
         if !document.is_object() {
             findings.problems.push(Problem {
@@ -62,7 +63,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Reads an object within this one; an absent one counts as empty.
+    /// Reads an object within this one. An absent one counts as empty.
     pub fn section<T>(&mut self, key: &'static str, read: impl FnOnce(&mut Section<'_>) -> T) -> T {
         let value = self.take(key);
         let path = self.path_of(key);
@@ -81,7 +82,7 @@ impl<'a> Section<'a> {
         result
     }
 
-    /// Reads a list of objects, at most `items_max` of them; an absent one counts as empty.
+    /// Reads a list of objects, at most `items_max` of them. An absent one counts as empty.
     pub fn list<T>(
         &mut self,
         key: &'static str,
@@ -93,7 +94,7 @@ impl<'a> Section<'a> {
         let path = self.path_of(key);
         let items = match self.take(key) {
             None => {
-                // Nothing to read, but the keys of an item are declared all the same.
+                // There is nothing to read, but the keys of an item are declared all the same.
                 self.declare_item(&path, &mut read);
                 return Vec::new();
             }
@@ -187,7 +188,7 @@ impl<'a> Section<'a> {
             Some(Value::Bool(flag)) => *flag,
             Some(_) => {
                 self.problem::<()>(key, "must be true or false".to_owned());
-                // What follows from the value is judged as if it were right.
+                // What depends on the value is judged as if the value were right.
                 default
             }
         }
@@ -204,15 +205,15 @@ impl<'a> Section<'a> {
         flag
     }
 
-    /// Whether a key is there, for where an absent list means something else than an empty one.
+    /// Returns whether a key is present. An absent list may mean something else than an empty one.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
         self.members
             .is_some_and(|members| members.contains_key(key))
     }
 
-    /// Declares what the strings of the key that was read last look like. The caller checks
-    /// that itself, because it can say better what is wrong.
+    /// Declares the form of the strings of the key that was read last. The caller checks the form
+    /// itself, because it can say better what is wrong.
     pub fn declare_form(&mut self, declared: TextForm) {
         let last = self.findings.keys.last_mut().map(|key| &mut key.kind);
         if let Some(KeyKind::Text(form) | KeyKind::Texts { form, .. }) = last {
@@ -220,7 +221,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Reports a mistake that only shows when the value is looked at more closely.
+    /// Reports a mistake that only a closer look at the value shows.
     pub fn refuse(&mut self, key: &'static str, message: String) {
         self.problem::<()>(key, message);
     }
@@ -270,8 +271,8 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Reads a whole number that may be absent and then has no default. Beside its range it has a
-    /// `ceiling`, which is another key's value.
+    /// Reads a whole number that may be absent and then has no default. Besides its range it has a
+    /// `ceiling`, which is the value of another key.
     pub fn optional_integer(
         &mut self,
         key: &'static str,
@@ -309,7 +310,7 @@ impl<'a> Section<'a> {
         Duration::from_millis(self.integer(key, range, default, "milliseconds", meaning))
     }
 
-    /// Refuses a key that earlier versions had; `message` says what became of it.
+    /// Refuses a key of an earlier version. `message` says what replaces it.
     pub fn withdrawn(&mut self, key: &'static str, message: &str) {
         self.withdrawn.push(key);
         if self.has(key) {
@@ -317,7 +318,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Reports every key that nothing asked for. Call it when all has been read.
+    /// Reports every key that nothing has asked for. Call it after everything has been read.
     pub fn finish(self) {
         let unknown = self.members.into_iter().flat_map(Map::keys).filter(|key| {
             let key = key.as_str();
@@ -326,7 +327,7 @@ impl<'a> Section<'a> {
         for key in unknown {
             self.findings.problems.push(Problem {
                 path: format!("{}.{key}", self.path),
-                message: format!("is no key here; known are {}", self.known.join(", ")),
+                message: format!("is not a known key; known are {}", self.known.join(", ")),
             });
         }
     }
@@ -385,7 +386,8 @@ impl<'a> Section<'a> {
     }
 }
 
-/// Envoy's Struct knows only floating-point numbers, so `5000.0` is a whole number here.
+/// Returns a whole number. Envoy's Struct knows only floating-point numbers, so `5000.0` counts as
+/// one.
 fn whole_number(value: &Value) -> Option<u64> {
     if let Some(number) = value.as_u64() {
         return Some(number);

@@ -206,7 +206,7 @@ fn auth_host(stream_authority: &str) -> Option<String> {
 }
 
 impl KeyConfig {
-    /// The key, of what the environment variable holds.
+    /// Reads the key from the value of the environment variable.
     ///
     /// # Errors
     /// What is wrong with the variable, with the path of the key that names it.
@@ -245,7 +245,8 @@ impl KeyConfig {
 /// The name of an environment variable.
 pub(super) const VARIABLE_NAME: TextForm = TextForm::Pattern("^[A-Za-z_][A-Za-z0-9_]*$");
 
-/// Whether this is a name of the Open Group's "Environment Variables", in either case.
+/// Returns whether this is a valid name by the Open Group's "Environment Variables", in either
+/// case.
 pub(super) fn is_variable(name: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
     name.bytes().all(fits) && !name.starts_with(|first: char| first.is_ascii_digit())

@@ -1,4 +1,4 @@
-//! Attempts: the next call of a target's queue is made, and its result decides what becomes of it.
+//! Attempts: the next call of a target's queue is made, and its result decides what happens next.
 
 use std::time::Duration;
 
@@ -29,8 +29,8 @@ use crate::time::{Now, millis};
 const UNHEARD_PAUSE: Duration = Duration::from_millis(100);
 
 impl DrainEngine {
-    /// Makes attempts that are due and have a slot, but only so many in one turn of the event
-    /// loop: the requests of clients share the worker, and go on between two turns.
+    /// Makes attempts that are due and have a slot, but only a limited number in one turn of the
+    /// event loop. The requests of clients share the worker, and go on between two turns.
     pub(super) fn dispatch_due(&mut self, now: Now) {
         while self.window.target_queues().waiting() > 0 {
             let slots = self.config.window.in_flight_max;
@@ -48,14 +48,18 @@ impl DrainEngine {
                 return;
             };
             self.turn_budget -= 1;
-            if !self.holds_back(record, now) {
+            if self.window.has_ended_elsewhere(record) {
+                self.settle_repeated(record, now);
+                self.wake_in_order(now);
+            } else if !self.holds_back(record, now) {
                 self.attempt(record, now);
             }
         }
     }
 
-    /// The group may have given our partitions away because it has not heard of us, as after a stop
-    /// of the whole process, and another drain may be making the calls of this key: wait for news.
+    /// Returns whether a call with an order key has to wait because the group may have given our
+    /// partitions away, for example after the whole process was stopped. Another drain may be
+    /// making the calls of this key, so the call waits until the drain has heard from the group.
     fn holds_back(&mut self, id: RecordId, now: Now) -> bool {
         let session = self.sessions.get(&StreamName::Calls);
         let is_unheard = session.is_some_and(|session| session.is_unheard(now.steady));
@@ -69,8 +73,8 @@ impl DrainEngine {
         holds_back
     }
 
-    /// The session was lost while the call was under way: another drain may have it by now, so
-    /// that it is attempted again only if it is read again.
+    /// The session was lost while the call was under way, and another drain may have the record
+    /// now. So the call is attempted again only if its record is read again.
     pub(super) fn suspend(&mut self, id: RecordId, pause: Duration, now: Now) {
         let until = now.steady.plus(pause);
         let suspend = Transition::Suspend { until };
@@ -93,7 +97,7 @@ impl DrainEngine {
         let late = now.wall.since(plan.due);
         let mut call = match understood {
             Ok(call) => call,
-            // It was understood when it came.
+            // It could be read when it came.
             Err(error) => {
                 let detail = error.to_string();
                 return self.give_up(id, Reason::UnreadableRecord, detail, None, now);
@@ -132,7 +136,7 @@ impl DrainEngine {
                 .push(Output::Observe(Metric::Lateness, millis(late)));
         }
         let answer_bytes = if wants_answer {
-            // Zero would be: not even its header fields.
+            // With zero, not even the header fields would be read.
             self.config.dispatch.reply_bytes_max.max(1)
         } else {
             0
@@ -141,7 +145,7 @@ impl DrainEngine {
         self.call_out(purpose, routed.request, covers, timeout, answer_bytes, now);
     }
 
-    /// A call whose credentials can't be opened is not made. A key that isn't there may come back.
+    /// Puts off a call whose credentials can't be opened. A missing key may come back.
     fn cannot_open(&mut self, id: RecordId, error: &SealError, now: Now) {
         let detail = error.to_string();
         match error {
@@ -169,6 +173,7 @@ impl DrainEngine {
             Outcome::Delivered { .. } => {
                 self.outputs.count(Metric::Delivered, 1);
                 let reply = self.reply(id, ReplyOutcome::Delivered, response);
+                self.window.ends(id);
                 self.leave(id, reply.into_iter().collect(), now);
             }
             Outcome::Rejected { status } => {
@@ -202,8 +207,8 @@ impl DrainEngine {
         }
     }
 
-    /// A connection that was kept was closed when it was used again, as it seems: that is nobody's
-    /// answer. The same attempt is sent once more, where that can do no harm.
+    /// Sends the same attempt once more if a kept connection was probably closed when it was used
+    /// again, which is not the target's answer. This is done only if a repetition can do no harm.
     fn send_again(&mut self, id: RecordId, now: Now) -> bool {
         let Some(tracked) = self.window.get_mut(id) else {
             return false;
@@ -269,7 +274,7 @@ impl DrainEngine {
         self.attempt_later(id, pause, last, now);
     }
 
-    /// The target never saw it: it counts as no attempt, but its age counts.
+    /// The target never saw the attempt, so it isn't counted; but the call gets older.
     fn gateway_fault(&mut self, id: RecordId, detail: String, now: Now) {
         let Some(tracked) = self.window.get_mut(id) else {
             return;
@@ -288,7 +293,7 @@ impl DrainEngine {
         self.attempt_later(id, pause, last, now);
     }
 
-    /// The reply to a call that has ended, if somebody wants it: a call of its own.
+    /// Returns the reply to a call that has ended, if somebody wants it: a call of its own.
     pub(super) fn reply(
         &mut self,
         id: RecordId,
@@ -298,7 +303,7 @@ impl DrainEngine {
         let tracked = self.window.get(id)?;
         let plan = tracked.plan.as_ref().filter(|plan| plan.wants_reply)?;
         let call = record::decode(&tracked.record).ok()?;
-        // A reply is told to nobody.
+        // Nobody is told about the end of a reply.
         if call.head.reply.is_some() {
             return None;
         }
@@ -316,7 +321,7 @@ impl DrainEngine {
                 let status = answer.status;
                 (Some(status), Some(Response::of(answer, told, bytes_max)))
             }
-            // The answer to an earlier attempt may be gone, and only be known of.
+            // The content of an earlier answer may be gone, so that only the history knows of it.
             None => match tracked.progress.last_answer() {
                 Some(past) => (past.status, Some(Response::known(past))),
                 None => (None, None),
@@ -333,7 +338,7 @@ impl DrainEngine {
             address,
         };
         let (mut head, body) = finished.into_reply();
-        // Nothing that a target says may make a reply that can't be read.
+        // A target's words must never make a reply that can't be read.
         if check(&head).is_err() {
             head.headers.clear();
             if let Some(reply) = &mut head.reply {
@@ -357,7 +362,7 @@ impl DrainEngine {
     }
 }
 
-/// What the gateway says, with the start of its text.
+/// Returns what the gateway says, with the start of its text.
 fn in_full(own: String, response: &IncomingResponse) -> String {
     match excerpt(response) {
         Some(text) => format!("{own}: {text}"),
@@ -365,7 +370,7 @@ fn in_full(own: String, response: &IncomingResponse) -> String {
     }
 }
 
-/// The start of an answer's content, as text.
+/// Returns the start of an answer's content, as text.
 fn excerpt(response: &IncomingResponse) -> Option<String> {
     let start = response.body.get(..EXCERPT_BYTES_MAX);
     let text = String::from_utf8_lossy(start.unwrap_or(&response.body));

@@ -1,4 +1,5 @@
-//! A full window: calls in the way of others are moved aside, onto lanes from which they come back.
+//! When the window is full, calls that are in the way of others are moved aside onto lanes. From
+//! there they come back.
 
 use std::time::Duration;
 
@@ -13,11 +14,11 @@ use crate::limits::ORPHANED_SETTLED_MIN;
 use crate::metric::Metric;
 use crate::time::{Now, Steady};
 
-/// A call that is moved aside is away for at most this many times as long as the shortest lane
-/// says: a target that has recovered shall have its calls soon.
+/// A call that is moved aside is away for at most this many times the delay of the shortest lane,
+/// so that a target that has recovered gets its calls soon.
 const ASIDE_TIMES_MAX: u32 = 64;
 
-/// How many more records of a stream may be held.
+/// Returns how many more records of a stream may be held.
 pub(super) fn room(config: &DrainConfig, window: &Window, source: StreamName) -> usize {
     let tracked = window.count(source);
     let unsettled = calls_max(config, source).saturating_sub(tracked.unsettled);
@@ -28,7 +29,7 @@ pub(super) fn room(config: &DrainConfig, window: &Window, source: StreamName) ->
     unsettled.min(uncommitted)
 }
 
-/// Whether that is enough for a fetch: many small ones would cost too much.
+/// Returns whether there is enough room for a fetch. Many small fetches would cost too much.
 pub(super) fn is_room_to_fetch(config: &DrainConfig, window: &Window, source: StreamName) -> bool {
     let limits = &config.window;
     let worthwhile = config
@@ -43,7 +44,7 @@ pub(super) fn is_room_to_fetch(config: &DrainConfig, window: &Window, source: St
     window.count(source).bytes < bytes_max && room(config, window, source) >= worthwhile
 }
 
-/// How much sessions that were lost may leave in memory.
+/// Returns how much lost sessions may leave in memory.
 pub(super) fn orphaned_max(config: &DrainConfig, source: StreamName) -> OrphanedMax {
     OrphanedMax {
         unsettled: calls_max(config, source),
@@ -58,8 +59,9 @@ fn calls_max(config: &DrainConfig, source: StreamName) -> usize {
     }
 }
 
-/// How many calls shall leave the window where they are in the way of others: what waits for slow
-/// targets leaves half of it, and half of its bytes beside what is in flight, to everybody else.
+/// Returns how many calls have to leave the window because they are in the way of others. Calls
+/// that wait for slow targets leave half of the window to all others, and half of its bytes besides
+/// what is in flight.
 fn room_wanted(config: &DrainConfig, window: &Window, is_full: bool) -> usize {
     let limits = &config.window;
     let tracked = window.count(StreamName::Calls);
@@ -72,11 +74,12 @@ fn room_wanted(config: &DrainConfig, window: &Window, is_full: bool) -> usize {
 
 impl DrainEngine {
     /// Moves calls aside that are in the way of others: those whose targets are too slow for what
-    /// comes in, and, where the window is too full to fetch, those that rest between two attempts.
+    /// comes in, and, if the window is too full to fetch, those that rest between two attempts.
     pub(super) fn make_room(&mut self, now: Now) {
-        // The very condition of a fetch: between two different ones the drain would stand still.
+        // This is the same condition as that of a fetch. With two different ones the drain could
+        // stand still.
         let is_full = !is_room_to_fetch(&self.config, &self.window, StreamName::Calls);
-        // Those on their way make room too, as soon as they are stored.
+        // Calls that are on their way to lanes make room too, as soon as they are stored.
         let count = room_wanted(&self.config, &self.window, is_full);
         let count = count.saturating_sub(self.outbox.bound_for_lanes());
         let Some(shortest) = self.config.lanes.shortest().filter(|_| count > 0) else {
@@ -88,13 +91,13 @@ impl DrainEngine {
         for (id, wait) in slow {
             let pause = self.pause_aside(id, wait, shortest, longest);
             if !self.move_aside(id, pause, now) {
-                self.window.apply(id, Transition::LineUp, now.steady);
+                self.window.apply(id, Transition::Enqueue, now.steady);
             }
         }
         if !is_full {
             return;
         }
-        // A few of them are not what fills the window.
+        // Don't park a handful of calls: they aren't the cause.
         let is_waiting_long = self.sessions.get(&StreamName::Calls).is_none_or(|session| {
             now.steady > session.last_fetch().plus(self.config.window.patience)
         });
@@ -107,7 +110,7 @@ impl DrainEngine {
         }
     }
 
-    /// When [`Self::make_room`] has something to do next, should nothing happen before.
+    /// Returns when [`Self::make_room`] has something to do next if nothing happens before.
     pub(super) fn room_wakeup(&self, now: Steady) -> Option<Steady> {
         let is_full = !is_room_to_fetch(&self.config, &self.window, StreamName::Calls);
         let wanted = room_wanted(&self.config, &self.window, is_full);
@@ -117,8 +120,8 @@ impl DrainEngine {
             .flatten()
     }
 
-    /// The longest that a call is moved aside for: what one lane serves, because each further one
-    /// costs a hop.
+    /// Returns for how long a call is moved aside at most: what a single lane serves, because each
+    /// further lane costs a hop.
     fn longest_aside(&self, shortest: Duration) -> Duration {
         let max = shortest.saturating_mul(ASIDE_TIMES_MAX);
         let delays = self.config.lanes.iter().map(|(_, lane)| lane.delay);
@@ -128,8 +131,8 @@ impl DrainEngine {
             .unwrap_or(shortest)
     }
 
-    /// A call is away until it would have its turn. Where its target takes none, nobody knows when
-    /// that is: then it goes onto a longer lane each time.
+    /// Returns for how long a call is moved aside: until it would have its turn. If its target
+    /// takes no calls, nobody knows that time; then the call goes onto a longer lane each time.
     fn pause_aside(
         &mut self,
         id: RecordId,

@@ -1,7 +1,7 @@
 //! Step 2e: how far the Stream may forget (G4).
 //!
 //! A group cursor commits everything that was fetched before it, so the unit of a commit is a
-//! fetch: once every record of the oldest fetches is settled, the cursor behind them is committed.
+//! fetch. Once every record of the oldest fetches is settled, the cursor behind them is committed.
 
 use std::collections::VecDeque;
 
@@ -28,7 +28,7 @@ pub struct CommitTracker {
 }
 
 impl CommitTracker {
-    /// Adds a fetch; its records follow by [`Self::add`].
+    /// Adds a fetch. Its records follow by [`Self::add`].
     pub fn fetched(&mut self, cursor: Cursor) -> FetchNumber {
         let number = self.first.saturating_add(self.fetches.len() as u64);
         self.fetches.push_back(Fetch {
@@ -54,7 +54,8 @@ impl CommitTracker {
         }
     }
 
-    /// The furthest cursor that commits nothing unsettled, with the last fetch that it commits.
+    /// Returns the furthest cursor that commits nothing unsettled, with the last fetch that it
+    /// commits.
     #[must_use]
     pub fn committable(&self) -> Option<(FetchNumber, &Cursor)> {
         let settled = self.fetches.iter().take_while(|fetch| fetch.unsettled == 0);
@@ -65,7 +66,7 @@ impl CommitTracker {
         ))
     }
 
-    /// Forgets the fetches up to this one, and gives their records.
+    /// Forgets the fetches up to this one, and returns their records.
     pub fn committed(&mut self, number: FetchNumber) -> Vec<RecordId> {
         let mut records = Vec::new();
         while self.first <= number.0 {
@@ -78,13 +79,13 @@ impl CommitTracker {
         records
     }
 
-    /// Whether everything that was fetched is committed.
+    /// Returns whether everything that was fetched is committed.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.fetches.is_empty()
     }
 
-    /// Forgets everything: the session's cursors are of no use any more.
+    /// Forgets everything, because the session's cursors have become invalid.
     pub fn clear(&mut self) {
         self.first = self.first.saturating_add(self.fetches.len() as u64);
         self.fetches.clear();

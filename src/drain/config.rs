@@ -1,4 +1,4 @@
-//! What the drain is configured with.
+//! The configuration of the drain.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::lanes::Lanes;
 use crate::record::names::NameList;
 use crate::stream::StreamConfig;
 
-/// What the drain is told.
+/// The configuration of the drain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DrainConfig {
     /// Where calls are read from.
@@ -35,7 +35,7 @@ pub struct DrainConfig {
     pub attempt: RetryPolicy,
     /// What the results of attempts mean.
     pub outcomes: OutcomeTable,
-    /// What one target may be burdened with.
+    /// The limits of one target.
     pub limits: TargetLimits,
     /// The `vm_id` of the accept role that learns which idempotency keys are free again.
     pub accept_vm_id: String,
@@ -46,9 +46,9 @@ pub struct DrainConfig {
 pub struct DispatchConfig {
     /// The Envoy cluster that leads back into the gateway.
     pub cluster: String,
-    /// The one that leads to explicit `https` targets; none where there are no such calls.
+    /// The cluster that leads to explicit `https` targets; `None` if there are no such calls.
     pub https_cluster: Option<String>,
-    /// The one that leads to explicit `http` targets; none where there are no such calls.
+    /// The cluster that leads to explicit `http` targets; `None` if there are no such calls.
     pub http_cluster: Option<String>,
     /// The `Host` of calls whose record has none.
     pub default_authority: String,
@@ -63,7 +63,7 @@ pub struct DispatchConfig {
 pub struct GroupConfig {
     /// The group's name; every drain of a stream has the same.
     pub name: String,
-    /// After this long without a sign of life the Stream gives our partitions to others.
+    /// After this long without a sign of life the Stream gives this drain's partitions to others.
     pub timeout: Duration,
     /// A worker without a health check for this long stops fetching.
     pub lease: Duration,
@@ -93,9 +93,9 @@ pub struct WindowConfig {
     pub per_turn_max: usize,
     /// Unsettled calls in memory.
     pub calls_max: usize,
-    /// Bytes of their records; one fetch may pass it.
+    /// Bytes of their records. A single fetch may exceed it.
     pub bytes_max: usize,
-    /// Settled calls that wait for a commit, because an earlier one isn't settled.
+    /// Settled calls that can't be committed yet, because an earlier one isn't settled.
     pub uncommitted_max: usize,
     /// How long the first call of a full queue waits before the others are moved onto a lane.
     pub patience: Duration,

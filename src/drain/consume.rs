@@ -47,13 +47,13 @@ impl DrainEngine {
         self.lanes_wakeup = wakeups.min();
     }
 
-    /// When [`Self::advance_session`] has something to do next.
+    /// Returns when [`Self::advance_session`] has something to do next.
     pub(super) fn session_wakeup(&self, source: StreamName, now: Steady) -> Option<Steady> {
         let session = self.sessions.get(&source)?;
         session.wakeup(self.demand(source, now))
     }
 
-    /// What the drain wants of one of its streams.
+    /// Returns what the drain wants of one of its streams.
     fn demand(&self, source: StreamName, now: Steady) -> Demand {
         let is_active = self.active_until.is_some_and(|until| now < until);
         Demand {

@@ -1,8 +1,8 @@
 //! Step 2d: what is kept of a call that is given up.
 //!
 //! A dead letter is one message on the dead stream: the whole record, why it died, and the history
-//! of its attempts. A record so large that the letter would not fit into a message is split over
-//! several, whose `part` and `parts` tell how to put it together.
+//! of its attempts. If the record is so large that the letter would not fit into one message, it is
+//! split over several. Their `part` and `parts` tell how to put it together.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -28,9 +28,9 @@ pub enum Reason {
     Denied,
     /// The record can't be understood.
     UnreadableRecord,
-    /// Too many calls with order keys are away, most of them with its own.
+    /// Too many calls with order keys are away, most of them with the key of this call.
     TooManyWaiting,
-    /// The Stream refuses to store it again, or its reply.
+    /// The Stream refuses to store the call again, or its reply.
     Unstorable,
 }
 
@@ -41,7 +41,7 @@ impl Serialize for Reason {
 }
 
 impl Reason {
-    /// Its name in dead letters and in the log.
+    /// Returns its name in dead letters and in the log.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -55,7 +55,7 @@ impl Reason {
         }
     }
 
-    /// The counter of this reason.
+    /// Returns the counter of this reason.
     #[must_use]
     pub const fn metric(self) -> Metric {
         match self {
@@ -77,7 +77,7 @@ pub struct DeadLetter<'a> {
     pub id: &'a str,
     /// Why.
     pub reason: Reason,
-    /// The same for people.
+    /// The reason in words, for people.
     pub detail: &'a str,
     /// When it was given up, RFC 3339.
     pub dead_at: &'a str,
@@ -110,13 +110,13 @@ struct Wire<'a> {
     /// The record where it is JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     call: Option<&'a RawValue>,
-    /// The record, or a part of it, where it is no JSON or doesn't fit.
+    /// The record, or a part of it, if it isn't JSON or doesn't fit.
     #[serde(skip_serializing_if = "Option::is_none")]
     record_base64: Option<String>,
 }
 
 impl DeadLetter<'_> {
-    /// The messages of this letter, each within the Stream's limit; nearly always one.
+    /// Returns the messages of this letter, each within the Stream's limit; nearly always one.
     #[must_use]
     pub fn messages(&self) -> Vec<Vec<u8>> {
         let json = readable_json(self.record);
@@ -156,8 +156,8 @@ impl DeadLetter<'_> {
     }
 }
 
-/// The same letter without the record in it, for a Stream that refuses the whole one; `None` where
-/// it is no letter.
+/// Returns the same letter without its record, for a Stream that refuses the whole letter; `None`
+/// if the message is not a letter.
 #[must_use]
 pub fn without_record(message: &[u8], why: &str) -> Option<Vec<u8>> {
     let mut letter: Value = serde_json::from_slice(message).ok()?;
@@ -168,7 +168,7 @@ pub fn without_record(message: &[u8], why: &str) -> Option<Vec<u8>> {
     let detail = detail.unwrap_or_default();
     let detail = format!("{detail}; the Stream refuses the letter with its record: {why}");
     members.insert("detail".to_owned(), Value::from(detail));
-    // Excerpts of answers may be what it refuses.
+    // Excerpts of answers may be what the Stream refuses.
     let attempts = members.get_mut("attempts").and_then(Value::as_array_mut);
     for attempt in attempts.into_iter().flatten() {
         attempt
@@ -178,9 +178,9 @@ pub fn without_record(message: &[u8], why: &str) -> Option<Vec<u8>> {
     serde_json::to_vec(&letter).ok()
 }
 
-/// The record as a part of a letter, where every reader of JSON can be expected to take it: raw
-/// JSON may also be nested too deeply, or hold half of a surrogate pair or a number beyond all
-/// bounds.
+/// Returns the record as JSON within a letter, if every reader of JSON can be expected to read it.
+/// Other JSON may be nested too deeply, or contain half of a surrogate pair or an extremely large
+/// number.
 fn readable_json(record: &[u8]) -> Option<&RawValue> {
     serde_json::from_slice::<Value>(record).ok()?;
     serde_json::from_slice(record).ok()

@@ -18,7 +18,7 @@ pub struct CallHeaders {
     pub correlation_id: String,
     /// When the call was accepted, RFC 3339.
     pub accepted_at: String,
-    /// From 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
 }
 
@@ -27,7 +27,7 @@ pub struct CallHeaders {
 pub struct Dispatch<'a> {
     /// The authority of calls whose record names none.
     pub default_authority: &'a str,
-    /// What replies are signed with; absent: they aren't signed.
+    /// The secrets that sign replies; `None` if replies aren't signed.
     pub secrets: Option<&'a Secrets>,
     /// When the attempt is made.
     pub now: Wall,
@@ -39,9 +39,9 @@ type RequestFields = Vec<(Cow<'static, str>, Cow<'static, [u8]>)>;
 /// What the gateway adds to a record's fields.
 type Added = Vec<(Cow<'static, str>, Vec<u8>)>;
 
-/// The request: every field of the record in its order, but for those that concern one connection
-/// or that Envoy or we would act on; then the headers of the call. A reply carries its own ones, by
-/// which it can be told from a call, and its signatures.
+/// Returns the request: every field of the record in its order, except those about one connection
+/// and those that Envoy or the gateway would act on; then the headers of the call. A reply has
+/// headers of its own, which tell it from a call, and its signatures.
 #[must_use]
 pub fn request(call: Call, call_headers: &CallHeaders, dispatch: &Dispatch<'_>) -> OutgoingRequest {
     let head = call.head;
@@ -65,7 +65,7 @@ pub fn request(call: Call, call_headers: &CallHeaders, dispatch: &Dispatch<'_>) 
     let added = match head.reply {
         None => headers_of_call(call_headers, is_keyed(&head.headers)),
         Some(reply) => {
-            // Where the record has no conversation id, that of the call is its id.
+            // A record without a conversation id gets the id of the call.
             let correlation_id = head.correlation_id.unwrap_or_else(|| reply.call_id.clone());
             let mut added = reply.into_headers(correlation_id);
             added.push(header("idempotency-key", call_headers.id.clone()));
@@ -91,7 +91,7 @@ pub fn request(call: Call, call_headers: &CallHeaders, dispatch: &Dispatch<'_>) 
     }
 }
 
-/// The record's fields that the target shall see; the content's length as it really is.
+/// Adds the record's fields that the target shall see, with the real length of the content.
 fn push_fields(headers: &mut RequestFields, fields: Fields, body_bytes: usize, is_reply: bool) {
     let named = named_by_connection(&fields);
     let mut length_told = false;
@@ -115,8 +115,8 @@ fn push_fields(headers: &mut RequestFields, fields: Fields, body_bytes: usize, i
     }
 }
 
-/// Whether a reply's own record can't set this field. In an ordinary call it belongs to the
-/// caller, who may well send webhooks through this gateway.
+/// Returns whether a reply's own record can't set this field. In an ordinary call the field belongs
+/// to the caller, who may send webhooks through this gateway.
 fn is_of_replies(name: &str) -> bool {
     let name = dashed(name);
     name == "idempotency-key" || name.starts_with("webhook-")
@@ -126,13 +126,13 @@ fn header(name: &'static str, value: String) -> (Cow<'static, str>, Vec<u8>) {
     (Cow::Borrowed(name), value.into_bytes())
 }
 
-/// Whether the target gets an idempotency key from the record.
+/// Returns whether the target gets an idempotency key from the record.
 fn is_keyed(fields: &Fields) -> bool {
     let is_hop = is_hop_by_hop("idempotency-key", &named_by_connection(fields));
     first(fields, "idempotency-key").is_some() && !is_hop
 }
 
-/// The headers of an ordinary call.
+/// Returns the headers of an ordinary call.
 fn headers_of_call(call_headers: &CallHeaders, is_keyed: bool) -> Added {
     let mut added = vec![
         header("async-call-id", call_headers.id.clone()),
@@ -146,9 +146,9 @@ fn headers_of_call(call_headers: &CallHeaders, is_keyed: bool) -> Added {
     added
 }
 
-/// Adds the fields of Standard Webhooks 1.0.0 ("Webhook headers"), and the same for the headers of
-/// the reply, which it leaves out. The time is that of this attempt, so that a late attempt isn't
-/// taken for an old message sent again.
+/// Adds the fields of Standard Webhooks 1.0.0 ("Webhook headers"), and a signature of the reply's
+/// headers, which that standard leaves out. The time is that of this attempt, so that a late
+/// attempt isn't taken for a replayed message.
 fn sign(headers: &mut RequestFields, id: &str, body: &[u8], secrets: &Secrets, now: Wall) {
     let timestamp_s = now.0 / 1_000;
     let fields = headers.iter();

@@ -1,4 +1,4 @@
-//! What becomes of a record: it waits, is made, moves to another stream, or ends.
+//! What the drain does with a record: it waits, is made, moves to another stream, or ends.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::record::reply_context::ReplyOutcome;
 use crate::time::{Now, Steady, Wall};
 
 impl DrainEngine {
-    /// A record is new: it is understood, or buried.
+    /// Handles a new record: it is read, or becomes a dead letter.
     pub(super) fn begin(&mut self, id: RecordId, now: Now) {
         self.outputs.count(Metric::Held, 1);
         let Some(tracked) = self.window.get_mut(id) else {
@@ -66,12 +66,12 @@ impl DrainEngine {
                 self.schedule(id, now);
             }
             StreamName::Lane(number) => self.rest(id, number, now),
-            // No session reads it.
+            // No session reads dead letters.
             StreamName::Dead => {}
         }
     }
 
-    /// A record of a lost session was read again: it goes on where it was.
+    /// A record of a lost session was read again, and goes on where it was.
     pub(super) fn resume(&mut self, id: RecordId, until: Steady, now: Now) {
         if let Some(tracked) = self.window.get(id)
             && tracked.is_note()
@@ -79,7 +79,7 @@ impl DrainEngine {
         {
             return self.note_read(id, &note, now);
         }
-        // One that waits must be in its place before the next one with its key is looked at.
+        // A waiting call must be in its place before the next one with its key is considered.
         if id.source == StreamName::Calls && !self.stand_in_order(id, now.steady) {
             return;
         }
@@ -91,7 +91,7 @@ impl DrainEngine {
         }
     }
 
-    /// The waits that are over.
+    /// Handles all records whose wait is over.
     pub(super) fn end_waits(&mut self, now: Now) {
         while let Some(id) = self.window.pop_timer(now.steady) {
             self.due(id, now);
@@ -105,7 +105,8 @@ impl DrainEngine {
         }
     }
 
-    /// Gives a call its place among those with its order key. False where it stays behind.
+    /// Puts a call into its place among those with its order key. Returns false if it stays behind
+    /// another one.
     fn stand_in_order(&mut self, id: RecordId, now: Steady) -> bool {
         let is_first = self.window.stand_in_order(id, now);
         if !is_first {
@@ -115,14 +116,17 @@ impl DrainEngine {
         is_first
     }
 
-    /// A call joins its target's queue, if it is due (G5) and not too old.
+    /// Puts a call into its target's queue, if it is due (G5) and not too old.
     pub(super) fn schedule(&mut self, id: RecordId, now: Now) {
         let Some(plan) = self.plan(id) else {
             return;
         };
         let (not_before, expires_at) = (plan.not_before, plan.limits.expires_at);
-        // Due or not, or too old, it takes its place among the calls of its key: the next one goes
-        // when this one's end is stored.
+        if self.window.has_ended_elsewhere(id) {
+            return self.settle_repeated(id, now);
+        }
+        // Due or not, or too old, the call takes its place among the calls of its key. The next one
+        // goes when the end of this one is stored.
         if !self.stand_in_order(id, now.steady) {
             return;
         }
@@ -134,7 +138,7 @@ impl DrainEngine {
         }
         let remaining = not_before.since(now.wall);
         if remaining.is_zero() {
-            self.window.apply(id, Transition::LineUp, now.steady);
+            self.window.apply(id, Transition::Enqueue, now.steady);
         } else if !self.waits_on_lane(id, remaining, now) {
             let remaining = remaining.min(CLOCK_TRUSTED_MAX);
             let until = now.steady.plus(remaining);
@@ -143,8 +147,8 @@ impl DrainEngine {
         }
     }
 
-    /// The call is attempted again after this pause, or once more before it is too old, or never:
-    /// its last attempt is made.
+    /// Decides when the call is attempted again: after this pause, or once more before it is too
+    /// old, or never because its last attempt is made.
     pub(super) fn attempt_later(
         &mut self,
         id: RecordId,
@@ -174,7 +178,7 @@ impl DrainEngine {
         {
             return self.suspend(id, pause, now);
         }
-        // One that waits for its end has not long to wait.
+        // A call that waits for its end doesn't have to wait long.
         let stays = matches!(next, Next::Expiry(_));
         if stays || !self.waits_on_lane(id, pause, now) {
             let until = now.steady.plus(pause);
@@ -183,7 +187,7 @@ impl DrainEngine {
         }
     }
 
-    /// The call's time is over. Its target may have answered before.
+    /// Ends a call whose time is over. Its target may have answered before.
     fn expire(&mut self, id: RecordId, expires_at: Wall, now: Now) {
         let Some(tracked) = self.window.get_mut(id) else {
             return;
@@ -203,7 +207,7 @@ impl DrainEngine {
         self.give_up(id, Reason::Expired, detail, answer, now);
     }
 
-    /// The call's end without success: a dead letter, and whoever wants to know is told.
+    /// Ends a call without success: it becomes a dead letter, and whoever wants a reply gets one.
     pub(super) fn give_up(
         &mut self,
         id: RecordId,
@@ -271,7 +275,7 @@ impl DrainEngine {
         self.leave(id, publications, now);
     }
 
-    /// The record is settled once all of these messages are stored.
+    /// Settles the record once all of these messages are stored.
     pub(super) fn leave(
         &mut self,
         id: RecordId,
@@ -284,7 +288,7 @@ impl DrainEngine {
         let messages = u8::try_from(publications.len()).unwrap_or(u8::MAX);
         self.window
             .apply(id, Transition::Leave { messages }, now.steady);
-        // What is needed of it is in the messages.
+        // The messages contain everything that is needed of the record.
         self.window.drop_record(id);
         for (stream_name, publication) in publications {
             self.outbox.add(stream_name, publication);
@@ -303,8 +307,23 @@ impl DrainEngine {
         }
     }
 
-    /// Nothing more is to be done for this record but its commit.
+    /// Settles a record whose call has ended in another record: the call is not made again.
+    pub(super) fn settle_repeated(&mut self, id: RecordId, now: Now) {
+        self.outputs.count(Metric::RepeatedHops, 1);
+        // The next call is not scheduled here: there may be many such records in a row.
+        let next = self.settle_alone(id, now);
+        self.parked.wakes.extend(next);
+    }
+
+    /// Settles the record: only its commit is missing.
     pub(super) fn settle(&mut self, id: RecordId, now: Now) {
+        if let Some(next) = self.settle_alone(id, now) {
+            self.schedule(next, now);
+        }
+    }
+
+    /// Settles a record, and returns the next call with its order key, whose turn it is.
+    fn settle_alone(&mut self, id: RecordId, now: Now) -> Option<RecordId> {
         let next = self.window.apply(id, Transition::Settle, now.steady);
         let fetch = self.window.fetch(id);
         if self
@@ -319,9 +338,7 @@ impl DrainEngine {
         {
             session.commits.settle(fetch);
         }
-        if let Some(next) = next {
-            self.schedule(next, now);
-        }
+        next
     }
 
     pub(super) fn plan(&self, id: RecordId) -> Option<&Plan> {
@@ -339,7 +356,7 @@ impl DrainEngine {
     }
 }
 
-/// What the target has answered, or the gateway where it hasn't, for people.
+/// Returns what the target has answered, or what the gateway has if the target hasn't, for people.
 pub(super) fn answered(status: Option<u16>, gateway: Option<&str>) -> String {
     match (status, gateway) {
         (Some(status), _) => status.to_string(),
@@ -348,7 +365,7 @@ pub(super) fn answered(status: Option<u16>, gateway: Option<&str>) -> String {
     }
 }
 
-/// The id of a call whose publisher gave it none: the same whenever the record is read.
+/// Returns the id of a call whose publisher gave it none: the same whenever the record is read.
 pub(super) fn fallback_id(position: Position) -> String {
     format!("p{}-o{}", position.partition, position.offset)
 }

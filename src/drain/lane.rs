@@ -1,4 +1,4 @@
-//! A record waits on a lane, and comes back from it.
+//! How a record waits on a lane and comes back from it.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::record::progress::Progress;
 use crate::time::Now;
 
 impl DrainEngine {
-    /// Puts a record onto a lane. False where no lane is that short.
+    /// Puts a record onto a lane. Returns false if every lane is longer than the wait.
     pub(super) fn waits_on_lane(&mut self, id: RecordId, remaining: Duration, now: Now) -> bool {
         match self.config.lanes.wait(remaining) {
             Wait::On(number) => self.hop(id, StreamName::Lane(number), remaining, now),
@@ -24,7 +24,7 @@ impl DrainEngine {
         }
     }
 
-    /// A record of a lane rests until it has waited as long as its lane says.
+    /// Lets a record of a lane wait as long as its lane says.
     pub(super) fn rest(&mut self, id: RecordId, number: LaneNumber, now: Now) {
         let delay = self.config.lanes.get(number).map(|lane| lane.delay);
         let Some(tracked) = self.window.get(id) else {
@@ -32,13 +32,13 @@ impl DrainEngine {
         };
         let rested = now.wall.since(tracked.stored_at);
         let left = delay.unwrap_or_default().saturating_sub(rested);
-        // The Stream's clock may be ahead of ours; nobody waits longer than the lane says.
+        // The Stream's clock may be ahead of ours. No record waits longer than the lane says.
         let until = now.steady.plus(left.min(delay.unwrap_or_default()));
         self.window
             .apply(id, Transition::Wait { until }, now.steady);
     }
 
-    /// A record has waited on its lane: on to the next one, or back to the calls.
+    /// Moves a record that has waited on its lane: to the next lane, or back to the calls.
     pub(super) fn leave_lane(&mut self, id: RecordId, now: Now) {
         let not_before = self.plan(id).map(|plan| plan.not_before);
         let remaining = not_before.unwrap_or_default().since(now.wall);
@@ -53,13 +53,14 @@ impl DrainEngine {
             Wait::Over => self.hop(id, StreamName::Calls, Duration::ZERO, now),
         };
         if !moved {
-            // Only a record that nobody but a lane's own publisher can have made is too large.
+            // Only a record that somebody else has put onto the lane can be too large.
             let detail = "the record is too large to leave its lane".to_owned();
             self.give_up(id, Reason::UnreadableRecord, detail, None, now);
         }
     }
 
-    /// Puts the record onto another stream, with what has happened to it. False where it can't be.
+    /// Puts the record onto another stream, with what has happened to it. Returns false if that is
+    /// impossible.
     pub(super) fn hop(
         &mut self,
         id: RecordId,

@@ -1,9 +1,9 @@
-//! Calls with an order key that stand under another message key, as somebody else has published
-//! them: they are put again under their own, before anything else is done with them.
+//! Calls with an order key that somebody has published under another message key. They are put onto
+//! the stream again under their own key before anything else is done with them.
 //!
-//! Calls with one order key are in order because they stand in one partition, which one drain reads
-//! (G6). One that stands elsewhere would be made beside them, and a note that tells of it would not
-//! come back to its partition. Its place in the order is where the Stream puts it now.
+//! Calls with one order key are in order because they are in one partition, which one drain reads
+//! (G6). A call in another partition would be made beside them, and a note that tells of it would
+//! not come back to its partition. Its place in the order is where the Stream puts it now.
 
 use crate::drain::DrainEngine;
 use crate::drain::dead_letter::Reason;
@@ -15,13 +15,13 @@ use crate::record::hop::{RecordIdentity, with_progress};
 use crate::record::progress::Progress;
 use crate::time::Now;
 
-/// Whether a message has this key.
+/// Returns whether a message has this key.
 pub(super) fn is_key(of_message: Option<&[u8]>, key: &str) -> bool {
     of_message == Some(key.as_bytes())
 }
 
 impl DrainEngine {
-    /// Whether a call has an order key that is not the key of its message.
+    /// Returns whether a call has an order key that is not the key of its message.
     pub(super) fn is_misrouted(&self, id: RecordId, key: Option<&[u8]>) -> bool {
         let order_key = self.plan(id).and_then(|plan| plan.order_key.as_ref());
         order_key.is_some_and(|order_key| !is_key(key, order_key))
@@ -52,7 +52,7 @@ impl DrainEngine {
         let progress = Progress {
             hops: tracked.progress.hops.saturating_add(1),
             rekeyed,
-            // Nobody has given it a place among the calls of its key.
+            // It has no place yet among the calls of its key.
             order: None,
             ..tracked.progress.clone()
         };

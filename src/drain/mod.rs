@@ -76,14 +76,14 @@ const OVERDUE: Duration = Duration::from_secs(5);
 /// How often overdue callouts are looked for.
 const OVERDUE_CHECK: Duration = Duration::from_secs(1);
 
-/// A call that went onto a lane and isn't back after this, and twice the group's time limit, is no
-/// longer waited for.
+/// After this time, and twice the group's time limit, the drain no longer waits for a call that
+/// went onto a lane and has not come back.
 const PARKED_OVERDUE: Duration = Duration::from_secs(60);
 
 /// What happens to the drain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Input {
-    /// A health check: this worker shall drain.
+    /// A health check: this worker has to drain.
     HealthCheck,
     /// The Stream has new records.
     RecordsAvailable,
@@ -118,7 +118,7 @@ pub struct DrainEngine {
     active_until: Option<Steady>,
     /// Attempts that may still be started in this turn of the event loop.
     turn_budget: usize,
-    /// A new turn is asked for.
+    /// Whether a new turn was asked for.
     turn_pending: bool,
     /// When a session with a lane has something to do next.
     lanes_wakeup: Option<Steady>,
@@ -129,7 +129,7 @@ pub struct DrainEngine {
 }
 
 impl DrainEngine {
-    /// A drain that sleeps until its first heartbeat. Replies are signed with `secrets`.
+    /// Returns a drain that sleeps until its first health check. Replies are signed with `secrets`.
     #[must_use]
     pub fn new(config: DrainConfig, secrets: ReplySecrets, mut entropy: Entropy) -> Self {
         let instance = entropy.uuid();
@@ -164,53 +164,55 @@ impl DrainEngine {
         }
     }
 
-    /// The same with requests to the Stream signed.
+    /// Returns the same drain with requests to the Stream signed.
     #[must_use]
     pub fn signed_by(mut self, signer: Option<Signer>) -> Self {
         self.signing = Signing::by(signer);
         self
     }
 
-    /// The same with requests to the Stream signed by tokens, which [`Self::renew_token`] brings.
+    /// Returns the same drain with requests to the Stream signed by tokens, which
+    /// [`Self::renew_token`] brings.
     #[must_use]
     pub fn signed_by_principal(mut self) -> Self {
         self.signing = Signing::by_principal();
         self
     }
 
-    /// Requests are signed by this from now on, until the token ends.
+    /// Signs requests by this token from now on, until it ends.
     pub fn renew_token(&mut self, signer: Signer, until: Wall) {
         self.signing.renew(signer, until);
     }
 
-    /// Whether the Stream has refused a signature since this was asked last.
+    /// Returns whether the Stream has refused a signature since the last call of this.
     pub fn take_refused_signature(&mut self) -> bool {
         self.signing.take_refused()
     }
 
-    /// The same with keys that open what is sealed in records, and seal what replies have.
+    /// Returns the same drain with keys that open what is sealed in records, and that seal the
+    /// headers of replies.
     #[must_use]
     pub fn sealed_by(mut self, keys: Option<SealKeys>) -> Self {
         self.seal_keys = keys;
         self
     }
 
-    /// What the host shall do next, if anything.
+    /// Returns what the host shall do next, if anything.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop()
     }
 
-    /// Holds all that is kept about the records held against their states, for tests.
+    /// Compares everything that is kept about the records with their states, for tests.
     ///
     /// # Errors
-    /// What does not agree.
+    /// The first difference.
     pub fn check_invariants(&self) -> Result<(), String> {
         self.window.check()
     }
 
-    /// Takes one input.
+    /// Handles one input.
     pub fn handle(&mut self, input: Input, now: Now) {
-        // What an attempt results in is nothing to lanes, which is most of what comes.
+        // Most inputs are results of attempts, which don't concern the lanes.
         let concerns_lanes = !self.is_attempt(&input);
         match input {
             Input::HealthCheck => {
@@ -241,20 +243,20 @@ impl DrainEngine {
         matches!(open, Some((_, Purpose::Attempt(..))))
     }
 
-    /// Records of lost sessions that nobody has shown us again. A worker without health checks has
-    /// to forget them too, so a timer of its own says when.
+    /// Forgets records of lost sessions that were not read again. A worker without health checks
+    /// has to do that too, so a timer of its own tells when.
     fn forget_stale(&mut self, now: Steady) {
         let forgotten = self.window.forget_stale(now);
         self.count_forgotten(forgotten);
     }
 
-    /// So many unsettled records are no longer held: they belong to whoever reads them.
+    /// Counts unsettled records that are no longer held. They belong to whoever reads them.
     fn count_forgotten(&mut self, forgotten: usize) {
         let forgotten = i64::try_from(forgotten).unwrap_or(i64::MAX);
         self.outputs.count(Metric::Held, forgotten.saturating_neg());
     }
 
-    /// A new turn of the event loop: attempts may be started again.
+    /// Begins a new turn of the event loop: attempts may be started again.
     fn new_turn(&mut self) {
         self.turn_budget = self.config.window.per_turn_max;
         self.turn_pending = false;
@@ -290,12 +292,13 @@ impl DrainEngine {
             }
             Some((_, Purpose::Attempt(record, _))) => self.attempt_done(record, result, now),
             Some((_, Purpose::Publish(stream_name))) => self.published(stream_name, result, now),
-            // Answered twice, or after we gave it up: the first result counted.
+            // Answered twice, or after it was given up: the first result has counted.
             None => {}
         }
     }
 
-    /// The host owes an answer to every callout. Should it ever fail to, nothing may hang.
+    /// Gives up callouts without an answer. The host promises an answer to every callout, but if it
+    /// ever fails to give one, nothing may hang.
     fn give_up_overdue(&mut self, now: Now) {
         if now.steady < self.next_overdue_check {
             return;

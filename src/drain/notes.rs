@@ -10,14 +10,15 @@ use crate::time::Steady;
 /// How long a note holds back commits, if it is small.
 const NOTE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A larger one is written again less often: so many bytes a second.
+/// A larger note is written less often: so many bytes a second.
 const NOTE_BYTES_PER_SECOND: usize = 65_536;
 
-/// The same where calls wait for the note.
+/// The same if calls wait for the note.
 const URGENT_BYTES_PER_SECOND: usize = 1_048_576;
 
-/// A note is written again after this also where nothing else happens: the Stream may want to give
-/// the partition to another drain, which waits until all that we have read of it is committed.
+/// After this time a note is written again even if nothing else happens. The Stream may want to
+/// give the partition to another drain, which waits until everything that this drain has read of it
+/// is committed.
 const NOTE_AGE_MAX: Duration = Duration::from_secs(5);
 
 /// The notes of one partition.
@@ -25,25 +26,26 @@ const NOTE_AGE_MAX: Duration = Duration::from_secs(5);
 pub(super) struct Notes {
     /// An order key of the partition.
     pub(super) route: Rc<str>,
-    /// Those that were read and aren't settled.
+    /// Notes that were read and aren't settled.
     pub(super) held: Vec<RecordId>,
-    /// Those of them that we have written, with our numbers.
+    /// Those of them that this drain has written, with its numbers.
     pub(super) own: Vec<(RecordId, u64)>,
     /// Calls on their way to a lane that no note tells of yet.
     pub(super) waiting: Vec<RecordId>,
-    /// The note that is being stored: the calls that it tells of first, and the notes that it
+    /// The note that is being stored: first the calls that it tells of, then the notes that it
     /// replaces.
     pub(super) under_way: Option<(Vec<RecordId>, Vec<RecordId>)>,
-    /// Our latest note is stored, and we have not read it yet: the partition may not be ours.
+    /// Whether the latest note of this drain is stored but was not read yet. The partition may
+    /// belong to another drain.
     pub(super) is_unread: bool,
-    /// Somebody wants to know how far the partition was read: a note of ours tells it.
+    /// Whether a call has to know how far the partition was read. A note of this drain tells it.
     pub(super) is_wanted: bool,
-    /// In which epoch the latest note was written.
+    /// The epoch in which the latest note was written.
     pub(super) epoch: Option<u64>,
-    /// The numbers of our latest note, and of the latest one that is stored.
+    /// The numbers of this drain's latest note, and of the latest one that is stored.
     pub(super) serial: u64,
     pub(super) stored: u64,
-    /// Something else was read since: commits wait for a newer note.
+    /// Whether something else was read since. Commits wait for a newer note.
     pub(super) is_in_the_way: bool,
     pub(super) written_at: Steady,
     pub(super) bytes: usize,
@@ -68,8 +70,9 @@ impl Notes {
         }
     }
 
-    /// When the next note is to be written; `None`: not before something happens. Where the window
-    /// is full (`is_crowded`), perhaps just this note fills it.
+    /// Returns when the next note has to be written; `None` if nothing has to be written before
+    /// something happens. If the window is full (`is_crowded`), this note alone may be what fills
+    /// it.
     pub(super) fn due(&self, is_crowded: bool) -> Option<Steady> {
         if self.under_way.is_some() {
             return None;
@@ -80,7 +83,8 @@ impl Notes {
             return Some(self.written_at.plus(pause));
         }
         let seconds = u64::try_from(self.bytes / NOTE_BYTES_PER_SECOND).unwrap_or(u64::MAX);
-        // Where ours isn't read, the partition is perhaps about to move, for which commits are due.
+        // If the drain's own note isn't read, the partition may be about to move. Commits are due
+        // before that.
         let is_urgent = is_crowded || self.is_in_the_way && !self.is_unread;
         let pause = match is_urgent {
             true => NOTE_INTERVAL.saturating_add(Duration::from_secs(seconds)),

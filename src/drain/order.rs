@@ -47,8 +47,8 @@ const KEY_SHARE: usize = 64;
 const SHORT_ANSWER_BYTES: usize = 524_288;
 
 impl DrainEngine {
-    /// What a fetch of the stream of calls has brought, before it is taken in. Gives whether it has
-    /// reached the end.
+    /// What a fetch of the stream of calls has brought, before it is taken in. Returns whether it
+    /// has reached the end.
     pub(super) fn read_in_order(&mut self, messages: &[Message], limit: usize) -> bool {
         self.parked
             .read(messages.iter().map(|message| message.position));
@@ -90,7 +90,7 @@ impl DrainEngine {
         }
     }
 
-    /// A call is the first one of its key in memory. Gives whether it has to wait all the same,
+    /// A call is the first one of its key in memory. Returns whether it has to wait all the same,
     /// because an earlier one is away, and lets it wait.
     pub(super) fn is_kept_back(&mut self, id: RecordId, now: Now) -> bool {
         let partition = id.position.partition;
@@ -145,7 +145,7 @@ impl DrainEngine {
         }
     }
 
-    /// Whether so many calls of this key are away already that no other one may leave.
+    /// Returns whether so many calls of this key are away already that no other one may leave.
     pub(super) fn is_too_many(&self, id: RecordId) -> bool {
         let caller = self.plan(id).map(|plan| plan.caller).unwrap_or_default();
         let Some((key, number)) = self.place(id) else {
@@ -250,7 +250,7 @@ impl DrainEngine {
         }
     }
 
-    /// When something is to be done next for calls in order, should nothing happen before.
+    /// Returns when calls in order need something next, if nothing happens before.
     pub(super) fn order_wakeup(&self) -> Option<Steady> {
         let look = self.window.is_any_behind().then_some(self.parked.next_look);
         let is_crowded = !is_room_to_fetch(&self.config, &self.window, StreamName::Calls);

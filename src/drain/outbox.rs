@@ -1,5 +1,5 @@
 //! Messages that have to be on a stream before a record is settled: hops onto lanes and back,
-//! replies, dead letters. They are put in batches, in order, and again until they are stored,
+//! replies, dead letters. They are put in batches, in order, and repeated until they are stored,
 //! however long that takes.
 
 use std::collections::BTreeMap;
@@ -13,8 +13,9 @@ use crate::id::{RecordId, StreamName};
 use crate::limits::STREAM_ANSWER_BYTES_MAX;
 use crate::metric::Metric;
 use crate::stream::StreamClient;
+use crate::stream::batch::Message;
 use crate::stream::error::StreamError;
-use crate::stream::put_queue::{Message, PutQueue};
+use crate::stream::put_queue::PutQueue;
 use crate::time::{Now, Steady};
 
 /// A message, and the record that is settled once all of its messages are stored.
@@ -22,7 +23,7 @@ use crate::time::{Now, Steady};
 pub(super) struct Publication {
     pub(super) record: RecordId,
     pub(super) message: Vec<u8>,
-    /// The message's key, which decides about its partition; at most 256 bytes count.
+    /// The message's key, which decides about its partition; at most 256 bytes.
     pub(super) key: Option<String>,
     pub(super) content: Content,
     /// What is counted when it is stored.
@@ -38,7 +39,8 @@ pub(super) enum Content {
     Reply,
     /// Its dead letter, or a part of it.
     Letter {
-        /// The whole one, where the message has no record in it because that was refused.
+        /// The whole letter, if the message leaves out the record because the Stream has refused
+        /// the whole one.
         whole: Option<Vec<u8>>,
     },
     /// A note ([`crate::record::note`]).
@@ -55,12 +57,12 @@ impl Message for Publication {
     }
 
     fn order_key(&self) -> Option<&str> {
-        // Their numbers put them in order, whatever comes first.
+        // Their numbers put them in order, whichever is stored first.
         None
     }
 }
 
-/// The messages of all destinations.
+/// The messages for all streams.
 #[derive(Debug)]
 pub(super) struct Outbox(BTreeMap<StreamName, PutQueue<Publication>>);
 
@@ -77,26 +79,26 @@ impl Outbox {
         Self(fixed.into_iter().chain(lanes).collect())
     }
 
-    /// A message waits for its turn.
+    /// Adds a message at the end of its queue.
     pub(super) fn add(&mut self, stream_name: StreamName, publication: Publication) {
         if let Some(queue) = self.0.get_mut(&stream_name) {
             queue.add(publication);
         }
     }
 
-    /// How many messages are on their way to lanes.
+    /// Returns how many messages are on their way to lanes.
     pub(super) fn bound_for_lanes(&self) -> usize {
         let lanes = self.0.iter();
         let lanes = lanes.filter(|(to, _)| matches!(to, StreamName::Lane(_)));
         lanes.map(|(_, queue)| queue.len()).sum()
     }
 
-    /// When the next batch may be sent.
+    /// Returns when the next batch may be sent.
     pub(super) fn wakeup(&self) -> Option<Steady> {
         self.0.values().filter_map(PutQueue::wakeup).min()
     }
 
-    /// The next batch that may be sent now.
+    /// Returns the next batch that may be sent now.
     fn next(&mut self, now: Steady) -> Option<(StreamName, OutgoingRequest)> {
         let mut queues = self.0.iter_mut();
         queues.find_map(|(stream_name, queue)| Some((*stream_name, queue.next(now)?)))
@@ -104,7 +106,7 @@ impl Outbox {
 }
 
 impl DrainEngine {
-    /// Sends what may be sent.
+    /// Sends every batch that may be sent now.
     pub(super) fn publish(&mut self, now: Now) {
         while let Some((stream_name, request)) = self.outbox.next(now.steady) {
             let purpose = Purpose::Publish(stream_name);
@@ -115,7 +117,7 @@ impl DrainEngine {
         }
     }
 
-    /// A batch is stored, or a part of it, or isn't.
+    /// Handles the Stream's answer to a batch.
     pub(super) fn published(&mut self, stream_name: StreamName, result: CalloutResult, now: Now) {
         let Some(queue) = self.outbox.0.get_mut(&stream_name) else {
             return;
@@ -141,10 +143,14 @@ impl DrainEngine {
         }
     }
 
-    /// One message is stored.
+    /// Handles a message that is stored.
     fn stored(&mut self, publication: Publication, stream_name: StreamName, now: Now) {
         if let Some(metric) = publication.metric {
             self.outputs.count(metric, 1);
+        }
+        // Only the last message of a letter is counted.
+        if matches!(publication.content, Content::Letter { .. }) && publication.metric.is_some() {
+            self.window.ends(publication.record);
         }
         if publication.record.is_of_notes() {
             self.note_stored(publication.record.position.partition, now);

@@ -17,7 +17,7 @@ pub enum Outcome {
     },
     /// It may work another time.
     Retryable {
-        /// The status, where there was one.
+        /// The status, if there was one.
         status: Option<u16>,
         /// How long the target asks us to wait.
         retry_after: Option<Duration>,
@@ -27,8 +27,8 @@ pub enum Outcome {
         /// The status.
         status: u16,
     },
-    /// The gateway itself could not make the call: its target never saw it, and it counts as no
-    /// attempt.
+    /// The gateway itself could not make the call. Its target never saw it, and it doesn't count as
+    /// an attempt.
     GatewayFault {
         /// What Envoy says of it.
         what: String,
@@ -40,34 +40,35 @@ pub enum Outcome {
     },
 }
 
-/// The field that the dispatch listeners add to answers that are Envoy's own, by their
-/// `local_reply_config`: response flags, a space, and response code details. They take it out of
-/// the targets' answers.
+/// The field that the dispatch listeners add to answers that Envoy itself has made, by their
+/// `local_reply_config`: response flags, a space, and response code details. They remove it from
+/// the answers of targets.
 pub const LOCAL_REPLY: &str = "async-local-reply";
 
 /// The field that the dispatch listeners add to every answer that passes through them. The way to
-/// these listeners is Envoy's too: if it breaks, or the callout's time is over, there is an answer
-/// without this field. A target that sets it says nothing that isn't so.
+/// these listeners is also within Envoy: if it breaks, or the callout's time is over, there is an
+/// answer without this field. A target may set the field too, which changes nothing.
 pub const ANSWERED: &str = "async-answered";
 
-/// What an answer without that field may be: of the gateway between the drain and its listeners.
+/// Statuses that an answer without that field may have: it comes from the gateway, between the
+/// drain and its listeners.
 const ON_THE_WAY: RangeInclusive<u16> = 502..=504;
 
-/// The start of Envoy's response code details where a route itself is the answer.
+/// The start of Envoy's response code details if a route itself is the answer.
 const BY_ROUTE: &str = "direct_response";
 
 /// Envoy's response flags that say "it was not sent, and that is not the target's fault": no
 /// healthy host, a full circuit breaker, no route or cluster, an overloaded or ending Envoy.
 const GATEWAY_FAULTS: [&str; 7] = ["UH", "UO", "NR", "NC", "OM", "DO", "NFCF"];
 
-/// What Envoy says where the connection to a target was closed before its answer began: the
-/// response flag and the start of the response code details.
+/// What Envoy says if the connection to a target was closed before its answer began: the response
+/// flag and the start of the response code details.
 const CLOSED_EARLY: &[u8] = b"UC upstream_reset_before_response_started{connection_termination";
 
-/// The start of Envoy's response code details where its RBAC filter refuses a request.
+/// The start of Envoy's response code details if its RBAC filter refuses a request.
 const DENIED: &str = "rbac_access_denied";
 
-/// What a status means: a set of statuses from 100 to 599, with 0 for "Envoy gave none".
+/// A set of statuses from 100 to 599, with 0 for "Envoy gave none".
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusSet(Vec<(u16, u16)>);
 
@@ -93,7 +94,7 @@ impl StatusSet {
         texts.iter().map(range).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether the set holds this status.
+    /// Returns whether the set holds this status.
     #[must_use]
     pub fn has(&self, status: u16) -> bool {
         let mut ranges = self.0.iter();
@@ -101,7 +102,7 @@ impl StatusSet {
     }
 }
 
-/// The operator's table of outcomes. What is in neither set is refused for good.
+/// The operator's table of outcomes. A status in neither set is refused for good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutcomeTable {
     /// The target has taken the call.
@@ -156,9 +157,9 @@ impl OutcomeTable {
     }
 }
 
-/// What the gateway says, where an answer is its own words and not the target's: a connection that
-/// failed, time that ran out, a request that it can't send. Nobody is told that as the target's
-/// status. `None`: the target has answered, or a route that is an answer itself.
+/// Returns what the gateway says if an answer is its own and not the target's: a connection that
+/// failed, time that ran out, a request that it can't send. Such an answer is never told as the
+/// target's status. Returns `None` if the target has answered, or a route that is an answer itself.
 #[must_use]
 pub fn of_gateway(response: &IncomingResponse) -> Option<String> {
     let has = |name| first(&response.headers, name).is_some();
@@ -175,9 +176,9 @@ pub fn of_gateway(response: &IncomingResponse) -> Option<String> {
     (!details.starts_with(BY_ROUTE)).then(|| format!("{status} {said}"))
 }
 
-/// Whether the target's connection was closed before there was any of an answer. It may be one
-/// that was kept, and that its target has closed in the moment when it was used again: then the
-/// target never saw the call (RFC 9112 §9.5).
+/// Returns whether the target's connection was closed before any part of an answer came. It may be
+/// a kept connection that the target closed in the moment when it was used again; then the target
+/// never saw the call (RFC 9112 §9.5).
 #[must_use]
 pub fn is_closed_early(result: &CalloutResult) -> bool {
     let CalloutResult::Answered(response) = result else {
@@ -187,10 +188,10 @@ pub fn is_closed_early(result: &CalloutResult) -> bool {
     first(&response.headers, ANSWER_CUT).is_none() && said.starts_with(CLOSED_EARLY)
 }
 
-/// What an answer of Envoy's own means, where it isn't about the target. A connection that failed
-/// or broke, and time that ran out, are: they count as attempts.
+/// Returns what an answer of Envoy's own means, unless it is about the target. A connection that
+/// failed or broke, and time that ran out, are about the target: they count as attempts.
 fn local_fault(response: &IncomingResponse) -> Option<Outcome> {
-    // The target's, and cut by us, which Envoy takes for an answer of its own.
+    // The target's answer, which the gateway has cut. Envoy marks it as an answer of its own.
     if first(&response.headers, ANSWER_CUT).is_some() {
         return None;
     }
@@ -203,13 +204,14 @@ fn local_fault(response: &IncomingResponse) -> Option<Outcome> {
     is_fault.then_some(Outcome::GatewayFault { what: said })
 }
 
-/// `Retry-After` in either form (RFC 9110 §10.2.3); nonsense counts as absent.
+/// Returns the value of `Retry-After` in either form (RFC 9110 §10.2.3). An invalid value counts as
+/// absent.
 fn retry_after(response: &IncomingResponse, now: Wall) -> Option<Duration> {
     let text = std::str::from_utf8(first(&response.headers, "retry-after")?)
         .ok()?
         .trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than fit are a long time, not nonsense.
+        // More digits than fit mean a long time, and are not invalid.
         return Some(Duration::from_secs(text.parse().unwrap_or(u64::MAX)));
     }
     let date = httpdate::parse_http_date(text).ok()?;
@@ -237,7 +239,7 @@ mod tests {
         table().classify(result, now)
     }
 
-    /// An answer of the target.
+    /// Returns an answer of the target.
     fn of_target(status: u16, headers: &[(&str, &str)]) -> CalloutResult {
         answered(status, &[headers, &[(ANSWERED, "true")]].concat())
     }

@@ -1,4 +1,5 @@
-//! Whose calls with order keys are away: one caller leaves room for those of others.
+//! Who has made the calls with order keys that are away. One caller leaves room for those of
+//! others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,33 +10,34 @@ use crate::record::note::KeyDigest;
 /// The calls of one order key in one partition.
 pub(super) type Key = (u32, KeyDigest);
 
-/// Who has made the calls that are away, as far as this drain has sent them there.
+/// The callers of calls that are away, as far as this drain has sent them away.
 #[derive(Debug, Default)]
 pub(super) struct Owners {
     of: BTreeMap<(Key, u64), CallerKey>,
     shares: Shares,
-    /// Those that went only because their partition was not read to its end.
+    /// Calls that went away only because their partition was not read to its end.
     unread: BTreeSet<(Key, u64)>,
 }
 
 impl Owners {
-    /// How many calls of this caller are away.
+    /// Returns how many calls of this caller are away.
     pub(super) fn count(&self, caller: CallerKey) -> usize {
         self.shares.of(caller)
     }
 
-    /// How many calls are away only until their partitions are read to the end.
+    /// Returns how many calls are away only until their partitions are read to the end.
     pub(super) fn unread(&self) -> usize {
         self.unread.len()
     }
 
-    /// These partitions are read to their ends.
+    /// These partitions were read to their ends.
     pub(super) fn were_read(&mut self, partitions: &BTreeSet<u32>) {
         self.unread
             .retain(|((partition, _), _)| !partitions.contains(partition));
     }
 
-    /// A caller's call goes away, perhaps only because its partition is not read to its end.
+    /// A caller's call goes away. `is_unread` says whether only because its partition was not read
+    /// to its end.
     pub(super) fn add(&mut self, key: Key, number: u64, caller: CallerKey, is_unread: bool) {
         self.remove(key, number);
         self.unread.extend(is_unread.then_some((key, number)));
@@ -43,7 +45,7 @@ impl Owners {
         self.shares.add(caller, 1);
     }
 
-    /// A call is away no more.
+    /// A call is no longer away.
     pub(super) fn remove(&mut self, key: Key, number: u64) {
         self.unread.remove(&(key, number));
         if let Some(caller) = self.of.remove(&(key, number)) {

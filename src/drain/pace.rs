@@ -1,11 +1,11 @@
-//! How fast a queue moves, by which a slow target is known before anybody has waited for it.
+//! How fast a queue moves. It shows that a target is slow before any call has waited for it.
 
 use std::time::Duration;
 
 use crate::time::{Steady, millis};
 
-/// Parts of the operator's patience in which starts are counted: short enough to know a target that
-/// hangs soon, long enough that a few slow answers don't count for all.
+/// Parts of the operator's patience in which starts are counted: short enough to notice soon that a
+/// target hangs, long enough that a few slow answers don't count for all.
 const PERIODS: u64 = 4;
 
 /// Starts of attempts, counted in periods.
@@ -14,12 +14,12 @@ pub(crate) struct Pace {
     /// When the present period began.
     since: Steady,
     started: usize,
-    /// How many there were in the last whole period; `None`: there was none yet.
+    /// How many starts the last whole period had; `None` if there was none yet.
     last: Option<usize>,
 }
 
 impl Pace {
-    /// Counting begins: calls wait now.
+    /// Begins to count, because calls wait now.
     pub(crate) const fn new(now: Steady) -> Self {
         Self {
             since: now,
@@ -28,13 +28,14 @@ impl Pace {
         }
     }
 
-    /// An attempt has been started.
+    /// Counts the start of an attempt.
     pub(crate) fn start(&mut self, patience: Duration, now: Steady) {
         self.go_on(patience, now);
         self.started = self.started.saturating_add(1);
     }
 
-    /// Whether the last of so many waiting calls would wait for longer than the operator wants.
+    /// Returns whether the last of so many waiting calls would wait for longer than the operator
+    /// wants.
     pub(crate) fn is_slow(&mut self, waiting: usize, patience: Duration, now: Steady) -> bool {
         self.go_on(patience, now);
         let periods = usize::try_from(PERIODS).unwrap_or(usize::MAX);
@@ -42,7 +43,8 @@ impl Pace {
         self.last.is_some_and(|last| waiting > in_patience(last))
     }
 
-    /// How long a call waits behind so many others, as far as that is known; `None`: nothing moves.
+    /// Returns how long a call waits behind so many others, as far as that is known; `None` if
+    /// nothing moves.
     pub(crate) fn wait_behind(&self, others: usize, patience: Duration) -> Option<Duration> {
         let (last, others) = (
             self.last.filter(|last| *last > 0)?,
@@ -52,7 +54,7 @@ impl Pace {
         Some(Duration::from_millis(waits / u64::try_from(last).ok()?))
     }
 
-    /// When there is more to be known.
+    /// Returns when more will be known.
     pub(crate) fn period_ends(&self, patience: Duration) -> Steady {
         Steady(self.since.0.saturating_add(period(patience)))
     }
@@ -69,7 +71,7 @@ impl Pace {
     }
 }
 
-/// In milliseconds, at least one.
+/// Returns the length of a period in milliseconds, at least one.
 fn period(patience: Duration) -> u64 {
     (millis(patience) / PERIODS).max(1)
 }

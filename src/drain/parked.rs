@@ -1,5 +1,5 @@
-//! Which calls with an order key are away on lanes, and which notes tell of them. Containers and
-//! their book-keeping; what follows from it is decided in [`crate::drain::order`].
+//! Which calls with an order key are away on lanes, and which notes tell of them. This module holds
+//! containers and their indexes; [`crate::drain::order`] decides what follows from them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -15,14 +15,14 @@ use crate::id::{Position, RecordId};
 use crate::record::note::{Away, KeyDigest, Note};
 use crate::time::{Now, Steady};
 
-/// So many calls of a key may be away, also where others have many away.
+/// So many calls of a key may be away even if others have many away.
 const KEY_CALLS_MIN: usize = 8;
 
 /// What is to be done about the notes of a partition.
 pub(super) enum NoteStep {
-    /// Nothing is away any more.
+    /// Nothing is away any more, so these notes are settled.
     Settle(Vec<RecordId>),
-    /// This one is to be stored.
+    /// This note has to be stored.
     Write(Note),
 }
 
@@ -30,8 +30,8 @@ pub(super) enum NoteStep {
 #[derive(Debug)]
 pub(super) struct Parked {
     writer: String,
-    /// How often we have got partitions anew. A note of this epoch stands behind all that was there
-    /// before.
+    /// How often this drain has got partitions anew. A note of this epoch is behind everything that
+    /// was in the partition before.
     epoch: u64,
     calls_max: usize,
     overdue: Duration,
@@ -40,7 +40,7 @@ pub(super) struct Parked {
     count: usize,
     owners: Owners,
     notes: BTreeMap<u32, Notes>,
-    /// The partitions of which we have read everything that was there when we got them.
+    /// The partitions of which this drain has read everything that was there when it got them.
     complete: BTreeSet<u32>,
     /// The latest offset that this session has read.
     read: BTreeMap<u32, u64>,
@@ -50,14 +50,14 @@ pub(super) struct Parked {
     pub(super) wakes: VecDeque<RecordId>,
     /// When calls that have waited for too long are looked for next.
     pub(super) next_look: Steady,
-    /// When the Stream has last failed us.
+    /// When the Stream last failed.
     pub(super) trouble_at: Steady,
-    /// When a call may be forgotten that does not come back.
+    /// When a call that does not come back may be forgotten.
     next_overdue: Option<Steady>,
 }
 
 impl Parked {
-    /// Nothing is known.
+    /// Returns the state in which nothing is known.
     pub(super) fn new(writer: String, calls_max: usize, overdue: Duration) -> Self {
         Self {
             writer,
@@ -82,25 +82,26 @@ impl Parked {
         self.count == 0
     }
 
-    /// Whether we have read everything of a partition that was there when we got it.
+    /// Returns whether this drain has read everything of a partition that was there when it got it.
     pub(super) fn is_complete(&self, partition: u32) -> bool {
         self.complete.contains(&partition)
     }
 
-    /// Whether calls have to wait until it is complete. Where so much is to be read that half of
-    /// what may be away is away for this reason alone, the others are made.
+    /// Returns whether calls have to wait until the partition is complete. If so much has to be
+    /// read that half of the calls that may be away are away for this reason alone, the others are
+    /// made.
     pub(super) fn is_to_be_read(&self, partition: u32) -> bool {
         let is_much = self.owners.unread() >= self.calls_max / 2 || self.is_full();
         !is_much && !self.is_complete(partition)
     }
 
-    /// Whether a call waits for its partition to be read, and for no other call.
+    /// Returns whether a call waits only for its partition to be read, and for no other call.
     pub(super) fn is_unread(&self, key: Key, number: u64) -> bool {
         self.is_to_be_read(key.0) && self.first_before(key, number).is_none()
     }
 
-    /// Whether another call of a key may leave. The more are away, the fewer a key gets that has
-    /// many already, and a caller; a few are left for each.
+    /// Returns whether another call of a key may leave. The more calls are away, the fewer more may
+    /// a key or a caller have that has many already. A few are always left for each.
     pub(super) fn has_room(&self, key: Key, caller: CallerKey) -> bool {
         let own = self.away.get(&key).map_or(0, BTreeMap::len);
         let free = self.calls_max.saturating_sub(self.count);
@@ -112,14 +113,14 @@ impl Parked {
         self.count >= self.calls_max.saturating_mul(2)
     }
 
-    /// Whether this call is away.
+    /// Returns whether this call is away.
     pub(super) fn is_known(&self, key: Key, number: u64) -> bool {
         self.away
             .get(&key)
             .is_some_and(|calls| calls.contains_key(&number))
     }
 
-    /// When the first call of a key comes back that is before this number.
+    /// Returns when the first call of a key before this number comes back.
     pub(super) fn first_before(&self, key: Key, number: u64) -> Option<Return> {
         let (_, back_at) = self.away.get(&key)?.range(..number).next()?;
         Some(*back_at)
@@ -135,7 +136,8 @@ impl Parked {
         self.next_overdue = Some(next);
     }
 
-    /// A call goes away: its record is settled when a note that tells of it is stored, and its hop.
+    /// Notes that a call goes away. Its record is settled when its hop is stored, and a note that
+    /// tells of it.
     pub(super) fn leaves(
         &mut self,
         id: RecordId,
@@ -155,14 +157,14 @@ impl Parked {
         notes.waiting.push(id);
     }
 
-    /// A call that is away moves on there: it is not lost, however late it comes back.
+    /// Notes that a call that is away moves on there. It is not lost, however late it comes back.
     pub(super) fn moves_on(&mut self, key: Key, number: u64, back_at: Return) {
         if let Some(known) = self.away.get_mut(&key).and_then(|all| all.get_mut(&number)) {
             *known = back_at;
         }
     }
 
-    /// A call has come back.
+    /// Notes that a call has come back.
     pub(super) fn came_back(&mut self, key: Key, number: u64) {
         if !self.is_complete(key.0) && self.back.len() < self.calls_max {
             self.back.insert((key.0, number));
@@ -179,8 +181,8 @@ impl Parked {
         }
     }
 
-    /// A fetch has brought these positions. Where there is a gap, another drain had the partition
-    /// in the meantime, or has it given to us only now.
+    /// Notes the positions that a fetch has brought. If there is a gap, another drain had the
+    /// partition in the meantime, or the Stream has given it to this drain only now.
     pub(super) fn read(&mut self, positions: impl Iterator<Item = Position>) {
         for Position { partition, offset } in positions {
             let last = self.read.insert(partition, offset);
@@ -191,7 +193,7 @@ impl Parked {
         }
     }
 
-    /// All that the stream of calls holds was read. Gives whether that is news.
+    /// Notes that everything on the stream of calls was read. Returns whether that is new.
     pub(super) fn completed(&mut self) -> bool {
         let before = self.complete.len();
         self.complete.extend(self.read.keys());
@@ -200,15 +202,15 @@ impl Parked {
         self.complete.len() > before
     }
 
-    /// A call waits to learn what is away of its key: a note that comes back tells how far the
-    /// partition was read, where its end is never reached.
+    /// Asks for a note, because a call has to know which calls of its key are away. A note that
+    /// comes back tells how far the partition was read, even if its end is never reached.
     pub(super) fn probe(&mut self, partition: u32, route: &Rc<str>, now: Steady) {
         let notes = self.notes.entry(partition);
         let notes = notes.or_insert_with(|| Notes::new(route.clone(), now));
         notes.is_wanted = notes.epoch != Some(self.epoch);
     }
 
-    /// The session with the stream of calls is lost. What is away stays away.
+    /// The session with the stream of calls is lost. Calls that are away stay away.
     pub(super) fn session_lost(&mut self) {
         self.epoch = self.epoch.saturating_add(1);
         self.complete.clear();
@@ -219,14 +221,14 @@ impl Parked {
         }
     }
 
-    /// A record that is no note was read.
+    /// A record that is not a note was read.
     pub(super) fn something_else(&mut self) {
         for notes in self.notes.values_mut() {
             notes.is_in_the_way = true;
         }
     }
 
-    /// A note was read. Gives whether it is to be held.
+    /// A note was read. Returns whether it has to be kept.
     pub(super) fn note_read(&mut self, id: RecordId, note: &Note, now: Now) -> bool {
         let is_own = note.by == self.writer;
         for away in note.away.iter().filter(|_| !is_own) {
@@ -240,7 +242,7 @@ impl Parked {
         let route = Rc::from(note.route.as_str());
         let notes = self.notes.entry(note.partition);
         let notes = notes.or_insert_with(|| Notes::new(route, now.steady));
-        // A later one of ours is stored, which says all that this one says.
+        // A later note of this drain is stored, which says everything that this one says.
         let is_replaced = is_own && note.serial < notes.stored;
         if !is_replaced {
             notes.held.push(id);
@@ -255,15 +257,16 @@ impl Parked {
         !is_replaced
     }
 
-    /// A note of ours is stored: gives the calls that it tells of first, and the notes before it.
+    /// A note of this drain is stored. Returns first the calls that it tells of, then the notes
+    /// that it replaces.
     pub(super) fn note_stored(&mut self, partition: u32) -> (Vec<RecordId>, Vec<RecordId>) {
         let Some(notes) = self.notes.get_mut(&partition) else {
             return (Vec::new(), Vec::new());
         };
         notes.stored = notes.serial;
         let (covered, mut replaced) = notes.under_way.take().unwrap_or_default();
-        // Of our own those that were read meanwhile are older too, but for the very one that was
-        // read before we were told that it is stored.
+        // Of this drain's own notes, those that were read meanwhile are older too, except the very
+        // one that was read before the drain learned that it is stored.
         let own = std::mem::take(&mut notes.own);
         let (kept, older): (Vec<_>, Vec<_>) = own
             .into_iter()
@@ -278,7 +281,7 @@ impl Parked {
         (covered, replaced)
     }
 
-    /// The latest note of a partition was not stored after all: nothing is to be read of it.
+    /// The latest note of a partition was not stored after all, so another one is needed.
     pub(super) fn want_another(&mut self, partition: u32) {
         if let Some(notes) = self.notes.get_mut(&partition) {
             notes.is_unread = false;
@@ -286,7 +289,7 @@ impl Parked {
         }
     }
 
-    /// Forgets calls that should have been back long ago: they are lost, or somebody else had them.
+    /// Forgets calls that should have come back long ago: they are lost, or somebody else had them.
     pub(super) fn forget_overdue(&mut self, now: Now) {
         if self.next_overdue.is_none_or(|next| next > now.steady) {
             return;
@@ -301,13 +304,13 @@ impl Parked {
         let is_away = |key, number| away.get(&key).is_some_and(|all| all.contains_key(&number));
         self.owners.retain(is_away);
         let all = self.away.values().flat_map(BTreeMap::values);
-        // A wall clock that was set back is looked at again after a while.
+        // If the wall clock was set back, look again after a while.
         let again = now.steady.plus(Duration::from_secs(1));
         self.next_overdue = all.clone().map(|back| ends(back).max(again)).min();
         self.count = all.count();
     }
 
-    /// Whether notes keep commits waiting.
+    /// Returns whether notes keep commits waiting.
     pub(super) fn holds_notes(&self) -> bool {
         self.notes.values().any(|notes| !notes.held.is_empty())
     }
@@ -318,7 +321,7 @@ impl Parked {
         keys.next().is_some_and(|((of, _), _)| *of == partition)
     }
 
-    /// What is to be done about notes now. `is_crowded`: nothing can be fetched.
+    /// Returns what has to be done about notes now. `is_crowded` means that nothing can be fetched.
     pub(super) fn next_step(&mut self, is_crowded: bool, now: Now) -> Option<NoteStep> {
         let partitions: Vec<u32> = self.notes.keys().copied().collect();
         for partition in partitions {
@@ -375,14 +378,14 @@ impl Parked {
         }
     }
 
-    /// The note that is being stored has so many bytes.
+    /// Notes how many bytes the note has that is being stored.
     pub(super) fn note_written(&mut self, partition: u32, bytes: usize) {
         if let Some(notes) = self.notes.get_mut(&partition) {
             notes.bytes = bytes;
         }
     }
 
-    /// When something is to be done next. `is_crowded`: nothing can be fetched.
+    /// Returns when something has to be done next. `is_crowded` means that nothing can be fetched.
     pub(super) fn wakeup(&self, is_crowded: bool) -> Option<Steady> {
         let due = self
             .notes

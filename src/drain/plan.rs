@@ -1,5 +1,5 @@
-//! What the drain has to know of a call while its record waits: little enough to be kept in memory,
-//! and everything that decides when, where and how often the call is made.
+//! What the drain has to know of a call while its record waits: everything that decides when, where
+//! and how often the call is made, and little enough to be kept in memory.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,33 +17,34 @@ use crate::time_text::parse_rfc_3339;
 pub struct Plan {
     /// The call id.
     pub id: Rc<str>,
-    /// When it was accepted, RFC 3339; where the record doesn't say, when the Stream stored it.
+    /// When it was accepted, RFC 3339; if the record doesn't say, when the Stream stored it.
     pub accepted_at: Rc<str>,
-    /// Whose queue it stands in: the origin of its explicit target, or the cluster that the
-    /// accepting gateway's route led to, or the authority.
+    /// The target in whose queue it waits: the origin of its explicit target, or the cluster that
+    /// the accepting gateway's route led to, or the authority.
     pub target: Rc<str>,
-    /// Who has made it: callers take turns. Calls of which their records don't say it are one's.
+    /// Its caller. Callers take turns. All calls whose records don't name a caller count as one
+    /// caller's.
     pub caller: CallerKey,
     /// Calls with the same key are made one at a time, in their order.
     pub order_key: Option<Rc<str>>,
-    /// Its idempotency key, free again if it becomes a dead letter.
+    /// Its idempotency key, which is free again if the call becomes a dead letter.
     pub idempotency: Option<KeyHash>,
-    /// It is not made before.
+    /// The call is not made before this time.
     pub not_before: Wall,
-    /// When it could have been made first, from which its lateness counts.
+    /// When it could have been made first. Its lateness counts from then.
     pub due: Wall,
-    /// How often, how long, until when.
+    /// How often, how long and until when it is attempted.
     pub limits: CallLimits,
-    /// Making it twice does no more than making it once, by its method or because its caller has
-    /// given it a key by which its target can tell.
+    /// Whether making it twice does no more than making it once, because of its method, or because
+    /// its caller has given it a key by which its target can tell.
     pub is_repeatable: bool,
-    /// Somebody wants to learn what becomes of it, whatever that is.
+    /// Whether somebody wants a reply about its end.
     pub wants_reply: bool,
 }
 
 impl Plan {
-    /// The plan of a call, by the operator's policy. `stored_at` is when the Stream stored its
-    /// record, which is when it was accepted where the record doesn't say.
+    /// Returns the plan of a call, by the operator's policy. `stored_at` is when the Stream stored
+    /// its record. It counts as the time of acceptance if the record has none.
     #[must_use]
     pub fn new(call: &Call, id: &str, stored_at: Wall, policy: &RetryPolicy) -> Self {
         let head = &call.head;
@@ -77,7 +78,7 @@ impl Plan {
     }
 }
 
-/// Whose queue a call stands in.
+/// Returns the target in whose queue a call waits.
 fn target(call: &Call) -> &str {
     let head = &call.head;
     let origin = head.target.as_deref().map(origin_of);
@@ -87,7 +88,7 @@ fn target(call: &Call) -> &str {
         .unwrap_or_default()
 }
 
-/// Scheme and authority of a URL. It is checked before it is called, not here.
+/// Returns scheme and authority of a URL. The URL is checked before it is called, not here.
 fn origin_of(url: &str) -> &str {
     let after_scheme = url.find("://").map_or(0, |at| at.saturating_add(3));
     let rest = url.get(after_scheme..).unwrap_or_default();

@@ -8,17 +8,18 @@ use crate::id::RecordId;
 /// A call that waits in a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waiting {
-    /// Which one.
+    /// Its record.
     pub record: RecordId,
-    /// Whose it is.
+    /// Its caller.
     pub caller: CallerKey,
     /// Bytes of its record.
     pub bytes: usize,
-    /// How often it was moved aside: of one caller's calls those go first that have made way most.
+    /// How often it was moved aside. Of one caller's calls, those that were moved aside most often
+    /// go first.
     pub aside: u32,
 }
 
-/// All of one target.
+/// All calls that wait for one target.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     callers: BTreeMap<CallerKey, VecDeque<Waiting>>,
@@ -36,7 +37,7 @@ impl Queue {
         self.len == 0
     }
 
-    /// A call waits behind those of its caller that have made way as often.
+    /// Adds a call behind those of its caller that were moved aside as often.
     pub(crate) fn add(&mut self, call: Waiting) {
         let own = self.callers.entry(call.caller).or_default();
         if own.is_empty() {
@@ -47,7 +48,7 @@ impl Queue {
         self.len = self.len.saturating_add(1);
     }
 
-    /// The first call of the next caller of whom it `may_start`.
+    /// Takes out the first call of the next caller whose call `may_start`, and returns it.
     pub(crate) fn next(&mut self, may_start: impl Fn(&Waiting) -> bool) -> Option<Waiting> {
         for _ in 0..self.turns.len() {
             let caller = self.turns.pop_front()?;
@@ -69,7 +70,7 @@ impl Queue {
         None
     }
 
-    /// All of them, each with its place among its caller's calls.
+    /// Returns all calls, each with its place among its caller's calls.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (usize, &Waiting)> {
         self.callers.values().flat_map(|own| (0..).zip(own))
     }

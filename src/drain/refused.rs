@@ -22,7 +22,7 @@ use crate::stream::put_queue::Refused;
 use crate::time::Now;
 
 impl DrainEngine {
-    /// The Stream refuses a message for good.
+    /// Handles a message that the Stream refuses for good.
     pub(super) fn refused(&mut self, refused: Refused<Publication>, to: StreamName, now: Now) {
         let Refused {
             message,
@@ -54,12 +54,12 @@ impl DrainEngine {
         }
     }
 
-    /// A call that can't move on ends here.
+    /// Ends a call whose hop is refused.
     fn bury_hop(&mut self, id: RecordId, message: Vec<u8>, why: &str, now: Now) {
         let Some(State::Leaving { messages }) = self.window.state(id) else {
             return;
         };
-        // As far as it had come: that is all that is left of its record.
+        // With its progress so far, because the message is all that is left of its record.
         if let Some(tracked) = self.window.get_mut(id) {
             tracked.record = Rc::new(message);
         }
@@ -75,7 +75,7 @@ impl DrainEngine {
         self.leave_with_more(id, messages.saturating_sub(1), now);
     }
 
-    /// A reply that can't be stored is a dead letter of its own, beside the call that has ended.
+    /// Makes a dead letter of a reply that can't be stored, besides the call that has ended.
     fn bury_reply(&mut self, id: RecordId, message: &[u8], why: &str, now: Now) {
         let head = record::decode(message).map(|call| call.head);
         let reply_id = head.ok().and_then(|head| head.id).map(|id| id.0);
@@ -106,7 +106,7 @@ impl DrainEngine {
         self.leave_with_more(id, more.saturating_sub(1), now);
     }
 
-    /// A dead letter goes without the record in it, where the Stream takes that.
+    /// Stores a dead letter without the record in it, if the Stream takes that.
     fn shorten(
         &mut self,
         mut letter: Publication,
@@ -123,14 +123,14 @@ impl DrainEngine {
                 Some(short) => *whole = Some(std::mem::replace(&mut letter.message, short)),
                 None => return self.message_stored(letter.record, now),
             },
-            // It takes other letters: this one is lost, and the log has said so.
+            // The Stream takes other letters, so this one is lost. The log has said so.
             Some(_) if takes_others => return self.message_stored(letter.record, now),
             Some(message) => letter.message = message,
         }
         self.outbox.add(to, letter);
     }
 
-    /// A record has more messages to be stored than it had.
+    /// Adds messages that have to be stored before a record is settled.
     fn leave_with_more(&mut self, id: RecordId, more: u8, now: Now) {
         if let Some(State::Leaving { .. }) = self.window.state(id) {
             let add = Transition::AddMessages { more };

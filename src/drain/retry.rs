@@ -1,4 +1,4 @@
-//! Step 2c: when the next attempt is made, and when there is none any more.
+//! Step 2c: when the next attempt is made, and when the last one was made.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use crate::id::Entropy;
 use crate::limits::{LAST_ATTEMPT_DIVISOR, LAST_ATTEMPT_MAX};
 use crate::time::{Wall, millis};
 
-/// A call is too old once its time has passed, and clocks show whole milliseconds.
+/// A call has expired when its time is over, and clocks show whole milliseconds.
 const A_MOMENT: Duration = Duration::from_millis(1);
 
-/// How often, how long and in what time a call is attempted.
+/// How often, how long and within which time a call is attempted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Retries after the first attempt, where the call doesn't say.
+    /// Retries after the first attempt, if the call doesn't ask for a number.
     pub retries_default: u32,
     /// The most that a call may ask for.
     pub retries_max: u32,
-    /// How long after its earliest time a call is given up, where it doesn't say.
+    /// How long after its earliest time a call is given up, if it doesn't ask for a time.
     pub max_age_default: Duration,
     /// The most that a call may ask for.
     pub max_age_max: Duration,
-    /// Time limit of one attempt, where the call doesn't say.
+    /// Time limit of one attempt, if the call doesn't ask for one.
     pub timeout_default: Duration,
     /// The most that a call may ask for.
     pub timeout_max: Duration,
@@ -32,8 +32,8 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// The pause after the `attempt`th attempt (from 1): exponential with full jitter, but never
-    /// shorter than what the target asked for, as far as the ceiling allows that.
+    /// Returns the pause after the `attempt`th attempt (from 1): exponential with full jitter, but
+    /// never shorter than the target has asked for, as far as the ceiling allows.
     #[must_use]
     pub fn pause_after(
         &self,
@@ -46,7 +46,7 @@ impl RetryPolicy {
         Duration::from_millis(jitter).max(asked)
     }
 
-    /// What holds for one call: what it asks for, within the operator's ceilings.
+    /// Returns the limits of one call: what it asks for, within the operator's ceilings.
     #[must_use]
     pub fn limits_of(&self, asked: &Asked) -> CallLimits {
         let retries = asked.retries.unwrap_or(self.retries_default);
@@ -72,37 +72,37 @@ pub struct Asked {
     pub max_age: Option<Duration>,
     /// `Async-Timeout`.
     pub timeout: Option<Duration>,
-    /// From when on its age counts: its earliest time, or its last redrive.
+    /// When its age begins to count: its earliest time, or its last redrive.
     pub since: Wall,
 }
 
-/// What holds for one call.
+/// The limits of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallLimits {
     /// Attempts altogether, at least 1.
     pub attempts_max: u32,
-    /// After this it is given up.
+    /// When it is given up.
     pub expires_at: Wall,
-    /// The end of its time, in which its last attempt is made.
+    /// The last part of its time, in which its last attempt is made.
     pub end: Duration,
     /// Time limit of one attempt.
     pub timeout: Duration,
 }
 
-/// What a call that has failed waits for.
+/// What a failed call waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Its next attempt, after so long.
+    /// Its next attempt, after this time.
     Attempt(Duration),
-    /// The end of its time, after so long: its last attempt is made.
+    /// The end of its time, after this time: its last attempt is already made.
     Expiry(Duration),
 }
 
 impl CallLimits {
-    /// What comes after this pause: a call isn't given up before its time, so that a pause which is
-    /// longer than what is left of it is cut, and a last attempt is made near the end. Many calls
-    /// may end at once, so that is some moment in the first half of [`Self::end`]; the other half
-    /// is left to it for getting there.
+    /// Returns what follows on this pause. A call isn't given up before its time, so a pause that
+    /// is longer than the rest of its time is cut, and a last attempt is made near the end. Many
+    /// calls may end at once, so this attempt is made at a random moment in the first half of
+    /// [`Self::end`]; the other half is left for getting there.
     #[must_use]
     pub fn next(&self, pause: Duration, now: Wall, entropy: &mut Entropy) -> Next {
         let left = self.expires_at.since(now);
@@ -118,7 +118,7 @@ impl CallLimits {
         Next::Attempt(latest.saturating_sub(earlier))
     }
 
-    /// The longest that a call may be kept from its next attempt, so that it still has one.
+    /// Returns the longest that a call may be kept from its next attempt and still have one.
     #[must_use]
     pub fn delay_max(&self, now: Wall) -> Duration {
         self.expires_at.since(now).saturating_sub(self.end)

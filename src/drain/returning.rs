@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::time::{Now, Steady, Wall};
 
-/// When a call comes back, on both clocks: on its lanes the wall clock decides, which may be set
+/// When a call comes back, on both clocks. Its lanes go by the wall clock, which may be set
 /// meanwhile.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Return {
@@ -13,7 +13,7 @@ pub(super) struct Return {
 }
 
 impl Return {
-    /// At this time by the wall clock.
+    /// Returns the moment `wall` of the wall clock, on both clocks.
     pub(super) fn at(wall: Wall, now: Now) -> Self {
         Self {
             steady: now.steady.plus(wall.since(now.wall)),
@@ -21,13 +21,13 @@ impl Return {
         }
     }
 
-    /// How long until then.
+    /// Returns how long until then.
     pub(super) fn left(&self, now: Now) -> Duration {
         let by_wall = self.wall.since(now.wall);
         self.steady.since(now.steady).max(by_wall)
     }
 
-    /// For how long it should have been back.
+    /// Returns for how long the call should have been back.
     pub(super) fn late(&self, now: Now) -> Duration {
         let by_wall = now.wall.since(self.wall);
         now.steady.since(self.steady).min(by_wall)

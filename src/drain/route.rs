@@ -1,6 +1,6 @@
-//! Which way a call goes: back into the gateway, or out to an explicit target, where the operator
-//! allows that (G7), and a reply no further than he allows (G12). The accept role has judged its
-//! own calls already; here every record is judged, whoever wrote it.
+//! Which way a call goes: back into the gateway, or out to an explicit target that the operator
+//! allows (G7). A reply goes only where the operator allows (G12). The accept role has already
+//! judged its own calls; here every record is judged, whoever wrote it.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -27,15 +27,15 @@ pub enum Upstream {
 /// A request on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Routed {
-    /// Which way.
+    /// The way that it goes.
     pub upstream: Upstream,
     /// What its target sees.
     pub request: OutgoingRequest,
-    /// Whether it has to be signed as OCI wants it before it leaves.
+    /// Whether it has to be signed in OCI's way before it leaves.
     pub is_signed: bool,
 }
 
-/// Knows all ways, and who may take them.
+/// Knows all ways, and who may use them.
 #[derive(Debug)]
 pub struct Router {
     gateway: Rc<str>,
@@ -47,18 +47,18 @@ pub struct Router {
     secrets: ReplySecrets,
 }
 
-/// What replies are signed by.
+/// The secrets that sign replies.
 #[derive(Clone, Debug, Default)]
 pub struct ReplySecrets {
-    /// Replies to paths on this gateway, and to URLs whose rule names no secrets of its own; none:
-    /// those aren't signed.
+    /// For replies to paths on this gateway, and to URLs whose rule names no secrets of its own;
+    /// `None` if those aren't signed.
     pub usual: Option<Secrets>,
-    /// The others, by the environment variables that rules name.
+    /// Secrets of rules, by the names of the environment variables that the rules name.
     pub named: BTreeMap<String, Secrets>,
 }
 
 impl Router {
-    /// By the operator's configuration. `secrets` sign replies.
+    /// Returns a router for the operator's configuration. `secrets` sign replies.
     #[must_use]
     pub fn new(config: &DispatchConfig, targets: TargetsConfig, secrets: ReplySecrets) -> Self {
         Self {
@@ -72,7 +72,7 @@ impl Router {
         }
     }
 
-    /// The Envoy cluster of a way.
+    /// Returns the Envoy cluster of a way.
     #[must_use]
     pub fn cluster(&self, upstream: Upstream) -> Rc<str> {
         let cluster = match upstream {
@@ -83,7 +83,7 @@ impl Router {
         cluster.unwrap_or(&self.gateway).clone()
     }
 
-    /// The request that the call's target sees, and its way.
+    /// Returns the request that the call's target sees, and its way.
     ///
     /// # Errors
     /// Why the call must not be made, for its dead letter.
@@ -96,7 +96,7 @@ impl Router {
         let (mut is_signed, mut secrets) = (false, self.secrets.usual.as_ref());
         let is_reply = call.head.reply.is_some();
         if is_reply {
-            // Whatever a record of somebody else says.
+            // A reply is a `POST`, whatever a record that somebody else has written says.
             "POST".clone_into(&mut call.head.method);
         }
         let upstream = match call.head.target.take() {
@@ -116,8 +116,8 @@ impl Router {
                 target_url.path_and_query.clone_into(&mut call.head.path);
                 Upstream::Outside(scheme)
             }
-            // Nobody else has judged it: the path is the operator's to allow, and the host his to
-            // say, whatever stands in the record.
+            // Nothing else has judged a reply: the operator decides which paths are allowed and
+            // which host is named, whatever the record says.
             None if is_reply => {
                 let allowed = self.targets.reply_paths.check(&call.head.path);
                 allowed.map_err(|problem| format!("the reply's path {problem}"))?;
@@ -138,7 +138,7 @@ impl Router {
         })
     }
 
-    /// A URL that is allowed, and what the rules give it.
+    /// Returns a URL that is allowed, and what its rules say about it.
     fn allowed(&self, url: &str, is_reply: bool) -> Result<(TargetUrl, Allowed<'_>), String> {
         let target_url = TargetUrl::parse(url).map_err(|error| format!("target: {error}"))?;
         let list = if is_reply {

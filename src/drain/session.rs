@@ -145,7 +145,7 @@ impl Session {
         }
     }
 
-    /// When the last fetch was sent.
+    /// Returns when the last fetch was sent.
     pub(super) fn last_fetch(&self) -> Steady {
         self.last_fetch
     }
@@ -208,24 +208,24 @@ impl Session {
         true
     }
 
-    /// Whether the group may take us for gone.
+    /// Returns whether the group may consider this member dead.
     pub(super) fn is_unheard(&self, now: Steady) -> bool {
         now >= self.last_contact.plus(self.timing.group_timeout)
     }
 
-    /// Whether the group may have taken us for gone before it answered, given our partitions to
-    /// others, and let us in again without a word. What others have settled and committed meanwhile
-    /// is nothing that we may go on with.
+    /// Returns whether the group may have considered us dead before it answered, given our
+    /// partitions to others, and let us in again without a word. What others have settled and
+    /// committed meanwhile is nothing that we may go on with.
     pub(super) fn may_have_been_replaced(&self, operation: &Operation, now: Steady) -> bool {
         let is_silent = match operation {
             Operation::Fetch { .. } | Operation::Heartbeat => true,
-            // Who is let in says so; a commit of what another one has is refused.
+            // Joins are explicit; commits for lost partitions are rejected.
             Operation::Join | Operation::MoveOn | Operation::Commit(_) => false,
         };
         is_silent && self.is_unheard(now) && !self.commits.is_empty()
     }
 
-    /// When [`Self::next`] has something to do next.
+    /// Returns when [`Self::next`] has something to do next.
     pub(super) fn wakeup(&self, demand: Demand) -> Option<Steady> {
         if self.busy {
             return None;
@@ -299,14 +299,14 @@ impl Session {
         self.last_contact = self.sent_at;
     }
 
-    /// We are a member, and read from here on. Gives group and instance, for the log.
+    /// We are a member, and read from here on. Returns group and instance, for the log.
     pub(super) fn joined(&mut self, cursor: Cursor) -> (&str, &str) {
         self.cursor = Some(cursor);
         self.woken = true;
         (&self.group, &self.instance)
     }
 
-    /// The group was moved to the oldest record that the Stream keeps. Gives it, for the log.
+    /// The group was moved to the oldest record that the Stream keeps. Returns it, for the log.
     pub(super) fn moved_on(&mut self) -> &str {
         self.is_outside = false;
         &self.group
@@ -317,7 +317,7 @@ impl Session {
         self.cursor = Some(cursor);
     }
 
-    /// A fetch has brought records; gives the number of the fetch, or `None` if it was empty.
+    /// A fetch has brought records; returns the number of the fetch, or `None` if it was empty.
     pub(super) fn fetched(
         &mut self,
         is_empty: bool,
@@ -340,7 +340,7 @@ impl Session {
         self.next_commit = now.plus(self.timing.commit_interval);
     }
 
-    /// A request has failed. Gives whether the session is lost with it.
+    /// A request has failed. Returns whether the session is lost with it.
     pub(super) fn failed(
         &mut self,
         operation: &Operation,

@@ -1,9 +1,9 @@
-//! Who is called next: calls stand in one queue per target. The queues take turns, and within a
+//! Which call is made next: there is one queue for each target. The queues take turns, and within a
 //! queue the callers do.
 //!
-//! A target that is slow, or that may not be called faster, holds up its own queue only. How many
-//! of its calls are in flight, and how many start in a second, is limited per target. Of these, and
-//! of all that are in flight, one caller has a share only: calls of others find room.
+//! A target that is slow, or that may not be called faster, holds up its own queue only. Each
+//! target has a limit of calls in flight, and of starts in a second. One caller has only a share of
+//! these, and of all calls in flight, so that calls of others find room.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -17,7 +17,7 @@ pub use crate::drain::queue::Waiting;
 use crate::id::RecordId;
 use crate::time::Steady;
 
-/// What one target may be burdened with.
+/// The limits of one target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TargetLimit {
     /// Calls in flight, at least 1.
@@ -29,7 +29,7 @@ pub struct TargetLimit {
 /// The limits of all targets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetLimits {
-    /// Of every target that has none of its own.
+    /// For every target without a limit of its own.
     pub default: TargetLimit,
     /// By target: an origin such as `https://api.example.com`, or the name of a cluster.
     pub own: BTreeMap<String, TargetLimit>,
@@ -47,15 +47,16 @@ struct TargetQueue {
     limit: TargetLimit,
     waiting: Queue,
     pace: Pace,
-    /// Until when what was moved aside keeps the target busy, once it has come back.
+    /// Until when calls that were moved aside keep the target busy after they have come back.
     busy_until: Steady,
     in_flight: Shares,
-    /// Thousandths of an attempt that may be started; filled as time passes.
+    /// Thousandths of an attempt that may be started. They are added as time passes.
     tokens: u64,
     filled_at: Steady,
 }
 
-/// A whole attempt, in thousandths: at N a second, N thousandths come with each millisecond.
+/// A whole attempt, in thousandths: at a rate of N in a second, N thousandths come with each
+/// millisecond.
 const TOKEN: u64 = 1_000;
 
 impl TargetQueue {
@@ -71,8 +72,8 @@ impl TargetQueue {
         }
     }
 
-    /// Adds the tokens of the time that has passed; at most one may be saved up, so that calls are
-    /// spread over a second and come in no bursts.
+    /// Adds the tokens for the time that has passed. At most one may be saved up, so that calls are
+    /// spread over a second instead of coming in bursts.
     fn fill(&mut self, now: Steady) {
         if let Some(rate) = self.limit.per_second_max {
             let passed = now.0.saturating_sub(self.filled_at.0);
@@ -84,14 +85,15 @@ impl TargetQueue {
         }
     }
 
-    /// A target may have in flight so many times as many calls as there are free slots.
+    /// Returns whether the target may get another call. Its calls in flight are limited to a
+    /// multiple of the free slots.
     fn may_start(&self, free_slots: usize) -> bool {
         let share = free_slots.saturating_mul(SHARE_OF_FREE);
         let has_slot = self.in_flight.total() < self.limit.in_flight_max.min(share);
         has_slot && (self.limit.per_second_max.is_none() || self.tokens >= TOKEN)
     }
 
-    /// When the next token is there, if only that is missing.
+    /// Returns when the next token is there, if nothing else is missing.
     fn token_due(&self) -> Option<Steady> {
         let rate = u64::from(self.limit.per_second_max?);
         let is_the_cause = !self.waiting.is_empty()
@@ -106,14 +108,16 @@ impl TargetQueue {
         waiting > 0 && self.pace.is_slow(waiting, patience, now)
     }
 
-    /// How long a call waits behind those that are there and those that come back.
+    /// Returns how long a call waits behind those that are in the queue and those that come back to
+    /// it.
     fn wait_in_queue(&self, patience: Duration, now: Steady) -> Option<Duration> {
         let wait = self.pace.wait_behind(self.waiting.len(), patience)?;
         Some(wait.max(self.busy_until.since(now)))
     }
 
     fn is_idle(&self, now: Steady) -> bool {
-        // A queue that is forgotten starts with a full token; it must have earned it.
+        // A queue that is forgotten starts again with a full token, so its token has to be full
+        // before.
         let is_full =
             self.limit.per_second_max.is_none() || self.filled_at.0.saturating_add(1_000) < now.0;
         self.waiting.is_empty() && self.in_flight.total() == 0 && is_full
@@ -128,7 +132,7 @@ struct Started {
     bytes: usize,
 }
 
-/// Where a call stands among its caller's in the queue of this target.
+/// The place of a call among its caller's calls in the queue of this target.
 type Place<'a> = (usize, RecordId, &'a Rc<str>);
 
 /// All queues.
@@ -150,7 +154,7 @@ pub struct TargetQueues {
 }
 
 impl TargetQueues {
-    /// No queue yet.
+    /// Returns queues without any call.
     #[must_use]
     pub fn new(limits: TargetLimits, patience: Duration, bytes_max: usize) -> Self {
         Self {
@@ -166,13 +170,13 @@ impl TargetQueues {
         }
     }
 
-    /// Calls that wait in all queues.
+    /// Returns the number of calls that wait in all queues.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting
     }
 
-    /// A call joins its queue.
+    /// Adds a call to the queue of its target.
     pub fn add(&mut self, target: &Rc<str>, call: Waiting, now: Steady) {
         let limits = &self.limits;
         let queue = self
@@ -187,8 +191,8 @@ impl TargetQueues {
         self.waiting = self.waiting.saturating_add(1);
     }
 
-    /// The next call that may be made, where so many slots are free for calls to any target; it
-    /// counts as in flight from here on.
+    /// Takes out the next call that may be made and returns it, if `free_slots` for calls to any
+    /// target allow one. It counts as in flight from then on.
     pub fn next(&mut self, free_slots: usize, now: Steady) -> Option<RecordId> {
         for _ in 0..self.turns.len() {
             let target = self.turns.pop_front()?;
@@ -216,10 +220,10 @@ impl TargetQueues {
         let taken = &queue.in_flight;
         let may_start = |call: &Waiting| {
             let caller = call.caller;
-            // Of what a caller may have in flight, too, one target gets a share only: his calls to
-            // others go on.
+            // One target gets only a share of what a caller may have in flight, so that the
+            // caller's calls to other targets go on.
             let share = all.room(caller, slots).saturating_mul(SHARE_OF_FREE);
-            // One call always goes, however large it is.
+            // A single call may always go, however large it is.
             let has_bytes = bytes.total() == 0 || bytes.may_take(caller, call.bytes, bytes_max);
             has_bytes && taken.of(caller) < share && taken.may_take(caller, 1, limit)
         };
@@ -239,7 +243,7 @@ impl TargetQueues {
         Some(call.record)
     }
 
-    /// A call isn't in flight any more.
+    /// Notes that a call isn't in flight any more.
     pub fn ended(&mut self, record: RecordId, now: Steady) {
         let Some(started) = self.started.remove(&record) else {
             return;
@@ -254,13 +258,12 @@ impl TargetQueues {
         }
     }
 
-    /// Forgets queues that nobody stands in any more, so that their number stays bounded by what is
-    /// held.
+    /// Forgets queues without calls, so that their number stays bounded by what is held.
     pub fn forget_idle(&mut self, now: Steady) {
         self.queues.retain(|_, queue| !queue.is_idle(now));
     }
 
-    /// When a call may be made that only the rate holds up.
+    /// Returns when a call may be made that only the rate holds up.
     #[must_use]
     pub fn wakeup(&self) -> Option<Steady> {
         self.turns
@@ -269,7 +272,7 @@ impl TargetQueues {
             .min()
     }
 
-    /// When more will be known of how fast a queue with waiting calls moves.
+    /// Returns when more will be known of how fast a queue with waiting calls moves.
     #[must_use]
     pub fn judged_at(&self, now: Steady) -> Option<Steady> {
         let queues = self
@@ -277,17 +280,18 @@ impl TargetQueues {
             .iter()
             .filter_map(|target| self.queues.get(target));
         let ends = queues.map(|queue| queue.pace.period_ends(self.patience));
-        // A period that is over is known of.
+        // The result of a period that is over is already known.
         ends.filter(|end| *end > now).min()
     }
 
     /// Takes out up to `count` calls that may leave from queues whose targets are too slow for what
-    /// comes in. Whoever has most waiting there loses most, and of his calls those that came last.
-    /// Each caller's first call of a queue stays, so that a target which recovers is noticed,
-    /// unless there is nothing else `and_firsts` may be taken.
+    /// comes in. The caller with most calls there loses most, and of its calls those that came
+    /// last. The first call of each caller stays in the queue, so that the drain notices when a
+    /// target recovers. With `and_firsts`, these may be taken too.
     ///
-    /// Gives with each when it would have its turn, so that calls come back as fast as their target
-    /// takes them; `None` where it takes none. None is away for longer than `away_max`.
+    /// Returns with each call how long it would have waited, so that calls come back as fast as
+    /// their target takes them; `None` if it takes none. No call is away for longer than
+    /// `away_max`.
     pub fn take_slow(
         &mut self,
         count: usize,
@@ -322,7 +326,7 @@ impl TargetQueues {
         self.remove(&taken.values().flatten().copied().collect());
         let mut away = Vec::new();
         for (target, records) in taken {
-            // Those that came last were taken first.
+            // The calls that came last were taken first.
             let records = records.into_iter().rev().zip(1..);
             if let Some(queue) = self.queues.get_mut(&target) {
                 let before = queue.wait_in_queue(patience, now);
@@ -340,21 +344,21 @@ impl TargetQueues {
         away
     }
 
-    /// All calls that stand in a queue.
+    /// Returns all calls that wait in a queue.
     pub(crate) fn standing(&self) -> BTreeSet<RecordId> {
         let calls = self.queues.values().flat_map(|queue| queue.waiting.iter());
         calls.map(|(_, call)| call.record).collect()
     }
 
-    /// All calls in flight.
+    /// Returns all calls in flight.
     pub(crate) fn started(&self) -> BTreeSet<RecordId> {
         self.started.keys().copied().collect()
     }
 
-    /// Holds the sums against the queues.
+    /// Compares the sums with the queues.
     ///
     /// # Errors
-    /// What does not agree.
+    /// The first difference.
     pub(crate) fn check(&self) -> Result<(), String> {
         let waiting: usize = self
             .queues
@@ -372,11 +376,11 @@ impl TargetQueues {
         if agrees {
             Ok(())
         } else {
-            Err(format!("the sums of lines: {self:?}"))
+            Err(format!("the sums of the target queues: {self:?}"))
         }
     }
 
-    /// Takes these calls out of their queues, wherever they stand.
+    /// Takes these calls out of their queues.
     pub fn remove(&mut self, records: &BTreeSet<RecordId>) {
         if records.is_empty() {
             return;

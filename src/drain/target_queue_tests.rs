@@ -4,7 +4,7 @@ use super::*;
 use crate::id::{Position, StreamName};
 
 const PATIENCE: Duration = Duration::from_millis(400);
-/// By then it is known how fast a queue moves.
+/// At this time it is known how fast a queue moves.
 const JUDGED: Steady = Steady(100);
 
 fn record(offset: u64) -> RecordId {
@@ -34,7 +34,7 @@ fn who(number: u32) -> CallerKey {
     CallerKey::parse(&format!("{number:032x}")).unwrap()
 }
 
-/// A call of this caller.
+/// Returns a call of this caller.
 fn call_of(caller: u32, offset: u64) -> Waiting {
     Waiting {
         record: record(offset),
@@ -44,14 +44,14 @@ fn call_of(caller: u32, offset: u64) -> Waiting {
     }
 }
 
-/// A call of somebody who makes no other one.
+/// Returns a call of a caller that makes no other one.
 fn call(offset: u64) -> Waiting {
     call_of(1_000 + u32::try_from(offset).unwrap(), offset)
 }
 
 const AWAY_MAX: Duration = Duration::from_secs(10);
 
-/// What is moved aside of calls that may all leave.
+/// Returns the calls that are moved aside, if all of them may leave.
 fn aside(queues: &mut TargetQueues, count: usize, firsts: bool, now: Steady) -> Vec<u64> {
     let taken = queues.take_slow(count, firsts, AWAY_MAX, now, |_| true);
     offsets(taken.into_iter().map(|(record, _)| record))

@@ -1,4 +1,4 @@
-//! When the drain has something to do next, should nothing happen before, and why.
+//! When the drain has something to do next if nothing happens before, and why.
 
 use std::time::Duration;
 
@@ -9,18 +9,20 @@ use crate::time::Steady;
 /// A turn that was asked for comes within microseconds, unless the asking failed.
 const LOST_TURN: Duration = Duration::from_millis(50);
 
-/// Why the host shall tick. Of several reasons at the same moment the first one counts.
+/// Why the host has to tick. If several timers end at the same moment, the first one of this list
+/// counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum WakeReason {
     /// A callout may be overdue.
     OverdueCallout,
     /// The turn of the event loop that was asked for may be lost.
     LostTurn,
-    /// The rate of a target lets another attempt start.
+    /// The rate of a target allows another attempt.
     TargetRate,
-    /// More is known of how fast a slow target takes its calls: some may be moved aside.
+    /// More is known of how fast a slow target takes its calls. Some may be moved aside.
     MakeRoom,
-    /// Something is due for calls with order keys: a note, or a look at what waits or is overdue.
+    /// Something is due for calls with order keys: a note, or a look at calls that wait or are
+    /// overdue.
     Order,
     /// The wait of a record ends.
     WaitEnds,
@@ -34,14 +36,49 @@ pub enum WakeReason {
     LaneSession,
 }
 
+impl WakeReason {
+    /// Returns the reason's name in the log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OverdueCallout => "overdue_callout",
+            Self::LostTurn => "lost_turn",
+            Self::TargetRate => "target_rate",
+            Self::MakeRoom => "make_room",
+            Self::Order => "order",
+            Self::WaitEnds => "wait_ends",
+            Self::Forget => "forget",
+            Self::PutAgain => "put_again",
+            Self::CallsSession => "calls_session",
+            Self::LaneSession => "lane_session",
+        }
+    }
+}
+
 impl DrainEngine {
-    /// When the host shall tick at the latest; `None` while there is nothing to wait for.
+    /// Returns the log line for a tick at `now`, for the level `trace`: why the drain wakes, and
+    /// how many milliseconds later than planned. A tick that comes too early has the reason `none`,
+    /// because the host's timer is periodic and is never put off.
+    ///
+    /// Call it before the tick is handled, because that sets the timers anew.
+    #[must_use]
+    pub fn describe_wakeup(&self, now: Steady) -> String {
+        match self.next_wakeup(now).filter(|(at, _)| *at <= now) {
+            Some((at, reason)) => {
+                let late = now.since(at).as_millis();
+                format!("event=wakeup reason={} late_ms={late}", reason.name())
+            }
+            None => "event=wakeup reason=none".to_owned(),
+        }
+    }
+
+    /// Returns when the host has to tick at the latest; `None` while there is nothing to wait for.
     #[must_use]
     pub fn wakeup(&self, now: Steady) -> Option<Steady> {
         self.next_wakeup(now).map(|(at, _)| at)
     }
 
-    /// The same with the reason.
+    /// Returns when the host has to tick at the latest, and why.
     #[must_use]
     pub fn next_wakeup(&self, now: Steady) -> Option<(Steady, WakeReason)> {
         let timers = self.timers(now).into_iter();
@@ -49,7 +86,7 @@ impl DrainEngine {
         running.min()
     }
 
-    /// Every timer, with its moment where it runs.
+    /// Returns every timer. A timer that runs has a moment.
     fn timers(&self, now: Steady) -> [(WakeReason, Option<Steady>); 10] {
         let overdue = (!self.open.is_empty()).then_some(self.next_overdue_check);
         let has_slot = self.window.in_flight() < self.config.window.in_flight_max;

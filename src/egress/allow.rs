@@ -1,5 +1,5 @@
-//! Which explicit targets and reply addresses are allowed (G7): a list of rules, of which one has
-//! to allow every part of a URL. An empty list allows nothing.
+//! Which explicit targets and reply addresses are allowed (G7): a list of rules. A URL is allowed
+//! if one rule allows every part of it. An empty list allows nothing.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::egress::path::{is_plain_path, starts_with_segments};
 use crate::egress::special_purpose::{is_local_name, special_purpose_address};
 use crate::egress::target_url::{Host, Scheme, TargetUrl};
 
-/// Which hosts a rule is for.
+/// The hosts of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostPattern {
     /// `*`: any public name. With [`Rule::allow_private`] any name and any address.
@@ -22,7 +22,7 @@ impl HostPattern {
     /// Reads `*`, `*.` with a name, a name, or an address.
     ///
     /// # Errors
-    /// Anything else; the text says what to change.
+    /// Any other text. The error says what to change.
     pub fn parse(text: &str) -> Result<Self, String> {
         if text == "*" {
             return Ok(Self::Any);
@@ -48,41 +48,41 @@ impl HostPattern {
 /// One rule: it allows what each of its parts allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// The scheme; none for both.
+    /// The scheme; `None` for both.
     pub scheme: Option<Scheme>,
     /// The hosts.
     pub host: HostPattern,
-    /// The port; none for the scheme's own.
+    /// The port; `None` for the scheme's own.
     pub port: Option<u16>,
-    /// What the path starts with, in whole segments; none for any path.
+    /// The start of the path, in whole segments; `None` for any path.
     pub path_prefix: Option<String>,
-    /// Whether names and addresses that aren't public are meant too.
+    /// Whether names and addresses that aren't public are included.
     pub allow_private: bool,
-    /// Whether requests to it are signed as OCI wants it, with the key of the Stream.
+    /// Whether requests to it are signed in OCI's way, with the key of the Stream.
     pub is_signed: bool,
-    /// The environment variable with the secrets that replies to it are signed by; none: with those
-    /// of the gateway.
+    /// The environment variable with the secrets that sign replies to it; `None` for those of the
+    /// gateway.
     pub secrets: Option<String>,
 }
 
-/// What an allowed URL gets, by all of the rules that allow it.
+/// What an allowed URL gets from all rules that allow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowed<'a> {
-    /// Whether requests to it are signed as OCI wants it: where any of them says so.
+    /// Whether requests to it are signed in OCI's way: true if any of the rules says so.
     pub is_signed: bool,
-    /// Whose secrets replies to it are signed by: those of the first rule that names some.
+    /// The variable with the secrets that sign replies to it, from the first rule that names one.
     pub secrets: Option<&'a str>,
 }
 
-/// Rules, of which any may allow a URL.
+/// A list of rules. Any of them may allow a URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowList {
-    /// In no order that matters.
+    /// The rules. Their order doesn't matter.
     pub rules: Vec<Rule>,
 }
 
-/// What no rule allows, by how near the nearest rule came. Its text completes "the target …" and
-/// gives no rule away.
+/// What no rule allows, by the rule that came nearest. The text completes "the target …" and
+/// doesn't reveal any rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Denied {
     /// The host.
@@ -97,7 +97,7 @@ pub enum Denied {
     Port,
     /// The path, at this host.
     Path,
-    /// A path that servers read in different ways, where a rule is about paths.
+    /// A path that servers read in different ways, if a rule has a path.
     AmbiguousPath,
 }
 
@@ -125,7 +125,7 @@ impl fmt::Display for Denied {
 impl std::error::Error for Denied {}
 
 impl AllowList {
-    /// Whether a rule allows all of this, and what they give it.
+    /// Returns what the rules say about this URL, if one of them allows all of it.
     ///
     /// # Errors
     /// The part that the nearest rule doesn't allow.
@@ -182,7 +182,7 @@ impl Rule {
 
     fn check_host(&self, host: &Host) -> Result<(), Denied> {
         let matches = match (&self.host, host) {
-            // Whoever writes a host out means it, public or not.
+            // An operator who writes out a host means that host, public or not.
             (HostPattern::Exact(exact), _) => {
                 return if exact == host {
                     Ok(())

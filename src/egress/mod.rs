@@ -13,28 +13,28 @@ use crate::egress::allow::AllowList;
 use crate::egress::path::ReplyPaths;
 use crate::record::names::NameList;
 
-/// What is allowed of explicit targets and reply addresses.
+/// Which explicit targets and reply addresses are allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetsConfig {
-    /// What `Async-Target` may say.
+    /// The URLs that `Async-Target` may have.
     pub targets: AllowList,
-    /// What URLs `Async-Reply-To` and `Async-Failure-To` may say; the targets' list where the
-    /// document has none of its own.
+    /// The URLs that `Async-Reply-To` and `Async-Failure-To` may have; the list of targets if the
+    /// document has none for replies.
     pub replies: AllowList,
-    /// What paths on this gateway they may say.
+    /// The paths on this gateway that they may have.
     pub reply_paths: ReplyPaths,
     /// Fields of an answer that its reply carries.
     pub reply_headers: NameList,
 }
 
 impl TargetsConfig {
-    /// The environment variables with the secrets that rules for replies name.
+    /// Returns the environment variables with the secrets that rules for replies name.
     pub fn secret_variables(&self) -> impl Iterator<Item = &str> {
         let rules = self.replies.rules.iter();
         rules.filter_map(|rule| rule.secrets.as_deref())
     }
 
-    /// Whether any rule has requests signed.
+    /// Returns whether requests that any rule allows are signed.
     #[must_use]
     pub fn signs(&self) -> bool {
         let mut rules = self.targets.rules.iter().chain(&self.replies.rules);

@@ -1,15 +1,14 @@
-//! Paths on this gateway: what its filters have judged is what is called (G12).
+//! Paths on this gateway: the path that its filters have judged is the path that is called (G12).
 //!
-//! Envoy normalizes the path of a request twice, at the listener where it is judged and at the one
-//! where it is called. Nearly always the second time changes nothing; where it would, there is no
-//! call. A reply is judged by nobody but the operator's list, so that its path has to be plainer
-//! still.
+//! Envoy normalizes the path of a request twice: at the listener that judges it, and at the one
+//! that calls it. Nearly always the second time changes nothing. If it would change the path, there
+//! is no call. Only the operator's list judges the path of a reply, so such a path has to be even
+//! plainer.
 
-/// Whether a request's path stands as Envoy's normalization (`normalize_path`, `merge_slashes`,
-/// `path_with_escaped_slashes_action: UNESCAPE_AND_FORWARD`) leaves it, so that it stays the same
-/// when it is normalized again. Once is not always enough: `/a\..;/b` becomes `/a/..;/b`, and that
-/// becomes `/b`, because Envoy cuts a dot segment off with its parameters. The query is nobody's
-/// business.
+/// Returns whether Envoy's normalization (`normalize_path`, `merge_slashes`,
+/// `path_with_escaped_slashes_action: UNESCAPE_AND_FORWARD`) leaves a request's path as it is.
+/// Normalizing once is not always enough: `/a\..;/b` becomes `/a/..;/b`, and that becomes `/b`,
+/// because Envoy removes a dot segment together with its parameters. The query doesn't matter.
 #[must_use]
 pub fn is_normal(path_and_query: &str) -> bool {
     const CHANGED: [&str; 5] = ["//", "\\", "%2f", "%5c", "%00"];
@@ -20,7 +19,7 @@ pub fn is_normal(path_and_query: &str) -> bool {
         && !has_dot_segment(&path)
 }
 
-/// Whether a segment is `.` or `..`, with parameters (`..;x`) or without.
+/// Returns whether a segment is `.` or `..`, with parameters (`..;x`) or without.
 #[must_use]
 pub(super) fn has_dot_segment(path: &str) -> bool {
     path.split('/')
@@ -28,7 +27,7 @@ pub(super) fn has_dot_segment(path: &str) -> bool {
         .any(|segment| segment == "." || segment == "..")
 }
 
-/// RFC 3986 §2.3: an encoded one means the same as itself.
+/// RFC 3986 §2.3: if such a character is encoded, it means the same.
 const fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
@@ -37,7 +36,7 @@ fn path_of(path_and_query: &str) -> &str {
     path_and_query.split('?').next().unwrap_or_default()
 }
 
-/// Whether a percent-encoding stands there for such a byte.
+/// Returns whether the path has a percent-encoding of such a byte.
 fn has_encoded(path: &str, is_meant: impl Fn(u8) -> bool) -> bool {
     let pieces = path.split('%').skip(1);
     pieces
@@ -46,9 +45,10 @@ fn has_encoded(path: &str, is_meant: impl Fn(u8) -> bool) -> bool {
         .any(is_meant)
 }
 
-/// Whether every server reads this path in the same segments. Some decode `%2f` before they split,
-/// some `%252f` too, some take `\` for `/`, merge `//`, cut parameters off (`..;x`), or read bytes
-/// that are no UTF-8 (`%c0%ae`); then `/hooks/..%2fadmin` isn't below `/hooks`.
+/// Returns whether every server reads this path in the same segments. Some servers decode `%2f`
+/// before they split, some also `%252f`; some take `\` for `/`, merge `//`, remove parameters
+/// (`..;x`), or read bytes that aren't UTF-8 (`%c0%ae`). To them `/hooks/..%2fadmin` isn't below
+/// `/hooks`.
 #[must_use]
 pub fn is_plain_path(path: &str) -> bool {
     const SEPARATORS: [&str; 9] = ["//", "\\", "%00", "%2f", "%5c", "%25", "%c0", "%c1", "%u"];
@@ -61,38 +61,39 @@ pub fn is_plain_path(path: &str) -> bool {
     !has_dot_segment(&path)
 }
 
-/// Whether a path lies below a prefix, in whole segments.
+/// Returns whether a path lies below a prefix, in whole segments.
 pub(super) fn starts_with_segments(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix)
         .is_some_and(|rest| rest.is_empty() || prefix.ends_with('/') || rest.starts_with('/'))
 }
 
-/// Which paths on this gateway a reply may go to: `replies.paths`. None, unless there are some.
+/// The paths on this gateway that a reply may go to: `replies.paths`. Without any, none is allowed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReplyPaths {
     prefixes: Vec<String>,
 }
 
-/// What `replies.paths` doesn't allow; the text completes "Async-Reply-To …".
+/// What `replies.paths` doesn't allow. The text completes "Async-Reply-To …".
 pub type NotAllowed = &'static str;
 
 impl ReplyPaths {
-    /// What paths start with, in whole segments. Each has to be [`Self::is_prefix`].
+    /// Returns the paths that start with these prefixes, in whole segments. Each prefix has to be
+    /// [`Self::is_prefix`].
     #[must_use]
     pub const fn new(prefixes: Vec<String>) -> Self {
         Self { prefixes }
     }
 
-    /// Whether replies may go below this path: it is plain, and has no query.
+    /// Returns whether this can be a prefix: it is plain, and has no query.
     #[must_use]
     pub fn is_prefix(text: &str) -> bool {
         is_plain(text) && !text.contains('?')
     }
 
-    /// Whether a reply may go to this path, with its query.
+    /// Checks whether a reply may go to this path, with its query.
     ///
     /// # Errors
-    /// What is wrong with it, and the setting that says so.
+    /// What is wrong with it, and which setting says so.
     pub fn check(&self, path_and_query: &str) -> Result<(), NotAllowed> {
         if self.prefixes.is_empty() {
             return Err("is a path on this gateway, and its replies.paths allows none");
@@ -113,8 +114,9 @@ impl ReplyPaths {
     }
 }
 
-/// Whether everybody reads this path as the same segments, however often they decode it. What is
-/// encoded has to need it, so that a path has one way to be written, and to be compared.
+/// Returns whether everybody reads this path as the same segments, however often they decode it.
+/// Only characters that need it may be encoded, so that a path has a single spelling and can be
+/// compared.
 fn is_plain(path_and_query: &str) -> bool {
     let path = path_of(path_and_query);
     let needs_none =
@@ -129,7 +131,7 @@ fn is_plain(path_and_query: &str) -> bool {
         && has_whole_encodings(path)
 }
 
-/// Whether two hexadecimal digits follow each `%`.
+/// Returns whether two hexadecimal digits follow each `%`.
 fn has_whole_encodings(path: &str) -> bool {
     path.split('%').skip(1).all(|piece| {
         let digits = piece.as_bytes().get(..2);
@@ -240,8 +242,8 @@ mod tests {
         }
     }
 
-    /// Whatever a reader decodes and however often it removes dot segments, an allowed path leads
-    /// below its prefix.
+    /// However often a reader decodes and removes dot segments, an allowed path is below its
+    /// prefix.
     #[test]
     fn what_is_allowed_stays_below_its_prefix_however_it_is_read() {
         let inbox = paths(&["/inbox"]);
@@ -268,8 +270,8 @@ mod tests {
         assert!(allowed > 1_000, "{allowed}");
     }
 
-    /// As the most obliging server would: decodes three times, takes `\` for `/`, cuts parameters
-    /// off, merges slashes and removes dot segments.
+    /// Returns the path as the most lenient server reads it: it decodes three times, takes `\` for
+    /// `/`, removes parameters, merges slashes and removes dot segments.
     fn read_leniently(path: &str) -> String {
         let mut path = path_of(path).to_owned();
         for _ in 0..3 {

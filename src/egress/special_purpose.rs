@@ -1,9 +1,9 @@
 //! Addresses and names that aren't the public internet: the gateway's own machine, its network, its
-//! cloud's metadata, and what only looks public because an IPv4 address hides in it.
+//! cloud's metadata, and addresses that only look public because an IPv4 address is hidden in them.
 //!
-//! From IANA's registries of special-purpose addresses (RFC 6890) and of special-use names (RFC
-//! 6761). `envoy/*.yaml` have the same ranges, which a test ensures: the filter judges what a
-//! URL says, Envoy what a name resolves to.
+//! They come from IANA's registries of special-purpose addresses (RFC 6890) and of special-use
+//! names (RFC 6761). `envoy/*.yaml` have the same ranges, which a test ensures. The filter judges
+//! what a URL says, Envoy judges what a name resolves to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -18,8 +18,8 @@ pub struct SpecialPurposeRange {
     pub meaning: &'static str,
 }
 
-/// Every range that an allow-list gives away only by name. The first that holds an address names
-/// it.
+/// Every range that an allow-list includes only if it is named. The first range that contains an
+/// address describes it.
 pub static SPECIAL_PURPOSE_RANGES: [SpecialPurposeRange; 41] = [
     v4([0, 0, 0, 0], 8, "\"this\" network"),
     v4([10, 0, 0, 0], 8, "private"),
@@ -62,7 +62,7 @@ pub static SPECIAL_PURPOSE_RANGES: [SpecialPurposeRange; 41] = [
     v6([0xfe80, 0, 0, 0, 0, 0, 0, 0], 10, "link-local"),
     v6([0xfec0, 0, 0, 0, 0, 0, 0, 0], 10, "site-local"),
     v6([0xff00, 0, 0, 0, 0, 0, 0, 0], 8, "multicast"),
-    // Only 2000::/3 has been given out so far (RFC 4291 §2.4); these are all the rest.
+    // Only 2000::/3 has been assigned so far (RFC 4291 §2.4). These are all other addresses.
     v6([0, 0, 0, 0, 0, 0, 0, 0], 3, NOT_GLOBAL),
     v6([0x4000, 0, 0, 0, 0, 0, 0, 0], 2, NOT_GLOBAL),
     v6([0x8000, 0, 0, 0, 0, 0, 0, 0], 2, NOT_GLOBAL),
@@ -90,7 +90,7 @@ const LOCAL_SUFFIXES: [&str; 14] = [
     "test",
 ];
 
-/// What makes an address special, if it is, or if an IPv4 address within it is.
+/// Returns what makes an address special, if it is special, or if an IPv4 address within it is.
 #[must_use]
 pub fn special_purpose_address(address: IpAddr) -> Option<&'static str> {
     let of_itself = SPECIAL_PURPOSE_RANGES
@@ -104,8 +104,8 @@ pub fn special_purpose_address(address: IpAddr) -> Option<&'static str> {
     of_itself.or_else(within)
 }
 
-/// Whether a name, in lower case and without a trailing dot, means something on the gateway's own
-/// network: one that has a single label, or ends in a name that is never public.
+/// Returns whether a name, in lower case and without a trailing dot, means something on the
+/// gateway's own network: it has a single label, or ends in a name that is never public.
 #[must_use]
 pub fn is_local_name(name: &str) -> bool {
     !name.contains('.')
@@ -115,9 +115,9 @@ pub fn is_local_name(name: &str) -> bool {
         })
 }
 
-/// The IPv4 addresses that an IPv6 one would lead to: 6to4 (RFC 3056 §2), Teredo's server and its
-/// inverted client (RFC 4380 §4), ISATAP (RFC 5214 §6.1), NAT64 and all others that end in one
-/// (RFC 6052 §2.2, RFC 4291 §2.5.5).
+/// Returns the IPv4 addresses to which an IPv6 address would lead: 6to4 (RFC 3056 §2), Teredo's
+/// server and its inverted client (RFC 4380 §4), ISATAP (RFC 5214 §6.1), NAT64 and all others that
+/// end in one (RFC 6052 §2.2, RFC 4291 §2.5.5).
 fn embedded(address: Ipv6Addr) -> impl Iterator<Item = Ipv4Addr> {
     let [a, b, c, d, e, f, g, h] = address.segments();
     let join = |high: u16, low: u16| {

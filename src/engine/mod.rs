@@ -36,8 +36,7 @@ pub enum Output {
     Unsigned(Ticket),
     /// Read a slot of the table of idempotency keys; answer with `Input::SlotRead` at once.
     ReadSlot(u32),
-    /// Write a slot, if nobody has written it since it had this version; answer with
-    /// `Input::SlotWritten` at once.
+    /// Write a slot, if it still has this version; answer with `Input::SlotWritten` at once.
     WriteSlot {
         /// Which slot.
         slot: u32,
@@ -46,7 +45,7 @@ pub enum Output {
         /// The version that it had when it was read.
         version: u32,
     },
-    /// Tell the accept roles of this Envoy that a call has given its idempotency key back.
+    /// Tell the accept roles of this Envoy that the idempotency key of a call is free again.
     ReleaseKey(KeyHolder),
     /// Answer a request.
     Respond(RequestId, OutgoingResponse),
@@ -61,7 +60,7 @@ pub enum Output {
 /// An HTTP request through one of Envoy's clusters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Callout {
-    /// Comes back with the result.
+    /// It comes back with the result.
     pub ticket: Ticket,
     /// The Envoy cluster.
     pub cluster: Rc<str>,
@@ -69,13 +68,13 @@ pub struct Callout {
     pub request: OutgoingRequest,
     /// At least a millisecond: Envoy takes zero for "no limit".
     pub timeout: Duration,
-    /// How much of the answer's content is wanted. Zero: of an answer with 2xx or 3xx the status
-    /// alone counts, and its header fields need not be read either. Of any other answer at least
-    /// [`crate::limits::EXCERPT_BYTES_MAX`] bytes are read.
+    /// How much of the answer's content is needed. With zero, only the status of an answer with 2xx
+    /// or 3xx is needed, and its header fields need not be read either. Of any other answer at
+    /// least [`crate::limits::EXCERPT_BYTES_MAX`] bytes are read.
     pub answer_bytes_max: usize,
 }
 
-/// How loud a log line is, in Envoy's terms.
+/// The level of a log line, in Envoy's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
     /// A step of normal work.
@@ -84,15 +83,16 @@ pub enum Level {
     Info,
     /// Something failed and is being dealt with.
     Warn,
-    /// Somebody has to act.
+    /// An operator has to act.
     Error,
 }
 
-/// What has been decided and is not performed yet, with the numbers of the callouts.
+/// Decisions that are not performed yet, and the numbers of callouts.
 #[derive(Debug, Default)]
 pub(crate) struct Outputs {
     queue: VecDeque<Output>,
-    /// Summed up until they are performed: each costs a hostcall.
+    /// Changes of counters. They are summed up until they are performed, because each costs a
+    /// hostcall.
     counts: Vec<(Metric, i64)>,
     tickets: u64,
 }

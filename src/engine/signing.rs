@@ -1,4 +1,4 @@
-//! The engines' requests to the Stream get their signatures here, where signing is configured.
+//! Signs the engines' requests to the Stream, if signing is configured.
 
 use super::{Level, Outputs};
 use crate::http::OutgoingRequest;
@@ -10,13 +10,13 @@ use crate::time::Wall;
 /// What a signature covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Covers {
-    /// Everything.
+    /// The whole request.
     Content,
-    /// All but the content, as OCI wants it of PutMessages.
+    /// Everything but the content, as OCI requires for PutMessages.
     HeadOnly,
 }
 
-/// An engine's signatures, or none.
+/// The signer of an engine, if it has one.
 #[derive(Debug, Default)]
 pub(crate) struct Signing {
     signer: Option<Signer>,
@@ -56,9 +56,9 @@ impl Signing {
         std::mem::take(&mut self.is_refused)
     }
 
-    /// Signs a request. False: it has to wait for a token, and must not be sent. One that can't be
-    /// signed for another reason goes without, so that the Stream refuses it and it is dealt with
-    /// as any other that is refused.
+    /// Signs a request. Returns false if it has to wait for a token and must not be sent. If signing
+    /// fails for another reason, the request goes unsigned, so that the Stream refuses it and the
+    /// refusal is handled like any other.
     #[must_use]
     pub(crate) fn sign(
         &mut self,
@@ -86,7 +86,8 @@ impl Signing {
         true
     }
 
-    /// What a log line says of an error; what it says of a refused signature leads to the cause.
+    /// Returns the text of an error for the log. For a refused signature the text leads to the
+    /// cause.
     pub(crate) fn describe(
         &mut self,
         error: &StreamError,

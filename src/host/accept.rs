@@ -154,8 +154,8 @@ impl AcceptHost {
         }
     }
 
-    /// The fields of a request that shall be a call. Most requests aren't marked; what happens to
-    /// those has to be cheap.
+    /// Returns the fields of a request that is to become a call. Most requests aren't marked, so
+    /// what happens to those has to be cheap.
     fn marked(&mut self) -> Option<Fields> {
         let (triggers, told) = (&self.triggers, &mut self.told_of_unknown_mode);
         let asked = triggers.route_metadata.then(|| route_mode(told));
@@ -174,15 +174,15 @@ impl AcceptHost {
         Some(fields)
     }
 
-    /// What distinguishes the sender of the request whose callback this is.
+    /// Returns what distinguishes the sender of the request whose callback this is.
     fn caller(&self, fields: &Fields) -> Option<CallerIdentity> {
         CallerIdentity::find(&self.callers, fields, |path| {
             hostcalls::get_property(path.to_vec()).ok().flatten()
         })
     }
 
-    /// Gives the engine an input and performs what it asks for. `context` is the one whose
-    /// callback this is.
+    /// Gives the engine an input and performs what it asks for. `context` is the one whose callback
+    /// this is.
     fn drive(&mut self, input: Input, context: u32) {
         self.engine.handle(input, self.worker.now());
         let mut effective = context;
@@ -214,7 +214,7 @@ impl AcceptHost {
         }
     }
 
-    /// Performs what only this role has.
+    /// Performs the outputs that only this role has.
     fn perform(&mut self, output: Output, effective: &mut u32) {
         match output {
             Output::WakeDrain => self.wake_drain(),
@@ -251,8 +251,8 @@ impl AcceptHost {
         }
     }
 
-    /// Tells the drain, if there is one in this Envoy; elsewhere it looks by itself. What is
-    /// still in the queue is taken out first, so that it stays short when nobody listens.
+    /// Tells the drain, if this Envoy has one; otherwise the drain looks by itself. The queue is
+    /// emptied first, so that it stays short even if nobody listens.
     fn wake_drain(&mut self) {
         if self.drain_queue.is_none() {
             self.drain_queue = hostcalls::resolve_shared_queue(&self.drain_vm_id, WAKE_QUEUE)
@@ -269,7 +269,7 @@ impl AcceptHost {
     }
 }
 
-/// Makes a request the one that host calls act upon; false if Envoy has let go of it.
+/// Makes a request the one that hostcalls act upon. Returns false if Envoy has dropped it.
 fn enter(request: RequestId, effective: &mut u32) -> bool {
     if *effective == request.0 {
         return true;
@@ -281,7 +281,7 @@ fn enter(request: RequestId, effective: &mut u32) -> bool {
     entered
 }
 
-/// One request. Only a marked one has to do with the engine.
+/// A request. The engine sees only marked ones.
 pub(super) struct AcceptRequest {
     context_id: u32,
     host: Rc<RefCell<AcceptHost>>,

@@ -16,14 +16,14 @@ use crate::id::RequestId;
 use crate::limits::TIMEOUT_MS_MAX;
 use crate::time::{Steady, millis};
 
-/// The time limit of the attempt, as the listener has taken it from the drain's callout.
+/// The time limit of the attempt, which the listener has taken from the drain's callout.
 const TIME_LIMIT: &str = "x-envoy-upstream-rq-timeout-ms";
 
 /// What the attempts of a worker share.
 pub(super) struct AnswerHost {
     engine: AnswerEngine,
     clock: Clock,
-    /// What Envoy's timer of this context is set to.
+    /// When Envoy's timer of this context rings.
     alarm: Option<Steady>,
 }
 
@@ -56,7 +56,7 @@ impl AnswerHost {
         }
     }
 
-    /// Answers with what is there, in the target's own words. Envoy then ends what is left.
+    /// Answers with what has come, in the target's own words. Envoy then ends the rest.
     fn answer(&self) {
         let fields = hostcalls::get_map_bytes(MapType::HttpResponseHeaders).unwrap_or_default();
         let (status, fields) = cut_head(fields);
@@ -70,7 +70,7 @@ impl AnswerHost {
         let _ = hostcalls::send_http_response(u32::from(status), fields, Some(&body));
     }
 
-    /// As the drain does it: Envoy's timer is left alone while it rings early enough.
+    /// Sets Envoy's timer, as the drain does: only if it would ring too late.
     fn set_alarm(&mut self) {
         let Some(due) = self.engine.wakeup() else {
             return;

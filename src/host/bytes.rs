@@ -1,4 +1,4 @@
-//! The one place with unsafe code: header values that are no UTF-8.
+//! The one place with unsafe code: header values that aren't UTF-8.
 
 /// Shows bytes to an SDK function that takes `&str` but only copies the bytes into a buffer for
 /// Envoy, as the SDK's functions for headers do. The SDK has no form of these functions for bytes,

@@ -16,7 +16,7 @@ use crate::limits::EXCERPT_BYTES_MAX;
 pub(super) struct Callouts(BTreeMap<u32, (Ticket, usize)>);
 
 impl Callouts {
-    /// Sends a callout. An error has no answer to come.
+    /// Sends a callout. After an error no answer comes.
     pub(super) fn send(&mut self, callout: &Callout) -> Result<(), ()> {
         let headers = callout
             .request
@@ -34,7 +34,7 @@ impl Callouts {
             .map_err(|_| ())
     }
 
-    /// Reads the answer in the callback that brings it; `None` if we never asked.
+    /// Reads the answer in the callback that brings it; `None` if this worker never asked.
     pub(super) fn take(
         &mut self,
         token: u32,
@@ -43,13 +43,13 @@ impl Callouts {
     ) -> Option<(Ticket, CalloutResult)> {
         let (ticket, bytes_max) = self.0.remove(&token)?;
         if headers == 0 {
-            // The SDK panics when it is asked for headers that aren't there.
+            // The SDK panics if it is asked for headers that aren't there.
             return Some((ticket, CalloutResult::Lost));
         }
         let status = status();
         let is_success = (200..400).contains(&status);
         let headers = if bytes_max == 0 && is_success {
-            // Nobody asks for more, and a hostcall that brings data costs a microsecond.
+            // Nobody needs them, and a hostcall that brings data costs a microsecond.
             Fields::new()
         } else {
             hostcalls::get_map_bytes(MapType::HttpCallResponseHeaders).unwrap_or_default()
@@ -69,7 +69,7 @@ impl Callouts {
     }
 }
 
-/// The status of the answer; 0 where there is none.
+/// Returns the status of the answer; 0 where there is none.
 fn status() -> u16 {
     hostcalls::get_map_value_bytes(MapType::HttpCallResponseHeaders, ":status")
         .ok()

@@ -10,6 +10,7 @@ use proxy_wasm::types::Action;
 
 use super::principal::{PrincipalHost, Signs};
 use super::role::{Role, WAKE_QUEUE};
+use super::sink::trace;
 use super::table::RELEASE_QUEUE;
 use super::worker::{Performed, Worker, empty};
 use crate::drain::config::DrainConfig;
@@ -32,21 +33,21 @@ pub(super) struct DrainHost {
     accept_vm_id: String,
     wake_queue: Option<u32>,
     principal: Option<PrincipalHost>,
-    /// The principal has had no token yet.
+    /// Whether the principal has had no token yet.
     awaits_token: bool,
-    /// A health check has come and waits for a callback of the root context.
+    /// Whether a health check has come and waits for a callback of the root context.
     checked: bool,
-    /// What Envoy's timer of this context is set to.
+    /// When Envoy's timer of this context rings.
     alarm: Option<Steady>,
 }
 
-/// What comes by the environment.
+/// Secrets and keys from the environment.
 pub(super) struct DrainKeys {
-    /// Replies are signed by them.
+    /// The secrets that sign replies.
     pub(super) secrets: ReplySecrets,
-    /// What is sealed in records is opened by them.
+    /// The keys that open what is sealed in records.
     pub(super) seal_keys: Option<SealKeys>,
-    /// Requests to the Stream are signed by it.
+    /// What signs requests to the Stream.
     pub(super) signs: Signs,
 }
 
@@ -67,6 +68,7 @@ impl Role for DrainHost {
 
     fn tick(&mut self) {
         self.alarm = None;
+        trace(|| self.engine.describe_wakeup(self.worker.now().steady));
         self.drive_principal(principal::Input::Tick);
         self.notice_health_check();
         self.drive(Input::Tick);
@@ -122,9 +124,9 @@ impl DrainHost {
         }
     }
 
-    /// A health check has come: this worker is the one that drains, and the one to be woken. The
-    /// answers to callouts made here would be lost with the health check's own context, so the
-    /// engine hears of it in the next turn.
+    /// Handles a health check: this worker has to drain, and has to be woken. The answers to
+    /// callouts made here would be lost with the health check's own context, so the engine learns
+    /// of it in the next turn.
     fn health_check(&mut self) {
         if self.wake_queue.is_none() {
             self.wake_queue = hostcalls::register_shared_queue(WAKE_QUEUE).ok();
@@ -141,7 +143,8 @@ impl DrainHost {
     }
 
     fn drive(&mut self, input: Input) {
-        // Asking Envoy for the time costs a hostcall for each clock: once a callback is enough.
+        // Asking Envoy for the time costs a hostcall for each clock, so it is done once in a
+        // callback.
         let now = self.worker.now();
         self.engine.handle(input, now);
         for _ in 0..OUTPUTS_PER_CALLBACK_MAX {
@@ -165,8 +168,8 @@ impl DrainHost {
         self.set_alarm(now.steady);
     }
 
-    /// Tells the accept role, if there is one in this Envoy; elsewhere the key is known until its
-    /// window ends.
+    /// Tells the accept role that a key is free, if this Envoy has one; otherwise the key stays
+    /// known until its window ends.
     fn release_key(&self, holder: &KeyHolder) {
         let queue = hostcalls::resolve_shared_queue(&self.accept_vm_id, RELEASE_QUEUE);
         if let Ok(Some(queue)) = queue {
@@ -174,8 +177,8 @@ impl DrainHost {
         }
     }
 
-    /// Envoy's timer is periodic and costs a call to set, so it is left alone while it rings early
-    /// enough; a spurious tick is harmless.
+    /// Sets Envoy's timer. It is periodic and costs a call to set, so it isn't touched while it
+    /// rings early enough; a spurious tick is harmless.
     fn set_alarm(&mut self, now: Steady) {
         let principal = self.principal.as_ref().map(PrincipalHost::wakeup);
         let dues = [self.engine.wakeup(now), principal];

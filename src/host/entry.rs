@@ -1,4 +1,4 @@
-//! Where Envoy comes in: one module, three roles, told apart by the plugin's `root_id`.
+//! Where Envoy enters: one module with three roles. The plugin's `root_id` selects the role.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ const ACCEPT: &[u8] = b"sluice-accept";
 const DRAIN: &[u8] = b"sluice-drain";
 const ANSWER: &[u8] = b"sluice-answer";
 
-/// What callers and their keys are hashed with.
+/// The secret that callers and their keys are hashed with.
 const CALLER_KEY: &str = "SLUICE_CALLER_KEY";
 
 /// The environment variables with the secrets of replies and with the keys of what is stored.
@@ -117,7 +117,8 @@ impl Root {
         Ok(())
     }
 
-    /// Passes something on. Envoy never calls us while we call it, so the borrow succeeds.
+    /// Passes a callback on. Envoy never calls this module while the module calls Envoy, so the
+    /// borrow succeeds.
     fn tell(&self, what: impl FnOnce(&mut dyn Role)) {
         match &self.configured {
             Some(Configured::Accept(host)) => {
@@ -140,8 +141,8 @@ impl Root {
     }
 }
 
-/// What replies are signed with. Secrets come by the VM's environment, because Envoy shows the
-/// configuration to whoever may read its admin interface.
+/// Returns the secrets that sign replies. They come from the VM's environment, because Envoy shows
+/// the configuration to everybody who may read its admin interface.
 fn reply_secrets(targets: &TargetsConfig) -> Result<ReplySecrets, String> {
     let mut secrets = ReplySecrets {
         usual: variable(WEBHOOK_SECRETS)
@@ -176,7 +177,8 @@ fn secrets_of(name: &str, text: &str) -> Result<Secrets, String> {
     Ok(secrets)
 }
 
-/// What credentials are sealed by where calls are stored, and opened by where they are made.
+/// Returns the keys that seal credentials where calls are stored, and open them where calls are
+/// made.
 fn seal_keys() -> Result<Option<SealKeys>, String> {
     let keys = variable(SEAL_KEYS)
         .map(|text| SealKeys::parse(&text))
@@ -184,14 +186,14 @@ fn seal_keys() -> Result<Option<SealKeys>, String> {
     keys.map_err(|error| format!("the environment variable {SEAL_KEYS}: {error}"))
 }
 
-/// A variable of the VM's environment that isn't empty.
+/// Returns a variable of the VM's environment that isn't empty.
 fn variable(name: &str) -> Option<String> {
     let value = std::env::var_os(name).filter(|text| !text.is_empty())?;
     Some(value.to_string_lossy().into_owned())
 }
 
-/// What callers and their idempotency keys are hashed with: what gateways that shall know the same
-/// callers are given, or else what this process has drawn.
+/// Returns the secret that callers and their idempotency keys are hashed with: the configured one,
+/// so that several gateways know the same callers, or else a random one of this process.
 fn caller_secret(entropy: &mut Entropy) -> Result<CallerSecret, String> {
     let Some(text) = variable(CALLER_KEY) else {
         return Ok(process_secret(entropy));
@@ -200,7 +202,8 @@ fn caller_secret(entropy: &mut Entropy) -> Result<CallerSecret, String> {
         .map_err(|error| format!("the environment variable {CALLER_KEY} {error}"))
 }
 
-/// What order keys are hashed with: what gateways share, and keep over a restart.
+/// Returns the secret that order keys are hashed with: gateways share it, and it is the same after
+/// a restart.
 fn order_secret() -> Option<CallerSecret> {
     match variable(CALLER_KEY) {
         Some(text) => CallerSecret::parse(&text).ok(),
@@ -208,7 +211,7 @@ fn order_secret() -> Option<CallerSecret> {
     }
 }
 
-/// What requests to the Stream are signed by, where that is configured.
+/// Returns what signs requests to the Stream, if that is configured.
 fn signs(stream: &StreamConfig, entropy: &mut Entropy) -> Result<Signs, String> {
     let signing = match &stream.signing {
         None => return Ok(Signs::Not),

@@ -1,4 +1,4 @@
-//! What Envoy tells of the request whose callback this is, and what it is told.
+//! Reads the request whose callback this is from Envoy, and answers it.
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, GrpcStatusCode, MapType};
@@ -8,15 +8,15 @@ use crate::accept::triggers::RouteMode;
 use crate::engine::Level;
 use crate::http::OutgoingResponse;
 
-/// The first value of a field.
+/// Returns the first value of a header.
 pub(super) fn request_header(name: &str) -> Option<Vec<u8>> {
     hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, name)
         .ok()
         .flatten()
 }
 
-/// What the route's metadata say; nothing where no route matched. The first word that nobody knows
-/// is logged; one line for each request would be too many.
+/// Returns the mode in the route's metadata, if a route matched. The first unknown word is logged;
+/// a line for each request would be too much.
 pub(super) fn route_mode(told_of_unknown: &mut bool) -> RouteMode {
     const MODE: [&str; 5] = ["xds", "route_metadata", "filter_metadata", "sluice", "mode"];
     let value = hostcalls::get_property(MODE.to_vec()).ok().flatten();
@@ -34,9 +34,9 @@ pub(super) fn route_mode(told_of_unknown: &mut bool) -> RouteMode {
     mode
 }
 
-/// What is known of the route that matched: it leads to a cluster, or it has a name. (A virtual
-/// host is there without any route, and a route that leads nowhere can't be told from none unless
-/// it is named.)
+/// Returns a property of the route that matched: the cluster that it leads to, or its name. (There
+/// is a virtual host even without any route, and an unnamed route without a cluster looks like no
+/// route.)
 pub(super) fn route_property(property: &str) -> Option<String> {
     let value = hostcalls::get_property(vec!["xds", property])
         .ok()
@@ -45,7 +45,7 @@ pub(super) fn route_property(property: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&value).into_owned())
 }
 
-/// The body, as far as it has come.
+/// Returns the body, as far as it has come.
 pub(super) fn read_body() -> Option<Vec<u8>> {
     hostcalls::get_buffer(BufferType::HttpRequestBody, 0, usize::MAX)
         .ok()

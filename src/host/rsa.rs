@@ -18,10 +18,10 @@ use crate::id::Entropy;
 use crate::stream::signing::envoy::{read_result, write_arguments};
 use crate::stream::signing::{PrivateKey, RsaSha256};
 
-/// What is signed both ways at the start, to see whether Envoy's signatures are ours.
+/// A text that is signed in both ways at the start, to see whether Envoy's signatures are the same.
 const PROBE: &[u8] = b"sluice";
 
-/// The faster of two ways that give the same.
+/// Returns the faster of two ways with the same result.
 pub(super) fn rsa(key: PrivateKey, entropy: &mut Entropy) -> Result<Box<dyn RsaSha256>, String> {
     let der = key.to_der().map_err(|error| error.to_string())?;
     let mut own = key.signs_itself(entropy.fork());
@@ -43,7 +43,7 @@ pub(super) fn rsa(key: PrivateKey, entropy: &mut Entropy) -> Result<Box<dyn RsaS
     }
 }
 
-/// Envoy's arithmetic, and should it ever fail our own.
+/// Signs with Envoy's arithmetic, and with the module's own if that ever fails.
 struct Envoys {
     der: Vec<u8>,
     own: Box<dyn RsaSha256>,

@@ -6,7 +6,8 @@ use proxy_wasm::types::{LogLevel, MetricType};
 use crate::engine::Level;
 use crate::metric::{Kind, Metric};
 
-/// The host's ids of our metrics. Each is defined once; defining it again would leak in Envoy.
+/// The host's ids of the metrics. Each is defined only once, because defining it again would leak
+/// memory in Envoy.
 pub(super) struct Metrics(Vec<(Metric, u32)>);
 
 impl Metrics {
@@ -50,4 +51,11 @@ pub(super) fn log(level: Level, line: &str) {
         Level::Error => LogLevel::Error,
     };
     let _ = hostcalls::log(level, line);
+}
+
+/// Writes a line of level `trace`. The line is only made if Envoy would write it.
+pub(super) fn trace(line: impl FnOnce() -> String) {
+    if matches!(hostcalls::get_log_level(), Ok(LogLevel::Trace)) {
+        let _ = hostcalls::log(LogLevel::Trace, &line());
+    }
 }

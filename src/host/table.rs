@@ -1,4 +1,4 @@
-//! What the accept role's workers share, in Envoy's shared data of their `vm_id`: the table of
+//! What the workers of the accept role share in Envoy's shared data of their `vm_id`: the table of
 //! idempotency keys, and the secret that callers are hashed with.
 
 use proxy_wasm::hostcalls;
@@ -11,8 +11,8 @@ use crate::idempotency::KeyHolder;
 /// are free again.
 pub(super) const RELEASE_QUEUE: &str = "released";
 
-/// The secret that the accept role's workers share: the first of them draws it. (That is Envoy's
-/// main thread, which reads the configuration before any worker does.)
+/// Returns the secret that the workers of the accept role share. The first of them draws it. (That
+/// is Envoy's main thread, which reads the configuration before any worker does.)
 pub(super) fn process_secret(entropy: &mut Entropy) -> CallerSecret {
     const NAME: &str = "caller-secret";
     let shared = || {
@@ -34,8 +34,8 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Makes the slots that aren't there yet. Envoy writes a slot that isn't there whatever its
-    /// version should be, so all of them have to be there before the first request.
+    /// Makes the missing slots. Envoy writes a missing slot whatever its version should be, so all
+    /// slots have to exist before the first request.
     pub(super) fn new(slots: u32) -> Self {
         for slot in 0..slots {
             let name = name(slot);
@@ -46,9 +46,9 @@ impl Table {
         Self { released: None }
     }
 
-    /// A slot and its version.
+    /// Returns a slot and its version.
     pub(super) fn read(&mut self, slot: u32) -> (Option<Vec<u8>>, u32) {
-        // Whoever uses the table listens to the drains too.
+        // A worker that uses the table listens to the drains too.
         if self.released.is_none() {
             self.released = hostcalls::register_shared_queue(RELEASE_QUEUE).ok();
         }
@@ -56,17 +56,17 @@ impl Table {
         (bytes, version.unwrap_or_default())
     }
 
-    /// Writes a slot that has had this version; false if somebody else has written it since.
+    /// Writes a slot that has this version. Returns false if another worker has written it since.
     pub(super) fn write(&mut self, slot: u32, bytes: &[u8], version: u32) -> bool {
         hostcalls::set_shared_data(&name(slot), Some(bytes), Some(version)).is_ok()
     }
 
-    /// Whether this queue is how drains tell of free keys.
+    /// Returns whether drains tell of free keys by this queue.
     pub(super) fn is_released_queue(&self, queue: u32) -> bool {
         self.released == Some(queue)
     }
 
-    /// The calls that have given their keys back.
+    /// Returns the calls whose keys are free again.
     pub(super) fn released(&self, queue: u32) -> Vec<KeyHolder> {
         let mut holders = Vec::new();
         while let Ok(Some(text)) = hostcalls::dequeue_shared_queue(queue) {

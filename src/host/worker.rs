@@ -1,4 +1,4 @@
-//! What both roles have: callouts, clocks, counters, and turns of the event loop.
+//! What all roles have: callouts, clocks, counters, and turns of the event loop.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -16,8 +16,8 @@ use crate::time::Now;
 /// Bytes of a page of linear memory (WebAssembly core specification, §4.2.8).
 const PAGE_BYTES: usize = 65_536;
 
-/// Pages of this VM's linear memory that the gauge has been told: once, however many plugins share
-/// the VM, as a sidecar's two accept filters do.
+/// How many pages of this VM's linear memory the gauge shows. Several plugins may share the VM, as
+/// a sidecar's two accept filters do, but the pages count once.
 static PAGES_TOLD: AtomicUsize = AtomicUsize::new(0);
 
 /// A plugin's dealings with Envoy on one worker.
@@ -25,19 +25,19 @@ pub(super) struct Worker {
     callouts: Callouts,
     clock: Clock,
     metrics: Option<Metrics>,
-    /// Our own queue, which is how we ask for a turn of the event loop. Its name is ours alone:
-    /// Envoy notifies only the last one that has registered a name.
+    /// A queue of this worker alone, by which it asks for a turn of the event loop. Its name is
+    /// unique, because Envoy notifies only the last one that has registered a name.
     queue: Option<u32>,
     queue_name: String,
 }
 
-/// What became of an output.
+/// What happened to an output.
 pub(super) enum Performed {
     /// It is done, or on its way.
     Done,
     /// Envoy refused the callout, or there is no token for it, so there is no answer to come.
     NotSent(Ticket),
-    /// It is for one role alone.
+    /// Only one role can perform it.
     Left(Output),
 }
 
@@ -56,7 +56,7 @@ impl Worker {
         self.clock.now()
     }
 
-    /// Performs what every role performs.
+    /// Performs an output that every role can perform.
     pub(super) fn perform(&mut self, output: Output) -> Performed {
         match output {
             Output::Wake => self.ask_for_a_turn(),
@@ -89,8 +89,8 @@ impl Worker {
         Performed::Done
     }
 
-    /// Tells how large this VM's memory is, where it has grown: Envoy's own stats don't. Asking is
-    /// one instruction.
+    /// Shows in the gauge how large this VM's memory is, if it has grown. Envoy's own stats don't
+    /// show it. Asking costs one instruction.
     pub(super) fn tell_memory(&mut self, gauge: Metric) {
         let pages = core::arch::wasm32::memory_size::<0>();
         let grown = pages.saturating_sub(PAGES_TOLD.load(Ordering::Relaxed));
@@ -103,7 +103,8 @@ impl Worker {
         }
     }
 
-    /// The answer to a callout, in the callback that brings it; `None` if it isn't ours.
+    /// Returns the answer to a callout, in the callback that brings it; `None` if this worker never
+    /// asked.
     pub(super) fn take_answer(
         &mut self,
         token: u32,
@@ -113,7 +114,7 @@ impl Worker {
         self.callouts.take(token, headers, body_bytes)
     }
 
-    /// If this fails, the tick comes to the rescue.
+    /// Asks for a turn of the event loop. If that fails, the next tick makes up for it.
     pub(super) fn ask_for_a_turn(&mut self) {
         if self.queue.is_none() {
             self.queue = hostcalls::register_shared_queue(&self.queue_name).ok();
@@ -123,13 +124,13 @@ impl Worker {
         }
     }
 
-    /// Whether this queue is how our turns come.
+    /// Returns whether turns of the event loop come by this queue.
     pub(super) fn is_turn(&self, queue: u32) -> bool {
         self.queue == Some(queue)
     }
 }
 
-/// Takes everything out of a queue; what is in it says nothing.
+/// Empties a queue. Its content has no meaning.
 pub(super) fn empty(queue: u32) {
     while let Ok(Some(_)) = hostcalls::dequeue_shared_queue(queue) {}
 }

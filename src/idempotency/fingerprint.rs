@@ -1,21 +1,21 @@
-//! Which requests are the same.
+//! Which requests count as the same.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::caller::CallerSecret;
 
-/// Which request: a hash over what would be called, when, and who would learn of it.
+/// A hash of a request: what would be called, when, and who would learn of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint(pub(super) String);
 
-/// What a request asks for, as it is written there: a hash over its options. (A delay means another
-/// time whenever it is read, so that times can't be compared.)
+/// A hash of a request's options as they are written. (A delay means another time whenever it is
+/// read, so times can't be compared.)
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Asked([u8; 32]);
 
 impl Asked {
-    /// The options that a request has, each with its name and value.
+    /// Returns the hash of a request's options, each with its name and value.
     #[must_use]
     pub fn of<'a>(options: impl Iterator<Item = (&'static str, &'a [u8])>) -> Self {
         let mut hash = Sha256::new();
@@ -36,7 +36,7 @@ impl Asked {
 }
 
 impl Fingerprint {
-    /// Of a request (its method, authority and path), what was asked for, and its body.
+    /// Returns the hash of a request (its method, authority and path), its options, and its body.
     #[must_use]
     pub fn new(secret: &CallerSecret, request: [&str; 3], asked: Asked, body: &[u8]) -> Self {
         let [method, authority, path] = request.map(str::as_bytes);

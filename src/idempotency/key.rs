@@ -1,16 +1,16 @@
-//! A caller's key, and the call that it stands for.
+//! A caller's idempotency key, and the call that it stands for.
 
 use serde::{Deserialize, Serialize};
 
 use crate::caller::{CallerKey, CallerSecret};
 use crate::idempotency::fingerprint::hex;
 
-/// Which key: a keyed hash over the key and whoever sent it, so that nobody meets another's key,
-/// nor chooses keys that share a slot with it.
+/// A keyed hash of an idempotency key and its caller. So nobody meets the key of another caller, or
+/// chooses keys that share a slot with it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct KeyHash(pub String);
 
-/// A key, and the call that it stands for: what becomes of a call is nothing to a key that another
+/// A key and the call that it stands for. The end of a call does not concern a key that another
 /// call has by now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyHolder {
@@ -21,13 +21,13 @@ pub struct KeyHolder {
 }
 
 impl KeyHolder {
-    /// As [`Self::parse`] reads it.
+    /// Returns the text that [`Self::parse`] reads.
     #[must_use]
     pub fn to_text(&self) -> String {
         format!("{} {}", self.key.0, self.call_id)
     }
 
-    /// Reads what [`Self::to_text`] has written; `None`: it is something else.
+    /// Reads a text of [`Self::to_text`]; `None` if it is something else.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (key, call_id) = text.split_once(' ')?;
@@ -37,7 +37,7 @@ impl KeyHolder {
 }
 
 impl KeyHash {
-    /// The hash of a caller's key.
+    /// Returns the hash of a caller's key.
     #[must_use]
     pub fn new(secret: &CallerSecret, caller: CallerKey, key: &str) -> Self {
         let caller = caller.to_string();
@@ -45,14 +45,14 @@ impl KeyHash {
         Self(hex(&secret.hash(b"idempotency key", parts)))
     }
 
-    /// Whether a text, which anybody may have written, can be such a hash.
+    /// Reads such a hash; `None` if the text, which anybody may have written, can't be one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let is_hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         (text.len() == 32 && text.bytes().all(is_hex)).then(|| Self(text.to_owned()))
     }
 
-    /// The slot of this key in a table of so many.
+    /// Returns the slot of this key in a table with so many slots.
     #[must_use]
     pub fn slot(&self, slots: u32) -> u32 {
         let start = self.0.get(..8).unwrap_or_default();

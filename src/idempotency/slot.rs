@@ -1,4 +1,4 @@
-//! What the table says of a key.
+//! What the table knows of a key.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,14 +11,15 @@ use crate::time::Wall;
 /// Keys in one slot.
 pub const KEYS_PER_SLOT: usize = 8;
 
-/// What a slot says of a key.
+/// What a slot says about a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Claim {
-    /// Nobody has used it: it is claimed now, and the slot has to be written.
+    /// The key is unused. It is claimed now, and the slot has to be written.
     First,
-    /// The same request is being published by somebody else.
+    /// The same request is being published by another worker.
     InProgress,
-    /// The same request has been accepted; where its call stands, if it was stored by then.
+    /// The same request has been accepted. The position is that of its call, if it was stored by
+    /// then.
     Accepted(Receipt, Option<Position>),
     /// Another request has this key.
     Other,
@@ -31,7 +32,7 @@ pub struct Slot(Vec<Entry>);
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
     key: KeyHash,
-    /// The call that has it.
+    /// The call that has the key.
     call_id: String,
     request: Fingerprint,
     /// When it is forgotten.
@@ -48,7 +49,7 @@ impl Entry {
 }
 
 impl Slot {
-    /// Reads a slot; one that is empty or that nobody understands counts as empty.
+    /// Reads a slot. An empty or unreadable slot counts as empty.
     #[must_use]
     pub fn read(bytes: Option<&[u8]>) -> Self {
         bytes
@@ -56,14 +57,14 @@ impl Slot {
             .unwrap_or_default()
     }
 
-    /// The slot as it is written.
+    /// Returns the bytes of the slot.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
-        // Cannot fail: there are only strings and numbers in it.
+        // This can't fail: there are only strings and numbers in it.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Claims a key for a request until `until`, if it is free. Where the slot is full, the key
+    /// Claims a key for a request until `until`, if the key is free. If the slot is full, the key
     /// that would be forgotten first is forgotten now.
     pub fn claim(
         &mut self,

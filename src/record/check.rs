@@ -1,8 +1,9 @@
-//! What a call record may say: everything in it goes into a request, a signature or a plan, and
+//! What a call record may contain. All of it goes into a request, a signature or a plan, and
 //! anybody may have written it.
 //!
-//! There is one grammar. The drain checks every record that it reads, and the accept role what it
-//! is going to store, before the `202`: what is accepted can be read, and Envoy can send it.
+//! There is one grammar. The drain checks every record that it reads. The accept role checks what
+//! it is going to store before it answers `202`. So the drain can read every accepted call, and
+//! Envoy can send it.
 
 use crate::headers::RESPONSE_PREFIX;
 use crate::http::{Fields, is_field_value, is_token};
@@ -18,9 +19,9 @@ use crate::record::sealed::SealedValue;
 /// What is wrong with a call's head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeadError {
-    /// A part of it can't be sent, or not understood. Names the member and what is allowed there.
+    /// A part of it can't be sent or read. The text names the member and what is allowed there.
     Wrong(String),
-    /// There is too much of it.
+    /// A part of it is too large.
     TooLarge {
         /// The member that was measured.
         member: &'static str,
@@ -44,10 +45,10 @@ impl From<HeadError> for RecordError {
     }
 }
 
-/// Checks all that is known of a call before its body.
+/// Checks everything that is known of a call before its body.
 ///
 /// # Errors
-/// Names the member and what is allowed there.
+/// The first mistake, with the member and what is allowed there.
 pub fn check(head: &CallHead) -> Result<(), HeadError> {
     check_request_line(head)?;
     check_identities(head)?;
@@ -69,12 +70,12 @@ pub fn check(head: &CallHead) -> Result<(), HeadError> {
     Ok(())
 }
 
-/// Everything that goes into a request line must be fit to stand there.
+/// Checks the parts of the request line.
 fn check_request_line(head: &CallHead) -> Result<(), HeadError> {
     let fail = |text: String| Err(HeadError::Wrong(text));
     if !is_token(head.method.as_bytes()) || head.method.eq_ignore_ascii_case("CONNECT") {
         return fail(format!(
-            "method: {:?} is no method that can be called",
+            "method: {:?} is not a method that can be called",
             head.method
         ));
     }
@@ -106,7 +107,8 @@ fn check_request_line(head: &CallHead) -> Result<(), HeadError> {
     Ok(())
 }
 
-/// What names a call or its time goes into fields, and a reply's id into what is signed.
+/// Checks the members that name a call or its time, which go into fields, and the id of a reply,
+/// which is signed.
 fn check_identities(head: &CallHead) -> Result<(), HeadError> {
     for (member, text) in [
         ("id", head.id.as_ref().map(|id| id.0.as_str())),
@@ -120,7 +122,7 @@ fn check_identities(head: &CallHead) -> Result<(), HeadError> {
             )));
         }
     }
-    // Standard Webhooks signs `id.timestamp.body`: an id with a full stop could pass a part of
+    // Standard Webhooks signs `id.timestamp.body`, so an id with a full stop could pass a part of
     // itself for the timestamp.
     let has_stop = |id: &CallId| id.0.contains('.');
     if head.reply.is_some() && head.id.as_ref().is_some_and(has_stop) {
@@ -131,7 +133,7 @@ fn check_identities(head: &CallHead) -> Result<(), HeadError> {
     Ok(())
 }
 
-/// What steers when and how often a call is made, and what is only a hint.
+/// Checks the members that decide when and how often a call is made, and those that are only hints.
 fn check_plan(head: &CallHead) -> Result<(), HeadError> {
     let fail = |text: String| Err(HeadError::Wrong(text));
     for (member, text) in [("route", &head.route), ("cluster", &head.cluster)] {
@@ -152,16 +154,16 @@ fn check_plan(head: &CallHead) -> Result<(), HeadError> {
     head.progress.check().map_err(HeadError::Wrong)
 }
 
-/// How much of a head there is.
+/// The size of a head.
 #[derive(Clone, Copy, Default)]
 struct Size {
     fields: usize,
     bytes: usize,
 }
 
-/// Fields must be fit to stand in a message, and few and short enough for Envoy, which counts a
-/// line with its colon, its space and its end. A sealed value counts as what it will be. Gives how
-/// much there is with them.
+/// Checks that a message may have these fields, and that they are few and short enough for Envoy,
+/// which counts a line with its colon, its space and its end. A sealed value counts with its size
+/// after it is opened. Returns the size with these fields.
 fn check_fields(
     member: &'static str,
     fields: &Fields,
@@ -191,7 +193,7 @@ fn check_fields(
     }
     for (index, (name, value)) in fields.iter().enumerate() {
         if !is_token(name.as_bytes()) {
-            return fail(format!("{member}[{index}]: the name is no token"));
+            return fail(format!("{member}[{index}]: the name is not a token"));
         }
         if !is_field_value(value) {
             return fail(format!(

@@ -1,4 +1,4 @@
-//! Records are written and read as JSON.
+//! Writes and reads records as JSON.
 
 use std::borrow::Cow;
 
@@ -23,7 +23,7 @@ use crate::time::Wall;
 /// Writes a record.
 ///
 /// # Errors
-/// Where the JSON library refuses, which it has no reason to.
+/// An error of the JSON library, which isn't expected.
 pub fn encode(head: &CallHead, body: &[u8]) -> Result<Vec<u8>, RecordError> {
     let text = body_as_text(body);
     let wire = Wire {
@@ -68,7 +68,7 @@ pub fn encode(head: &CallHead, body: &[u8]) -> Result<Vec<u8>, RecordError> {
 /// Reads a record and checks that a request can be made of it.
 ///
 /// # Errors
-/// Names the member and what is allowed there, in at most 1,000 bytes.
+/// The first mistake, with the member and what is allowed there, in at most 1,000 bytes.
 pub fn decode(json: &[u8]) -> Result<Call, RecordError> {
     read(json).map_err(|mut error| {
         cut(&mut error.0, RECORD_ERROR_BYTES_MAX);
@@ -102,7 +102,7 @@ fn read(json: &[u8]) -> Result<Call, RecordError> {
         (Some(text), None) => text.into_owned().into_bytes(),
         (None, Some(encoded)) => BASE64
             .decode(encoded.as_bytes())
-            .map_err(|error| RecordError(format!("bodyBase64: no standard base64: {error}")))?,
+            .map_err(|error| RecordError(format!("bodyBase64: not standard base64: {error}")))?,
         (None, None) => Vec::new(),
     };
     let (headers, sealed) = wire.headers.into_parts("headers")?;
@@ -143,15 +143,15 @@ fn read(json: &[u8]) -> Result<Call, RecordError> {
     Ok(Call { head, body })
 }
 
-/// Says where a record that can't be read is wrong. That is found by reading it once more, so that
-/// readable ones pay nothing for it.
+/// Returns where an unreadable record is wrong. The record is read once more for that, so that
+/// readable records cost nothing more.
 fn unreadable(json: &[u8]) -> RecordError {
     let mut reader = serde_json::Deserializer::from_slice(json);
     let problem = match serde_path_to_error::deserialize::<_, Wire<'_>>(&mut reader) {
         Ok(_) => "something stands behind it".to_owned(),
         Err(error) => error.to_string(),
     };
-    RecordError(format!("the record is no valid call record: {problem}"))
+    RecordError(format!("the record is not a valid call record: {problem}"))
 }
 
 fn address(member: &str, text: Option<Cow<'_, str>>) -> Result<Option<ReplyAddress>, RecordError> {
@@ -160,7 +160,8 @@ fn address(member: &str, text: Option<Cow<'_, str>>) -> Result<Option<ReplyAddre
         .map_err(|problem| RecordError(format!("{member}: {problem}")))
 }
 
-/// The body as text, where it is UTF-8 and JSON's escapes don't make it longer than base64 would.
+/// Returns the body as text, if it is UTF-8 and JSON's escapes don't make it longer than base64
+/// would.
 fn body_as_text(body: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(body).ok()?;
     let escapes: usize = body
@@ -174,7 +175,7 @@ fn body_as_text(body: &[u8]) -> Option<&str> {
     (escapes <= body.len() / 3).then_some(text)
 }
 
-/// The members of the record, as they stand in JSON.
+/// The members of the record, as JSON has them.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Wire<'a> {

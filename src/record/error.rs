@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Why a record cannot be understood; the text says where and what is allowed.
+/// Why a record can't be read. The text says where and what is allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordError(pub String);
 

@@ -1,4 +1,4 @@
-//! Header fields as they stand in a call record.
+//! Header fields as a call record has them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,12 +14,12 @@ use crate::http::Fields;
 use crate::record::error::RecordError;
 use crate::record::sealed::SealedValue;
 
-/// Fields as a list of `[name, value]`; a value that is no UTF-8 stands as `{"base64": "…"}`, a
-/// sealed one as `{"sealed": "…", "key": "…"}`.
+/// Fields as a list of `[name, value]`. A value that isn't UTF-8 is `{"base64": "…"}`, a sealed one
+/// is `{"sealed": "…", "key": "…"}`.
 #[derive(Default)]
 pub(crate) struct WireFields<'a> {
     pub(crate) fields: Cow<'a, Fields>,
-    /// In the order of their places.
+    /// The sealed values, in the order of their places.
     pub(crate) sealed: Cow<'a, [SealedValue]>,
 }
 
@@ -35,7 +35,7 @@ impl<'a> WireFields<'a> {
         }
     }
 
-    /// Fields, and the sealed values among them.
+    /// Returns the fields, and the sealed values among them.
     ///
     /// # Errors
     /// What is wrong with a sealed value.
@@ -125,7 +125,7 @@ impl<'de> Deserialize<'de> for WireFields<'_> {
     }
 }
 
-/// As many fields as most requests have; more are no problem.
+/// As many fields as most requests have. More are no problem.
 const USUAL_FIELDS: usize = 16;
 
 /// A field's value: text, `{"base64": "…"}`, or `{"sealed": "…", "key": "…"}`.
@@ -155,7 +155,7 @@ impl<'de> Deserialize<'de> for WireValue {
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<WireValue, A::Error> {
                 let decode = |text: Cow<'_, str>| {
                     let bytes = BASE64.decode(text.as_bytes());
-                    bytes.map_err(|error| A::Error::custom(format!("no standard base64: {error}")))
+                    bytes.map_err(|error| A::Error::custom(format!("not standard base64: {error}")))
                 };
                 let bytes = Bytes::deserialize(MapAccessDeserializer::new(map))?;
                 match (bytes.base64, bytes.sealed, bytes.key) {

@@ -1,16 +1,17 @@
-//! What the texts of a record may be, so that Envoy can send them.
+//! Which texts a record may have, so that Envoy can send them.
 
 use fluent_uri::Uri;
 
 use crate::limits::CORRELATION_ID_BYTES_MAX;
 
-/// Whether Envoy takes this for a path with its query: RFC 9112 §3.2.1 in visible ASCII. Envoy
-/// refuses a fragment, and some take a backslash for a slash.
+/// Returns whether Envoy takes this for a path with its query: RFC 9112 §3.2.1 in visible ASCII.
+/// Envoy refuses a fragment, and some servers take a backslash for a slash.
 pub(crate) fn is_path(text: &str) -> bool {
     text.starts_with('/') && is_visible(text) && !text.contains(['#', '\\'])
 }
 
-/// Whether this is a host, with a port or without (RFC 9110 §7.2, RFC 3986 §3.2), and no more.
+/// Returns whether this is a host, with or without a port (RFC 9110 §7.2, RFC 3986 §3.2), and
+/// nothing else.
 pub(crate) fn is_authority(text: &str) -> bool {
     let url = format!("http://{text}/");
     let Ok(uri) = Uri::parse(url.as_str()) else {
@@ -26,7 +27,7 @@ pub(crate) fn is_authority(text: &str) -> bool {
         && authority.port().is_none_or(|port| is_port(port.as_str()))
 }
 
-/// Whether this is 1 to 256 visible ASCII characters: what ids may be, as they stand in fields.
+/// Returns whether this is 1 to 256 visible ASCII characters, as ids in fields may be.
 pub(crate) fn is_identity(text: &str) -> bool {
     !text.is_empty() && text.len() <= CORRELATION_ID_BYTES_MAX && is_visible(text)
 }
@@ -35,7 +36,7 @@ pub(crate) fn is_visible(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// RFC 3986 §3.1: a scheme has any case.
+/// Returns whether this is a URL of the web. Its scheme may have any case (RFC 3986 §3.1).
 pub(crate) fn is_web_url(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, rest)| {
         !rest.is_empty()

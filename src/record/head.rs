@@ -13,12 +13,12 @@ use crate::time::Wall;
 /// The version of the record format that this code writes and reads.
 pub const RECORD_VERSION: u32 = 1;
 
-/// A call without its body: what is known of it before the body is there.
+/// A call without its body: everything that is known before the body has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CallHead {
-    /// The call's identity; absent where another client published the record without one.
+    /// The call's identity; absent if another client published the record without one.
     pub id: Option<CallId>,
-    /// The caller's conversation id; absent: the call id serves.
+    /// The caller's conversation id; if absent, the call id is used.
     pub correlation_id: Option<String>,
     /// When the gateway accepted the call, RFC 3339.
     pub accepted_at: Option<String>,
@@ -28,22 +28,22 @@ pub struct CallHead {
     pub scheme: Option<String>,
     /// Host and port that the client addressed (RFC 9110 §7.2).
     pub authority: Option<String>,
-    /// Path and query, percent-encoding untouched; empty where there is a target.
+    /// Path and query, with their percent-encoding untouched; empty if there is a target.
     pub path: String,
     /// An absolute URL to call instead of a path on this gateway: 1 to 8,192 bytes of visible
-    /// ASCII, and nothing else is known of it here.
+    /// ASCII. Nothing else has been checked here.
     pub target: Option<String>,
     /// Header fields in their order, with their repetitions.
     pub headers: Fields,
-    /// The values of these that are sealed, in the order of their places.
+    /// Sealed values of header fields, in the order of their places.
     pub sealed: Vec<SealedValue>,
     /// Trailer fields (RFC 9110 §6.5).
     pub trailers: Fields,
-    /// What the call says of another one that it is the reply to; absent in ordinary calls.
+    /// What a reply says of the call that it answers; absent in ordinary calls.
     pub reply: Option<ReplyContext>,
     /// Who gets the response.
     pub reply_to: Option<ReplyAddress>,
-    /// Who is told of a failure; absent: who gets the response.
+    /// Who is told of a failure; absent: the one who gets the response.
     pub failure_to: Option<ReplyAddress>,
     /// The earliest time; absent: at once.
     pub deliver_at: Option<Wall>,
@@ -59,7 +59,7 @@ pub struct CallHead {
     pub route: Option<String>,
     /// The cluster that this route leads to, as a hint; up to 256 bytes.
     pub cluster: Option<String>,
-    /// Who has made the call.
+    /// The caller.
     pub caller: Option<CallerKey>,
     /// Its idempotency key in the table of the gateway that accepted it.
     pub idempotency: Option<KeyHash>,
@@ -67,7 +67,7 @@ pub struct CallHead {
     pub progress: Progress,
 }
 
-/// A call as it stands on the Stream.
+/// A call as the Stream has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Call {
     /// Everything but the body.

@@ -1,4 +1,4 @@
-//! A record on its way to another stream: the same record, but for what has happened to it.
+//! A record on its way to another stream: the same record, except for what has happened to it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::limits::HOP_BYTES_MAX;
 use crate::record::progress::Progress;
 
-/// What a publisher may have left out, and what would be another thing on another stream.
+/// Members that a publisher may have left out and that would change on another stream.
 #[derive(Clone, Copy, Debug)]
 pub struct RecordIdentity<'a> {
     /// The call id.
@@ -19,10 +19,10 @@ pub struct RecordIdentity<'a> {
     pub accepted_at: &'a str,
 }
 
-/// The record with this progress instead of its own, and with what is known where it says nothing.
-/// Everything else stays to the letter, members that we don't know included. Where the result is
-/// larger than a message may be, the history loses its excerpts, then goes altogether; `None` where
-/// even that doesn't help.
+/// Returns the record with this progress instead of its own, and with this identity if it has none.
+/// Everything else stays exactly as it is, even members with unknown names. If the result is larger
+/// than a message may be, the history loses its excerpts, then all of its entries. Returns `None`
+/// if even that doesn't help.
 #[must_use]
 pub fn with_progress(
     record: &[u8],
@@ -95,7 +95,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Members<'a> {
     }
 }
 
-/// A member's name, borrowed where it has no escapes.
+/// A member's name, borrowed if it has no escapes.
 #[derive(serde::Deserialize)]
 #[serde(transparent)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);

@@ -1,9 +1,9 @@
-//! Records that others have written, with no good intention.
+//! Records that somebody else has written with bad intentions.
 
 use super::*;
 use crate::time::Wall;
 
-/// Members, a value that they can't have, and how the error starts after the member's name.
+/// Members, a value that they can't have, and the start of the error after the member's name.
 const WRONG_MEMBERS: &str = include_str!("../../tests/records/wrong_members.txt");
 
 /// The members that hold text.

@@ -1,7 +1,7 @@
-//! The call record: the public JSON in which a call stands on the Stream.
+//! The call record: the public JSON in which the Stream stores a call.
 //!
 //! Anybody who may publish on the Stream may have written a record, so reading one checks
-//! everything that it will be used for. Readers ignore members that they don't know; a record of
+//! everything that it will be used for. Readers ignore members that they don't know. A record of
 //! another major version is refused.
 
 pub mod check;

@@ -2,7 +2,7 @@
 
 use crate::http::is_token;
 
-/// Which header fields are meant, by their names.
+/// A list of header fields, by their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NameList(Vec<Pattern>);
 
@@ -16,7 +16,7 @@ impl NameList {
     /// Reads names such as `location`, and starts such as `content-*`, in any case.
     ///
     /// # Errors
-    /// The text that is neither.
+    /// The first text that is neither.
     pub fn parse<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, String> {
         let pattern = |text: &'a str| {
             let name = text.strip_suffix('*').unwrap_or(text).to_ascii_lowercase();
@@ -36,7 +36,7 @@ impl NameList {
         ))
     }
 
-    /// Whether a field of this name, in lower case, is meant.
+    /// Returns whether the list has a field with this name, in lower case.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|pattern| match pattern {
@@ -45,7 +45,7 @@ impl NameList {
         })
     }
 
-    /// Whether nothing is meant.
+    /// Returns whether the list is empty.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -1,8 +1,8 @@
-//! Which calls with an order key are away on lanes: a note on the stream of calls, so that whoever
+//! A note on the stream of calls tells which calls with an order key are away on lanes. So whoever
 //! reads the partition next makes no later call of these keys before them (G6).
 //!
-//! A note stands in the partition of the calls that it tells of, and isn't committed before the
-//! next one is stored or nothing is away any more. So it moves with the partition.
+//! A note is in the partition of the calls that it tells of. It isn't committed before the next
+//! note is stored or nothing is away any more, so it moves with the partition.
 
 use std::fmt::Write as _;
 
@@ -18,10 +18,10 @@ use crate::time::Wall;
 pub struct KeyDigest(u64);
 
 impl KeyDigest {
-    /// Before all others.
+    /// The digest that comes before all others.
     pub const LOWEST: Self = Self(0);
 
-    /// Of this order key.
+    /// Returns the digest of this order key.
     #[must_use]
     pub fn of(order_key: &str) -> Self {
         let digest = Sha256::digest(order_key.as_bytes());
@@ -31,7 +31,7 @@ impl KeyDigest {
 
     fn hex(self) -> String {
         let mut text = String::with_capacity(16);
-        // Writing into a string cannot fail.
+        // Writing into a string can't fail.
         let _ = write!(text, "{:016x}", self.0);
         text
     }
@@ -45,11 +45,12 @@ impl KeyDigest {
 /// Bytes of a drain's name: a UUID.
 const WRITER_BYTES_MAX: usize = 64;
 
-/// Calls in one note: of a drain that has taken over as many as it may have away itself.
+/// The most calls in one note: a drain may have taken over as many as it may have away itself.
 const AWAY_MAX: usize = 2 * 8_192;
 
 /// Offsets and times are below these, so that a note of so many calls fits into one message. A
-/// partition with a million records a second gets there after 31 years; the time is that of 9999.
+/// partition with a million records a second gets there after 31 years. The time is the end of the
+/// year 9999.
 const NUMBER_MAX: u64 = 1_000_000_000_000_000;
 const BACK_AT_MAX: u64 = 253_402_300_800_000;
 
@@ -58,24 +59,24 @@ const BACK_AT_MAX: u64 = 253_402_300_800_000;
 pub struct Away {
     /// Its order key.
     pub key: KeyDigest,
-    /// Its place in the order of its key: the offset at which the partition had it first.
+    /// Its place in the order of its key: the first offset that it had in the partition.
     pub number: u64,
     /// When it comes back.
     pub back_at: Wall,
 }
 
-/// What a note says.
+/// The content of a note.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     /// The drain that wrote it.
     pub by: String,
-    /// How often that drain had got partitions anew before.
+    /// How often that drain had got partitions anew.
     pub epoch: u64,
     /// The drain's number of the note.
     pub serial: u64,
     /// The partition that it tells of.
     pub partition: u32,
-    /// An order key of this partition: the message key by which the next note gets there.
+    /// An order key of this partition. As message key it leads the next note there.
     pub route: String,
     /// The calls that are away, by key.
     pub away: Vec<Away>,
@@ -94,12 +95,14 @@ struct WireParked {
     serial: u64,
     partition: u32,
     route: String,
-    /// By key: for each call its number and when it comes back, in milliseconds since 1970.
+    /// For each key its calls, each with its number and when it comes back, in milliseconds since
+    /// 1970.
     keys: Vec<(String, Vec<(u64, u64)>)>,
 }
 
 impl Note {
-    /// As it stands on the Stream. `None` where the JSON library refuses: it has no reason to.
+    /// Returns the note as the Stream stores it; `None` after an error of the JSON library, which
+    /// isn't expected.
     #[must_use]
     pub fn encode(&self) -> Option<Vec<u8>> {
         let mut keys: Vec<(String, Vec<(u64, u64)>)> = Vec::new();
@@ -124,7 +127,7 @@ impl Note {
         serde_json::to_vec(&Wire { version, parked }).ok()
     }
 
-    /// Reads a note; `None`: it is none.
+    /// Reads a note; `None` if the record is not a valid note.
     #[must_use]
     pub fn decode(record: &[u8]) -> Option<Self> {
         let wire: Wire = serde_json::from_slice(record).ok()?;
@@ -148,8 +151,8 @@ impl Note {
         .filter(|note| wire.version == RECORD_VERSION && note.can_be_ours())
     }
 
-    /// Whether a drain may have written it, and another note can say the same: anybody may have
-    /// written this one.
+    /// Returns whether a drain may have written the note, and another note could say the same.
+    /// Anybody may have written this one.
     fn can_be_ours(&self) -> bool {
         let is_text = |text: &str, bytes_max| {
             let mut bytes = text.bytes();
@@ -206,7 +209,7 @@ mod tests {
         assert_eq!(note(1, "[]"), Some(Vec::new()));
         assert_eq!(note(2, "[]"), None, "another version");
         assert_eq!(note(1, "7"), None);
-        // Our own next note could not say these.
+        // The next note of this drain could not say these.
         assert_eq!(by_route(1, "", "[]"), None);
         assert_eq!(by_route(1, &"r".repeat(257), "[]"), None);
         for call in ["[0,18446744073709551615]", "[1000000000000000,1]"] {

@@ -1,5 +1,5 @@
-//! How far a call has come, as its record tells when it is put on a Stream again: by a drain that
-//! lets it wait there, or by somebody who makes a dead letter a call once more.
+//! How far a call has come. Its record tells it when it is put on a Stream again: by a drain that
+//! lets it wait there, or by somebody who makes a call of its dead letter.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,10 +8,10 @@ use crate::id::Position;
 use crate::limits::{DEAD_LETTER_ATTEMPTS_MAX, EXCERPT_BYTES_MAX};
 use crate::time::Wall;
 
-/// Bytes of what the gateway said of an attempt, at most.
+/// The most bytes of what the gateway said about an attempt.
 pub const GATEWAY_BYTES_MAX: usize = 512;
 
-/// What has happened to a call before this record was written. All zero: nothing.
+/// What has happened to a call before this record was written. The default means: nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Progress {
@@ -21,7 +21,7 @@ pub struct Progress {
     /// When the next attempt may be made; absent: at once, or when the call's own time has come.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Wall>,
-    /// When the call first could have been made, from which its age counts.
+    /// When the call could have been made first. Its age counts from then.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<Wall>,
     /// How often it was put on a Stream again to wait.
@@ -30,14 +30,15 @@ pub struct Progress {
     /// How often it was moved aside because its target was too slow.
     #[serde(skip_serializing_if = "is_zero")]
     pub aside: u32,
-    /// Where it first stood on the stream of calls, if it has an order key: its place in the order.
+    /// The first place of a call with an order key on the stream of calls, which is its place in
+    /// the order.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order: Option<Position>,
     /// How often it was put on the stream of calls again because its message key was not its order
     /// key.
     #[serde(skip_serializing_if = "is_zero")]
     pub rekeyed: u32,
-    /// How often a dead letter of it was made a call again.
+    /// How often its dead letter was made a call again.
     #[serde(skip_serializing_if = "is_zero")]
     pub redrives: u32,
     /// The latest attempts, at most 20, in their order.
@@ -49,19 +50,19 @@ pub struct Progress {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PastAttempt {
-    /// From 1.
+    /// The number of the attempt, from 1.
     pub attempt: u32,
     /// When it ended.
     pub at: Wall,
-    /// The status, 100 to 999; absent where there was no answer.
+    /// The status, 100 to 999; absent if there was no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// The start of the answer's content where it was text, at most 2,048 bytes. It is any text,
-    /// line ends included, and never goes into a header.
+    /// The start of the answer's content if it was text, at most 2,048 bytes. It may be any text,
+    /// with line ends, and never goes into a header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub excerpt: Option<String>,
-    /// What the gateway said where the target gave no answer, for people: a status, why, and the
-    /// start of its text, at most 512 bytes. No reply tells it.
+    /// What the gateway said if the target gave no answer, for people: a status, the reason, and
+    /// the start of its text, at most 512 bytes. No reply contains it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway: Option<String>,
 }
@@ -71,13 +72,13 @@ fn is_zero(number: &u32) -> bool {
 }
 
 impl Progress {
-    /// Whether nothing has happened yet.
+    /// Returns whether nothing has happened yet.
     #[must_use]
     pub fn is_none(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Adds an attempt to the history, of which the latest ones are kept, and cuts its excerpt.
+    /// Adds an attempt to the history, which keeps the latest ones, and cuts its excerpt.
     pub fn remember(&mut self, mut attempt: PastAttempt) {
         if let Some(excerpt) = &mut attempt.excerpt {
             cut(excerpt, EXCERPT_BYTES_MAX);
@@ -90,17 +91,17 @@ impl Progress {
         self.history.drain(..surplus);
     }
 
-    /// The latest attempt whose answer is known.
+    /// Returns the latest attempt whose answer is known.
     #[must_use]
     pub fn last_answer(&self) -> Option<&PastAttempt> {
         let mut latest = self.history.iter().rev();
         latest.find(|past| past.status.is_some())
     }
 
-    /// Whether a record may say so.
+    /// Checks whether a record may have this progress.
     ///
     /// # Errors
-    /// Names the member and what is allowed there.
+    /// The first mistake, with the member and what is allowed there.
     pub fn check(&self) -> Result<(), String> {
         if self.history.len() > DEAD_LETTER_ATTEMPTS_MAX {
             return Err(format!(

@@ -6,9 +6,9 @@ use crate::record::grammar::{is_path, is_web_url};
 /// Where a reply goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReplyAddress {
-    /// A path, and perhaps a query, on this gateway. It starts with one slash.
+    /// A path on this gateway that starts with one slash, with or without a query.
     Path(String),
-    /// An absolute `http` or `https` URL, of which only that much is known.
+    /// An absolute `http` or `https` URL. Nothing else has been checked.
     Url(String),
 }
 
@@ -16,7 +16,7 @@ impl ReplyAddress {
     /// Reads an address of 1 to 8,192 visible ASCII characters.
     ///
     /// # Errors
-    /// What is wrong with it, to be said after its name.
+    /// What is wrong with it. The text is written after the name of the header.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         if text.is_empty() || text.len() > ADDRESS_BYTES_MAX {
             return Err("must have 1 to 8192 characters");
@@ -36,7 +36,7 @@ impl ReplyAddress {
         }
     }
 
-    /// The address as it was written.
+    /// Returns the address as it was written.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {

@@ -1,7 +1,7 @@
 //! The member `reply` of a record: what a reply says of the call that it answers.
 //!
-//! A record that has it is a reply's, any other is an ordinary call's. The values stand apart from
-//! the record's headers, because these are the gateway's alone and are taken out of headers
+//! A record with this member is a reply; any other is an ordinary call. The values are separate
+//! from the record's headers, because only the gateway may set these headers, and removes them
 //! wherever they come from (G8). So whoever gets them gets `async-outcome` with them, and can tell
 //! a reply from a call.
 
@@ -17,7 +17,7 @@ use crate::record::fields::WireFields;
 use crate::record::grammar::is_identity;
 use crate::record::sealed::SealedValue;
 
-/// How a call has ended.
+/// The end of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReplyOutcome {
     /// The target has answered it with success.
@@ -31,7 +31,7 @@ pub enum ReplyOutcome {
 impl ReplyOutcome {
     const ALL: [Self; 3] = [Self::Delivered, Self::Failed, Self::Expired];
 
-    /// As it stands in records and in `Async-Outcome`.
+    /// Returns the outcome's name in records and in `Async-Outcome`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -49,24 +49,23 @@ pub struct ReplyContext {
     pub call_id: String,
     /// How the call has ended.
     pub outcome: ReplyOutcome,
-    /// The status that its target gave last, three digits (RFC 9110 §15); absent where it gave
-    /// none.
+    /// The last status of its target, three digits (RFC 9110 §15); absent if there was none.
     pub status: Option<u16>,
-    /// Attempts that were made; 0 where the call ended before the first.
+    /// How many attempts were made; 0 if the call ended before the first.
     pub attempts: u32,
     /// Whether the reply has only the first part of the response's content.
     pub is_cut: bool,
     /// Fields of the response, under their own names.
     pub headers: Fields,
-    /// The values of these that are sealed, in the order of their places.
+    /// Sealed values of these fields, in the order of their places.
     pub sealed: Vec<SealedValue>,
     /// Whether some fields of the response were too many or too large, or could not be sent.
     pub is_head_cut: bool,
 }
 
 impl ReplyContext {
-    /// The headers that a dispatched reply carries, with the conversation id of the call, and the
-    /// fields of the response. They are the response's side of a call's headers.
+    /// Returns the headers of a dispatched reply: the conversation id of the call, and the fields
+    /// of the response. They correspond to the headers of a call.
     #[must_use]
     pub fn into_headers(self, correlation_id: String) -> ReplyHeaders {
         let header = |name, value: String| (Cow::Borrowed(name), value.into_bytes());
@@ -93,12 +92,12 @@ impl ReplyContext {
 /// Headers that are added to a request: names in lower case, and values.
 pub type ReplyHeaders = Vec<(Cow<'static, str>, Vec<u8>)>;
 
-/// Whether a target may have given this status.
+/// Returns whether a target may have given this status.
 pub(crate) const fn is_status(status: u16) -> bool {
     100 <= status && status <= 999
 }
 
-/// The member as it stands in JSON.
+/// The member, as JSON has it.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct WireReply<'a> {

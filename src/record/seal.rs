@@ -1,10 +1,10 @@
 //! Credentials at rest: values of headers that are sealed before they are stored, and opened only
 //! when the call is made.
 //!
-//! XChaCha20-Poly1305 with a random nonce of 24 bytes. What is sealed belongs to its request: it
-//! opens only where the call id, the request, the addresses for replies and the content are those
-//! that it was sealed with. So whoever may read and write records, and has no key, can neither read
-//! a credential nor send it anywhere else.
+//! The cipher is XChaCha20-Poly1305 with a random nonce of 24 bytes. A sealed value belongs to its
+//! request: it opens only if the call id, the request, the addresses for replies and the content
+//! are those that it was sealed with. So somebody who may read and write records but has no key can
+//! neither read a credential nor send it anywhere else.
 
 use std::fmt;
 
@@ -25,15 +25,15 @@ use crate::record::sealed::{NONCE_BYTES, SealedValue, is_key_id};
 /// Bytes of a key.
 const KEY_BYTES: usize = 32;
 
-/// Distinguishes what is bound here from whatever else may be hashed.
+/// Distinguishes this hash from any other.
 const DOMAIN: &[u8] = b"sluice sealed value 1";
 
-/// The keys: the first one seals, each of them opens.
+/// The keys. The first one seals, each of them opens.
 #[derive(Clone)]
 pub struct SealKeys(Vec<(String, XChaCha20Poly1305)>);
 
 impl fmt::Debug for SealKeys {
-    /// Their ids alone.
+    /// Shows only the ids of the keys.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ids: Vec<&str> = self.0.iter().map(|(id, _)| id.as_str()).collect();
         write!(formatter, "SealKeys({} hidden)", ids.join(" "))
@@ -43,9 +43,9 @@ impl fmt::Debug for SealKeys {
 /// Why a value can't be opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SealError {
-    /// There is no such key here, and there may be one again.
+    /// The key is missing here, and may come back.
     UnknownKey(String),
-    /// It belongs to another call, or somebody has changed it.
+    /// The value belongs to another call, or somebody has changed it.
     Broken,
 }
 
@@ -72,7 +72,7 @@ impl SealKeys {
     /// `-`, and the standard base64, with padding, of 32 random bytes.
     ///
     /// # Errors
-    /// Says which key is wrong and what is allowed, and nothing of the key.
+    /// Says which key is wrong and what is allowed, and reveals nothing of the key.
     pub fn parse(text: &str) -> Result<Self, String> {
         let words: Vec<&str> = text.split_ascii_whitespace().collect();
         if words.is_empty() || words.len() > SEAL_KEYS_MAX {
@@ -99,7 +99,7 @@ impl SealKeys {
             }
             // The decoder's error would quote a character of the key.
             let bytes = BASE64.decode(encoded).ok();
-            let bytes = bytes.ok_or_else(|| wrong("is no standard base64 with padding"))?;
+            let bytes = bytes.ok_or_else(|| wrong("is not standard base64 with padding"))?;
             let cipher = XChaCha20Poly1305::new_from_slice(&bytes);
             let cipher = cipher.map_err(|_| wrong(&format!("has {} bytes", bytes.len())))?;
             keys.push((id.to_owned(), cipher));
@@ -107,8 +107,8 @@ impl SealKeys {
         Ok(Self(keys))
     }
 
-    /// The head with the values of these headers sealed. Trailers of these names are left out:
-    /// nobody would get them.
+    /// Returns the head with the values of these headers sealed. Trailers of these names are left
+    /// out, because no target would get them.
     #[must_use]
     pub fn seal(
         &self,
@@ -141,7 +141,7 @@ impl SealKeys {
                     msg: &value.bytes,
                     aad: &aad,
                 };
-                // Cannot fail: only 256 GiB are too much for the cipher.
+                // This can't fail: only 256 GiB are too much for the cipher.
                 let bytes = cipher.encrypt(&nonce.into(), payload);
                 value.bytes = [&nonce[..], &bytes.unwrap_or_default()].concat();
             }
@@ -167,7 +167,7 @@ impl SealKeys {
 /// Opens what is sealed in a call.
 ///
 /// # Errors
-/// Why it can't be opened; nothing of the call may be sent then.
+/// Why it can't be opened. Nothing of the call may be sent then.
 pub fn open(call: &mut Call, keys: Option<&SealKeys>) -> Result<(), SealError> {
     let mut all = lists(&mut call.head);
     let Some(key) = all.find_map(|(.., sealed)| Some(sealed.first()?.key.clone())) else {
@@ -212,14 +212,16 @@ fn named<'a>(
     fields.filter(|(_, (name, _))| names.has(name))
 }
 
-/// What a value is sealed with, so that it opens nowhere else: its request, and its field there.
+/// Returns what a value is sealed with, so that it opens nowhere else: its request, and its field
+/// in it.
 fn associated(binding: &[u8], part: Part, fields: &Fields, index: usize) -> Vec<u8> {
     let name = fields.get(index).map(|(name, _)| name.as_bytes());
     let index = u64::try_from(index).unwrap_or(u64::MAX).to_le_bytes();
     [binding, &[part as u8], &index, name.unwrap_or_default()].concat()
 }
 
-/// All of a request that must not change: what is called, with what, and who learns the answer.
+/// Returns a hash of everything that must not change in a request: what is called, with what
+/// content, and who learns the answer.
 fn binding(head: &CallHead, body: &[u8]) -> [u8; 32] {
     let mut hash = Hash(Sha256::new_with_prefix(DOMAIN));
     hash.text(head.id.as_ref().map(|id| id.0.as_str()));
@@ -241,7 +243,7 @@ fn binding(head: &CallHead, body: &[u8]) -> [u8; 32] {
     hash.0.finalize().into()
 }
 
-/// A hash in which no two lists of parts are the same.
+/// A hash that is different for any two lists of parts.
 struct Hash(Sha256);
 
 impl Hash {

@@ -41,7 +41,7 @@ fn call() -> Call {
     Call { head, body }
 }
 
-/// The record of a call, sealed by the first of these keys.
+/// Returns the record of a call, sealed by the first of these keys.
 fn sealed(call: &Call, text: &str) -> Vec<u8> {
     let mut entropy = Entropy::from_seed([3; 32]);
     let head = keys(text).seal(&call.head, &call.body, &names(), &mut entropy);
@@ -192,7 +192,7 @@ fn sealed_values_of_others_are_checked() {
             r#"{"sealed":"","key":""}"#,
             "headers[0]: key: must be 1 to 32",
         ),
-        (r#"{"sealed":"?","key":"k"}"#, "no standard base64"),
+        (r#"{"sealed":"?","key":"k"}"#, "not standard base64"),
         (r#"{"sealed":"AAAA"}"#, "give base64, or sealed and key"),
         (r#"{"key":"k1"}"#, "give base64, or sealed and key"),
         (
@@ -220,7 +220,7 @@ fn what_is_no_key_says_what_is_allowed() {
         (":MDEyMzQ1", "key 1 has a wrong id"),
         ("a.b:MDEyMzQ1", "key 1 has a wrong id"),
         (&twice, "key 2 has the id of another one"),
-        ("k1:MDEyMzQ1Njc4OWFi*", "is no standard base64"),
+        ("k1:MDEyMzQ1Njc4OWFi*", "is not standard base64"),
         ("k1:MDEyMzQ1", "key 1 has 6 bytes; give"),
     ] {
         let error = SealKeys::parse(text).unwrap_err();

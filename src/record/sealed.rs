@@ -1,4 +1,4 @@
-//! A value that is sealed, as it stands in a record.
+//! A sealed value, as a record has it.
 
 use crate::limits::SEAL_KEY_ID_BYTES_MAX;
 
@@ -6,25 +6,25 @@ use crate::limits::SEAL_KEY_ID_BYTES_MAX;
 pub(crate) const NONCE_BYTES: usize = 24;
 pub(crate) const TAG_BYTES: usize = 16;
 
-/// A value that is sealed, in a list of fields where an empty one stands for it.
+/// A sealed value. The list of fields has an empty value in its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedValue {
     /// The place of its field in the list.
     pub index: usize,
-    /// The id of the key that it was sealed by.
+    /// The id of the key that has sealed it.
     pub key: String,
     /// Nonce, sealed value and tag.
     pub bytes: Vec<u8>,
 }
 
 impl SealedValue {
-    /// Bytes of the value that is sealed.
+    /// Returns how many bytes the value has after it is opened.
     #[must_use]
     pub const fn plain_bytes(&self) -> usize {
         self.bytes.len().saturating_sub(NONCE_BYTES + TAG_BYTES)
     }
 
-    /// Whether it may stand in a record.
+    /// Checks whether a record may have this value.
     ///
     /// # Errors
     /// What is wrong with it.

@@ -197,10 +197,10 @@ fn what_cannot_be_understood_says_why() {
         assert!(error.0.contains(expected), "{record}: {error}");
     }
     for (record, expected) in [
-        ("", "no valid call record"),
+        ("", "not a valid call record"),
         (long_target.as_str(), "target: must be 1 to 8192"),
         (long_reply.as_str(), "reply.callId: must be"),
-        (deep.as_str(), "no valid call record"),
+        (deep.as_str(), "not a valid call record"),
     ] {
         let error = decode(record.as_bytes()).expect_err(record);
         assert!(error.0.contains(expected), "{record}: {error}");

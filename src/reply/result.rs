@@ -1,7 +1,7 @@
-//! The result as a call of its own: what became of a call goes to the address that it named.
+//! The result as a call of its own: the outcome of a call goes to the address that the call named.
 //!
-//! A reply is stored, tried again and buried as any other call. Its id follows from the call's id,
-//! so that a reply which a crash has made us publish twice can be recognised.
+//! A reply is stored, tried again and given up like any other call. Its id is derived from the
+//! call's id, so that a reply that was published twice because of a crash can be recognised.
 
 use sha2::{Digest, Sha256};
 
@@ -20,7 +20,7 @@ use crate::record::progress::PastAttempt;
 use crate::record::reply_address::ReplyAddress;
 use crate::record::reply_context::{ReplyContext, ReplyOutcome, is_status};
 
-/// Distinguishes the ids of replies from whatever else may be derived from a call id.
+/// Distinguishes the ids of replies from any other hash of a call id.
 const REPLY_ID_DOMAIN: &[u8] = b"sluice reply\0";
 
 /// The response that a reply forwards.
@@ -28,12 +28,12 @@ const REPLY_ID_DOMAIN: &[u8] = b"sluice reply\0";
 pub struct Response {
     /// Its media type (RFC 9110 §8.3).
     pub content_type: Option<Vec<u8>>,
-    /// How its content is encoded (RFC 9110 §8.4): without it, nobody could read what was
-    /// compressed. Several lines are one list.
+    /// How its content is encoded (RFC 9110 §8.4). Without it nobody could read compressed content.
+    /// Several lines are one list.
     pub content_encoding: Option<Vec<u8>>,
-    /// Those of its fields that are told besides.
+    /// Other fields that are told.
     pub headers: Fields,
-    /// Whether there were more that should have been told.
+    /// Whether some fields are missing that should have been told.
     pub is_head_cut: bool,
     /// Its content, as far as it was read.
     pub body: Vec<u8>,
@@ -42,8 +42,8 @@ pub struct Response {
 }
 
 impl Response {
-    /// What is told of an answer: fields that the operator's list has, and so many bytes of its
-    /// content.
+    /// Returns what is told of an answer: the fields in the operator's list, and up to `bytes_max`
+    /// bytes of its content.
     #[must_use]
     pub fn of(answer: IncomingResponse, told: &NameList, bytes_max: usize) -> Self {
         let encodings: Vec<&[u8]> = all(&answer.headers, "content-encoding").collect();
@@ -60,8 +60,8 @@ impl Response {
         }
     }
 
-    /// What a call's history has kept of an answer: the start of its content, as text. Nobody knows
-    /// how much more there was, so it counts as cut.
+    /// Returns what a call's history has kept of an answer: the start of its content, as text.
+    /// Nobody knows how much more there was, so it counts as cut.
     #[must_use]
     pub fn known(past: &PastAttempt) -> Self {
         let body = past.excerpt.clone().unwrap_or_default().into_bytes();
@@ -76,9 +76,9 @@ impl Response {
     }
 }
 
-/// The fields of an answer that are told, in their order, with their repetitions; and whether some
-/// are left out that should have been. A name with an underscore may be another one where it
-/// arrives, and a value that is no text couldn't be verified there.
+/// Returns the fields of an answer that are told, in their order, with their repetitions; and
+/// whether some are left out that should have been told. A name with an underscore may become
+/// another name at the receiver, and a value that isn't text couldn't be verified there.
 fn told_fields(fields: &Fields, told: &NameList) -> (Fields, bool) {
     let named = named_by_connection(fields);
     let is_meant = |name: &str| {
@@ -86,7 +86,7 @@ fn told_fields(fields: &Fields, told: &NameList) -> (Fields, bool) {
             && !is_hop_by_hop(name, &named)
             && !name.starts_with("x-envoy-")
             && !name.starts_with("async-")
-            // It is that of what Envoy has made of the answer, or not there.
+            // It is the length of what Envoy has made of the answer, or is missing.
             && name != "content-length"
     };
     let (mut result, mut bytes, mut is_cut) = (Fields::new(), 0_usize, false);
@@ -113,24 +113,24 @@ fn told_fields(fields: &Fields, told: &NameList) -> (Fields, bool) {
 pub struct Finished<'a> {
     /// The call.
     pub call: &'a CallHead,
-    /// Its id, also where the record has none.
+    /// Its id, even if the record has none.
     pub id: &'a str,
     /// The caller's conversation id, or the call id.
     pub correlation_id: &'a str,
     /// How it has ended.
     pub outcome: ReplyOutcome,
-    /// The status that its target gave last; absent where it gave none.
+    /// The last status of its target; absent if there was none.
     pub status: Option<u16>,
     /// Attempts that were made.
     pub attempts: u32,
-    /// The target's last response; absent where it gave none.
+    /// The target's last response; absent if there was none.
     pub response: Option<Response>,
     /// Where the reply goes.
     pub address: &'a ReplyAddress,
 }
 
 impl Finished<'_> {
-    /// The reply: a `POST` of the response's content to the address. A content longer than
+    /// Returns the reply: a `POST` of the response's content to the address. Content longer than
     /// [`REPLY_BODY_BYTES_MAX`] is cut, and the reply says so.
     #[must_use]
     pub fn into_reply(self) -> (CallHead, Vec<u8>) {
@@ -167,9 +167,10 @@ impl Finished<'_> {
     }
 }
 
-/// The id of the reply to a call: the same whenever it is asked for, and another one for each life
-/// that a redrive gives to the call. `UUIDv8` (RFC 9562 §5.8) of the first 16 bytes of SHA-256 over
-/// `sluice reply`, a NUL and the call id; after redrives also a NUL and their number.
+/// Returns the id of the reply to a call. It is always the same for one call, and different for
+/// each life that a redrive gives to the call. It is a `UUIDv8` (RFC 9562 §5.8) of the first 16
+/// bytes of SHA-256 over `sluice reply`, a NUL and the call id; after redrives also a NUL and their
+/// number.
 #[must_use]
 pub fn reply_id(call_id: &str, redrives: u32) -> CallId {
     let mut hash = Sha256::new()
@@ -187,8 +188,8 @@ pub fn reply_id(call_id: &str, redrives: u32) -> CallId {
     CallId(id.hyphenated().to_string())
 }
 
-/// What says how the content is to be read, and the trace that the call belongs to (W3C Trace
-/// Context §3).
+/// Returns the fields that say how the content is to be read, and the trace that the call belongs
+/// to (W3C Trace Context §3).
 fn headers(call: &CallHead, media_type: Option<Vec<u8>>, encoding: Option<Vec<u8>>) -> Fields {
     let of_content = [("content-type", media_type), ("content-encoding", encoding)];
     let mut headers = Fields::new();
@@ -197,7 +198,7 @@ fn headers(call: &CallHead, media_type: Option<Vec<u8>>, encoding: Option<Vec<u8
         headers.extend(value.filter(fits).map(|value| (name.to_owned(), value)));
     }
     for name in ["traceparent", "tracestate"] {
-        // Where the operator has them sealed, nobody can read them here.
+        // If the operator has them sealed, nobody can read them here.
         if call
             .sealed
             .iter()
@@ -205,7 +206,7 @@ fn headers(call: &CallHead, media_type: Option<Vec<u8>>, encoding: Option<Vec<u8
         {
             continue;
         }
-        // RFC 9113 §6.5.2 counts 32 bytes for each line, so that many empty ones count too.
+        // RFC 9113 §6.5.2 counts 32 bytes for each line, so many empty lines count too.
         let sizes = all(&call.headers, name).map(|value| value.len() + name.len() + 32);
         if sizes.sum::<usize>() <= REPLY_FIELD_BYTES_MAX {
             let values = all(&call.headers, name);
@@ -333,7 +334,7 @@ mod tests {
             let (head, body) = finished.into_reply();
             assert_eq!((head.headers.len(), body.len()), (0, 0));
             let reply = head.reply.unwrap();
-            assert_eq!(reply.status, None, "{status:?} is no status");
+            assert_eq!(reply.status, None, "{status:?} is not a status");
             assert_eq!(reply.outcome, ReplyOutcome::Expired);
         }
     }
@@ -345,7 +346,7 @@ mod tests {
         assert!(ids.iter().all(|id| id.0.as_bytes()[14] == b'8'));
         assert_ne!(ids[0], ids[1]);
         assert_ne!(ids[0], reply_id("c1", 1));
-        // Computed with another program: it must not change between versions of this one.
+        // Computed with another program. It must not change between versions of this one.
         assert_eq!(ids[0].0, "c74d7aab-6b21-8ea3-8025-fbba9dec8e7e");
     }
 

@@ -1,7 +1,7 @@
 //! Signatures of replies, by Standard Webhooks 1.0.0 ("Signature scheme" and "Webhook headers").
 //!
 //! A receiver that has the secret can tell that a reply comes from this gateway, that nobody has
-//! changed it, and that it is not an old one sent again.
+//! changed it, and that it is not an old one that was sent again.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use sha2::Sha256;
 
 use crate::limits::SIGNING_SECRETS_MAX;
 
-/// What a secret for HMAC, a secret key and a public key of Ed25519 start with.
+/// The prefixes of a secret for HMAC, and of a secret key and a public key of Ed25519.
 const PREFIX: &str = "whsec_";
 const KEY_PREFIX: &str = "whsk_";
 const PUBLIC_PREFIX: &str = "whpk_";
@@ -23,34 +23,34 @@ const PUBLIC_PREFIX: &str = "whpk_";
 const SECRET_BYTES_MIN: usize = 24;
 const SECRET_BYTES_MAX: usize = 64;
 
-/// What the id of a reply ends with where its headers are signed: so no content of a reply, which
-/// its target has written, can pass for them.
+/// The end of a reply's id when its headers are signed. So the content of a reply, which its target
+/// has written, can't pass for headers.
 const HEADERS_SUFFIX: &str = "_marks";
 
-/// One secret.
+/// A secret.
 #[derive(Clone, PartialEq, Eq)]
 enum Secret {
     /// SHA-256 works on blocks of 64 bytes and HMAC fills a shorter key up with zeros (RFC 2104
-    /// §2), so that a secret of any allowed length is one block.
+    /// §2), so a secret of any allowed length is one block.
     Hmac([u8; SECRET_BYTES_MAX]),
-    /// Receivers know its public key alone, and can sign nothing themselves.
+    /// Receivers know only its public key, and can't sign anything themselves.
     Ed25519(Box<SigningKey>),
 }
 
-/// The secrets that replies are signed with: one, or several, each of which gives a signature of
-/// its own: while receivers change over to a new one, or where some have only a public key.
+/// The secrets that sign replies. Each of several secrets gives a signature of its own: while
+/// receivers change over to a new secret, or if some of them have only a public key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secrets(Vec<Secret>);
 
 impl fmt::Debug for Secrets {
-    /// How many there are, and nothing of them: configurations are logged.
+    /// Shows how many secrets there are, and nothing else: configurations are logged.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Secrets({} hidden)", self.0.len())
     }
 }
 
-/// Why a text holds no secrets. It says what is allowed and nothing of the text, which may be
-/// nearly a secret.
+/// Why a text contains no valid secrets. The message says what is allowed and reveals nothing of
+/// the text, which may be nearly a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretError(pub String);
 
@@ -64,7 +64,7 @@ impl std::error::Error for SecretError {}
 
 impl Secrets {
     /// Reads 1 to 4 secrets, separated by white space. Each is `whsec_` and the standard base64,
-    /// with padding, of 24 to 64 bytes for HMAC-SHA256, or `whsk_` and that of a secret key of
+    /// with padding, of 24 to 64 bytes for HMAC-SHA256; or `whsk_` and that of a secret key of
     /// Ed25519: 32 bytes (RFC 8032 §5.1.5), or 64 with the public key behind them.
     ///
     /// # Errors
@@ -90,12 +90,12 @@ impl Secrets {
         Ok(Self(secrets.collect::<Result<_, _>>()?))
     }
 
-    /// The value of `webhook-signature`: a `v1,<base64>` or `v1a,<base64>` by each secret,
+    /// Returns the value of `webhook-signature`: a `v1,<base64>` or `v1a,<base64>` for each secret,
     /// separated by spaces.
     ///
-    /// `id` is the value of `webhook-id` and must hold no full stop, which separates it from what
-    /// follows. `timestamp_s` is that of `webhook-timestamp`: when the attempt is made, in seconds
-    /// since the Unix epoch.
+    /// `id` is the value of `webhook-id`. It must not contain a full stop, which separates it from
+    /// what follows. `timestamp_s` is the value of `webhook-timestamp`: when the attempt is made,
+    /// in seconds since the Unix epoch.
     #[must_use]
     pub fn sign(&self, id: &str, timestamp_s: u64, body: &[u8]) -> String {
         debug_assert!(!id.contains('.'));
@@ -104,15 +104,15 @@ impl Secrets {
         signatures.collect::<Vec<_>>().join(" ")
     }
 
-    /// The value of `async-signature`, which covers what Standard Webhooks leaves out: the headers
-    /// of the reply. It has the form of `webhook-signature`, so that the same library verifies it,
-    /// with the id `<webhook-id>_marks` and [`canonical_headers`] for the content.
+    /// Returns the value of `async-signature`, which covers what Standard Webhooks leaves out: the
+    /// headers of the reply. It has the form of `webhook-signature`, so that the same library
+    /// verifies it, with the id `<webhook-id>_marks` and [`canonical_headers`] for the content.
     #[must_use]
     pub fn sign_headers(&self, id: &str, timestamp_s: u64, headers: &[u8]) -> String {
         self.sign(&format!("{id}{HEADERS_SUFFIX}"), timestamp_s, headers)
     }
 
-    /// The public keys of those that have one, as receivers are given them.
+    /// Returns the public keys of the secrets that have one, in the form for receivers.
     pub fn public_keys(&self) -> impl Iterator<Item = String> {
         self.0.iter().filter_map(|secret| match secret {
             Secret::Hmac(_) => None,
@@ -124,9 +124,9 @@ impl Secrets {
     }
 }
 
-/// The headers of a reply as they are signed: a line `name:value` with a line feed for each field
-/// whose name starts with `async-`, in lower case and in the order of the names. Fields of one name
-/// are one line, in their order, with a comma and a space between the values.
+/// Returns the text that is signed for the headers of a reply: a line `name:value` with a line feed
+/// for each field whose name starts with `async-`, in lower case and in the order of the names.
+/// Fields of one name are one line, in their order, with a comma and a space between the values.
 #[must_use]
 pub fn canonical_headers<'a>(fields: impl Iterator<Item = (&'a str, &'a [u8])>) -> Vec<u8> {
     let mut lines: BTreeMap<&str, Vec<&[u8]>> = BTreeMap::new();
@@ -146,7 +146,7 @@ impl Secret {
         // The decoder's error would quote a character of the secret.
         let decode = |encoded: &str| {
             let bytes = BASE64.decode(encoded);
-            bytes.map_err(|_| "is no standard base64 with padding".to_owned())
+            bytes.map_err(|_| "is not standard base64 with padding".to_owned())
         };
         if let Some(encoded) = text.strip_prefix(KEY_PREFIX) {
             return Self::ed25519(&decode(encoded)?);
@@ -198,7 +198,7 @@ impl Secret {
 mod tests {
     use super::*;
 
-    /// Secret, message and signature that the reference libraries test themselves with.
+    /// Secret, message and signature from the tests of the reference libraries.
     const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
     const ID: &str = "msg_27UH4WbU6Z5A5EzD8u03UvzRbpk";
     const TIMESTAMP_S: u64 = 1_649_367_553;
@@ -255,8 +255,8 @@ mod tests {
                 "secret 1 has 18 bytes; give whsec_ and",
             ),
             (&wrong_half, "secret 1 has another public key than its own"),
-            ("whsec_C2FVsBQI*", "secret 1 is no standard base64"),
-            (&secret(25).replace('=', ""), "is no standard base64"),
+            ("whsec_C2FVsBQI*", "secret 1 is not standard base64"),
+            (&secret(25).replace('=', ""), "is not standard base64"),
             (&secret(23), "secret 1 has 23 bytes; give whsec_ and"),
             (&secret(65), "secret 1 has 65 bytes; give whsec_ and"),
             (&second, "secret 2 has 0 bytes; give whsec_ and"),

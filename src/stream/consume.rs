@@ -11,16 +11,16 @@ use crate::http::{IncomingResponse, OutgoingRequest, first};
 use crate::id::{Position, RecordId, StreamName};
 use crate::time::millis;
 
-/// A position of a group member, opaque to us.
+/// The position of a group member. Only the Stream knows what is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor(pub String);
 
 /// One message of a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Where it stands.
+    /// Its place.
     pub position: Position,
-    /// Its key, by which the Stream has chosen the partition; `None` where it has none.
+    /// Its key, by which the Stream has chosen the partition; `None` if it has none.
     pub key: Option<Vec<u8>>,
     /// The record, decoded from base64.
     pub value: Vec<u8>,
@@ -29,7 +29,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// Which record it is, on the stream that it was read from.
+    /// Returns the id of the record, on the stream that it was read from.
     #[must_use]
     pub fn id(&self, source: StreamName) -> RecordId {
         RecordId::new(source, self.position, &self.stored_at)
@@ -47,8 +47,8 @@ struct CreateGroupCursorDetails<'a> {
 }
 
 impl StreamClient {
-    /// CreateGroupCursor: joins `group` as `instance`. A new group starts at the oldest record;
-    /// commits are explicit.
+    /// Returns the request CreateGroupCursor, which joins `group` as `instance`. A new group starts
+    /// at the oldest record; commits are explicit.
     #[must_use]
     pub fn create_group_cursor(
         &self,
@@ -63,7 +63,7 @@ impl StreamClient {
             timeout_in_ms: millis(timeout),
             commit_on_get: false,
         };
-        // Cannot fail: there are only strings, numbers and booleans in it.
+        // This can't fail: there are only strings, numbers and booleans in it.
         self.request(
             "POST",
             "/groupCursors",
@@ -71,14 +71,15 @@ impl StreamClient {
         )
     }
 
-    /// UpdateGroup: moves the whole group to the oldest record that the Stream keeps.
+    /// Returns the request UpdateGroup, which moves the whole group to the oldest record that the
+    /// Stream keeps.
     #[must_use]
     pub fn move_group_to_oldest(&self, group: &str) -> OutgoingRequest {
         let path = format!("/groups/{}", percent_encode(group));
         self.request("PUT", &path, br#"{"type":"TRIM_HORIZON"}"#.to_vec())
     }
 
-    /// GetMessages: at most `limit` messages from `cursor` on.
+    /// Returns the request GetMessages, for at most `limit` messages from `cursor` on.
     #[must_use]
     pub fn get_messages(&self, cursor: &Cursor, limit: usize) -> OutgoingRequest {
         let cursor = percent_encode(&cursor.0);
@@ -89,14 +90,14 @@ impl StreamClient {
         )
     }
 
-    /// ConsumerCommit: everything before `cursor` is settled.
+    /// Returns the request ConsumerCommit, which says that everything before `cursor` is settled.
     #[must_use]
     pub fn consumer_commit(&self, cursor: &Cursor) -> OutgoingRequest {
         let cursor = percent_encode(&cursor.0);
         self.request("POST", &format!("/commit?cursor={cursor}"), Vec::new())
     }
 
-    /// ConsumerHeartbeat: extends our reservations.
+    /// Returns the request ConsumerHeartbeat, which extends this member's reservations.
     #[must_use]
     pub fn consumer_heartbeat(&self, cursor: &Cursor) -> OutgoingRequest {
         let cursor = percent_encode(&cursor.0);
@@ -107,7 +108,7 @@ impl StreamClient {
 /// Reads the answer to CreateGroupCursor, ConsumerCommit or ConsumerHeartbeat: a cursor.
 ///
 /// # Errors
-/// A text that says what is wrong with the answer.
+/// What is wrong with the answer.
 pub fn parse_cursor(body: &[u8]) -> Result<Cursor, String> {
     #[derive(Deserialize)]
     struct Answer {
@@ -121,7 +122,7 @@ pub fn parse_cursor(body: &[u8]) -> Result<Cursor, String> {
 /// Reads the answer to GetMessages: the messages, and where to go on.
 ///
 /// # Errors
-/// A text that says what is wrong with the answer; nothing of it is used then.
+/// What is wrong with the answer. Nothing of it is used then.
 pub fn parse_messages(response: &IncomingResponse) -> Result<(Vec<Message>, Cursor), String> {
     #[derive(Deserialize)]
     struct WireMessage<'a> {
@@ -137,23 +138,24 @@ pub fn parse_messages(response: &IncomingResponse) -> Result<(Vec<Message>, Curs
         .and_then(|cursor| std::str::from_utf8(cursor).ok())
         .ok_or("the answer to GetMessages has no opc-next-cursor")?;
     let messages: Vec<WireMessage<'_>> = serde_json::from_slice(&response.body)
-        .map_err(|error| format!("the answer to GetMessages is no list of messages: {error}"))?;
+        .map_err(|error| format!("the answer to GetMessages is not a list of messages: {error}"))?;
     let messages = messages.into_iter().map(|message| {
         let partition = message
             .partition
             .parse()
-            .map_err(|_| format!("partition {:?} is no number", message.partition))?;
+            .map_err(|_| format!("partition {:?} is not a number", message.partition))?;
         let value = BASE64
             .decode_to_vec(message.value.as_bytes())
-            .map_err(|_| format!("offset {}: the value is no base64", message.offset))?;
+            .map_err(|_| format!("offset {}: the value is not base64", message.offset))?;
         let position = Position {
             partition,
             offset: message.offset,
         };
-        // One that is no base64 is none that we would use: no reason to read nothing at all.
+        // The drain needs no key that isn't base64, so such a key is no reason to refuse the
+        // answer.
         let key = message.key.filter(|key| !key.is_empty());
         let key = key.and_then(|key| BASE64.decode_to_vec(key.as_bytes()).ok());
-        // It may end up in a field value.
+        // The cursor may end up in a field value.
         let fit = message
             .timestamp
             .bytes()

@@ -1,4 +1,4 @@
-//! What the Stream's refusals mean for us.
+//! What the Stream's refusals mean for the filter.
 
 use std::time::Duration;
 
@@ -9,33 +9,33 @@ use crate::limits::{ASKED_PAUSE_MAX, LOGGED_ANSWER_BYTES_MAX};
 use crate::time::Wall;
 use crate::time_text::parse_http_date;
 
-/// Why a request to the Stream has brought nothing, by what to do about it.
+/// Why a request to the Stream has failed, by what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamError {
     /// 400 on a cursor: it has expired, was moved to somebody else, or is broken. Make a new one.
     CursorLost(String),
-    /// 400, because what the group has committed is older than what the Stream keeps: the group has
+    /// 400, because what the group has committed is older than what the Stream keeps. The group has
     /// to be moved.
     OutsideRetention(String),
-    /// 401: the signature, its date or its key isn't good.
+    /// 401: the signature, its date or its key isn't valid.
     Unauthenticated {
         /// What the Stream says.
         text: String,
-        /// When it says so, by its own clock.
+        /// When the Stream says so, by its own clock.
         date: Option<Wall>,
     },
-    /// 429: wait, as long as the Stream says where it does.
+    /// 429: wait as long as the Stream says, if it does.
     Throttled(Option<Duration>, String),
-    /// 413: what was to be stored is larger than the Stream takes.
+    /// 413: the Stream doesn't take a message of this size.
     TooLarge(String),
     /// Any other answer: configuration or credentials are wrong, or the Stream is in trouble.
     Refused(String),
-    /// No answer: it may or may not have been carried out.
+    /// No answer: the request may or may not have been carried out.
     Unanswered(String),
 }
 
 impl StreamError {
-    /// What to write into a log line.
+    /// Returns the text for the log.
     #[must_use]
     pub fn text(&self) -> &str {
         match self {
@@ -51,7 +51,7 @@ impl StreamError {
 }
 
 impl StreamError {
-    /// How long the Stream asks us to wait, if it does.
+    /// Returns how long the Stream asks to wait; zero if it doesn't.
     #[must_use]
     pub fn asked_pause(&self) -> Duration {
         match self {
@@ -65,11 +65,12 @@ impl StreamError {
         }
     }
 
-    /// Whether it says that what was to be stored is wrong, however often it is put.
+    /// Returns whether the Stream refuses the messages themselves, so that putting them again
+    /// doesn't help.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         match self {
-            // Of a PutMessages, which has no cursor.
+            // These are answers to PutMessages, which has no cursor.
             Self::CursorLost(_) | Self::OutsideRetention(_) | Self::TooLarge(_) => true,
             Self::Unauthenticated { .. }
             | Self::Throttled(..)
@@ -79,10 +80,10 @@ impl StreamError {
     }
 }
 
-/// Lets a 200 through, and tells every other result apart.
+/// Returns the answer if its status is 200.
 ///
 /// # Errors
-/// What the result means for the next step.
+/// What any other result means for the next step.
 pub fn expect_ok(result: CalloutResult) -> Result<IncomingResponse, StreamError> {
     let response = match result {
         CalloutResult::Answered(response) => response,
@@ -96,7 +97,7 @@ pub fn expect_ok(result: CalloutResult) -> Result<IncomingResponse, StreamError>
             return Err(StreamError::Refused(text.to_owned()));
         }
     };
-    // Before anything is said about it: good answers are large and many.
+    // This comes first, because most answers are good, and good answers are large.
     if response.status == 200 {
         return Ok(response);
     }
@@ -114,13 +115,14 @@ pub fn expect_ok(result: CalloutResult) -> Result<IncomingResponse, StreamError>
         413 => Err(StreamError::TooLarge(text)),
         429 => Err(StreamError::Throttled(wait_in(&text), text)),
         status if status < 500 || never_sent(&response) => Err(StreamError::Refused(text)),
-        // The Stream's own trouble, or Envoy's answer where the connection broke or time ran out.
+        // The Stream has trouble of its own, or this is Envoy's answer after the connection broke
+        // or time ran out.
         _ => Err(StreamError::Unanswered(text)),
     }
 }
 
-/// Whether this is Envoy's own answer to a request for which it had no connection. A real answer
-/// has `x-envoy-upstream-service-time`.
+/// Returns whether this is Envoy's own answer to a request for which it had no connection. A real
+/// answer has `x-envoy-upstream-service-time`.
 fn never_sent(response: &IncomingResponse) -> bool {
     let own = first(&response.headers, "x-envoy-upstream-service-time").is_none();
     let body = String::from_utf8_lossy(&response.body);
@@ -133,7 +135,7 @@ fn never_sent(response: &IncomingResponse) -> bool {
     own && response.status == 503 && causes.iter().any(|cause| body.contains(cause))
 }
 
-/// Status, code and message of an answer, cut to a length that fits a log line.
+/// Returns status, code and message of an answer, cut to a length that fits a log line.
 fn describe(response: &IncomingResponse) -> String {
     #[derive(Deserialize)]
     struct Error {
@@ -148,7 +150,8 @@ fn describe(response: &IncomingResponse) -> String {
     format!("{}: {said}", response.status)
 }
 
-/// The wait that OCI states as "next request can be made in N ms", in a 429 or for one message.
+/// Returns the wait that OCI states as "next request can be made in N ms", in a 429 or for one
+/// message.
 #[must_use]
 pub fn wait_in(text: &str) -> Option<Duration> {
     let (_, after) = text.split_once("next request can be made in ")?;

@@ -1,8 +1,10 @@
-//! OCI Streaming's REST protocol, data plane (API version 20180418): pure codecs, no policy.
+//! OCI Streaming's REST protocol, data plane (API version 20180418): codecs, batches and repeated
+//! puts.
 //!
-//! [`StreamClient`] makes requests; the functions of [`put`], [`consume`] and [`error`] read the
+//! [`StreamClient`] makes requests. The functions of [`put`], [`consume`] and [`error`] read the
 //! answers.
 
+pub(crate) mod batch;
 pub mod consume;
 pub mod error;
 pub mod put;
@@ -27,7 +29,7 @@ pub struct StreamConfig {
     pub authority: String,
     /// The stream's OCID.
     pub stream_id: String,
-    /// How requests to it are signed; none where the Stream asks for no signature.
+    /// How requests to it are signed; `None` if the Stream asks for no signature.
     pub signing: Option<SigningConfig>,
 }
 
@@ -39,7 +41,7 @@ pub struct StreamClient {
 }
 
 impl StreamClient {
-    /// For the stream `stream_id` at the endpoint whose `Host` is `authority`.
+    /// Returns a client for the stream `stream_id` at the endpoint whose `Host` is `authority`.
     #[must_use]
     pub fn new(authority: &str, stream_id: &str) -> Self {
         Self {
@@ -48,7 +50,7 @@ impl StreamClient {
         }
     }
 
-    /// A request with a JSON body, or without one.
+    /// Returns a request with a JSON body, or without one.
     fn request(&self, method: &'static str, path: &str, body: Vec<u8>) -> OutgoingRequest {
         let mut headers: Vec<(Cow<'static, str>, Cow<'static, [u8]>)> = vec![
             (Cow::Borrowed(":method"), Cow::Borrowed(method.as_bytes())),

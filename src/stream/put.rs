@@ -1,4 +1,4 @@
-//! PutMessages: many records in one request, one answer for each.
+//! PutMessages: many records in one request, and an answer for each of them.
 
 use base64_simd::STANDARD as BASE64;
 use serde::Deserialize;
@@ -8,7 +8,7 @@ use crate::http::OutgoingRequest;
 use crate::id::Position;
 
 /// The body of a PutMessages request while it grows. The Stream spreads records without a key over
-/// its partitions; records with the same key are in the same one, in their order.
+/// its partitions. Records with the same key are in the same partition, in their order.
 #[derive(Debug, Default)]
 pub struct PutBody {
     json: Vec<u8>,
@@ -17,19 +17,19 @@ pub struct PutBody {
 }
 
 impl PutBody {
-    /// Records in it.
+    /// Returns the number of records.
     #[must_use]
     pub fn records(&self) -> usize {
         self.records
     }
 
-    /// Bytes of the records and their keys, before base64: what the Stream's limit counts.
+    /// Returns the bytes of the records and their keys, before base64, which the Stream limits.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Adds a record at the end; its key has 1 to 256 bytes.
+    /// Adds a record at the end. Its key has 1 to 256 bytes.
     pub fn push(&mut self, key: Option<&str>, record: &[u8]) {
         let separator: &[u8] = if self.json.is_empty() {
             b"{\"messages\":["
@@ -52,7 +52,7 @@ impl PutBody {
 }
 
 impl StreamClient {
-    /// PutMessages: stores all records of `body`.
+    /// Returns the request PutMessages, which stores all records of `body`.
     #[must_use]
     pub fn put_messages(&self, body: PutBody) -> OutgoingRequest {
         let mut json = body.json;
@@ -61,22 +61,23 @@ impl StreamClient {
     }
 }
 
-/// What became of one record.
+/// What happened to one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PutEntry {
-    /// The Stream has it.
+    /// The Stream has stored it.
     Stored(Position),
-    /// The Stream has refused it, and says why.
+    /// The Stream has refused it, for this reason.
     Failed(String),
 }
 
 /// Reads the answer to PutMessages for `records` records.
 ///
 /// # Errors
-/// A text that says what is wrong with the answer; what became of the records is unknown then.
+/// What is wrong with the answer. It is unknown then which records are stored.
 pub fn parse_put_answer(body: &[u8], records: usize) -> Result<Vec<PutEntry>, String> {
-    let answer: PutAnswer = serde_json::from_slice(body)
-        .map_err(|error| format!("the answer to PutMessages is no PutMessagesResult: {error}"))?;
+    let answer: PutAnswer = serde_json::from_slice(body).map_err(|error| {
+        format!("the answer to PutMessages is not a PutMessagesResult: {error}")
+    })?;
     if answer.entries.len() != records {
         let entries = answer.entries.len();
         return Err(format!(

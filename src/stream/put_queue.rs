@@ -1,9 +1,9 @@
 //! Messages for one stream that are put again until they are stored: in batches, in order, one
 //! PutMessages at a time.
 //!
-//! The Stream may refuse a batch for what one message of it is, however often it is put. So a batch
-//! that is refused is halved until the message is found; that one stands aside, is put again alone
-//! a few times, and is given back as refused for good, while the others go on.
+//! The Stream may refuse a whole batch because of one message, however often it is put. So a
+//! refused batch is halved until that message is found. It is set aside and put again alone a few
+//! times, while the others go on. Then it is given back as refused for good.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -12,8 +12,9 @@ use crate::backoff::Backoff;
 use crate::http::{CalloutResult, OutgoingRequest};
 use crate::limits::{PUT_BYTES_MAX, PUT_MESSAGES_MAX};
 use crate::stream::StreamClient;
-use crate::stream::error::{StreamError, expect_ok, wait_in};
-use crate::stream::put::{PutBody, PutEntry, parse_put_answer};
+use crate::stream::batch::{Batch, BatchMax, FailedBatch, Message, SentBatch};
+use crate::stream::error::{StreamError, wait_in};
+use crate::stream::put::PutEntry;
 use crate::time::Steady;
 
 /// Pauses after messages could not be stored.
@@ -25,21 +26,9 @@ const FAILURE_BACKOFF: Backoff = Backoff {
 /// A message that was refused alone is put again after this.
 const ALONE_PAUSE: Duration = Duration::from_secs(5);
 
-/// A message that was refused alone for so long, or although others were stored meanwhile, is
-/// refused for good.
+/// A message is refused for good if it was refused alone for so long, or although others were
+/// stored meanwhile.
 const REFUSED_FOR: Duration = Duration::from_secs(30);
-
-/// A message that has to be stored.
-pub(crate) trait Message {
-    /// What is stored.
-    fn record(&self) -> &[u8];
-
-    /// What decides about its partition, 1 to 256 bytes; `None`: any will do.
-    fn key(&self) -> Option<&str>;
-
-    /// Messages with the same order key are stored in their order (G6).
-    fn order_key(&self) -> Option<&str>;
-}
 
 /// A message that the Stream has refused alone.
 #[derive(Debug)]
@@ -50,27 +39,27 @@ struct Aside<M> {
     at: Steady,
 }
 
-/// The first time at which a message was refused alone.
+/// When a message was first refused alone.
 #[derive(Clone, Copy, Debug)]
 struct Refusal {
     at: Steady,
-    /// How many messages were stored by then.
+    /// How many messages of the queue were stored by then.
     stored: u64,
 }
 
-/// Messages for one stream.
+/// A queue of messages for one stream.
 #[derive(Debug)]
 pub(crate) struct PutQueue<M> {
     client: StreamClient,
     waiting: VecDeque<M>,
-    in_flight: Vec<M>,
-    /// Those that were refused alone, by the time at which they are put again.
+    in_flight: Option<SentBatch<M>>,
+    /// Messages that were refused alone, by the time at which they are put again.
     aside: VecDeque<Aside<M>>,
-    /// What is in flight is one of these.
+    /// The first refusal of the message in flight, if it was refused alone before.
     alone: Option<Refusal>,
-    /// The latest one in flight was one of these: others come first.
+    /// Whether the latest batch was such a single message. Then others go first.
     was_alone: bool,
-    /// Messages in a batch at most: fewer after one that was refused.
+    /// The most messages in a batch: fewer after a batch that was refused.
     batch_max: usize,
     /// How many messages were stored.
     stored: u64,
@@ -81,20 +70,31 @@ pub(crate) struct PutQueue<M> {
 /// A message that is refused for good.
 pub(crate) struct Refused<M> {
     pub(crate) message: M,
-    /// What the Stream says.
+    /// The Stream's reason.
     pub(crate) why: String,
-    /// The Stream has stored others meanwhile.
+    /// Whether the Stream has stored other messages meanwhile.
     pub(crate) takes_others: bool,
 }
 
-/// What has become of a batch.
+/// What happened to a batch.
 pub(crate) struct Settled<M> {
-    /// What the Stream has now.
+    /// Messages that the Stream has stored.
     pub(crate) stored: Vec<M>,
-    /// What it will never take.
+    /// Messages that the Stream will never take.
     pub(crate) refused: Vec<Refused<M>>,
-    /// What is put again: how many messages, and why.
+    /// How many messages are put again, and why.
     pub(crate) again: Option<(usize, String)>,
+}
+
+impl<M> Settled<M> {
+    /// Returns the result of a batch to which nothing has happened.
+    const fn nothing() -> Self {
+        Self {
+            stored: Vec::new(),
+            refused: Vec::new(),
+            again: None,
+        }
+    }
 }
 
 impl<M: Message> PutQueue<M> {
@@ -102,7 +102,7 @@ impl<M: Message> PutQueue<M> {
         Self {
             client,
             waiting: VecDeque::new(),
-            in_flight: Vec::new(),
+            in_flight: None,
             aside: VecDeque::new(),
             alone: None,
             was_alone: false,
@@ -113,18 +113,19 @@ impl<M: Message> PutQueue<M> {
         }
     }
 
-    /// A message waits for its turn.
+    /// Adds a message at the end.
     pub(crate) fn add(&mut self, message: M) {
         self.waiting.push_back(message);
     }
 
-    /// Messages that aren't stored, as far as is known.
+    /// Returns how many messages aren't stored, as far as is known.
     pub(crate) fn len(&self) -> usize {
-        let all = self.waiting.len().saturating_add(self.in_flight.len());
+        let in_flight = self.in_flight.as_ref().map_or(0, SentBatch::len);
+        let all = self.waiting.len().saturating_add(in_flight);
         all.saturating_add(self.aside.len())
     }
 
-    /// Takes a message that `is_of_age` and isn't on its way, if it has waited longest.
+    /// Takes out the message that has waited longest, if it `is_of_age` and isn't on its way.
     pub(crate) fn take_if(&mut self, is_of_age: impl Fn(&M) -> bool) -> Option<M> {
         if self.aside.iter().any(|aside| is_of_age(&aside.message)) {
             let index = self.aside.iter().position(|a| is_of_age(&a.message))?;
@@ -133,9 +134,9 @@ impl<M: Message> PutQueue<M> {
         is_of_age(self.waiting.front()?).then(|| self.waiting.pop_front())?
     }
 
-    /// When the next batch may be sent, if there is one.
+    /// Returns when the next batch may be sent, if there is one.
     pub(crate) fn wakeup(&self) -> Option<Steady> {
-        if !self.in_flight.is_empty() {
+        if self.in_flight.is_some() {
             return None;
         }
         let may_go = self.waiting.iter().any(|message| !self.is_behind(message));
@@ -145,83 +146,78 @@ impl<M: Message> PutQueue<M> {
         batch.into_iter().chain(alone).min()
     }
 
-    /// Whether one with the same order key stands aside.
+    /// Returns whether a message with the same order key was set aside.
     fn is_behind(&self, message: &M) -> bool {
         let order_key = message.order_key();
         let mut aside = self.aside.iter();
         order_key.is_some() && aside.any(|aside| aside.message.order_key() == order_key)
     }
 
-    /// The next batch, if it may be sent now.
+    /// Returns the request for the next batch, if it may be sent now.
     pub(crate) fn next(&mut self, now: Steady) -> Option<OutgoingRequest> {
         self.wakeup().filter(|due| *due <= now)?;
-        let mut body = PutBody::default();
+        let mut batch = Batch::default();
         let is_due = self.aside.front().is_some_and(|aside| aside.at <= now);
         if !is_due || self.was_alone {
-            self.gather(&mut body);
+            batch = self.gather();
         }
-        self.was_alone = self.in_flight.is_empty();
+        self.was_alone = batch.is_empty();
         if self.was_alone {
             let Aside {
                 message, refusal, ..
             } = self.aside.pop_front()?;
-            body.push(message.key(), message.record());
-            self.in_flight.push(message);
             self.alone = Some(refusal);
+            batch.add_whole(message);
         }
-        Some(self.client.put_messages(body))
+        let (request, sent) = batch.send(&self.client);
+        self.in_flight = Some(sent);
+        Some(request)
     }
 
-    /// Fills a batch with what waits.
-    fn gather(&mut self, body: &mut PutBody) {
+    /// Fills a batch with messages that wait.
+    fn gather(&mut self) -> Batch<M> {
+        let max = BatchMax {
+            messages: self.batch_max,
+            bytes: PUT_BYTES_MAX,
+        };
+        let mut batch = Batch::default();
         let mut behind = VecDeque::new();
         while let Some(message) = self.waiting.pop_front() {
             if self.is_behind(&message) {
                 behind.push_back(message);
                 continue;
             }
-            let bytes = message.record().len().saturating_add(256);
-            let is_full = self.in_flight.len() >= self.batch_max
-                || body.bytes().saturating_add(bytes) > PUT_BYTES_MAX;
-            // A single message always goes, whatever the Stream says to it.
-            if !self.in_flight.is_empty() && (is_full || self.would_overtake(&message)) {
+            let has_room = batch.has_room(message.key(), message.record(), max);
+            if !has_room || would_overtake(&message, &batch) {
                 self.waiting.push_front(message);
                 break;
             }
-            body.push(message.key(), message.record());
-            self.in_flight.push(message);
+            batch.add_whole(message);
         }
         behind
             .into_iter()
             .rev()
             .for_each(|message| self.waiting.push_front(message));
+        batch
     }
 
-    /// Of two messages in one batch the Stream may store the second alone.
-    fn would_overtake(&self, message: &M) -> bool {
-        let Some(key) = message.order_key() else {
-            return false;
-        };
-        let mut others = self.in_flight.iter();
-        others.any(|other| other.order_key() == Some(key))
-    }
-
-    /// The batch is stored, or a part of it, or isn't. `describe` says of an error what the log
-    /// shall say of it.
+    /// Handles the Stream's answer to the batch in flight. `describe` turns an error into the text
+    /// for the log.
     pub(crate) fn settle(
         &mut self,
         result: CalloutResult,
         now: Steady,
         describe: impl FnOnce(&StreamError) -> String,
     ) -> Settled<M> {
-        let batch = std::mem::take(&mut self.in_flight);
+        let Some(batch) = self.in_flight.take() else {
+            return Settled::nothing();
+        };
         let alone = self.alone.take();
-        let answer = expect_ok(result).and_then(|answer| {
-            parse_put_answer(&answer.body, batch.len()).map_err(StreamError::Unanswered)
-        });
-        let judged = match answer {
-            Ok(entries) => Judged::by_entries(batch, entries),
-            Err(error) => Judged::failed(batch, &error, describe(&error)),
+        let judged = match batch.answered(result) {
+            Ok(entries) => Judged::by_entries(entries),
+            Err(FailedBatch { messages, error }) => {
+                Judged::failed(messages, &error, describe(&error))
+            }
         };
         self.stored = self.stored.saturating_add(judged.stored.len() as u64);
         if !judged.stored.is_empty() {
@@ -231,8 +227,7 @@ impl<M: Message> PutQueue<M> {
         let Some((why, pause)) = judged.problem else {
             return Settled {
                 stored: judged.stored,
-                refused: Vec::new(),
-                again: None,
+                ..Settled::nothing()
             };
         };
         match pause {
@@ -270,7 +265,7 @@ impl<M: Message> PutQueue<M> {
         });
     }
 
-    /// A message was refused alone: it stands aside, or is given back.
+    /// Handles a message that was refused alone: it is set aside, or returned as refused for good.
     fn refuse(
         &mut self,
         message: M,
@@ -294,26 +289,34 @@ impl<M: Message> PutQueue<M> {
     }
 }
 
+/// Returns whether a message would overtake one of the batch that has the same order key: of two
+/// messages in one batch, the Stream may store only the second.
+fn would_overtake<M: Message>(message: &M, batch: &Batch<M>) -> bool {
+    let key = message.order_key();
+    let mut others = batch.messages().iter();
+    key.is_some() && others.any(|other| other.order_key() == key)
+}
+
 /// What the answer to a batch says of its messages.
 struct Judged<M> {
     stored: Vec<M>,
     again: Vec<M>,
-    /// Refused for what they are.
+    /// Messages that the Stream refuses themselves.
     refused: Vec<M>,
-    /// What went wrong, and the pause that the Stream asks for; `None` where another batch may
-    /// follow at once.
+    /// What went wrong, and the pause that the Stream asks for; `None` if another batch may follow
+    /// at once.
     problem: Option<(String, Option<Duration>)>,
 }
 
 impl<M> Judged<M> {
-    fn by_entries(batch: Vec<M>, entries: Vec<PutEntry>) -> Self {
+    fn by_entries(entries: Vec<(M, PutEntry)>) -> Self {
         let mut judged = Self {
             stored: Vec::new(),
             again: Vec::new(),
             refused: Vec::new(),
             problem: None,
         };
-        for (message, entry) in batch.into_iter().zip(entries) {
+        for (message, entry) in entries {
             match entry {
                 PutEntry::Stored(_) => judged.stored.push(message),
                 PutEntry::Failed(why) => {
@@ -346,7 +349,7 @@ impl<M> Judged<M> {
     }
 }
 
-/// Whether the Stream refuses one message of a batch for what it is, as it says of it.
+/// Returns whether the Stream refuses the message itself, by what it says.
 fn is_refusal(why: &str) -> bool {
     why.starts_with("Invalid") || why.contains("TooLarge")
 }

@@ -1,4 +1,4 @@
-//! What a client is told when its request is refused: OCI's `{code, message}` with a status.
+//! The answer to a refused request: OCI's `{code, message}` with a status.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use crate::limits::INSTANCES_PER_GROUP_MAX;
 use crate::storage::StorageError;
 use crate::throttle::Throttled;
 
-/// An error answer. Clients match codes and the messages about cursors, so those don't change.
+/// An error answer. Clients match codes and the messages about cursors, so these don't change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
     /// HTTP status.
@@ -33,17 +33,17 @@ impl ApiError {
         }
     }
 
-    /// 400: a value that cannot be.
+    /// 400: an invalid value.
     pub fn invalid_parameter(message: impl Into<String>) -> Self {
         Self::new(400, "InvalidParameter", message)
     }
 
-    /// 400: a value that is not there.
+    /// 400: a missing value.
     pub fn missing_parameter(message: impl Into<String>) -> Self {
         Self::new(400, "MissingParameter", message)
     }
 
-    /// 400: a body that is not what the operation takes.
+    /// 400: a body that the operation doesn't take.
     #[must_use]
     pub fn unparsable(reason: impl std::fmt::Display) -> Self {
         Self::new(
@@ -60,13 +60,13 @@ impl ApiError {
         Self::new(400, "InvalidParameter", message)
     }
 
-    /// 400: a bound of this server.
+    /// 400: a limit of this server.
     pub fn limit_exceeded(message: impl Into<String>) -> Self {
         Self::new(400, "LimitExceeded", message)
     }
 
-    /// 404: the key lacks a right. Told before anything is looked for, so that it doesn't say what
-    /// there is.
+    /// 404: the key lacks a right. This is checked before anything is looked up, so that the answer
+    /// doesn't reveal what exists.
     #[must_use]
     pub fn not_authorized(right: Right) -> Self {
         let message = format!(
@@ -130,7 +130,7 @@ impl ApiError {
         Self::new(412, "NoEtagMatch", message)
     }
 
-    /// 409: not as things are now.
+    /// 409: the present state doesn't allow it.
     pub fn incorrect_state(message: impl Into<String>) -> Self {
         Self::new(409, "IncorrectState", message)
     }
@@ -150,13 +150,13 @@ impl ApiError {
         Self::new(429, "TooManyRequests", message)
     }
 
-    /// 400: it doesn't say whom it asks (RFC 9112 §3.2).
+    /// 400: the request doesn't name a host (RFC 9112 §3.2).
     #[must_use]
     pub fn no_host() -> Self {
         Self::invalid_parameter("The request needs one field Host, with a name or an address")
     }
 
-    /// 403: a web page has sent it.
+    /// 403: a web page has sent the request.
     #[must_use]
     pub fn of_a_page() -> Self {
         let message = "Requests of web pages are not served, and this one has the field Origin, \
@@ -171,7 +171,7 @@ impl ApiError {
         Self::new(415, "UnsupportedMediaType", message)
     }
 
-    /// 421: it asks somebody else (RFC 9110 §15.5.20).
+    /// 421: the request is for another host (RFC 9110 §15.5.20).
     #[must_use]
     pub fn foreign_host(host: &str) -> Self {
         let message = format!(
@@ -216,18 +216,19 @@ impl ApiError {
         Self::new(500, "InternalServerError", message)
     }
 
-    /// 503: too much at once.
+    /// 503: too much at the same time.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(503, "ServiceUnavailable", message)
     }
 
-    /// 400: what the cursor would read next is no longer kept. A group goes on after UpdateGroup.
+    /// 400: the message that the cursor reads next is no longer kept. A group goes on after
+    /// UpdateGroup.
     #[must_use]
     pub fn cursor_outside_retention() -> Self {
         Self::invalid_parameter("The cursor is outside the retention period and is now invalid.")
     }
 
-    /// 400: the text that clients match, and on which they create a new cursor.
+    /// 400: the text that clients match; it makes them create a new cursor.
     #[must_use]
     pub fn cursor_invalid() -> Self {
         Self::invalid_parameter("The cursor is invalid. Create a new one.")

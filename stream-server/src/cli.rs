@@ -1,4 +1,4 @@
-//! The command line and the configuration file, and the settings that come of both.
+//! The command line, the configuration file, and the settings from both.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -171,25 +171,25 @@ pub enum UsageError {
     /// The configuration file cannot be read.
     #[error("cannot read the configuration file {0}: {1}. Correct the path after --config")]
     Unreadable(PathBuf, std::io::Error),
-    /// The configuration file is not what it should be.
+    /// The configuration file has another form.
     #[error("the configuration file {0} is wrong: {1}. Correct it there")]
     Invalid(PathBuf, serde_json::Error),
     /// The configuration file has mistakes, one a line.
     #[error("the configuration file {0} is wrong. Correct it there:{1}")]
     Mistakes(PathBuf, String),
-    /// No folder.
+    /// No folder is given.
     #[error("no data folder: name one with --data DIR, or as \"data\" in the file of --config")]
     NoData,
-    /// `--auth` with something else.
+    /// `--auth` has another value.
     #[error("--auth takes \"open\" or \"keys DIR\". Write one of these")]
     Auth,
-    /// One name with two numbers of partitions.
+    /// A stream is named twice with different numbers of partitions.
     #[error("the stream {0} is named twice with different numbers of partitions. Keep one")]
     Contradiction(String),
 }
 
 impl Arguments {
-    /// The settings of the command line and the file together.
+    /// Returns the settings of the command line and the file together.
     ///
     /// # Errors
     /// [`UsageError`] says what to change.
@@ -226,7 +226,7 @@ impl Arguments {
                 None => streams.push(stream),
             }
         }
-        // They are right: mistakes have been told.
+        // They are valid: mistakes were already reported.
         let file_hosts = file.hosts.iter().flat_map(|host| parse_host(host));
         let connections_max = self.connections_max.or(file.connections_max);
         let idle_seconds = self
@@ -273,7 +273,7 @@ fn parse_stream(text: &str) -> Result<StreamSetting, String> {
         None => (text, None),
         Some((name, number)) => {
             let number: u32 = number.parse().map_err(|_| {
-                format!("{number:?} is no number of partitions; write NAME or NAME:4")
+                format!("{number:?} is not a number of partitions; write NAME or NAME:4")
             })?;
             (name, Some(number))
         }

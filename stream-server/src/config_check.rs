@@ -1,14 +1,14 @@
-//! All mistakes of a configuration file at once, each with its path.
+//! Reports all mistakes of a configuration file at once, each with its path.
 //!
-//! The types of the file say what is right (`cli`); they stop at the first mistake. Here is what
-//! makes the list complete.
+//! The types of the file (`cli`) define what is valid, but they stop at the first mistake. This
+//! module makes the list complete.
 
 use serde_json::{Map, Value};
 
 use crate::http::parse_host;
 use crate::limits::{CONNECTIONS_MAX_BOUNDS, IDLE_TIMEOUT_SECONDS_BOUNDS, SEGMENT_BYTES_BOUNDS};
 
-/// What a key takes.
+/// What a key accepts.
 #[derive(Clone, Copy)]
 enum Kind {
     Text,
@@ -62,7 +62,7 @@ const STREAM_KEYS: &[(&str, Kind)] = &[
     ("retentionSecondsForTests", Kind::Number(1, 604_800)),
 ];
 
-/// Everything that is wrong with the file; empty if nothing is.
+/// Returns everything that is wrong with the file; empty if nothing is.
 pub(crate) fn mistakes(file: &Value) -> Vec<String> {
     let mut found = Vec::new();
     match file.as_object() {

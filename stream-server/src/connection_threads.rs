@@ -1,8 +1,8 @@
 //! The threads that serve connections.
 //!
-//! Each has a runtime of its own, and a connection stays with one of them. With a runtime that
-//! shares its work among threads, these wake each other for every request, which takes longer than
-//! most requests do.
+//! Each thread has a runtime of its own, and a connection stays with one of them. If one runtime
+//! shared its work among threads, they would wake each other for every request, which takes longer
+//! than most requests do.
 
 use std::future::Future;
 use std::io;
@@ -15,7 +15,8 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
-/// As many threads as there are processors. Dropping it ends them, with all that they serve.
+/// One thread for each processor. Dropping the value ends the threads, with everything that they
+/// serve.
 pub(crate) struct ConnectionThreads(Vec<ConnectionThread>);
 
 struct ConnectionThread {
@@ -35,7 +36,7 @@ impl ConnectionThreads {
         threads.collect::<io::Result<_>>().map(Self)
     }
 
-    /// Has the thread with the fewest connections serve this one, as a task of the set.
+    /// Lets the thread with the fewest connections serve this one, as a task of the set.
     pub(crate) fn serve<F: Future<Output = ()> + Send + 'static>(
         &self,
         connection: std::net::TcpStream,
@@ -50,7 +51,7 @@ impl ConnectionThreads {
         let open = Open(Arc::clone(&thread.open));
         let served = async move {
             let _open = open;
-            // A socket that the system does not watch is closed.
+            // A socket that the system can't watch is closed.
             if let Ok(connection) = TcpStream::from_std(connection) {
                 serve(connection).await;
             }
@@ -76,7 +77,7 @@ impl ConnectionThread {
         let thread = thread::Builder::new()
             .name(format!("connections-{number}"))
             .spawn(move || {
-                // Ends when it is told to, or nobody is left who could tell.
+                // It ends when it is told to, or when nobody is left who could tell it.
                 let _ = runtime.block_on(stopped);
             })?;
         Ok(Self {
@@ -91,7 +92,7 @@ impl ConnectionThread {
 impl Drop for ConnectionThread {
     fn drop(&mut self) {
         drop(self.stop.take());
-        // Who panicked has ended too.
+        // A thread that panicked has ended too.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }

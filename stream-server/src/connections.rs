@@ -1,8 +1,9 @@
-//! Who is connected, and whose connection makes room where there is none.
+//! Who is connected, and which connection makes room if there is none.
 //!
-//! A full server closes the connection that waits for its client the longest: between two requests,
-//! or for the rest of one. It takes it from the peer that has the most, so that none gets more than
-//! an equal share while others want in. Whose request is being worked on stays.
+//! A full server closes the connection that has waited longest for its client: between two
+//! requests, or for the rest of one. It chooses from the peer with the most connections, so that no
+//! peer gets more than an equal share while others want to connect. A connection with a request in
+//! work stays.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,9 +16,9 @@ use prometheus_client::metrics::counter::Counter;
 use rustix::io::Errno;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-/// Whose request is being worked on: later than any time.
+/// The time of a connection with a request in work: later than any other time.
 const BUSY: u64 = u64::MAX;
-/// Pause after which a full server looks anew for somebody who can leave.
+/// After this pause a full server looks again for a connection that can be closed.
 const FULL_PAUSE: Duration = Duration::from_millis(50);
 
 /// All connections of a server.
@@ -35,14 +36,15 @@ struct Open {
     seats: BTreeMap<u64, Arc<Seat>>,
 }
 
-/// What one connection is doing.
+/// The state of one connection.
 #[derive(Debug)]
 pub(crate) struct Seat {
     peer: IpAddr,
     began: Instant,
-    /// Since when its client is waited for, in microseconds from the beginning; or [`BUSY`].
+    /// Since when the server has been waiting for the client, in microseconds from the start; or
+    /// [`BUSY`].
     waiting_since: AtomicU64,
-    /// How many requests have begun and were answered, together: odd between the two.
+    /// How many requests have begun plus how many were answered: odd between the two.
     turns: AtomicU64,
     leaving: AtomicBool,
     leave: Notify,
@@ -58,7 +60,7 @@ pub(crate) struct Place {
 }
 
 impl Connections {
-    /// At most so many; counts those that had to leave.
+    /// Returns a table of at most so many connections. `displaced` counts the closed ones.
     pub(crate) fn new(count_max: usize, displaced: Counter) -> Arc<Self> {
         Arc::new(Self {
             began: Instant::now(),
@@ -68,7 +70,7 @@ impl Connections {
         })
     }
 
-    /// Waits for a place, which somebody leaves who only waits.
+    /// Waits for a place. A connection that only waits may be closed for it.
     pub(crate) async fn admit(self: &Arc<Self>, peer: IpAddr) -> Place {
         let peer = peer_of(peer);
         loop {
@@ -83,8 +85,8 @@ impl Connections {
         }
     }
 
-    /// After a connection could not be accepted: where that was for want of file descriptors or
-    /// memory, somebody leaves.
+    /// Call it if a connection could not be accepted. If file descriptors or memory are missing,
+    /// another connection is closed.
     pub(crate) async fn relieve(&self, error: &io::Error) {
         let wants = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
         if Errno::from_io_error(error).is_some_and(|error| wants.contains(&error)) {
@@ -114,7 +116,7 @@ impl Connections {
         }
     }
 
-    /// Asks one to leave who can, unless one is leaving.
+    /// Asks one connection to close, unless another is closing already.
     fn displace(&self, newcomer: Option<IpAddr>) {
         let open = self.lock();
         let mut counts: BTreeMap<IpAddr, usize> = BTreeMap::new();
@@ -143,25 +145,26 @@ impl Connections {
 }
 
 impl Seat {
-    /// A request begins; its body is waited for until [`Seat::work`]. It ends with the guard.
+    /// Begins a request. The server waits for its body until [`Seat::work`]. The request ends when
+    /// the guard is dropped.
     pub(crate) fn begin(self: &Arc<Self>) -> InRequest {
         self.turns.fetch_add(1, Ordering::AcqRel);
         self.wait();
         InRequest(Arc::clone(self))
     }
 
-    /// The request is whole, and worked on from here.
+    /// The request is complete, and in work from here on.
     pub(crate) fn work(&self) {
         self.waiting_since.store(BUSY, Ordering::Release);
     }
 
-    /// The client is waited for from now on.
+    /// From now on the server waits for the client.
     pub(crate) fn wait(&self) {
         self.waiting_since
             .store(micros_since(self.began), Ordering::Release);
     }
 
-    /// How many requests have begun and were answered, together: odd between the two.
+    /// Returns how many requests have begun plus how many were answered: odd between the two.
     pub(crate) fn turns(&self) -> u64 {
         self.turns.load(Ordering::Acquire)
     }
@@ -175,7 +178,7 @@ impl Seat {
     }
 }
 
-/// From the beginning of a request to its answer.
+/// A request, from its beginning to its answer.
 pub(crate) struct InRequest(Arc<Seat>);
 
 impl Drop for InRequest {
@@ -190,7 +193,7 @@ impl Place {
         &self.seat
     }
 
-    /// Ends when the connection is to make room. Who has begun to work meanwhile stays.
+    /// Ends when the connection has to close. A connection that has got work meanwhile stays.
     pub(crate) async fn told_to_leave(&self) {
         loop {
             self.seat.leave.notified().await;
@@ -209,7 +212,7 @@ impl Drop for Place {
     }
 }
 
-/// Whom an address belongs to: everyone with IPv6 has a network of 64 bits at least.
+/// Returns the peer of an address. With IPv6, everybody has a network of at least 64 bits.
 fn peer_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -239,7 +242,7 @@ mod tests {
         Connections::new(count_max, Counter::default())
     }
 
-    /// Which of these connections is asked to leave for one of this peer.
+    /// Returns which of these connections is asked to close for one of this peer.
     fn displaced(table: &Connections, places: &[Place], newcomer: IpAddr) -> Option<usize> {
         table.displace(Some(peer_of(newcomer)));
         let found = places.iter().position(|place| place.seat.is_leaving());
@@ -253,7 +256,7 @@ mod tests {
         let mut places = Vec::new();
         for number in peers {
             places.push(table.admit(peer(*number)).await);
-            // Later than the one before.
+            // It has waited less long than the one before.
             let before = micros_since(table.began);
             while micros_since(table.began) == before {
                 std::hint::spin_loop();

@@ -1,9 +1,9 @@
-//! Cursors as clients see them: opaque text, authenticated, bound to their stream, five minutes old
-//! at most.
+//! Cursors as clients see them: opaque text, authenticated, bound to their stream, at most five
+//! minutes old.
 //!
 //! Layout before base64url: version, kind, stream, expiry, the kind's fields, and the first 16
-//! bytes of an HMAC-SHA256 over all of that. Numbers are LEB128. A group's cursor has 64 positions
-//! at most, so that the longest keeps within the contract's 1024 characters.
+//! bytes of an HMAC-SHA256 over all of that. Numbers are LEB128. A group's cursor has at most 64
+//! positions, so that the longest one keeps the contract's limit of 1024 characters.
 
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ const KIND_TIME: u64 = 2;
 const KIND_GROUP: u64 = 3;
 const MAC_BYTES: usize = 16;
 
-/// What a cursor says.
+/// The content of a cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cursor {
     /// An individual cursor (CreateCursor). Valid across restarts of the server.
@@ -55,7 +55,8 @@ pub struct CursorCodec {
 }
 
 impl CursorCodec {
-    /// `secret` is kept in the store; `boot_id` differs with each start of the server.
+    /// Returns a codec. `secret` is kept in the store; `boot_id` differs with each start of the
+    /// server.
     #[must_use]
     pub fn new(secret: &[u8; 64], boot_id: u64) -> Self {
         Self {
@@ -154,7 +155,8 @@ impl CursorCodec {
         }
     }
 
-    /// Stream, expiry, and the cursor; no cursor for one of an earlier start of the server.
+    /// Returns stream, expiry, and the cursor; no cursor if it is from an earlier start of the
+    /// server.
     fn parse(&self, mut body: &[u8]) -> Option<(u64, TimeMs, Option<Cursor>)> {
         let body = &mut body;
         let (version, kind) = (take(body)?, take(body)?);

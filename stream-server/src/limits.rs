@@ -12,7 +12,8 @@ pub const REQUEST_BYTES_MAX: usize = 1_048_576;
 pub const BODY_BYTES_MAX: usize = 1_572_864;
 /// Messages of one GetMessages (OCI contract: 1..10000).
 pub const GET_COUNT_MAX: u32 = 10_000;
-/// Decoded bytes of one GetMessages' answer. Clients buffer answers whole, as we do.
+/// Decoded bytes of one GetMessages' answer. Clients keep whole answers in memory, and so does the
+/// server.
 pub const GET_BYTES_MAX: usize = 1_048_576;
 /// Characters of a stream's id in a path (OCI contract).
 pub const STREAM_ID_CHARS_MAX: usize = 256;
@@ -36,7 +37,7 @@ pub const LABEL_CHARS_MAX: usize = 255;
 pub const TAGS_BYTES_MAX: usize = 16_384;
 /// Work requests that are kept; the oldest make room.
 pub const WORK_REQUESTS_MAX: usize = 1_000;
-/// How long an `opc-retry-token` gives what it has created (OCI: 24 hours).
+/// How long an `opc-retry-token` returns what it has created (OCI: 24 hours).
 pub const RETRY_TOKEN_LIFE_MS: u64 = 86_400_000;
 /// Groups of one stream (OCI limit).
 pub const GROUPS_PER_STREAM_MAX: usize = 50;
@@ -50,16 +51,16 @@ pub const CURSOR_POSITIONS_MAX: usize = 64;
 pub const CURSOR_LIFE_MS: u64 = 300_000;
 /// Smallest `timeoutInMs` of a group's instance. The contract says 5000, Oracle accepted 1000.
 pub const INSTANCE_TIMEOUT_MS_MIN: u32 = 1_000;
-/// `timeoutInMs` where the client gives none (OCI contract).
+/// `timeoutInMs` if the client doesn't say (OCI contract).
 pub const INSTANCE_TIMEOUT_MS_DEFAULT: u32 = 30_000;
 
-/// Open connections, unless told otherwise. For one more, one that only waits makes room; where all
-/// are busy, it waits in the listener's backlog.
+/// Open connections by default. If there is one more, a connection that only waits makes room; if
+/// all are busy, the new one waits in the listener's backlog.
 pub const CONNECTIONS_MAX: usize = 1_024;
 /// Bounds of that number. The server has some dozens of other files open, and a file descriptor
 /// for each connection.
 pub const CONNECTIONS_MAX_BOUNDS: std::ops::RangeInclusive<u64> = 4..=16_384;
-/// File descriptors for all but connections: the log, the database and its readers.
+/// File descriptors for everything except connections: the log, the database and its readers.
 pub const OTHER_FILES_MAX: u64 = 256;
 /// Bytes of one request's line and headers. Cursors take up to 1 KB of it, signatures 2 KB.
 pub const HEAD_BYTES_MAX: usize = 32_768;
@@ -69,25 +70,25 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 pub const BODY_TIMEOUT: Duration = Duration::from_secs(20);
 /// Time a client may take to read an answer, from the moment that it stops reading.
 pub const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Time between two requests of one connection, unless told otherwise. Not shorter, because proxies
-/// keep connections ready and take one that closes under their hands for a failure.
+/// Time between two requests of one connection by default. It isn't shorter because proxies keep
+/// connections ready, and take a connection that is closed under them for a failure.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Bounds of that time in seconds.
 pub const IDLE_TIMEOUT_SECONDS_BOUNDS: std::ops::RangeInclusive<u64> = 1..=3_600;
-/// Time for which an answer of `/ready` holds: each costs a write to the disk.
+/// How long an answer of `/ready` is valid. Each new one costs a write to the disk.
 pub const READY_LIFE: Duration = Duration::from_secs(1);
 /// Time that requests in flight have to end at shutdown.
 pub const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of all bodies that are being read or worked on.
 pub const BODIES_BYTES_MAX: usize = 67_108_864;
-/// Where there is no more room, a body that has been coming for so long makes room for another one.
+/// If there is no room left, a body that has been coming for so long makes room for another one.
 pub const SLOW_BODY_AFTER: Duration = Duration::from_secs(1);
-/// How long the other one waits for that, before the next slow one has to leave too.
+/// How long the other body waits for that, before the next slow one has to leave too.
 pub const BODY_ROOM_PAUSE: Duration = Duration::from_millis(100);
 /// Bytes of all GetMessages answers that are being built or written.
 pub const ANSWERS_BYTES_MAX: usize = 67_108_864;
 /// Bytes of a GetMessages' answer after which the next message begins another piece: small enough
-/// to stay in the processor's cache until it is sent; a few of them make one system call.
+/// to stay in the processor's cache until it is sent. A few pieces make one system call.
 pub const ANSWER_PIECE_BYTES: usize = 16_384;
 /// How long a GetMessages waits for room in [`ANSWERS_BYTES_MAX`] before it gets 503.
 pub const ANSWER_ROOM_TIMEOUT: Duration = Duration::from_secs(10);
@@ -96,29 +97,29 @@ pub const ANSWER_ROOM_TIMEOUT: Duration = Duration::from_secs(10);
 pub const WRITE_QUEUE_COUNT_MAX: usize = 16_384;
 /// Bytes of one commit of messages: bounds the time until its first request is answered.
 pub const TRANSACTION_BYTES_MAX: usize = 16_777_216;
-/// Longest time that a transaction waits for the writes that the one before it has let come.
+/// Longest time that a transaction waits for writes of clients that were just answered.
 pub const GATHERING_TIMEOUT: Duration = Duration::from_millis(5);
-/// A client that writes alone has its next commit made by the thread that serves it, as long as the
-/// last one took no longer than this: other clients of that thread wait meanwhile.
+/// The commit of a client that writes alone is made by the thread that serves it, if the last
+/// commit was not longer than this. Other clients of that thread wait meanwhile.
 pub const ALONE_COMMIT_MAX: Duration = Duration::from_millis(2);
 /// Longest time between two rounds of retention.
 pub const RETENTION_PAUSE_MAX: Duration = Duration::from_secs(60);
-/// Partitions of groups whose lag is among the metrics: more would be slow to collect.
+/// Partitions of groups whose lag is among the metrics. More would be slow to collect.
 pub const LAG_SERIES_MAX: usize = 1_000;
-/// Rates that are being watched at a time with `--throttle oci`; what would be one more is refused.
+/// Rates that are watched at a time with `--throttle oci`. Requests beyond them are refused.
 pub const THROTTLE_BUCKETS_MAX: usize = 65_536;
 /// Connections that read the database, and as many threads that read from the log what is not in
 /// memory. Two cores gain nothing from more.
 pub const READERS_COUNT: usize = 4;
-/// Bytes after which what a GetMessages wants is read in another piece: small enough to stay in the
-/// processor's cache until its checksum is known. One frame is read whole.
+/// Bytes after which a GetMessages reads another piece: small enough to stay in the processor's
+/// cache until its checksum is computed. One frame is read whole.
 pub const READ_BYTES_GOAL: usize = 131_072;
-/// Buffers for reading that are kept while nobody reads: a few times what one GetMessages takes.
+/// Buffers that are kept while nobody reads: a few times what one GetMessages takes.
 pub const READ_BUFFERS_MAX: usize = 32;
-/// A larger buffer than this is not kept; it had a large message.
+/// Larger buffers than this are not kept.
 pub const READ_BUFFER_BYTES_MAX: usize = 262_144;
-/// Bytes of one file of the log, unless told otherwise: as much is kept at most beyond what
-/// retention keeps, and read at the start.
+/// Bytes of one file of the log by default. At most as much is kept beyond retention, and read at
+/// the start.
 pub const SEGMENT_BYTES: u64 = 67_108_864;
 /// Bounds of that number. A smaller file is not worth its index, of a larger one the index would
 /// take too much memory.

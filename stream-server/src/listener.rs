@@ -1,4 +1,4 @@
-//! Accepting connections, and serving each until it ends.
+//! Accepts connections, and serves each until it ends.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub(crate) struct Serving {
     pub(crate) idle_timeout: Duration,
 }
 
-/// Where a request comes from.
+/// The two ends of a connection.
 #[derive(Clone, Copy)]
 struct Ends {
     peer: SocketAddr,
@@ -77,7 +77,7 @@ pub(crate) async fn accept(
     }
     drop(listener);
     let all_closed = async { while open.join_next().await.is_some() {} };
-    // Whoever is not done by then is cut off when the set is dropped.
+    // Requests that take longer are cut off when the set is dropped.
     let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, all_closed).await;
     drop(open);
     // Waits for the threads to end.
@@ -110,7 +110,7 @@ async fn serve(
     let mut connection = std::pin::pin!(connection);
     let stopped = async { drop(stop.wait_for(|stop| *stop).await) };
     tokio::select! {
-        // Errors are the client's: it went away, was too slow, or spoke no HTTP.
+        // Errors are the client's fault: it has gone away, was too slow, or did not speak HTTP.
         _ = connection.as_mut() => {}
         () = place.told_to_leave() => {}
         () = stopped => {
@@ -129,7 +129,7 @@ impl Serving {
     ) -> Result<Response, Dropped> {
         let in_request = seat.begin();
         let route = http::route(request.method(), request.uri().path());
-        // From a short list: labels of metrics must be few.
+        // From a short list, because labels of metrics must be few.
         let operation = route.as_ref().map_or("Other", http::Route::operation);
         let told = RequestLog::begin(&request, ends.peer);
         let must_be_signed = self.app.must_be_signed(&route);

@@ -1,4 +1,4 @@
-//! The program's log: one line an event on standard error, for people or for programs.
+//! The program's log: one line for each event on standard error, for people or for programs.
 
 use std::io;
 
@@ -18,15 +18,15 @@ pub enum LogFormat {
     Json,
 }
 
-/// The least important events that are told.
+/// The least important events that are logged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// What ends the program, or keeps it from working.
+    /// Events that end the program, or keep it from working.
     Error,
-    /// What somebody should look at.
+    /// Events that a person should look at.
     Warn,
-    /// What it does.
+    /// Normal events.
     #[default]
     Info,
     /// Each request.
@@ -46,7 +46,7 @@ impl From<LogLevel> for LevelFilter {
 
 /// Writes the log of this process to standard error from here on. A second call changes nothing.
 pub fn start(format: LogFormat, level: LogLevel) {
-    // An error says that there is a log already.
+    // An error means that there is a log already.
     let _ = tracing::subscriber::set_global_default(subscriber(format, level, io::stderr));
 }
 
@@ -56,7 +56,8 @@ where
 {
     let builder = tracing_subscriber::fmt()
         .with_writer(to)
-        // It would tell them on standard error, and panic if nobody reads that.
+        // Otherwise it would write internal errors to standard error, and panic if nobody reads
+        // that.
         .log_internal_errors(false)
         .with_ansi(false)
         .with_target(false)
@@ -94,7 +95,7 @@ mod tests {
         }
     }
 
-    /// What a warning and a request leave in the log.
+    /// Returns the log of a warning and a request.
     fn written(format: LogFormat, level: LogLevel) -> String {
         let written = Written::default();
         let to = written.clone();

@@ -12,7 +12,8 @@ use stream_server::server::Server;
 use stream_server::settings::{AuthSetting, Settings};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The system's takes several times as long, and every request needs some dozens.
+/// The system's allocator takes several times as long, and every request needs some dozens of
+/// allocations.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -27,7 +28,8 @@ fn main() -> ExitCode {
     let settings = match arguments.settings() {
         Ok(settings) => settings,
         Err(error) => {
-            // Before the log, because what it should look like is among the settings.
+            // This comes before the log is started, because the form of the log is one of the
+            // settings.
             eprintln!("stream-server: {error}");
             return ExitCode::from(USAGE);
         }
@@ -82,7 +84,7 @@ async fn run(settings: Settings) -> ExitCode {
     tracing::info!("stopping: requests in flight are answered first");
     tokio::select! {
         () = server.stop() => {}
-        // A second signal: whoever sends it does not want to wait.
+        // A second signal: its sender does not want to wait.
         _ = terminate.recv() => return complain(FAILURE, &"stopped before it was done"),
         _ = interrupt.recv() => return complain(FAILURE, &"stopped before it was done"),
     }
@@ -90,7 +92,7 @@ async fn run(settings: Settings) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Raises the bound of open files for so many connections, as far as the system lets us.
+/// Raises the limit of open files for so many connections, as far as the system allows.
 fn allow_open_files(connections_max: usize) {
     let connections = u64::try_from(connections_max).unwrap_or(u64::MAX);
     let wanted = connections.saturating_add(OTHER_FILES_MAX);
@@ -98,7 +100,7 @@ fn allow_open_files(connections_max: usize) {
     let allowed = limit.maximum.unwrap_or(u64::MAX);
     if limit.current.is_some_and(|current| current < wanted) {
         limit.current = Some(wanted.min(allowed));
-        // What is refused shows below.
+        // A refusal shows below.
         let _ = setrlimit(Resource::Nofile, limit);
     }
     let open_max = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
@@ -124,7 +126,7 @@ fn warn_of_openness(url: &str, remote: bool) {
     }
 }
 
-/// Writes a line to standard output. That nobody reads it is no reason to fail.
+/// Writes a line to standard output. If nobody reads it, that is not a failure.
 fn tell(line: &str) -> ExitCode {
     let mut out = std::io::stdout();
     if writeln!(out, "{line}").and_then(|()| out.flush()).is_err() {

@@ -29,7 +29,7 @@ pub(crate) struct LagLabels {
     pub(crate) partition: u32,
 }
 
-/// What is known only at the moment of asking.
+/// Values that are only computed when somebody asks.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     pub(crate) groups: usize,
@@ -164,7 +164,7 @@ impl Metrics {
         self.seconds.observe(took.as_secs_f64());
     }
 
-    /// All metrics in OpenMetrics' text format.
+    /// Returns all metrics in OpenMetrics' text format.
     pub(crate) fn text(&self, now: Snapshot) -> String {
         let whole = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
         self.groups.set(whole(now.groups));

@@ -1,4 +1,4 @@
-//! What operators ask: `/ready` and `/metrics`.
+//! Answers the requests of operators: `/ready` and `/metrics`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,7 +31,7 @@ pub(crate) struct Ops {
     ready: Arc<Mutex<Option<Probed>>>,
 }
 
-/// What a probe of the store has found: status and text.
+/// The result of a probe of the store: status and text.
 type Found = (StatusCode, String);
 
 /// The latest probe, and when it was done.
@@ -74,10 +74,11 @@ impl Ops {
         Some(response)
     }
 
-    /// Ready is who can write to the disk: tried, not guessed, though not for each who asks.
+    /// Returns whether the server can write to the disk. It really writes, but not for every
+    /// request.
     async fn ready(&self) -> Response {
         let probing = probed(Arc::clone(&self.store), Arc::clone(&self.ready));
-        // Who asks and goes away must not make the next one probe again.
+        // If a client asks and goes away, the next one must not probe again.
         let found = ToTheEnd::new(probing).await;
         let (status, text) = found.unwrap_or_else(|_| unready("the probe ended unexpectedly"));
         respond(status, JSON, text)
@@ -122,8 +123,8 @@ impl Ops {
     }
 }
 
-/// What the latest probe has found, or a new one after [`READY_LIFE`]. Who comes while one is under
-/// way waits for it.
+/// Returns the result of the latest probe, or of a new one after [`READY_LIFE`]. A request that
+/// comes during a probe waits for it.
 async fn probed(store: Arc<Store>, latest: Arc<Mutex<Option<Probed>>>) -> Found {
     let mut latest = latest.lock().await;
     if let Some(probed) = latest

@@ -3,7 +3,7 @@
 
 use crate::time::TimeMs;
 
-/// The offsets that a partition has: `oldest..next`. Empty where both are equal.
+/// The offsets that a partition has: `oldest..next`. It is empty if both are equal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extent {
     /// The first offset that is still kept.
@@ -40,17 +40,17 @@ pub enum Position {
 /// An offset that the partition does not have; the limits are inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OutOfBounds {
-    /// The offsets that would have done; `None` while the partition is empty.
+    /// The allowed offsets; `None` while the partition is empty.
     pub allowed: Option<(u64, u64)>,
 }
 
 impl Extent {
-    /// The position that `start` means now.
+    /// Returns the position that `start` means now.
     ///
     /// # Errors
     /// [`OutOfBounds`] for an offset that was never published or is no longer kept. `AFTER_OFFSET`
-    /// also takes the offset just before the oldest: who has read everything may go on although
-    /// retention has removed what was read.
+    /// also takes the offset just before the oldest one, so that a client that has read everything
+    /// may go on even if retention has removed what it has read.
     pub fn position(&self, start: Start) -> Result<Position, OutOfBounds> {
         let last = self.next.checked_sub(1);
         let within = |offset: u64, first: u64| match last {
@@ -76,7 +76,7 @@ impl Extent {
     }
 }
 
-/// What a message gets when it is appended.
+/// The stamp of a message that is appended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     /// Its offset.
@@ -108,9 +108,10 @@ impl PartitionLog {
     }
 }
 
-/// The partition of a key: FNV-1a (64 bits) of its bytes, mixed by MurmurHash3's 64-bit finalizer
-/// (FNV leaves the high bits of short keys alike), the high 32 bits scaled to the number of
-/// partitions by `hash * partitions >> 32`. Stable for ever; Oracle does not publish its function.
+/// Returns the partition of a key: FNV-1a (64 bits) of its bytes, mixed by MurmurHash3's 64-bit
+/// finalizer (FNV leaves the high bits of short keys alike), the high 32 bits scaled to the number
+/// of partitions by `hash * partitions >> 32`. It never changes. Oracle does not publish its
+/// function.
 #[must_use]
 pub fn partition_of_key(key: &[u8], partitions: u32) -> u32 {
     const OFFSET_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
@@ -123,7 +124,7 @@ pub fn partition_of_key(key: &[u8], partitions: u32) -> u32 {
     scale((hash ^ (hash >> 33)) >> 32, partitions)
 }
 
-/// The partition of a message without a key, from 64 random bits.
+/// Returns the partition of a message without a key, from 64 random bits.
 #[must_use]
 pub fn partition_of_random(random: u64, partitions: u32) -> u32 {
     scale(random >> 32, partitions)

@@ -1,5 +1,5 @@
-//! What the server keeps is its owner's alone, whatever the umask: folders are made with mode 0700,
-//! files with 0600. What is found with more rights is mended at the start.
+//! Only the owner may access what the server keeps, whatever the umask: folders are made with mode
+//! 0700, files with 0600. More rights are taken away at the start.
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io;
@@ -12,14 +12,14 @@ use rustix::fs::{OFlags, StatVfsMountFlags, fstatvfs};
 
 const FILE_MODE: u32 = 0o600;
 const FOLDER_MODE: u32 = 0o700;
-/// What a group and all others may do.
+/// The rights of the group and all others.
 const OTHERS: u32 = 0o077;
-/// The same, as far as it changes something.
+/// Those of them that allow changes.
 const OTHERS_WRITE: u32 = 0o022;
-/// In such a folder everybody may have files, as in `/tmp`: it is nobody's own.
+/// In such a folder everybody may have files, as in `/tmp`, so it belongs to nobody.
 const STICKY: u32 = 0o1000;
 
-/// The server's own files in a data folder, beside those of the log.
+/// The server's own files in a data folder, besides those of the log.
 const DATA_FILES: [&str; 5] = [
     "lock",
     "stream.db",
@@ -28,14 +28,14 @@ const DATA_FILES: [&str; 5] = [
     "stream.db-journal",
 ];
 
-/// Options for files that may be created.
+/// Returns options for files that may be created.
 pub(crate) fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.mode(FILE_MODE);
     options
 }
 
-/// Creates a folder, and those above it, where they don't exist.
+/// Creates a folder, and missing ones above it.
 pub(crate) fn create_folder(folder: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true).mode(FOLDER_MODE).create(folder)
@@ -48,7 +48,8 @@ pub(crate) fn write(file: &Path, bytes: &[u8]) -> io::Result<()> {
     io::Write::write_all(&mut options.open(file)?, bytes)
 }
 
-/// Takes a data folder and the server's files in it from all others. What can't be changed is told.
+/// Takes all others' rights to a data folder and the server's files in it. If that fails, the log
+/// says so.
 pub(crate) fn mend_data(folder: &Path, log: &Path) {
     let mut mended = mend_folder(folder, OTHERS);
     mended = mended.saturating_add(mend(log, OTHERS));
@@ -68,7 +69,7 @@ pub(crate) fn mend_data(folder: &Path, log: &Path) {
 }
 
 /// Keeps others from adding keys to a folder of public keys, or from changing them. They may read
-/// it: the folder may have other purposes, and public keys are no secret.
+/// it: the folder may have other purposes, and public keys are not secret.
 pub(crate) fn mend_keys(folder: &Path) {
     let mut mended = mend_folder(folder, OTHERS_WRITE);
     for file in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -83,7 +84,8 @@ pub(crate) fn mend_keys(folder: &Path) {
     }
 }
 
-/// Takes these rights of a folder or file away; gives how many were changed. Links are left alone.
+/// Takes these rights to a folder or file away. Returns how many were changed. Links are left
+/// alone.
 fn mend(path: &Path, rights: u32) -> usize {
     match try_mend(path, rights) {
         Ok(is_changed) => usize::from(is_changed),
@@ -99,7 +101,7 @@ fn mend(path: &Path, rights: u32) -> usize {
     }
 }
 
-/// The same for a folder that the operator has named, perhaps by a link.
+/// Returns the same for a folder that the operator has named, perhaps by a link.
 fn mend_folder(folder: &Path, rights: u32) -> usize {
     let real = fs::canonicalize(folder);
     mend(real.as_deref().unwrap_or(folder), rights)
@@ -119,7 +121,7 @@ fn try_mend(path: &Path, rights: u32) -> io::Result<bool> {
         .custom_flags(flags)
         .open(path)?;
     let found = opened.metadata()?;
-    // Where nobody can write, as in a mounted secret, nobody can be kept from it either.
+    // If nobody can write, as in a mounted secret, nobody has to be kept from writing.
     let is_fixed = fstatvfs(&opened)?
         .f_flag
         .contains(StatVfsMountFlags::RDONLY);

@@ -11,7 +11,7 @@ use crate::http::{App, Reply};
 use crate::service::Service;
 use crate::time::{Clock, GivenTime};
 
-/// The server but for its sockets.
+/// The server without its sockets.
 pub struct Protocol(App);
 
 /// An answer.
@@ -19,22 +19,22 @@ pub struct Protocol(App);
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// The fields that mean something to a client, with names in lower case.
+    /// The fields that matter to a client, with names in lower case.
     pub headers: Vec<(String, String)>,
     /// The content.
     pub body: Bytes,
 }
 
 impl Protocol {
-    /// A server with these operations, at the time that is given.
+    /// Returns a server with these operations, at the time that is given.
     #[must_use]
     pub fn new(service: Arc<Service>, time: Arc<GivenTime>) -> Self {
         let url = "http://stream.invalid".to_owned();
         Self(App::new(service, Clock::given(time), url, None, None))
     }
 
-    /// Answers one request. With a storage that never waits, neither does this, unless more answers
-    /// are held than [`crate::limits::ANSWERS_BYTES_MAX`].
+    /// Answers one request. If the storage never waits, this doesn't either, unless more answers
+    /// are kept than [`crate::limits::ANSWERS_BYTES_MAX`].
     pub async fn answer(&self, method: &str, path_and_query: &str, body: &[u8]) -> Answer {
         let done = self.perform(method, path_and_query, body).await;
         let reply = done.unwrap_or_else(|api_error| Reply::api_error(&api_error));

@@ -1,4 +1,4 @@
-//! One line of the log for each request, at the level of debugging.
+//! A line of the log for each request, at the level `debug`.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -11,14 +11,14 @@ use crate::http::{REQUEST_ID, Response};
 /// What is known when a request begins.
 pub(crate) struct RequestLog {
     method: Method,
-    /// Without the query: cursors are there, and whoever has one can read.
+    /// The path without the query, which may have cursors; whoever has a cursor can read.
     path: String,
     peer: SocketAddr,
     began: Instant,
 }
 
 impl RequestLog {
-    /// `None` where nobody wants to know.
+    /// Begins the line of a request; `None` if the level isn't logged.
     pub(crate) fn begin<B>(request: &Request<B>, peer: SocketAddr) -> Option<Self> {
         tracing::enabled!(Level::DEBUG).then(|| Self {
             method: request.method().clone(),
@@ -28,7 +28,7 @@ impl RequestLog {
         })
     }
 
-    /// Tells what became of it: its answer, or none where the connection is closed instead.
+    /// Writes the line: with the answer, or with none if the connection is closed instead.
     pub(crate) fn end(self, operation: &'static str, response: Option<&Response>) {
         let id = response.and_then(|response| response.headers().get(REQUEST_ID));
         let request_id = id.and_then(|id| id.to_str().ok());

@@ -1,4 +1,4 @@
-//! The rounds of retention: what is too old leaves, as long as the server runs.
+//! The rounds of retention: old messages are removed as long as the server runs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

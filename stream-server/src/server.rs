@@ -35,7 +35,7 @@ pub enum StartError {
          if the network is yours alone"
     )]
     Remote(SocketAddr),
-    /// Others could make it fail.
+    /// Others could make the server fail.
     #[error(
         "refusing to take faults on {0}: other machines could reach it. Listen on 127.0.0.1, or \
          leave out --faults, which is for tests"
@@ -47,7 +47,7 @@ pub enum StartError {
     /// The address cannot be listened on.
     #[error("cannot listen on {0}: {1}. Name another address with --listen, or port 0 for any")]
     Listen(SocketAddr, std::io::Error),
-    /// The system gives no threads.
+    /// The system refuses threads.
     #[error("cannot start threads: {0}. Raise the limit of processes and threads")]
     Threads(std::io::Error),
     /// The folder cannot be used.
@@ -80,7 +80,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Whether the settings are to blame (as opposed to the machine).
+    /// Returns whether the settings are to blame (as opposed to the machine).
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {
@@ -94,7 +94,7 @@ impl StartError {
     }
 }
 
-/// A running server. [`Server::stop`] ends it and waits for that; dropping it does not wait, and
+/// A running server. [`Server::stop`] ends it and waits for that. Dropping it does not wait, but
 /// loses nothing that was acknowledged either.
 pub struct Server {
     address: SocketAddr,
@@ -188,13 +188,13 @@ impl Server {
         Ok(verifier)
     }
 
-    /// Where it listens, with the real port.
+    /// Returns the address that the server listens on, with the real port.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// `http://ADDR:PORT`.
+    /// Returns `http://ADDR:PORT`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
@@ -212,7 +212,7 @@ impl Server {
     }
 }
 
-/// What verifies requests, if anything does. Tells the log what it will be.
+/// Returns the verifier of requests, if there is one. The log says which it is.
 fn verifier(settings: &Settings) -> Result<Option<Verifier>, KeyFolderError> {
     let AuthSetting::Keys(folder) = &settings.auth else {
         return Ok(None);
@@ -227,13 +227,13 @@ fn verifier(settings: &Settings) -> Result<Option<Verifier>, KeyFolderError> {
     Ok(Some(Verifier::new(ring, external.map(str::to_owned))))
 }
 
-/// What clients see before this server, with the port as they write it.
+/// Returns the authority that clients use, with the port as they write it.
 fn external_authority(settings: &Settings) -> Option<&str> {
     let (_, rest) = settings.external_url.as_deref()?.split_once("://")?;
     rest.split('/').next()
 }
 
-/// The names that the server is called by, beside those of the loopback interface.
+/// Returns the names that the server is called by, beside those of the loopback interface.
 fn hosts(settings: &Settings) -> Vec<String> {
     let external = external_authority(settings).map(|authority| {
         let port = authority

@@ -1,4 +1,4 @@
-//! What a server is started with.
+//! The settings of a server.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,21 +13,21 @@ use crate::logging::{LogFormat, LogLevel};
 pub struct StreamSetting {
     /// Its name; its id is `ocid1.stream.oc1.local.NAME`.
     pub name: String,
-    /// Its partitions, or any number where `None` (1 if it is created).
+    /// Its partitions; `None` for any number (1 if it is created).
     pub partitions: Option<u32>,
-    /// How long its messages are kept if it is created, 24..=168 hours; 24 where `None`.
+    /// How long its messages are kept if it is created, 24..=168 hours; 24 if `None`.
     pub retention_hours: Option<u32>,
-    /// Instead of the above, for tests; there is no such thing at Oracle. Not remembered.
+    /// A shorter time instead, for tests. Oracle doesn't have it. It is not remembered.
     pub retention_seconds: Option<u64>,
 }
 
-/// Who may do anything.
+/// Who may do everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AuthSetting {
-    /// Everyone who reaches the server. Signatures are not looked at.
+    /// Everybody who reaches the server. Signatures are not verified.
     #[default]
     Open,
-    /// Whoever signs with a key of this folder (see [`crate::auth::KeyRing::read`]).
+    /// Everybody who signs with a key of this folder (see [`crate::auth::KeyRing::read`]).
     Keys(PathBuf),
 }
 
@@ -35,14 +35,14 @@ pub enum AuthSetting {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum ThrottleSetting {
-    /// As fast as the server is.
+    /// As fast as the server can.
     #[default]
     Off,
-    /// As fast as at Oracle ([`crate::throttle`]); beyond that they get 429.
+    /// As fast as at Oracle ([`crate::throttle`]). Faster requests get 429.
     Oci,
 }
 
-/// What a server is started with.
+/// The settings of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Where to listen; port 0 takes a free one.
@@ -51,7 +51,7 @@ pub struct Settings {
     pub data: PathBuf,
     /// Streams to create if they don't exist.
     pub streams: Vec<StreamSetting>,
-    /// Who may do anything.
+    /// Who may do everything.
     pub auth: AuthSetting,
     /// Whether `/faults` tells the server what to do wrong. For tests.
     pub faults: bool,
@@ -59,28 +59,28 @@ pub struct Settings {
     pub throttle: ThrottleSetting,
     /// Whether to listen on an address that other machines can reach.
     pub allow_remote: bool,
-    /// What clients see as `messagesEndpoint`; `http://ADDR:PORT` where `None`.
+    /// The `messagesEndpoint` that clients see; `http://ADDR:PORT` if `None`.
     pub external_url: Option<String>,
-    /// Names and addresses that clients call the server by, beside those of the loopback interface
-    /// and of `external_url`: in small letters, without a port.
+    /// Names and addresses that clients use for the server, besides those of the loopback interface
+    /// and of `external_url`: in lower case, without a port.
     pub hosts: Vec<String>,
-    /// Open connections at most; [`crate::limits::CONNECTIONS_MAX`] where `None`.
+    /// The most open connections; [`crate::limits::CONNECTIONS_MAX`] if `None`.
     pub connections_max: Option<usize>,
-    /// Longest time between two requests of a connection; [`crate::limits::IDLE_TIMEOUT`] where
+    /// Longest time between two requests of a connection; [`crate::limits::IDLE_TIMEOUT`] if
     /// `None`.
     pub idle_timeout: Option<Duration>,
-    /// How a line of the log looks. The program's; a library's log is its user's.
+    /// The form of a line in the program's log. (The user of the library has a log of their own.)
     pub log_format: LogFormat,
-    /// What the program's log tells.
+    /// The least important events in the program's log.
     pub log_level: LogLevel,
-    /// Bound of the files of messages in bytes; writes beyond it get 500. None where `None`.
+    /// The most bytes of the files of messages; writes beyond it get 500. No limit if `None`.
     pub data_bytes_max: Option<u64>,
     /// Bytes of one file of messages, within [`crate::limits::SEGMENT_BYTES_BOUNDS`].
     pub segment_bytes: Option<u64>,
 }
 
 impl Settings {
-    /// Settings for a folder: any free port of 127.0.0.1, no streams.
+    /// Returns settings for a folder: any free port of 127.0.0.1, no streams.
     pub fn local(data: impl Into<PathBuf>) -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -101,7 +101,7 @@ impl Settings {
         }
     }
 
-    /// The same with one more stream.
+    /// Returns the same with one more stream.
     #[must_use]
     pub fn with_stream(mut self, name: &str, partitions: u32) -> Self {
         let name = name.to_owned();

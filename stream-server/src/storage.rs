@@ -1,8 +1,8 @@
-//! The narrow seam between the protocol and the store.
+//! The narrow interface between the protocol and the store.
 //!
 //! A [`Storage`] keeps streams, their partitioned logs, and the committed positions of groups, and
-//! nothing else: it knows no HTTP, no cursors, and not who is a member of a group. The one here is
-//! [`crate::store`]; a cluster's log or a simulation's memory can stand in its place.
+//! nothing else. It doesn't know HTTP, cursors, or the members of a group. [`crate::store`]
+//! implements it; a cluster's log or a simulation's memory can replace that.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -15,7 +15,7 @@ use crate::group::{Commit, GroupRecord, ReadRange};
 use crate::partition_log::{Extent, Stamp};
 use crate::time::TimeMs;
 
-/// What a storage's operation gives, later.
+/// The result of an operation of the storage, as a future.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StorageError>> + Send + 'a>>;
 
 /// A stream, as it was created. Name and partitions never change.
@@ -42,7 +42,7 @@ pub struct Stream {
 /// Something that the control plane keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
-    /// What kind of thing it is; with the id its name.
+    /// The kind of thing. Kind and id together are its name.
     pub kind: String,
     /// The OCID of the thing.
     pub id: String,
@@ -51,7 +51,7 @@ pub struct Document {
 }
 
 impl Document {
-    /// The kind of what belongs to the stream with the same id, and is deleted with it.
+    /// The kind of documents that belong to the stream with the same id, and are deleted with it.
     pub const STREAM: &str = "stream";
 }
 
@@ -88,45 +88,45 @@ pub struct ReadBounds {
     pub bytes_max: usize,
 }
 
-/// Why a storage could not do it.
+/// Why an operation of the storage failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StorageError {
     /// There is a stream of that name or id; nothing was created.
     #[error("a stream of that name exists already")]
     StreamExists,
-    /// There are as many streams, partitions or groups as there may be.
+    /// The limit of streams, partitions or groups is reached.
     #[error("{0}")]
     TooMany(String),
-    /// The store failed or is closed. What was asked for may or may not have happened.
+    /// The store failed or is closed. The operation may or may not have happened.
     #[error("the store failed: {0}")]
     Failed(String),
 }
 
 /// Streams, logs and committed positions. Every write is durable when its answer comes.
 pub trait Storage: Send + Sync {
-    /// The secret that cursors are authenticated with; the same after a restart.
+    /// Returns the secret that cursors are authenticated with; the same after a restart.
     fn cursor_secret(&self) -> [u8; 64];
 
-    /// All streams, by key.
+    /// Returns all streams, by key.
     fn streams(&self) -> Answer<'_, Vec<Arc<Stream>>>;
 
-    /// The stream of an OCID.
+    /// Returns the stream of an OCID.
     fn stream<'a>(&'a self, id: &'a str) -> Answer<'a, Option<Arc<Stream>>>;
 
-    /// All documents of the control plane.
+    /// Returns all documents of the control plane.
     fn documents(&self) -> Answer<'_, Vec<Document>>;
 
     /// Keeps a document, instead of any earlier one of this kind and id.
     fn put_document(&self, document: Document) -> Answer<'_, ()>;
 
-    /// Deletes a document, if there is one.
+    /// Deletes a document, if it exists.
     fn delete_document<'a>(&'a self, kind: &'a str, id: &'a str) -> Answer<'a, ()>;
 
     /// Deletes a stream with its messages, its groups and its document. Later reads find nothing,
-    /// later appends fail.
+    /// and later appends fail.
     fn delete_stream<'a>(&'a self, stream: &'a Stream) -> Answer<'a, ()>;
 
-    /// Creates a stream; the storage gives the key.
+    /// Creates a stream. The storage chooses its key.
     fn create_stream(&self, stream: Stream) -> Answer<'_, Arc<Stream>>;
 
     /// Appends messages, all or none, and gives each its offset and time, in the same order.
@@ -137,10 +137,10 @@ pub trait Storage: Send + Sync {
         messages: Vec<NewMessage>,
     ) -> Answer<'a, Vec<Stamp>>;
 
-    /// The offsets that the partitions have, by partition. Never ahead of what can be read.
+    /// Returns the offsets of each partition. They are never ahead of what can be read.
     fn extents<'a>(&'a self, stream: &'a Stream) -> Answer<'a, BTreeMap<u32, Extent>>;
 
-    /// The first offset whose message has at least this time; `None` if there is none yet.
+    /// Returns the first offset whose message has at least this time; `None` if there is none yet.
     fn offset_at<'a>(
         &'a self,
         stream: &'a Stream,
@@ -157,10 +157,10 @@ pub trait Storage: Send + Sync {
         bounds: ReadBounds,
     ) -> Answer<'a, Vec<Message>>;
 
-    /// All groups of all streams.
+    /// Returns all groups of all streams.
     fn groups(&self) -> Answer<'_, Vec<GroupRecord>>;
 
-    /// The group of that name, created at these start offsets if it doesn't exist.
+    /// Returns the group of that name, created at these start offsets if it doesn't exist.
     fn open_group<'a>(
         &'a self,
         stream: &'a Stream,
@@ -168,8 +168,8 @@ pub trait Storage: Send + Sync {
         starts: BTreeMap<u32, u64>,
     ) -> Answer<'a, GroupRecord>;
 
-    /// Commits offsets. Offsets behind what is committed, and commits of an earlier incarnation of
-    /// the group, change nothing.
+    /// Commits offsets. Offsets before the committed position, and commits of an earlier
+    /// incarnation of the group, change nothing.
     fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, ()>;
 
     /// Moves a group to new start offsets (UpdateGroup) and gives it its next incarnation.

@@ -125,7 +125,7 @@ impl Throttle {
 }
 
 impl Buckets {
-    /// What is missing to a full bucket, in microseconds of filling.
+    /// Returns what is missing to a full bucket, in microseconds of filling.
     fn lack(&self, bucket: &Bucket, now_us: u64) -> u64 {
         let full_at = self.full_at_us.get(bucket).copied().unwrap_or(0);
         full_at.saturating_sub(now_us).min(LACK_US_MAX)

@@ -16,7 +16,7 @@ impl TimeMs {
     /// Bytes of every moment as text.
     pub(crate) const TEXT_BYTES: usize = "2018-04-20T23:21:12.428Z".len();
 
-    /// The moment `duration_ms` later; stops at the largest moment instead of wrapping.
+    /// Returns the moment `duration_ms` later; stops at the largest moment instead of wrapping.
     #[must_use]
     pub fn plus_ms(self, duration_ms: u64) -> Self {
         Self(self.0.saturating_add(duration_ms))
@@ -65,7 +65,7 @@ pub struct GivenTime {
 }
 
 impl Clock {
-    /// A clock that starts at the machine's present wall time.
+    /// Returns a clock that starts at the machine's present wall time.
     #[must_use]
     pub fn start() -> Self {
         Self(Source::Machine {
@@ -74,7 +74,7 @@ impl Clock {
         })
     }
 
-    /// A clock that shows what a simulation says.
+    /// Returns a clock that shows what a simulation says.
     #[must_use]
     pub const fn given(time: Arc<GivenTime>) -> Self {
         Self(Source::Given(time))

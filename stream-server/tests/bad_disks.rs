@@ -18,7 +18,7 @@ use serde_json::json;
 
 const BIG: usize = 100_000;
 
-/// Publishes one message with this name and some ballast; gives the status.
+/// Publishes one message with this name and some ballast; returns the status.
 fn put(client: &mut Client, name: &str) -> u16 {
     let value = encode(&format!("{name} {}", "x".repeat(BIG)));
     let body = json!({ "messages": [{ "value": value }] });
@@ -34,13 +34,13 @@ fn put(client: &mut Client, name: &str) -> u16 {
     answer.status
 }
 
-/// A message that fits where the others don't.
+/// Returns a message that fits where the others don't.
 fn small() -> serde_json::Value {
     let value = format!("small {}", "x".repeat(3_000));
     json!({ "messages": [{ "value": encode(&value) }] })
 }
 
-/// The names of all messages, from the oldest.
+/// Returns the names of all messages, from the oldest.
 fn names(client: &mut Client) -> Vec<String> {
     let mut cursor = client.cursor(&json!({ "partition": "0", "type": "TRIM_HORIZON" }));
     let mut names = Vec::new();
@@ -55,7 +55,7 @@ fn names(client: &mut Client) -> Vec<String> {
     }
 }
 
-/// Publishes until it fails; gives what was acknowledged.
+/// Publishes until it fails; returns what was acknowledged.
 fn fill(client: &mut Client) -> Vec<String> {
     let mut acknowledged = Vec::new();
     for n in 0..1_000 {
@@ -100,17 +100,8 @@ fn a_full_disk_refuses_messages_and_keeps_what_it_has() {
 #[test]
 fn a_full_database_refuses_messages_and_keeps_what_it_has() {
     let folder = tempfile::tempdir().unwrap();
-    let data = folder.path().to_str().unwrap();
     let bounded = ["--data-bytes-max", "2000000"];
-    let usual = [
-        "--listen",
-        "127.0.0.1:0",
-        "--data",
-        data,
-        "--stream",
-        "calls:1",
-    ];
-    let mut server = Process::start_with(&[&usual[..], &bounded[..]].concat());
+    let mut server = Process::start_also_with(folder.path(), "calls:1", &bounded);
     let mut client = Client::connect(server.address);
     let acknowledged = fill(&mut client);
     assert!(acknowledged.len() > 10, "{acknowledged:?}");

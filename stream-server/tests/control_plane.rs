@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 const STREAMS: &str = "/20180418/streams";
 const POOLS: &str = "/20180418/streampools";
 
-/// A request with one more header.
+/// Returns a request with one more header.
 fn with_header(
     client: &mut Client,
     (method, path): (&str, &str),

@@ -100,7 +100,7 @@ impl Drop for FullDisk {
     }
 }
 
-/// Publishes one message; gives its name if it was acknowledged.
+/// Publishes one message; returns its name if it was acknowledged.
 fn put(client: &mut Client, name: String, bytes: usize) -> Option<String> {
     let value = encode(&format!("{name} {}", "x".repeat(bytes)));
     let body = json!({ "messages": [{ "value": value }] });
@@ -136,7 +136,7 @@ fn fill(address: SocketAddr, writer: usize) -> Vec<String> {
     acknowledged
 }
 
-/// The names of all messages, each once.
+/// Returns the names of all messages, each once.
 fn names(address: SocketAddr) -> BTreeSet<String> {
     let mut client = Client::connect(address);
     let mut names = BTreeSet::new();

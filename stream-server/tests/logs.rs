@@ -18,7 +18,7 @@ fn write(folder: &Path, settings: &Value) -> PathBuf {
     config
 }
 
-/// The lines of a log in JSON.
+/// Returns the lines of a log in JSON.
 fn events(log: &Path) -> Vec<Value> {
     let log = std::fs::read_to_string(log).unwrap();
     let event = |line: &str| serde_json::from_str(line).unwrap();

@@ -15,7 +15,7 @@ use std::process::Command;
 use common::process::Process;
 use common::{Client, wait_until};
 
-/// A server with small files of its log, in a process with this umask.
+/// Returns a server with small files of its log, in a process with this umask.
 fn start(umask: &str, folder: &Path, more: &[&str], log: &Path) -> Process {
     let program = env!("CARGO_BIN_EXE_stream-server");
     let mut command = Command::new("sh");
@@ -29,7 +29,7 @@ fn start(umask: &str, folder: &Path, more: &[&str], log: &Path) -> Process {
     Process::start_telling(&mut command)
 }
 
-/// All below a folder, with their modes.
+/// Returns all below a folder, with their modes.
 fn modes(folder: &Path) -> Vec<(PathBuf, u32)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {

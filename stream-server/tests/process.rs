@@ -9,7 +9,7 @@ use common::Client;
 use common::process::{Process, command};
 use serde_json::{Value, json};
 
-/// Runs it to its end; gives exit code and standard error.
+/// Runs it to its end; returns exit code and standard error.
 fn run(arguments: &[&str]) -> (i32, String) {
     let output = command(arguments).output().unwrap();
     (
@@ -113,7 +113,7 @@ fn folders_that_cannot_be_used_end_with_1() {
     }
 }
 
-/// A database of another program.
+/// Returns a database of another program.
 fn sqlite() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("other.db");

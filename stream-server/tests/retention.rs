@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 const OUTSIDE: &str = "The cursor is outside the retention period and is now invalid.";
 
-/// A server whose stream `calls` keeps messages for one second.
+/// Returns a server whose stream `calls` keeps messages for one second.
 fn start(folder: &Path) -> Process {
     let config = folder.join("config.json");
     let stream = json!({ "name": "calls", "partitions": 1, "retentionSecondsForTests": 1 });
@@ -22,7 +22,8 @@ fn start(folder: &Path) -> Process {
     Process::start_with(&["--listen", "127.0.0.1:0", "--config", config])
 }
 
-/// Whether the stream has no messages. Some may leave between the two requests: then it had some.
+/// Returns whether the stream has no messages. Some may leave between the two requests: then it had
+/// some.
 fn is_empty(client: &mut Client) -> bool {
     let cursor = client.cursor(&json!({ "partition": "0", "type": "TRIM_HORIZON" }));
     let answer = client.try_get(&cursor, 10_000);

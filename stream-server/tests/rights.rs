@@ -14,7 +14,7 @@ use common::signing::Signed;
 use common::{STREAM, encode};
 use serde_json::json;
 
-/// A server whose keys have these rights, or no file of them.
+/// Returns a server whose keys have these rights, or no file of them.
 fn start(folder: &Path, keys: &[(&str, Option<&str>)]) -> Process {
     let key_folder = folder.join("keys");
     std::fs::create_dir(&key_folder).unwrap();
@@ -132,7 +132,7 @@ fn a_file_of_rights_that_cannot_be_read_gives_none() {
     let told = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(2), "{told}");
     for part in [
-        "a.rights: has \"Publish\", which is no right",
+        "a.rights: has \"Publish\", which is not a right",
         "b.rights: names no right",
         "c.rights: is missing",
         "mistyped.pub.pem: is missing",

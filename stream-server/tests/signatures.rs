@@ -10,7 +10,7 @@ use common::signing::{KEY_ID, Signed, date};
 use common::{Client, STREAM, encode};
 use serde_json::json;
 
-/// A server that knows Oracle's published test key under two keyIds.
+/// Returns a server that knows Oracle's published test key under two keyIds.
 fn start(folder: &Path) -> Process {
     let keys = folder.join("keys");
     std::fs::create_dir(&keys).unwrap();
@@ -101,7 +101,7 @@ fn everything_else_is_401_with_the_reason() {
                 date: "today".to_owned(),
                 ..put()
             },
-            "is no date",
+            "is not a date",
         ),
         (
             Signed {
@@ -187,7 +187,7 @@ fn a_bad_key_folder_is_refused_at_start_with_all_mistakes() {
     let told = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(2), "{told}");
     for part in [
-        "a.pub.pem: is no RSA",
+        "a.pub.pem: is not an RSA",
         "a.keyid: is missing",
         "b.pub.pem: is missing",
     ] {

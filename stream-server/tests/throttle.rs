@@ -73,7 +73,7 @@ impl Throttled {
         self.request(method, &format!("/20180418/streams/{STREAM}{path}"), &body)
     }
 
-    /// Publishes one message under each key, of so many bytes; gives status and body.
+    /// Publishes one message under each key, of so many bytes; returns status and body.
     fn put(&self, messages: &[(&str, usize)]) -> (u16, Value) {
         let message = |(key, bytes): &(&str, usize)| {
             let value = "x".repeat(bytes.checked_sub(key.len()).unwrap());

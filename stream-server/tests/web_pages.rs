@@ -8,7 +8,7 @@ use common::process::{Process, command};
 use common::{Answer, Client, STREAM, TestServer, encode};
 use serde_json::json;
 
-/// A request with these fields alone.
+/// Returns a request with these fields alone.
 fn send(client: &mut Client, method: &str, path: &str, fields: &[&str], body: &str) -> Answer {
     let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
     let length = body.len();

@@ -33,7 +33,7 @@ fn wrong_configurations_are_refused_with_the_messages_beside_them() {
             "accept" => message::<AcceptConfig>(&json),
             "drain" => message::<DrainConfig>(&json),
             "answer" => message::<AnswerConfig>(&json),
-            _ => panic!("{name}: {role} is no role"),
+            _ => panic!("{name}: {role} is not a role"),
         };
         let message = message.unwrap_or_else(|| panic!("{name} is valid"));
         settle(&format!("{FOLDER}/{name}.txt"), &message);

@@ -7,14 +7,14 @@ use sluice::accept::config::AcceptConfig;
 use sluice::answer::AnswerConfig;
 use sluice::config::{Absent, Document, KeyDocumentation, KeyKind};
 use sluice::drain::config::DrainConfig;
+use sluice_render::key_tree::{Content, Member, tree};
 
-use super::key_tree::{Content, Member, tree};
 use super::{read, settle};
 
 /// Columns of a line; words longer than that have their own.
 const COLUMNS: usize = 100;
 
-/// What stands where there is no default.
+/// Returns the text for a key without a default.
 fn example(path: &str) -> Value {
     let text = match path.trim_start_matches("$.") {
         "stream.cluster" => "stream",
@@ -93,7 +93,7 @@ impl Writer {
     }
 
     fn members(&mut self, members: &[Member]) {
-        // A comment is no member, so the comma belongs to the last one that is none.
+        // A comment is not a member, so the comma belongs to the last line that is not a comment.
         let last = members.iter().rposition(|member| !is_comment(member));
         self.depth += 1;
         for (index, member) in members.iter().enumerate() {
@@ -146,7 +146,7 @@ fn reference<D: Document>(role: &str) -> String {
     writer.text
 }
 
-/// The document without whole lines of comments, which are the only ones there are.
+/// Returns the document without whole lines of comments, which are the only ones there are.
 fn without_comments(jsonc: &str) -> String {
     let lines = jsonc.lines();
     let lines: Vec<&str> = lines
@@ -155,7 +155,7 @@ fn without_comments(jsonc: &str) -> String {
     lines.join("\n")
 }
 
-/// What stands in the reference and is no default.
+/// Returns what stands in the reference and is no default.
 fn least(members: &[Member]) -> Value {
     let mut object = Map::new();
     for member in members {

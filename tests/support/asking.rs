@@ -11,8 +11,8 @@ use sluice::time::Wall;
 /// 2026-11-23T04:36:00Z.
 pub const NOW: Wall = Wall(1_795_408_560_000);
 
-/// A gateway that has every option, and where `h` may be a target and get
-/// replies, and so may every path.
+/// Returns a gateway that has every option, and where `h` may be a target and get replies, and so
+/// may every path.
 pub fn gateway(extra: &str) -> AcceptConfig {
     let fixed = r#""stream":{"cluster":"stream","authority":"s","streamId":"calls"},
         "targets":{"allow":[{"scheme":"any","host":"h","allowPrivate":true},
@@ -35,7 +35,7 @@ pub fn ask(config: &AcceptConfig, lines: &[(&str, &[u8])]) -> Result<Admitted, R
     admit(head, config, NOW)
 }
 
-/// The status, the header that is named and the detail.
+/// Returns the status, the header that is named and the detail.
 pub fn refused(config: &AcceptConfig, lines: &[(&str, &[u8])]) -> (u16, String, String) {
     let refusal = ask(config, lines).unwrap_err();
     let response = refusal.response(Duration::ZERO);

@@ -21,17 +21,17 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// A drain that has joined its group; its first fetch is open.
+    /// Returns a drain that has joined its group; its first fetch is open.
     pub fn joined(config: &str) -> Self {
         Self::with_dispatch("", config)
     }
 
-    /// The same, with more ways out.
+    /// Returns the same, with more ways out.
     pub fn with_dispatch(dispatch: &str, config: &str) -> Self {
         Self::with_engine(drain_engine(dispatch, config))
     }
 
-    /// The same with an engine that was made elsewhere.
+    /// Returns the same with an engine that was made elsewhere.
     pub fn with_engine(engine: DrainEngine) -> Self {
         let mut lab = Self {
             engine,

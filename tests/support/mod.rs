@@ -32,7 +32,7 @@ use sluice::id::{Entropy, RequestId, Ticket};
 use sluice::metric::Metric;
 use sluice::time::{Now, Steady, Wall};
 
-/// A moment, in milliseconds after the start of the test.
+/// Returns a moment, in milliseconds after the start of the test.
 pub fn at(millis: u64) -> Now {
     Now {
         steady: Steady(1_000 + millis),
@@ -40,7 +40,7 @@ pub fn at(millis: u64) -> Now {
     }
 }
 
-/// The answer of a server, as the gateway's listeners let it through.
+/// Returns the answer of a server, as the gateway's listeners let it through.
 pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> CalloutResult {
     let headers = headers
         .iter()
@@ -55,7 +55,7 @@ pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> CalloutResul
     })
 }
 
-/// A field of a callout as text.
+/// Returns a field of a callout as text.
 pub fn field(callout: &Callout, name: &str) -> String {
     let value = callout
         .request
@@ -121,7 +121,7 @@ impl Said {
         None
     }
 
-    /// How often something was counted.
+    /// Returns how often something was counted.
     pub fn counted(&self, metric: Metric) -> i64 {
         self.counts.get(&metric).copied().unwrap_or_default()
     }
@@ -132,7 +132,7 @@ impl Said {
     }
 }
 
-/// Gives the accept engine an input; every body that it reads is `body`.
+/// Passes an input to the accept engine; every body that it reads is `body`.
 pub fn accept(engine: &mut AcceptEngine, input: AcceptInput, now: Now, body: &[u8]) -> Said {
     let mut said = Said::default();
     engine.handle(input, now);
@@ -144,7 +144,7 @@ pub fn accept(engine: &mut AcceptEngine, input: AcceptInput, now: Now, body: &[u
     said
 }
 
-/// Gives the drain an input.
+/// Passes an input to the drain.
 pub fn drain(engine: &mut DrainEngine, input: DrainInput, now: Now) -> Said {
     let mut said = Said::default();
     engine.handle(input, now);
@@ -155,17 +155,17 @@ pub fn drain(engine: &mut DrainEngine, input: DrainInput, now: Now) -> Said {
     said
 }
 
-/// A marked request without a body.
+/// Returns a marked request without a body.
 pub fn request(number: u32, extra: &[(&str, &str)]) -> AcceptInput {
     request_head(number, extra, true)
 }
 
-/// The head of a marked request that has more to come.
+/// Returns the head of a marked request that has more to come.
 pub fn open_request(number: u32) -> AcceptInput {
     request_head(number, &[], false)
 }
 
-/// The same of a caller.
+/// Returns the head of a caller's marked request that has more to come.
 pub fn open_request_of(caller: &str, number: u32) -> AcceptInput {
     request_head(number, &[("authorization", caller)], false)
 }
@@ -195,7 +195,16 @@ fn request_head(number: u32, extra: &[(&str, &str)], end_of_stream: bool) -> Acc
     }
 }
 
-/// What distinguishes the sender of these fields, who comes from the one address that there is.
+/// Returns the ids of these records of calls.
+pub fn ids(calls: &[serde_json::Value]) -> Vec<&str> {
+    calls
+        .iter()
+        .map(|call| call["id"].as_str().unwrap())
+        .collect()
+}
+
+/// Returns what distinguishes the sender of these fields, who comes from the one address that there
+/// is.
 pub fn sender(fields: &Fields) -> Option<CallerIdentity> {
     let rules = CallerRules {
         headers: vec!["authorization".to_owned()],
@@ -206,7 +215,7 @@ pub fn sender(fields: &Fields) -> Option<CallerIdentity> {
     })
 }
 
-/// The records in a PutMessages request.
+/// Returns the records in a PutMessages request.
 pub fn records(callout: &Callout) -> Vec<serde_json::Value> {
     let body: serde_json::Value = serde_json::from_slice(&callout.request.body).unwrap();
     let messages = body["messages"].as_array().unwrap();
@@ -217,7 +226,7 @@ pub fn records(callout: &Callout) -> Vec<serde_json::Value> {
     messages.iter().map(record).collect()
 }
 
-/// The Stream stores everything, from this offset on.
+/// Returns the answer of a Stream that stores everything, from this offset on.
 pub fn stored(callout: &Callout, offset: usize) -> CalloutResult {
     let entries: Vec<String> = (0..records(callout).len())
         .map(|index| format!(r#"{{"partition":"0","offset":{}}}"#, offset + index))
@@ -229,25 +238,25 @@ pub fn stored(callout: &Callout, offset: usize) -> CalloutResult {
     )
 }
 
-/// An answer to GetMessages: these records, from this offset on.
+/// Returns an answer to GetMessages: these records, from this offset on.
 pub fn messages(offset: usize, records: &[&str]) -> CalloutResult {
     messages_stored_at("2026-11-23T04:36:00.000Z", offset, records)
 }
 
-/// The same, stored at another time.
+/// Returns the same, stored at another time.
 pub fn messages_stored_at(stored_at: &str, offset: usize, records: &[&str]) -> CalloutResult {
     let keys: Vec<Option<String>> = records.iter().map(|record| own_key(record)).collect();
     messages_with_keys(stored_at, offset, records, &keys)
 }
 
-/// The message key under which a record belongs.
+/// Returns the message key under which a record belongs.
 fn own_key(record: &str) -> Option<String> {
     let record: serde_json::Value = serde_json::from_str(record).ok()?;
     let key = record.get("orderKey").or(record.pointer("/parked/route"));
     key?.as_str().map(str::to_owned)
 }
 
-/// The same with these message keys.
+/// Returns the same with these message keys.
 pub fn messages_with_keys(
     stored_at: &str,
     offset: usize,

@@ -1,4 +1,4 @@
-//! A local set with a recording target, and what most tests ask of it.
+//! A local set with a recording target, and what most tests need from it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +17,8 @@ use testkit::{PATIENCE, wait};
 /// Lines of a part's log that a failed test shows.
 const LOG_LINES: usize = 40;
 
-/// What the drain is told in tests, quick where the defaults are patient, and some more.
+/// Returns settings of the drain for tests, quick where the defaults are patient, merged with
+/// `more`.
 #[must_use]
 pub fn drain_settings(more: &Value) -> Value {
     let mut settings = json!({
@@ -28,12 +29,12 @@ pub fn drain_settings(more: &Value) -> Value {
     settings
 }
 
-/// The gateway with the shipped filter, the stream server and a target. What it writes is shown
-/// where a test fails.
+/// The gateway with the shipped filter, the stream server and a target. If a test fails, their logs
+/// are shown.
 pub struct Gateway {
     /// Envoy and the stream server.
     pub set: LocalSet,
-    /// What is called.
+    /// The target.
     pub target: Target,
 }
 
@@ -44,7 +45,7 @@ impl Gateway {
         Self::with(name, Target::start(), |builder| builder)
     }
 
-    /// Starts a set that is different.
+    /// Starts a set with changes.
     ///
     /// # Panics
     /// When a part doesn't get ready.
@@ -60,7 +61,7 @@ impl Gateway {
         Self { set, target }
     }
 
-    /// The gateway's port.
+    /// Returns the gateway's port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.set.ports().gateway
@@ -72,24 +73,24 @@ impl Gateway {
         exchange(self.port(), request)
     }
 
-    /// Has a call without content accepted, and gives its id.
+    /// Has a call without content accepted, and returns its id.
     pub fn call(&self, path: &str) -> String {
         self.accept(&Request::new("POST", path).marked().body(""))
     }
 
-    /// Has a call accepted, and gives its id.
+    /// Has a call accepted, and returns its id.
     pub fn accept(&self, request: &Request) -> String {
         let accepted = self.exchange(request).expect(202);
         accepted.message.text("async-call-id")
     }
 
-    /// The stream server.
+    /// Returns the stream server.
     #[must_use]
     pub fn stream(&self) -> Stream {
         Stream::at(self.set.ports().stream)
     }
 
-    /// Envoy's counters and gauges, as far as they are the filter's own.
+    /// Returns Envoy's counters and gauges that belong to the filter.
     #[must_use]
     pub fn metrics(&self) -> BTreeMap<String, u64> {
         let stats = self.set.admin_stats().expect("Envoy's stats").into_iter();
@@ -100,7 +101,7 @@ impl Gateway {
         own.collect()
     }
 
-    /// One counter or gauge of the filter; zero before anything was counted.
+    /// Returns a counter or gauge of the filter; zero before anything was counted.
     #[must_use]
     pub fn metric(&self, name: &str) -> u64 {
         self.metrics().get(name).copied().unwrap_or_default()
@@ -109,7 +110,7 @@ impl Gateway {
     /// Waits until a condition holds.
     ///
     /// # Panics
-    /// When it takes too long; the message has what was looked at last.
+    /// When it takes too long; the message has what was seen last.
     pub fn wait(&self, what: &str, is_true: impl FnMut() -> bool) {
         let held = wait::until(PATIENCE, is_true);
         assert!(
@@ -138,8 +139,8 @@ impl Gateway {
         self.wait(&what, || self.target.arrivals().contains_key(id));
     }
 
-    /// Waits until everything is settled: the group has committed all there is, nothing is in
-    /// memory, nobody waits.
+    /// Waits until everything is settled: the group has committed everything, nothing is in memory,
+    /// and no client waits.
     pub fn wait_until_settled(&self) {
         self.wait("everything is committed", || {
             self.stream().uncommitted().is_empty()
@@ -156,7 +157,7 @@ impl Gateway {
         });
     }
 
-    /// How often a VM of the filter had to be loaded again.
+    /// Returns how often a VM of the filter had to be loaded again.
     #[must_use]
     pub fn reloads(&self) -> u64 {
         let stats = self.set.admin_stats().expect("Envoy's stats");
@@ -184,7 +185,7 @@ impl Drop for Gateway {
     }
 }
 
-/// The ends of all logs of a set.
+/// Returns the ends of all logs of a set.
 #[must_use]
 pub fn logs(set: &LocalSet) -> String {
     use local_gateway::Part;
@@ -193,7 +194,7 @@ pub fn logs(set: &LocalSet) -> String {
         let file = set.log_file(part)?;
         let text = fs::read(file).unwrap_or_default();
         let text = String::from_utf8_lossy(&text).into_owned();
-        // Envoy begins with a list of all that is compiled into it.
+        // Envoy begins with a list of everything that is compiled into it.
         let lines = text
             .lines()
             .filter(|line| !line.contains("[source/server/server.cc"));

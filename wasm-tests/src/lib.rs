@@ -4,6 +4,7 @@
 //! |---|---|
 //! | a local set with a recording target, and what tests ask of it | [`gateway`] |
 //! | the recording target, scriptable | [`target`] |
+//! | an external processor, which Envoy shows the bodies | [`ext_proc`] |
 //! | `sluice`, the command line for dead letters | [`sluice`] |
 //! | Oracle's metadata and auth services, stood in for | [`oci`] |
 //! | the clusters and the listener of docs/oci.md | [`oci_envoy`] |
@@ -19,6 +20,7 @@
     reason = "this crate is only for tests: whatever is unexpected in here fails one"
 )]
 
+pub mod ext_proc;
 pub mod gateway;
 pub mod load;
 pub mod oci;

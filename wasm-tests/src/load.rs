@@ -10,10 +10,10 @@ use std::time::Duration;
 use crate::target::Seen;
 use testkit::http1::{Connection, Request};
 
-/// How long a client waits before it tries again to reach a gateway that isn't there.
+/// How long a client waits before it tries again to reach a gateway that is gone.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(10);
 
-/// What the clients were told.
+/// The answers to the clients.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     /// The ids of the calls that got their `202`: they have to arrive.
@@ -22,7 +22,7 @@ pub struct Ledger {
     pub refused: BTreeMap<u16, usize>,
     /// Connections that broke or could not be made.
     pub broken: usize,
-    /// Requests that nobody answered although their connection stayed.
+    /// Requests without an answer although their connection stayed.
     pub hung: usize,
 }
 
@@ -50,13 +50,13 @@ impl Load {
         }
     }
 
-    /// How many calls got their `202` so far.
+    /// Returns how many calls got their `202` so far.
     #[must_use]
     pub fn promised(&self) -> usize {
         lock(&self.ledger).promised.len()
     }
 
-    /// How many requests failed so far, one way or another.
+    /// Returns how many requests failed so far, one way or another.
     #[must_use]
     pub fn failed(&self) -> usize {
         let ledger = lock(&self.ledger);
@@ -74,7 +74,7 @@ impl Load {
     }
 }
 
-/// Whether a request that arrived is one that a client has sent, not mixed up with another one.
+/// Returns whether an arrived request is one that a client has sent, and not a mixture of two.
 #[must_use]
 pub fn is_whole(seen: &Seen) -> bool {
     seen.message.body == seen.target().as_bytes()

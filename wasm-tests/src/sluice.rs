@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::gateway::Gateway;
 
-/// What a run has said.
+/// The output of a run.
 #[derive(Clone, Debug)]
 pub struct Said {
     /// The exit code.
@@ -20,20 +20,20 @@ pub struct Said {
 }
 
 impl Said {
-    /// Insists on an exit code.
+    /// Panics if the exit code is another one.
     #[must_use]
     pub fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, code, "{self:?}");
         self
     }
 
-    /// Its output as JSON.
+    /// Returns its output as JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The ids of the letters that it names, in its order.
+    /// Returns the ids of the letters in its output, in order.
     #[must_use]
     pub fn ids(&self) -> Vec<String> {
         let json = self.json();

@@ -1,4 +1,4 @@
-//! The recording target: what the gateway calls, as if it were somebody's function.
+//! The recording target: the gateway calls it like somebody's function.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use testkit::server::{Answer, Server};
 /// A request that the target got.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// The how manyth to its path (without the query) this is, from 1.
+    /// The number of this request among those to its path (without the query), from 1.
     pub nth: usize,
     /// The connection that brought it.
     pub connection: u64,
@@ -19,13 +19,13 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Its path and query.
+    /// Returns its path and query.
     #[must_use]
     pub fn target(&self) -> String {
         self.message.word(1)
     }
 
-    /// Its path without the query.
+    /// Returns its path without the query.
     #[must_use]
     pub fn path(&self) -> String {
         let target = self.target();
@@ -33,19 +33,28 @@ impl Seen {
         path.unwrap_or_default().to_owned()
     }
 
-    /// The call that it belongs to; empty if it is no call.
+    /// Returns the call that the request belongs to; empty if it is not a call.
     #[must_use]
     pub fn call_id(&self) -> String {
         self.message.text("async-call-id")
     }
 
-    /// Which attempt it is; empty if it is no call.
+    /// Returns the number of the attempt; empty if it is not a call.
     #[must_use]
     pub fn attempt(&self) -> String {
         self.message.text("async-attempt")
     }
 
-    /// The field lines with these names taken out.
+    /// Returns whether its path has dot segments with parameters, such as `/..;x/`, which Envoys
+    /// without a patch leave (CVE-2026-73551). Such a request is no call: other Envoys change its
+    /// path.
+    #[must_use]
+    pub fn has_dots_with_parameters(&self) -> bool {
+        let path = self.path();
+        path.contains("/..;") || path.contains("/.;")
+    }
+
+    /// Returns the field lines with these names taken out.
     #[must_use]
     pub fn fields_without(&self, names: &[&str]) -> Vec<Field> {
         let mut fields = self.message.fields.clone();
@@ -74,13 +83,13 @@ struct Records {
 }
 
 impl Target {
-    /// A target that answers everything with 200.
+    /// Returns a target that answers everything with 200.
     #[must_use]
     pub fn start() -> Self {
         Self::scripted(|_| Answer::status(200))
     }
 
-    /// A target that answers as it is told.
+    /// Returns a target that answers by a script.
     #[must_use]
     pub fn scripted(script: impl Fn(&Seen) -> Answer + Send + Sync + 'static) -> Self {
         let script: Arc<Script> = Arc::new(script);
@@ -103,25 +112,25 @@ impl Target {
         Self { server, records }
     }
 
-    /// Its port.
+    /// Returns its port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.server.port()
     }
 
-    /// Everything it got, in order.
+    /// Returns everything that it got, in order.
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {
         lock(&self.records).seen.clone()
     }
 
-    /// How much it got.
+    /// Returns how many requests it got.
     #[must_use]
     pub fn count(&self) -> usize {
         lock(&self.records).seen.len()
     }
 
-    /// What it got for this path, in order.
+    /// Returns the requests that it got for this path, in order.
     #[must_use]
     pub fn of(&self, path: &str) -> Vec<Seen> {
         let mut seen = self.seen();
@@ -129,7 +138,7 @@ impl Target {
         seen
     }
 
-    /// How often each call has arrived, by its id.
+    /// Returns how often each call has arrived, by its id.
     #[must_use]
     pub fn arrivals(&self) -> BTreeMap<String, usize> {
         let mut arrivals = BTreeMap::new();

@@ -28,7 +28,7 @@ fn post(path: &str) -> Request {
     Request::new("POST", path)
 }
 
-/// Checks a refusal (RFC 9457), and gives its problem.
+/// Checks a refusal (RFC 9457), and returns its problem.
 fn problem(response: &Response, status: u16, kind: &str) -> Value {
     assert_eq!(response.status, status, "{}", response.show());
     let content_type = response.message.text("content-type");

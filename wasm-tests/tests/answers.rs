@@ -23,7 +23,7 @@ use wasm_tests::target::Target;
 /// What the answer role keeps of an answer's content.
 const KEPT: usize = 65_536;
 
-/// A mebibyte as a chunk of HTTP/1.1.
+/// Returns a mebibyte as a chunk of HTTP/1.1.
 fn chunk() -> Vec<u8> {
     [b"100000\r\n".as_slice(), &vec![b'x'; 1 << 20], b"\r\n"].concat()
 }
@@ -32,7 +32,7 @@ fn raw(head: &str, body: &[u8], after: After) -> Answer {
     Answer::Raw([head.as_bytes(), body].concat(), after)
 }
 
-/// What a target says on these paths; all others are fine.
+/// Returns what a target says on these paths; all others are fine.
 fn answer(path: &str) -> Answer {
     const MIB_40: &str = "HTTP/1.1 200 OK\r\nx-own: 1\r\ncontent-length: 41943040\r\n\r\n";
     const ENDLESS: &str = "HTTP/1.1 200 OK\r\nx-own: 1\r\ntransfer-encoding: chunked\r\n\r\n";

@@ -32,7 +32,7 @@ fn with_credentials(path: &str) -> Request {
     fields.fold(request, |request, (name, value)| request.field(name, value))
 }
 
-/// Everything that is stored, as text.
+/// Returns everything that is stored, as text.
 fn stored(gateway: &Gateway) -> String {
     let streams = ["", "-1s", "-5s", "-dead"].map(|suffix| format!("{CALLS}{suffix}"));
     let records = streams

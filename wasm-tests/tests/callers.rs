@@ -32,7 +32,7 @@ fn keyed(path: &str, key: &str) -> Request {
     post(path).field("Idempotency-Key", key)
 }
 
-/// Somebody else's request.
+/// Makes somebody else's request.
 fn strangers(gateway: &Gateway, request: &Request) -> Response {
     let mut connection = Connection::open_from(STRANGER, gateway.port()).unwrap();
     connection.exchange(request).unwrap()
@@ -48,7 +48,7 @@ fn expect_strangers_call(gateway: &Gateway) {
     gateway.wait_for_call(&call);
 }
 
-/// A target that never answers what is called `/hang`, and everything else at once.
+/// Returns a target that never answers what is called `/hang`, and everything else at once.
 fn hanging() -> Target {
     Target::scripted(|seen| match seen.path().starts_with("/hang") {
         true => Answer::Hang,
@@ -56,7 +56,7 @@ fn hanging() -> Target {
     })
 }
 
-/// A gateway in front of it, whose attempts outlast the test.
+/// Returns a gateway in front of it, whose attempts outlast the test.
 fn patient(name: &str, change: impl FnOnce(Builder) -> Builder) -> Gateway {
     Gateway::with(name, hanging(), |builder| {
         let attempt = json!({ "attempt": { "timeoutMs": FOR_EVER_MS } });

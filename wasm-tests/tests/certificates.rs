@@ -17,7 +17,7 @@ use wasm_tests::target::{Seen, Target};
 
 const SERVER: &str = "gateway.test";
 
-/// The gateway behind TLS, which wants certificates of this authority.
+/// Returns the gateway behind TLS, which wants certificates of this authority.
 fn gateway(name: &str, authority: &Authority) -> Gateway {
     let (certificate, key) = authority.identity(SERVER);
     let context = json!({
@@ -40,7 +40,7 @@ fn gateway(name: &str, authority: &Authority) -> Gateway {
     })
 }
 
-/// The id of a call that somebody makes on a connection of its own.
+/// Returns the id of a call that somebody makes on a connection of its own.
 fn accept(caller: &Proxy, request: &Request) -> String {
     let mut connection = Connection::open(caller.port()).unwrap();
     let accepted = connection.exchange(request).unwrap().expect(202);

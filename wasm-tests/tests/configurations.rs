@@ -8,14 +8,16 @@
 )]
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 
 use local_gateway::LocalSet;
+use local_gateway::render::{UnfilteredTargets, for_envoy};
+use provision::dist::Variant;
 use provision::{Programs, Project};
 use serde_json::{Value, json};
 
-/// Every file in `envoy/`.
+/// Returns every file in `envoy/`.
 fn configurations() -> Vec<PathBuf> {
     let folder = Project::here().root().join("envoy");
     let entries = fs::read_dir(folder).unwrap();
@@ -26,31 +28,57 @@ fn configurations() -> Vec<PathBuf> {
     files
 }
 
+/// What an Envoy says of a file that it should use.
+fn validate(project: &Project, programs: &Programs, file: &Path) -> Output {
+    let mut command = Command::new(&programs.envoy);
+    // Where an operator starts it: paths are relative to the root.
+    command
+        .current_dir(project.root())
+        .args(["--mode", "validate", "--config-path"]);
+    // The key whose fingerprint stands in the one for Oracle's service.
+    let key = project.root().join("tests/keys/rsa-2048-pkcs8.pem");
+    command.env("OCI_PRIVATE_KEY", fs::read_to_string(key).unwrap());
+    command.arg(file).output().unwrap()
+}
+
+fn insist(file: &Path, output: &Output) {
+    let log = String::from_utf8_lossy(&output.stderr);
+    let log: Vec<&str> = log
+        .lines()
+        .filter(|line| !line.contains("server.cc"))
+        .collect();
+    assert!(
+        output.status.success(),
+        "{}\n{}",
+        file.display(),
+        log.join("\n")
+    );
+}
+
 #[test]
-fn envoy_takes_every_configuration_as_it_stands() {
+fn envoy_takes_every_configuration() {
     let project = Project::here();
-    let programs = Programs::for_tests(&project, provision::dist::Variant::Shipped).unwrap();
+    let programs = Programs::for_tests(&project, Variant::Shipped).unwrap();
+    let folder = project.target().join("local-sets/for-envoy");
+    fs::create_dir_all(&folder).unwrap();
     for file in configurations() {
-        let mut command = Command::new(&programs.envoy);
-        // Where an operator starts it: paths are relative to the root.
-        command
-            .current_dir(project.root())
-            .args(["--mode", "validate", "--config-path"]);
-        // The key whose fingerprint stands in the one for Oracle's service.
-        let key = project.root().join("tests/keys/rsa-2048-pkcs8.pem");
-        command.env("OCI_PRIVATE_KEY", fs::read_to_string(key).unwrap());
-        let output = command.arg(&file).output().unwrap();
-        let log = String::from_utf8_lossy(&output.stderr);
-        let log: Vec<&str> = log
-            .lines()
-            .filter(|line| !line.contains("server.cc"))
-            .collect();
-        assert!(
-            output.status.success(),
-            "{}\n{}",
-            file.display(),
-            log.join("\n")
-        );
+        let taken = validate(&project, &programs, &file);
+        let as_it_stands: Value =
+            yaml_serde::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        for unfiltered in [UnfilteredTargets::Refused, UnfilteredTargets::Accepted] {
+            let mut config = as_it_stands.clone();
+            for_envoy(&mut config, programs.envoy_version, unfiltered).unwrap();
+            if config == as_it_stands {
+                insist(&file, &taken);
+                continue;
+            }
+            // What was taken out has to be what this Envoy doesn't know.
+            assert!(!taken.status.success(), "{}", file.display());
+            let name = file.file_stem().unwrap().to_str().unwrap();
+            let rendered = folder.join(format!("{name}-{unfiltered:?}.json"));
+            fs::write(&rendered, config.to_string()).unwrap();
+            insist(&rendered, &validate(&project, &programs, &rendered));
+        }
     }
 }
 
@@ -75,11 +103,11 @@ fn plugin_configurations_stand_in_filter_config_too() {
     assert!(count >= 7);
 }
 
-/// Where the settings stand in `filter-config/` too: those of `envoy/gateway.yaml` in
+/// Returns where the settings stand in `filter-config/` too: those of `envoy/gateway.yaml` in
 /// `ROLE.local.json`, of any `envoy/gateway.NAME.yaml` in `ROLE.NAME.json`, of `envoy/sidecar.yaml`
 /// in `ROLE.sidecar.json`, and there those of a plugin `sluice.ROLE.MORE` in
 /// `ROLE.sidecar.MORE.json`.
-fn own_file(file: &std::path::Path, plugin: &str) -> PathBuf {
+fn own_file(file: &Path, plugin: &str) -> PathBuf {
     let stem = file.file_stem().unwrap().to_str().unwrap();
     let name = match stem.split_once('.') {
         Some((_, name)) => name,
@@ -139,7 +167,7 @@ fn a_wrong_configuration_is_refused_with_all_mistakes() {
                 "$.stream.streamId: must be a string",
                 "$.publish.timeoutMs: must be a whole number from 100 to 60000",
                 "$.publish.batchRecords: must be a whole number from 1 to 1000",
-                "$.typo: is no key here; known are stream, ",
+                "$.typo: is not a known key; known are stream, ",
             ][..],
         ),
         (

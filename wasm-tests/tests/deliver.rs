@@ -23,7 +23,7 @@ fn gateway(name: &str, target: Target, settings: &Value) -> Gateway {
     })
 }
 
-/// The attempts at a path, in the order in which they arrived.
+/// Returns the attempts at a path, in the order in which they arrived.
 fn attempts(gateway: &Gateway, path: &str) -> Vec<String> {
     let seen = gateway.target.of(path);
     seen.iter().map(|seen| seen.attempt()).collect()

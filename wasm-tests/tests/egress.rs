@@ -13,7 +13,7 @@ use wasm_tests::target::Target;
 
 const DENIED: &str = "http.egress-http.rbac.denied";
 
-/// A gateway that sends every request out as if it were a call to an explicit target.
+/// Returns a gateway that sends every request out as if it were a call to an explicit target.
 fn gateway(name: &str, target: Target, change: impl FnOnce(Builder) -> Builder) -> Gateway {
     Gateway::with(name, target, |builder| {
         change(builder.edit(|config| {
@@ -38,7 +38,11 @@ fn denied(gateway: &Gateway) -> u64 {
 
 #[test]
 fn names_and_addresses_of_this_machine_are_denied() {
-    let gateway = gateway("egress-denied", Target::start(), |builder| builder);
+    let gateway = gateway(
+        "egress-denied",
+        Target::start(),
+        Builder::unfiltered_targets,
+    );
     let hosts = ["localhost", "127.0.0.1", "[::ffff:127.0.0.1]", "[::1]"];
     for host in hosts {
         let response = send(&gateway, host, "/secret");

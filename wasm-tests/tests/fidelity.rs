@@ -40,7 +40,9 @@ fn a_call_is_the_request_byte_for_byte() {
     for case in cases() {
         count += 1;
         let name = case.name;
-        let (unmarked, marked) = both_ways(&gateway, &case);
+        let Some((unmarked, marked)) = both_ways(&gateway, &case) else {
+            continue;
+        };
         let differences = compare(&case, &unmarked, &marked);
         if !differences.is_empty() {
             failures.push(format!("{name}:\n{}", differences.join("\n")));
@@ -55,13 +57,18 @@ fn a_call_is_the_request_byte_for_byte() {
     gateway.wait_until_settled();
 }
 
-/// Sends a request unmarked and marked, and gives what the target sees of each.
-fn both_ways(gateway: &Gateway, case: &Case) -> (Seen, Seen) {
+/// Sends a request unmarked and marked, and returns what the target sees of each; `None` if this
+/// Envoy leaves a path as it is that another one would change, so that it is no call.
+fn both_ways(gateway: &Gateway, case: &Case) -> Option<(Seen, Seen)> {
     let name = case.name;
     let before = gateway.target.count();
     let (status, _) = send(gateway, &case.unmarked);
     assert_eq!(status, 200, "{name}, unmarked");
     let (status, call_id) = send(gateway, &case.marked);
+    if gateway.target.seen().split_off(before)[0].has_dots_with_parameters() {
+        assert_eq!(status, 400, "{name}, marked");
+        return None;
+    }
     assert_eq!(status, 202, "{name}, marked");
     gateway.wait(&format!("{name} arrives"), || {
         gateway.target.count() >= before + 2
@@ -71,7 +78,7 @@ fn both_ways(gateway: &Gateway, case: &Case) -> (Seen, Seen) {
     assert_eq!(unmarked.call_id(), "", "{name}: nobody may forge a call id");
     assert_eq!(marked.call_id(), call_id, "{name}");
     assert!(seen.next().is_none(), "{name}: a third request has come");
-    (unmarked, marked)
+    Some((unmarked, marked))
 }
 
 fn send(gateway: &Gateway, request: &Sent) -> (u16, String) {
@@ -147,7 +154,7 @@ fn wrong_marks(case: &Case, marked: &Seen) -> Option<String> {
     (!is_right).then(|| format!("  marks {found:?} in {fields:?}"))
 }
 
-/// The lines of both sides; `-` is missing in the call, `+` has been added.
+/// Returns the lines of both sides; `-` is missing in the call, `+` has been added.
 fn diff(expected: &[Vec<u8>], found: &[Vec<u8>]) -> String {
     let mut lines = Vec::new();
     let mut rest = found.iter().peekable();

@@ -68,13 +68,13 @@ fn order(number: usize) -> Request {
         .marked()
 }
 
-/// The orders that arrived, by their paths.
+/// Returns the orders that arrived, by their paths.
 fn orders(seen: &[Seen]) -> Vec<String> {
     let paths = seen.iter().map(Seen::path);
     paths.filter(|path| path != "/inbox").collect()
 }
 
-/// The outcomes that the inbox was told of a call, in order.
+/// Returns the outcomes that the inbox was told of a call, in order.
 fn told(seen: &[Seen], id: &str) -> Vec<String> {
     let mut replies = seen.to_vec();
     replies.retain(|seen| seen.path() == "/inbox" && seen.call_id() == id);
@@ -82,7 +82,7 @@ fn told(seen: &[Seen], id: &str) -> Vec<String> {
     replies.iter().map(outcome).collect()
 }
 
-/// The letters of calls, or those of replies, by the call's id.
+/// Returns the letters of calls, or those of replies, by the call's id.
 fn letters_of(gateway: &Gateway, of_replies: bool) -> Vec<String> {
     let mut letters = gateway.stream().dead_letters();
     letters.retain(|letter| letter["call"]["reply"].is_object() == of_replies);

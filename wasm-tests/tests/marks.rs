@@ -19,7 +19,7 @@ const ROUTES: &str = "/filter_chains/0/filters/0/typed_config/route_config/virtu
 const RBAC_PER_ROUTE: &str =
     "type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBACPerRoute";
 
-/// A route that leads where all lead, with metadata of ours.
+/// Returns a route that leads where all lead, with metadata of ours.
 fn route(path: &str, mode: &str) -> Value {
     json!({
         "match": { "path_separated_prefix": path },
@@ -30,7 +30,7 @@ fn route(path: &str, mode: &str) -> Value {
     })
 }
 
-/// A gateway with a route for each mode, and with these marks.
+/// Returns a gateway with a route for each mode, and with these marks.
 fn gateway(name: &str, marks: &Value) -> Gateway {
     Gateway::with(name, Target::start(), |builder| {
         builder

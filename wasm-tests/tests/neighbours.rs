@@ -24,7 +24,7 @@ use wasm_tests::target::Target;
 const NOISY: usize = 200;
 const QUIET: usize = 50;
 
-/// A window so small that one target's calls fill it.
+/// Returns a window so small that one target's calls fill it.
 fn small_window(more: &Value) -> Value {
     let mut settings = json!({
         "window": { "calls": 32, "inFlight": 8, "patienceMs": 100 },
@@ -36,7 +36,7 @@ fn small_window(more: &Value) -> Value {
     drain_settings(&settings)
 }
 
-/// The gateway with a second target at `/noisy`, whose cluster has that name.
+/// Returns the gateway with a second target at `/noisy`, whose cluster has that name.
 fn gateway(name: &str, noisy: &Target, more: &Value) -> Gateway {
     let (port, settings) = (noisy.port(), small_window(more));
     Gateway::with(name, Target::start(), |builder| {
@@ -46,7 +46,7 @@ fn gateway(name: &str, noisy: &Target, more: &Value) -> Gateway {
     })
 }
 
-/// Has calls accepted one after the other, and gives their ids.
+/// Has calls accepted one after the other, and returns their ids.
 fn call(gateway: &Gateway, path: &str, count: usize) -> Vec<String> {
     let mut connection = Connection::open(gateway.port()).unwrap();
     let request = Request::new("POST", path).marked().body("");
@@ -168,22 +168,32 @@ fn a_target_that_is_gone_keeps_nobody_waiting() {
     noisy.expect_once(&undelivered);
 }
 
+/// Returns a target that notes when each call arrives.
+fn noting() -> (Target, Arc<Mutex<Vec<Instant>>>) {
+    let arrivals = Arc::new(Mutex::new(Vec::new()));
+    let notes = arrivals.clone();
+    let target = Target::scripted(move |_| {
+        notes.lock().unwrap().push(Instant::now());
+        Answer::status(200)
+    });
+    (target, arrivals)
+}
+
+/// Settings that limit how many calls to `noisy` start in a second.
+fn limited_to(per_second: u32) -> Value {
+    json!({ "limits": {
+        "targets": [{ "target": "noisy", "perSecond": per_second, "inFlight": 100 }],
+    } })
+}
+
 #[test]
 fn a_rate_is_kept_over_seconds_and_slows_nobody_else() {
     const PER_SECOND: u32 = 5;
     const LIMITED: usize = 26;
-    let arrivals = Arc::new(Mutex::new(Vec::new()));
-    let notes = arrivals.clone();
-    let noisy = Target::scripted(move |_| {
-        notes.lock().unwrap().push(Instant::now());
-        Answer::status(200)
-    });
-    let limits = json!({ "limits": {
-        "targets": [{ "target": "noisy", "perSecond": PER_SECOND, "inFlight": 100 }],
-    } });
-    // More than the calls of this test, so that none is moved aside and the line itself is seen.
+    let (noisy, arrivals) = noting();
+    // More than the calls of this test, so that none is moved aside and the queue itself is seen.
     let mut roomy = json!({ "window": { "calls": 256 } });
-    merge_patch(&mut roomy, &limits);
+    merge_patch(&mut roomy, &limited_to(PER_SECOND));
     let gateway = gateway("limited-neighbour", &noisy, &roomy);
     let start = Instant::now();
     let limited = call(&gateway, "/noisy", LIMITED);
@@ -206,16 +216,8 @@ fn a_rate_is_kept_over_seconds_and_slows_nobody_else() {
 fn a_rate_is_kept_while_calls_are_moved_aside() {
     const PER_SECOND: u32 = 20;
     const LIMITED: usize = 100;
-    let arrivals = Arc::new(Mutex::new(Vec::new()));
-    let notes = arrivals.clone();
-    let noisy = Target::scripted(move |_| {
-        notes.lock().unwrap().push(Instant::now());
-        Answer::status(200)
-    });
-    let limits = json!({ "limits": {
-        "targets": [{ "target": "noisy", "perSecond": PER_SECOND, "inFlight": 100 }],
-    } });
-    let gateway = gateway("limited-full", &noisy, &limits);
+    let (noisy, arrivals) = noting();
+    let gateway = gateway("limited-full", &noisy, &limited_to(PER_SECOND));
     let start = Instant::now();
     let limited = call(&gateway, "/noisy", LIMITED);
     let quiet = call(&gateway, "/quiet", QUIET);

@@ -70,7 +70,7 @@ const ODD: &[(&str, &str)] = &[
     ("x-forwarded-for", "203.0.113.1"),
 ];
 
-/// The cases: field and value.
+/// Returns the cases: field and value.
 fn cases() -> Vec<(&'static str, Vec<u8>)> {
     let mut cases = Vec::new();
     for (name, before, behind) in PLACES {
@@ -86,7 +86,7 @@ fn cases() -> Vec<(&'static str, Vec<u8>)> {
     cases
 }
 
-/// All fields of a case, the pseudo header fields first.
+/// Returns all fields of a case, the pseudo header fields first.
 fn fields(name: &str, value: &[u8], case: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
     let usual = [
         (":method", "POST"),
@@ -145,7 +145,7 @@ fn is_accepted_2(port: u16, fields: &[(Vec<u8>, Vec<u8>)]) -> bool {
     raw::exchange(port, &fields).is_ok_and(|ended| ended == Ended::Accepted)
 }
 
-/// What a target sees of a case.
+/// Returns what a target sees of a case.
 fn essence(seen: &Seen, name: &str) -> (String, String, String, String) {
     let message = &seen.message;
     // Options are for the gateway, and `te` is for one connection.

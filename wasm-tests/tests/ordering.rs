@@ -50,7 +50,7 @@ type Visits = Arc<Mutex<Vec<Visit>>>;
 /// While it is closed, the target lets nobody go.
 type Gate = Arc<AtomicBool>;
 
-/// A target that records when each request starts and ends.
+/// Returns a target that records when each request starts and ends.
 fn target(visits: &Visits, is_closed: &Gate) -> Target {
     let (visits, is_closed) = (visits.clone(), is_closed.clone());
     Target::scripted(move |seen: &Seen| {
@@ -81,7 +81,8 @@ fn target(visits: &Visits, is_closed: &Gate) -> Target {
     })
 }
 
-/// A gateway that tells the target who it is; the second one shares the Stream of the first.
+/// Returns a gateway that tells the target who it is; the second one shares the Stream of the
+/// first.
 fn gateway(name: &str, number: usize, origin: u16, stream: Option<u16>) -> Gateway {
     // Only where the calls go matters: each gateway's own target stays unused.
     Gateway::with(&format!("{name}-{number}"), Target::start(), |builder| {
@@ -175,7 +176,7 @@ impl Scene {
         second.set.wait_until_draining().unwrap();
     }
 
-    /// How many requests a gateway has made.
+    /// Returns how many requests a gateway has made.
     fn made_by(&self, gateway: &str) -> usize {
         let visits = self.visits.lock().unwrap();
         visits.iter().filter(|v| v.gateway == gateway).count()
@@ -194,7 +195,7 @@ impl Scene {
         });
     }
 
-    /// Whether the gateway of a request had been killed or stopped by the time of its end.
+    /// Returns whether the gateway of a request had been killed or stopped by the time of its end.
     fn was_in_trouble(&self, visit: &Visit) -> bool {
         let end = visit.end.unwrap_or_else(Instant::now);
         let mut troubles = self.troubles.iter();
@@ -233,7 +234,7 @@ impl Scene {
         );
     }
 
-    /// First arrivals are in order, each after the success of the one before. Gives how many
+    /// First arrivals are in order, each after the success of the one before. Returns how many
     /// arrived although they had succeeded before.
     fn check_order(&self, visits: &[Visit]) -> usize {
         let mut latest = 0;
@@ -266,7 +267,7 @@ impl Scene {
         repeated
     }
 
-    /// Only with a request of a gateway in trouble may another one overlap. Gives how many do.
+    /// Only with a request of a gateway in trouble may another one overlap. Returns how many do.
     fn check_overlap(&self, visits: &[Visit]) -> usize {
         let mut count = 0;
         for (index, visit) in visits.iter().enumerate() {

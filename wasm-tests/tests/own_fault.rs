@@ -38,7 +38,7 @@ impl Door {
     }
 }
 
-/// What no HTTP/2 codec passes on, and what is larger than any.
+/// Returns what no HTTP/2 codec passes on, and what is larger than any.
 fn odd(path: &str) -> Option<Answer> {
     let bytes = match path {
         "/1000" => "HTTP/1.1 1000 X\r\ncontent-length: 0\r\n\r\n".to_owned(),

@@ -52,7 +52,7 @@ impl Sdk {
         serde_json::from_str(&said.unwrap()).unwrap()
     }
 
-    /// Publishes call records, each with its `orderKey` as the message's key, and gives partition
+    /// Publishes call records, each with its `orderKey` as the message's key, and returns partition
     /// and offset of each.
     fn put(&self, records: &[Value]) -> Vec<(String, u64)> {
         let messages = records
@@ -66,7 +66,7 @@ impl Sdk {
         places.as_array().unwrap().iter().map(place).collect()
     }
 
-    /// The dead letters.
+    /// Returns the dead letters.
     fn dead_letters(&self) -> Vec<Value> {
         let values = self.ask(DEAD, "read", &json!("0"));
         let values = values.as_array().unwrap().iter();

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 use wasm_tests::gateway::Gateway;
 
-/// Records that no call can be made of.
+/// Returns records that no call can be made of.
 fn hostile() -> Vec<Vec<u8>> {
     let deep = format!(r#"{{"path":"/","x":{}}}"#, "[".repeat(300_000));
     let nested = |depth| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
@@ -75,7 +75,7 @@ fn hostile() -> Vec<Vec<u8>> {
     records
 }
 
-/// The record of a letter, or of the parts of one.
+/// Returns the record of a letter, or of the parts of one.
 fn record_of(letter: &Value) -> Option<Vec<u8>> {
     let text = letter["recordBase64"].as_str()?;
     Some(BASE64.decode(text).unwrap())
@@ -148,7 +148,7 @@ fn the_least_that_is_a_call_is_a_path() {
         "{accepted_at}"
     );
 
-    // Members that are not known yet are no reason to refuse it, whatever they are.
+    // Unknown members are not a reason to refuse it, whatever they are.
     let deep = format!("{}{}", "[".repeat(100), "]".repeat(100));
     let deep: Value = serde_json::from_str(&deep).unwrap();
     let record = json!({

@@ -34,7 +34,7 @@ impl Trouble {
         self.0.store(false, Ordering::SeqCst);
     }
 
-    /// A target that refuses while there is trouble; at `/busy` it is only busy.
+    /// Returns a target that refuses while there is trouble; at `/busy` it is only busy.
     fn target(&self) -> Target {
         let trouble = self.0.clone();
         Target::scripted(move |seen| {
@@ -48,7 +48,7 @@ impl Trouble {
     }
 }
 
-/// The ids of the letters that aren't redriven.
+/// Returns the ids of the letters that aren't redriven.
 fn listed(gateway: &Gateway) -> BTreeSet<String> {
     let list = dead(gateway, &["list", "--json"]);
     let ids = BTreeSet::from_iter(list.ids());
@@ -56,7 +56,7 @@ fn listed(gateway: &Gateway) -> BTreeSet<String> {
     ids
 }
 
-/// Calls of every kind, with the trouble that they have in arriving.
+/// Has calls of every kind given up. Returns their ids.
 fn have_calls_given_up(gateway: &Gateway) -> BTreeSet<String> {
     let every_byte: Vec<u8> = (0..=255).collect();
     let binary = Request::new("PUT", "/binary?a=%20b&a=c")

@@ -21,7 +21,7 @@ use wasm_tests::target::Target;
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-/// The gateway and a second server, which may be called by its URL.
+/// Returns the gateway and a second server, which may be called by its URL.
 fn with_elsewhere(name: &str, target: Target, elsewhere: &Target) -> Gateway {
     let port = elsewhere.port();
     let allow = json!([{ "scheme": "http", "host": "127.0.0.1", "port": port,

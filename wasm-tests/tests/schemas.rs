@@ -45,7 +45,8 @@ fn validator(name: &str) -> Validator {
         .unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// What a text holds, unless it is no JSON or has a member twice, which no schema gets to see.
+/// Returns what a text holds, unless it is not JSON or has a member twice, which no schema gets to
+/// see.
 fn document(text: &str) -> Option<Value> {
     serde_json::from_str(text).ok()
 }

@@ -69,12 +69,12 @@ impl Sidecar {
         &self.gateway.target
     }
 
-    /// A request of the application.
+    /// Returns a request of the application.
     fn outbound(&self, request: &Request) -> Response {
         exchange(self.outbound, request)
     }
 
-    /// A request to the application.
+    /// Returns a request to the application.
     fn inbound(&self, request: &Request) -> Response {
         self.gateway.exchange(request)
     }
@@ -119,7 +119,7 @@ fn insist(response: &Response, status: u16) {
     assert_eq!(response.status, status, "{}", response.show());
 }
 
-/// A refusal that says what to change.
+/// Checks a refusal, which says what to change, and returns its problem.
 fn problem(response: Response, status: u16) -> Value {
     let response = response.expect(status);
     let kind = response.message.text("content-type");
@@ -222,7 +222,7 @@ fn an_explicit_target_is_for_the_application_alone_and_judged_by_its_address() {
     assert_eq!(seen[0].message.field("sluice-outbound"), None);
     problem(lifted.inbound(&call("/hook").body("x")), 501);
 
-    let judged = start("sidecar-judged", |builder| builder);
+    let judged = start("sidecar-judged", Builder::unfiltered_targets);
     insist(&judged.outbound(&call("/denied").body("x")), 202);
     judged.gateway.wait("the call is buried", || {
         !judged.gateway.stream().dead_letters().is_empty()

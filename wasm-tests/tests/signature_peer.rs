@@ -60,7 +60,7 @@ fn now_ms() -> u64 {
     u64::try_from(since.as_millis()).unwrap()
 }
 
-/// A reply with this content goes over the Stream and is dispatched at this time.
+/// Returns what a receiver gets of a reply with this content that is dispatched at this time.
 fn receive(secrets: &str, body: &[u8], at_ms: u64) -> Received {
     let call = CallHead::default();
     let finished = Finished {
@@ -109,7 +109,7 @@ fn receive(secrets: &str, body: &[u8], at_ms: u64) -> Received {
     }
 }
 
-/// What the reference library says of each, to somebody who knows this secret.
+/// Returns what the reference library says of each, to somebody who knows this secret.
 fn verdicts(cases: &[(Received, &str)]) -> Vec<String> {
     let python = environment(
         &Project::here(),

@@ -31,7 +31,7 @@ fn key(name: &str) -> PathBuf {
     Project::here().root().join("tests/keys").join(name)
 }
 
-/// A folder in which the stream server finds the public key, as the key of `key_id`.
+/// Returns a folder in which the stream server finds the public key, as the key of `key_id`.
 fn key_folder(name: &str, key_id: &str) -> PathBuf {
     let folder = Project::here().target().join("test-keys").join(name);
     fs::create_dir_all(&folder).unwrap();
@@ -40,18 +40,19 @@ fn key_folder(name: &str, key_id: &str) -> PathBuf {
     folder
 }
 
-/// The configuration for Oracle's service, with the stream server in its place, without TLS.
+/// Returns the configuration for Oracle's service, with the stream server in its place, without
+/// TLS.
 fn at_oracle(builder: Builder, keys: &Path) -> Builder {
     at_oracle_tls(builder, keys, &json!({})).edit(without_tls)
 }
 
-/// The configuration for Oracle's service, with the stream server in its place and `more` in both
-/// roles.
+/// Returns the configuration for Oracle's service, with the stream server in its place and `more`
+/// in both roles.
 fn at_oracle_tls(builder: Builder, keys: &Path, more: &Value) -> Builder {
     at_oracle_in_roles(builder, keys, [more, more])
 }
 
-/// The same with this for the accept role, and that for the drain.
+/// Returns the same with this for the accept role, and that for the drain.
 fn at_oracle_in_roles(builder: Builder, keys: &Path, more: [&Value; 2]) -> Builder {
     let local = json!({
         "stream": { "streamId": "ocid1.stream.oc1.local.calls" },
@@ -80,7 +81,7 @@ fn without_tls(config: &mut Value) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The Stream behind TLS: at this port, with a certificate of this authority.
+/// Returns the Stream behind TLS: at this port, with a certificate of this authority.
 fn behind(
     authority: &Authority,
     port: u16,
@@ -110,7 +111,7 @@ fn authority_file(authority: &Authority, name: &str) -> PathBuf {
     file
 }
 
-/// A gateway whose Stream is behind this proxy, and which trusts this authority.
+/// Returns a gateway whose Stream is behind this proxy, and which trusts this authority.
 fn gateway_through(proxy: &Proxy, trusted: &Authority, name: &str) -> Gateway {
     let keys = key_folder(name, KEY_ID);
     let gateway = Gateway::with(name, Target::start(), |builder| {
@@ -157,7 +158,7 @@ fn a_server_that_verifies_takes_what_the_filter_signs_itself() {
     calls_arrive(&gateway);
 }
 
-/// A key for each role, by the users of the keyId, with these rights.
+/// Returns a key for each role, by the users of the keyId, with these rights.
 fn keys_with_rights(name: &str, roles: &[(&str, &str)]) -> PathBuf {
     let folder = key_folder(name, KEY_ID);
     fs::write(folder.join("gateway.rights"), "manage").unwrap();
@@ -174,7 +175,7 @@ fn keys_with_rights(name: &str, roles: &[(&str, &str)]) -> PathBuf {
     folder
 }
 
-/// The gateway with these users in its two roles.
+/// Returns the gateway with these users in its two roles.
 fn in_roles(name: &str, keys: &Path, accept: &str, drain: &str) -> Gateway {
     let user = |role: &str| {
         json!({ "stream": { "signing": {

@@ -13,7 +13,7 @@ use testkit::http1::{Request, exchange};
 use wasm_tests::gateway::Gateway;
 use wasm_tests::target::Target;
 
-/// A gateway whose stream server does this wrong.
+/// Returns a gateway whose stream server does this wrong.
 fn gateway(name: &str, faults: &Value) -> Gateway {
     let change = |builder: local_gateway::Builder| builder.stream_server_arguments(["--faults"]);
     let gateway = Gateway::with(name, Target::start(), change);

@@ -47,7 +47,7 @@ fn post(path: &str) -> Request {
     Request::new("POST", path).marked().body("x")
 }
 
-/// Checks a refusal, and gives what is known of the call: is it stored?
+/// Checks a refusal, and returns what is known of the call: is it stored?
 fn refused(response: &Response) -> String {
     assert_eq!(response.status, 503, "{}", response.show());
     let text = |name| response.message.text(name);
@@ -105,7 +105,7 @@ fn a_stream_that_dies_stops_and_comes_back() {
     assert_eq!(gateway.target.of("/killed").len(), 0);
 }
 
-/// A Stream that stores some records and refuses others, by the number in their path.
+/// Returns a Stream that stores some records and refuses others, by the number in their path.
 fn picky_stream() -> Server {
     Server::start(Arc::new(|incoming: Incoming| {
         if !incoming.message.word(1).ends_with("/messages") {

@@ -17,7 +17,7 @@ use testkit::server::{After, Answer};
 use wasm_tests::gateway::{Gateway, drain_settings};
 use wasm_tests::target::{Seen, Target};
 
-/// A target in trouble: some of it is its own to tell.
+/// Returns a target in trouble: some of it is its own to tell.
 fn answer(seen: &Seen) -> Answer {
     let busy = || Answer::json(503, &json!("busy"));
     match (seen.path().as_str(), seen.attempt().as_str()) {

@@ -31,7 +31,7 @@ fn gateway(name: &str, variant: Variant) -> Gateway {
     })
 }
 
-/// How often Envoy has loaded the VM of this plugin again.
+/// Returns how often Envoy has loaded the VM of this plugin again.
 fn reloads(gateway: &Gateway, plugin: &str) -> u64 {
     let stats = gateway.set.admin_stats().unwrap();
     let name = format!("wasm.{plugin}.vm_reload_success");

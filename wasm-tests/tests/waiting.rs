@@ -23,7 +23,7 @@ fn later(path: &str, delay: &str) -> Request {
     request.field("Async-Delay", delay).body("content")
 }
 
-/// The records that stand on a lane of the local configuration.
+/// Returns the records that stand on a lane of the local configuration.
 fn on_lane(gateway: &Gateway, name: &str) -> Vec<Value> {
     let records = gateway.stream().records(&format!("{CALLS}-{name}"));
     records.iter().map(|record| record.json()).collect()

@@ -1,4 +1,4 @@
-//! What each request gets.
+//! Answers each request.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::calls::{Call, Calls, call_of};
 
-/// Answers any request; prints a line for each that is no question about this server itself.
+/// Answers any request; prints a line for each that does not ask about this server itself.
 pub(crate) async fn answer<B: Body>(
     request: Request<B>,
     calls: &Mutex<Calls>,

@@ -19,7 +19,7 @@ pub(crate) struct Call {
     pub(crate) received_at: String,
 }
 
-/// What is remembered of them.
+/// The calls that are remembered.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     last: VecDeque<Call>,
@@ -35,13 +35,13 @@ impl Calls {
         self.total += 1;
     }
 
-    /// How many there have been, and the last of them, oldest first.
+    /// Returns how many calls there have been, and the latest of them, oldest first.
     pub(crate) fn list(&self) -> serde_json::Value {
         serde_json::json!({ "received": self.total, "calls": self.last })
     }
 }
 
-/// The call's id and attempt, where the request has them.
+/// Returns the call's id and attempt, if the request has them.
 pub(crate) fn call_of(headers: &HeaderMap) -> Option<(String, Option<u32>)> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let id = text("async-call-id")?;

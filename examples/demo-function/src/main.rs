@@ -52,7 +52,7 @@ async fn serve(address: SocketAddr) -> Result<()> {
             _ = end.recv() => return Ok(()),
             _ = tokio::signal::ctrl_c() => return Ok(()),
         };
-        // A client that is gone already, or too many open files: the next one may do better.
+        // The client is already gone, or too many files are open. The next connection may work.
         let Ok((connection, _)) = accepted else {
             continue;
         };
@@ -62,7 +62,7 @@ async fn serve(address: SocketAddr) -> Result<()> {
                 let calls = Arc::clone(&calls);
                 async move { Ok::<_, Infallible>(answer::answer(request, &calls).await) }
             });
-            // A connection that breaks off is the client's business.
+            // A connection that breaks off is up to the client.
             let _broken = http1::Builder::new()
                 .serve_connection(TokioIo::new(connection), service)
                 .await;

@@ -1,11 +1,11 @@
-//! Which letters are meant.
+//! The conditions for letters.
 
 use jiff::Timestamp;
 
 use super::letter::Letter;
 use crate::call::Call;
 
-/// All conditions must hold; an empty one always does.
+/// All conditions must hold. An empty condition always holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// Call ids, one of which the letter must have.
@@ -23,14 +23,14 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether it lets everything through.
+    /// Returns whether the filter lets everything through.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether the letter is meant. A letter whose record is no JSON object has neither route nor
-    /// target.
+    /// Returns whether all conditions hold for the letter. A letter whose record is not a JSON
+    /// object has neither route nor target.
     #[must_use]
     pub fn matches(&self, letter: &Letter) -> bool {
         let head = &letter.head;

@@ -15,7 +15,7 @@ use crate::call::Content;
 use crate::limits::{ID_CHARS_MAX, PARTS_MAX};
 use crate::moment;
 
-/// Where a message stands on the dead stream.
+/// The place of a message on the dead stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// From 0.
@@ -70,20 +70,20 @@ pub struct Part {
     pub bytes: Vec<u8>,
 }
 
-/// What a letter says beside the record.
+/// What a letter says besides the record.
 #[derive(Clone, Debug)]
 pub struct Head {
     /// The call id, 1 to 256 characters.
     pub id: String,
     /// Why the call died: `rejected`, `attempts_exhausted` and so on.
     pub reason: String,
-    /// The same for people.
+    /// The reason in words, for people.
     pub detail: String,
-    /// When it died; the time at which the Stream stored the message where the letter has none.
+    /// When it died; the time at which the Stream stored the message if the letter has none.
     pub dead_at: Option<Timestamp>,
-    /// Partition and offset at which the record stood.
+    /// Partition and offset of the record.
     pub source: Option<(String, u64)>,
-    /// The stream on which the record stood.
+    /// The stream of the record.
     pub stream_id: Option<String>,
     /// The latest attempts, oldest first.
     pub attempts: Vec<Attempt>,
@@ -96,11 +96,11 @@ pub struct Attempt {
     pub number: u64,
     /// When it ended, as the letter says.
     pub at: String,
-    /// The status; `None` where there was no answer.
+    /// The status; `None` if there was no answer.
     pub status: Option<u64>,
     /// The start of the answer's content.
     pub excerpt: Option<Content>,
-    /// What the gateway said where there was no answer.
+    /// What the gateway said if there was no answer.
     pub gateway: Option<String>,
 }
 
@@ -114,7 +114,8 @@ pub struct Mark {
 }
 
 impl Head {
-    /// How many attempts were made. The letter has the latest alone, but their numbers go on.
+    /// Returns how many attempts were made. The letter has only the latest ones, but their numbers
+    /// go on.
     #[must_use]
     pub fn attempt_count(&self) -> u64 {
         self.attempts
@@ -124,14 +125,14 @@ impl Head {
             .unwrap_or(0)
     }
 
-    /// The status of the last attempt; `None` where it had no answer, or none was made.
+    /// Returns the status of the last attempt; `None` if it had no answer, or if none was made.
     #[must_use]
     pub fn last_status(&self) -> Option<u64> {
         self.attempts.last()?.status
     }
 }
 
-/// The JSON of the message that says that a letter was redriven.
+/// Returns the JSON of the message that says that a letter was redriven.
 #[must_use]
 pub fn mark_json(id: &str, letter: Position, at: Timestamp) -> Vec<u8> {
     #[derive(Serialize)]
@@ -152,7 +153,7 @@ pub fn mark_json(id: &str, letter: Position, at: Timestamp) -> Vec<u8> {
         offset: letter.offset,
         at: moment::exact(at),
     };
-    // Cannot fail: there are only strings and numbers in it.
+    // This can't fail: there are only strings and numbers in it.
     serde_json::to_vec(&Wire {
         version: 1,
         redriven,
@@ -198,7 +199,7 @@ const fn first_version() -> u64 {
 }
 
 impl Entry {
-    /// Reads a message that stands at `position` and was stored at `stored_at`.
+    /// Reads the message at `position`, which was stored at `stored_at`.
     #[must_use]
     pub fn parse(value: &[u8], position: Position, stored_at: Option<Timestamp>) -> Self {
         read(value, position, stored_at).unwrap_or_else(Self::Unreadable)
@@ -222,7 +223,7 @@ fn read(value: &[u8], position: Position, stored_at: Option<Timestamp>) -> Resul
         (Some(call), None) => call.get().as_bytes().to_vec(),
         (None, Some(encoded)) => BASE64
             .decode(encoded.as_bytes())
-            .map_err(|error| format!("recordBase64 is no base64: {error}"))?,
+            .map_err(|error| format!("recordBase64 is not base64: {error}"))?,
         (Some(_), Some(_)) => return Err("both call and recordBase64".to_owned()),
         (None, None) => return Err("no dead letter: neither call nor recordBase64".to_owned()),
     };

@@ -1,9 +1,9 @@
-//! The dead stream: it is read twice, so that what is held in memory doesn't grow with it.
+//! The dead stream. It is read twice, so that memory doesn't grow with it.
 //!
 //! The first pass, [`Survey::take`], notes which letters are redriven, where the parts of large
-//! letters stand, and where each partition ends. The second, [`Survey::visit`], goes through the
-//! letters one by one, up to those ends: what is published meanwhile, such as marks, or calls that
-//! died again, is not for this run.
+//! letters are, and where each partition ends. The second, [`Survey::visit`], goes through the
+//! letters one by one, up to those ends. What is published meanwhile, such as marks or calls that
+//! died again, is left for the next run.
 
 pub mod filter;
 pub mod letter;
@@ -45,12 +45,12 @@ pub struct Survey {
 pub enum Found {
     /// A whole letter.
     Letter(Letter),
-    /// A message that is no part of any letter, or a letter that can't be put together.
+    /// A message that does not belong to any letter, or a letter that can't be put together.
     Unreadable(Position, String),
 }
 
 impl Survey {
-    /// The first pass.
+    /// Makes the first pass.
     ///
     /// # Errors
     /// [`StreamError`] says what to do.
@@ -83,28 +83,29 @@ impl Survey {
         Ok(survey)
     }
 
-    /// When the letter at this place was redriven; `None` if it wasn't.
+    /// Returns when the letter at this place was redriven; `None` if it wasn't.
     #[must_use]
     pub fn redriven_at(&self, letter: Position) -> Option<Timestamp> {
         self.marks.get(&letter).copied()
     }
 
-    /// Letters some of whose messages are missing.
+    /// Returns the letters some of whose messages are missing.
     pub fn incomplete(&self) -> impl Iterator<Item = Incomplete> {
         self.sets.incomplete()
     }
 
-    /// Messages of large letters that are left out because there are too many of such letters.
+    /// Returns how many messages of large letters are left out because there are too many such
+    /// letters.
     #[must_use]
     pub fn beyond(&self) -> u64 {
         self.sets.beyond()
     }
 
-    /// The second pass: partition by partition, in the order of their offsets. A letter in several
-    /// messages comes where its first one stands.
+    /// Makes the second pass: partition by partition, in the order of their offsets. A letter in
+    /// several messages comes at the place of its first one.
     ///
     /// # Errors
-    /// What the Stream or `on_found` says.
+    /// The error of the Stream or of `on_found`.
     pub fn visit(
         &self,
         dead: &DeadStream<'_>,

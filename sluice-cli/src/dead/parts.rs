@@ -1,19 +1,20 @@
 //! Which messages make up the letters that didn't fit into one.
 //!
-//! Only their places are held, so that memory stays small however many there are; the bytes are
-//! read again when a letter is wanted.
+//! Only their places are kept, so that memory stays small however many there are. The bytes are
+//! read again when a letter is needed.
 
 use std::collections::BTreeMap;
 
 use super::letter::{Head, Part, Position};
 use crate::limits::PART_SETS_MAX;
 
-/// What all parts of one letter have in common, and the parts of no other.
+/// What all parts of one letter have in common, and no part of another letter.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct SetKey {
     id: String,
     source: Option<(String, u64)>,
-    /// A call may be buried twice, with a crash between; each time makes a letter of its own.
+    /// A call may become a dead letter twice, with a crash in between. Each time makes a letter of
+    /// its own.
     dead_at: Option<jiff::Timestamp>,
     parts: u32,
 }
@@ -48,8 +49,8 @@ pub struct PartSets {
 }
 
 impl PartSets {
-    /// Takes note of a part. The first of several equal ones counts: a burial whose outcome was
-    /// unknown is repeated.
+    /// Notes a part. If several parts are equal, the first counts: the drain repeats a letter if it
+    /// doesn't know whether it was stored.
     pub fn note(&mut self, part: &Part, position: Position) {
         let key = SetKey::of(&part.head, part.parts);
         if self.sets.len() >= PART_SETS_MAX && !self.sets.contains_key(&key) {
@@ -63,8 +64,8 @@ impl PartSets {
             .or_insert(position);
     }
 
-    /// The places of the letter's other parts, in order, where this is the first part of a letter
-    /// that is complete.
+    /// Returns the places of the letter's other parts, in order, if this is the first part of a
+    /// complete letter.
     #[must_use]
     pub fn others(&self, part: &Part, position: Position) -> Option<Vec<Position>> {
         let places = self.sets.get(&SetKey::of(&part.head, part.parts))?;
@@ -73,8 +74,8 @@ impl PartSets {
         (complete && first).then(|| places.values().skip(1).copied().collect())
     }
 
-    /// The letters some of whose parts are missing: the Stream has dropped them by age already, or
-    /// the drain hasn't written them yet.
+    /// Returns the letters some of whose parts are missing. The Stream has already dropped them by
+    /// age, or the drain hasn't written them yet.
     pub fn incomplete(&self) -> impl Iterator<Item = Incomplete> {
         let sets = self.sets.iter();
         sets.filter(|(key, places)| u32::try_from(places.len()) != Ok(key.parts))
@@ -85,7 +86,8 @@ impl PartSets {
             })
     }
 
-    /// Parts that are of more letters than the index holds, and so are left out.
+    /// Returns how many parts are left out because they belong to more letters than the index
+    /// holds.
     #[must_use]
     pub fn beyond(&self) -> u64 {
         self.beyond

@@ -11,13 +11,13 @@ use sluice::stream::signing::{Fingerprint, KEY_BITS_MIN, PrivateKey, RsaSha256};
 use crate::files;
 use crate::limits::KEY_FILE_BYTES_MAX;
 
-/// The key of a file, and its fingerprint as OCI shows it.
+/// Returns the key of a file, and its fingerprint as OCI shows it.
 pub(super) fn read(path: &Path) -> Result<(Box<dyn RsaSha256>, Fingerprint), String> {
     let pem = files::read_text(path, KEY_FILE_BYTES_MAX)?;
     parse(&pem).map_err(|problem| format!("{} {problem}", path.display()))
 }
 
-/// The same of a PEM; an error completes "the file …".
+/// Returns the key of a PEM, and its fingerprint. An error completes "the file …".
 pub(super) fn parse(pem: &str) -> Result<(Box<dyn RsaSha256>, Fingerprint), String> {
     let key = PrivateKey::from_pem(pem, KEY_BITS_MIN).map_err(|error| error.to_string())?;
     let fingerprint = key.fingerprint().map_err(|error| error.to_string())?;
@@ -33,7 +33,7 @@ pub(super) fn of(key: &PrivateKey) -> Result<Box<dyn RsaSha256>, String> {
     Ok(Box::new(TlsLibrary(signer.ok_or_else(unusable)?)))
 }
 
-/// RSA by the library that TLS has here, in constant time.
+/// Signs with RSA by the library that TLS uses here, in constant time.
 struct TlsLibrary(Box<dyn Signer>);
 
 impl RsaSha256 for TlsLibrary {

@@ -1,5 +1,4 @@
-//! As whom requests are signed: a profile of Oracle's configuration file, a key that is named, or a
-//! principal.
+//! Who signs requests: a profile of Oracle's configuration file, a named key, or a principal.
 
 mod key;
 mod principal;
@@ -46,7 +45,7 @@ pub struct Credentials {
     pub key_file: Option<String>,
 }
 
-/// A variable of the environment, if it is set to something.
+/// Returns a variable of the environment, if it has a value.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Who signs.
@@ -59,7 +58,7 @@ pub struct Identity {
 }
 
 impl Credentials {
-    /// Whether the command line asks for signatures.
+    /// Returns whether the command line asks for signatures.
     #[must_use]
     pub fn are_given(&self) -> bool {
         self.has_key() || self.auth.is_some() || self.auth_endpoint.is_some()
@@ -79,7 +78,7 @@ impl Credentials {
     /// Reads keys and configuration.
     ///
     /// # Errors
-    /// A text that says what to change.
+    /// What to change.
     pub fn identity(&self, environment: Environment<'_>) -> Result<Identity, String> {
         let auth = match self.auth {
             Some(auth) => Some(auth),
@@ -129,7 +128,7 @@ impl Credentials {
     }
 }
 
-/// Signs as `key_id`, which `origin` names, with the key of a file.
+/// Returns a signer for `key_id`, which `origin` names, with the key of a file.
 fn signer(key_id: KeyId, file: &Path, origin: &str) -> Result<Signer, String> {
     let (rsa, found) = key::read(file)?;
     if let Some(named) = key_id.fingerprint()

@@ -1,5 +1,5 @@
-//! Oracle's configuration file: an INI file with a section for each profile, whose values the
-//! section `DEFAULT` completes and the environment overrides ("SDK and CLI Configuration File",
+//! Oracle's configuration file: an INI file with a section for each profile. The section `DEFAULT`
+//! completes their values and the environment overrides them ("SDK and CLI Configuration File",
 //! "CLI Environment Variables").
 
 use std::path::Path;
@@ -11,14 +11,14 @@ use super::{Credentials, Environment, Identity, signer};
 use crate::files;
 use crate::limits::{CONFIG_FILE_BYTES_MAX, KEY_FILE_BYTES_MAX};
 
-/// Where Oracle's tools look.
+/// The file that Oracle's tools read.
 const FILE_DEFAULT: &str = "~/.oci/config";
-/// The profile that they take.
+/// The profile that Oracle's tools use.
 const PROFILE_DEFAULT: &str = "DEFAULT";
-/// What stands before the name of an entry in the environment.
+/// The prefix of an entry's name in the environment.
 const VARIABLE_PREFIX: &str = "OCI_CLI_";
 
-/// What a profile says, as far as it is needed here.
+/// The entries of a profile that are needed here.
 #[derive(Debug, Default)]
 pub struct Profile {
     /// For messages, such as `profile DEFAULT of ~/.oci/config`.
@@ -45,7 +45,7 @@ impl Profile {
         let name = name.or_else(|| variable("PROFILE"));
         let path = files::expand_home(file);
         let ini = if named.is_none() && name.is_none() && !path.exists() {
-            // The environment may have everything, and if not, what is missing is said.
+            // The environment may have everything. If not, an error names what is missing.
             Ini::new()
         } else {
             read_ini(&path)?
@@ -138,8 +138,8 @@ impl Profile {
     }
 }
 
-/// As Python's configparser reads it, which Oracle's tools use; but for capitals in names of
-/// profiles, which don't count here.
+/// Reads the file as Python's configparser does, which Oracle's tools use; but here, capitals in
+/// names of profiles don't count.
 fn read_ini(path: &Path) -> Result<Ini, String> {
     let mut rules = IniDefault::default();
     rules.cascade_defaults = true;

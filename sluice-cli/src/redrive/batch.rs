@@ -21,10 +21,10 @@ pub(super) struct Item {
 }
 
 impl Item {
-    /// Makes a letter ready, whose call goes to `stream`.
+    /// Prepares a letter whose call goes to `stream`.
     ///
     /// # Errors
-    /// A text that says why it can't go back.
+    /// Why the call can't go back.
     pub(super) fn prepare(letter: &Letter, stream: &str, now: Timestamp) -> Result<Self, String> {
         let call = Call::parse(&letter.record)?;
         let value = call.redriven(&letter.head.id, &moment::exact(now))?;
@@ -45,7 +45,7 @@ impl Item {
     }
 }
 
-/// What became of the items of a batch, in order.
+/// What happened to the calls of a batch, in order.
 #[derive(Debug)]
 pub(super) struct Sent {
     pub(super) outcomes: Vec<Outcome>,
@@ -53,14 +53,14 @@ pub(super) struct Sent {
     pub(super) fatal: Option<StreamError>,
 }
 
-/// What became of one call.
+/// What happened to one call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// It is on its stream, and marked.
+    /// The call is on its stream, and its letter is marked.
     Redriven,
-    /// It is on its stream, but the mark isn't on the dead stream.
+    /// The call is on its stream, but the mark isn't on the dead stream.
     Unmarked(String),
-    /// It isn't on its stream, or nobody knows.
+    /// The call isn't on its stream, or this is unknown.
     Failed(String),
 }
 
@@ -72,7 +72,7 @@ pub(super) struct Batch {
 }
 
 impl Batch {
-    /// Whether the item can go with the others.
+    /// Returns whether the call may go with the others.
     pub(super) fn has_room_for(&self, item: &Item, count_max: usize) -> bool {
         let bytes = self.bytes.saturating_add(item.message.bytes());
         let Some(first) = self.items.first() else {
@@ -90,8 +90,8 @@ impl Batch {
         &self.items
     }
 
-    /// Puts the calls back on their stream, and then the marks of those that are there on the dead
-    /// stream. A crash between the two makes the next run put them again.
+    /// Puts the calls back on their stream, and then the marks of the stored ones on the dead
+    /// stream. After a crash between the two, the next run puts the calls again.
     pub(super) fn send(&self, client: &StreamClient, dead: &str, now: Timestamp) -> Sent {
         let Some(first) = self.items.first() else {
             return Sent {
@@ -128,8 +128,8 @@ impl Batch {
     }
 }
 
-/// Puts messages, and those again that failed while others succeeded. Nothing later is sent before
-/// that, so that calls with one key stay in order.
+/// Puts messages, and puts those again that failed while others succeeded. Nothing later is sent
+/// before that, so that calls with one key stay in order.
 fn put_with_patience(
     client: &StreamClient,
     stream: &str,

@@ -1,7 +1,7 @@
 //! `sluice dead redrive`: letters become calls on their stream again.
 //!
-//! A batch is put on the stream; once that is acknowledged, its marks are put on the dead stream.
-//! So a crash in between repeats one batch at most: at least once, never lost.
+//! A batch is put on the stream. Once that is acknowledged, its marks are put on the dead stream.
+//! So after a crash in between, at most one batch is repeated, and no call is lost.
 
 mod batch;
 mod pace;
@@ -26,45 +26,45 @@ pub use pace::Pace;
 pub use report::Counts;
 use report::Report;
 
-/// What `redrive` is asked for.
+/// The options of `redrive`.
 #[derive(Debug)]
 pub struct RedriveOptions {
-    /// Which letters.
+    /// Which letters are redriven.
     pub filter: Filter,
-    /// Only say what would be done.
+    /// Whether to only say what would be done.
     pub dry_run: bool,
-    /// Also letters that were redriven before.
+    /// Whether letters that were redriven before are redriven again.
     pub again: bool,
     /// How fast.
     pub pace: Pace,
-    /// For programs.
+    /// Whether the output is JSON, for programs.
     pub json: bool,
     /// The stream to which calls go.
     pub stream: Configured,
 }
 
-/// Asks a person; `None` where nobody can be asked.
+/// Asks a person; `None` if nobody can be asked.
 pub type Ask<'a> = &'a mut dyn FnMut(&str) -> Option<bool>;
 
 struct Redrive<'a> {
     dead: &'a DeadStream<'a>,
     options: &'a RedriveOptions,
     ask: Ask<'a>,
-    /// What was answered for streams that letters name.
+    /// The answers for streams that letters name.
     answers: BTreeMap<String, bool>,
     survey: &'a Survey,
     report: Report<'a>,
     batch: Batch,
     started: Instant,
     sent: u64,
-    /// Ids that were asked for and are there, whatever became of them.
+    /// Requested ids that were found, whatever happened to them.
     met: BTreeSet<String>,
 }
 
 /// Puts calls back on their stream.
 ///
 /// # Errors
-/// [`Failure`]; [`Failure::Nothing`] where no letter matches.
+/// [`Failure`]; [`Failure::Nothing`] if no letter matches.
 pub fn redrive(
     dead: &DeadStream<'_>,
     options: &RedriveOptions,
@@ -138,7 +138,7 @@ impl Redrive<'_> {
         Ok(())
     }
 
-    /// The stream to which the call of a letter goes, or why it goes nowhere.
+    /// Returns the stream to which the call of a letter goes, or why it goes nowhere.
     fn destination(&mut self, letter: &Letter) -> Result<String, String> {
         let stood_on = match self.options.stream.of(letter.head.stream_id.as_deref()) {
             Destination::Stream(stream) => return Ok(stream.to_owned()),
@@ -159,7 +159,8 @@ impl Redrive<'_> {
         ))
     }
 
-    /// Whether a person wants to have calls on a stream that letters name; asked once for each.
+    /// Returns whether a person agrees that calls go to a stream that letters name. The question is
+    /// asked once for each stream.
     fn may_go_to(&mut self, stream: &str, id: &str) -> bool {
         if let Some(answer) = self.answers.get(stream) {
             return *answer;
@@ -178,7 +179,7 @@ impl Redrive<'_> {
         answer
     }
 
-    /// Sends what has gathered.
+    /// Sends the calls that have gathered.
     fn flush(&mut self) -> Result<(), Failure> {
         let batch = std::mem::take(&mut self.batch);
         if batch.items().is_empty() {
@@ -202,7 +203,7 @@ impl Redrive<'_> {
         sent.fatal.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Letters some of whose messages are missing can't be filtered but by their id.
+    /// Names letters some of whose messages are missing. Only filters by id apply to them.
     fn name_incomplete(&mut self) -> Result<(), Failure> {
         let filter = &self.options.filter;
         let ids_alone = Filter {

@@ -11,13 +11,13 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// So many calls in a second; 0 is without bound.
+    /// Returns a pace of so many calls in a second; 0 means without limit.
     #[must_use]
     pub const fn new(per_second: u32) -> Self {
         Self { per_second }
     }
 
-    /// How many calls one PutMessages may have.
+    /// Returns how many calls one PutMessages may have.
     #[must_use]
     pub fn batch_count(self) -> usize {
         if self.per_second == 0 {
@@ -27,8 +27,8 @@ impl Pace {
         count.unwrap_or(PUT_MESSAGES_MAX).min(PUT_MESSAGES_MAX)
     }
 
-    /// How long to wait before more calls go, when `sent` have gone since the start, which was
-    /// `elapsed` ago.
+    /// Returns how long to wait before more calls go, if `sent` have gone since the start, which
+    /// was `elapsed` ago.
     #[must_use]
     pub fn wait(self, sent: u64, elapsed: Duration) -> Duration {
         if self.per_second == 0 {

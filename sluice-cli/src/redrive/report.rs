@@ -1,4 +1,4 @@
-//! What a redrive says: one line or item for each call as it goes, and the counts at the end.
+//! The report of a redrive: a line or item for each call, and the counts at the end.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -12,7 +12,7 @@ use crate::limits::{LINE_CHARS_MAX, NAMED_MAX};
 use crate::progress::Progress;
 use crate::text;
 
-/// How many calls came to which end.
+/// How many calls ended in which way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counts {
@@ -20,11 +20,11 @@ pub struct Counts {
     pub redriven: u64,
     /// Of these, those without a mark: the next run would repeat them.
     pub unmarked: u64,
-    /// Not on their stream, or nobody knows.
+    /// Calls that are not on their stream, or of which this is unknown.
     pub failed: u64,
-    /// Can't go back: no JSON object, no valid key, incomplete, or it is unclear to which stream.
+    /// Calls that can't go back: not a JSON object, no valid key, incomplete, or an unclear stream.
     pub not_redrivable: u64,
-    /// Left alone because they were redriven before.
+    /// Calls that were left alone because they were redriven before.
     pub redriven_before: u64,
 }
 
@@ -81,7 +81,7 @@ impl<'a> Report<'a> {
         })
     }
 
-    /// A call of a dry run.
+    /// Reports a call of a dry run.
     pub(super) fn would_redrive(&mut self, item: &Item) -> io::Result<()> {
         self.redriven(item);
         self.item(item, "would_redrive", None)?;
@@ -92,7 +92,7 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
-    /// A call that was sent.
+    /// Reports a call that was sent.
     pub(super) fn sent(&mut self, item: &Item, outcome: &Outcome) -> io::Result<()> {
         match outcome {
             Outcome::Redriven => {
@@ -116,11 +116,11 @@ impl<'a> Report<'a> {
 
     fn redriven(&mut self, item: &Item) {
         bump(&mut self.counts.redriven);
-        // There are as many as somebody has agreed to, and the configured one.
+        // There are only the streams that a person has agreed to, and the configured one.
         bump(self.streams.entry(item.stream.clone()).or_default());
     }
 
-    /// A call that can't go back.
+    /// Reports a call that can't go back.
     pub(super) fn not_redrivable(
         &mut self,
         id: &str,
@@ -140,12 +140,12 @@ impl<'a> Report<'a> {
         })
     }
 
-    /// A call that was redriven before.
+    /// Counts a call that was redriven before.
     pub(super) fn redriven_before(&mut self) {
         bump(&mut self.counts.redriven_before);
     }
 
-    /// The end: the counts, and why it is the end where that isn't the stream's.
+    /// Ends the report: the counts, and why it ended early, if it did.
     pub(super) fn end(mut self, problem: Option<&str>) -> io::Result<()> {
         self.progress.wipe();
         let (counts, dry_run) = (self.counts, self.dry_run);

@@ -1,4 +1,4 @@
-//! Where requests go.
+//! Where requests are sent.
 
 use std::net::IpAddr;
 
@@ -7,13 +7,13 @@ use ureq::http::Uri;
 /// A stream endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// As it was given, without slashes at the end.
+    /// The URL as it was given, without slashes at the end.
     text: String,
     is_tls: bool,
     /// Host and port, as clients write them.
     authority: String,
     host: String,
-    /// What stands before the protocol's own paths: empty, or `/prefix`.
+    /// The prefix of the protocol's own paths: empty, or `/prefix`.
     prefix: String,
 }
 
@@ -21,12 +21,12 @@ impl Endpoint {
     /// Reads a URL such as `http://127.0.0.1:8090`.
     ///
     /// # Errors
-    /// A text that says why this is no endpoint.
+    /// Why this is not a valid endpoint.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim_end_matches('/');
         let bad = || {
             format!(
-                "{text:?} is no endpoint; write a URL such as http://127.0.0.1:8090 or \
+                "{text:?} is not a valid endpoint; write a URL such as http://127.0.0.1:8090 or \
                  https://cell-1.streaming.eu-frankfurt-1.oci.oraclecloud.com"
             )
         };
@@ -42,7 +42,8 @@ impl Endpoint {
             return Err(bad());
         }
         let authority = match uri.port_u16() {
-            // What a signature covers has no default port: that is how clients write Host.
+            // Clients write `Host` without the default port, and the signature covers it in that
+            // form.
             Some(port) if port == if is_tls { 443 } else { 80 } => host.to_owned(),
             Some(_) | None => authority.as_str().to_owned(),
         };
@@ -55,15 +56,16 @@ impl Endpoint {
         })
     }
 
-    /// The messages endpoint of Oracle's service in a region of its commercial realm.
+    /// Returns the messages endpoint of Oracle's service in a region of its commercial realm.
     ///
     /// # Errors
-    /// A text that says why this is no region.
+    /// Why this is not a valid region.
     pub fn of_region(region: &str) -> Result<Self, String> {
         let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         if region.is_empty() || !region.bytes().all(is_name) {
             return Err(format!(
-                "{region:?} is no region such as eu-frankfurt-1; name the endpoint with --endpoint"
+                "{region:?} is not a region such as eu-frankfurt-1; name the endpoint with \
+                 --endpoint"
             ));
         }
         Self::parse(&format!(
@@ -71,8 +73,8 @@ impl Endpoint {
         ))
     }
 
-    /// Where GetStream is answered: Oracle's service has another host for its control plane,
-    /// `streaming.REGION…` beside `cell-N.streaming.REGION…`.
+    /// Returns the endpoint that answers GetStream. Oracle's service has another host for its
+    /// control plane: `streaming.REGION…` instead of `cell-N.streaming.REGION…`.
     #[must_use]
     pub fn control(&self) -> Self {
         let control = |name: &str| {
@@ -94,38 +96,38 @@ impl Endpoint {
         }
     }
 
-    /// As it was given.
+    /// Returns the URL as it was given.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// What `Host` says.
+    /// Returns the value of `Host`.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// A path of the protocol, as it is requested.
+    /// Returns a path of the protocol, as it is requested.
     #[must_use]
     pub fn path(&self, path: &str) -> String {
         format!("{}{path}", self.prefix)
     }
 
-    /// A URL with a path that [`Self::path`] has given.
+    /// Returns the URL of a path that [`Self::path`] has returned.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         let scheme = if self.is_tls { "https" } else { "http" };
         format!("{scheme}://{}{path}", self.authority)
     }
 
-    /// Whether the endpoint is reached through TLS.
+    /// Returns whether the endpoint is reached through TLS.
     #[must_use]
     pub fn is_tls(&self) -> bool {
         self.is_tls
     }
 
-    /// Whether requests stay on this machine.
+    /// Returns whether requests stay on this machine.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         let bare = self.host.trim_start_matches('[').trim_end_matches(']');

@@ -1,4 +1,4 @@
-//! Why a request has brought nothing, in words that lead to the cause.
+//! Why a request has failed, in words that lead to the cause.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use sluice::time::Wall;
 use crate::limits::ERROR_CHARS_MAX;
 use crate::text;
 
-/// Why a request has brought nothing, by what to do about it.
+/// Why a request has failed, by what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
     /// The request was not sent.
@@ -19,15 +19,15 @@ pub enum StreamError {
          --endpoint or SLUICE_ENDPOINT"
     )]
     Unreachable {
-        /// As it was given.
+        /// The URL as it was given.
         endpoint: String,
         /// What the network says.
         problem: String,
     },
-    /// The endpoint's certificate isn't trusted, or it speaks no TLS.
+    /// The endpoint's certificate isn't trusted, or the endpoint doesn't speak TLS.
     #[error("no secure connection to {endpoint}: {problem}. {advice}")]
     Insecure {
-        /// As it was given.
+        /// The URL as it was given.
         endpoint: String,
         /// What is wrong with the certificate or the handshake.
         problem: String,
@@ -45,14 +45,14 @@ pub enum StreamError {
     /// No answer, or 5xx: the request may or may not have been carried out.
     #[error("{operation} at {endpoint} failed: {problem}. Run the command again")]
     Unanswered {
-        /// As it was given.
+        /// The URL as it was given.
         endpoint: String,
         /// Such as `GetMessages`.
         operation: &'static str,
         /// What is known.
         problem: String,
     },
-    /// Any other answer than 200.
+    /// An answer other than 200.
     #[error("{operation} was refused with {status}: {problem}. {advice}")]
     Refused {
         /// Such as `GetMessages`.
@@ -77,7 +77,7 @@ pub enum StreamError {
     },
 }
 
-/// As whom a request was signed, and by which clocks.
+/// Who signed a request, and the time on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Signed<'a> {
     /// The key id, fit for a terminal.
@@ -90,7 +90,7 @@ pub(super) struct Signed<'a> {
     pub(super) ours: Wall,
 }
 
-/// What to do about a status; `signed` is `None` where the request was not.
+/// Returns what to do about a status; `signed` is `None` if the request wasn't signed.
 pub(super) fn advice(status: u16, signed: Option<Signed<'_>>) -> Cow<'static, str> {
     match (status, signed) {
         (401 | 403, None) => {
@@ -134,7 +134,7 @@ fn refused_signature(signed: Signed<'_>) -> String {
     )
 }
 
-/// The endpoint's code and message, or the beginning of whatever it said.
+/// Returns the endpoint's code and message, or the beginning of whatever it said.
 pub(super) fn describe(body: &[u8]) -> String {
     #[derive(Deserialize)]
     struct OciError {
@@ -149,7 +149,7 @@ pub(super) fn describe(body: &[u8]) -> String {
     said.trim_end_matches('.').to_owned()
 }
 
-/// The wait that OCI states as "next request can be made in N ms".
+/// Returns the wait that OCI states as "next request can be made in N ms".
 pub(super) fn wait_in(problem: &str) -> Option<Duration> {
     let (_, after) = problem.split_once("next request can be made in ")?;
     let digits: String = after.chars().take_while(char::is_ascii_digit).collect();

@@ -37,10 +37,10 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// What counts against OCI's limit of a request: decoded bytes of key and value.
+    /// Returns the bytes that count against OCI's limit of a request: key and value, decoded.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        // Four characters of base64 are three bytes at most.
+        // Four characters of base64 are at most three bytes.
         let key = self
             .key
             .as_ref()
@@ -78,7 +78,7 @@ struct PutMessageDetails<'a> {
 }
 
 impl StreamClient {
-    /// GetStream: how many partitions the stream has.
+    /// Asks GetStream how many partitions the stream has.
     ///
     /// # Errors
     /// [`StreamError`] says what to do.
@@ -105,7 +105,7 @@ impl StreamClient {
         Ok(stream.partitions)
     }
 
-    /// CreateCursor.
+    /// Asks CreateCursor for a cursor.
     pub(super) fn cursor(
         &self,
         stream: &str,
@@ -137,7 +137,8 @@ impl StreamClient {
         json::<Cursor>("CreateCursor", &self.perform(&call)?).map(|cursor| cursor.value)
     }
 
-    /// GetMessages: messages of `partition` from a cursor on, and the cursor behind them.
+    /// Asks GetMessages for messages of `partition` from a cursor on. Returns them with the cursor
+    /// behind them.
     pub(super) fn messages(
         &self,
         stream: &str,
@@ -164,7 +165,7 @@ impl StreamClient {
         Ok((messages, next))
     }
 
-    /// The message that stands at a place; `None` where it is gone.
+    /// Returns the message at a place; `None` if it is gone.
     ///
     /// # Errors
     /// [`StreamError`] says what to do.
@@ -185,10 +186,11 @@ impl StreamClient {
             .find(|message| message.position == position))
     }
 
-    /// PutMessages: for each message, in order, whether it is stored or why it isn't.
+    /// Stores messages by PutMessages. Returns for each one, in order, whether it is stored or why
+    /// it isn't.
     ///
     /// # Errors
-    /// [`StreamError`], where nothing is known of any of them.
+    /// [`StreamError`], if nothing is known of any message.
     pub fn put(
         &self,
         stream: &str,
@@ -208,7 +210,7 @@ impl StreamClient {
             method: "POST",
             path: path(stream, "/messages"),
             body: body(&PutMessagesDetails { messages: details }),
-            // OCI bounds bytes here, not requests.
+            // OCI limits bytes here, not requests.
             paced: None,
         };
         let answer = self.perform(&call)?;
@@ -227,7 +229,7 @@ fn path(stream: &str, rest: &str) -> String {
 }
 
 fn body(details: &impl Serialize) -> Rc<Vec<u8>> {
-    // Cannot fail: there are only strings and numbers in it.
+    // This can't fail: there are only strings and numbers in it.
     Rc::new(serde_json::to_vec(details).unwrap_or_default())
 }
 

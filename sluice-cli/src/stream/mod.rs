@@ -1,7 +1,7 @@
 //! OCI Streaming's REST protocol (API version 20180418), as far as this tool needs it: GetStream,
 //! CreateCursor, GetMessages and PutMessages.
 //!
-//! Every request goes through `StreamClient::send`, which alone knows the network.
+//! Every request goes through `StreamClient::send`; nothing else uses the network.
 
 mod endpoint;
 mod error;
@@ -35,30 +35,30 @@ use crate::limits::{
 use error::{Signed, advice, describe, wait_in};
 use pacing::Pacing;
 
-/// What all paths begin with.
+/// The start of all paths.
 const BASE_PATH: &str = "/20180418";
 
-/// One request, before anything that only the network needs is added.
+/// A request, before the network's own parts are added.
 #[derive(Debug)]
 struct Call {
-    /// For messages.
+    /// The operation's name, for messages.
     operation: &'static str,
     method: &'static str,
-    /// With the query, percent-encoded.
+    /// The path with the query, percent-encoded.
     path: String,
     body: Rc<Vec<u8>>,
-    /// The requests that have a limit of OCI's together with this one.
+    /// The kind of requests that share one of OCI's limits with this one.
     paced: Option<String>,
 }
 
-/// A 200.
+/// An answer with 200.
 #[derive(Debug)]
 struct Answer {
     next_cursor: Option<String>,
     body: Vec<u8>,
 }
 
-/// Signs requests, no faster than OCI takes them.
+/// Signs requests, and sends them no faster than OCI allows.
 #[derive(Debug)]
 struct SignedTraffic {
     signer: Signer,
@@ -75,12 +75,12 @@ pub struct StreamClient {
 }
 
 impl StreamClient {
-    /// A client of an endpoint; nothing is sent yet. Requests are signed and paced where there is
-    /// a `signer`; `authorities` are trusted instead of the public ones.
+    /// Returns a client of an endpoint; nothing is sent yet. Requests are signed and paced if there
+    /// is a `signer`. `authorities` are trusted instead of the public ones.
     #[must_use]
     pub fn new(endpoint: Endpoint, signer: Option<Signer>, authorities: Option<TlsConfig>) -> Self {
-        // Through TLS a proxy can't change what is signed. Without, the endpoint is this machine,
-        // or a signing proxy, and one more would break signatures.
+        // Through TLS a proxy can't change what is signed. Without TLS the endpoint is this machine
+        // or a signing proxy, and another proxy would break signatures.
         let is_far = endpoint.is_tls() && !endpoint.is_loopback();
         let proxy = is_far.then(ureq::Proxy::try_from_env).flatten();
         let agent = Agent::config_builder()
@@ -107,8 +107,9 @@ impl StreamClient {
         }
     }
 
-    /// Performs a request, with patience: 429 is obeyed, 5xx and silence are tried again a few
-    /// times. Repeating PutMessages after silence may store twice; that is within "at least once".
+    /// Sends a request, and repeats it if necessary: it waits after 429, and tries again a few
+    /// times after 5xx or no answer. If PutMessages is repeated after no answer, messages may be
+    /// stored twice, which "at least once" allows.
     fn perform(&self, call: &Call) -> Result<Answer, StreamError> {
         let mut tries = 0;
         loop {
@@ -146,7 +147,7 @@ impl StreamClient {
         std::thread::sleep(wait);
     }
 
-    /// The one way by which requests leave.
+    /// Sends a request. All requests leave here.
     fn send(&self, call: &Call) -> Result<Answer, StreamError> {
         let operation = call.operation;
         let endpoint = self.endpoint_of(operation);
@@ -208,7 +209,7 @@ impl StreamClient {
         }
     }
 
-    /// The request without its body: signed, if there is somebody who signs.
+    /// Returns the request without its body, signed if there is a signer.
     fn request(
         &self,
         call: &Call,
@@ -323,7 +324,7 @@ fn failure(operation: &'static str, endpoint: &Endpoint, error: &Error) -> Strea
     }
 }
 
-/// Whether a text can be a stream's id. Ids come from letters too, and stand in paths.
+/// Returns whether a text can be a stream's id. Ids also come from letters, and are parts of paths.
 #[must_use]
 pub fn is_stream_id(id: &str) -> bool {
     let characters = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);

@@ -1,4 +1,4 @@
-//! OCI Streaming's limits of requests, kept before the service has to say so.
+//! Keeps OCI Streaming's limits of requests before the service has to enforce them.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ pub(super) struct Pacing {
 }
 
 impl Pacing {
-    /// How long a request of a kind has to wait at `now`; it then counts as sent.
+    /// Returns how long a request of a kind has to wait at `now`, and counts it as sent.
     pub(super) fn wait(&mut self, kind: &str, now: Instant) -> Duration {
         if self.due.len() >= PACED_MAX {
             self.due.retain(|_, due| *due > now);

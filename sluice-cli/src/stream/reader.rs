@@ -4,7 +4,7 @@ use super::messages::{Message, Start};
 use super::{StreamClient, StreamError};
 use crate::limits::GET_MESSAGES_MAX;
 
-/// A place in a partition that outlives its cursors, which expire after five minutes.
+/// A place in a partition. It outlives its cursors, which expire after five minutes.
 #[derive(Debug)]
 pub struct PartitionReader<'a> {
     client: &'a StreamClient,
@@ -15,7 +15,7 @@ pub struct PartitionReader<'a> {
 }
 
 impl<'a> PartitionReader<'a> {
-    /// A reader that stands before the oldest message; nothing is sent yet.
+    /// Returns a reader before the oldest message; nothing is sent yet.
     #[must_use]
     pub fn new(client: &'a StreamClient, stream: &'a str, partition: u32) -> Self {
         Self {
@@ -27,7 +27,7 @@ impl<'a> PartitionReader<'a> {
         }
     }
 
-    /// The next messages; empty at the end.
+    /// Returns the next messages; empty at the end.
     ///
     /// # Errors
     /// [`StreamError`] says what to do.
@@ -36,7 +36,7 @@ impl<'a> PartitionReader<'a> {
             let (mut messages, next) = self.read_on()?;
             self.cursor = Some(next);
             let at_end = messages.is_empty();
-            // A cursor made anew at the oldest message may repeat what was read.
+            // A new cursor at the oldest message may repeat messages that were read before.
             messages.retain(|message| self.last.is_none_or(|last| message.position.offset > last));
             if let Some(message) = messages.last() {
                 self.last = Some(message.position.offset);
@@ -52,7 +52,7 @@ impl<'a> PartitionReader<'a> {
             return self.read(&self.new_cursor()?);
         };
         match self.read(&cursor) {
-            // The cursor has expired while the messages before were put to use.
+            // The cursor has expired while the earlier messages were used.
             Err(StreamError::Refused { status: 400, .. }) => self.read(&self.new_cursor()?),
             other => other,
         }
@@ -69,7 +69,7 @@ impl<'a> PartitionReader<'a> {
             return create(Start::TrimHorizon);
         };
         match create(Start::AfterOffset(last)) {
-            // Retention has taken the last message, and what is oldest now comes after it.
+            // Retention has removed the last message, and the oldest one left comes after it.
             Err(StreamError::Refused { status: 400, .. }) => create(Start::TrimHorizon),
             other => other,
         }

@@ -1,4 +1,4 @@
-//! Whom to trust, and what to do where trust fails.
+//! Which certificates to trust, and what to do if trust fails.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use crate::files;
 use crate::limits::{CA_FILE_BYTES_MAX, ERROR_CHARS_MAX};
 use crate::text;
 
-/// The certificates of the authorities to trust, in PEM, instead of the public ones.
+/// Reads the certificates of the authorities that are trusted instead of the public ones, in PEM.
 ///
 /// # Errors
-/// A text that says what is wrong with the file.
+/// What is wrong with the file.
 pub fn read_authorities(path: &Path) -> Result<TlsConfig, String> {
     let pem = files::read_text(path, CA_FILE_BYTES_MAX)?;
     let mut authorities: Vec<Certificate<'static>> = Vec::new();
@@ -29,7 +29,7 @@ pub fn read_authorities(path: &Path) -> Result<TlsConfig, String> {
             path.display()
         ));
     }
-    // ureq would leave out what it can't read, and the reason would never be seen.
+    // ureq would leave out what it can't read, and nobody would see the reason.
     let mut store = rustls::RootCertStore::empty();
     for (index, authority) in authorities.iter().enumerate() {
         let der = rustls::pki_types::CertificateDer::from(authority.der());
@@ -42,7 +42,8 @@ pub fn read_authorities(path: &Path) -> Result<TlsConfig, String> {
     Ok(TlsConfig::builder().root_certs(roots).build())
 }
 
-/// What is wrong with a connection's security and what to change, where that has failed.
+/// Returns what is wrong with a connection's security and what to change, if that is what has
+/// failed.
 pub(super) fn trouble(error: &ureq::Error) -> Option<(String, &'static str)> {
     let error = if let ureq::Error::Rustls(error) = error {
         error
@@ -51,7 +52,7 @@ pub(super) fn trouble(error: &ureq::Error) -> Option<(String, &'static str)> {
     } else {
         return None;
     };
-    // It names what the certificate says, which nobody has vouched for.
+    // It quotes the certificate, which nobody has vouched for.
     let problem = text::line(&error.to_string(), ERROR_CHARS_MAX);
     Some((problem, advice(error)))
 }
@@ -72,7 +73,7 @@ fn advice(error: &rustls::Error) -> &'static str {
             | Bad::NotValidYet
             | Bad::NotValidYetContext { .. }
     );
-    // A signature is bad where an authority was made anew under its old name.
+    // A signature is invalid if an authority was made again under its old name.
     if matches!(bad, Bad::UnknownIssuer | Bad::BadSignature) {
         "Nobody whom this tool trusts has issued the certificate: give the certificate of the \
          authority with --ca-file, if it is the right one"

@@ -12,7 +12,7 @@ pub const TENANCY: &str = "ocid1.tenancy.oc1..t";
 pub const USER: &str = "ocid1.user.oc1..u";
 pub const TOKEN: &str = "eyJ.token";
 
-/// Of [`PRIVATE`].
+/// Returns the fingerprint of [`PRIVATE`].
 pub fn fingerprint() -> String {
     use sluice::stream::signing::{KEY_BITS_MIN, PrivateKey};
     let key = PrivateKey::from_pem(PRIVATE, KEY_BITS_MIN).unwrap();
@@ -23,8 +23,8 @@ pub fn key_id() -> String {
     format!("{TENANCY}/{USER}/{}", fingerprint())
 }
 
-/// A home with a key and Oracle's configuration file in it: a user's in DEFAULT, a session of that
-/// user, and one profile without anything of its own.
+/// Returns a home with a key and Oracle's configuration file in it: a user's in DEFAULT, a session
+/// of that user, and one profile without anything of its own.
 pub fn home(folder: &Path) -> PathBuf {
     let oci = folder.join(".oci");
     std::fs::create_dir_all(&oci).unwrap();

@@ -59,7 +59,7 @@ impl From<Output> for Run {
     }
 }
 
-/// A letter of the filter, with its record.
+/// Returns a letter of the filter, with its record.
 pub fn letter(id: &str, call: &Value) -> Value {
     json!({
         "version": 1, "id": id, "reason": "rejected", "detail": "the target answered 404",
@@ -69,7 +69,7 @@ pub fn letter(id: &str, call: &Value) -> Value {
     })
 }
 
-/// The command, with nothing of this process's environment that could change what it does.
+/// Returns the command, with nothing of this process's environment that could change what it does.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sluice"));
     command.args(arguments).env_clear();
@@ -94,7 +94,8 @@ impl Stream {
         }
     }
 
-    /// The same streams, on a server that wants signatures by these keys: keyIds and public PEMs.
+    /// Returns the same streams, on a server that wants signatures by these keys: keyIds and public
+    /// PEMs.
     pub fn with_keys(self, keys: &[(&str, &str)]) -> Self {
         let key_folder = self.folder.path().join("keys");
         std::fs::create_dir(&key_folder).unwrap();
@@ -123,8 +124,8 @@ impl Stream {
             .into()
     }
 
-    /// Runs the binary on a terminal of its own, where somebody types this; gives its exit code and
-    /// what the terminal showed.
+    /// Runs the binary on a terminal of its own, where somebody types this; returns its exit code
+    /// and what the terminal showed.
     pub fn run_on_terminal(&self, arguments: &[&str], typed: &str) -> (i32, String) {
         const HELPER: &str = "\
 import os, pty, sys
@@ -176,7 +177,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         self.put(DEAD, None, &letters);
     }
 
-    /// Everything on a stream: key and value of each message, by partition and offset.
+    /// Returns everything on a stream: key and value of each message, by partition and offset.
     pub fn read(&self, stream: &str) -> Vec<(Option<String>, Vec<u8>)> {
         let base = format!("{}/20180418/streams/{stream}", self.url);
         let text = |text: &Value| BASE64.decode(text.as_str().unwrap()).unwrap();
@@ -210,7 +211,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         messages
     }
 
-    /// The records on a stream, as JSON.
+    /// Returns the records on a stream, as JSON.
     pub fn records(&self, stream: &str) -> Vec<Value> {
         let records = self.read(stream);
         records
@@ -225,7 +226,7 @@ fn post(url: &str, json: &str) -> ureq::http::Response<ureq::Body> {
     request.send(json).unwrap()
 }
 
-/// The `id` of each item of a list in a JSON output.
+/// Returns the `id` of each item of a list in a JSON output.
 pub fn ids(output: &Value, list: &str) -> Vec<String> {
     let ids = output[list].as_array().unwrap().iter();
     ids.map(|item| item["id"].as_str().unwrap().to_owned())

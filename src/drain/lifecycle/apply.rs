@@ -10,8 +10,8 @@ use crate::id::RecordId;
 use crate::time::Steady;
 
 impl Window {
-    /// Changes a record's state. Gives the call whose turn it is among those with its order key,
-    /// if the record has given up its place there.
+    /// Changes a record's state. If the record has given up its place among those with its order
+    /// key, returns the call whose turn it is now.
     pub(in crate::drain) fn apply(
         &mut self,
         id: RecordId,
@@ -22,7 +22,7 @@ impl Window {
             transition,
             Transition::Settle | Transition::Suspend { .. } | Transition::Depart
         );
-        // What it is known by in the order goes with its settlement, so this comes first.
+        // Settling removes the plan, which names the order key. So this comes first.
         let next = gives_up_place.then(|| self.leave_order(id)).flatten();
         if transition == Transition::Settle {
             self.drop_record(id);
@@ -51,7 +51,7 @@ impl Window {
     fn leave_state(&mut self, id: RecordId, from: State, transition: Transition, now: Steady) {
         match from {
             State::Ready => {
-                // Those two follow on the line's own choice, which has taken it out.
+                // With these two the target's queue has taken the call out itself.
                 if !matches!(transition, Transition::Start | Transition::Pick) {
                     self.target_queues.remove(&BTreeSet::from([id]));
                 }
@@ -116,8 +116,8 @@ impl Window {
         }
     }
 
-    /// The next call that its target's queue gives its turn, where so many slots are free: its
-    /// attempt begins.
+    /// Starts the attempt of the next call, if `free_slots` allow one: the queues of the targets
+    /// decide which. Returns that call.
     pub(in crate::drain) fn start_next(
         &mut self,
         free_slots: usize,
@@ -128,7 +128,7 @@ impl Window {
         Some(id)
     }
 
-    /// A record whose wait is over, or which is to be looked at again.
+    /// Returns a record whose wait is over, or that has to be looked at again.
     pub(in crate::drain) fn pop_timer(&mut self, now: Steady) -> Option<RecordId> {
         while let Some((until, id)) = self.first_timer() {
             if until > now {
@@ -141,7 +141,7 @@ impl Window {
                 self.apply(id, Transition::Pick, now);
                 return Some(id);
             }
-            // What has moved on meanwhile is looked at no more.
+            // A record that has moved on meanwhile is not looked at any more.
             if state == Some(State::Behind) {
                 return Some(id);
             }
@@ -154,12 +154,12 @@ impl Window {
         firsts.into_iter().flatten().min().copied()
     }
 
-    /// When the next wait ends, or a call behind others is to be looked at.
+    /// Returns when the next wait ends, or when a call behind others has to be looked at.
     pub(in crate::drain) fn next_timer(&self) -> Option<Steady> {
         self.first_timer().map(|(until, _)| until)
     }
 
-    /// Forgets a record, and gives whether it was unsettled.
+    /// Forgets a record, and returns whether it was unsettled.
     pub(super) fn forget(&mut self, id: RecordId) -> bool {
         self.drop_record(id);
         let Some(tracked) = self.tracked.remove(&id) else {
@@ -176,3 +176,7 @@ impl Window {
         tracked.is_unsettled()
     }
 }
+
+#[cfg(test)]
+#[path = "stale_timer_tests.rs"]
+mod tests;

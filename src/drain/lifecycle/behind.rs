@@ -1,4 +1,4 @@
-//! The places of calls among those with their order key, in the window.
+//! The places of calls in the window among those with their order key.
 
 use crate::drain::lifecycle::state::{State, Transition};
 use crate::drain::lifecycle::tracked::TrackedRecord;
@@ -7,8 +7,8 @@ use crate::id::RecordId;
 use crate::time::Steady;
 
 impl Window {
-    /// Gives a call its place among those with its order key, which it keeps until it is settled,
-    /// also while it waits. False where it is behind an earlier one.
+    /// Puts a call into its place among those with its order key. The call keeps it until it is
+    /// settled, even while it waits. Returns false if the call is behind an earlier one.
     pub(in crate::drain) fn stand_in_order(&mut self, id: RecordId, now: Steady) -> bool {
         let Some(tracked) = self.tracked.get(&id) else {
             return false;
@@ -23,7 +23,8 @@ impl Window {
         let (key, number) = (key.clone(), tracked.number(id));
         let order = self.order.entry(key).or_default();
         if !order.contains(&id) {
-            // By number: it may have been away. What has begun is not interrupted.
+            // By number, because the call may have been away. A call that has begun is not
+            // interrupted.
             let may_follow = |other: &RecordId| {
                 let other_held = self.tracked.get(other);
                 other_held
@@ -41,15 +42,14 @@ impl Window {
         is_first
     }
 
-    /// A call that was first of its key, and stands in its target's queue, is so no more.
+    /// A call in its target's queue is no longer the first of its key, so it steps back.
     fn step_back(&mut self, id: RecordId, now: Steady) {
         if self.tracked.get(&id).map(TrackedRecord::state) == Some(State::Ready) {
             self.apply(id, Transition::StepBack, now);
         }
     }
 
-    /// A call gives up its place among those with its order key. Gives the call whose turn it is
-    /// with that, if any.
+    /// Takes a call out of the order of its key. Returns the call whose turn it is now, if any.
     pub(super) fn leave_order(&mut self, id: RecordId) -> Option<RecordId> {
         let plan = self.tracked.get(&id)?.plan.as_ref()?;
         let key = plan.order_key.as_ref()?.clone();

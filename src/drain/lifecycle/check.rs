@@ -1,4 +1,4 @@
-//! Holds the window's indexes against the states of its records.
+//! Compares the window's indexes with the states of its records.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use crate::drain::lifecycle::tracked::TrackedRecord;
 use crate::drain::lifecycle::window::Window;
 use crate::id::{RecordId, StreamName};
 
-/// Says of two things that should be the same what they are.
+/// Fails if two things differ that should be the same.
 fn same<T: PartialEq + std::fmt::Debug>(what: &str, kept: &T, rebuilt: &T) -> Result<(), String> {
     if kept == rebuilt {
         return Ok(());
@@ -20,7 +20,7 @@ impl Window {
     /// Rebuilds every index from the states of the records, after an input, and compares.
     ///
     /// # Errors
-    /// What does not agree.
+    /// The first difference.
     pub(in crate::drain) fn check(&self) -> Result<(), String> {
         if let Some(violation) = &self.violation {
             return Err(format!("no such transition: {violation}"));
@@ -41,7 +41,7 @@ impl Window {
         same("in flight", &self.in_flight, &in_flight.len())?;
         same("started", &self.target_queues.started(), &in_flight)?;
         same(
-            "lines",
+            "target queues",
             &self.target_queues.standing(),
             &in_state(State::Ready),
         )?;
@@ -75,8 +75,8 @@ impl Window {
         same("understood bytes", &self.understood_bytes, &understood)
     }
 
-    /// The order of calls with the same key: each in the queue of its key, once; only the first
-    /// may stand in its target's queue.
+    /// Checks the order of calls with the same key: each call is once in the queue of its key, and
+    /// only the first may be in its target's queue.
     fn check_order(&self) -> Result<(), String> {
         let mut placed: BTreeSet<RecordId> = BTreeSet::new();
         for (key, queue) in &self.order {

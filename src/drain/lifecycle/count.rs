@@ -1,9 +1,9 @@
-//! How much is held of each stream.
+//! How many records of each stream are held.
 
 use crate::drain::lifecycle::tracked::TrackedRecord;
 
-/// What is held of one stream in its present session. What lost sessions have left takes no room:
-/// it would keep the drain from reading just these records again.
+/// What is held of one stream in its present session. Records of lost sessions don't count, because
+/// they would keep the drain from reading these very records again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::drain) struct HeldCount {
     pub(in crate::drain) records: usize,

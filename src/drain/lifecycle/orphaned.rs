@@ -1,5 +1,5 @@
-//! What lost sessions leave in the window: it waits until it is read again, takes no room
-//! meanwhile, and is forgotten after a while.
+//! Records of lost sessions in the window. They wait until they are read again, don't count against
+//! the window meanwhile, and are forgotten after a while.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -10,11 +10,12 @@ use crate::drain::lifecycle::window::Window;
 use crate::id::{RecordId, StreamName};
 use crate::time::Steady;
 
-/// How long a record is remembered whose session was lost: the next session reads it again, and
-/// what is settled must not be done again. What isn't settled then belongs to whoever reads it.
+/// How long a record of a lost session is remembered. The next session reads it again, and a
+/// settled call must not be made again. After this time an unsettled one belongs to whoever reads
+/// it.
 const LOST_REMEMBERED: Duration = Duration::from_secs(120);
 
-/// Between two looks for records that may be forgotten.
+/// The time between two searches for records that may be forgotten.
 const FORGETTING_PAUSE: Duration = Duration::from_secs(10);
 
 /// How much lost sessions may leave of one stream: as much as one session may hold.
@@ -25,14 +26,14 @@ pub(in crate::drain) struct OrphanedMax {
 }
 
 impl Window {
-    /// When records of lost sessions may be forgotten next; `None`: there are none.
+    /// Returns when records of lost sessions may be forgotten next; `None` if there are none.
     pub(in crate::drain) fn next_forgetting(&self) -> Option<Steady> {
         self.next_forgetting
     }
 
-    /// A session is lost: what is under way goes on; everything else waits until it is read again,
-    /// because another drain may have it by now. Gives how many unsettled records are forgotten,
-    /// because sessions lost before have left so many.
+    /// Handles a lost session. Attempts under way go on. Everything else waits until it is read
+    /// again, because another drain may have it by now. Returns how many unsettled records were
+    /// forgotten because earlier lost sessions have left so many.
     pub(in crate::drain) fn detach(
         &mut self,
         source: StreamName,
@@ -59,7 +60,7 @@ impl Window {
         }
         let ready = lost.iter().filter(|(_, state, _)| *state == State::Ready);
         let ready: BTreeSet<RecordId> = ready.map(|(id, ..)| *id).collect();
-        // All at once: each removal goes through all lines.
+        // All at once, because each removal goes through the queues of all targets.
         self.target_queues.remove(&ready);
         for id in ready {
             self.apply(id, Transition::Pick, now);
@@ -72,8 +73,8 @@ impl Window {
         self.forget_oldest(source, orphaned_max)
     }
 
-    /// Of what lost sessions have left, forgets what is beyond the bounds, the oldest first. What
-    /// is under way stays.
+    /// Forgets the oldest records of lost sessions beyond the bounds, and returns how many of them
+    /// were unsettled. Records with an attempt or messages under way stay.
     fn forget_oldest(&mut self, source: StreamName, orphaned_max: OrphanedMax) -> usize {
         let (mut suspended, mut settled) = (Vec::new(), Vec::new());
         let orphaned = self
@@ -107,8 +108,8 @@ impl Window {
         forgotten
     }
 
-    /// Forgets records of lost sessions that nobody has shown us again, and gives how many of them
-    /// were unsettled.
+    /// Forgets records of lost sessions that were not read again, and returns how many of them were
+    /// unsettled.
     pub(in crate::drain) fn forget_stale(&mut self, now: Steady) -> usize {
         self.target_queues.forget_idle(now);
         let is_stale = |tracked: &TrackedRecord| match tracked.state() {

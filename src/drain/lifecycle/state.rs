@@ -2,27 +2,27 @@
 
 use crate::time::Steady;
 
-/// Where a record stands.
+/// The state of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::drain) enum State {
-    /// Just taken in: what becomes of it is decided within the same input.
+    /// The record was just taken in. The same input decides what happens to it.
     New,
-    /// Taken out of its target's queue, or its wait is over: what becomes of it is decided within
-    /// the same input.
+    /// The record was taken out of its target's queue, or its wait is over. The same input decides
+    /// what happens to it.
     Picked,
-    /// In its target's queue.
+    /// The call is in its target's queue.
     Ready,
-    /// Behind an earlier call with the same order key.
+    /// The call is behind an earlier call with the same order key.
     Behind,
     /// An attempt is under way.
     InFlight,
-    /// Waits for a moment.
+    /// The record waits until a moment.
     Waiting { until: Steady },
-    /// It is no call but a note, which is kept until a later one replaces it.
+    /// The record is not a call but a note. It is kept until a later note replaces it.
     Note,
-    /// Its session is lost: it waits to be read again.
+    /// The session is lost, and the record waits to be read again.
     Suspended { until: Steady, since: Steady },
-    /// Messages have to be stored before it is settled: so many.
+    /// So many messages have to be stored before the record is settled.
     Leaving { messages: u8 },
     /// Only the commit is missing.
     Settled { at: Steady },
@@ -31,32 +31,32 @@ pub(in crate::drain) enum State {
 /// What changes a record's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::drain) enum Transition {
-    /// It may be attempted as soon as its target's queue gives it its turn.
-    LineUp,
-    /// Its target's queue has given it its turn: an attempt begins.
+    /// The call goes into its target's queue, which decides when it is attempted.
+    Enqueue,
+    /// The target's queue has chosen the call: an attempt begins.
     Start,
-    /// It waits until a moment.
+    /// The record waits until a moment.
     Wait { until: Steady },
-    /// It was taken out of its target's queue, or its wait is over.
+    /// The call was taken out of its target's queue, or its wait is over.
     Pick,
-    /// It stays behind others of its order key, and is looked at again at a moment.
+    /// The call stays behind others of its order key, and is looked at again at a moment.
     StayBehind { look: Option<Steady> },
-    /// An earlier call of its order key has come.
+    /// An earlier call of the same order key has come.
     StepBack,
-    /// It is a note.
+    /// The record is a note.
     Keep,
-    /// Its session is lost; read again, it waits until this moment.
+    /// The session is lost. If the record is read again, it waits until this moment.
     Suspend { until: Steady },
     /// So many messages have to be stored before it is settled.
     Leave { messages: u8 },
-    /// It goes onto a lane, and gives up its place among those with its order key: a note that
+    /// The call goes onto a lane and gives up its place among those with its order key. A note that
     /// tells of it has to be stored too.
     Depart,
     /// So many more messages have to be stored.
     AddMessages { more: u8 },
     /// One of several messages is stored.
     StoreMessage,
-    /// Nothing more is to be done for it but its commit.
+    /// Only the commit of the record is missing.
     Settle,
 }
 
@@ -80,7 +80,7 @@ impl State {
 impl Transition {
     const fn name(self) -> &'static str {
         match self {
-            Self::LineUp => "LineUp",
+            Self::Enqueue => "Enqueue",
             Self::Start => "Start",
             Self::Wait { .. } => "Wait",
             Self::Pick => "Pick",
@@ -96,7 +96,7 @@ impl Transition {
         }
     }
 
-    /// The state that follows on another one.
+    /// Returns the state that follows `from`.
     fn target(self, from: State, now: Steady) -> State {
         let messages = if let State::Leaving { messages } = from {
             messages
@@ -104,7 +104,7 @@ impl Transition {
             0
         };
         match self {
-            Self::LineUp => State::Ready,
+            Self::Enqueue => State::Ready,
             Self::Start => State::InFlight,
             Self::Wait { until } => State::Waiting { until },
             Self::Pick => State::Picked,
@@ -126,10 +126,11 @@ impl Transition {
     }
 }
 
-/// All that may happen: from a state, by a transition, to a state. `[*]` is not in the window.
+/// All transitions that may happen: from a state, by a transition, to a state. `[*]` means: not in
+/// the window.
 const TRANSITIONS: &[(&str, &str, &str)] = &[
     ("[*]", "Fetch", "New"),
-    ("New", "LineUp", "Ready"),
+    ("New", "Enqueue", "Ready"),
     ("New", "Wait", "Waiting"),
     ("New", "StayBehind", "Behind"),
     ("New", "Keep", "Note"),
@@ -140,15 +141,17 @@ const TRANSITIONS: &[(&str, &str, &str)] = &[
     ("Ready", "StepBack", "Behind"),
     ("Waiting", "Pick", "Picked"),
     ("Waiting", "Suspend", "Suspended"),
-    ("Picked", "LineUp", "Ready"),
+    ("Picked", "Enqueue", "Ready"),
     ("Picked", "Wait", "Waiting"),
     ("Picked", "StayBehind", "Behind"),
     ("Picked", "Leave", "Leaving"),
+    ("Picked", "Settle", "Settled"),
     ("Picked", "Suspend", "Suspended"),
     ("Behind", "StayBehind", "Behind"),
-    ("Behind", "LineUp", "Ready"),
+    ("Behind", "Enqueue", "Ready"),
     ("Behind", "Wait", "Waiting"),
     ("Behind", "Leave", "Leaving"),
+    ("Behind", "Settle", "Settled"),
     ("Behind", "Suspend", "Suspended"),
     ("InFlight", "Wait", "Waiting"),
     ("InFlight", "Leave", "Leaving"),
@@ -156,7 +159,7 @@ const TRANSITIONS: &[(&str, &str, &str)] = &[
     ("InFlight", "Suspend", "Suspended"),
     ("Note", "Settle", "Settled"),
     ("Note", "Suspend", "Suspended"),
-    ("Suspended", "LineUp", "Ready"),
+    ("Suspended", "Enqueue", "Ready"),
     ("Suspended", "Wait", "Waiting"),
     ("Suspended", "StayBehind", "Behind"),
     ("Suspended", "Keep", "Note"),
@@ -171,7 +174,7 @@ const TRANSITIONS: &[(&str, &str, &str)] = &[
     ("Settled", "Forget", "[*]"),
 ];
 
-/// The table as a Mermaid state diagram, for ARCHITECTURE.md.
+/// Returns the table as a Mermaid state diagram, for ARCHITECTURE.md.
 #[must_use]
 pub fn state_diagram() -> String {
     let lines = TRANSITIONS
@@ -182,12 +185,12 @@ pub fn state_diagram() -> String {
         .collect()
 }
 
-/// Whether this is in the table.
+/// Returns whether the table has this transition.
 pub(super) fn may_happen(from: &str, transition: &str, to: &str) -> bool {
     TRANSITIONS.contains(&(from, transition, to))
 }
 
-/// The state of one record. Nothing changes it but a transition.
+/// The state of one record. Only a transition changes it.
 #[derive(Debug)]
 pub(super) struct Stage(State);
 
@@ -196,12 +199,12 @@ pub(super) struct Stage(State);
 pub(super) struct Change {
     pub(super) from: State,
     pub(super) to: State,
-    /// The table has it.
+    /// Whether the table has the transition.
     pub(super) is_allowed: bool,
 }
 
 impl Stage {
-    /// Of a record that was just fetched.
+    /// Returns the state of a record that was just fetched.
     pub(super) const fn new() -> Self {
         Self(State::New)
     }
@@ -210,7 +213,7 @@ impl Stage {
         self.0
     }
 
-    /// Changes the state. The indexes are left to [`super::apply`].
+    /// Changes the state. [`super::apply`] keeps the indexes.
     pub(super) fn change(&mut self, transition: Transition, now: Steady) -> Change {
         let from = self.0;
         let to = transition.target(from, now);

@@ -1,4 +1,4 @@
-//! One record in the window, and where it stands.
+//! One record in the window, with its state.
 
 use std::rc::Rc;
 
@@ -13,58 +13,59 @@ use crate::stream::consume::Message;
 use crate::time::{Steady, Wall};
 use crate::time_text::parse_rfc_3339;
 
-/// One record that was fetched and isn't committed.
+/// A record that was fetched and isn't committed.
 #[derive(Debug)]
 pub(in crate::drain) struct TrackedRecord {
-    /// The fetch of this session that brought it; `None` if that session is lost.
+    /// The fetch of the present session that brought the record; `None` if its session is lost.
     pub(super) fetch: Option<FetchNumber>,
     pub(in crate::drain) record: Rc<Vec<u8>>,
     pub(in crate::drain) stored_at: Wall,
-    /// The key of its message, until it is known what the record is.
+    /// The key of its message, until the record has been read.
     pub(in crate::drain) key: Option<Vec<u8>>,
-    /// `None` where the record can't be understood.
+    /// `None` if the record can't be read.
     pub(in crate::drain) plan: Option<Plan>,
-    /// What the record says, kept for its first attempt where there is room.
+    /// The decoded record, kept for the first attempt if there is room.
     pub(in crate::drain) call: Option<Box<Call>>,
     /// What has happened to the call, before this record was written and since.
     pub(in crate::drain) progress: Progress,
-    /// It is no call, but tells of some ([`crate::record::note`]).
+    /// The record is not a call but a note ([`crate::record::note`]).
     pub(super) is_note: bool,
-    /// When it was read first.
+    /// When the record was first read.
     pub(in crate::drain) since: Steady,
-    /// What its last attempt came to, kept only while the call waits for its end.
+    /// The result of the last attempt, kept only while the call waits for its end.
     pub(in crate::drain) last: Option<Box<LastAttempt>>,
-    /// It was sent again because its connection was closed: once is enough.
+    /// Whether the attempt was sent again because its connection was closed. Once is enough.
     pub(in crate::drain) is_sent_again: bool,
     /// Faults of the gateway in a row.
     pub(in crate::drain) faults: u32,
     pub(super) stage: Stage,
-    /// Bytes that it counts for.
+    /// How many bytes the record counts for.
     pub(super) bytes: usize,
 }
 
 impl TrackedRecord {
-    /// Where it stands.
+    /// Returns the record's state.
     pub(in crate::drain) fn state(&self) -> State {
         self.stage.state()
     }
 
-    /// Whether the session that has brought it is lost, and no other one has brought it again.
+    /// Returns whether the session that brought the record is lost, and no other one has brought it
+    /// again.
     pub(in crate::drain) fn is_of_lost_session(&self) -> bool {
         self.fetch.is_none()
     }
 
-    /// It is no call, but tells of some ([`crate::record::note`]).
+    /// Returns whether the record is not a call but a note ([`crate::record::note`]).
     pub(in crate::drain) fn is_note(&self) -> bool {
         self.is_note
     }
 
-    /// Bytes that it counts for.
+    /// Returns how many bytes the record counts for.
     pub(in crate::drain) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Forgets what is of no use to a settled record.
+    /// Forgets what a settled record doesn't need.
     pub(super) fn forget_call(&mut self) {
         self.bytes = 0;
         self.progress.history = Vec::new();
@@ -72,12 +73,12 @@ impl TrackedRecord {
         self.plan = None;
     }
 
-    /// Whether it is a call that isn't settled.
+    /// Returns whether the record is a call that isn't settled.
     pub(in crate::drain) fn is_unsettled(&self) -> bool {
         !self.is_note && !matches!(self.state(), State::Settled { .. })
     }
 
-    /// Whether an attempt or its end is under way.
+    /// Returns whether an attempt, or the storing of its end, is under way.
     pub(in crate::drain) fn has_begun(&self) -> bool {
         matches!(self.state(), State::InFlight | State::Leaving { .. })
     }
@@ -101,31 +102,32 @@ impl TrackedRecord {
         }
     }
 
-    /// Gives away what the record says, if it was kept, and the bytes that it counted for.
+    /// Takes the decoded record, if it was kept, and returns it with the bytes that it counted for.
     pub(in crate::drain) fn let_go(&mut self) -> Option<(usize, Box<Call>)> {
         let call = self.call.take()?;
         Some((self.record.len(), call))
     }
 
-    /// Whether it may wait on another stream.
+    /// Returns whether the record may wait on another stream.
     pub(in crate::drain) fn may_leave(&self) -> bool {
         self.plan.is_some()
     }
 
-    /// Its place among the calls with its order key.
+    /// Returns its place among the calls with its order key.
     pub(in crate::drain) fn number(&self, id: RecordId) -> u64 {
-        // A partition's numbers mean nothing in another one, where somebody has put it.
+        // A number has a meaning only in its own partition, and somebody may have put the record
+        // into another one.
         let order = self.progress.order.as_ref();
         let order = order.filter(|order| order.partition == id.position.partition);
         order.map_or(id.position.offset, |order| order.offset)
     }
 }
 
-/// What the last attempt of a call came to.
+/// The result of a call's last attempt.
 #[derive(Debug)]
 pub(in crate::drain) struct LastAttempt {
-    /// For people.
+    /// What happened, for people.
     pub(in crate::drain) detail: String,
-    /// What the target has answered, if it has.
+    /// The answer of the target, if there was one.
     pub(in crate::drain) answer: Option<IncomingResponse>,
 }

@@ -1,5 +1,5 @@
-//! The records held in memory, from their fetch to their commit. Containers and their book-keeping;
-//! what becomes of a record is decided in [`crate::drain::disposition`].
+//! The records held in memory, from their fetch to their commit. This module holds containers and
+//! their indexes; [`crate::drain::disposition`] decides what happens to a record.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::drain::commit::FetchNumber;
 use crate::drain::config::DrainConfig;
-use crate::drain::hop_dedup::HopDedup;
+use crate::drain::hop_dedup::{CallIdentity, HopDedup};
 use crate::drain::lifecycle::count::HeldCount;
 use crate::drain::lifecycle::state::{State, Transition};
 use crate::drain::lifecycle::tracked::{LastAttempt, TrackedRecord};
@@ -25,41 +25,43 @@ pub(in crate::drain) struct Window {
     pub(super) tracked: BTreeMap<RecordId, TrackedRecord>,
     pub(super) counts: BTreeMap<StreamName, HeldCount>,
     pub(super) target_queues: TargetQueues,
-    /// Calls with the same order key, in their order; the first one may be made.
+    /// The calls of each order key, in their order. The first one may be made.
     pub(super) order: BTreeMap<Rc<str>, VecDeque<RecordId>>,
-    /// Some of them perhaps wait for others of their key.
+    /// Whether some calls may be waiting for others of their key.
     pub(super) is_any_behind: bool,
-    /// When waits end; exactly those of the records that wait.
+    /// When waits end: exactly those of the records that wait.
     pub(super) waits: BTreeSet<(Steady, RecordId)>,
-    /// When calls behind others are looked at again; also of some that have moved on since.
+    /// When calls that are behind others are looked at again. Some entries belong to records that
+    /// have moved on since.
     pub(super) looks: BTreeSet<(Steady, RecordId)>,
     pub(super) in_flight: usize,
-    /// Bytes of the records whose calls are kept too.
+    /// Bytes of the records whose decoded call is kept too.
     pub(super) understood_bytes: usize,
     hop_dedup: HopDedup,
-    /// When records of lost sessions are looked through next.
+    /// When records of lost sessions are searched next.
     pub(super) next_forgetting: Option<Steady>,
-    /// The first transition that the table does not have.
+    /// The first transition that happened although the table doesn't have it.
     pub(super) violation: Option<String>,
 }
 
-/// The queues of targets whose calls in flight leave half of the window's bytes to what waits.
+/// Returns the queues of targets. Their calls in flight leave half of the window's bytes to what
+/// waits.
 fn target_queues(config: &DrainConfig) -> TargetQueues {
     let window = &config.window;
     TargetQueues::new(config.limits.clone(), window.patience, window.bytes_max / 2)
 }
 
-/// What a fetched record is to the window.
+/// What a fetched record is for the window.
 pub(in crate::drain) enum Taken {
     New,
-    /// A lost session's record comes again.
+    /// A record of a lost session has come again.
     Again,
-    /// This session has brought it already.
+    /// This session has already brought the record.
     Twice,
 }
 
 impl Window {
-    /// An empty window.
+    /// Returns an empty window.
     pub(in crate::drain) fn new(config: &DrainConfig) -> Self {
         Self {
             tracked: BTreeMap::new(),
@@ -89,7 +91,7 @@ impl Window {
         self.tracked.get_mut(&id)
     }
 
-    /// Where a record stands, if it is held.
+    /// Returns where a record stands, if it is held.
     pub(in crate::drain) fn state(&self, id: RecordId) -> Option<State> {
         self.tracked.get(&id).map(TrackedRecord::state)
     }
@@ -117,8 +119,8 @@ impl Window {
         }
     }
 
-    /// Keeps what a record says until its first attempt, unless that is too much: then it is read
-    /// once more.
+    /// Keeps a decoded record until its first attempt. If that would be too much, the record is
+    /// decoded once more later.
     pub(in crate::drain) fn keep(&mut self, id: RecordId, call: Call) {
         if let Some(tracked) = self.tracked.get_mut(&id) {
             let bytes = self.understood_bytes.saturating_add(tracked.record.len());
@@ -129,10 +131,10 @@ impl Window {
         }
     }
 
-    /// What a record says, for an attempt.
+    /// Returns the decoded record, for an attempt.
     ///
     /// # Errors
-    /// Why it can't be understood.
+    /// Why the record can't be read.
     pub(in crate::drain) fn understand(&mut self, id: RecordId) -> Result<Call, RecordError> {
         let Some(tracked) = self.tracked.get_mut(&id) else {
             return Err(RecordError("the record is gone".to_owned()));
@@ -146,7 +148,7 @@ impl Window {
         }
     }
 
-    /// Lets go of the record itself: nothing more is to be read in it.
+    /// Drops the bytes of the record, which are not needed any more.
     pub(in crate::drain) fn drop_record(&mut self, id: RecordId) {
         if let Some(tracked) = self.tracked.get_mut(&id) {
             if let Some((bytes, _)) = tracked.let_go() {
@@ -156,7 +158,7 @@ impl Window {
         }
     }
 
-    /// Keeps what a call's last attempt came to, which takes room like a record.
+    /// Keeps the result of a call's last attempt. Its bytes count like those of a record.
     pub(in crate::drain) fn keep_last(&mut self, id: RecordId, last: LastAttempt) {
         let Some(tracked) = self.tracked.get_mut(&id) else {
             return;
@@ -177,28 +179,40 @@ impl Window {
         }
     }
 
-    /// Whether another record has brought this call at this point of its way already.
+    /// Returns whether another record has already brought this call at this point of its way.
     pub(in crate::drain) fn is_repeated_hop(&mut self, id: RecordId) -> bool {
-        let Some(tracked) = self
-            .tracked
-            .get(&id)
-            .filter(|tracked| tracked.progress.hops > 0)
-        else {
-            return false;
-        };
-        let Some(plan) = &tracked.plan else {
-            return false;
-        };
-        let hop = (
-            plan.id.clone(),
-            tracked.progress.hops,
-            tracked.progress.redrives,
-        );
-        self.hop_dedup.is_repeated(hop, id)
+        match self.identity(id) {
+            Some((call, hops)) if hops > 0 => self.hop_dedup.is_repeated(call, hops, id),
+            Some(_) | None => false,
+        }
     }
 
-    /// Takes up to `count` calls out of queues that are too slow for what comes in, the firsts of
-    /// their callers only where they are asked for.
+    /// Remembers that the call of this record has ended: its target has taken it, or its dead
+    /// letter is stored. The record itself is settled when its reply is stored too.
+    pub(in crate::drain) fn ends(&mut self, id: RecordId) {
+        if let Some((call, hops)) = self.identity(id) {
+            self.hop_dedup.ends(call, hops, id);
+        }
+    }
+
+    /// Returns whether the call of this record has ended in another record, an earlier or a later
+    /// hop of this one.
+    pub(in crate::drain) fn has_ended_elsewhere(&self, id: RecordId) -> bool {
+        self.identity(id)
+            .is_some_and(|(call, hops)| self.hop_dedup.has_ended(&call, hops, id))
+    }
+
+    /// Returns the call that a record belongs to, and its number of hops.
+    fn identity(&self, id: RecordId) -> Option<(CallIdentity, u32)> {
+        let tracked = self.tracked.get(&id)?;
+        let plan = tracked.plan.as_ref()?;
+        let (call_id, accepted_at) = (plan.id.clone(), plan.accepted_at.clone());
+        let progress = &tracked.progress;
+        Some(((call_id, accepted_at, progress.redrives), progress.hops))
+    }
+
+    /// Takes up to `count` calls out of queues whose targets are too slow for what comes in.
+    /// `firsts` says whether the first call of each caller may be taken too.
     pub(in crate::drain) fn take_slow(
         &mut self,
         count: usize,
@@ -216,8 +230,9 @@ impl Window {
         slow
     }
 
-    /// Takes at least `least` and up to `count` calls that wait in memory for their next attempt,
-    /// or none. Those with the longest waits come first; gives until when each would have waited.
+    /// Takes at least `least` and at most `count` calls that wait in memory for their next attempt,
+    /// or none. Those with the longest waits come first. Returns with each when its wait would have
+    /// ended.
     pub(in crate::drain) fn take_resting(
         &mut self,
         least: usize,
@@ -240,33 +255,33 @@ impl Window {
         resting
     }
 
-    /// The fetch of the present session that has brought a record.
+    /// Returns the fetch of the present session that has brought a record.
     pub(in crate::drain) fn fetch(&self, id: RecordId) -> Option<FetchNumber> {
         self.tracked.get(&id)?.fetch
     }
 
-    /// Forgets records whose commit is done.
+    /// Forgets records that are committed.
     pub(in crate::drain) fn committed(&mut self, records: &[RecordId]) {
         for id in records {
             self.forget(*id);
         }
     }
-    /// Attempts under way.
+    /// Returns the number of attempts under way.
     pub(in crate::drain) fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// The lines of all targets, to be looked at.
+    /// Returns the queues of all targets, read-only.
     pub(in crate::drain) fn target_queues(&self) -> &TargetQueues {
         &self.target_queues
     }
 
-    /// Calls with the same order key, in their order.
+    /// Returns the calls of each order key, in their order.
     pub(in crate::drain) fn order(&self) -> impl Iterator<Item = &VecDeque<RecordId>> {
         self.order.values()
     }
 
-    /// Whether some calls perhaps wait for others of their key.
+    /// Returns whether some calls may be waiting for others of their key.
     pub(in crate::drain) fn is_any_behind(&self) -> bool {
         self.is_any_behind
     }

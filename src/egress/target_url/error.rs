@@ -1,11 +1,11 @@
-//! Why a URL is refused, in words for whoever wrote it.
+//! Why a URL is refused, in words for the person who wrote it.
 
 use std::fmt;
 
 use crate::limits::DESTINATION_BYTES_MAX;
 
-/// Why a text is no [`crate::egress::target_url::TargetUrl`]. Its text says what to change, and
-/// fits behind the name of a header.
+/// Why a text is not a valid [`crate::egress::target_url::TargetUrl`]. The message says what to
+/// change, and completes the name of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TargetError {
     /// More than [`DESTINATION_BYTES_MAX`] bytes.
@@ -25,11 +25,11 @@ pub enum TargetError {
         /// Its byte, from 0.
         position: usize,
     },
-    /// No scheme, or nothing that starts with `//` behind it.
+    /// No scheme, or no `//` after it.
     NotAbsolute,
-    /// Another scheme than `http` and `https`.
+    /// A scheme other than `http` and `https`.
     Scheme,
-    /// Something before an `@`.
+    /// Text before an `@`.
     UserInfo,
     /// A `#`.
     Fragment,
@@ -39,7 +39,7 @@ pub enum TargetError {
     EncodedHost,
     /// A `%` in an IPv6 address.
     ZoneId,
-    /// An address literal of a version to come (RFC 3986 §3.2.2).
+    /// An address literal of a future version (RFC 3986 §3.2.2).
     UnknownAddressVersion,
     /// A number that isn't an address in four decimal numbers.
     NumericHost,
@@ -89,7 +89,7 @@ impl fmt::Display for TargetError {
             Self::Syntax { position } => {
                 return write!(
                     formatter,
-                    "is no URL by RFC 3986 from byte {position} on: percent-encode what isn't \
+                    "is not a URL by RFC 3986 from byte {position} on: percent-encode what isn't \
                      allowed there"
                 );
             }
@@ -112,8 +112,8 @@ impl fmt::Display for TargetError {
             Self::HostTooLong => "has a host name of more than 253 characters",
             Self::LabelTooLong => "has more than 63 characters between two dots of its host name",
             Self::BadName => {
-                "has a host that is no name: use letters, digits, - and _ between single dots, \
-                 and no - at either end"
+                "has a host that is not a valid name: use letters, digits, - and _ between single \
+                 dots, and no - at either end"
             }
             Self::Port => {
                 "must have a port from 1 to 65535 without leading zeros, or no port and no colon"

@@ -11,7 +11,7 @@ const NAME_BYTES_MAX: usize = 253;
 /// Characters between two dots (RFC 1035 §2.3.4).
 const LABEL_BYTES_MAX: usize = 63;
 
-/// Whom a URL points at (RFC 3986 §3.2.2).
+/// The host of a URL (RFC 3986 §3.2.2).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Host {
     /// A name in lower case, without a trailing dot.
@@ -23,16 +23,18 @@ pub enum Host {
 }
 
 impl Host {
-    /// Reads a name, or an IPv4 address, as it stands in a URL.
+    /// Reads a name, or an IPv4 address, as URLs have it.
     ///
     /// # Errors
-    /// What isn't a host name (RFC 1123 §2.1, with `_`), or looks like a number in a form other
-    /// than four decimal numbers, which resolvers read as an address all the same (`inet_aton`).
+    /// A text that isn't a host name (RFC 1123 §2.1, with `_`), or that looks like a number in a
+    /// form other than four decimal numbers. Resolvers read such a number as an address all the
+    /// same (`inet_aton`).
     pub fn name(text: &str) -> Result<Self, TargetError> {
         if let Ok(address) = text.parse() {
             return Ok(Self::V4(address));
         }
-        // One trailing dot says that the name is complete (RFC 1034 §3.1); ours always are.
+        // A trailing dot says that the name is complete (RFC 1034 §3.1). Here names are always
+        // complete.
         let name = text.strip_suffix('.').unwrap_or(text);
         if name.is_empty() {
             return Err(TargetError::EmptyHost);
@@ -48,11 +50,11 @@ impl Host {
         Ok(Self::Name(name.to_ascii_lowercase()))
     }
 
-    /// Reads a host as an operator writes it: as [`Host::name`], or an IPv6 address with or without
-    /// brackets.
+    /// Reads a host as an operator writes it: like [`Host::name`], or an IPv6 address with or
+    /// without brackets.
     ///
     /// # Errors
-    /// As [`Host::name`].
+    /// The same as [`Host::name`].
     pub fn literal(text: &str) -> Result<Self, TargetError> {
         let inner = text
             .strip_prefix('[')
@@ -63,7 +65,7 @@ impl Host {
         }
     }
 
-    /// The address, where it isn't a name.
+    /// Returns the address, if it isn't a name.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         match self {
@@ -74,7 +76,7 @@ impl Host {
     }
 }
 
-/// As it stands in a URL.
+/// Shows the host as URLs have it.
 impl fmt::Display for Host {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -101,8 +103,8 @@ fn check_label(label: &str) -> Result<(), TargetError> {
     }
 }
 
-/// Whether a name that ends in this label may be an address: digits, or `0x` and hexadecimal ones.
-/// No top-level domain is one (RFC 3696 §2), so no name is lost.
+/// Returns whether a name that ends in this label may be an address: digits, or `0x` and
+/// hexadecimal digits. No top-level domain has this form (RFC 3696 §2), so no name is lost.
 fn looks_like_number(label: &str) -> bool {
     let hexadecimal = label
         .strip_prefix("0x")

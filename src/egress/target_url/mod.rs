@@ -1,8 +1,9 @@
 //! Where an explicit target or a reply address points: an absolute `http` or `https` URL.
 //!
-//! One spelling, one meaning: whatever two parsers could read differently is refused, because the
-//! allow-list judges what we have read and Envoy calls what it reads. What is called is written
-//! anew from the members of [`TargetUrl`], never copied from the caller's text.
+//! One spelling has one meaning. Everything that two parsers could read differently is refused,
+//! because the allow-list judges what this parser has read and Envoy calls what its parser reads.
+//! The called URL is written anew from the members of [`TargetUrl`], never copied from the caller's
+//! text.
 
 mod error;
 mod host;
@@ -25,7 +26,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// As it stands in a URL and in `:scheme`.
+    /// Returns the scheme as URLs and `:scheme` have it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -34,7 +35,7 @@ impl Scheme {
         }
     }
 
-    /// The port that isn't written.
+    /// Returns the port of a URL without one.
     #[must_use]
     pub fn default_port(self) -> u16 {
         match self {
@@ -44,14 +45,14 @@ impl Scheme {
     }
 }
 
-/// A URL that was understood (RFC 3986, RFC 9110 §4.2), taken apart.
+/// A URL that was read (RFC 3986, RFC 9110 §4.2), in its parts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TargetUrl {
     /// How it is called.
     pub scheme: Scheme,
-    /// Whom it is called at.
+    /// Its host.
     pub host: Host,
-    /// 1 to 65,535; the scheme's own where the URL has none.
+    /// 1 to 65,535; the scheme's own if the URL has none.
     pub port: u16,
     /// Path and query exactly as given, `/` where the path is empty (RFC 9110 §4.2.3).
     pub path_and_query: String,
@@ -61,11 +62,11 @@ impl TargetUrl {
     /// Reads an absolute URL.
     ///
     /// # Errors
-    /// Anything but one plain `http` or `https` URL of at most [`DESTINATION_BYTES_MAX`] bytes; the
-    /// error says what to change.
+    /// Anything other than a plain `http` or `https` URL of at most [`DESTINATION_BYTES_MAX`]
+    /// bytes. The error says what to change.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
-        // The parser accepts ASCII alone and allows neither controls nor `\`; they are looked for
-        // first, because the people who wrote them are helped more by their names.
+        // The parser accepts only ASCII and allows neither controls nor `\`. They are looked for
+        // first, because an error that names them helps more.
         check_characters(text)?;
         // fluent-uri: RFC 3986 to the letter and nothing besides. `url` follows the WHATWG, which
         // repairs (`http:\\h`, tabs, `0x7f.1`) and brings ICU's tables into the filter; `http::Uri`
@@ -103,7 +104,7 @@ impl TargetUrl {
         })
     }
 
-    /// Host and port as they go into `Host` and `:authority` (RFC 9110 §7.2): the port only where
+    /// Returns host and port as `Host` and `:authority` have them (RFC 9110 §7.2): the port only if
     /// it isn't the scheme's own, IPv6 in brackets.
     #[must_use]
     pub fn authority(&self) -> String {
@@ -114,7 +115,7 @@ impl TargetUrl {
         }
     }
 
-    /// The path without its query.
+    /// Returns the path without its query.
     #[must_use]
     pub fn path(&self) -> &str {
         self.path_and_query.split('?').next().unwrap_or_default()
@@ -139,8 +140,9 @@ fn check_characters(text: &str) -> Result<(), TargetError> {
     check_authority(text)
 }
 
-/// What RFC 3986 itself refuses in an authority, or takes and we don't, and that deserves its own
-/// words. Once `\`, controls and non-ASCII are gone, an authority ends where everybody thinks.
+/// Refuses authorities that deserve an error message of their own: RFC 3986 doesn't allow them, or
+/// it does and this gateway doesn't. Once `\`, controls and non-ASCII are excluded, every parser
+/// finds the same end of an authority.
 fn check_authority(text: &str) -> Result<(), TargetError> {
     let Some((_, rest)) = text.split_once("://") else {
         return Err(TargetError::NotAbsolute);
@@ -165,7 +167,7 @@ fn read_host(authority: &Authority<'_>) -> Result<Host, TargetError> {
         UriHost::Ipv4(address) => Ok(Host::V4(address)),
         UriHost::Ipv6(address) => Ok(Host::V6(address)),
         UriHost::RegName(name) => Host::name(name.as_str()),
-        // `[v1.x]`: nobody has ever defined a version (RFC 3986 §3.2.2).
+        // `[v1.x]`: such a version was never defined (RFC 3986 §3.2.2).
         _ => Err(TargetError::UnknownAddressVersion),
     }
 }
@@ -174,7 +176,7 @@ fn read_port(authority: &Authority<'_>, scheme: Scheme) -> Result<u16, TargetErr
     let Some(port) = authority.port() else {
         return Ok(scheme.default_port());
     };
-    // `http://h:/` is valid (RFC 3986 §3.2.3), but more often the rest of a port that got lost.
+    // `http://h:/` is valid (RFC 3986 §3.2.3), but more often the port was lost by mistake.
     let digits = port.as_str();
     if digits.starts_with('0') {
         return Err(TargetError::Port);

@@ -3,10 +3,10 @@
 
 use super::Unauthenticated;
 
-/// What the header says, checked for form alone.
+/// The content of the header, checked only for form.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Authorization<'a> {
-    /// Whose key it is.
+    /// The id of the key.
     pub(super) key_id: &'a str,
     /// Names of what was signed, in order, as the client wrote them.
     pub(super) names: Vec<&'a str>,
@@ -14,7 +14,7 @@ pub(super) struct Authorization<'a> {
     pub(super) signature: &'a str,
 }
 
-/// Reads the header. Its parameters come in any order.
+/// Reads the header. Its parameters may be in any order.
 pub(super) fn parse(text: &str) -> Result<Authorization<'_>, Unauthenticated> {
     let (scheme, rest) = text.trim().split_once(' ').unwrap_or((text, ""));
     if !scheme.eq_ignore_ascii_case("Signature") {
@@ -32,7 +32,7 @@ pub(super) fn parse(text: &str) -> Result<Authorization<'_>, Unauthenticated> {
             "algorithm" => &mut algorithm,
             "headers" => &mut headers,
             "signature" => &mut signature,
-            // Other parameters of the draft change nothing that OCI defines.
+            // OCI doesn't use the draft's other parameters.
             _ => continue,
         };
         if place.replace(value).is_some() {
@@ -56,7 +56,7 @@ pub(super) fn parse(text: &str) -> Result<Authorization<'_>, Unauthenticated> {
     })
 }
 
-/// The first parameter, `name="value"`, and what comes after its comma.
+/// Returns the first parameter, `name="value"`, and what comes after its comma.
 fn parameter(text: &str) -> Result<(&str, &str, &str), Unauthenticated> {
     let broken = || Unauthenticated::Malformed("its parameters are not NAME=\"VALUE\",…");
     let (name, rest) = text.split_once('=').ok_or_else(broken)?;

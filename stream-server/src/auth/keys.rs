@@ -1,5 +1,5 @@
-//! The folder of public keys: `NAME.pub.pem` with `NAME.keyid` beside it, and `NAME.rights` where
-//! the key may not do everything.
+//! The folder of public keys: `NAME.pub.pem` and `NAME.keyid`, and `NAME.rights` if the key may not
+//! do everything.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,7 +38,7 @@ pub(super) struct Key {
 #[derive(Debug, Default)]
 pub struct KeyRing {
     keys: BTreeMap<String, Key>,
-    /// What the operator should know although it is no mistake.
+    /// What the operator should know, although it is not a mistake.
     warnings: Vec<String>,
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for KeyFolderError {
 impl std::error::Error for KeyFolderError {}
 
 impl KeyRing {
-    /// Reads all pairs of a folder. Other files in it are no business of ours.
+    /// Reads all pairs of a folder. Other files in it are ignored.
     ///
     /// # Errors
     /// [`KeyFolderError`] with all mistakes.
@@ -129,10 +129,10 @@ impl KeyRing {
         self.keys.insert(key_id, Key { public, rights });
     }
 
-    /// What a key may do: everything where nothing is said.
+    /// Returns what a key may do: everything if there is no file of rights.
     fn read_rights(&mut self, folder: &Path, name: &str) -> Result<Rights, String> {
         let file = folder.join(format!("{name}{RIGHTS_ENDING}"));
-        // Only a file that is surely not there gives all rights.
+        // Only a file that certainly doesn't exist gives all rights.
         if !file
             .try_exists()
             .map_err(|error| format!("cannot be looked for: {error}"))?
@@ -158,20 +158,20 @@ impl KeyRing {
         self.keys.get(key_id)
     }
 
-    /// How many keys there are.
+    /// Returns how many keys there are.
     #[must_use]
     pub fn count(&self) -> usize {
         self.keys.len()
     }
 
-    /// What the operator should know although it is no mistake, one sentence each.
+    /// Returns what the operator should know, although it is not a mistake, one sentence each.
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.warnings
     }
 }
 
-/// The names that have a key, a keyId or rights, sorted.
+/// Returns the names that have a key, a keyId or rights, sorted.
 fn names(folder: &Path) -> std::io::Result<std::collections::BTreeSet<String>> {
     let mut names = std::collections::BTreeSet::new();
     for entry in std::fs::read_dir(folder)? {
@@ -201,7 +201,7 @@ fn read_text(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-/// SubjectPublicKeyInfo (RFC 5280) or RSAPublicKey (PKCS#1, RFC 8017), as PEM.
+/// Reads SubjectPublicKeyInfo (RFC 5280) or RSAPublicKey (PKCS#1, RFC 8017), as PEM.
 fn parse_key(pem: &str) -> Result<RsaPublicKey, String> {
     if pem.contains("PRIVATE KEY") {
         return Err("holds a private key. Put the public one here, and keep that one away".into());
@@ -212,7 +212,7 @@ fn parse_key(pem: &str) -> Result<RsaPublicKey, String> {
         RsaPublicKey::from_public_key_pem(pem).map_err(|error| error.to_string())
     };
     let key = parsed.map_err(|error| {
-        format!("is no RSA public key in PEM (SPKI or PKCS#1) of at most 4096 bits: {error}")
+        format!("is not an RSA public key in PEM (SPKI or PKCS#1) of at most 4096 bits: {error}")
     })?;
     match bits(&key) {
         few if few < KEY_BITS_MIN => Err(format!("has {few} bits, at least {KEY_BITS_MIN} needed")),
@@ -224,7 +224,7 @@ fn bits(key: &RsaPublicKey) -> usize {
     key.n().bits()
 }
 
-/// `TENANCY/USER/FINGERPRINT` or `ST$TOKEN`: printable, without the quotes that delimit it.
+/// Reads `TENANCY/USER/FINGERPRINT` or `ST$TOKEN`: printable, without the quotes that delimit it.
 fn parse_key_id(text: &str) -> Result<String, String> {
     let key_id = text.trim();
     if key_id.is_empty() {

@@ -1,8 +1,9 @@
-//! Verification of OCI's request signatures: RSA keys (PKCS#1 v1.5, SHA-256) of a folder.
+//! Verifies OCI's request signatures with the RSA keys (PKCS#1 v1.5, SHA-256) of a folder.
 //!
-//! Pure but for reading the folder at the start: the time is an argument. A request is verified in
-//! two steps, [`Verifier::verify_head`] before its body is read and [`BodyHash::verify`] after.
-//! Oracle's answers are terse; these say what to change, and nothing that the client didn't send.
+//! Everything is pure, except for reading the folder at the start: the time is an argument. A
+//! request is verified in two steps, [`Verifier::verify_head`] before its body is read and
+//! [`BodyHash::verify`] after. Oracle's error messages are short. These say what to change, and
+//! reveal nothing that the client didn't send.
 
 mod authorization;
 mod keys;
@@ -26,26 +27,26 @@ use crate::time::TimeMs;
 
 /// How far a request's date may be from the server's time, both ways (OCI).
 const SKEW_MS_MAX: u64 = 300_000;
-/// Characters of what the client sent that a message repeats.
+/// The most characters of the client's text that a message repeats.
 const REPEATED_CHARS_MAX: usize = 300;
 
 const TARGET: &str = "(request-target)";
 const DATE: &str = "date";
 const X_DATE: &str = "x-date";
 const BODY_HASH: &str = "x-content-sha256";
-/// What is signed beside target, host and date where the body is.
+/// What must be signed besides target, host and date, if the body is signed.
 const BODY_NAMES: [&str; 3] = ["content-length", "content-type", BODY_HASH];
 
-/// Why a request is not authenticated, in words for whoever sent it.
+/// Why a request is not authenticated, in words for its sender.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unauthenticated {
-    /// No header.
+    /// There is no header.
     #[error("The request has no Authorization header. Sign it (OCI request signature, version 1)")]
     Missing,
-    /// A header in another form.
+    /// The header has another form.
     #[error("The Authorization header is malformed: {0}")]
     Malformed(&'static str),
-    /// Nobody's key.
+    /// The key is unknown.
     #[error(
         "The keyId {0:?} is unknown here. Add its public key to the server's key folder, as \
          NAME.pub.pem with NAME.keyid"
@@ -54,14 +55,14 @@ pub enum Unauthenticated {
     /// Something must be signed and isn't.
     #[error("The signature has to cover {0}: name it in \"headers\" of Authorization")]
     NotSigned(String),
-    /// Something is signed and isn't there.
+    /// A signed header is missing.
     #[error("The signature names the header {0}, which the request does not have")]
     HeaderMissing(String),
-    /// There are two dates, and Oracle takes the one that isn't signed.
+    /// There are two dates, and Oracle uses the one that isn't signed.
     #[error("The request has an x-date, which counts instead of date, but it is not signed")]
     XDateUnsigned,
-    /// No date.
-    #[error("The {name} {value:?} is no date like \"Thu, 05 Jan 2014 21:31:40 GMT\"")]
+    /// There is no date.
+    #[error("The {name} {value:?} is not a date like \"Thu, 05 Jan 2014 21:31:40 GMT\"")]
     DateUnreadable {
         /// `date` or `x-date`.
         name: &'static str,
@@ -95,7 +96,7 @@ pub enum Unauthenticated {
         /// The header as it arrived.
         host: String,
     },
-    /// The body is another one.
+    /// The body differs from the signed one.
     #[error("The body's SHA-256 is {found}, but x-content-sha256 says {signed:?}")]
     BodyMismatch {
         /// What the header says.
@@ -105,30 +106,30 @@ pub enum Unauthenticated {
     },
 }
 
-/// The part of a request that is there before its body.
+/// The part of a request that comes before its body.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
     /// GET, POST, …
     pub method: &'a str,
-    /// Path and query exactly as they were received: no slash collapsed, nothing decoded.
+    /// Path and query exactly as they were received: no slash removed, nothing decoded.
     pub target: &'a str,
     /// All headers.
     pub headers: &'a HeaderMap,
 }
 
-/// What the signature of an operation has to cover (OCI: all that POST, PUT and PATCH do have
-/// their body signed, except PutMessages).
+/// What the signature of an operation has to cover (OCI: POST, PUT and PATCH have their body
+/// signed, except PutMessages).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coverage {
     /// Target, host and date.
     Head,
-    /// The same, of an operation whose clients use one signature for many requests.
+    /// Target, host and date, of an operation whose clients use one signature for many requests.
     HeadReused,
     /// Also length, type and SHA-256 of the body.
     Body,
 }
 
-/// What a signature says of a request whose body is still to come.
+/// What a signature says of a request whose body has not come yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signed {
     /// What the owner of the key may do.
@@ -143,12 +144,12 @@ pub struct Signed {
 pub struct BodyHash(Option<String>);
 
 impl BodyHash {
-    /// A body about which nothing was signed.
+    /// Returns a value that accepts any body, because none was signed.
     pub fn any() -> Self {
         Self(None)
     }
 
-    /// Compares it with the body.
+    /// Compares the hash with a body.
     ///
     /// # Errors
     /// [`Unauthenticated::BodyMismatch`].
@@ -167,13 +168,13 @@ impl BodyHash {
 #[derive(Debug)]
 pub struct Verifier {
     keys: KeyRing,
-    /// The host that clients see, if a proxy before this server rewrites it.
+    /// The host that clients use, if a proxy before this server rewrites it.
     external_host: Option<String>,
     recent: Recent,
 }
 
 impl Verifier {
-    /// A verifier with these keys. Signatures are good for the `host` as it arrives, and for
+    /// Returns a verifier with these keys. Signatures may cover the `host` as it arrives, or
     /// `external_host` (with its port, as clients write it).
     #[must_use]
     pub fn new(keys: KeyRing, external_host: Option<String>) -> Self {
@@ -184,7 +185,7 @@ impl Verifier {
         }
     }
 
-    /// Verifies all but the body.
+    /// Verifies everything except the body.
     ///
     /// # Errors
     /// [`Unauthenticated`] says what to change.
@@ -248,7 +249,7 @@ impl Verifier {
     }
 }
 
-/// Checks that enough is signed; gives the name of the date that counts.
+/// Checks that enough is signed; returns the name of the date that counts.
 fn check_coverage(
     headers: &HeaderMap,
     names: &[String],
@@ -268,7 +269,7 @@ fn check_coverage(
         return Err(Unauthenticated::NotSigned(missing.join(", ")));
     }
     match (headers.contains_key(X_DATE), signed(X_DATE)) {
-        // Else whoever has an old request could give it a new date.
+        // Otherwise somebody with an old request could give it a new date.
         (true, false) => Err(Unauthenticated::XDateUnsigned),
         (true, true) => Ok(X_DATE),
         (false, _) => Ok(DATE),
@@ -278,7 +279,8 @@ fn check_coverage(
 fn check_date(headers: &HeaderMap, name: &'static str, now: TimeMs) -> Result<(), Unauthenticated> {
     let missing = || Unauthenticated::HeaderMissing(name.to_owned());
     let text = lossy(&value(headers, name).ok_or_else(missing)?);
-    // RFC 9110's form is one of RFC 5322's. Oracle's own example has the wrong day of the week.
+    // RFC 9110's form is one of RFC 5322's forms. Oracle's own example has the wrong day of the
+    // week.
     let sent = DateTimeParser::new()
         .relaxed_weekday(true)
         .parse_timestamp(&text)
@@ -295,7 +297,7 @@ fn check_date(headers: &HeaderMap, name: &'static str, now: TimeMs) -> Result<()
     Ok(())
 }
 
-/// What was signed: `name: value` of each name, in order, separated by line feeds.
+/// Returns what was signed: `name: value` of each name, in order, separated by line feeds.
 fn signing_string(
     head: &Head<'_>,
     names: &[String],
@@ -319,7 +321,7 @@ fn signing_string(
     Ok(lines.join(&b'\n'))
 }
 
-/// A header's value; several of one name are one list (RFC 9110 §5.3).
+/// Returns a header's value; several of one name are one list (RFC 9110 §5.3).
 fn value(headers: &HeaderMap, name: &str) -> Option<Vec<u8>> {
     let values: Vec<&[u8]> = headers.get_all(name).iter().map(|v| v.as_bytes()).collect();
     (!values.is_empty()).then(|| values.join(b", ".as_slice()))

@@ -1,5 +1,5 @@
-//! Signatures that were verified lately. A publisher uses one signature for all its PutMessages of
-//! some seconds, because their bodies aren't signed; RSA need not be done for each.
+//! Recently verified signatures. A publisher uses one signature for all its PutMessages of some
+//! seconds, because their bodies aren't signed. So RSA need not be computed for each.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -8,17 +8,17 @@ use rsa::RsaPublicKey;
 use rsa::traits::PublicKeyParts;
 use sha2::{Digest as _, Sha256};
 
-/// Signatures that are remembered: a publisher and a stream have one at a time.
+/// The number of remembered signatures. A publisher and a stream have one at a time.
 const RECENT_COUNT_MAX: usize = 256;
 
 type Mark = [u8; 32];
 
-/// The latest [`RECENT_COUNT_MAX`] good signatures.
+/// The latest [`RECENT_COUNT_MAX`] valid signatures.
 #[derive(Debug, Default)]
 pub(super) struct Recent(Mutex<(BTreeSet<Mark>, VecDeque<Mark>)>);
 
 impl Recent {
-    /// Whether the signature of what has this hash is known to be good, or proves to be.
+    /// Returns whether the signature with this hash is known to be valid, or `proves` to be.
     pub(super) fn contains_or(
         &self,
         key: &RsaPublicKey,
@@ -35,7 +35,7 @@ impl Recent {
         if self.lock().0.contains(&mark) {
             return true;
         }
-        // Without the lock: others needn't wait for this one's arithmetic.
+        // Computed without the lock, so that others don't have to wait.
         if !proves() {
             return false;
         }

@@ -13,7 +13,7 @@ pub enum Right {
     Manage,
 }
 
-/// All of them.
+/// All rights.
 const ALL: [Right; 3] = [Right::Publish, Right::Consume, Right::Manage];
 
 impl Right {
@@ -32,12 +32,12 @@ impl fmt::Display for Right {
     }
 }
 
-/// The rights of one key: one at least.
+/// The rights of one key: at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rights(Vec<Right>);
 
 impl Rights {
-    /// Every right there is.
+    /// Returns all rights.
     #[must_use]
     pub fn all() -> Self {
         Self(ALL.to_vec())
@@ -46,14 +46,14 @@ impl Rights {
     /// Reads names of rights, with white space or commas between them.
     ///
     /// # Errors
-    /// A text that says what is wrong.
+    /// What is wrong.
     pub fn parse(text: &str) -> Result<Self, String> {
         let is_between = |c: char| c.is_whitespace() || c == ',';
         let mut rights = Vec::new();
         for name in text.split(is_between).filter(|name| !name.is_empty()) {
             let right = ALL.into_iter().find(|right| right.name() == name);
             rights.push(right.ok_or_else(|| {
-                format!("has {name:?}, which is no right; they are publish, consume and manage")
+                format!("has {name:?}, which is not a right; they are publish, consume and manage")
             })?);
         }
         match rights.is_empty() {
@@ -62,7 +62,7 @@ impl Rights {
         }
     }
 
-    /// Whether this is one of them.
+    /// Returns whether the key has this right.
     #[must_use]
     pub fn has(&self, right: Right) -> bool {
         self.0.contains(&right)

@@ -301,7 +301,7 @@ fn a_key_folder_tells_all_its_mistakes_at_once() {
         "d.pub.pem: is missing",
         "e.pub.pem: holds a private key",
         "e.keyid: should be one line",
-        "f.pub.pem: is no RSA public key",
+        "f.pub.pem: is not an RSA public key",
         "f.keyid: is empty",
         "g.keyid: a.keyid has the same keyId",
     ] {

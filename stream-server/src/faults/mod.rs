@@ -1,7 +1,7 @@
-//! Faults that the server can be told to make, so that clients' tests meet what Oracle's service
-//! does on bad days. Off unless `--faults` is given; the rules come over `/faults`.
+//! Faults that the server can be told to make, so that clients' tests meet the errors of Oracle's
+//! service. They are off unless `--faults` is given; the rules are set by `/faults`.
 //!
-//! Pure: a rule decides by what it was told and by its own seeded chance.
+//! Everything is pure: a rule decides by its settings and its own seeded randomness.
 
 mod rule;
 
@@ -13,20 +13,20 @@ use serde::Serialize;
 
 use crate::api_error::ApiError;
 
-/// Rules at a time.
+/// The most rules at a time.
 const RULES_COUNT_MAX: usize = 100;
 
-/// The rules, and how often each has struck.
+/// The rules, and how often each one was applied.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(Mutex<Vec<Armed>>);
 
-/// A rule with its state. What `GET /faults` shows.
+/// A rule with its state, as `GET /faults` shows it.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Armed {
     rule: Rule,
-    /// Requests that matched, struck or not.
+    /// Requests that matched, whether or not the rule was applied.
     matched: u64,
-    /// Requests that it struck.
+    /// Requests to which the rule was applied.
     struck: u64,
     #[serde(skip)]
     chance: Rng,
@@ -60,7 +60,7 @@ impl Faults {
         Ok(armed)
     }
 
-    /// All rules with their state.
+    /// Returns all rules with their state.
     pub(crate) fn list(&self) -> Vec<Armed> {
         self.lock().clone()
     }
@@ -70,8 +70,8 @@ impl Faults {
         self.lock().clear();
     }
 
-    /// The fault that this request meets: that of the first rule that strikes. Later rules don't
-    /// count it.
+    /// Returns the fault for this request: that of the first rule that applies. Later rules don't
+    /// count the request.
     pub(crate) fn strike(&self, operation: &str, stream: Option<&str>) -> Option<Rule> {
         let mut rules = self.lock();
         let mut matching = rules

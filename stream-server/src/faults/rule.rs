@@ -1,4 +1,4 @@
-//! One fault: which requests it strikes, and what it does to them.
+//! A fault: which requests it applies to, and what it does to them.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,26 +8,26 @@ use crate::http::OPERATIONS;
 /// Longest delay.
 const DELAY_MS_MAX: u64 = 120_000;
 
-/// Which requests are struck, and by what.
+/// Which requests a fault applies to, and what it does.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Rule {
-    /// OCI's name of the operation; any where absent.
+    /// OCI's name of the operation; any operation if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     operation: Option<String>,
-    /// The stream's id, or the end of it after a dot; any where absent.
+    /// The stream's id, or the end of it after a dot; any stream if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     stream: Option<String>,
-    /// So many matching requests go by first.
+    /// So many matching requests are left alone first.
     #[serde(default)]
     pub(super) skip: u64,
-    /// Strikes so often; for ever where absent.
+    /// How often the rule applies; without end if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) count: Option<u64>,
-    /// Strikes with this probability, 0..=1; always where absent.
+    /// The probability with which it applies, 0..=1; always if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) probability: Option<f64>,
-    /// What chance starts from.
+    /// The seed of its randomness.
     #[serde(default)]
     pub(super) seed: u64,
     /// Milliseconds to wait before anything else.
@@ -38,14 +38,14 @@ pub(crate) struct Rule {
     pub(crate) effect: Option<Effect>,
 }
 
-/// Before or after the operation is done.
+/// When the fault happens: before or after the operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Moment {
-    /// Nothing is done.
+    /// The operation isn't done.
     #[default]
     Before,
-    /// It is done, and the client doesn't learn of it.
+    /// The operation is done, but the client doesn't learn of it.
     After,
 }
 
@@ -83,9 +83,10 @@ pub(crate) enum Effect {
         #[serde(default)]
         when: Moment,
     },
-    /// It is done; the answer announces its length, and ends after so many bytes of its body.
+    /// The operation is done. The answer announces its length, and ends after so many bytes of its
+    /// body.
     Truncate { bytes: usize },
-    /// It is done; the answer is this text, without the operation's headers.
+    /// The operation is done. The answer is this text, without the operation's headers.
     Garbage {
         #[serde(default = "ok_status")]
         status: u16,
@@ -101,7 +102,7 @@ pub(crate) enum Effect {
 }
 
 impl Effect {
-    /// The error that a client gets instead of an answer.
+    /// Returns the error that a client gets instead of an answer.
     pub(crate) fn error(&self) -> ApiError {
         match self {
             Self::Answer {
@@ -149,7 +150,7 @@ impl Rule {
             && self.stream.as_deref().is_none_or(named)
     }
 
-    /// Tells what is wrong with it.
+    /// Reports what is wrong with the rule.
     pub(super) fn check(&self, place: usize, problems: &mut Vec<String>) {
         let mut tell = |what: &str| problems.push(format!("[{place}]{what}"));
         if let Some(operation) = &self.operation

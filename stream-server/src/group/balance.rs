@@ -1,5 +1,5 @@
-//! Balance: every instance gets partitions / instances, give or take one, with as few moves as
-//! possible, and a partition moves only when nothing that was delivered from it is uncommitted.
+//! Balance: every instance gets partitions / instances, rounded up or down, with as few moves as
+//! possible. A partition moves only if everything that was delivered from it is committed.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -8,8 +8,8 @@ use super::Group;
 use super::member::Member;
 
 impl Group {
-    /// Recomputes who holds what. Marks partitions as leaving where an instance has too many, moves
-    /// those that can move, and gives those that nobody holds to the instances with too few.
+    /// Recomputes which instance holds which partition. Marks partitions as leaving if an instance
+    /// has too many, moves those that can move, and gives free ones to the instances with too few.
     pub(super) fn rebalance(&mut self) {
         let quotas = quotas(&self.members, self.record.positions.len());
         for (epoch, quota) in &quotas {
@@ -38,7 +38,8 @@ impl Group {
             return;
         };
         let excess = member.held.len().saturating_sub(quota);
-        // Those that can move at once go first, then those that were told before, then the highest.
+        // Partitions that can move at once go first, then those that were marked before, then the
+        // highest.
         let mut order: Vec<_> = member
             .held
             .iter()
@@ -85,8 +86,8 @@ impl Group {
     }
 }
 
-/// How many partitions each instance shall hold. Those that hold most keep one more where the
-/// numbers don't divide, then those that joined first.
+/// Returns how many partitions each instance has to hold. If the numbers don't divide evenly, those
+/// that hold most keep one more, then those that joined first.
 fn quotas(members: &BTreeMap<u64, Member>, partitions: usize) -> BTreeMap<u64, usize> {
     let Some(share) = partitions.checked_div(members.len()) else {
         return BTreeMap::new();

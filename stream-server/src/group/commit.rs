@@ -1,4 +1,4 @@
-//! Committing: what a cursor commits, who may, and what follows once that is durable.
+//! Commits: what a cursor commits, who may commit, and what follows once the commit is durable.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::member::WhyDeparted;
 use super::{Group, GroupCursor, GroupError};
 use crate::time::TimeMs;
 
-/// Offsets to make durable. Nothing to do where `committed` is empty.
+/// Offsets to make durable. If `committed` is empty, there is nothing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commit {
     /// The group's key in the store.
@@ -17,10 +17,10 @@ pub struct Commit {
     pub committed: BTreeMap<u32, u64>,
 }
 
-/// A GetMessages that was let in.
+/// A GetMessages that was accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Get {
-    /// The cursor to read with: the given one, or that of a new joining.
+    /// The cursor to read with: the given one, or that of a new join.
     pub cursor: GroupCursor,
     /// What to commit before reading.
     pub commit: Commit,
@@ -29,8 +29,8 @@ pub struct Get {
 impl Group {
     /// Starts a GetMessages: checks the cursor and says what it commits.
     ///
-    /// An instance that timed out with nothing uncommitted joins again without a word, as slow
-    /// pollers do all the time.
+    /// An instance that timed out with nothing uncommitted joins again silently. Slow pollers do
+    /// that all the time.
     ///
     /// # Errors
     /// [`GroupError::CursorInvalid`], [`GroupError::UnreservedPartition`].
@@ -50,8 +50,8 @@ impl Group {
         Ok(Get { cursor, commit })
     }
 
-    /// Starts a ConsumerCommit: says what to make durable. Positions that are committed already,
-    /// or older than what is, need nothing.
+    /// Starts a ConsumerCommit: says what to make durable. Positions that are already committed, or
+    /// older, need nothing.
     ///
     /// # Errors
     /// [`GroupError::CursorInvalid`], [`GroupError::UnreservedPartition`].
@@ -69,7 +69,7 @@ impl Group {
         Ok(self.commit_of(committed))
     }
 
-    /// Takes note of a commit that is durable now. Partitions that only waited for it move on.
+    /// Notes a commit that is durable now. Partitions that only waited for it move.
     pub fn finish_commit(&mut self, commit: &Commit) {
         if commit.incarnation != self.record.incarnation {
             return;
@@ -82,10 +82,11 @@ impl Group {
         self.release_leaving();
     }
 
-    /// The cursor that a ConsumerCommit returns: it reads on where the given one does.
+    /// Returns the cursor that a ConsumerCommit returns: it reads on from the same place as the
+    /// given one.
     ///
     /// # Errors
-    /// [`GroupError::CursorInvalid`] if the instance is gone by now. The commit stands.
+    /// [`GroupError::CursorInvalid`] if the instance has gone meanwhile. The commit stays.
     pub fn cursor_after_commit(&self, cursor: &GroupCursor) -> Result<GroupCursor, GroupError> {
         self.reissue(cursor)
     }
@@ -99,7 +100,8 @@ impl Group {
         }
     }
 
-    /// The positions of the cursor that are ahead of what is committed, as offsets to commit.
+    /// Returns the positions of the cursor that are ahead of what is committed, as offsets to
+    /// commit.
     fn to_commit(&self, cursor: &GroupCursor) -> Result<BTreeMap<u32, u64>, GroupError> {
         let member = self
             .members
@@ -123,7 +125,7 @@ impl Group {
         entries.filter(|(partition, next)| *next > self.committed_next(*partition))
     }
 
-    /// What a cursor of an instance that is gone deserves.
+    /// Returns the error for a cursor of an instance that is gone.
     fn refusal_of_departed(&self, cursor: &GroupCursor) -> GroupError {
         let timed_out = self.departed.get(&cursor.epoch).map(|d| d.why);
         match (timed_out, self.ahead_of_committed(cursor).next()) {

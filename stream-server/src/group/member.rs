@@ -19,7 +19,7 @@ pub struct Join {
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) join: Join,
-    /// It is removed at this moment unless it is heard of before.
+    /// The instance is removed at this moment, unless it is heard of before.
     pub(super) alive_until: TimeMs,
     /// What it holds, by partition.
     pub(super) held: BTreeMap<u32, Held>,
@@ -27,21 +27,22 @@ pub(super) struct Member {
     pub(super) turn: u32,
 }
 
-/// One partition in the hands of one instance.
+/// A partition that an instance holds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Held {
     /// The generation that gave it to the instance.
     pub(super) since: u64,
-    /// It is to go to another instance: nothing new is read, and it goes once all is committed.
+    /// Whether it has to go to another instance. Nothing new is read, and it goes once everything
+    /// is committed.
     pub(super) leaving: bool,
-    /// Reads on their way: what they will deliver is not known yet.
+    /// Reads under way. What they will deliver is not known yet.
     pub(super) reads: u32,
     /// The offset after the last one that was delivered.
     pub(super) delivered_next: u64,
 }
 
 impl Held {
-    /// Whether the instance may have messages that are not committed.
+    /// Returns whether the instance may have messages that are not committed.
     pub(super) fn has_uncommitted(&self, committed_next: u64) -> bool {
         self.reads > 0 || self.delivered_next > committed_next
     }
@@ -69,7 +70,7 @@ impl Member {
         self.held.insert(partition, held);
     }
 
-    /// Whether it has held the partition ever since that generation.
+    /// Returns whether it has held the partition ever since that generation.
     pub(super) fn holds(&self, partition: u32, generation: u64) -> bool {
         self.held
             .get(&partition)

@@ -32,7 +32,7 @@ use crate::time::TimeMs;
 
 /// How long a departed instance is remembered: no cursor lives longer.
 const DEPARTED_LIFE_MS: u64 = CURSOR_LIFE_MS;
-/// How many departed instances are remembered; the oldest are forgotten first.
+/// How many departed instances are remembered. The oldest are forgotten first.
 const DEPARTED_COUNT_MAX: usize = 1_024;
 
 /// What a group's cursor says. It is sealed and opened by [`crate::cursor`].
@@ -44,15 +44,15 @@ pub struct GroupCursor {
     pub epoch: u64,
     /// The group's assignment when this cursor was issued.
     pub generation: u64,
-    /// The next offset to read, for partitions where that is not the committed position. These are
-    /// what a commit commits.
+    /// The next offset to read, for partitions in which it is not the committed position. A commit
+    /// commits these.
     pub positions: BTreeMap<u32, u64>,
 }
 
 /// Why a group refuses a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupError {
-    /// The instance was replaced, or timed out, or the group was moved: a new cursor is needed.
+    /// The instance was replaced or has timed out, or the group was moved. A new cursor is needed.
     CursorInvalid,
     /// The cursor would commit this partition, which its instance no longer holds.
     UnreservedPartition(u32),
@@ -70,7 +70,7 @@ pub struct CommittedPosition {
 }
 
 impl CommittedPosition {
-    /// The first offset that is not committed.
+    /// Returns the first offset that is not committed.
     #[must_use]
     pub fn next(&self) -> u64 {
         self.committed
@@ -100,7 +100,7 @@ pub struct Reservation {
     pub partition: u32,
     /// The last offset that was committed.
     pub committed: Option<u64>,
-    /// The instance that holds it, and until when if that instance falls silent.
+    /// The instance that holds it, and until when if nothing is heard of it.
     pub holder: Option<(String, TimeMs)>,
 }
 
@@ -119,7 +119,7 @@ pub struct Group {
 }
 
 impl Group {
-    /// A group without instances, as the store remembers it.
+    /// Returns a group without instances, as the store remembers it.
     #[must_use]
     pub fn new(record: GroupRecord) -> Self {
         let (members, departed) = (BTreeMap::new(), BTreeMap::new());
@@ -132,14 +132,15 @@ impl Group {
         }
     }
 
-    /// What the store keeps of it.
+    /// Returns what the store keeps of the group.
     #[must_use]
     pub fn record(&self) -> &GroupRecord {
         &self.record
     }
 
-    /// Lets an instance join (CreateGroupCursor). One of that name that lives is replaced: its
-    /// cursors are fenced, its partitions stay with the name. Reading starts at what is committed.
+    /// Lets an instance join (CreateGroupCursor). A live instance with the same name is replaced:
+    /// its cursors become invalid, and its partitions stay with the name. Reading starts at the
+    /// committed position.
     ///
     /// # Errors
     /// [`GroupError::TooManyInstances`].
@@ -168,8 +169,8 @@ impl Group {
         Ok(self.cursor(epoch, BTreeMap::new()))
     }
 
-    /// Keeps the instance's reservations (ConsumerHeartbeat). The returned cursor reads on where
-    /// the given one does.
+    /// Keeps the instance's reservations (ConsumerHeartbeat). The returned cursor reads on from the
+    /// same place as the given one.
     ///
     /// # Errors
     /// [`GroupError::CursorInvalid`] if the instance is gone.
@@ -183,20 +184,20 @@ impl Group {
         self.reissue(cursor)
     }
 
-    /// How many live instances it has.
+    /// Returns how many live instances the group has.
     pub fn members_count(&mut self, now: TimeMs) -> usize {
         self.expire(now);
         self.members.len()
     }
 
-    /// The partitions that one joining of an instance holds now.
+    /// Returns the partitions that one joining of an instance holds now.
     pub(crate) fn held_by(&mut self, now: TimeMs, epoch: u64) -> Vec<u32> {
         self.expire(now);
         let member = self.members.get(&epoch);
         member.map_or_else(Vec::new, |member| member.held.keys().copied().collect())
     }
 
-    /// Who holds what (GetGroup), by partition.
+    /// Returns which instance holds which partition (GetGroup), by partition.
     pub fn reservations(&mut self, now: TimeMs) -> Vec<Reservation> {
         self.expire(now);
         let line = |(partition, position): (&u32, &CommittedPosition)| {
@@ -224,14 +225,14 @@ impl Group {
         self.record = moved;
     }
 
-    /// Ends all instances as if their time were over: what they have not committed is unreserved.
+    /// Ends all instances as if they had timed out. What they have not committed is free again.
     pub fn forget_members(&mut self, now: TimeMs) {
         for epoch in self.members.keys().copied().collect::<Vec<_>>() {
             self.depart(epoch, now, WhyDeparted::TimedOut);
         }
     }
 
-    /// Removes the instances whose time is over, and gives their partitions to the others.
+    /// Removes the instances that have timed out, and gives their partitions to the others.
     fn expire(&mut self, now: TimeMs) {
         self.departed.retain(|_, departed| departed.forget_at > now);
         let silent = self
@@ -277,7 +278,7 @@ impl Group {
         Ok(member)
     }
 
-    /// The first offset of a partition that is not committed.
+    /// Returns the first offset of a partition that is not committed.
     fn committed_next(&self, partition: u32) -> u64 {
         self.record
             .positions
@@ -285,7 +286,7 @@ impl Group {
             .map_or(0, CommittedPosition::next)
     }
 
-    /// The positions of a cursor that still mean something: of partitions that its instance has
+    /// Returns the positions of a cursor that are still valid: of partitions that its instance has
     /// held ever since the cursor was issued.
     fn honoured(&self, cursor: &GroupCursor) -> BTreeMap<u32, u64> {
         let Some(member) = self.members.get(&cursor.epoch) else {
@@ -300,7 +301,7 @@ impl Group {
             .collect()
     }
 
-    /// A fresh cursor with the read position of the given one.
+    /// Returns a fresh cursor with the read position of the given one.
     fn reissue(&self, cursor: &GroupCursor) -> Result<GroupCursor, GroupError> {
         if !self.members.contains_key(&cursor.epoch) {
             return Err(GroupError::CursorInvalid);
@@ -309,7 +310,7 @@ impl Group {
     }
 
     fn cursor(&self, epoch: u64, mut positions: BTreeMap<u32, u64>) -> GroupCursor {
-        // A position that is committed needs no place in the cursor.
+        // A committed position needs no place in the cursor.
         positions.retain(|partition, next| *next != self.committed_next(*partition));
         GroupCursor {
             group_key: self.record.key,

@@ -1,4 +1,4 @@
-//! Reading: which partitions a GetMessages looks at, from where, and the cursor that comes of it.
+//! Reads: which partitions a GetMessages looks at, from where, and the resulting cursor.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub struct ReadRange {
     pub until: u64,
 }
 
-/// A read on its way. It must come back by [`Group::finish_read`], also when it failed.
+/// A read under way. It must be ended by [`Group::finish_read`], even if it failed.
 #[derive(Debug)]
 pub struct Read {
     cursor: GroupCursor,
@@ -50,7 +50,7 @@ impl Group {
         for (partition, held) in in_turn {
             let carried_from = carried.get(partition).copied();
             let from = carried_from.unwrap_or_else(|| self.committed_next(*partition));
-            // A leaving partition repeats what was delivered, for a client that lost an answer.
+            // A leaving partition repeats what was delivered, for a client that has lost an answer.
             let until = if held.leaving {
                 held.delivered_next
             } else {
@@ -79,8 +79,8 @@ impl Group {
     /// empty if the read failed. Returns the cursor to go on with.
     ///
     /// # Errors
-    /// [`GroupError::CursorInvalid`] if the instance has gone meanwhile: then nothing may be
-    /// delivered, others may have its partitions.
+    /// [`GroupError::CursorInvalid`] if the instance has gone meanwhile. Then nothing may be
+    /// delivered, because others may have its partitions.
     pub fn finish_read(
         &mut self,
         read: Read,

@@ -1,4 +1,4 @@
-//! The body of an answer: whole, in pieces, or cut off where a rule of `/faults` says so.
+//! The body of an answer: whole, in pieces, or cut off by a rule of `/faults`.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -11,9 +11,9 @@ use super::messages_json::MessagesJson;
 /// A body whose length is known from the start.
 pub(crate) struct AnswerBody {
     data: Bytes,
-    /// What comes after the data.
+    /// What follows the data.
     rest: Option<Box<MessagesJson>>,
-    /// Bytes that the headers announce, more than there are if the answer is to be cut off.
+    /// Bytes that the headers announce. There are more than the body has if the answer is cut off.
     announced: u64,
     /// Whether the server has been told to write what it has.
     flushed: bool,
@@ -35,7 +35,7 @@ impl AnswerBody {
         }
     }
 
-    /// Messages, each piece of which is made when the one before it is written.
+    /// Returns the body with messages. Each piece is made when the one before it is written.
     pub(super) fn messages(json: MessagesJson) -> Self {
         Self {
             announced: u64::try_from(json.length()).unwrap_or(u64::MAX),
@@ -44,7 +44,7 @@ impl AnswerBody {
         }
     }
 
-    /// The first bytes of a body, of which one more is missing at least.
+    /// Returns the first bytes of a body, at least one less than all of them.
     pub(crate) fn cut_off(data: &Bytes, bytes: usize) -> Self {
         let whole = Self::whole(data.clone());
         Self {
@@ -82,7 +82,7 @@ impl Body for AnswerBody {
         if self.announced == 0 {
             return Poll::Ready(None);
         }
-        // An error at once would take away what is not written yet.
+        // An error now would discard what is not written yet.
         if !std::mem::replace(&mut self.flushed, true) {
             context.waker().wake_by_ref();
             return Poll::Pending;

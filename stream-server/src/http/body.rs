@@ -1,4 +1,4 @@
-//! Reading a request's body: bounded in size, in time, and in what all bodies take together.
+//! Reads a request's body, with limits of its size, its time, and of what all bodies take together.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use super::body_room::BodyRoom;
 use crate::api_error::ApiError;
 use crate::limits::{BODY_BYTES_MAX, BODY_TIMEOUT};
 
-/// A whole body. The room that it takes is free again when it is dropped.
+/// A whole body. Dropping it frees the room that it takes.
 pub(crate) struct Body {
     bytes: Bytes,
     _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Body {
-    /// A body that comes from no network.
+    /// Returns a body that does not come from a network.
     pub(crate) fn given(bytes: &[u8]) -> Self {
         Self {
             bytes: Bytes::copy_from_slice(bytes),
@@ -33,16 +33,16 @@ impl Body {
     }
 }
 
-/// Reads the body of a request that is refused, without keeping it. Else whoever is still sending
-/// finds a closed connection instead of the reason. Who waits for `100 Continue` (RFC 9110 §10.1.1)
-/// doesn't send.
+/// Reads the body of a refused request without keeping it. Otherwise a client that is still sending
+/// finds a closed connection instead of the reason. A client that waits for `100 Continue` (RFC
+/// 9110 §10.1.1) doesn't send.
 pub(crate) async fn discard_expected(request: Request<Incoming>) {
     if !request.headers().contains_key(EXPECT) {
         discard(request).await;
     }
 }
 
-/// Reads a body without keeping it, as far as one may be long and take time.
+/// Reads a body without keeping it, up to the longest length and time.
 async fn discard(request: Request<Incoming>) {
     let mut body = request.into_body();
     let mut bytes = 0_usize;
@@ -54,11 +54,11 @@ async fn discard(request: Request<Incoming>) {
             }
         }
     };
-    // Whoever is too slow is answered in the middle of it.
+    // A client that is too slow is answered in the middle of its body.
     let _ = tokio::time::timeout(BODY_TIMEOUT, read).await;
 }
 
-/// Reads the whole body, or says why not.
+/// Reads the whole body, or returns why that failed.
 pub(crate) async fn read(
     request: Request<Incoming>,
     room: &Arc<BodyRoom>,

@@ -1,5 +1,5 @@
-//! Room for bodies: bounded in what all of them take together. A body that is slow makes room for
-//! one that comes, so that nobody can hold all of it by sending slowly.
+//! Room for bodies: the bytes of all bodies together are limited. A slow body makes room for a new
+//! one, so that nobody can hold all room by sending slowly.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,13 +10,13 @@ use tokio::time::{Instant, timeout};
 use crate::api_error::ApiError;
 use crate::limits::{BODY_ROOM_PAUSE, SLOW_BODY_AFTER};
 
-/// The room, and the bodies that have some of it and aren't whole.
+/// The room, and the unfinished bodies that take some of it.
 pub(crate) struct BodyRoom {
     free: Arc<Semaphore>,
     unfinished: Mutex<Unfinished>,
 }
 
-/// In the order in which they began.
+/// Unfinished bodies, in the order in which they began.
 #[derive(Default)]
 struct Unfinished {
     begun: u64,
@@ -24,7 +24,7 @@ struct Unfinished {
 }
 
 impl BodyRoom {
-    /// Room for so many bytes.
+    /// Returns room for so many bytes.
     pub(crate) fn new(bytes: usize) -> Arc<Self> {
         Arc::new(Self {
             free: Arc::new(Semaphore::new(bytes)),
@@ -32,7 +32,7 @@ impl BodyRoom {
         })
     }
 
-    /// A body of which nothing has come yet.
+    /// Begins a body of which nothing has come yet.
     pub(crate) fn begin(self: &Arc<Self>) -> Reading {
         Reading {
             room: Arc::clone(self),
@@ -42,7 +42,7 @@ impl BodyRoom {
         }
     }
 
-    /// One more body takes room.
+    /// Notes that another body takes room.
     fn enter(&self, leave: &Arc<Notify>) -> u64 {
         let mut unfinished = self.unfinished();
         unfinished.begun = unfinished.begun.saturating_add(1);
@@ -58,7 +58,7 @@ impl BodyRoom {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the body leave that has been coming for the longest, if that is long; not this one.
+    /// Removes the body that has been coming for the longest, if that is long; never the given one.
     fn displace(&self, newcomer: u64) -> bool {
         let mut unfinished = self.unfinished();
         let mut bodies = unfinished.bodies.iter();
@@ -75,20 +75,20 @@ impl BodyRoom {
     }
 }
 
-/// A body that isn't whole. Dropping it frees what it has taken.
+/// An unfinished body. Dropping it frees what it has taken.
 pub(crate) struct Reading {
     room: Arc<BodyRoom>,
-    /// Its place among those that have taken room.
+    /// Its place among the bodies that have taken room.
     number: Option<u64>,
     leave: Arc<Notify>,
     taken: Option<OwnedSemaphorePermit>,
 }
 
 impl Reading {
-    /// Takes room for what has come, so that an announcement alone takes none.
+    /// Takes room for bytes that have come. An announced length alone takes none.
     ///
     /// # Errors
-    /// There is none, and no other body is slow.
+    /// If there is no room, and no other body is slow.
     pub(crate) async fn take(&mut self, bytes: usize) -> Result<(), ApiError> {
         let leave = &self.leave;
         let number = *self.number.get_or_insert_with(|| self.room.enter(leave));
@@ -118,7 +118,7 @@ impl Reading {
         self.leave.notified().await;
     }
 
-    /// The body is whole, and stays until the room that it has taken is given back.
+    /// Finishes the body. It stays until its room is given back.
     pub(crate) fn finish(mut self) -> Option<OwnedSemaphorePermit> {
         self.taken.take()
     }

@@ -1,4 +1,4 @@
-//! A connection that gives up on clients that are too slow or say nothing.
+//! A connection that is closed if its client is too slow or says nothing.
 
 use std::future::Future;
 use std::io;
@@ -15,17 +15,18 @@ use crate::connections::Seat;
 use crate::limits::{HEAD_TIMEOUT, WRITE_TIMEOUT};
 
 /// A TCP connection with three deadlines: for the next request to begin, for its headers to be
-/// whole, and for an answer to be read.
+/// complete, and for an answer to be read.
 pub(crate) struct Connection {
     stream: TcpStream,
     seat: Arc<Seat>,
-    /// What the seat had counted when it was looked at last.
+    /// The seat's count when it was last looked at.
     turns: u64,
     idle_timeout: Duration,
     reading: Reading,
-    /// When the present reading must be over.
+    /// When the present read must be over.
     read_deadline: Instant,
-    /// Wakes us then, or before: it is set only where we wait, and not anew for each request.
+    /// Wakes the task at that time or before. It is set only when the task waits, and not anew for
+    /// each request.
     read_alarm: Pin<Box<Sleep>>,
     /// Runs from the moment that the client stops reading until everything is written.
     write_deadline: Option<Pin<Box<Sleep>>>,
@@ -37,13 +38,14 @@ enum Reading {
     Idle,
     /// Some of its headers have.
     Head,
-    /// It has begun, and has deadlines of its own.
+    /// The request has begun, and has deadlines of its own.
     Body,
 }
 
 impl Connection {
     pub(crate) fn new(stream: TcpStream, seat: Arc<Seat>, idle_timeout: Duration) -> Self {
-        // A fresh connection owes us a request, so it has less time than one between two requests.
+        // A new connection has less time for its first request than an old one between two
+        // requests.
         let read_alarm = Box::pin(tokio::time::sleep(HEAD_TIMEOUT));
         let reading = Reading::Head;
         Self {
@@ -65,8 +67,8 @@ impl Connection {
         }
     }
 
-    /// Follows what happens to the request, before the client is waited for. One that was answered
-    /// at once has begun and ended since the last time.
+    /// Updates the deadlines by what has happened to the request, before the server waits for the
+    /// client. A request that was answered at once has begun and ended since the last time.
     fn update(&mut self) {
         let turns = self.seat.turns();
         if turns == self.turns {
@@ -100,7 +102,8 @@ impl Connection {
         ))
     }
 
-    /// A write that cannot go on starts the deadline; one that goes on slowly does not stop it.
+    /// Starts the deadline if a write can't go on. A write that goes on slowly doesn't end the
+    /// deadline.
     fn poll_stuck<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -172,7 +175,7 @@ impl AsyncWrite for Connection {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         // The server flushes once it has nothing left to write, and may not read until something
-        // comes. Who is late is told so when it reads.
+        // comes. A late client is told so when it reads.
         this.write_deadline = None;
         this.update();
         let _ = this.poll_late(cx);

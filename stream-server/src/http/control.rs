@@ -11,7 +11,7 @@ use super::{App, Call, wire};
 use crate::api_error::ApiError;
 use crate::service::{Filter, ListRequest, Paging, WorkFilter};
 
-/// Items of a page where the client says nothing, and at most (OCI contract).
+/// Items of a page if the client doesn't say, and at most (OCI contract).
 const PAGE_COUNT_DEFAULT: usize = 10;
 const PAGE_COUNT_MAX: usize = 50;
 /// What a lifecycle state may be (OCI contract).
@@ -46,7 +46,7 @@ impl App {
             }
             Control::WorkRequestErrors(id) => {
                 self.service.work_request(id).await?;
-                // Everything has succeeded.
+                // Every work request has succeeded.
                 Ok(Reply::json(200, &WorkRequestCollection::<()>::of([])))
             }
             Control::WorkRequestLogs(id) => {
@@ -141,7 +141,7 @@ impl App {
     }
 }
 
-/// What a list is to show.
+/// Returns the filter of a list.
 pub(super) fn filter(query: &str) -> Result<Filter, ApiError> {
     let lifecycle_state = parameter(query, "lifecycleState");
     let known = |state: &String| LIFECYCLE_STATES.contains(&state.as_str());
@@ -158,7 +158,7 @@ pub(super) fn filter(query: &str) -> Result<Filter, ApiError> {
     })
 }
 
-/// How a list is to be sorted and cut.
+/// Returns how a list is sorted and cut.
 pub(super) fn paging(query: &str) -> Result<Paging, ApiError> {
     let by_name = match parameter(query, "sortBy").as_deref() {
         None | Some("TIMECREATED") => false,
@@ -197,7 +197,7 @@ fn paging_by(query: &str, by_name: bool) -> Result<Paging, ApiError> {
     })
 }
 
-/// OCI takes a compartment or a stream pool, never both, never none.
+/// Checks that there is a compartment or a stream pool. OCI wants exactly one of them.
 fn one_of(compartment: Option<&String>, pool: Option<&String>) -> Result<(), ApiError> {
     match (compartment, pool) {
         (Some(_), None) | (None, Some(_)) => Ok(()),

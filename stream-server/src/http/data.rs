@@ -15,8 +15,8 @@ use crate::service::{CursorRequest, GroupCursorRequest, GroupStart, PutEntry};
 use crate::storage::Message;
 use crate::time::TimeMs;
 
-/// Room that a GetMessages takes while it is read: the values with what stands between them in the
-/// log, and the JSON of the largest in base64.
+/// Room that a GetMessages takes while it is read: the values with what is between them in the log,
+/// and the JSON of the largest in base64.
 const FETCH_ROOM_BYTES: u32 = 4 * 1_048_576;
 
 impl App {
@@ -76,7 +76,7 @@ impl App {
             .service
             .get_messages(now, stream, &cursor, limit)
             .await?;
-        // From here on what was read takes room, and the piece that is being written.
+        // From here on, the messages take room, and the piece that is being written.
         let needed = room_needed(&fetched.messages);
         drop(room.split(room.num_permits().saturating_sub(needed)));
         let json = MessagesJson::new(fetched.stream_name, fetched.messages, Some(room));
@@ -129,7 +129,7 @@ impl App {
         body: &[u8],
     ) -> Result<Reply, ApiError> {
         let details: wire::CreateGroupCursorDetails = wire::parse(body)?;
-        // Out of range becomes zero, and that is refused.
+        // A value out of range becomes zero, which is refused.
         let timeout_ms = details
             .timeout_in_ms
             .map_or(INSTANCE_TIMEOUT_MS_DEFAULT, |ms| {
@@ -193,13 +193,13 @@ impl App {
     }
 }
 
-/// Where a message went, or `error` and `errorMessage`.
+/// Returns the place of a message, or `error` and `errorMessage`.
 fn entry(stored: Result<PutEntry, ApiError>) -> Result<PutEntry, (String, String)> {
     stored.map_err(|api_error| (api_error.code.into_owned(), api_error.message))
 }
 
-/// Bytes that messages take with what stands between them in the log, which is as much at most, and
-/// the JSON of the largest.
+/// Returns the bytes that messages take, at most twice their own for what is between them in the
+/// log, and the JSON of the largest.
 fn room_needed(messages: &[Message]) -> usize {
     let bytes = |message: &Message| {
         let key_bytes = message.key.as_ref().map_or(0, Bytes::len);
@@ -228,7 +228,7 @@ fn time(text: Option<&str>) -> Result<TimeMs, ApiError> {
     })
 }
 
-/// A parameter of the query, decoded.
+/// Returns a parameter of the query, decoded.
 pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
     let mut pairs = form_urlencoded::parse(query.as_bytes());
     pairs
@@ -236,7 +236,7 @@ pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
         .map(|(_, value)| value.into_owned())
 }
 
-/// A parameter of the query that must be there, decoded.
+/// Returns a parameter of the query that must be there, decoded.
 pub(super) fn required(query: &str, name: &str) -> Result<String, ApiError> {
     let missing = || ApiError::missing_parameter(format!("The parameter {name} is required"));
     parameter(query, name).ok_or_else(missing)

@@ -19,18 +19,18 @@ use hyper::{Method, Request};
 
 use crate::api_error::ApiError;
 
-/// The names that this server is called by, beside those of the loopback interface.
+/// The names of this server, besides those of the loopback interface.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gate(BTreeSet<String>);
 
 impl Gate {
-    /// With names as [`parse_host`] gives them.
+    /// Returns a gate with names that [`parse_host`] has returned.
     pub(crate) fn new(hosts: impl IntoIterator<Item = String>) -> Self {
         Self(hosts.into_iter().collect())
     }
 
-    /// Refuses what a page may have sent. A request that must be signed is, for its `Host`, and a
-    /// page has no key. `local` is the address at which the connection arrived.
+    /// Refuses a request that a page may have sent. A request that must be signed is signed for its
+    /// `Host`, and a page has no key. `local` is the address at which the connection arrived.
     pub(crate) fn check<B: Body>(
         &self,
         request: &Request<B>,
@@ -63,7 +63,8 @@ impl Gate {
     }
 }
 
-/// What the request takes this server for (RFC 9112 §3.2: the target's authority, else `Host`).
+/// Returns the name by which the request calls this server (RFC 9112 §3.2: the target's authority,
+/// else `Host`).
 fn host<B>(request: &Request<B>) -> Result<Authority, ApiError> {
     if let Some(authority) = request.uri().authority() {
         return Ok(authority.clone());
@@ -75,7 +76,7 @@ fn host<B>(request: &Request<B>) -> Result<Authority, ApiError> {
     Authority::try_from(host.as_bytes()).map_err(|_| ApiError::no_host())
 }
 
-/// Whether the content is JSON, or there is neither content nor a type of it.
+/// Returns whether the content is JSON, or there is neither content nor a content type.
 fn is_json(headers: &HeaderMap, is_empty: bool) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (kind, None) = (types.next(), types.next()) else {
@@ -89,7 +90,8 @@ fn is_json(headers: &HeaderMap, is_empty: bool) -> bool {
     kind.trim().eq_ignore_ascii_case("application/json")
 }
 
-/// One form of a name or an address: in small letters, without brackets and the last dot.
+/// Returns the normal form of a name or an address: in lower case, without brackets and the last
+/// dot.
 fn normal(host: &str) -> String {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     match bare.parse::<IpAddr>() {
@@ -98,10 +100,10 @@ fn normal(host: &str) -> String {
     }
 }
 
-/// A name or an address that clients may call the server by, without a port.
+/// Reads a name or an address by which clients may call the server, without a port.
 ///
 /// # Errors
-/// A text that says why it is none.
+/// Why it is not valid.
 pub(crate) fn parse_host(text: &str) -> Result<String, String> {
     let bare_v6 = text.parse::<std::net::Ipv6Addr>().is_ok();
     let authority = Authority::try_from(text).ok();
@@ -109,8 +111,8 @@ pub(crate) fn parse_host(text: &str) -> Result<String, String> {
     match bare_v6 || authority.as_ref().is_some_and(is_host) {
         true => Ok(normal(text)),
         false => Err(format!(
-            "{text:?} is no host: write a name or an address without scheme and port, such as \
-             stream.example"
+            "{text:?} is not a valid host: write a name or an address without scheme and port, \
+             such as stream.example"
         )),
     }
 }

@@ -1,5 +1,5 @@
-//! The answer of GetMessages, written piece by piece: the first is on its way while the next is
-//! made, and a whole one never stands in memory.
+//! The answer to GetMessages, written piece by piece: the first piece is sent while the next is
+//! made, and the whole answer is never in memory.
 
 use bytes::Bytes;
 use tokio::sync::OwnedSemaphorePermit;
@@ -9,16 +9,16 @@ use crate::limits::ANSWER_PIECE_BYTES;
 use crate::storage::Message;
 use crate::time::TimeMs;
 
-/// A JSON array of messages. By hand, because this is the largest output by far and base64 never
-/// needs escapes.
+/// A JSON array of messages. It is written by own code because it is the largest output by far and
+/// base64 never needs escapes.
 pub(super) struct MessagesJson {
     messages: std::vec::IntoIter<Message>,
-    /// A name may only have characters that JSON takes as they are.
+    /// A name has only characters that JSON takes as they are.
     stream: String,
     has_begun: bool,
     has_ended: bool,
     times: TimeText,
-    /// What it takes of the room for answers.
+    /// Its part of the room for answers.
     _room: Option<OwnedSemaphorePermit>,
 }
 
@@ -38,7 +38,7 @@ impl MessagesJson {
         }
     }
 
-    /// How long all pieces are together, before the first is taken.
+    /// Returns how long all pieces are together, before the first is taken.
     pub(super) fn length(&self) -> usize {
         let messages = self.messages.as_slice();
         let sum = |sum: usize, message| sum.saturating_add(self.message_length(message));
@@ -109,7 +109,7 @@ impl Iterator for MessagesJson {
     }
 }
 
-/// Characters of a number.
+/// Returns the number of digits of a number.
 fn digits(number: u64) -> usize {
     let more = number.checked_ilog10().unwrap_or(0);
     usize::try_from(more).unwrap_or(0).saturating_add(1)

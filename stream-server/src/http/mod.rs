@@ -39,13 +39,13 @@ pub(crate) use to_the_end::ToTheEnd;
 pub(crate) struct App {
     /// The operations.
     service: Arc<Service>,
-    /// The only place that time comes from.
+    /// The only source of the time.
     clock: Clock,
     /// What clients are told to send messages to: scheme, host and port.
     external_url: String,
-    /// Verifies signatures; nobody does where absent.
+    /// Verifies signatures; if absent, nobody does.
     verifier: Option<Verifier>,
-    /// What is to go wrong on purpose; nothing can where absent.
+    /// The faults to make; if absent, there can't be any.
     faults: Option<Faults>,
     /// Room for bodies, in bytes.
     bodies_room: Arc<BodyRoom>,
@@ -74,11 +74,11 @@ impl App {
         }
     }
 
-    /// Answers one request; method and path ask for this route. Every way out is an answer with a
+    /// Answers one request; method and path ask for this route. Every result is an answer with a
     /// JSON body and a request id, unless a rule of `/faults` says otherwise.
     ///
     /// # Errors
-    /// [`Dropped`] where there is to be no answer.
+    /// [`Dropped`] if there must be no answer.
     pub(crate) async fn handle(
         self: Arc<Self>,
         route: Result<Route, ApiError>,
@@ -103,7 +103,7 @@ impl App {
         Reply::api_error(&api_error).into_response(&id)
     }
 
-    /// Whether who asks for this must have signed it.
+    /// Returns whether a request for this route must be signed.
     pub(crate) fn must_be_signed(&self, route: &Result<Route, ApiError>) -> bool {
         self.verifier.is_some() && route.as_ref().is_ok_and(|route| *route != Route::Health)
     }
@@ -133,7 +133,7 @@ impl App {
         done.unwrap_or_else(|_| Err(ApiError::internal("The operation ended unexpectedly")))
     }
 
-    /// The rules of what is to go wrong.
+    /// Sets, shows or removes the rules of `/faults`.
     async fn answer_faults(&self, request: Request<Incoming>) -> Result<Reply, ApiError> {
         let method = request.method().clone();
         let Some(faults) = &self.faults else {
@@ -154,7 +154,7 @@ impl App {
         }
     }
 
-    /// Does what a request without a network asks for.
+    /// Performs a request that did not come from a network.
     pub(crate) async fn perform_given(
         &self,
         method: &Method,
@@ -171,7 +171,7 @@ impl App {
         self.perform(&call).await
     }
 
-    /// Does the operation.
+    /// Performs the operation.
     async fn perform(&self, call: &Call) -> Result<Reply, ApiError> {
         let (body, query) = (call.body.bytes(), call.query.as_str());
         match &call.route {
@@ -190,12 +190,12 @@ impl App {
     }
 }
 
-/// An answer with this content and nothing else.
+/// Returns an answer with this content and nothing else.
 pub(crate) fn plain(content: bytes::Bytes) -> Response {
     Response::new(answer_body::AnswerBody::whole(content))
 }
 
-/// A request that is whole, and may be done.
+/// A request that is complete and may be performed.
 struct Call {
     route: Route,
     query: String,

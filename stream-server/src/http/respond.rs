@@ -13,7 +13,7 @@ use crate::api_error::ApiError;
 /// An answer on its way to the client.
 pub(crate) type Response = hyper::Response<AnswerBody>;
 
-/// There is no answer: the connection is to be closed.
+/// There is no answer: the connection has to be closed.
 #[derive(Debug, thiserror::Error)]
 #[error("told to close the connection")]
 pub(crate) struct Dropped;
@@ -23,7 +23,7 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("opc-request-i
 const NEXT_CURSOR: HeaderName = HeaderName::from_static("opc-next-cursor");
 const NEXT_PAGE: HeaderName = HeaderName::from_static("opc-next-page");
 const WORK_REQUEST: HeaderName = HeaderName::from_static("opc-work-request-id");
-/// Characters of a request id that is all ours.
+/// Characters of a request id that the server has made.
 const OWN_ID_CHARS: usize = 3 * 32 + 2;
 /// Characters of a client's request id that are repeated.
 const CLIENT_ID_CHARS_MAX: usize = 128;
@@ -36,7 +36,7 @@ pub(crate) struct Reply {
     ending: Ending,
 }
 
-/// What an answer has.
+/// The content of an answer.
 enum Content {
     Whole(Bytes),
     Messages(MessagesJson),
@@ -54,9 +54,9 @@ impl Content {
 /// How an answer ends.
 enum Ending {
     Whole,
-    /// After so many bytes of its body.
+    /// The answer ends after so many bytes of its body.
     CutOff(usize),
-    /// Before it begins.
+    /// There is no answer.
     Dropped,
 }
 
@@ -71,11 +71,11 @@ impl Reply {
     }
 
     pub(crate) fn json(status: u16, body: &impl Serialize) -> Self {
-        // Our own types always serialize.
+        // The server's own types can always be serialized.
         Self::new(status, serde_json::to_vec(body).unwrap_or_default().into())
     }
 
-    /// JSON that is written already.
+    /// Returns a reply with JSON that is already written.
     pub(crate) fn content(json: Vec<u8>) -> Self {
         Self::new(200, json.into())
     }
@@ -122,7 +122,7 @@ impl Reply {
         self
     }
 
-    /// No answer at all.
+    /// Returns a reply that closes the connection without an answer.
     pub(crate) fn dropped() -> Self {
         Self {
             ending: Ending::Dropped,
@@ -134,7 +134,7 @@ impl Reply {
         Self::new(status, body.into())
     }
 
-    /// The same, cut off after so many bytes of its body.
+    /// Returns the same, cut off after so many bytes of its body.
     pub(crate) fn truncated(self, bytes: usize) -> Self {
         Self {
             ending: Ending::CutOff(bytes),
@@ -142,7 +142,7 @@ impl Reply {
         }
     }
 
-    /// Status, the headers that the operation adds, and content.
+    /// Returns the status, the headers that the operation adds, and the content.
     pub(crate) fn into_parts(self) -> (u16, Vec<(HeaderName, String)>, Bytes) {
         (self.status, self.headers, self.body.into_bytes())
     }
@@ -177,8 +177,8 @@ impl From<Result<Self, ApiError>> for Reply {
     }
 }
 
-/// The id of a request, as Oracle makes it: the first part of the client's own, or one of ours,
-/// then two parts of 32 hexadecimal digits.
+/// Returns the id of a request in Oracle's form: the first part of the client's own id, or one of
+/// the server's, then two parts of 32 hexadecimal digits.
 pub(crate) fn request_id(headers: &HeaderMap) -> String {
     let given = headers
         .get(REQUEST_ID)

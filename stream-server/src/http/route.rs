@@ -73,7 +73,7 @@ pub(crate) enum Control {
 }
 
 impl Route {
-    /// OCI's name of the operation.
+    /// Returns OCI's name of the operation.
     pub(crate) fn operation(&self) -> &'static str {
         match self {
             Self::Health => "Health",
@@ -89,8 +89,8 @@ impl Route {
         }
     }
 
-    /// What a key must be allowed to do for it; nothing where every key will do. To know a stream
-    /// is part of publishing and of consuming, as OCI's `STREAM_READ` is.
+    /// Returns the right that a key needs for it; `None` if every key will do. Publishing and
+    /// consuming include the right to see a stream, as OCI's `STREAM_READ` is included.
     pub(crate) fn right(&self) -> Option<Right> {
         match self {
             Self::Health | Self::Control(Control::GetStream(_)) => None,
@@ -106,7 +106,7 @@ impl Route {
         }
     }
 
-    /// The id of the stream that it is about, if it is about one.
+    /// Returns the id of the stream that it is about, if it is about one.
     pub(crate) fn stream(&self) -> Option<&str> {
         match self {
             Self::Health => None,
@@ -124,7 +124,7 @@ impl Route {
 }
 
 impl Control {
-    /// OCI's name of the operation.
+    /// Returns OCI's name of the operation.
     pub(super) fn operation(&self) -> &'static str {
         match self {
             Self::CreateStream => "CreateStream",
@@ -168,9 +168,9 @@ impl Control {
     }
 }
 
-/// Finds the operation. Lenient with slashes: an endpoint configured with a trailing slash gives
-/// paths like `//20180418/streams`. A group's name may contain slashes, since Oracle's Python SDK
-/// does not encode them.
+/// Finds the operation. Extra slashes don't matter: an endpoint configured with a trailing slash
+/// leads to paths like `//20180418/streams`. A group's name may contain slashes, because Oracle's
+/// Python SDK does not encode them.
 pub(crate) fn route(method: &Method, path: &str) -> Result<Route, ApiError> {
     let unknown = || ApiError::unknown_path(method.as_str(), path);
     let (first, rest) = segment(path);
@@ -197,7 +197,8 @@ pub(crate) fn route(method: &Method, path: &str) -> Result<Route, ApiError> {
     choose(method, routes)
 }
 
-/// The first segment of a path, and what comes after it; slashes before and between don't count.
+/// Returns the first segment of a path, and what comes after it; slashes before and between don't
+/// count.
 fn segment(path: &str) -> (&str, &str) {
     let path = path.trim_start_matches('/');
     let (first, rest) = path.split_once('/').unwrap_or((path, ""));

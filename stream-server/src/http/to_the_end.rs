@@ -1,4 +1,4 @@
-//! Operations that end even if the client does not wait for them.
+//! Operations that are finished even if the client does not wait for them.
 
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,12 +9,12 @@ use tokio::runtime::Handle;
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// A future that goes on in a task of its own when it is dropped half-way. As long as somebody
-/// waits for it, it runs where that one does: a task for each request would cost more than many
+/// A future that goes on in a task of its own if it is dropped half-way. While somebody waits for
+/// it, it runs in the waiting task, because a task for each request would cost more than many
 /// requests do.
 pub(crate) struct ToTheEnd<T: Send + 'static>(Option<Boxed<T>>);
 
-/// The future panicked, or was asked again after its end.
+/// The future panicked, or was polled after its end.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("it ended unexpectedly")]
 pub(crate) struct Panicked;

@@ -1,4 +1,4 @@
-//! Who may have an operation done, and what the rules of `/faults` do to it.
+//! Who may use an operation, and what the rules of `/faults` do to it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -62,7 +62,7 @@ impl App {
         }
     }
 
-    /// Does the operation, and to it what the rules say.
+    /// Performs the operation, with the faults that the rules demand.
     pub(super) async fn perform_with_faults(
         self: Arc<Self>,
         call: Call,
@@ -79,7 +79,7 @@ impl App {
         }
     }
 
-    /// Does what this rule says, with the operation or without it.
+    /// Does what this rule says, with or without the operation.
     async fn perform_faultily(&self, call: &Call, rule: Rule) -> Result<Reply, ApiError> {
         let route = &call.route;
         tokio::time::sleep(Duration::from_millis(rule.delay_ms)).await;
@@ -142,7 +142,7 @@ impl App {
         };
         let now = self.clock.steady();
         self.service.expire_cursors(stream, now).await?;
-        // Cursors count milliseconds: one that is issued from here on is later than those.
+        // Cursors count milliseconds. A cursor that is issued after this is later than those.
         while self.clock.steady() <= now {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

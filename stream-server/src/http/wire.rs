@@ -15,7 +15,7 @@ use crate::time::TimeMs;
 
 /// Base64 (RFC 4648, section 4) with padding.
 static BASE64: LazyLock<Simd> = LazyLock::new(|| Simd::standard(PAD));
-/// Bytes of one entry of a PutMessagesResult, mostly.
+/// The usual size of one entry of a PutMessagesResult, in bytes.
 const ENTRY_JSON_BYTES: usize = 80;
 
 #[derive(Serialize)]
@@ -23,7 +23,7 @@ pub(super) struct Health {
     pub(super) status: &'static str,
 }
 
-/// A text that is borrowed from the body where it has no escapes, as base64 never needs any.
+/// A text that is borrowed from the body if it has no escapes. Base64 never needs any.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -42,7 +42,7 @@ struct PutMessageDetails<'a> {
     value: Text<'a>,
 }
 
-/// Keys and values of a PutMessages, decoded once, all into one piece of memory.
+/// Reads keys and values of a PutMessages. They are decoded once, all into one piece of memory.
 pub(super) fn put_messages(body: &[u8]) -> Result<Vec<PutMessage>, ApiError> {
     let details: PutMessagesDetails<'_> = parse(body)?;
     // Base64 takes four characters for three bytes, and more for the last of a text.
@@ -73,7 +73,7 @@ pub(super) fn put_messages(body: &[u8]) -> Result<Vec<PutMessage>, ApiError> {
     Ok(ends.into_iter().map(message).collect())
 }
 
-/// OCI `PutMessagesResult`: an entry of each message, where it is or `error` and `errorMessage`.
+/// Writes OCI's `PutMessagesResult`: for each message its place, or `error` and `errorMessage`.
 pub(super) fn put_messages_result(
     entries: impl ExactSizeIterator<Item = Result<PutEntry, (String, String)>>,
 ) -> Vec<u8> {
@@ -102,8 +102,8 @@ pub(super) fn put_messages_result(
     json
 }
 
-/// Times as text. Messages that were published together have one time, and writing it takes longer
-/// than all the rest of them.
+/// Times as text. Messages that were published together have the same time, and writing the time
+/// takes longer than the rest.
 #[derive(Default)]
 pub(super) struct TimeText {
     time: Option<TimeMs>,
@@ -148,7 +148,7 @@ pub(super) struct UpdateGroupDetails {
     pub(super) time: Option<String>,
 }
 
-/// The answer of the operations that give a cursor.
+/// The answer of operations that return a cursor.
 #[derive(Serialize)]
 pub(super) struct CursorValue {
     pub(super) value: String,
@@ -194,7 +194,7 @@ impl From<GroupView> for GroupBody {
     }
 }
 
-/// Reads a body. Unknown members are ignored, as Oracle does.
+/// Reads a body. Unknown members are ignored, as Oracle ignores them.
 pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(ApiError::unparsable)
 }

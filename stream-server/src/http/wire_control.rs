@@ -14,7 +14,7 @@ use crate::time::TimeMs;
 pub(super) struct ControlHeaders {
     /// The etag that the resource must have.
     pub(super) if_match: Option<String>,
-    /// What a creation can be repeated with.
+    /// The token with which a creation can be repeated.
     pub(super) retry_token: Option<String>,
 }
 
@@ -180,7 +180,7 @@ struct KeyBody<'a> {
 impl<'a> PoolBody<'a> {
     pub(super) fn whole(pool: &'a StreamPool) -> Self {
         let kms_key_id = pool.kms_key_id.as_deref();
-        // Nothing is encrypted with a key of a vault here, whatever its id.
+        // Nothing is encrypted here with a key of a vault, whatever its id.
         let key = KeyBody {
             kms_key_id,
             key_state: "NONE",

@@ -1,7 +1,7 @@
-//! What the control plane keeps beside the streams themselves: tags, pools, work requests.
+//! What the control plane keeps besides the streams themselves: tags, pools, work requests.
 //!
 //! Each is a document of the storage, and all of them are in memory. Changes hold the catalog's
-//! lock until they are durable, so that they follow one another; messages never touch it.
+//! lock until they are durable, so that they follow one another. Messages never need it.
 
 use std::collections::BTreeMap;
 
@@ -14,13 +14,14 @@ use crate::api_error::ApiError;
 use crate::limits::LABEL_CHARS_MAX;
 use crate::storage::{Document, Storage, StorageError};
 
-/// The compartment of what was created without one. It is shown in all compartments.
+/// The compartment of streams and pools that were created without one. They are shown in all
+/// compartments.
 pub(super) const COMPARTMENT_DEFAULT: &str = "ocid1.compartment.oc1..local";
 
 /// The documents of the control plane.
 #[derive(Default)]
 pub(super) struct Catalog {
-    /// By the stream's id. Streams that never had anything special have none.
+    /// Settings by the stream's id. Streams that never had anything special have none.
     pub(super) streams: BTreeMap<String, StreamSettings>,
     pub(super) pools: BTreeMap<String, StreamPool>,
     pub(super) work_requests: BTreeMap<String, WorkRequest>,
@@ -86,7 +87,7 @@ impl Service {
         Ok(self.storage.delete_document(kind.name(), id).await?)
     }
 
-    /// 32 random hexadecimal digits.
+    /// Returns 32 random hexadecimal digits.
     pub(super) fn unique(&self) -> String {
         format!("{:016x}{:016x}", (self.entropy)(), (self.entropy)())
     }
@@ -103,7 +104,7 @@ pub(super) fn check_etag(if_match: Option<&str>, etag: &str) -> Result<(), ApiEr
     }
 }
 
-/// Ids and names that clients make up.
+/// Checks an id or a name that a client has chosen.
 pub(super) fn check_label(field: &str, text: Option<&str>) -> Result<(), ApiError> {
     let good = |text: &str| (1..=LABEL_CHARS_MAX).contains(&text.chars().count());
     if text.is_none_or(good) {

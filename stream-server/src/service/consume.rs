@@ -114,7 +114,7 @@ impl Service {
         })
     }
 
-    /// Counts a read of each partition that it may look at.
+    /// Counts a read of each partition that the cursor may look at.
     fn admit_read(&self, stream: &Stream, now: TimeMs, cursor: &Cursor) -> Result<(), ApiError> {
         if self.throttle.is_none() {
             return Ok(());
@@ -192,7 +192,7 @@ impl Service {
         let read = self.with_group(key, |group| group.begin_read(&get.cursor, next_of))?;
         let kept = |range: &ReadRange| check_kept(&extents, range.partition, range.from);
         if let Err(outside) = read.ranges.iter().try_for_each(kept) {
-            // A read must come back, whatever becomes of it.
+            // A read must be ended, whatever its result.
             self.with_group(key, |group| group.finish_read(read, &BTreeMap::new()))?;
             return Err(outside);
         }
@@ -210,7 +210,8 @@ impl Service {
     }
 }
 
-/// Refuses to go on where messages have left unread: the client would never know.
+/// Refuses to go on if messages were removed before they were read. Otherwise the client would
+/// never know.
 fn check_kept(extents: &BTreeMap<u32, Extent>, partition: u32, from: u64) -> Result<(), ApiError> {
     match extents.get(&partition) {
         Some(extent) if from < extent.oldest => Err(ApiError::cursor_outside_retention()),

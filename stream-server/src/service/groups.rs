@@ -17,7 +17,7 @@ pub enum GroupStart {
     TrimHorizon,
     /// Only messages published from now on.
     Latest,
-    /// The first message at or after this time; from now on, where there is none yet.
+    /// The first message at or after this time; from now on, if there is none yet.
     AtTime(TimeMs),
 }
 
@@ -28,7 +28,7 @@ pub struct GroupCursorRequest {
     pub group: String,
     /// Where the group starts if it is new; without effect otherwise.
     pub start: GroupStart,
-    /// The instance's name; one is made up where it is absent.
+    /// The instance's name; the server chooses one if it is absent.
     pub instance: Option<String>,
     /// Silence after which the instance is removed, at least 1000 ms.
     pub timeout_ms: u32,
@@ -96,8 +96,8 @@ impl Service {
         Ok(self.seal_group(&stream, now, cursor))
     }
 
-    /// Commits what this cursor has read (OCI ConsumerCommit): just that far, and nothing where
-    /// more is committed already. The returned cursor reads on where the given one does.
+    /// Commits what this cursor has read (OCI ConsumerCommit), and nothing if more is already
+    /// committed. The returned cursor reads on from the same place as the given one.
     ///
     /// # Errors
     /// 400 for the cursor, 404 for the stream, 500 if the store failed.
@@ -117,8 +117,8 @@ impl Service {
         Ok(self.seal_group(&stream, now, next))
     }
 
-    /// Keeps the instance's reservations (OCI ConsumerHeartbeat). The returned cursor reads on
-    /// where the given one does.
+    /// Keeps the instance's reservations (OCI ConsumerHeartbeat). The returned cursor reads on from
+    /// the same place as the given one.
     ///
     /// # Errors
     /// 400 for the cursor, 404 for the stream.
@@ -135,7 +135,7 @@ impl Service {
         Ok(self.seal_group(&stream, now, next))
     }
 
-    /// Tells who holds what (OCI GetGroup).
+    /// Returns which instance holds which partition (OCI GetGroup).
     ///
     /// # Errors
     /// 404 for the stream and the group.

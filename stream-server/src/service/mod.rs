@@ -44,10 +44,10 @@ pub struct Service {
     entropy: Entropy,
     /// All groups of all streams, by their key. Locked for microseconds, never across an await.
     groups: Mutex<GroupTable>,
-    /// Cursors that were issued until then count as expired, whatever their age; by stream. Only
-    /// faults put something here.
+    /// The times until which issued cursors count as expired, whatever their age; by stream. Only
+    /// faults set them.
     expired_until: Mutex<BTreeMap<u64, TimeMs>>,
-    /// Oracle's rates; none where absent.
+    /// Oracle's rates; if absent, there are none.
     throttle: Option<Throttle>,
     /// What the control plane keeps.
     catalog: tokio::sync::Mutex<catalog::Catalog>,
@@ -66,7 +66,7 @@ struct GroupTable {
 }
 
 impl GroupTable {
-    /// Adds a group, unless it is known: what is in memory is newer than any record.
+    /// Adds a group, unless it is known. A group in memory is newer than any record.
     fn add(&mut self, group: Group) -> u64 {
         let record = group.record();
         let (key, name) = (record.key, (record.stream_key, record.name.clone()));
@@ -86,8 +86,8 @@ impl GroupTable {
 }
 
 impl Service {
-    /// A service on a storage. Loads its groups; membership starts empty, and cursors of groups
-    /// from before are invalid.
+    /// Returns a service on a storage. Loads its groups; membership starts empty, and cursors of
+    /// groups from before are invalid.
     ///
     /// # Errors
     /// What the storage says.
@@ -110,7 +110,7 @@ impl Service {
         })
     }
 
-    /// The same with Oracle's rates.
+    /// Returns the same with Oracle's rates.
     #[must_use]
     pub fn with_throttle(self, throttle: Throttle) -> Self {
         let throttle = Some(throttle);
@@ -137,7 +137,7 @@ impl Service {
         Ok(throttle.admit_request(now, buckets)?)
     }
 
-    /// All groups as they are now.
+    /// Returns all groups as they are now.
     pub(crate) fn group_states(&self, now: TimeMs) -> Vec<GroupState> {
         let mut groups = self.groups();
         let state = |group: &mut Group| GroupState {
@@ -147,7 +147,7 @@ impl Service {
         groups.by_key.values_mut().map(state).collect()
     }
 
-    /// The groups that have live instances.
+    /// Returns the groups that have live instances.
     #[must_use]
     pub fn groups_in_use(&self, now: TimeMs) -> Vec<u64> {
         let mut groups = self.groups();
@@ -158,8 +158,8 @@ impl Service {
         used.collect()
     }
 
-    /// Forgets those of the groups that have no live instances, and gives them: whoever joins one
-    /// now opens it anew.
+    /// Forgets those of the groups that have no live instances, and returns them. Whoever joins one
+    /// of them now opens it anew.
     #[must_use]
     pub fn forget_groups(&self, now: TimeMs, mut keys: Vec<u64>) -> Vec<u64> {
         let mut groups = self.groups();

@@ -16,7 +16,7 @@ pub struct Paging {
     pub descending: bool,
     /// At most so many.
     pub limit: usize,
-    /// What the page before said (`opc-next-page`).
+    /// The token of the page before (`opc-next-page`).
     pub page: Option<String>,
 }
 
@@ -25,7 +25,7 @@ pub struct Paging {
 pub struct Page<T> {
     /// Its items.
     pub items: Vec<T>,
-    /// What to ask the next page with, if there is one.
+    /// The token of the next page, if there is one.
     pub next: Option<String>,
 }
 
@@ -43,7 +43,7 @@ pub struct Filter {
     pub id: Option<String>,
     /// Only the one with this name.
     pub name: Option<String>,
-    /// Only those in this state; everything here is ACTIVE until it is gone.
+    /// Only those in this state. Everything here is ACTIVE until it is gone.
     pub lifecycle_state: Option<String>,
 }
 
@@ -56,8 +56,8 @@ impl Filter {
     }
 }
 
-/// The last item of a page, with all that it may have been sorted by: it may be gone when the next
-/// page is asked for, as it is where a client deletes what it lists.
+/// The last item of a page, with everything that it may be sorted by. The item may be gone when the
+/// next page is asked for, for example if the client deletes what it lists.
 #[derive(Serialize, Deserialize)]
 struct Last {
     id: String,
@@ -84,8 +84,8 @@ impl Last {
         serde_json::from_slice(&json).ok()
     }
 
-    /// Where the next page starts. What was created in the same moment as an item that is gone may
-    /// come twice, but is never left out.
+    /// Returns where the next page starts. Items that were created in the same moment as an item
+    /// that is gone may come twice, but are never left out.
     fn next_start(&self, items: &[impl Listed], paging: &Paging) -> usize {
         if let Some(place) = items.iter().position(|item| item.id() == self.id) {
             return place.saturating_add(1);
@@ -115,7 +115,7 @@ pub(super) fn page<T: Listed>(
     items.retain(|item| filter.shows(item));
     items.sort_by(|a, b| match paging.by_name {
         true => (a.name(), a.id()).cmp(&(b.name(), b.id())),
-        // Streams of one moment stay in the order in which they came.
+        // Streams of one moment stay in the order in which they were created.
         false => a.created().cmp(&b.created()),
     });
     if paging.descending {

@@ -1,6 +1,7 @@
 //! Stream pools: create, list, get, update, delete, move.
 //!
-//! A pool groups streams. Its Kafka settings are kept and shown; this server speaks no Kafka.
+//! A pool groups streams. Its Kafka settings are kept and shown, but this server doesn't speak
+//! Kafka.
 
 use super::Service;
 use super::catalog::{COMPARTMENT_DEFAULT, Catalog, Kind};
@@ -65,8 +66,8 @@ fn default_pool() -> StreamPool {
 }
 
 impl Service {
-    /// Creates a pool (OCI CreateStreamPool); gives it with its work request. The same retry token
-    /// gives the same pool for 24 hours.
+    /// Creates a pool (OCI CreateStreamPool); returns it with its work request. The same retry
+    /// token gives the same pool for 24 hours.
     ///
     /// # Errors
     /// 400 for names, settings and limits, 409 for a retry token, 500.
@@ -109,7 +110,7 @@ impl Service {
         Ok((pool, work))
     }
 
-    /// One pool (OCI GetStreamPool).
+    /// Returns a pool (OCI GetStreamPool).
     ///
     /// # Errors
     /// 404.
@@ -117,10 +118,10 @@ impl Service {
         self.catalog.lock().await.pool(id)
     }
 
-    /// Pools of a compartment, page by page (OCI ListStreamPools).
+    /// Lists the pools of a compartment, page by page (OCI ListStreamPools).
     ///
     /// # Errors
-    /// 400 for a page that isn't one.
+    /// 400 for an invalid page.
     pub async fn list_pools(
         &self,
         compartment_id: &str,

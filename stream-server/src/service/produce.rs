@@ -31,16 +31,16 @@ pub struct PutEntry {
 }
 
 impl Service {
-    /// Publishes messages (OCI PutMessages). The partition comes
-    /// from the key ([`partition_of_key`]), or from chance without one. All are durable when this
-    /// returns, except for those whose partition has had its bytes: their entries are 429. Once one
-    /// is refused, all later ones of its partition are, so that their order is the client's. The
-    /// entries are in the order of the messages.
+    /// Publishes messages (OCI PutMessages). The partition comes from the key
+    /// ([`partition_of_key`]), or is random without one. All messages are durable when this
+    /// returns, except those of partitions that have already had their bytes: their entries are
+    /// 429. Once one message is refused, all later ones of its partition are, so that their order
+    /// is the client's. The entries are in the order of the messages.
     ///
     /// # Errors
-    /// 400 for sizes and an empty list, 404 for the stream, 429 if no partition takes any, 500 if
-    /// the store failed. Then nothing was published, unless the store failed in the very moment of
-    /// writing.
+    /// 400 for sizes and an empty list, 404 for the stream, 429 if no partition takes any message,
+    /// 500 if the store failed. Then nothing was published, unless the store failed in the very
+    /// moment of writing.
     pub async fn put_messages(
         &self,
         now: TimeMs,
@@ -81,7 +81,7 @@ impl Service {
         Ok(admitted.into_iter().map(entry).collect())
     }
 
-    /// The partition of each message, or why it is not to be stored now.
+    /// Returns the partition of each message, or why the message can't be stored now.
     fn admit_messages(
         &self,
         now: TimeMs,

@@ -1,5 +1,5 @@
-//! What the control plane keeps of a stream beside its messages, of a pool, and of work that was
-//! done: each is stored as a document.
+//! What the control plane keeps of a stream besides its messages, of a pool, and of finished work.
+//! Each is stored as a document.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub struct Tags {
     pub defined_tags: BTreeMap<String, BTreeMap<String, Value>>,
 }
 
-/// New tags; what is absent stays as it is.
+/// New tags. Absent ones stay as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TagsUpdate {
@@ -32,7 +32,7 @@ pub struct TagsUpdate {
 }
 
 impl Tags {
-    /// These tags with an update.
+    /// Returns these tags after an update.
     pub(super) fn updated(mut self, update: TagsUpdate) -> Result<Self, ApiError> {
         if let Some(freeform) = update.freeform_tags {
             self.freeform_tags = freeform;
@@ -50,20 +50,20 @@ impl Tags {
     }
 }
 
-/// What a stream has beside what never changes.
+/// The settings of a stream that may change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StreamSettings {
-    /// Its compartment; none where the operator named the stream.
+    /// Its compartment; `None` if the operator named the stream.
     pub compartment_id: Option<String>,
-    /// Its pool; the default pool where absent.
+    /// Its pool; `None` means the default pool.
     pub stream_pool_id: Option<String>,
     /// Its tags.
     #[serde(flatten)]
     pub tags: Tags,
-    /// Another one after each change.
+    /// The etag, which changes with every change.
     pub etag: String,
-    /// What its creation can be repeated with.
+    /// The token with which its creation can be repeated.
     pub retry_token: Option<String>,
 }
 
@@ -98,7 +98,7 @@ impl Default for KafkaSettings {
 pub struct StreamPool {
     /// Its OCID.
     pub id: String,
-    /// Its name; several pools may have one.
+    /// Its name. Several pools may have the same one.
     pub name: String,
     /// Its compartment.
     pub compartment_id: String,
@@ -111,9 +111,9 @@ pub struct StreamPool {
     pub tags: Tags,
     /// When it was created, in milliseconds since 1970.
     pub created_ms: u64,
-    /// Another one after each change.
+    /// The etag, which changes with every change.
     pub etag: String,
-    /// What its creation can be repeated with.
+    /// The token with which its creation can be repeated.
     pub retry_token: Option<String>,
 }
 

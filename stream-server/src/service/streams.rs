@@ -34,7 +34,7 @@ pub struct StreamRequest {
     pub retention_hours: Option<u32>,
     /// Its tags.
     pub tags: TagsUpdate,
-    /// What the request can be repeated with, for 24 hours.
+    /// The token with which the request can be repeated, for 24 hours.
     pub retry_token: Option<String>,
 }
 
@@ -63,21 +63,21 @@ pub struct ListRequest {
 /// A stream with its settings.
 #[derive(Clone, Debug)]
 pub struct StreamView {
-    /// What never changes.
+    /// The part that never changes.
     pub stream: Arc<Stream>,
-    /// What does.
+    /// The part that may change.
     pub settings: StreamSettings,
 }
 
 impl StreamView {
-    /// The compartment it is shown in.
+    /// Returns the compartment in which the stream is shown.
     #[must_use]
     pub fn compartment_id(&self) -> &str {
         let own = self.settings.compartment_id.as_deref();
         own.unwrap_or(COMPARTMENT_DEFAULT)
     }
 
-    /// The pool it is in.
+    /// Returns the pool of the stream.
     #[must_use]
     pub fn pool_id(&self) -> &str {
         let own = self.settings.stream_pool_id.as_deref();
@@ -116,7 +116,7 @@ impl Catalog {
 }
 
 impl Service {
-    /// Creates a stream with a unique id (OCI CreateStream); gives it with its work request.
+    /// Creates a stream with a unique id (OCI CreateStream); returns it with its work request.
     ///
     /// # Errors
     /// 400 for the name, the numbers and limits, 404 for the pool, 409 if the name is taken, 500.
@@ -177,7 +177,7 @@ impl Service {
             .await
     }
 
-    /// Whether [`Self::ensure_stream`] could create such a stream.
+    /// Returns whether [`Self::ensure_stream`] could create such a stream.
     ///
     /// # Errors
     /// 400 says what is wrong.
@@ -214,7 +214,7 @@ impl Service {
             .await?)
     }
 
-    /// One stream (OCI GetStream).
+    /// Returns a stream (OCI GetStream).
     ///
     /// # Errors
     /// 404.
@@ -223,10 +223,10 @@ impl Service {
         Ok(catalog.view(self.find_stream(stream_id).await?))
     }
 
-    /// Streams, page by page (OCI ListStreams).
+    /// Lists streams, page by page (OCI ListStreams).
     ///
     /// # Errors
-    /// 400 for a page that isn't one, 500.
+    /// 400 for an invalid page, 500.
     pub async fn list_streams(&self, request: &ListRequest) -> Result<Page<StreamView>, ApiError> {
         let mut streams = self.views(&*self.catalog.lock().await).await?;
         streams.retain(|view| {
@@ -292,7 +292,7 @@ impl Service {
     }
 
     /// Deletes a stream with its messages and groups (OCI DeleteStream). It is gone at once and for
-    /// good; the room of its messages becomes free little by little.
+    /// good. The room of its messages becomes free little by little.
     ///
     /// # Errors
     /// 404, 412 for the etag, 500.
@@ -334,7 +334,7 @@ impl Service {
     }
 }
 
-/// Whether a request to create repeats the one that has created this stream.
+/// Returns whether a request to create repeats the one that has created this stream.
 fn repeats(view: &StreamView, request: &StreamRequest, now: TimeMs) -> bool {
     let fresh = view.stream.created.plus_ms(RETRY_TOKEN_LIFE_MS) > now;
     fresh && request.retry_token.is_some() && view.settings.retry_token == request.retry_token

@@ -1,5 +1,5 @@
-//! Work requests: what was done to a resource, for clients that wait for it. Everything is done
-//! when it is answered, so all of them have succeeded.
+//! Work requests: what was done to a resource, for clients that wait for it. All work is done
+//! before it is answered, so all work requests have succeeded.
 
 use super::Service;
 use super::catalog::{Catalog, Kind};
@@ -34,7 +34,7 @@ impl Listed for WorkRequest {
     }
 }
 
-/// What was done to what.
+/// Work that was done, and its resource.
 pub(super) struct Work<'a> {
     pub(super) operation: &'static str,
     pub(super) action: &'static str,
@@ -44,7 +44,7 @@ pub(super) struct Work<'a> {
 }
 
 impl Service {
-    /// Keeps a work request; gives its id. The oldest makes room.
+    /// Keeps a work request and returns its id. The oldest one makes room.
     pub(super) async fn record_work(
         &self,
         catalog: &mut Catalog,
@@ -74,7 +74,7 @@ impl Service {
         Ok(id)
     }
 
-    /// One work request (OCI GetWorkRequest).
+    /// Returns a work request (OCI GetWorkRequest).
     ///
     /// # Errors
     /// 404.
@@ -84,7 +84,7 @@ impl Service {
         found.ok_or_else(|| ApiError::unknown_resource("work request", id))
     }
 
-    /// Work requests by the time when they were accepted (OCI ListWorkRequests).
+    /// Lists work requests by the time at which they were accepted (OCI ListWorkRequests).
     ///
     /// # Errors
     /// 400 for an unknown page.

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::recover::Active;
 use super::segment::Segment;
 
-/// Zeros that are written behind a small commit where the file ends. The following commits
-/// overwrite them: a synchronisation that need not note a new size of the file takes half as long.
+/// Zeros that are written behind a small commit at the end of the file. The following commits
+/// overwrite them. A synchronisation takes half as long if the size of the file doesn't change.
 const SLACK_BYTES: usize = 262_144;
-/// Commits beyond this size gain nothing from it.
+/// Commits above this size gain nothing from it.
 const SLACK_COMMIT_BYTES_MAX: usize = 131_072;
 /// Bytes that a probe writes: as many as disks write at once.
 const PROBE_BYTES: usize = 4_096;
@@ -21,7 +21,7 @@ pub(super) struct ActiveFile {
     pub(super) first_commit: u64,
     /// Where the next commit begins. Everything before it is durable.
     pub(super) end: u64,
-    /// The end of what is written: zeros between both, unless a commit has failed.
+    /// The end of what is written. There are only zeros between both, unless a commit has failed.
     length: u64,
     /// Whether a commit has failed, and left something behind the end.
     has_remains: bool,
@@ -38,7 +38,7 @@ impl ActiveFile {
         }
     }
 
-    /// Appends a commit and waits for the disk; gives its position. If that fails, the next one
+    /// Appends a commit and waits for the disk. Returns its position. If it fails, the next commit
     /// takes its place.
     pub(super) fn append(&mut self, bytes: &[u8]) -> io::Result<u64> {
         let position = self.end;
@@ -60,7 +60,7 @@ impl ActiveFile {
             .saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
         let mut length = self.length.max(end);
         if end > self.length && bytes.len() <= SLACK_COMMIT_BYTES_MAX {
-            // Where the disk has no room for them, it may still have some for messages.
+            // If the disk has no room for them, it may still have some for messages.
             if file.write_all_at(&[0; SLACK_BYTES], end).is_ok() {
                 length = end.saturating_add(u64::try_from(SLACK_BYTES).unwrap_or(0));
             }

@@ -1,8 +1,8 @@
 //! Who commits messages, and when.
 //!
-//! A thread does it for all who write at the same time: it gathers what waits into one commit, and
-//! answers after it. Who writes alone does it where it is: to hand the messages to the thread and
-//! the answer back would take longer than all the rest, the disk apart.
+//! A thread commits for all clients that write at the same time: it gathers what waits into one
+//! commit, and answers after it. A client that writes alone commits in its own thread, because
+//! handing over the messages and the answer would take longer than everything else except the disk.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,7 @@ use crate::limits::{TRANSACTION_BYTES_MAX, WRITE_QUEUE_COUNT_MAX};
 use crate::partition_log::Stamp;
 use crate::storage::StorageError;
 
-/// What waits for the thread.
+/// A task for the thread.
 pub(super) enum Task {
     /// Messages for one stream.
     Append(Append, Waiting),
@@ -30,10 +30,10 @@ pub(super) enum Task {
     SealIfDead { answer: Reply<()> },
 }
 
-/// Who waits for the stamps of an append.
+/// The client that waits for the stamps of an append.
 pub(super) struct Waiting {
     reply: Reply<Vec<Stamp>>,
-    /// The thread where it waits, with its runtime, if it has one.
+    /// The thread in which it waits, with its runtime, if it has one.
     home: (ThreadId, Option<Handle>),
 }
 
@@ -63,7 +63,8 @@ impl Gathered {
         self.bytes >= TRANSACTION_BYTES_MAX || self.appends.len() >= WRITE_QUEUE_COUNT_MAX
     }
 
-    /// Tells everyone, all of a thread at once: to wake it for each would take longer.
+    /// Answers all clients, those of a thread at once: waking the thread for each would take
+    /// longer.
     fn answer(self, committed: &Result<AllStamps, StorageError>) {
         let of = |place: usize| match committed {
             Ok(stamps) => stamps
@@ -81,7 +82,7 @@ impl Gathered {
         }
         for (runtime, answers) in homes.into_values() {
             let answer = move || {
-                // Nobody hears it where a client went away.
+                // Nobody receives it if the client has gone away.
                 let send = |(reply, stamps): (Reply<_>, _)| drop(reply.send(stamps));
                 answers.into_iter().for_each(send);
             };
@@ -93,11 +94,11 @@ impl Gathered {
     }
 }
 
-/// The thread: works until the queue is closed and empty, and ends the log.
+/// Runs the thread: it works until the queue is closed and empty, and ends the log.
 pub(super) fn run(appender: &Mutex<Appender>, queue: &Queue<Task>) {
     while let Some(first) = queue.wait() {
         if work(appender, first, queue).is_none() {
-            // Who waits is told so.
+            // Clients that wait get an error.
             queue.close();
             while queue.pop().is_some() {}
             return;
@@ -108,8 +109,8 @@ pub(super) fn run(appender: &Mutex<Appender>, queue: &Queue<Task>) {
     }
 }
 
-/// Does the first task, and with it what else has come. `None` once somebody panicked in the
-/// middle of a commit: nothing more may be written then.
+/// Does the first task, together with others that have come. Returns `None` once somebody panicked
+/// in the middle of a commit: then nothing more may be written.
 fn work(appender: &Mutex<Appender>, first: Task, queue: &Queue<Task>) -> Option<()> {
     let lock = || appender.lock().ok();
     let mut gathering = lock()?.gathering;
@@ -136,8 +137,8 @@ fn work(appender: &Mutex<Appender>, first: Task, queue: &Queue<Task>) -> Option<
 }
 
 impl Store {
-    /// Commits on this thread, which waits for the disk, if nobody else writes at this time and
-    /// that is not for long. Else gives the append back, for the queue.
+    /// Commits on this thread, which waits for the disk, if nobody else writes at this time and it
+    /// doesn't take long. Otherwise returns the append, for the queue.
     pub(super) async fn append_alone(
         &self,
         append: Append,
@@ -145,7 +146,7 @@ impl Store {
         if self.appender_for_one(&append).is_none() {
             return Err(append);
         }
-        // Others whose requests have come already begin meanwhile.
+        // Clients whose requests have already come begin meanwhile.
         yield_now().await;
         let Some(mut appender) = self.appender_for_one(&append) else {
             return Err(append);
@@ -164,7 +165,7 @@ impl Store {
     }
 }
 
-/// Who is counted as a writer, until it is dropped.
+/// A client that is counted as a writer until this is dropped.
 pub(super) struct Writing<'a>(&'a AtomicUsize);
 
 impl<'a> Writing<'a> {

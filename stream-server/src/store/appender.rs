@@ -1,5 +1,5 @@
-//! Writes messages. One commit is one write and one synchronisation; `append_queue` says when there
-//! is one, and of what.
+//! Writes messages. One commit is one write and one synchronisation. `append_queue` decides when
+//! there is one, and of what.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -32,7 +32,7 @@ pub(super) struct Append {
     pub(super) messages: Vec<NewMessage>,
 }
 
-/// The stamps of each append; none where a partition isn't there.
+/// The stamps of each append; `None` if a partition doesn't exist.
 pub(super) type AllStamps = Vec<Option<Vec<Stamp>>>;
 
 impl Append {
@@ -41,10 +41,10 @@ impl Append {
     }
 }
 
-/// A partition that a commit appends to.
+/// A partition to which a commit appends.
 struct Target<'a> {
     partition: Arc<Partition>,
-    /// Its end with the messages of the commit.
+    /// The end of the partition, with the messages of the commit.
     log: PartitionLog,
     messages: Vec<(Stamp, &'a NewMessage)>,
 }
@@ -67,8 +67,8 @@ pub(super) struct Appender {
 }
 
 impl Appender {
-    /// All of these in one commit; if it fails, all do. `waiting` tells how many tasks wait for the
-    /// next one.
+    /// Stores all appends in one commit. If it fails, all of them fail. `waiting` returns how many
+    /// tasks wait for the next commit.
     pub(super) fn commit(
         &mut self,
         appends: &[Append],
@@ -112,11 +112,11 @@ impl Appender {
         self.metrics.stored_bytes.inc_by(whole(append.bytes()));
     }
 
-    /// The end: nothing is written any more, by the database's writer neither.
+    /// Ends everything: nothing more is written, not even by the database's writer.
     pub(super) fn close(&mut self) {
         self.is_closed = true;
         if let Some(file) = &mut self.file {
-            // The next start then knows what has to be there. It would do without.
+            // It tells the next start what has to be there, but the start can do without it.
             let _ = file.cut();
             let (number, end) = (file.segment.number, file.end);
             let _ = self.ask(|answer| Write::NoteStop {
@@ -138,7 +138,7 @@ impl Appender {
         let mut places: BTreeMap<Place, usize> = BTreeMap::new();
         let mut all_stamps = Vec::with_capacity(appends.len());
         for append in appends {
-            // A stream is there with all of its partitions or not at all, so the first one tells.
+            // A stream exists with all of its partitions or not at all, so the first one tells.
             let mut stamps = Some(Vec::with_capacity(append.messages.len()));
             for message in &append.messages {
                 let place = (append.stream_key, message.partition);
@@ -173,7 +173,7 @@ impl Appender {
         (targets, all_stamps)
     }
 
-    /// Makes the buffer durable; gives where it is.
+    /// Makes the buffer durable. Returns its position.
     fn write(&mut self, buffer: &mut CommitBuffer) -> Result<u64, StorageError> {
         buffer.finish(self.next_commit);
         let length = u64::try_from(buffer.bytes().len()).unwrap_or(u64::MAX);
@@ -185,7 +185,8 @@ impl Appender {
         Ok(position)
     }
 
-    /// Whether these messages fit into the active segment; another one needs the database's writer.
+    /// Returns whether these messages fit into the active segment; another one needs the database's
+    /// writer.
     pub(super) fn has_room(&self, append: &Append) -> bool {
         let bytes = |message: &NewMessage| {
             let key_bytes = message.key.as_ref().map_or(0, Bytes::len);
@@ -206,7 +207,7 @@ impl Appender {
             && file.end.saturating_add(length) > self.segment_bytes
     }
 
-    /// Begins another segment where there is none, or the present one is full.
+    /// Begins another segment if there is none, or if the present one is full.
     fn make_room(&mut self, length: u64) -> Result<(), StorageError> {
         let total = self.segments.bytes();
         if let Some(max) = self
@@ -244,7 +245,7 @@ impl Appender {
         Ok(())
     }
 
-    /// From now on nothing is written to the active segment.
+    /// Seals the active segment: nothing more is written to it.
     fn seal(&mut self) {
         let Some(file) = self.file.take() else {
             return;

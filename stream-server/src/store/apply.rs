@@ -1,4 +1,4 @@
-//! What each write does inside a transaction.
+//! Applies each write inside a transaction.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(super) enum Done {
 }
 
 impl Done {
-    /// Answers, now that the transaction is durable.
+    /// Sends the answer, now that the transaction is durable.
     pub(super) fn answer(self, writer: &mut Writer) {
         match self {
             Self::Commit(answer) => drop(answer.send(Ok(()))),
@@ -62,7 +62,7 @@ impl Done {
 }
 
 impl Writer {
-    /// Applies one write. Answers it at once if that fails: then its transaction fails too.
+    /// Applies one write. If that fails, it is answered at once, and its transaction fails too.
     pub(super) fn apply(&mut self, write: Write) -> rusqlite::Result<Done> {
         match write {
             Write::Commit { commit, answer } => {
@@ -135,7 +135,7 @@ impl Writer {
         }
     }
 
-    /// Keeps an answer until the COMMIT, or gives it now if there will be none.
+    /// Keeps an answer until the COMMIT, or sends it now if there will be none.
     fn keep<T, A>(
         applied: rusqlite::Result<T>,
         answer: Reply<A>,
@@ -168,7 +168,7 @@ fn note_stop(db: &Connection, number: u64, end: u64) -> rusqlite::Result<()> {
     db.execute(note, [number, end]).map(drop)
 }
 
-/// Writes a page for sure: the value changes each time.
+/// Really writes a page: the value changes each time.
 fn probe(db: &Connection) -> rusqlite::Result<()> {
     db.prepare_cached(
         "INSERT OR REPLACE INTO setting (name, value) VALUES ('probe', randomblob(8))",

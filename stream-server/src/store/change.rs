@@ -1,4 +1,4 @@
-//! What the control plane changes: its documents, and the deletion of streams.
+//! Changes of the control plane: its documents, and the deletion of streams.
 
 use rusqlite::{Connection, params};
 
@@ -12,7 +12,7 @@ pub(super) enum Change {
 }
 
 impl Change {
-    /// Applies it; gives the key of the stream that it deletes.
+    /// Applies the change. Returns the key of a stream that it deletes.
     pub(super) fn apply(&self, db: &Connection) -> rusqlite::Result<Option<u64>> {
         match self {
             Self::PutDocument(document) => {
@@ -37,7 +37,7 @@ impl Change {
     }
 }
 
-/// The table of documents, also in a store that is older than it.
+/// Creates the table of documents, which older stores don't have.
 pub(super) fn create_table(db: &Connection) -> rusqlite::Result<()> {
     db.execute_batch(
         "CREATE TABLE IF NOT EXISTS document (
@@ -66,7 +66,7 @@ fn delete_document(db: &Connection, kind: &str, id: &str) -> rusqlite::Result<()
     db.prepare_cached(delete)?.execute([kind, id]).map(|_| ())
 }
 
-/// Deletes all but the messages: those leave with the files of the log that they are in.
+/// Deletes everything except the messages, which are deleted with their files of the log.
 fn delete_stream(db: &Connection, key: u64) -> rusqlite::Result<()> {
     db.execute(
         "DELETE FROM group_position \

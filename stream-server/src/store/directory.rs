@@ -1,4 +1,4 @@
-//! What is known of streams without asking the disk: their settings, and where their messages are.
+//! What is known of streams without reading the disk: their settings, and where their messages are.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,7 +31,7 @@ impl Partition {
         }
     }
 
-    /// The offsets that readers can see.
+    /// Returns the offsets that readers can see.
     pub(super) fn extent(&self) -> Extent {
         let oldest = self.oldest.load(Ordering::Acquire);
         Extent {
@@ -40,7 +40,7 @@ impl Partition {
         }
     }
 
-    /// The end, for whoever appends.
+    /// Returns the end, for appending.
     pub(super) fn log(&self) -> PartitionLog {
         PartitionLog {
             extent: self.extent(),
@@ -48,14 +48,14 @@ impl Partition {
         }
     }
 
-    /// Shows readers what has become durable in the active segment, which has this number.
+    /// Shows readers what is durable now in the active segment, which has this number.
     pub(super) fn publish(&self, segment: u64, entries: Vec<Entry>, log: PartitionLog) {
         self.write().push(segment, entries);
         self.last_time.store(log.last_time.0, Ordering::Release);
         self.next.store(log.extent.next, Ordering::Release);
     }
 
-    /// Hides what is older.
+    /// Hides older messages.
     pub(super) fn trim(&self, oldest: u64) {
         self.oldest.fetch_max(oldest, Ordering::AcqRel);
     }
@@ -68,17 +68,17 @@ impl Partition {
         self.read().find_time(time)
     }
 
-    /// The frames in the active segment.
+    /// Returns the frames in the active segment.
     pub(super) fn active(&self) -> Vec<Entry> {
         self.read().active().to_vec()
     }
 
-    /// The active segment is sealed.
+    /// Notes that the active segment is sealed.
     pub(super) fn seal(&self, segment: u64) {
         self.write().seal(segment);
     }
 
-    /// A segment is deleted.
+    /// Notes that a segment is deleted.
     pub(super) fn forget(&self, segment: u64) {
         self.write().forget(segment);
     }
@@ -177,14 +177,14 @@ impl Directory {
         partitions.get(usize::try_from(number).ok()?).cloned()
     }
 
-    /// The partitions of all streams.
+    /// Returns the partitions of all streams.
     pub(super) fn partitions(&self) -> Vec<Arc<Partition>> {
         let by_key = self.read();
         let all = by_key.values().flat_map(|known| &known.partitions);
         all.cloned().collect()
     }
 
-    /// Whether all messages below an offset have left, by retention or with their stream.
+    /// Returns whether all messages below an offset are gone, by retention or with their stream.
     pub(super) fn is_gone(&self, place: Place, below: u64) -> bool {
         let partition = self.partition(place);
         partition.is_none_or(|partition| partition.extent().oldest >= below)

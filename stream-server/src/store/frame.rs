@@ -12,14 +12,14 @@ use crate::time::TimeMs;
 
 /// Bytes of a frame's header.
 pub(super) const HEADER_BYTES: usize = 72;
-/// Bytes after which the next message begins another frame: a read from the middle of one reads it
-/// whole.
+/// Bytes after which the next message begins another frame. A read from the middle of a frame reads
+/// all of it.
 const FRAME_BYTES_GOAL: usize = 16_384;
 /// Begins every frame ("SluF" in ASCII).
 pub(super) const MAGIC: [u8; 4] = *b"SluF";
-/// Bytes of a record beside its key and value: time, length of the value, length of the key.
+/// Bytes of a record besides its key and value: time, length of the value, length of the key.
 const RECORD_BYTES: usize = 14;
-/// Stands for the length of a key that isn't there. Keys are shorter.
+/// The length of a missing key. Keys are shorter.
 const NO_KEY: u16 = u16::MAX;
 /// The part of the header that its own checksum covers.
 const CHECKED_FROM: usize = 8;
@@ -27,7 +27,7 @@ const CHECKED_FROM: usize = 8;
 /// The stream's key and the number of the partition.
 pub(super) type Place = (u64, u32);
 
-/// What a frame says of itself.
+/// The header of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) place: Place,
@@ -48,7 +48,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Reads a header; none where these bytes are not one.
+    /// Reads a header; `None` if these bytes are not one.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let bytes = bytes.get(..HEADER_BYTES)?;
         let is_frame = bytes.starts_with(&MAGIC)
@@ -94,13 +94,13 @@ impl Header {
         bytes
     }
 
-    /// The offset after its last message.
+    /// Returns the offset after its last message.
     pub(super) fn next_offset(&self) -> u64 {
         self.first_offset.saturating_add(u64::from(self.count))
     }
 }
 
-/// A frame of a commit, and where it begins in that.
+/// A frame of a commit, with its position in the commit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Framed {
     pub(super) start: usize,
@@ -108,14 +108,16 @@ pub(super) struct Framed {
     pub(super) header: Header,
 }
 
-/// Bytes that a message with such a key and value takes at most: if it gets a frame of its own.
+/// Returns the most bytes that a message with such a key and value takes: those in a frame of its
+/// own.
 pub(super) fn frame_bytes_max(key_bytes: usize, value_bytes: usize) -> usize {
     (HEADER_BYTES + RECORD_BYTES)
         .saturating_add(key_bytes)
         .saturating_add(value_bytes)
 }
 
-/// The bytes of one commit. Reused, so that only the largest ones cost an allocation.
+/// The bytes of one commit. The buffer is reused, so that only the largest commits cost an
+/// allocation.
 #[derive(Debug, Default)]
 pub(super) struct CommitBuffer {
     bytes: Vec<u8>,
@@ -128,7 +130,7 @@ impl CommitBuffer {
         self.frames.clear();
     }
 
-    /// Gives back memory beyond this many bytes.
+    /// Frees memory beyond this many bytes.
     pub(super) fn shrink_to(&mut self, bytes: usize) {
         self.bytes.shrink_to(bytes);
     }
@@ -141,7 +143,7 @@ impl CommitBuffer {
         &self.frames
     }
 
-    /// Adds a message, to the last frame if it goes on there.
+    /// Adds a message, to the last frame if that can take it.
     pub(super) fn push(&mut self, place: Place, stamp: Stamp, key: Option<&[u8]>, value: &[u8]) {
         let goes_on = self.frames.last().is_some_and(|last| {
             last.header.place == place
@@ -167,7 +169,7 @@ impl CommitBuffer {
                 header,
             });
         }
-        // Requests are shorter than these numbers by far.
+        // Requests are much shorter than these limits.
         let value_bytes = u32::try_from(value.len()).unwrap_or(u32::MAX);
         let key_bytes = key.map_or(NO_KEY, |key| u16::try_from(key.len()).unwrap_or(NO_KEY));
         self.bytes.extend_from_slice(&stamp.time.0.to_le_bytes());
@@ -202,7 +204,7 @@ impl CommitBuffer {
     }
 }
 
-/// A frame whose checksums are right.
+/// A frame with correct checksums.
 #[derive(Clone, Debug)]
 pub(super) struct Frame {
     pub(super) header: Header,
@@ -218,7 +220,7 @@ pub(super) struct Record {
 }
 
 impl Frame {
-    /// The frame at the beginning of these bytes, if it is whole.
+    /// Returns the frame at the beginning of these bytes, if it is whole.
     pub(super) fn decode(bytes: &Bytes) -> Option<Self> {
         let header = Header::decode(bytes)?;
         let end = HEADER_BYTES.checked_add(usize::try_from(header.payload_bytes).ok()?)?;
@@ -227,7 +229,7 @@ impl Frame {
         (crc32fast::hash(&payload) == header.payload_crc).then_some(Self { header, payload })
     }
 
-    /// Its messages in order. Ends early only where the writer was wrong.
+    /// Returns its messages in order. It ends early only if the writer was wrong.
     pub(super) fn records(&self) -> impl Iterator<Item = Record> + '_ {
         let mut at = 0_usize;
         (0..u64::from(self.header.count)).map_while(move |place| {
@@ -251,13 +253,13 @@ impl Frame {
     }
 }
 
-/// The number that stands there, if there are so many bytes.
+/// Returns the number at a position, if there are enough bytes.
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     let number = bytes.get(at..at.checked_add(4)?)?;
     Some(u32::from_le_bytes(number.try_into().ok()?))
 }
 
-/// The number that stands there, if there are so many bytes.
+/// Returns the number at a position, if there are enough bytes.
 pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     let number = bytes.get(at..at.checked_add(8)?)?;
     Some(u64::from_le_bytes(number.try_into().ok()?))

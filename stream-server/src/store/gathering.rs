@@ -1,10 +1,10 @@
 //! How long a transaction waits for more writes.
 //!
-//! Clients that were answered together ask again together, but not at once. A transaction that
-//! begins with the first of them lets all the others wait for two synchronisations instead of one.
-//! So it waits for as many writes as were there before, for a part of what a transaction takes.
-//! Where the disk is faster than the clients, that is in vain: then half of them is enough, and
-//! the other half comes while the disk works. Where only one client writes, nothing ever waits.
+//! Clients that were answered together ask again together, but not at once. If a transaction begins
+//! with the first of them, all the others wait for two synchronisations instead of one. So it waits
+//! for as many writes as there were before, for a part of the time that a transaction takes. If the
+//! disk is faster than the clients, waiting is useless: then half of the writes is enough, and the
+//! other half comes while the disk works. If only one client writes, nothing ever waits.
 
 use std::time::Duration;
 
@@ -13,17 +13,17 @@ use crate::limits::{ALONE_COMMIT_MAX, GATHERING_TIMEOUT};
 
 /// The part of the last transaction's time that the next may wait.
 const SHARE: u32 = 2;
-/// How many transactions are content with half, after one that waited in vain.
+/// How many transactions wait only for half, after one that waited in vain.
 const CONTENT: u32 = 32;
 
 /// What the last transaction says about the next.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Gathering {
-    /// Writes of everybody who wrote lately.
+    /// Writes of all clients that wrote lately.
     expected: usize,
-    /// By the last transaction.
+    /// The duration of the last transaction.
     took: Duration,
-    /// How many transactions are still content with half of them.
+    /// How many more transactions wait only for half of them.
     content: u32,
 }
 
@@ -34,13 +34,13 @@ impl Gathering {
         self.took = took;
     }
 
-    /// Whether a write need not wait for company, nor for long: nobody else wrote lately, and the
-    /// last transaction was short.
+    /// Returns whether a write is alone and short: nobody else wrote lately, and the last
+    /// transaction was short.
     pub(super) fn expects_one_short(&self) -> bool {
         self.expected <= 1 && self.took <= ALONE_COMMIT_MAX
     }
 
-    /// Waits for the writes that are expected beside the one that is already taken.
+    /// Waits for the expected writes besides the one that is already taken.
     pub(super) fn wait<T>(&mut self, queue: &Queue<T>) {
         let enough = match self.content {
             0 => self.expected,

@@ -1,5 +1,6 @@
-//! Where the frames of a segment are: kept in memory for the active one, in a file beside each
-//! sealed one. The file is made from the segment, and made again where it is missing or damaged.
+//! Where the frames of a segment are. The index of the active segment is in memory, that of a
+//! sealed one in a file beside it. The file is made from the segment, and made again if it is
+//! missing or damaged.
 
 use std::collections::BTreeMap;
 
@@ -37,18 +38,18 @@ impl Entry {
         }
     }
 
-    /// The offset after its last message.
+    /// Returns the offset after its last message.
     pub(super) fn next_offset(&self) -> u64 {
         self.first_offset.saturating_add(u64::from(self.count))
     }
 
-    /// The position after it.
+    /// Returns the position after it.
     pub(super) fn end(&self) -> u32 {
         self.position.saturating_add(self.bytes)
     }
 }
 
-/// What of one partition is in one segment.
+/// The part of one partition in one segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     pub(super) first_offset: u64,
@@ -71,7 +72,7 @@ impl Span {
 /// All frames of one segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Contents {
-    /// The commit that its first frame is of, or will be of.
+    /// The commit of its first frame, even if that is still to come.
     pub(super) first_commit: u64,
     /// The commit after its last one.
     pub(super) next_commit: u64,
@@ -109,7 +110,7 @@ impl Contents {
         [&MAGIC[..], &crc, &[0; 4], &body].concat()
     }
 
-    /// Reads a whole file; none where it is not what [`Contents::encode`] wrote.
+    /// Reads a whole file; `None` if it is not one that [`Contents::encode`] wrote.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         let body = bytes.strip_prefix(&MAGIC)?.get(8..)?;
         (crc32fast::hash(body) == u32_at(bytes, 8)?).then_some(())?;
@@ -156,11 +157,11 @@ pub(super) struct PartitionIndex {
     /// By first offset.
     sealed: BTreeMap<u64, SealedSpan>,
     active: Vec<Entry>,
-    /// The number of the segment that those are in.
+    /// The number of the active segment.
     active_segment: u64,
 }
 
-/// Where to go on reading.
+/// Where reading goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
     /// In this sealed segment.
@@ -181,13 +182,13 @@ impl PartitionIndex {
         &self.active
     }
 
-    /// Adds what a sealed segment has.
+    /// Adds the frames of a sealed segment.
     pub(super) fn add_sealed(&mut self, segment: u64, span: Span) {
         let sealed = SealedSpan { segment, span };
         self.sealed.insert(span.first_offset, sealed);
     }
 
-    /// The active segment is sealed, and has this number.
+    /// Notes that the active segment, which has this number, is sealed.
     pub(super) fn seal(&mut self, segment: u64) {
         if let Some(span) = Span::of(&self.active) {
             self.add_sealed(segment, span);
@@ -200,13 +201,13 @@ impl PartitionIndex {
         self.sealed.retain(|_, sealed| sealed.segment != segment);
     }
 
-    /// What there is, from the oldest to the newest.
+    /// Returns all spans, from the oldest to the newest.
     pub(super) fn spans(&self) -> impl Iterator<Item = Span> + '_ {
         let sealed = self.sealed.values().map(|sealed| sealed.span);
         sealed.chain(Span::of(&self.active))
     }
 
-    /// Where the first message from an offset on is, with at most so many frames.
+    /// Returns where the first message from an offset on is, with at most so many frames.
     pub(super) fn find(&self, offset: u64, frames_max: usize) -> Found {
         let before = self.sealed.range(..=offset).next_back();
         let has_it = |sealed: &SealedSpan| offset < sealed.span.next_offset;
@@ -222,7 +223,7 @@ impl PartitionIndex {
         }
     }
 
-    /// The frames that may have the first message with at least this time.
+    /// Returns the frames that may have the first message with at least this time.
     pub(super) fn find_time(&self, time: TimeMs) -> Option<FoundTime> {
         let mut sealed = self.sealed.values();
         if let Some(sealed) = sealed.find(|sealed| sealed.span.last_time >= time) {
@@ -242,14 +243,14 @@ pub(super) enum FoundTime {
     Active(u64, Entry),
 }
 
-/// The frames from the one on that has the first message from an offset on.
+/// Returns the frames from the one with the first message at or after an offset.
 pub(super) fn frames_from(entries: &[Entry], offset: u64, frames_max: usize) -> &[Entry] {
     let start = entries.partition_point(|entry| entry.next_offset() <= offset);
     let end = start.saturating_add(frames_max).min(entries.len());
     entries.get(start..end).unwrap_or_default()
 }
 
-/// The frame that has the first message with at least this time.
+/// Returns the frame that has the first message with at least this time.
 pub(super) fn frame_at(entries: &[Entry], time: TimeMs) -> Option<Entry> {
     let place = entries.partition_point(|entry| entry.last_time < time);
     entries.get(place).copied()

@@ -1,4 +1,4 @@
-//! What is loaded from the database and the log together, and what is noted there at the start.
+//! Loads streams from the database and the log, and notes the start there.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ use crate::partition_log::{Extent, PartitionLog};
 use crate::storage::Stream;
 use crate::time::TimeMs;
 
-/// What the database knows of the log.
+/// Returns what the database knows of the log.
 pub(super) fn log_record(db: &Connection) -> rusqlite::Result<LogRecord> {
     let mut numbers = db.prepare("SELECT number FROM segment")?;
     let numbers = numbers.query_map([], |row| row.get(0))?;
@@ -30,8 +30,9 @@ pub(super) fn log_record(db: &Connection) -> rusqlite::Result<LogRecord> {
     })
 }
 
-/// Notes segments that are new, and that the server runs. No stream that is created from now on has
-/// the key of one that the log has messages of: the database may be from an older backup.
+/// Notes new segments, and that the server runs. A stream that is created from now on never gets
+/// the key of one that has messages in the log. That may happen because the database may be from an
+/// older backup.
 pub(super) fn note_log(db: &Connection, log: &Recovered) -> rusqlite::Result<()> {
     db.execute_batch("BEGIN IMMEDIATE")?;
     for number in &log.unknown {
@@ -51,7 +52,7 @@ pub(super) fn note_log(db: &Connection, log: &Recovered) -> rusqlite::Result<()>
     db.execute_batch("COMMIT")
 }
 
-/// All streams, with what the log has of them.
+/// Returns all streams, with their parts of the log.
 pub(super) fn load_streams(
     db: &Connection,
     log: &mut Recovered,

@@ -1,4 +1,4 @@
-//! Reading messages from the log.
+//! Reads messages from the log.
 
 use std::io;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ impl Source {
 /// Reads the ranges one after the other, each in order of offsets, until the bounds are reached.
 ///
 /// # Errors
-/// [`io::ErrorKind::WouldBlock`] without patience; and what the disk says.
+/// [`io::ErrorKind::WouldBlock`] without patience; and errors of the disk.
 pub(super) fn read(
     segments: &Segments,
     ranges: &[(Arc<Partition>, ReadRange)],
@@ -68,7 +68,7 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Whether there is room for more.
+    /// Returns whether there is room for more.
     fn read_range(&mut self, partition: &Partition, range: ReadRange) -> io::Result<bool> {
         let extent = partition.extent();
         let (mut from, until) = (range.from.max(extent.oldest), range.until.min(extent.next));
@@ -136,8 +136,8 @@ impl Reading<'_> {
         true
     }
 
-    /// How many of these frames are read at once: as many as stand one behind the other, may be
-    /// needed, and are not too much for the processor's cache; at least one.
+    /// Returns how many of these frames are read at once: as many as follow each other, may be
+    /// needed, and fit into the processor's cache; at least one.
     fn run(&self, entries: &[Entry], from: u64) -> usize {
         let (mut bytes, mut count, mut end) = (0_usize, 0_u64, None);
         let mut is_wanted = |entry: &Entry| {
@@ -158,8 +158,8 @@ impl Reading<'_> {
         entries.iter().take_while(|entry| is_wanted(entry)).count()
     }
 
-    /// Copies what was taken of a run where it is less than half of it, so that all of the rest
-    /// need not stay in memory with it.
+    /// Copies what was taken of a run if it is less than half of the run, so that the rest need not
+    /// stay in memory.
     fn let_go(&mut self, first: usize, run: &[Entry]) {
         let taken = self.messages.get_mut(first..).unwrap_or_default();
         let bytes =
@@ -179,7 +179,7 @@ impl Reading<'_> {
     }
 }
 
-/// Reads frames that stand one behind the other, and checks them.
+/// Reads frames that follow each other, and checks them.
 fn load(
     buffers: &ReadBuffers,
     segment: &Segment,
@@ -209,17 +209,17 @@ fn load(
     run.iter().map(frame).collect()
 }
 
-/// How often a look-up is tried anew where the active segment was sealed in between.
+/// How often a look-up is repeated if the active segment was sealed in between.
 const TRIES_MAX: usize = 8;
 
-/// The active segment, if it is still the one with this number.
+/// Returns the active segment, if it is still the one with this number.
 fn active(segments: &Segments, number: u64) -> Option<Source> {
     let active = segments.active();
     let same = active.filter(|active| active.number == number);
     same.map(Source::Active)
 }
 
-/// The frames from an offset on, and where they are.
+/// Returns the frames from an offset on, and where they are.
 fn find(
     segments: &Segments,
     partition: &Partition,
@@ -246,7 +246,7 @@ fn find(
     Err(io::ErrorKind::WouldBlock.into())
 }
 
-/// The first offset with at least this time.
+/// Returns the first offset with at least this time.
 pub(super) fn offset_at(
     segments: &Segments,
     partition: &Partition,

@@ -88,14 +88,14 @@ pub struct Store {
     writes: Arc<Queue<Write>>,
     append_thread: Mutex<Option<JoinHandle<()>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    /// Held as long as the store is open: a second process is refused by it.
+    /// Locked as long as the store is open, so that a second process is refused.
     lock: Mutex<Option<File>>,
 }
 
 /// How large the store may be.
 #[derive(Clone, Copy, Debug)]
 pub struct StoreBounds {
-    /// Bytes of all files of the log, and those of the database; without bound where `None`.
+    /// The most bytes of all files of the log, and those of the database; no limit if `None`.
     pub bytes_max: Option<u64>,
     /// Bytes of one file of the log, except that one commit always fits.
     pub segment_bytes: u64,
@@ -169,24 +169,24 @@ impl Store {
         })
     }
 
-    /// What the store counts.
+    /// Returns the counters of the store.
     pub(crate) fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(&self.metrics)
     }
 
-    /// Bytes of the log, and of the database with its own log.
+    /// Returns the bytes of the log, and of the database with its own log.
     pub(crate) fn bytes(&self) -> u64 {
         let size = |name: &str| std::fs::metadata(self.folder.join(name)).map_or(0, |f| f.len());
         let database = size("stream.db").saturating_add(size("stream.db-wal"));
         database.saturating_add(self.segments.bytes())
     }
 
-    /// Writes what waits, and ends. Later operations fail. Blocks until the disk has everything.
+    /// Writes what waits, and ends. Later operations fail. It blocks until the disk has everything.
     pub fn close(&self) {
         // Before the writer: SQLite removes its log when the last connection closes, if that one
         // may write.
         self.readers.close();
-        // The appender needs the writer to its end.
+        // The appender needs the writer until its end.
         self.appends.close();
         // Threads that panicked have nothing left to write.
         let _ = take(&self.append_thread).map(JoinHandle::join);
@@ -215,7 +215,8 @@ impl Store {
         ask(&self.appends, task).await
     }
 
-    /// Reads from the log: at once what is in memory, else on a thread that may wait for the disk.
+    /// Reads from the log: at once if the data is in memory, else on a thread that may wait for the
+    /// disk.
     async fn read_log<T: Send + 'static>(
         &self,
         read: impl Fn(&Segments, Patience) -> io::Result<T> + Send + 'static,
@@ -253,7 +254,8 @@ async fn ask<Q: Send, T: Send>(
 impl Drop for Store {
     fn drop(&mut self) {
         self.appends.close();
-        // It needs the writer to its end, and closes that queue itself; unless it panicked before.
+        // The appender needs the writer until its end, and closes that queue itself, unless it has
+        // panicked before.
         if take(&self.append_thread).is_some_and(|thread| thread.is_finished()) {
             self.writes.close();
         }

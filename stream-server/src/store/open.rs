@@ -1,4 +1,4 @@
-//! Opening the folder: the lock, the schema, the checks, and what is loaded into memory.
+//! Opens the folder: the lock, the schema, the checks, and what is loaded into memory.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -15,13 +15,13 @@ use super::segment::log_folder;
 use crate::limits::{READERS_COUNT, WAL_PAGES_MAX};
 use crate::private;
 
-/// Marks a database file as ours ("SluS" in ASCII).
+/// Marks a database file as the server's ("SluS" in ASCII).
 const APPLICATION_ID: i64 = 0x536c_7553;
 /// The layout of the tables. A later layout refuses or converts earlier ones.
 const SCHEMA_VERSION: i64 = 2;
 /// Databases up to this size are checked page by page at each start (about a second).
 const CHECK_BYTES_MAX: u64 = 268_435_456;
-/// Statements that a connection keeps prepared: all there are.
+/// Statements that a connection keeps prepared: all that exist.
 const STATEMENTS_COUNT_MAX: usize = 64;
 /// SQLite's page size, the default since 2016. The bound of the file is counted in pages.
 const PAGE_BYTES: u64 = 4_096;
@@ -87,7 +87,7 @@ pub(super) fn open(folder: &Path, bytes_max: Option<u64>) -> Result<Opened, Open
     }
     let small = std::fs::metadata(&path).map_or(0, |file| file.len()) <= CHECK_BYTES_MAX;
     let database = |error: rusqlite::Error| OpenError::sqlite(folder, &error);
-    // SQLite gives its other files the rights of this one.
+    // SQLite gives its other files the same rights as this one.
     let file = private::options().append(true).create(true).open(&path);
     file.map_err(|error| OpenError::system(folder, "create the database stream.db", &error))?;
     let connection = Connection::open(&path).map_err(database)?;
@@ -130,7 +130,7 @@ pub(super) fn open(folder: &Path, bytes_max: Option<u64>) -> Result<Opened, Open
     })
 }
 
-/// Whether there are messages. Where it can't be told, there is no database either.
+/// Returns whether there are messages. If this can't be determined, there is no database either.
 fn has_log(folder: &Path) -> bool {
     let files = std::fs::read_dir(log_folder(folder)).into_iter().flatten();
     files.count() > 0
@@ -153,7 +153,7 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// Checks that the database is ours and whole, and creates the tables of a new one.
+/// Checks that the database is the server's and undamaged, and creates the tables of a new one.
 fn prepare(folder: &Path, db: &Connection, check_all: bool) -> Result<(), OpenError> {
     let database = |error: rusqlite::Error| OpenError::sqlite(folder, &error);
     db.set_prepared_statement_cache_capacity(STATEMENTS_COUNT_MAX);
@@ -213,7 +213,7 @@ fn set(db: &Connection, pragma: &str, value: i64) -> rusqlite::Result<()> {
     db.pragma_update_and_check(None, pragma, value, |_| Ok(()))
 }
 
-/// The key of cursors: made once for each folder.
+/// Returns the key of cursors, which is made once for each folder.
 fn cursor_secret(folder: &Path, db: &Connection) -> Result<[u8; 64], OpenError> {
     let database = |error: rusqlite::Error| OpenError::sqlite(folder, &error);
     let select = "SELECT value FROM setting WHERE name = 'cursor_secret'";

@@ -5,7 +5,7 @@ use std::path::Path;
 /// Why a data folder cannot be used, and what to do about it.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process works in it.
+    /// Another process uses it.
     #[error(
         "the data folder {0} is in use by another stream-server. \
          Stop that one, or give this one a folder of its own with --data"
@@ -19,7 +19,7 @@ pub enum OpenError {
     System {
         /// The folder.
         folder: String,
-        /// What was tried.
+        /// The operation that failed.
         what: &'static str,
         /// The system's words.
         error: String,
@@ -37,7 +37,7 @@ pub enum OpenError {
         /// What is wrong with it, and where.
         problem: String,
     },
-    /// The database is not readable, or not ours.
+    /// The database is not readable, or not the server's.
     #[error(
         "the database stream.db in the data folder {folder} cannot be used: {problem}. Restore \
          the folder from a backup, or name another one with --data; nothing in it was changed"
@@ -59,7 +59,8 @@ impl OpenError {
         }
     }
 
-    /// What SQLite says: the system's fault where it could not read or write, else the file's.
+    /// Returns the error for what SQLite says: it is the system's fault if reading or writing
+    /// failed, else the file's.
     pub(super) fn sqlite(folder: &Path, error: &rusqlite::Error) -> Self {
         use rusqlite::ErrorCode::{
             CannotOpen, DiskFull, PermissionDenied, ReadOnly, SystemIoFailure,

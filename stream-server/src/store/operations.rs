@@ -1,4 +1,4 @@
-//! The store as the storage of the service: each operation leads to the thread that writes, or to
+//! The store as the storage of the service. Each operation goes to the thread that writes, or to
 //! the log.
 
 use std::collections::BTreeMap;
@@ -50,7 +50,8 @@ impl Storage for Store {
         };
         Box::pin(async move {
             self.change(deletion).await?;
-            // Its room on the disk. Where that fails, the next round of retention tries again.
+            // This frees its room on the disk. If it fails, the next round of retention tries
+            // again.
             let _ = self.free_space().await;
             Ok(())
         })

@@ -1,5 +1,5 @@
-//! What waits for a thread that writes. Unlike a channel's, its reader can wait for several at a
-//! time, and is woken once they are there.
+//! A queue for a thread that writes. Unlike that of a channel, its reader can wait for several
+//! items at a time, and is woken once they are there.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ pub(super) struct Queue<T> {
 
 struct State<T> {
     waiting: VecDeque<T>,
-    /// For how many the reader sleeps.
+    /// For how many items the reader sleeps.
     wanted: usize,
     is_closed: bool,
 }
@@ -34,8 +34,10 @@ impl<T> Queue<T> {
         }
     }
 
+    /// Adds an item.
+    ///
     /// # Errors
-    /// [`StorageError::Failed`] when it is closed, or full.
+    /// [`StorageError::Failed`] when the queue is closed, or full.
     pub(super) fn push(&self, item: T) -> Result<(), StorageError> {
         let mut state = self.lock();
         let problem = if state.is_closed {
@@ -52,7 +54,7 @@ impl<T> Queue<T> {
         Err(StorageError::Failed(problem.to_owned()))
     }
 
-    /// From now on nothing comes in any more.
+    /// Closes the queue: nothing more can be added.
     pub(super) fn close(&self) {
         self.lock().is_closed = true;
         self.is_enough.notify_one();
@@ -62,7 +64,7 @@ impl<T> Queue<T> {
         self.lock().waiting.len()
     }
 
-    /// The oldest item, if there is one.
+    /// Returns the oldest item, if there is one.
     pub(super) fn pop(&self) -> Option<T> {
         self.lock().waiting.pop_front()
     }
@@ -79,7 +81,7 @@ impl<T> Queue<T> {
             .pop_front()
     }
 
-    /// Waits until there are so many items, and tells whether they came in time.
+    /// Waits until there are so many items. Returns whether they came in time.
     pub(super) fn wait_for(&self, count: usize, at_most: Duration) -> bool {
         let mut state = self.lock();
         state.wanted = count;

@@ -1,5 +1,5 @@
-//! Buffers for reading, used again and again: to get a new one from the system takes as long as to
-//! fill it from memory.
+//! Buffers for reading that are reused, because getting a new one from the system takes as long as
+//! filling it from memory.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,17 +11,17 @@ use crate::limits::{READ_BUFFER_BYTES_MAX, READ_BUFFERS_MAX};
 #[derive(Clone, Debug, Default)]
 pub(super) struct ReadBuffers(Arc<Mutex<Vec<Vec<u8>>>>);
 
-/// A buffer in use. Whoever drops it gives it back.
+/// A buffer in use. It is given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct ReadBuffer {
     bytes: Vec<u8>,
-    /// How much of it is meant; behind that is what earlier reads have left.
+    /// How much of the buffer is used. Bytes behind that are left from earlier reads.
     length: usize,
     free: ReadBuffers,
 }
 
 impl ReadBuffers {
-    /// A buffer of this length. What is in it is up to whoever takes it.
+    /// Returns a buffer of this length. Its content is undefined.
     pub(super) fn take(&self, length: usize) -> ReadBuffer {
         let mut bytes = self.lock().pop().unwrap_or_default();
         if bytes.len() < length {
@@ -45,7 +45,7 @@ impl ReadBuffer {
         self.bytes.get_mut(..self.length).unwrap_or_default()
     }
 
-    /// The buffer as something to be shared: it is given back by the last who has a part of it.
+    /// Returns the buffer as shared bytes. It is given back when the last part of it is dropped.
     pub(super) fn into_bytes(self) -> Bytes {
         Bytes::from_owner(self)
     }
@@ -82,7 +82,8 @@ mod tests {
         assert_eq!((&part[..], buffers.lock().len()), (&b"el"[..], 0));
         drop(part);
         assert_eq!(buffers.lock().len(), 1);
-        // A shorter one shows nothing of what was there, a longer one has room for all.
+        // A shorter one shows nothing of what was there before; a longer one has room for
+        // everything.
         assert_eq!(buffers.take(2).as_ref().len(), 2);
         assert_eq!(buffers.take(9).bytes_mut().len(), 9);
     }

@@ -1,4 +1,4 @@
-//! The log as the last server left it: what is in its segments, and whether all of them are there.
+//! The log as the last server left it: what is in its segments, and whether all of them exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -44,7 +44,7 @@ pub(super) struct Recovered {
     pub(super) next_segment: u64,
     /// Segments that the database does not know yet.
     pub(super) unknown: Vec<u64>,
-    /// Files that count no more.
+    /// Files that don't count any more.
     leftovers: Vec<u64>,
 }
 
@@ -99,14 +99,14 @@ pub(super) fn recover(data: &Path, record: &LogRecord) -> Result<Recovered, Open
 }
 
 impl Recovered {
-    /// Removes what was never acknowledged, and what was to be deleted. Only to be done once it is
+    /// Removes what was never acknowledged, and what was to be deleted. Call it only once it is
     /// certain that everything acknowledged is there.
     pub(super) fn tidy(&self) -> io::Result<()> {
         for number in &self.leftovers {
             delete_files(self.segments.folder(), *number)?;
         }
         if let Some(active) = &self.active {
-            // What is torn must not be taken for something later.
+            // A torn commit must not be taken for a later one.
             active.segment.file.set_len(active.end)?;
             active.segment.file.sync_all()?;
         }
@@ -114,7 +114,7 @@ impl Recovered {
     }
 }
 
-/// What each of the segments has.
+/// Returns the contents of each segment.
 fn read_all(
     data: &Path,
     folder: &Path,
@@ -149,8 +149,8 @@ fn log_files(folder: &Path) -> io::Result<BTreeSet<u64>> {
     Ok(numbers)
 }
 
-/// The segments that count. One that the database doesn't know is new if it comes after all others,
-/// and was to be deleted if not.
+/// Returns the segments that count. A segment that the database doesn't know is new if it comes
+/// after all others; if not, it was to be deleted.
 fn check_files(
     data: &Path,
     folder: &Path,
@@ -180,7 +180,8 @@ fn check_files(
     Ok(numbers)
 }
 
-/// What one segment has. `check` reads all of it, else the index is believed where it is whole.
+/// Returns the contents of one segment. With `check` all of it is read; otherwise its index is
+/// trusted if it is undamaged.
 fn contents(data: &Path, folder: &Path, known: Known, check: bool) -> Result<Contents, OpenError> {
     let file = log_file(folder, known.number);
     let indexed = read_index(folder, known.number).filter(|_| !check);
@@ -196,7 +197,7 @@ fn contents(data: &Path, folder: &Path, known: Known, check: bool) -> Result<Con
     let damaged = |damage: Damage| OpenError::log(data, &file, &damage);
     let contents = scan(&bytes.into(), known).map_err(damaged)?;
     if known.is_sealed && read_index(folder, known.number).as_ref() != Some(&contents) {
-        // A shortcut: where it can't be written, it is made anew each time.
+        // It is only a shortcut. If it can't be written, it is made again each time.
         let _ = write_index(folder, known.number, &contents);
     }
     Ok(contents)

@@ -1,7 +1,8 @@
-//! Retention: messages leave when they are old enough, groups when nobody has used them as long.
+//! Retention: messages are removed when they are old enough, groups when nobody has used them for
+//! as long.
 //!
-//! Messages leave at once for whoever reads; the disk has room again when all messages of a file of
-//! the log have left.
+//! Readers don't see removed messages any more. The disk has room again when all messages of a file
+//! of the log are removed.
 
 use std::sync::Arc;
 
@@ -16,10 +17,10 @@ use crate::time::TimeMs;
 
 impl Store {
     /// Deletes the messages of one stream that are older than `before`. Their offsets are never
-    /// given again.
+    /// used again.
     ///
     /// # Errors
-    /// [`StorageError::Failed`]; what is deleted by then stays deleted.
+    /// [`StorageError::Failed`]. What was deleted before stays deleted.
     pub async fn trim(&self, stream: &Stream, before: TimeMs) -> Result<(), StorageError> {
         for number in 0..stream.partitions {
             let place = (stream.key, number);
@@ -41,10 +42,10 @@ impl Store {
         Ok(())
     }
 
-    /// Deletes the files of the log in which nothing is left.
+    /// Deletes the files of the log without any kept message.
     ///
     /// # Errors
-    /// [`StorageError::Failed`]; what is deleted by then stays deleted.
+    /// [`StorageError::Failed`]. What was deleted before stays deleted.
     pub async fn free_space(&self) -> Result<(), StorageError> {
         self.append_task(|answer| Task::SealIfDead { answer })
             .await?;
@@ -53,7 +54,7 @@ impl Store {
             return Ok(());
         }
         let dead = numbers.clone();
-        // First of all the database forgets them: a file that is missing would be damage.
+        // The database forgets them first, because a missing file would count as damage.
         self.write(|answer| Write::DropSegments { numbers, answer })
             .await?;
         for partition in self.directory.partitions() {
@@ -67,8 +68,8 @@ impl Store {
         deleted.map_err(|error| failed(format!("cannot delete a file of the log: {error}")))
     }
 
-    /// Notes which groups are in use now, and gives those of the stream that nobody has used since
-    /// `before`.
+    /// Notes which groups are in use now, and returns those of the stream that nobody has used
+    /// since `before`.
     ///
     /// # Errors
     /// [`StorageError::Failed`].
@@ -113,8 +114,8 @@ impl Store {
 }
 
 impl Writer {
-    /// Notes that a partition has nothing below an offset any more. A log without messages tells
-    /// neither the next offset nor the newest time: this row does.
+    /// Notes that a partition has no messages below an offset any more. A log without messages
+    /// tells neither the next offset nor the newest time, but this row does.
     pub(super) fn trim(&self, place: Place, below: u64) -> rusqlite::Result<()> {
         let (stream_key, number) = place;
         let partition = self.directory.partition(place);
@@ -128,7 +129,7 @@ impl Writer {
     }
 }
 
-/// Notes that these groups are in use now; those of which nothing is known count as used now, too.
+/// Notes that these groups are in use now. Groups of which nothing is known count as used now, too.
 pub(super) fn note_use(db: &Connection, used: &[u64], now: TimeMs) -> rusqlite::Result<()> {
     db.prepare_cached(
         "INSERT OR IGNORE INTO group_use (group_key, used_ms) SELECT key, ?1 FROM consumer_group",
@@ -142,7 +143,7 @@ pub(super) fn note_use(db: &Connection, used: &[u64], now: TimeMs) -> rusqlite::
     Ok(())
 }
 
-/// Forgets how long a group was unused: somebody opens it.
+/// Forgets how long a group was unused, because somebody opens it.
 pub(super) fn note_opening(db: &Connection, key: u64) -> rusqlite::Result<()> {
     let forget = "DELETE FROM group_use WHERE group_key = ?1";
     db.prepare_cached(forget)?.execute([key]).map(|_| ())

@@ -1,5 +1,5 @@
-//! What is in a segment, by reading all of it: at the start for the last one, and for others where
-//! their index is missing or they are few enough to be checked.
+//! Finds what is in a segment by reading all of it: at the start for the last segment, and for
+//! others if their index is missing or they are few enough to be checked.
 
 use bytes::Bytes;
 
@@ -11,9 +11,9 @@ use super::segment::{HEAD_BYTES, read_head};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known {
     pub(super) number: u64,
-    /// The commit that it has to begin with, unless it is the first there is.
+    /// The commit that it has to begin with, unless it is the very first segment.
     pub(super) first_commit: Option<u64>,
-    /// What is certainly durable reaches to here; 0 if nothing is known.
+    /// Everything before this position is certainly durable; 0 if nothing is known.
     pub(super) durable_end: u64,
     /// Whether nothing is written to it any more, so that its end can't be torn.
     pub(super) is_sealed: bool,
@@ -27,12 +27,12 @@ pub(super) struct Damage {
     pub(super) problem: String,
 }
 
-/// The frames of all whole commits. What comes after [`Contents::end`] was never acknowledged:
-/// zeros, or a commit that is torn because the machine or the process ended in it.
+/// Returns the frames of all complete commits. What comes after [`Contents::end`] was never
+/// acknowledged: zeros, or a commit that is torn because the machine or the process stopped in it.
 ///
 /// # Errors
-/// [`Damage`] where something is unreadable that was acknowledged: a later commit follows, and
-/// each is begun only after the one before it was durable; or it is known to have been durable.
+/// [`Damage`] if something acknowledged is unreadable: a later commit follows, and each is begun
+/// only after the one before it was durable; or it is known to have been durable.
 pub(super) fn scan(bytes: &Bytes, known: Known) -> Result<Contents, Damage> {
     let damage = |position, problem: &str| Damage {
         position,
@@ -69,7 +69,7 @@ pub(super) fn scan(bytes: &Bytes, known: Known) -> Result<Contents, Damage> {
     Ok(contents)
 }
 
-/// Takes commits as long as they are whole; gives the position of what could not be read.
+/// Takes commits as long as they are complete. Returns the position of what could not be read.
 fn take_commits(bytes: &Bytes, contents: &mut Contents) -> usize {
     let mut position = usize::try_from(contents.end).unwrap_or(usize::MAX);
     let mut frames: Vec<(Header, Entry)> = Vec::new();
@@ -104,7 +104,7 @@ fn take_commits(bytes: &Bytes, contents: &mut Contents) -> usize {
     position
 }
 
-/// Whether a frame of a commit after this one begins anywhere in these bytes.
+/// Returns whether a frame of a commit after this one begins anywhere in these bytes.
 fn has_later_commit(bytes: &[u8], torn: u64) -> bool {
     memchr::memmem::find_iter(bytes, &MAGIC)
         .filter_map(|at| Header::decode(bytes.get(at..)?))
@@ -126,7 +126,7 @@ mod tests {
         is_sealed: false,
     };
 
-    /// A segment of three commits, the last with two frames; and where each commit begins.
+    /// Returns a segment of three commits, the last with two frames; and where each commit begins.
     fn segment() -> (Vec<u8>, Vec<usize>) {
         let mut bytes = head(1, 1).to_vec();
         let mut starts = Vec::new();

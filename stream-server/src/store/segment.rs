@@ -16,7 +16,7 @@ const MAGIC: [u8; 8] = *b"SluLog\x00\x01";
 /// Whether reading may wait for the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Patience {
-    /// Only what is in memory: else [`io::ErrorKind::WouldBlock`].
+    /// Only what is in memory is read; otherwise [`io::ErrorKind::WouldBlock`].
     None,
     /// As long as it takes.
     Full,
@@ -29,27 +29,27 @@ pub(super) struct Segment {
     pub(super) file: File,
 }
 
-/// The folder of the log in the data folder.
+/// Returns the folder of the log in the data folder.
 pub(super) fn log_folder(data: &Path) -> PathBuf {
     data.join("log")
 }
 
-/// The file of the segment with this number.
+/// Returns the file of the segment with this number.
 pub(super) fn log_file(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number:012}.log"))
 }
 
-/// The file that tells where the frames of a sealed segment are.
+/// Returns the file that tells where the frames of a sealed segment are.
 pub(super) fn index_file(folder: &Path, number: u64) -> PathBuf {
     folder.join(format!("{number:012}.index"))
 }
 
-/// The number of the segment that a file of this name is.
+/// Returns the number of the segment in a file of this name.
 pub(super) fn number_of(file_name: &str) -> Option<u64> {
     file_name.strip_suffix(".log")?.parse().ok()
 }
 
-/// The first bytes of a segment.
+/// Returns the first bytes of a segment.
 pub(super) fn head(number: u64, first_commit: u64) -> [u8; HEAD_BYTES] {
     let mut text = [
         &MAGIC[..],
@@ -63,7 +63,8 @@ pub(super) fn head(number: u64, first_commit: u64) -> [u8; HEAD_BYTES] {
     head
 }
 
-/// Number and first commit of the segment that begins so; none where it is no segment.
+/// Returns number and first commit of a segment that begins with these bytes; `None` if it is not a
+/// segment.
 pub(super) fn read_head(bytes: &[u8]) -> Option<(u64, u64)> {
     let checked = bytes.get(..24)?;
     let is_segment = checked.starts_with(&MAGIC) && crc32fast::hash(checked) == u32_at(bytes, 24)?;
@@ -72,7 +73,7 @@ pub(super) fn read_head(bytes: &[u8]) -> Option<(u64, u64)> {
 }
 
 impl Segment {
-    /// Makes a file without messages, on the disk with its name.
+    /// Makes a file without messages. The file and its name are on the disk afterwards.
     pub(super) fn create(folder: &Path, number: u64, first_commit: u64) -> io::Result<Self> {
         let mut options = private::options();
         let options = options.read(true).write(true).create(true).truncate(true);
@@ -90,13 +91,13 @@ impl Segment {
         Ok(Self { number, file })
     }
 
-    /// Opens a file that is written no more.
+    /// Opens a file that is not written any more.
     pub(super) fn open_to_read(folder: &Path, number: u64) -> io::Result<Self> {
         let file = File::open(log_file(folder, number))?;
         Ok(Self { number, file })
     }
 
-    /// Fills the buffer with what stands there.
+    /// Fills the buffer with the bytes at a position.
     pub(super) fn read(
         &self,
         position: u32,

@@ -35,7 +35,7 @@ pub(super) struct Segments {
     sealed: RwLock<BTreeMap<u64, Sealed>>,
     active: RwLock<Option<Arc<Segment>>>,
     active_bytes: AtomicU64,
-    /// The latest used last.
+    /// The open segments. The latest used one is the last.
     opened: Mutex<VecDeque<Arc<Opened>>>,
     buffers: ReadBuffers,
 }
@@ -56,12 +56,12 @@ impl Segments {
         &self.folder
     }
 
-    /// What is read into.
+    /// Returns the buffers for reading.
     pub(super) fn buffers(&self) -> &ReadBuffers {
         &self.buffers
     }
 
-    /// Bytes of all files with messages.
+    /// Returns the bytes of all files with messages.
     pub(super) fn bytes(&self) -> u64 {
         let sealed = self.sealed.read().unwrap_or_else(PoisonError::into_inner);
         let sealed: u64 = sealed.values().map(|sealed| sealed.bytes).sum();
@@ -72,20 +72,20 @@ impl Segments {
         self.active_bytes.store(bytes, Ordering::Relaxed);
     }
 
-    /// The segment that is being written, if any was begun.
+    /// Returns the segment that is being written, if any was begun.
     pub(super) fn active(&self) -> Option<Arc<Segment>> {
         let active = self.active.read().unwrap_or_else(PoisonError::into_inner);
         active.clone()
     }
 
-    /// From now on this one is being written.
+    /// Makes this the segment that is being written.
     pub(super) fn activate(&self, segment: Option<Arc<Segment>>) {
         let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
         *active = segment;
     }
 
-    /// Adds a segment that is written no more. Its index is only a shortcut: where it can't be
-    /// written, the next reader makes it anew.
+    /// Adds a segment that is not written any more. Its index is only a shortcut: if it can't be
+    /// written, the next reader makes it again.
     pub(super) fn add_sealed(&self, number: u64, contents: &Contents) {
         let _ = write_index(&self.folder, number, contents);
         let sealed = Sealed {
@@ -119,8 +119,8 @@ impl Segments {
         Ok(open)
     }
 
-    /// The sealed segments that have nothing any more which can be read: every message has left by
-    /// retention or with its stream.
+    /// Returns the sealed segments without any message that can be read: all are gone by retention
+    /// or with their stream.
     pub(super) fn dead(&self, directory: &Directory) -> Vec<u64> {
         let sealed = self.sealed.read().unwrap_or_else(PoisonError::into_inner);
         let is_dead = |sealed: &Sealed| {
@@ -131,7 +131,7 @@ impl Segments {
         dead.map(|(number, _)| *number).collect()
     }
 
-    /// Deletes sealed segments. Who reads one at this moment goes on.
+    /// Deletes sealed segments. A read that is under way goes on.
     pub(super) fn delete(&self, numbers: &[u64]) -> io::Result<()> {
         for number in numbers {
             let mut sealed = self.sealed.write().unwrap_or_else(PoisonError::into_inner);
@@ -157,7 +157,7 @@ pub(super) fn delete_files(folder: &Path, number: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// The index of a sealed segment from its file; none where that is missing or damaged.
+/// Returns the index of a sealed segment from its file; `None` if that is missing or damaged.
 pub(super) fn read_index(folder: &Path, number: u64) -> Option<Contents> {
     let contents = Contents::decode(&fs::read(index_file(folder, number)).ok()?)?;
     let length = fs::metadata(log_file(folder, number)).ok()?.len();
@@ -168,7 +168,7 @@ pub(super) fn write_index(folder: &Path, number: u64, contents: &Contents) -> io
     private::write(&index_file(folder, number), &contents.encode())
 }
 
-/// The index of a sealed segment, made anew where it has to be.
+/// Returns the index of a sealed segment, made again if necessary.
 fn contents(folder: &Path, number: u64) -> io::Result<Contents> {
     if let Some(contents) = read_index(folder, number) {
         return Ok(contents);

@@ -1,5 +1,5 @@
 //! The writer of the database: gathers writes into transactions, and answers them once they are
-//! durable. Messages are the appender's.
+//! durable. The appender writes messages.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use crate::metric::Metrics;
 use crate::storage::{StorageError, Stream};
 use crate::time::TimeMs;
 
-/// Where a write's result goes. Who no longer waits loses nothing but the answer.
+/// Where a write's result goes. If nobody waits any more, only the answer is lost.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, StorageError>>;
 
-/// One write that waits for a transaction. See [`crate::storage::Storage`] for what each means.
+/// A write that waits for a transaction. See [`crate::storage::Storage`] for their meanings.
 pub(super) enum Write {
     /// Offsets of one group.
     Commit { commit: Commit, answer: Reply<()> },
@@ -46,9 +46,9 @@ pub(super) enum Write {
         below: u64,
         answer: Reply<()>,
     },
-    /// A file of the log that is there now.
+    /// A new file of the log.
     AddSegment { number: u64, answer: Reply<()> },
-    /// Files of the log that are to be deleted.
+    /// Files of the log that have to be deleted.
     DropSegments {
         numbers: Vec<u64>,
         answer: Reply<()>,

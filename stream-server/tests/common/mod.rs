@@ -44,7 +44,7 @@ pub struct TestServer {
 }
 
 impl TestServer {
-    /// A server with the stream `calls`.
+    /// Returns a server with the stream `calls`.
     pub fn start(partitions: u32) -> Self {
         Self::start_with(|settings| settings.with_stream("calls", partitions))
     }
@@ -94,7 +94,7 @@ impl Answer {
         serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {:?}", self.body))
     }
 
-    /// The body of a success.
+    /// Returns the body of a success.
     pub fn ok(self) -> Value {
         assert_eq!(self.status, 200, "{self:?}");
         if self.body.is_empty() {
@@ -104,7 +104,7 @@ impl Answer {
         }
     }
 
-    /// Checks OCI's shape of errors; gives the message.
+    /// Checks OCI's shape of errors; returns the message.
     pub fn refused(self, status: u16, code: &str) -> String {
         assert_eq!(self.status, status, "{self:?}");
         assert_eq!(self.headers["content-type"], "application/json");
@@ -138,7 +138,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The values as text.
+    /// Returns the values as text.
     pub fn values(&self) -> Vec<String> {
         self.messages
             .iter()
@@ -172,13 +172,13 @@ impl Client {
         Ok(self.connection.receive(false)?.into())
     }
 
-    /// An answer, if some of one has come already.
+    /// Returns an answer, if some of one has come already.
     pub fn try_receive_now(&mut self) -> Option<Answer> {
         let some = self.connection.is_answered();
         some.then(|| self.receive().unwrap())
     }
 
-    /// Whether the server has closed the connection.
+    /// Returns whether the server has closed the connection.
     pub fn has_ended(&mut self) -> bool {
         self.connection.has_ended()
     }
@@ -194,7 +194,7 @@ impl Client {
         self.try_request(method, path, body).unwrap()
     }
 
-    /// A request on the stream `calls`.
+    /// Returns a request on the stream `calls`.
     pub fn on_stream(&mut self, method: &str, rest: &str, body: &Value) -> Answer {
         let body = if body.is_null() {
             String::new()
@@ -204,7 +204,7 @@ impl Client {
         self.request(method, &format!("/20180418/streams/{STREAM}/{rest}"), &body)
     }
 
-    /// Publishes values under one key; gives the entries.
+    /// Publishes values under one key; returns the entries.
     pub fn put(&mut self, key: Option<&str>, values: &[&str]) -> Vec<Value> {
         let message = |value: &&str| json!({ "key": key.map(encode), "value": encode(value) });
         let messages: Vec<Value> = values.iter().map(message).collect();
@@ -258,13 +258,13 @@ impl Client {
         self.on_stream("POST", &format!("heartbeat?cursor={cursor}"), &Value::Null)
     }
 
-    /// The reservations of the group `g`.
+    /// Returns the reservations of the group `g`.
     pub fn reservations(&mut self) -> Vec<Value> {
         let group = self.on_stream("GET", "groups/g", &Value::Null).ok();
         group["reservations"].as_array().unwrap().clone()
     }
 
-    /// How many partitions of the group `g` the instance holds.
+    /// Returns how many partitions of the group `g` the instance holds.
     pub fn held_by(&mut self, instance: &str) -> usize {
         let lines = self.reservations();
         lines
@@ -273,7 +273,7 @@ impl Client {
             .count()
     }
 
-    /// The committed offsets of the group `g`, by partition.
+    /// Returns the committed offsets of the group `g`, by partition.
     pub fn committed(&mut self) -> Vec<Option<u64>> {
         self.reservations()
             .iter()

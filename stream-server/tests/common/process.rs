@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// Bytes of the files of messages in a data folder.
+/// Returns the bytes of the files of messages in a data folder.
 pub fn log_bytes(data: &Path) -> u64 {
     let files = std::fs::read_dir(data.join("log")).unwrap();
     // A file may be deleted in between.
@@ -31,7 +31,7 @@ impl Process {
         Self::start_also_with(folder, stream, &[])
     }
 
-    /// The same with more arguments.
+    /// Returns the same with more arguments.
     pub fn start_also_with(folder: &Path, stream: &str, more: &[&str]) -> Self {
         let data = folder.to_str().unwrap();
         let usual = [
@@ -85,7 +85,7 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    /// Ends it as `kill` does; gives its exit code.
+    /// Ends it as `kill` does; returns its exit code.
     pub fn terminate(&mut self) -> Option<i32> {
         self.signal();
         self.child.wait().unwrap().code()

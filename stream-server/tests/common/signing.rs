@@ -90,7 +90,7 @@ impl<'a> Signed<'a> {
     }
 }
 
-/// An HTTP date so many seconds from now.
+/// Returns an HTTP date so many seconds from now.
 pub fn date(seconds: i64) -> String {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let now = i64::try_from(since_epoch.unwrap().as_secs()).unwrap();

@@ -10,19 +10,19 @@ use ureq::{Agent, Body};
 /// Long enough for any local answer, short enough to ask again.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A response, whole.
+/// A whole response.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// Such as 200.
+    /// The status, such as 200.
     pub status: u16,
     /// Names (in lower case) and values, in order.
     pub headers: Vec<(String, String)>,
-    /// The body; what is no UTF-8 is replaced.
+    /// The body. Invalid UTF-8 is replaced.
     pub body: String,
 }
 
 impl Answer {
-    /// The first value of a header, by its name in lower case.
+    /// Returns the first value of a header, by its name in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut headers = self.headers.iter();
@@ -30,10 +30,10 @@ impl Answer {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The body as JSON.
+    /// Returns the body as JSON.
     ///
     /// # Errors
-    /// When it is none.
+    /// When it is not JSON.
     pub fn json(&self) -> Result<Value> {
         serde_json::from_str(&self.body).with_context(|| format!("no JSON: {}", self.body))
     }
@@ -42,15 +42,15 @@ impl Answer {
 /// Performs a `GET`.
 ///
 /// # Errors
-/// When no response came; a response of any status is none.
+/// When no response came. A response with any status is not an error.
 pub fn get(url: &str) -> Result<Answer> {
     get_within(TIMEOUT, url)
 }
 
-/// The same with another time limit.
+/// Performs a `GET` with another time limit.
 ///
 /// # Errors
-/// As [`get`].
+/// The same as [`get`].
 pub fn get_within(limit: Duration, url: &str) -> Result<Answer> {
     let response = agent(limit)
         .get(url)
@@ -62,15 +62,15 @@ pub fn get_within(limit: Duration, url: &str) -> Result<Answer> {
 /// Performs a `POST` with these headers.
 ///
 /// # Errors
-/// When no response came; a response of any status is none.
+/// When no response came. A response with any status is not an error.
 pub fn post(url: &str, headers: &[(&str, &str)], body: &str) -> Result<Answer> {
     post_within(TIMEOUT, url, headers, body)
 }
 
-/// The same with another time limit.
+/// Performs a `POST` with another time limit.
 ///
 /// # Errors
-/// As [`post`].
+/// The same as [`post`].
 pub fn post_within(
     limit: Duration,
     url: &str,
@@ -91,7 +91,7 @@ pub fn post_within(
 fn agent(limit: Duration) -> Agent {
     Agent::config_builder()
         .http_status_as_error(false)
-        // Whatever a machine sends through a proxy: this is the machine itself.
+        // The machine may use a proxy for other requests, but this one is for the machine itself.
         .proxy(None)
         .timeout_global(Some(limit))
         .build()

@@ -8,22 +8,23 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::{Result, bail};
 use socket2::{Domain, Socket, Type};
 
-/// Below the range from which systems take the local ports of outgoing connections: a server that
-/// is restarted on its port must not find it used by such a connection.
+/// The first port to try. It is below the range from which systems take the local ports of outgoing
+/// connections, so that such a connection never uses the port of a server that is restarted.
 const FIRST: u32 = 20_000;
 const COUNT: u32 = 12_000;
 
-/// How far apart processes that run at the same time begin to look.
+/// How far apart processes that run at the same time start to look.
 const STRIDE: u32 = 97;
 
 static NEXT: AtomicU32 = AtomicU32::new(0);
 
-/// Whether a server could listen on this port now.
+/// Returns whether a server could listen on this port now.
 ///
-/// Envoy shares a port silently with another Envoy of the same user, so this has to be asked first.
+/// Envoy silently shares a port with another Envoy of the same user, so this has to be checked
+/// first.
 ///
-/// It binds and never listens: a process that another thread starts at this moment holds a copy of
-/// our socket until its `exec`, and a copy that listened would keep the port taken.
+/// It binds and never listens. A process that another thread starts at this moment has a copy of
+/// the socket until its `exec`, and a listening copy would keep the port in use.
 #[must_use]
 pub fn is_free(port: u16) -> bool {
     let probe = || -> io::Result<()> {
@@ -34,7 +35,7 @@ pub fn is_free(port: u16) -> bool {
     probe().is_ok()
 }
 
-/// A port that is free now and that this process has not handed out before.
+/// Returns a port that is free now and that this process has not handed out before.
 ///
 /// # Errors
 /// When hundreds of ports in a row are taken.

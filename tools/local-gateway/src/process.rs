@@ -1,4 +1,4 @@
-//! A program that we started, with a log file, and how it is watched and ended.
+//! A started program with a log file, and how it is watched and ended.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -18,10 +18,10 @@ use provision::command::tail;
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 const LOG_TAIL_LINES: usize = 25;
 
-/// What to start.
+/// A program to start.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// What people call it.
+    /// Its name, for people.
     pub name: &'static str,
     /// The program `with-parent`.
     pub with_parent: PathBuf,
@@ -29,11 +29,11 @@ pub struct Program {
     pub path: PathBuf,
     /// Its arguments.
     pub arguments: Vec<OsString>,
-    /// What is added to its environment.
+    /// Variables that are added to its environment.
     pub environment: Vec<(String, String)>,
-    /// Where it runs.
+    /// The folder in which it runs.
     pub folder: PathBuf,
-    /// Gets what it writes, after what its predecessors wrote.
+    /// The file for its output, which is added to earlier output.
     pub log: PathBuf,
 }
 
@@ -47,10 +47,10 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts it.
+    /// Starts the program.
     ///
     /// # Errors
-    /// When its log cannot be written or the system cannot start it.
+    /// When its log can't be written or the system can't start it.
     pub fn start(program: &Program) -> Result<Self> {
         let log = File::options()
             .create(true)
@@ -72,7 +72,7 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            // Ctrl-C is for us; we end our children in the order that suits them.
+            // Ctrl-C is for the parent, which ends its children in the right order.
             .process_group(0);
         let child = spawn(command).with_context(|| format!("cannot start {}", program.name))?;
         Ok(Self {
@@ -83,13 +83,13 @@ impl Process {
         })
     }
 
-    /// Its process id.
+    /// Returns the process id.
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// How it ended, if it has.
+    /// Returns how the program has ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         if self.ended.is_none() {
             self.ended = self.child.try_wait().ok().flatten();
@@ -97,10 +97,10 @@ impl Process {
         self.ended
     }
 
-    /// Waits until `is_ready` says so.
+    /// Waits until `is_ready` returns true.
     ///
     /// # Errors
-    /// When the program ends before, when time is up, or when we were asked to end.
+    /// When the program ends before, when the time is up, or after Ctrl-C.
     pub fn wait_until(
         &mut self,
         deadline: Duration,
@@ -132,7 +132,7 @@ impl Process {
         }
     }
 
-    /// The end of what it wrote, with the file's name.
+    /// Returns the end of its output, with the file's name.
     #[must_use]
     pub fn log_tail(&self) -> String {
         let text = fs::read(&self.log).unwrap_or_default();
@@ -140,19 +140,19 @@ impl Process {
         format!("--- the end of {} ---\n{text}\n---", self.log.display())
     }
 
-    /// Its log file.
+    /// Returns the path of its log file.
     #[must_use]
     pub fn log(&self) -> &Path {
         &self.log
     }
 
-    /// Sends a signal, unless it has ended.
+    /// Sends a signal, unless the program has ended.
     ///
     /// # Errors
     /// When the system refuses.
     pub fn signal(&mut self, signal: Signal) -> Result<()> {
-        // A process that has ended but was not waited for still has its id, so that this can never
-        // reach another one.
+        // A process that has ended but was not waited for still has its id, so this can never reach
+        // another process.
         if self.ended().is_none() {
             kill_process(Pid::from_child(&self.child), signal)
                 .with_context(|| format!("cannot send a signal to {}", self.name))?;
@@ -160,7 +160,7 @@ impl Process {
         Ok(())
     }
 
-    /// Kills it and waits until it is gone.
+    /// Kills the program and waits until it is gone.
     ///
     /// # Errors
     /// When the system refuses.
@@ -172,7 +172,7 @@ impl Process {
         Ok(())
     }
 
-    /// Asks it to end, and kills it when it takes too long.
+    /// Asks the program to end, and kills it if that takes too long.
     ///
     /// # Errors
     /// When the system refuses.
@@ -195,7 +195,7 @@ impl Drop for Process {
 
 type Order = (Command, Sender<io::Result<Child>>);
 
-/// Starts a child from a thread that lives as long as we do: on Linux a child dies with the
+/// Starts a child from a thread that lives as long as this process. On Linux a child dies with the
 /// *thread* that started it, and a test's thread ends before the test program does.
 fn spawn(command: Command) -> Result<Child> {
     static SPAWNER: OnceLock<Mutex<Sender<Order>>> = OnceLock::new();
@@ -203,7 +203,7 @@ fn spawn(command: Command) -> Result<Child> {
         let (sender, orders) = channel::<Order>();
         thread::spawn(move || {
             for (mut command, reply) in orders {
-                // The one who ordered it may have gone.
+                // The thread that ordered it may be gone.
                 let _unheard = reply.send(command.spawn());
             }
         });

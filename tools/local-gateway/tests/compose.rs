@@ -36,7 +36,7 @@ fn strings(list: &Value) -> Vec<String> {
         .collect()
 }
 
-/// The stages of the Dockerfile: `FROM image AS name`.
+/// Returns the stages of the Dockerfile: `FROM image AS name`.
 fn stages(dockerfile: &str) -> Vec<String> {
     let lines = dockerfile.lines().filter(|line| line.starts_with("FROM "));
     lines
@@ -111,7 +111,7 @@ fn the_build_context_has_every_member_of_the_workspace() {
     }
 }
 
-/// The images that a Dockerfile begins with, by the build arguments that name them.
+/// Returns the images that a Dockerfile begins with, by the build arguments that name them.
 fn base_images(dockerfile: &str) -> Vec<(String, String)> {
     let lines = dockerfile
         .lines()

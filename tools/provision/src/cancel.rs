@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM as a question that every wait asks: whoever waits ends what it started.
+//! Ctrl-C and SIGTERM as a question that every wait asks, so that whoever waits ends what it has
+//! started.
 
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,13 +13,14 @@ const INTERRUPTED: u8 = 130;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
 
-/// From now on the first of these signals asks us to end; a second one ends us at once.
+/// Installs the handlers: the first of these signals asks the process to end, a second one ends it
+/// at once.
 ///
 /// # Errors
 /// When the system refuses.
 pub fn install() -> Result<()> {
     for signal in [SIGINT, SIGTERM] {
-        // The order counts: the default action looks at the flag before this signal sets it.
+        // The order matters: the default action checks the flag before this signal sets it.
         flag::register_conditional_default(signal, &REQUESTED)
             .and_then(|_| flag::register(signal, &REQUESTED))
             .context("cannot listen for Ctrl-C")?;
@@ -26,14 +28,16 @@ pub fn install() -> Result<()> {
     Ok(())
 }
 
-/// Whether somebody asked us to end.
+/// Returns whether the process was asked to end.
 #[must_use]
 pub fn requested() -> bool {
     REQUESTED.load(Ordering::Relaxed)
 }
 
+/// Fails if the process was asked to end.
+///
 /// # Errors
-/// When somebody asked us to end.
+/// When it was asked to end.
 pub fn check() -> Result<()> {
     if requested() {
         bail!("interrupted");
@@ -41,7 +45,7 @@ pub fn check() -> Result<()> {
     Ok(())
 }
 
-/// The exit code of a program that has come to this; tells an error.
+/// Returns the exit code of a program with this result, and prints an error.
 #[must_use]
 pub fn exit_code(result: Result<ExitCode>) -> ExitCode {
     match result {

@@ -14,13 +14,13 @@ use crate::cancel;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Runs a command to its end, with its output on our standard error. Ctrl-C ends it too.
+/// Runs a command to its end, with its output on this process's standard error. Ctrl-C ends it too.
 ///
 /// # Errors
-/// When it cannot be started or ends with a failure, and when we were asked to end.
+/// When it can't be started or fails, or after Ctrl-C.
 pub fn run(command: &mut Command) -> Result<()> {
     let line = line(command);
-    // Results go to our standard output; what other programs say on the way is progress.
+    // Results go to this process's standard output. The output of other programs is progress.
     let mut child = command
         .stdin(Stdio::null())
         .stdout(std::io::stderr())
@@ -34,10 +34,10 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Waits for a child that leads a process group; when we are asked to end, ends the whole group.
+/// Waits for a child that leads a process group. After Ctrl-C, ends the whole group.
 ///
 /// # Errors
-/// When we were asked to end.
+/// After Ctrl-C.
 pub fn wait(child: &mut Child) -> Result<ExitStatus> {
     let mut told = false;
     loop {
@@ -48,17 +48,17 @@ pub fn wait(child: &mut Child) -> Result<ExitStatus> {
         if cancel::requested() && !told {
             told = true;
             let group = Pid::from_child(child);
-            // It may have ended by itself in the meantime.
+            // It may have ended meanwhile.
             let _ended_before = kill_process_group(group, Signal::TERM);
         }
         thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// Runs a command to its end and returns what it wrote to standard output.
+/// Runs a command to its end and returns its standard output.
 ///
 /// # Errors
-/// When it cannot be started or ends with a failure; the error has the end of what it wrote.
+/// When it can't be started or fails; the error has the end of its output.
 pub fn capture(command: &mut Command) -> Result<String> {
     let line = line(command);
     let output = command
@@ -72,7 +72,7 @@ pub fn capture(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// The last lines of a text.
+/// Returns the last lines of a text.
 #[must_use]
 pub fn tail(text: &str, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
@@ -80,7 +80,7 @@ pub fn tail(text: &str, lines: usize) -> String {
     all.get(from..).unwrap_or_default().join("\n")
 }
 
-/// The program's path, if it is a file on `PATH`.
+/// Returns the program's path, if it is a file on `PATH`.
 #[must_use]
 pub fn on_path(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
@@ -89,14 +89,14 @@ pub fn on_path(program: &str) -> Option<PathBuf> {
         .find(|file| is_executable(file))
 }
 
-/// Whether this is a file that we may execute.
+/// Returns whether this is a file that may be executed.
 #[must_use]
 pub fn is_executable(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     fs::metadata(file).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-/// The command as one would type it.
+/// Returns the command as a person would type it.
 #[must_use]
 pub fn line(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());

@@ -1,4 +1,4 @@
-//! Builds the file that is shipped, run and tested: one crate type, link-time optimisation.
+//! Builds the filter file that is shipped, run and tested: one crate type, link-time optimisation.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,20 +11,20 @@ use crate::inspect::{self, Inspection};
 use crate::progress::say;
 use crate::toolchain::{WasmTarget, WasmToolchain};
 
-/// Stands in the filter only where it was built to trap on request.
+/// Only the filter that was built to trap on request contains this.
 const TRAP_MARKER: &[u8] = b"sluice-test-trap";
 
-/// Which of the two files.
+/// One of the two files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Variant {
-    /// What is shipped.
+    /// The file that is shipped.
     Shipped,
-    /// The same with a way to make it trap, for tests alone.
+    /// The same with a way to make it trap, only for tests.
     Trap,
 }
 
 impl Variant {
-    /// Where `dist` leaves it.
+    /// Returns the path of the file.
     #[must_use]
     pub fn path(self, project: &Project) -> PathBuf {
         match self {
@@ -37,9 +37,9 @@ impl Variant {
 /// A built filter.
 #[derive(Clone, Debug)]
 pub struct Built {
-    /// Where it lies.
+    /// Its path.
     pub path: PathBuf,
-    /// What is in it.
+    /// Its content.
     pub inspection: Inspection,
 }
 
@@ -81,7 +81,8 @@ pub fn build(project: &Project, variant: Variant) -> Result<Built> {
     Ok(Built { path, inspection })
 }
 
-/// Writes a file so that nobody ever reads half of it: Envoy or a test may be about to load it.
+/// Writes a file so that nobody ever reads half of it, because Envoy or a test may be about to load
+/// it.
 pub(crate) fn replace(path: &PathBuf, bytes: &[u8]) -> Result<()> {
     let parent = path.parent().context("a file has a folder")?;
     fs::create_dir_all(parent).with_context(|| format!("cannot create {}", parent.display()))?;

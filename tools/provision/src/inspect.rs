@@ -1,10 +1,10 @@
-//! Looks into a built filter: what it asks of its host, and how large it is.
+//! Inspects a built filter: its imports and its size.
 
 use anyhow::{Context, Result, bail};
 use wasmparser::{Parser, Payload};
 
-/// What Envoy offers of WASI and what Rust's standard library asks for. Anything else would make
-/// Envoy refuse the file when it starts.
+/// The functions of WASI that Envoy offers and that Rust's standard library uses. Envoy would
+/// refuse a file with any other when it starts.
 const WASI_FUNCTIONS: &[&str] = &[
     "args_get",
     "args_sizes_get",
@@ -29,12 +29,12 @@ pub struct Inspection {
 /// Reads the file and refuses it if its host could not load it.
 ///
 /// # Errors
-/// When it is no wasm, exports no proxy-wasm ABI or imports what Envoy does not have.
+/// When it is not wasm, exports no proxy-wasm ABI or imports what Envoy does not have.
 pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
     let mut imports = Vec::new();
     let mut has_abi = false;
     for payload in Parser::new(0).parse_all(bytes) {
-        let payload = payload.context("the built file is no wasm module")?;
+        let payload = payload.context("the built file is not a wasm module")?;
         if let Payload::ImportSection(section) = &payload {
             for import in section.clone().into_imports() {
                 let import = import?;
@@ -48,7 +48,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Inspection> {
         }
     }
     if !has_abi {
-        bail!("the built file exports no proxy_abi_version_*: it is no proxy-wasm filter");
+        bail!("the built file exports no proxy_abi_version_*: it is not a proxy-wasm filter");
     }
     imports.sort();
     Ok(Inspection {
@@ -69,7 +69,7 @@ fn check_import(module: &str, name: &str) -> Result<String> {
     Ok(format!("{module}.{name}"))
 }
 
-/// Whether the bytes stand anywhere in the file.
+/// Returns whether the file contains the bytes.
 #[must_use]
 pub fn contains(bytes: &[u8], marker: &[u8]) -> bool {
     bytes.windows(marker.len()).any(|window| window == marker)

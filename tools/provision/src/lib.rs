@@ -6,8 +6,9 @@
 //! | where things lie in this checkout | [`project`] |
 //! | a Rust that can build wasm | [`toolchain`] |
 //! | the shipped filter, built and inspected | [`dist`], [`inspect`] |
+//! | the shipped filter as an OCI image | [`image`] |
 //! | Envoy, Node and our own programs, found, installed or built | [`envoy`], [`node`], [`tools`] |
-//! | pinned packages for Python and Node | [`python`], [`npm`] |
+//! | pinned packages for Python, Node and Go | [`python`], [`npm`], [`go`] |
 //! | Oracle's own clients | [`oci_clients`] |
 //! | all that a local set consists of | [`Programs`] |
 //! | running other programs, and ending when we are asked to | [`command`], [`cancel`] |
@@ -16,6 +17,8 @@ pub mod cancel;
 pub mod command;
 pub mod dist;
 pub mod envoy;
+pub mod go;
+pub mod image;
 pub mod inspect;
 pub mod node;
 pub mod npm;

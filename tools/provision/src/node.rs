@@ -11,10 +11,10 @@ use crate::command::{capture, is_executable, on_path, run};
 use crate::progress::timed;
 use crate::python::{self, WheelProgram};
 
-/// The oldest that runs what wasm-bindgen writes.
+/// The oldest version that runs the output of wasm-bindgen.
 const OLDEST_MAJOR: u32 = 18;
 
-/// Installed where `PATH` has no Node that is new enough.
+/// The version that is installed if `PATH` has no Node that is new enough.
 const WHEEL_VERSION: &str = "22.20.0";
 
 /// Finds Node, or installs it.
@@ -48,11 +48,11 @@ fn major_version(node: &PathBuf) -> Option<u32> {
         .ok()
 }
 
-/// The test runner of exactly the wasm-bindgen that `Cargo.lock` names: the two talk to each other
-/// in a format that changes between versions.
+/// Returns the test runner of exactly the wasm-bindgen that `Cargo.lock` names, because the format
+/// between the two changes with versions.
 ///
 /// # Errors
-/// When `Cargo.lock` names none or the runner does not build.
+/// When `Cargo.lock` names none or the runner can't be built.
 pub fn test_runner(project: &Project) -> Result<PathBuf> {
     let lock = fs::read_to_string(project.root().join("Cargo.lock")).context("no Cargo.lock")?;
     let version = locked_version(&lock, "wasm-bindgen").context("wasm-bindgen isn't locked")?;
@@ -64,7 +64,7 @@ pub fn test_runner(project: &Project) -> Result<PathBuf> {
         return Ok(runner);
     }
     timed("installing the runner of wasm-bindgen tests", || {
-        // The versions that its authors tested, unless one of them is not to be had any more.
+        // Use the versions that its authors tested, unless one of them is no longer available.
         install(&root, &version, &["--locked"]).or_else(|_| install(&root, &version, &[]))
     })?;
     Ok(runner)
@@ -81,7 +81,8 @@ fn install(root: &Path, version: &str, options: &[&str]) -> Result<()> {
             "--root",
         ])
         .arg(root)
-        // Unoptimised and without its companions: building it takes longer than its work.
+        // Unoptimised and without its companion programs, because building takes longer than its
+        // work.
         .args(["--debug", "--bin", "wasm-bindgen-test-runner"])
         .args(options)
         .env("CARGO_PROFILE_DEV_DEBUG", "false")

@@ -13,7 +13,7 @@ use crate::{Project, node};
 /// Packages that are installed together.
 #[derive(Clone, Copy, Debug)]
 pub struct Packages<'a> {
-    /// What people call them.
+    /// Their name, for people.
     pub name: &'a str,
     /// The folder below `target/`.
     pub folder: &'a str,
@@ -31,16 +31,16 @@ pub struct Installed {
     pub modules: PathBuf,
 }
 
-/// Finds the packages, or installs them where that was not done before, or with another lock.
+/// Finds the packages, or installs them if that was not done before, or with another lock.
 ///
 /// # Errors
-/// When there is no Node or npm, or the packages cannot be installed.
+/// When there is no Node or npm, or the packages can't be installed.
 pub fn install(project: &Project, packages: Packages<'_>) -> Result<Installed> {
     let node = node::provide(project)?;
     let manifest = project.root().join(packages.manifest);
     let folder = project.target().join(packages.folder);
     fs::create_dir_all(project.target())?;
-    // Two of our processes may find it missing at the same time.
+    // Two processes may find it missing at the same time.
     let lock = File::create(project.target().join(format!("{}.lock", packages.folder)))?;
     lock.lock()?;
     let locked = manifest.join("package-lock.json");
@@ -76,7 +76,7 @@ fn clean_install(node: &Path, manifest: &Path, folder: &Path) -> Result<()> {
     }
     let quiet = ["--no-audit", "--no-fund", "--no-update-notifier"];
     run(Command::new(npm)
-        // Nothing of what is installed runs a program of its own here.
+        // No installed package runs programs of its own.
         .args(["ci", "--ignore-scripts", "--loglevel=error"])
         .args(quiet)
         .arg("--prefix")

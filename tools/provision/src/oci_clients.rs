@@ -47,10 +47,10 @@ const PYTHON: [&str; 34] = [
     "yarl==1.25.1",
 ];
 
-/// A Python that has Oracle's SDK (`oci`), after installing it where that was not done before.
+/// Returns a Python with Oracle's SDK (`oci`). The SDK is installed if that was not done before.
 ///
 /// # Errors
-/// When there is no Python 3, or the packages cannot be installed.
+/// When there is no Python 3, or the packages can't be installed.
 pub fn python_sdk(project: &Project) -> Result<PathBuf> {
     python::environment(
         project,
@@ -62,21 +62,21 @@ pub fn python_sdk(project: &Project) -> Result<PathBuf> {
     )
 }
 
-/// Oracle's command line, `oci`, after installing it where that was not done before.
+/// Returns Oracle's command line, `oci`. It is installed if that was not done before.
 ///
 /// # Errors
-/// As [`python_sdk`].
+/// The same as [`python_sdk`].
 pub fn cli(project: &Project) -> Result<PathBuf> {
     let python = python_sdk(project)?;
     let folder = python.parent().context("a program has a folder")?;
     Ok(folder.join("oci"))
 }
 
-/// Node with Oracle's TypeScript SDK (`oci-streaming`, `oci-common`), after installing it where
-/// that was not done before.
+/// Returns Node with Oracle's TypeScript SDK (`oci-streaming`, `oci-common`). The SDK is installed
+/// if that was not done before.
 ///
 /// # Errors
-/// When there is no Node or npm, or the packages cannot be installed.
+/// When there is no Node or npm, or the packages can't be installed.
 pub fn typescript_sdk(project: &Project) -> Result<npm::Installed> {
     npm::install(
         project,

@@ -1,4 +1,4 @@
-//! The programs that a set consists of, found, installed or built.
+//! The programs of a set: found, installed or built.
 
 use std::env;
 use std::path::PathBuf;
@@ -7,19 +7,22 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::Result;
 
 use crate::dist::{self, Variant};
+use crate::envoy::Version;
 use crate::progress::timed;
 use crate::tools::Tools;
 use crate::{Project, envoy};
 
-/// Set to `1` by whoever has built everything already and wants the tests to use just that.
+/// Set it to `1` if everything is already built and the tests have to use just that.
 pub const PREPARED: &str = "SLUICE_PREPARED";
 
-/// Everything that has to be there before a set can start.
+/// Everything that must exist before a set can start.
 #[derive(Clone, Debug)]
 pub struct Programs {
     /// Envoy.
     pub envoy: PathBuf,
-    /// Our own programs.
+    /// Its version, which decides what its configuration may have.
+    pub envoy_version: Version,
+    /// The project's own programs.
     pub tools: Tools,
     /// The built filter.
     pub filter: PathBuf,
@@ -38,13 +41,14 @@ impl Programs {
             || Tools::build(project),
         )?;
         Ok(Self {
+            envoy_version: envoy::version(&envoy)?,
             envoy,
             tools,
             filter,
         })
     }
 
-    /// The same for tests: once for each variant in a process, and without a build where
+    /// Does the same for tests: once for each variant in a process, and without a build if
     /// [`PREPARED`] says that everything is built.
     ///
     /// # Errors
@@ -56,8 +60,10 @@ impl Programs {
             return Ok(programs.clone());
         }
         let programs = if env::var(PREPARED).as_deref() == Ok("1") {
+            let envoy = envoy::provide(project)?;
             Self {
-                envoy: envoy::provide(project)?,
+                envoy_version: envoy::version(&envoy)?,
+                envoy,
                 tools: Tools::of(project),
                 filter: variant.path(project),
             }

@@ -1,13 +1,13 @@
-//! What is going on, told on standard error so that standard output stays for results.
+//! Prints progress on standard error, so that standard output stays for results.
 
 use std::time::Instant;
 
-/// Tells that something begins or has happened.
+/// Prints that something begins or has happened.
 pub fn say(text: &str) {
     eprintln!("  {text}");
 }
 
-/// Tells what is done and, once it is done, how long it took.
+/// Prints what is being done and, at the end, how long it took.
 ///
 /// # Errors
 /// Those of `work`.

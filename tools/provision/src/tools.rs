@@ -1,4 +1,4 @@
-//! The programs of this workspace that the local set consists of or is looked after with, built by
+//! The programs of this workspace that are a part of the local set or look after it, built by
 //! cargo.
 
 use std::env;
@@ -15,18 +15,18 @@ use crate::{PREPARED, Project};
 /// Where the built programs are.
 #[derive(Clone, Debug)]
 pub struct Tools {
-    /// Starts a program that dies with us.
+    /// Starts a program that dies with this process.
     pub with_parent: PathBuf,
-    /// The Stream.
+    /// The stream server.
     pub stream_server: PathBuf,
-    /// Something to call.
+    /// The demo function.
     pub demo_function: PathBuf,
     /// The command line for dead letters.
     pub sluice: PathBuf,
 }
 
 impl Tools {
-    /// Where they are once they are built.
+    /// Returns their paths after they are built.
     #[must_use]
     pub fn of(project: &Project) -> Self {
         let folder = project.cargo_target().join("tools");
@@ -38,8 +38,8 @@ impl Tools {
         }
     }
 
-    /// Builds what changed, for tests: once in a process, and nothing where [`PREPARED`] says that
-    /// everything is built.
+    /// Builds changed programs, for tests: once in a process, and not at all if [`PREPARED`] says
+    /// that everything is built.
     ///
     /// # Errors
     /// When one does not compile.
@@ -57,12 +57,12 @@ impl Tools {
         Ok(tools)
     }
 
-    /// Builds what changed.
+    /// Builds changed programs.
     ///
     /// # Errors
     /// When one does not compile.
     pub fn build(project: &Project) -> Result<Self> {
-        // Unoptimised, because this crate's libraries have been built like that already.
+        // Unoptimised, because this crate's libraries have already been built like that.
         run(cargo_build(project).args(["--package=local-gateway", "--bin=with-parent"]))
             .and_then(|()| {
                 run(cargo_build(project).args([

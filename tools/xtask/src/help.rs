@@ -6,7 +6,7 @@ use clap::{Command, CommandFactory as _};
 
 use crate::Arguments;
 
-/// What somebody wants to do, and the commands for it.
+/// Purposes, and the commands for each.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Try it", &["up"]),
     ("Test a change", &["test", "sim", "chaos", "overload"]),
@@ -20,10 +20,10 @@ Examples:
   cargo xtask test --only native          one step of the tests; --list shows all of them
   cargo xtask sim --seed 307 --trace      one run of the simulation, with all that happened";
 
-/// The command line with its grouped help.
+/// Returns the command line with its grouped help.
 pub(crate) fn command() -> Command {
     let command = Arguments::command();
-    // Everything that is no placeholder is printed as it stands.
+    // Everything except placeholders is printed as it is.
     let template = format!(
         "{{about}}
 

@@ -1,9 +1,9 @@
-//! How much processor time a program has used: steadier than rates where a machine is shared.
+//! How much processor time a program has used. It is steadier than rates if a machine is shared.
 
 use std::fs;
 use std::time::Duration;
 
-/// The time that this process has used so far, where the system tells it.
+/// Returns the time that a process has used so far, if the system tells it.
 pub(crate) fn used(pid: Option<u32>) -> Option<Duration> {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid?)).ok()?;
     let ticks = ticks(&stat)?;
@@ -11,7 +11,7 @@ pub(crate) fn used(pid: Option<u32>) -> Option<Duration> {
     Some(Duration::from_secs(ticks) / u32::try_from(per_second).ok()?)
 }
 
-/// User and system time are the 14th and 15th field; the 2nd may contain spaces.
+/// Returns user and system time: the 14th and 15th field. The 2nd may contain spaces.
 fn ticks(stat: &str) -> Option<u64> {
     let (_, fields) = stat.rsplit_once(") ")?;
     let mut fields = fields.split(' ').skip(11);

@@ -1,4 +1,4 @@
-//! Many sockets in one thread: what waits for bytes is told by `poll`.
+//! Many sockets in one thread, which waits with `poll`.
 
 use std::cell::RefCell;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -9,24 +9,24 @@ use anyhow::Result;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-/// How a socket stands after it was used.
+/// The state of a socket after it was used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Open,
     Closed,
 }
 
-/// A connection with what it still has to send and what it has received.
+/// A connection with the bytes that it still has to send and those that it has received.
 #[derive(Debug)]
 pub(crate) struct Socket {
     pub(crate) stream: TcpStream,
     unsent: Vec<u8>,
-    /// How many bytes of that were sent after all.
+    /// How many of these bytes were already sent.
     sent: usize,
     pub(crate) received: Vec<u8>,
 }
 
-/// Bytes that are received at a time, as far as they are there.
+/// The most bytes that are received at a time.
 const RECEIVE_BYTES: usize = 262_144;
 
 impl Socket {
@@ -41,7 +41,7 @@ impl Socket {
         })
     }
 
-    /// Sends now what the system takes, and keeps the rest.
+    /// Sends now as much as the system takes, and keeps the rest.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> State {
         let mut sent = 0;
         let is_first = self.unsent.is_empty();
@@ -57,7 +57,7 @@ impl Socket {
         }
     }
 
-    /// Sends more of what was kept.
+    /// Sends more of the kept bytes.
     pub(crate) fn flush(&mut self) -> State {
         let state = send_some(&mut self.stream, &self.unsent, &mut self.sent);
         if self.sent == self.unsent.len() {
@@ -67,7 +67,7 @@ impl Socket {
         state
     }
 
-    /// Receives what is there.
+    /// Receives what has come.
     pub(crate) fn receive(&mut self) -> State {
         thread_local!(static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; RECEIVE_BYTES]));
         BUFFER.with_borrow_mut(|buffer| {
@@ -88,7 +88,7 @@ impl Socket {
         })
     }
 
-    /// What to wait for.
+    /// Returns the events to wait for.
     pub(crate) fn interest(&self) -> PollFd<'_> {
         let flags = if self.unsent.is_empty() {
             PollFlags::IN
@@ -99,7 +99,7 @@ impl Socket {
     }
 }
 
-/// Sends what the system takes of these bytes from `sent` on.
+/// Sends as many of these bytes from `sent` on as the system takes.
 fn send_some(stream: &mut TcpStream, bytes: &[u8], sent: &mut usize) -> State {
     while let Some(rest) = bytes.get(*sent..).filter(|rest| !rest.is_empty()) {
         match stream.write(rest) {
@@ -116,7 +116,7 @@ fn is_temporary(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::WouldBlock | ErrorKind::Interrupted)
 }
 
-/// Waits until something can be done; the answer has an entry for each of `waiting`.
+/// Waits until something can be done. The answer has an entry for each of `waiting`.
 pub(crate) fn wait(waiting: &mut [PollFd<'_>], at_most: Duration) -> Result<Vec<bool>> {
     let timeout = Timespec {
         tv_sec: i64::try_from(at_most.as_secs())?,

@@ -1,5 +1,4 @@
-//! The load: clients that send marked requests at a measured pace, and write down what they are
-//! told.
+//! The load: clients that send marked requests at a certain pace, and note what they are told.
 
 use std::io;
 use std::sync::Arc;
@@ -22,11 +21,11 @@ const FREE_CLIENTS: usize = 6;
 /// The mean pause of a client between two requests.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The same for clients with an order key, whose calls are made one at a time, failures included:
-/// what they send has to be less than that, or a backlog would hold back commits.
+/// The mean pause of clients with an order key. Their calls are made one at a time, failures
+/// included. If they sent more than that, a backlog would hold back commits.
 const ORDERED_PAUSE: Duration = Duration::from_millis(800);
 
-/// What clients share.
+/// What the clients share.
 struct Shared {
     seed: u64,
     ports: [u16; GATEWAYS],
@@ -66,7 +65,7 @@ impl Clients {
         }
     }
 
-    /// Whether all requests were sent.
+    /// Returns whether all requests were sent.
     #[must_use]
     pub fn are_done(&self) -> bool {
         self.shared.next.load(Ordering::SeqCst) > self.shared.calls
@@ -81,7 +80,7 @@ impl Clients {
     pub fn join(self) {
         self.stop();
         for thread in self.threads {
-            // One that has panicked has said so.
+            // A thread that has panicked has already said so.
             let _ended = thread.join();
         }
     }
@@ -161,7 +160,7 @@ fn message(seed: u64, number: Number, wish: &Wish, due_unix: Option<u64>) -> Mes
     message.body(&path)
 }
 
-/// Sends a request on the connection that is there, or on a new one.
+/// Sends a request on the present connection, or on a new one.
 fn told(connection: &mut Option<Connection>, port: u16, message: &Message) -> Told {
     let open = connection.take();
     let Ok(mut open) = open.map_or_else(|| Connection::open(port), Ok) else {
@@ -180,7 +179,8 @@ fn told(connection: &mut Option<Connection>, port: u16, message: &Message) -> To
     }
 }
 
-/// A gateway that doesn't know whether it has stored a call says so, and Envoy itself says nothing.
+/// Returns whether the answer says that nothing was stored. If a gateway doesn't know, it says
+/// that, and Envoy's own answers don't say anything about it.
 fn is_not_stored(answer: &Response) -> bool {
     let problem = serde_json::from_slice(&answer.message.body);
     let problem: Value = problem.unwrap_or_default();

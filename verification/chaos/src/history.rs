@@ -1,12 +1,12 @@
-//! What happened, as clients, targets and whoever made the faults have seen it. Nothing of it comes
-//! from the gateways' own word but the answers that they gave to clients.
+//! What happened, as clients, targets and the maker of the faults have seen it. Of the gateways'
+//! own words it contains only the answers to clients.
 
 use std::fmt;
 
 /// Milliseconds since the run began, on the steady clock.
 pub type Millis = u64;
 
-/// The number of a request, unique in a run. It stands in the request's path.
+/// The number of a request, unique in a run. The request's path contains it.
 pub type Number = u64;
 
 /// One of the gateways, from 0.
@@ -15,7 +15,7 @@ pub type Gateway = usize;
 /// One of the targets, from 0.
 pub type Target = usize;
 
-/// What a client wanted with a request.
+/// What a client wanted from a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wish {
     /// Which target its route leads to.
@@ -24,20 +24,20 @@ pub struct Wish {
     pub delay: Option<Millis>,
     /// Its order key. All requests with one key come from one client, which waits for each answer.
     pub order_key: Option<usize>,
-    /// Whether the result shall be sent to `/replies/NUMBER`.
+    /// Whether the result has to be sent to `/replies/NUMBER`.
     pub reply: bool,
     /// Whether the request has an idempotency key and is sent twice.
     pub is_keyed: bool,
 }
 
-/// What a client was told.
+/// The answer to a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
     /// `202`, and the call's id.
     Accepted(String),
     /// A status that says that nothing was stored.
     Refused(u16),
-    /// No answer, or one that says that nobody knows.
+    /// No answer, or one that says that the outcome is unknown.
     Unknown,
     /// The gateway couldn't be reached.
     NotSent,
@@ -48,7 +48,7 @@ pub enum Told {
 pub struct Request {
     /// Its number.
     pub number: Number,
-    /// Which gateway got it.
+    /// The gateway that got it.
     pub gateway: Gateway,
     /// What it asked for.
     pub wish: Wish,
@@ -68,13 +68,13 @@ pub struct Request {
 /// What a target did with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// 2xx.
+    /// The target took it: 2xx.
     Taken,
-    /// A status after which nobody may try again.
+    /// The target refused it, with a status after which nobody may try again.
     Refused,
     /// A status after which the call has to be tried again, but not before so many milliseconds.
     Again(Millis),
-    /// None: it hung until the attempt's time limit, or closed the connection.
+    /// The target gave no answer: it hung until the attempt's time limit, or closed the connection.
     Silence,
 }
 
@@ -83,7 +83,7 @@ pub enum Fate {
 pub enum Role {
     /// The call.
     Call,
-    /// The reply, which tells what became of the call.
+    /// The reply, which tells the outcome of the call.
     Reply,
 }
 
@@ -96,7 +96,7 @@ pub struct Arrival {
     pub role: Role,
     /// The call id that it came with.
     pub id: String,
-    /// Which gateway's drain has made it.
+    /// The gateway whose drain has made it.
     pub gateway: Gateway,
     /// Where it has arrived.
     pub target: Target,
@@ -104,10 +104,10 @@ pub struct Arrival {
     pub attempt: Option<u32>,
     /// When it was read.
     pub start: Millis,
-    /// The same by the wall clock, in Unix milliseconds.
+    /// When it was read by the wall clock, in Unix milliseconds.
     pub start_unix: u64,
-    /// When its answer was about to be sent; for one that hangs, the earliest moment at which its
-    /// gateway may have given it up.
+    /// When its answer was about to be sent. For a request that hangs, the earliest time at which
+    /// its gateway may have given it up.
     pub end: Millis,
     /// What the target did.
     pub fate: Fate,
@@ -116,14 +116,14 @@ pub struct Arrival {
 }
 
 impl Arrival {
-    /// Whether nobody may make the call again who knows of this.
+    /// Returns whether nobody who knows of this arrival may make the call again.
     #[must_use]
     pub fn is_conclusive(&self) -> bool {
         matches!(self.fate, Fate::Taken | Fate::Refused)
     }
 }
 
-/// What can be in trouble.
+/// A part that can be in trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// An Envoy.
@@ -152,7 +152,7 @@ impl fmt::Display for Part {
     }
 }
 
-/// What is done to a part.
+/// A kind of trouble.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum How {
     /// `SIGKILL`, and a new start. A target closes everything instead.
@@ -185,8 +185,8 @@ pub struct Fault {
     pub how: How,
     /// Just before it began.
     pub from: Millis,
-    /// When a killed part began to start again; for other faults the same as `until`. Whatever a
-    /// gateway does before is done by the old process.
+    /// When a killed part began to start again; for other faults the same as `until`. Before that,
+    /// everything is done by the gateway's old process.
     pub reborn: Millis,
     /// When the part was back, ready for work.
     pub until: Millis,
@@ -201,7 +201,7 @@ pub struct Letter {
     pub reason: String,
 }
 
-/// Everything.
+/// Everything that happened.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     /// All requests.

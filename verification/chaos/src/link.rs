@@ -1,4 +1,4 @@
-//! A way between two parts that can be cut: a small TCP proxy that forwards, refuses or drops.
+//! A link between two parts that can be cut: a small TCP proxy that forwards, refuses or drops.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -8,13 +8,13 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::{Context as _, Result};
 
-/// What one connection holds in each direction.
+/// Bytes that one connection buffers in each direction.
 const BUFFER_BYTES: usize = 16 * 1024;
 
-/// Beyond this many connections at a time new ones are closed at once.
+/// If there are more connections than this, new ones are closed at once.
 const CONNECTIONS_MAX: usize = 1024;
 
-/// What a link does with what comes.
+/// What a link does with connections and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Manner {
     /// Forwards it.
@@ -53,7 +53,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until the link drops no more; whether the way was free all the time.
+    /// Waits until the link no longer drops. Returns whether it was free all the time.
     fn pass(&self) -> bool {
         let state = self.state();
         if state.manner == Manner::Forward {
@@ -86,13 +86,13 @@ impl Link {
         })
     }
 
-    /// Where it listens.
+    /// Returns the port that it listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// From now on it does this.
+    /// Sets what the link does from now on.
     pub fn set(&self, manner: Manner) {
         let mut state = self.shared.state();
         state.manner = manner;
@@ -170,7 +170,7 @@ fn pump(mut from: &TcpStream, mut to: &TcpStream, shared: &Shared) {
     let mut buffer = [0; BUFFER_BYTES];
     loop {
         let length = from.read(&mut buffer).unwrap_or_default();
-        // An end is news too, which a cut keeps from the other side.
+        // An end is information too, which a cut keeps from the other side.
         if !shared.pass() {
             break;
         }
@@ -189,7 +189,7 @@ fn pump(mut from: &TcpStream, mut to: &TcpStream, shared: &Shared) {
 
 fn close(ends: &[TcpStream; 2]) {
     for end in ends {
-        // It may be closed already.
+        // It may already be closed.
         let _closed = end.shutdown(Shutdown::Both);
     }
 }

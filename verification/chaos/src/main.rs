@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     }))
 }
 
-/// By the clock: small enough to be typed.
+/// Returns a seed from the clock, small enough to be typed.
 fn fresh_seed() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs() % 1_000_000)

@@ -1,24 +1,24 @@
-//! What came of a run.
+//! The result of a run.
 
 use std::path::PathBuf;
 
 use crate::history::History;
 use crate::verdict::Verdict;
 
-/// What came of a run.
+/// The result of a run.
 pub struct Outcome {
     /// What happened.
     pub history: History,
-    /// What it amounts to.
+    /// The verdict on it.
     pub verdict: Verdict,
-    /// Lines of Envoys' logs that tell of a VM that has died.
+    /// Lines of Envoys' logs about VMs that have died.
     pub traps: Vec<String>,
     /// Configurations, logs and the history.
     pub folder: PathBuf,
 }
 
 impl Outcome {
-    /// Whether nothing happened that must not.
+    /// Returns whether nothing forbidden has happened.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.verdict.is_good() && self.traps.is_empty()

@@ -1,5 +1,5 @@
-//! What a seed decides: what each request asks for, what targets answer to it, and which faults
-//! come when. What comes of it depends on the machine, so a seed is no replay.
+//! What a seed decides: the options of each request, the answers of targets, and the faults. The
+//! results depend on the machine, so a seed does not replay a run.
 
 use fastrand::Rng;
 
@@ -31,24 +31,24 @@ pub enum Script {
         /// Seconds.
         retry_after: Option<u64>,
     },
-    /// Doesn't answer the first one; then takes it.
+    /// The target doesn't answer the first one; then it takes the call.
     Hang,
-    /// Closes the connection of the first one; then takes it.
+    /// The target closes the connection of the first one; then it takes the call.
     Close,
-    /// Never wants it: it has to become a dead letter.
+    /// The target never takes the call, which has to become a dead letter.
     Never,
 }
 
-/// The draws for one request.
+/// Returns the random numbers for one request.
 fn draws(seed: u64, number: Number, purpose: u64) -> Rng {
     let mixed = seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ purpose.rotate_left(32);
     let mut rng = Rng::with_seed(mixed);
-    // The first draws of neighbouring seeds resemble one another.
+    // The first numbers of neighbouring seeds are similar.
     let (_, _) = (rng.u64(..), rng.u64(..));
     rng
 }
 
-/// What targets do with this request's call.
+/// Returns what targets do with this request's call.
 #[must_use]
 pub fn script(seed: u64, number: Number) -> Script {
     let mut rng = draws(seed, number, 1);
@@ -65,13 +65,13 @@ pub fn script(seed: u64, number: Number) -> Script {
     }
 }
 
-/// How long the target takes for it.
+/// Returns how long the target works on it.
 #[must_use]
 pub fn work(seed: u64, number: Number) -> Millis {
     draws(seed, number, 2).u64(..20)
 }
 
-/// What this request asks for; with an order key where its client has one.
+/// Returns the options of this request; with an order key if its client has one.
 #[must_use]
 pub fn wish(seed: u64, number: Number, order_key: Option<usize>) -> Wish {
     let mut rng = draws(seed, number, 3);
@@ -83,7 +83,7 @@ pub fn wish(seed: u64, number: Number, order_key: Option<usize>) -> Wish {
     let is_never = script(seed, number) == Script::Never;
     Wish {
         target: rng.usize(..TARGETS),
-        // Where these stand on the Stream depends on when they are due.
+        // The place of such a call on the Stream depends on when it is due.
         delay: delay.filter(|_| order_key.is_none()),
         order_key,
         reply: rng.u32(..100) < 20,
@@ -95,9 +95,9 @@ pub fn wish(seed: u64, number: Number, order_key: Option<usize>) -> Wish {
 /// Faults that begin together, after a while, and end after another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Round {
-    /// The time of peace before.
+    /// The time without faults before.
     pub peace: Millis,
-    /// What is done to what.
+    /// The faults.
     pub faults: Vec<(Part, How)>,
     /// How long it lasts.
     pub hold: Millis,
@@ -132,7 +132,7 @@ const KINDS: [(Kind, How); 10] = [
 ];
 
 impl Rounds {
-    /// The rounds of a seed.
+    /// Returns the rounds of a seed.
     #[must_use]
     pub fn of(seed: u64) -> Self {
         Self {
@@ -171,7 +171,7 @@ impl Iterator for Rounds {
                 faults.push(second);
             }
         }
-        // Shorter and longer than the group waits for its members.
+        // Sometimes shorter and sometimes longer than the group waits for its members.
         let hold = self.rng.u64(100..3_500);
         let peace = self.rng.u64(2_000..7_000);
         Some(Round {

@@ -1,4 +1,4 @@
-//! The history while it is written, by clients, targets and whoever makes the faults.
+//! The history while clients, targets and the maker of the faults write it.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::history::{Arrival, Fate, Fault, History, Millis, Number, Request, Told};
 
-/// The history, and the clock that it is dated by.
+/// The history, and the clock that gives it its times.
 pub struct Record {
     start: Instant,
     written: Mutex<Written>,
@@ -30,19 +30,19 @@ impl Default for Record {
 }
 
 impl Record {
-    /// Milliseconds since the run began.
+    /// Returns the milliseconds since the run began.
     #[must_use]
     pub fn now(&self) -> Millis {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(Millis::MAX)
     }
 
-    /// How many calls were accepted.
+    /// Returns how many calls were accepted.
     #[must_use]
     pub fn accepted(&self) -> usize {
         self.written().accepted
     }
 
-    /// How many calls and replies targets have taken.
+    /// Returns how many calls and replies targets have taken.
     #[must_use]
     pub fn taken(&self) -> usize {
         let written = self.written();
@@ -52,14 +52,14 @@ impl Record {
             .count()
     }
 
-    /// A client has got its answer.
+    /// Adds a request whose client has got its answer.
     pub fn request(&self, request: Request) {
         let mut written = self.written();
         written.accepted += usize::from(matches!(request.told, Told::Accepted(_)));
         written.history.requests.push(request);
     }
 
-    /// A call has arrived: how often before.
+    /// Notes that a call has arrived. Returns how often it had arrived before.
     pub fn count(&self, number: Number) -> u32 {
         let mut written = self.written();
         let count = written.arrivals.entry(number).or_default();
@@ -68,14 +68,14 @@ impl Record {
         before
     }
 
-    /// An arrival begins; its place in the history.
+    /// Adds an arrival. Returns its place in the history.
     pub fn arrival(&self, arrival: Arrival) -> usize {
         let mut written = self.written();
         written.history.arrivals.push(arrival);
         written.history.arrivals.len().saturating_sub(1)
     }
 
-    /// The answer of this arrival is about to be sent.
+    /// Notes that the answer of this arrival is about to be sent.
     pub fn answered(&self, place: usize) {
         let now = self.now();
         if let Some(arrival) = self.written().history.arrivals.get_mut(place) {
@@ -83,12 +83,12 @@ impl Record {
         }
     }
 
-    /// A fault is over.
+    /// Adds a fault that is over.
     pub fn fault(&self, fault: Fault) {
         self.written().history.faults.push(fault);
     }
 
-    /// The history so far.
+    /// Returns the history so far.
     #[must_use]
     pub fn history(&self) -> History {
         let mut history = self.written().history.clone();
@@ -101,7 +101,7 @@ impl Record {
     }
 }
 
-/// The wall clock in Unix milliseconds.
+/// Returns the wall clock in Unix milliseconds.
 #[must_use]
 pub fn unix_now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);

@@ -1,4 +1,4 @@
-//! What is told while it runs and at the end.
+//! What is printed during a run and at its end.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,10 +14,10 @@ use crate::outcome::Outcome;
 use crate::plan::Round;
 use crate::verdict::{Verdict, Violation};
 
-/// So many violations of each kind are told on the terminal; the file has all of them.
+/// So many violations of each kind are printed. The file has all of them.
 const TOLD_MAX: usize = 3;
 
-/// A round of faults begins.
+/// Prints that a round of faults begins.
 pub fn round(now: Millis, accepted: usize, taken: usize, round: &Round) {
     let faults = round
         .faults
@@ -31,7 +31,7 @@ pub fn round(now: Millis, accepted: usize, taken: usize, round: &Round) {
     );
 }
 
-/// The wait for the end is over.
+/// Prints that the wait for the end is over.
 pub fn settled(took: Duration, pending: usize, is_settled: bool) {
     let took = took.as_secs();
     if is_settled {
@@ -41,7 +41,7 @@ pub fn settled(took: Duration, pending: usize, is_settled: bool) {
     }
 }
 
-/// The table at the end, and what led to each violation.
+/// Prints the table at the end, and what led to each violation.
 pub fn outcome(outcome: &Outcome) {
     print!("\n{}", table(&outcome.verdict, outcome.traps.len()));
     let mut counts = BTreeMap::new();
@@ -61,7 +61,7 @@ pub fn outcome(outcome: &Outcome) {
     );
 }
 
-/// The table at the end.
+/// Returns the table at the end.
 #[must_use]
 pub fn table(verdict: &Verdict, traps: usize) -> Table {
     let mut table = Table::new();
@@ -99,7 +99,7 @@ pub fn table(verdict: &Verdict, traps: usize) -> Table {
     table
 }
 
-/// Everything that happened to a request.
+/// Returns everything that happened to a request.
 #[must_use]
 pub fn story(history: &History, number: Number) -> String {
     let requests = history.requests.iter().filter(|r| r.number == number);
@@ -121,7 +121,7 @@ fn told(history: &History, kind: &str, violation: &Violation) -> String {
     format!("\n{kind}: request {number}: {what}\n{story}")
 }
 
-/// Writes all that must not be, with what led to it.
+/// Writes all violations, with what led to them.
 ///
 /// # Errors
 /// When the file can't be written.
@@ -133,7 +133,7 @@ pub fn write_violations(file: &Path, history: &History, verdict: &Verdict) -> Re
     fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// Writes all that happened, in order.
+/// Writes everything that happened, in order.
 ///
 /// # Errors
 /// When the file can't be written.

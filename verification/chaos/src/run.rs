@@ -1,4 +1,5 @@
-//! One run: load and faults, then peace until everything is settled, then the verdict.
+//! A run: load and faults, then a time without faults until everything is settled, then the
+//! verdict.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,11 +20,11 @@ use crate::report;
 use crate::stage::Stage;
 use crate::verdict::{judge, pending};
 
-/// How long everything may take to be settled once all parts are well. Deferred calls are due
-/// within seconds, and no back-off is longer.
+/// How long everything may take to be settled once all parts work. Deferred calls are due within
+/// seconds, and no back-off is longer.
 const SETTLE_DEADLINE: Duration = Duration::from_secs(120);
 
-/// How long nothing may arrive any more before the books are closed.
+/// For how long nothing may arrive before the history is complete.
 const QUIET: Duration = Duration::from_secs(4);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -34,7 +35,7 @@ const SLICE: Duration = Duration::from_millis(50);
 /// The streams that records wait on.
 const STREAMS: [&str; 3] = ["calls", "calls-1s", "calls-5s"];
 
-/// What to run.
+/// The settings of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Decides load and faults.
@@ -48,7 +49,7 @@ pub struct Settings {
 /// Runs it.
 ///
 /// # Errors
-/// When a part can't be started, or somebody asked us to end.
+/// When a part can't be started, or after Ctrl-C.
 pub fn run(settings: Settings) -> Result<Outcome> {
     let folder = folder(settings.seed)?;
     let record = Arc::new(Record::default());
@@ -74,7 +75,7 @@ pub fn run(settings: Settings) -> Result<Outcome> {
     })
 }
 
-/// An empty folder for what this run leaves.
+/// Returns an empty folder for the files of this run.
 fn folder(seed: u64) -> Result<PathBuf> {
     let folder = Project::here()
         .target()
@@ -88,7 +89,7 @@ fn folder(seed: u64) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Makes one round of faults after the other until time is up.
+/// Makes one round of faults after the other until the time is up.
 fn trouble(
     stage: &mut Stage,
     clients: &Clients,
@@ -120,7 +121,7 @@ fn make(stage: &mut Stage, round: &Round) -> Result<()> {
     Ok(())
 }
 
-/// Waits until all is settled and nothing comes any more; gives the dead letters.
+/// Waits until everything is settled and nothing arrives any more. Returns the dead letters.
 fn settle(stage: &Stage, record: &Record) -> Result<Vec<Letter>> {
     let start = Instant::now();
     let mut taken = (record.taken(), Instant::now());
@@ -143,7 +144,7 @@ fn settle(stage: &Stage, record: &Record) -> Result<Vec<Letter>> {
     }
 }
 
-/// Whether nothing waits on a stream.
+/// Returns whether nothing waits on a stream.
 fn is_committed(stage: &Stage) -> bool {
     let stream = stage.stream();
     let mut streams = STREAMS.iter();
@@ -163,7 +164,7 @@ fn letters(stream: &Stream) -> Vec<Letter> {
     letters.collect()
 }
 
-/// Sleeps, unless it is over before or somebody asks us to end.
+/// Sleeps, unless the run is over before or the process is asked to end.
 fn rest(duration: Duration, is_over: &dyn Fn() -> bool) -> Result<()> {
     let start = Instant::now();
     while start.elapsed() < duration && !is_over() {
@@ -173,7 +174,7 @@ fn rest(duration: Duration, is_over: &dyn Fn() -> bool) -> Result<()> {
     Ok(())
 }
 
-/// What Envoys have written about VMs that died.
+/// Returns what the Envoys have written about VMs that died.
 fn traps(folder: &Path) -> Result<Vec<String>> {
     let mut traps = Vec::new();
     for gateway in 0..crate::plan::GATEWAYS {

@@ -1,4 +1,4 @@
-//! The parts on stage: two gateways, a stream server, targets, and between them ways that can be
+//! The parts of a run: two gateways, a stream server, targets, and links between them that can be
 //! cut.
 
 use std::collections::BTreeMap;
@@ -53,7 +53,7 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Where clients reach each gateway.
+    /// Returns the ports on which clients reach the gateways.
     #[must_use]
     pub fn ports(&self) -> [u16; GATEWAYS] {
         let mut ports = [0; GATEWAYS];
@@ -63,7 +63,7 @@ impl Stage {
         ports
     }
 
-    /// The stream server, without a link between.
+    /// Returns a client of the stream server, without a link between.
     #[must_use]
     pub fn stream(&self) -> Stream {
         Stream::at(self.stream_port)
@@ -122,7 +122,7 @@ impl Stage {
             Part::Gateway(gateway) => (gateway, Program::Envoy),
             Part::Stream => (0, Program::StreamServer),
             Part::Target(_) | Part::ToStream(_) | Part::ToTarget(..) => {
-                bail!("{part} is no program")
+                bail!("{part} is not a program")
             }
         };
         act(
@@ -175,13 +175,13 @@ impl Stage {
 /// Where replies go: to the first target's [`REPLIES`](crate::target::REPLIES).
 const REPLY_PATH: &str = "/t0/reply";
 
-/// A client that waits longer learns nothing more.
+/// Returns settings of the accept filter. A client that waits longer learns nothing more.
 fn accept_settings() -> Value {
     json!({ "publish": { "timeoutMs": 2_000 }, "replies": { "paths": [REPLY_PATH] } })
 }
 
-/// As quick as configuration allows, so that many sessions and retries fit into a minute. Nothing
-/// may die because of its age or the number of its attempts.
+/// Returns settings of the drain: as quick as configuration allows, so that many sessions and
+/// retries fit into a minute. No call may end because of its age or the number of its attempts.
 fn drain_settings() -> Value {
     json!({
         "group": { "timeoutMs": 1_000 },
@@ -196,7 +196,7 @@ fn drain_settings() -> Value {
     })
 }
 
-/// The gateway says who it is, and goes to everything by its links.
+/// Edits the configuration so that the gateway says who it is, and reaches everything by its links.
 fn edit(
     config: &mut Value,
     gateway: Gateway,

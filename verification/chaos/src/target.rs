@@ -1,4 +1,4 @@
-//! The targets: servers in this process that answer as the seed says, and record what comes.
+//! The targets: servers in this process that answer as the seed says, and record what arrives.
 
 use std::sync::Arc;
 use std::thread;
@@ -12,13 +12,13 @@ use crate::plan::{SHORT_TIMEOUT, Script, script, work};
 use crate::record::{Record, unix_now};
 use crate::verdict::repeats::TRANSIT;
 
-/// Where a call goes, behind the prefix of its target.
+/// The path of calls, after the prefix of their target.
 pub const CALLS: &str = "call";
 
-/// Where replies go.
+/// The path of replies.
 pub const REPLIES: &str = "reply";
 
-/// The header by which each gateway says who it is.
+/// The header in which each gateway says who it is.
 pub const GATEWAY_HEADER: &str = "x-gateway";
 
 /// Starts a target.
@@ -28,13 +28,13 @@ pub fn start(target: Target, seed: u64, record: Arc<Record>) -> Server {
         let message = incoming.message;
         match meant(&message) {
             Some((role, number)) => answer(&message, role, number, target, seed, &record),
-            // Nobody of ours has sent this, and no verdict counts it.
+            // No part of the run has sent this, and no verdict counts it.
             None => Answer::status(404),
         }
     }))
 }
 
-/// Role and number as they stand at the end of a path such as `/t1/call/17`.
+/// Returns role and number from the end of a path such as `/t1/call/17`.
 fn meant(message: &Message) -> Option<(Role, Number)> {
     let path = message.word(1);
     let mut words = path.rsplit('/');
@@ -68,7 +68,7 @@ fn answer(
         attempt: message.text("async-attempt").parse().ok(),
         start,
         start_unix: unix_now(),
-        // Of one that hangs; the gateway has counted from an earlier moment.
+        // This is for a request that hangs. The gateway counts from an earlier time.
         end: start.saturating_add(SHORT_TIMEOUT - TRANSIT),
         fate,
         is_whole: role == Role::Reply || message.body == message.word(1).as_bytes(),
@@ -78,12 +78,12 @@ fn answer(
         return answer;
     }
     thread::sleep(Duration::from_millis(work(seed, number)));
-    // Before it is sent: whoever has got it may go on at once.
+    // This comes before the answer is sent, because its receiver may go on at once.
     record.answered(place);
     answer
 }
 
-/// The answer to a call that has arrived so often before.
+/// Returns the answer to a call that has arrived so often before.
 fn chosen(script: Script, before: u32) -> (Answer, Fate) {
     match script {
         Script::Never => (Answer::status(400), Fate::Refused),

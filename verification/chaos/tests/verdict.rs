@@ -79,7 +79,7 @@ fn verdict(requests: &[Request], arrivals: &[Arrival], faults: &[Fault]) -> Verd
     })
 }
 
-/// What a history is found guilty of, in the order of the table.
+/// Returns what a history is found guilty of, in the order of the table.
 fn guilty(requests: &[Request], arrivals: &[Arrival], faults: &[Fault]) -> Vec<&'static str> {
     let verdict = verdict(requests, arrivals, faults);
     verdict.violations().map(|(kind, _)| kind).collect()

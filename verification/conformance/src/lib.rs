@@ -19,6 +19,24 @@ use provision::tools::Tools;
 use provision::{Project, oci_clients};
 use serde_json::{Value, json};
 
+/// Makes a test of each named function of a client's script. The first name is the method of
+/// [`Server`] that runs them.
+#[macro_export]
+macro_rules! functions {
+    ($client:ident: $($function:ident),* $(,)?) => {
+        $(
+            #[test]
+            fn $function() {
+                let name = concat!(stringify!($client), "-", stringify!($function));
+                let server = $crate::Server::start(name).unwrap();
+                if let Err(error) = server.$client(stringify!($function)) {
+                    panic!("{error:#}");
+                }
+            }
+        )*
+    };
+}
+
 const TENANCY: &str = "ocid1.tenancy.oc1..aaaaaaaasluice";
 const USER: &str = "ocid1.user.oc1..aaaaaaaasluice";
 
@@ -36,14 +54,14 @@ pub struct Server {
     _process: Process,
 }
 
-/// Who a client says it is, and what it signs with.
+/// Who a client claims to be, and which key it signs with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signer {
     /// The key that the server knows.
     Known,
     /// A key that the server does not know.
     Unknown,
-    /// Another key, in the name of the one that the server knows.
+    /// Another key, with the key id of the known one.
     Forged,
 }
 
@@ -101,7 +119,7 @@ impl Server {
     pub fn python(&self, function: &str) -> Result<()> {
         let mut command = Command::new(oci_clients::python_sdk(&self.project)?);
         command
-            // Without it the SDK loads its clients of all services, which takes seconds.
+            // Otherwise the SDK loads its clients of all services, which takes seconds.
             .env("OCI_PYTHON_SDK_NO_SERVICE_IMPORTS", "true")
             .arg("-I")
             .arg(script("python.py"))
@@ -125,14 +143,14 @@ impl Server {
         capture(&mut command).map(drop)
     }
 
-    /// Calls the command line: `oci streaming …`. Gives the JSON that it prints.
+    /// Calls the command line: `oci streaming …`. Returns the JSON that it prints.
     ///
     /// # Errors
     /// When it fails; the message has the error that it shows.
     pub fn cli(&self, signer: Signer, arguments: &[&str]) -> Result<Value> {
         let mut command = Command::new(oci_clients::cli(&self.project)?);
         command
-            // It sees nothing of whoever runs the test.
+            // The command sees nothing of the home of the person who runs the test.
             .env("HOME", &self.folder)
             .env("OCI_CLI_SUPPRESS_FILE_PERMISSIONS_WARNING", "True")
             .args(["--config-file".into(), self.config_file(signer)?])
@@ -201,7 +219,7 @@ fn script(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// New key pairs in the folder; gives their fingerprints.
+/// Writes new key pairs into the folder. Returns their fingerprints.
 fn write_keys(project: &Project, folder: &Path) -> Result<Value> {
     let mut command = Command::new(oci_clients::python_sdk(project)?);
     command.arg("-I").arg(script("key.py")).arg(folder);

@@ -39,6 +39,12 @@ fn refused(server: &Server, signer: Signer, line: &str, status: u16, code: &str)
     error
 }
 
+/// Insists that a command is refused because what it names isn't there.
+fn refused_as_gone(server: &Server, line: &str) {
+    let code = "NotAuthorizedOrNotFound";
+    refused(server, Signer::Known, line, 404, code);
+}
+
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}"))
 }
@@ -145,13 +151,7 @@ fn streams_and_work_requests() {
     .concat();
     call(&server, "admin stream delete", &delete);
     let gone = format!("admin stream get --stream-id {id}");
-    refused(
-        &server,
-        Signer::Known,
-        &gone,
-        404,
-        "NotAuthorizedOrNotFound",
-    );
+    refused_as_gone(&server, &gone);
 
     let of = ["--work-request-id", work];
     let got = call(&server, "admin work-request get", &of);
@@ -188,13 +188,7 @@ fn stream_pools() {
     let delete = [&pool[..], &["--force"]].concat();
     call(&server, "admin stream-pool delete", &delete);
     let gone = format!("admin stream-pool get --stream-pool-id {id}");
-    refused(
-        &server,
-        Signer::Known,
-        &gone,
-        404,
-        "NotAuthorizedOrNotFound",
-    );
+    refused_as_gone(&server, &gone);
 }
 
 #[test]

@@ -6,22 +6,8 @@
     reason = "a test fails by panicking"
 )]
 
-use conformance::Server;
-
-fn check(function: &str) {
-    let server = Server::start(&format!("python-{function}")).unwrap();
-    if let Err(error) = server.python(function) {
-        panic!("{error:#}");
-    }
-}
-
-macro_rules! functions {
-    ($($name:ident),* $(,)?) => {
-        $(#[test] fn $name() { check(stringify!($name)); })*
-    };
-}
-
-functions![
+conformance::functions![
+    python:
     messages,
     limits_of_messages,
     group,

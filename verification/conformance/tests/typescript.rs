@@ -6,22 +6,8 @@
     reason = "a test fails by panicking"
 )]
 
-use conformance::Server;
-
-fn check(function: &str) {
-    let server = Server::start(&format!("typescript-{function}")).unwrap();
-    if let Err(error) = server.typescript(function) {
-        panic!("{error:#}");
-    }
-}
-
-macro_rules! functions {
-    ($($name:ident),* $(,)?) => {
-        $(#[test] fn $name() { check(stringify!($name)); })*
-    };
-}
-
-functions![
+conformance::functions![
+    typescript:
     messages,
     group,
     group_shares_and_fails_over,

@@ -1,6 +1,6 @@
-//! One function for each thing that comes from outside. None of them may panic, whatever the bytes;
-//! what they check besides stands with each. libFuzzer drives them where there is a nightly
-//! compiler; `tests/corpus.rs` replays what it has found on any.
+//! One function for each kind of input from outside. None of them may panic, whatever the bytes;
+//! each says what else it checks. libFuzzer drives them with a nightly compiler; `tests/corpus.rs`
+//! replays its findings with any compiler.
 #![allow(
     clippy::panic,
     clippy::missing_panics_doc,
@@ -36,7 +36,7 @@ pub const TARGETS: [Target; 6] = [
     ("simulation", simulation),
 ];
 
-/// Inputs of the simulation are cut here: what follows would steer nothing.
+/// Inputs of the simulation are cut here, because later bytes would steer nothing.
 const STEERING_BYTES_MAX: usize = 4_096;
 
 /// A call record that anybody may have published: it is refused with a bounded text, or it can be

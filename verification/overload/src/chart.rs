@@ -108,7 +108,7 @@ fn write(area: &Area<'_>, text: &str, at: (i32, i32), size: u32, colour: RGBColo
     area.draw(&Text::new(text, at, style)).map_err(wrong)
 }
 
-/// Of each stretch of a long curve its largest value.
+/// Returns the largest value in each stretch of a long curve.
 fn points(samples: &[Sample], (_, _, of, unit): &Curve) -> Vec<(f64, f64)> {
     let stretch = samples.len().div_ceil(POINTS_MAX).max(1);
     let parts = samples.chunks(stretch);

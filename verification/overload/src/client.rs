@@ -1,4 +1,4 @@
-//! What clients send, and how that ends for them.
+//! What clients send, and how their requests end.
 
 use std::io::{self, ErrorKind};
 
@@ -9,7 +9,7 @@ use tokio::time::error::Elapsed;
 /// The largest chunk of content in chunks.
 const CHUNK: usize = 16_384;
 
-/// A response, as far as it matters here.
+/// The parts of a response that matter here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Answer {
     /// The status code.
@@ -68,24 +68,24 @@ impl From<Result<http2::Response>> for Ended {
     }
 }
 
-/// A marked `POST`.
+/// Returns a marked `POST`.
 pub(crate) fn marked(path: &str) -> http1::Request {
     plain(path).field("prefer", "respond-async")
 }
 
-/// A `POST` without a mark.
+/// Returns a `POST` without a mark.
 pub(crate) fn plain(path: &str) -> http1::Request {
     http1::Request::without_host("POST", path).field("host", "overload.test")
 }
 
-/// A marked `POST` by HTTP/2.
+/// Returns a marked `POST` by HTTP/2.
 pub(crate) fn marked2(path: &str) -> http2::Request {
-    let mut request = http2::Request::new("POST", path).marked();
-    "overload.test".clone_into(&mut request.authority);
-    request
+    http2::Request::without_host("POST", path)
+        .field("host", "overload.test")
+        .marked()
 }
 
-/// Content of so many bytes.
+/// Returns content of so many bytes.
 pub(crate) fn content(bytes: usize) -> Vec<u8> {
     vec![b'x'; bytes]
 }

@@ -1,14 +1,14 @@
-//! How many files, and so connections, a process may have open.
+//! How many files, and therefore connections, a process may have open.
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 
-/// Raises this process's limit, and so that of the programs that it starts, as far as it may, and
-/// gives what it is then.
+/// Raises this process's limit, which also holds for the programs that it starts, as far as it may.
+/// Returns the resulting limit.
 pub(crate) fn limit() -> usize {
     let mut limits = getrlimit(Resource::Nofile);
     if limits.current != limits.maximum {
         limits.current = limits.maximum;
-        // Where the system refuses, the old limit counts, which is asked for below.
+        // If the system refuses, the old limit stays, and is read below.
         let _refused = setrlimit(Resource::Nofile, limits);
     }
     let current = getrlimit(Resource::Nofile).current;

@@ -33,7 +33,7 @@ use testkit::table::Table;
 
 use scenarios::{Report, Scale, Scenario};
 
-/// Threads of clients and target: Envoy and the stream server need the machine too.
+/// Threads of clients and target. Envoy and the stream server need the machine too.
 const THREADS: usize = 2;
 
 /// Overload and hostility on the accept side, with memory curves
@@ -121,7 +121,7 @@ fn chosen(names: &[String]) -> Result<Vec<Scenario>> {
     Ok(Scenario::ALL.into_iter().filter(is_chosen).collect())
 }
 
-/// Prints a report; gives whether everything holds.
+/// Prints a report; returns whether everything holds.
 fn print(report: &Report) -> bool {
     let mut table = Table::new();
     for (name, value) in &report.figures {

@@ -19,13 +19,13 @@ use crate::verdict::{Aftermath, suspicious};
 /// How often a condition is looked at.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Longer than anything takes that is waited for, on a machine that does other things too.
+/// Longer than anything that is waited for, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// How long no call arrives before those that are missing count as lost.
+/// How long no call arrives before missing ones count as lost.
 const ARRIVAL_PATIENCE: Duration = Duration::from_secs(60);
 
-/// What has to be back at zero.
+/// Gauges that have to be zero again.
 const GAUGES: [&str; 4] = [
     "sluice_waiting_requests",
     "sluice_buffered_calls",
@@ -37,7 +37,7 @@ const GAUGES: [&str; 4] = [
 pub(crate) struct Rig {
     /// Envoy and the stream server.
     pub(crate) set: LocalSet,
-    /// What is called.
+    /// The target.
     pub(crate) target: Target,
     sampler: Sampler,
 }
@@ -65,17 +65,17 @@ impl Rig {
         Ok(rig)
     }
 
-    /// The gateway's port.
+    /// Returns the gateway's port.
     pub(crate) fn port(&self) -> u16 {
         self.set.ports().gateway
     }
 
-    /// One counter or gauge of the filter; zero before anything was counted.
+    /// Returns a counter or gauge of the filter; zero before anything was counted.
     pub(crate) fn metric(&self, name: &str) -> Result<u64> {
         self.stat(&format!("wasmcustom.{name}"))
     }
 
-    /// One counter or gauge of Envoy.
+    /// Returns a counter or gauge of Envoy.
     pub(crate) fn stat(&self, name: &str) -> Result<u64> {
         Ok(self
             .set
@@ -85,7 +85,7 @@ impl Rig {
             .unwrap_or_default())
     }
 
-    /// Waits until a condition holds; false if it doesn't.
+    /// Waits until a condition holds. Returns false if it doesn't.
     pub(crate) async fn wait(&self, mut holds: impl FnMut() -> Result<bool>) -> Result<bool> {
         let start = Instant::now();
         while !holds()? {
@@ -98,13 +98,13 @@ impl Rig {
         Ok(true)
     }
 
-    /// Waits until as many requests wait in the filter; false if they never do.
+    /// Waits until so many requests wait in the filter. Returns false if they never do.
     pub(crate) async fn wait_for_waiting(&self, count: u64) -> Result<bool> {
         self.wait(|| Ok(self.metric("sluice_waiting_requests")? >= count))
             .await
     }
 
-    /// Stops the stream server in the middle of whatever it does.
+    /// Stops the stream server in the middle of its work.
     pub(crate) fn stop_stream(&mut self) -> Result<()> {
         self.set.pause(Part::StreamServer)
     }
@@ -114,22 +114,22 @@ impl Rig {
         self.set.resume(Part::StreamServer)
     }
 
-    /// Seconds since the start.
+    /// Returns the seconds since the start.
     pub(crate) fn seconds(&self) -> f64 {
         self.sampler.seconds()
     }
 
-    /// The curves so far.
+    /// Returns the curves so far.
     pub(crate) fn samples(&self) -> Vec<Sample> {
         self.sampler.samples()
     }
 
-    /// The largest value of a curve so far.
+    /// Returns the largest value of a curve so far.
     pub(crate) fn peak(&self, of: Of) -> u64 {
         peak(&self.samples(), of)
     }
 
-    /// Waits until everything has settled, and looks at what is left.
+    /// Waits until everything has settled. Returns what is left.
     pub(crate) async fn settle(&self, tally: &Tally) -> Result<Aftermath> {
         self.wait_for_arrivals(&tally.promised).await?;
         let _zero = self.wait(|| Ok(self.gauges()?.is_empty())).await?;
@@ -171,7 +171,7 @@ impl Rig {
         Ok(gauges.collect())
     }
 
-    /// Whether a fresh call is accepted and arrives.
+    /// Returns whether a fresh call is accepted and arrives.
     async fn serves(&self) -> Result<bool> {
         let mut connection = Connection::open(self.port())
             .await
@@ -201,8 +201,8 @@ pub(crate) fn set_limits(config: &mut Value, limits: &[(&str, &str)]) -> Result<
     Ok(())
 }
 
-/// Gives clients the time that they take on a busy machine to be many at the same time, and to
-/// read why they were refused before the connection is closed.
+/// Sets longer limits, because on a busy machine clients need time to be many at once, and to read
+/// why they were refused before the connection is closed.
 pub(crate) fn without_haste(config: &mut Value) -> Result<()> {
     let limits = [("request_timeout", "300s"), ("stream_idle_timeout", "300s")];
     set_limits(config, &limits)?;

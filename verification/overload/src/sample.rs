@@ -1,17 +1,17 @@
-//! What is looked at once a second, and whether its curve is flat.
+//! The values that are read once a second, and whether their curves are flat.
 
 use std::collections::BTreeMap;
 
 use testkit::figures::median;
 
-/// One look at everything.
+/// All values at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Sample {
     /// Seconds since the scenario began.
     pub(crate) seconds: f64,
     /// Resident memory of Envoy's process, in bytes.
     pub(crate) envoy_rss: u64,
-    /// Bytes that Envoy uses (`server.memory_allocated`), without what its allocator keeps.
+    /// Bytes that Envoy uses (`server.memory_allocated`), without those that its allocator keeps.
     pub(crate) allocated: u64,
     /// Bytes of linear memory of the accept role's VM.
     pub(crate) accept_vm: u64,
@@ -24,7 +24,7 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// Takes over what Envoy tells.
+    /// Takes the values from Envoy's stats.
     pub(crate) fn with_stats(mut self, stats: &BTreeMap<String, u64>) -> Self {
         let stat = |name: &str| stats.get(name).copied().unwrap_or_default();
         self.allocated = stat("server.memory_allocated");
@@ -38,12 +38,12 @@ impl Sample {
 /// A value of a sample.
 pub(crate) type Of = fn(&Sample) -> u64;
 
-/// The largest value of a curve.
+/// Returns the largest value of a curve.
 pub(crate) fn peak(samples: &[Sample], of: Of) -> u64 {
     samples.iter().map(of).max().unwrap_or_default()
 }
 
-/// The medians of the four quarters of a curve.
+/// Returns the medians of the four quarters of a curve.
 pub(crate) fn quarters(samples: &[Sample], of: Of) -> [u64; 4] {
     let quarter = |number: usize| {
         let bound = |number: usize| samples.len() * number / 4;
@@ -53,14 +53,14 @@ pub(crate) fn quarters(samples: &[Sample], of: Of) -> [u64; 4] {
     [quarter(0), quarter(1), quarter(2), quarter(3)]
 }
 
-/// Whether the later half of a curve doesn't grow: the median of its last quarter is above that of
-/// the third by no more than a share (in percent) and a number of bytes.
+/// Returns whether the later half of a curve doesn't grow: the median of its last quarter is above
+/// that of the third by no more than a share (in percent) and a number of bytes.
 pub(crate) fn is_flat(samples: &[Sample], of: Of, percent: u64, bytes: u64) -> bool {
     let [_, _, third, fourth] = quarters(samples, of);
     fourth <= third + third * percent / 100 + bytes
 }
 
-/// The kilobytes after `VmRSS:` in `/proc/PID/status`, as bytes.
+/// Returns the kilobytes after `VmRSS:` in `/proc/PID/status`, as bytes.
 pub(crate) fn resident(status: &str) -> Option<u64> {
     let line = status
         .lines()

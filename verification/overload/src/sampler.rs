@@ -1,4 +1,4 @@
-//! Looks at Envoy and the stream server once a second, beside everything else.
+//! Reads values from Envoy and the stream server once a second, during everything else.
 
 use std::fs;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -12,7 +12,7 @@ use crate::sample::{Sample, resident};
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// What of Envoy's stats is asked for.
+/// The stats that Envoy is asked for.
 const WANTED: &str = "memory_allocated|memory_bytes|sluice_waiting_requests";
 
 /// The running sampler.
@@ -25,7 +25,7 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    /// Starts to look at a set.
+    /// Starts to sample a set.
     pub(crate) fn start(set: &LocalSet) -> Self {
         let url = format!("{}/stats?filter={WANTED}", set.admin_url());
         let (envoy, stream) = (set.pid(Part::Envoy), set.pid(Part::StreamServer));
@@ -41,7 +41,7 @@ impl Sampler {
                     stream_rss: rss(stream),
                     ..Sample::default()
                 };
-                // An Envoy that is too busy to tell is looked at again.
+                // If Envoy is too busy to answer, it is asked again.
                 if let Ok(answer) = http::get(&url) {
                     let sample = sample.with_stats(&stats::parse(&answer.body));
                     let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
@@ -57,12 +57,12 @@ impl Sampler {
         }
     }
 
-    /// Seconds since it started.
+    /// Returns the seconds since the sampler started.
     pub(crate) fn seconds(&self) -> f64 {
         self.start.elapsed().as_secs_f64()
     }
 
-    /// All samples so far.
+    /// Returns all samples so far.
     pub(crate) fn samples(&self) -> Vec<Sample> {
         let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
         samples.clone()
@@ -73,7 +73,7 @@ impl Drop for Sampler {
     fn drop(&mut self) {
         drop(self.end.take());
         if let Some(thread) = self.thread.take() {
-            // What it has failed at are samples that are missing.
+            // If it failed, samples are missing.
             let _ended = thread.join();
         }
     }

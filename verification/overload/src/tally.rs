@@ -1,4 +1,4 @@
-//! What the clients of a scenario were told.
+//! The answers to the clients of a scenario.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -60,12 +60,12 @@ impl Tally {
         self.hung += other.hung;
     }
 
-    /// How often a status came.
+    /// Returns how often a status came.
     pub(crate) fn of(&self, status: u16) -> usize {
         self.statuses.get(&status).copied().unwrap_or_default()
     }
 
-    /// All requests.
+    /// Returns the number of all requests.
     pub(crate) fn requests(&self) -> usize {
         self.statuses.values().sum::<usize>() + self.closed + self.hung
     }

@@ -1,4 +1,4 @@
-//! What the gateway calls: takes everything and remembers which calls have arrived.
+//! The target: it takes everything and remembers which calls have arrived.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -16,16 +16,16 @@ use hyper::{Request, Response, server};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 
-/// Calls to paths that begin like this fail at their first attempt.
+/// Calls to paths with this prefix fail at their first attempt.
 pub(crate) const FLAKY: &str = "/flaky";
 
 /// Calls to this path are answered with 30 MiB.
 pub(crate) const LONG: &str = "/answer-long";
 
-/// Calls to this path are answered for ever.
+/// The answer to calls to this path never ends.
 pub(crate) const ENDLESS: &str = "/answer-endless";
 
-/// Content that is made as it is sent, so that this process keeps none of it.
+/// Content that is made while it is sent, so that this process keeps none of it.
 #[derive(Debug)]
 struct Content {
     left: u64,
@@ -72,7 +72,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Starts on a free port.
+    /// Starts a target on a free port.
     pub(crate) async fn start() -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let port = listener.local_addr()?.port();
@@ -83,7 +83,7 @@ impl Target {
         };
         tokio::spawn(async move {
             loop {
-                // One that broke before it was there is nobody's loss.
+                // A connection that broke before it was accepted doesn't matter.
                 if let Ok((stream, _)) = listener.accept().await {
                     tokio::spawn(serve(stream, Arc::clone(&arrivals)));
                 }
@@ -92,19 +92,19 @@ impl Target {
         Ok(target)
     }
 
-    /// Its port.
+    /// Returns its port.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
-    /// How many of these calls have not arrived yet.
+    /// Returns how many of these calls have not arrived yet.
     pub(crate) fn missing(&self, calls: &[String]) -> usize {
         let arrivals = lock(&self.arrivals);
         let calls = calls.iter();
         calls.filter(|call| !arrivals.contains_key(*call)).count()
     }
 
-    /// How many different calls have arrived.
+    /// Returns how many different calls have arrived.
     pub(crate) fn calls(&self) -> usize {
         lock(&self.arrivals).len()
     }
@@ -114,7 +114,7 @@ async fn serve(stream: TcpStream, arrivals: Arrivals) {
     let service = service_fn(|request| answer(request, Arc::clone(&arrivals)));
     let connection =
         server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-    // A gateway that ends a connection is no fault.
+    // A gateway may end a connection.
     let _ended = connection.await;
 }
 

@@ -1,17 +1,17 @@
-//! What has to hold after every scenario. Pure: facts go in, findings come out.
+//! What has to hold after every scenario. Everything is pure: facts go in, findings come out.
 
 use crate::tally::Tally;
 
-/// What was found when a scenario was over and everything had settled.
+/// What is found after a scenario, when everything has settled.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Aftermath {
     /// Calls with a `202` that haven't arrived.
     pub(crate) missing: usize,
     /// Gauges that should be zero and aren't, with their values.
     pub(crate) gauges: Vec<(String, u64)>,
-    /// How often Envoy had to load a VM again: each time the filter had trapped.
+    /// How often Envoy had to load a VM again, because the filter had trapped.
     pub(crate) reloads: u64,
-    /// Lines of Envoy's log that tell of a trap or an error.
+    /// Lines of Envoy's log about a trap or an error.
     pub(crate) log: Vec<String>,
     /// Whether a fresh call was accepted and arrived.
     pub(crate) serves: bool,
@@ -27,7 +27,7 @@ pub(crate) struct Check {
 }
 
 impl Check {
-    /// A check with its result.
+    /// Returns a check with its result.
     pub(crate) fn new(what: impl Into<String>, holds: bool) -> Self {
         Self {
             what: what.into(),
@@ -36,7 +36,7 @@ impl Check {
     }
 }
 
-/// What has to hold whatever the clients do.
+/// Returns what has to hold whatever the clients do.
 pub(crate) fn always(tally: &Tally, after: &Aftermath) -> Vec<Check> {
     let log: Vec<&str> = after.log.iter().map(String::as_str).take(3).collect();
     vec![
@@ -82,8 +82,8 @@ pub(crate) fn always(tally: &Tally, after: &Aftermath) -> Vec<Check> {
     ]
 }
 
-/// Lines of Envoy's log that nobody wants to see. What the filter itself tells of a Stream that
-/// doesn't answer is none of them.
+/// Returns lines of Envoy's log that must not occur. Lines of the filter about a Stream that
+/// doesn't answer are allowed.
 pub(crate) fn suspicious(log: &str) -> Vec<String> {
     const SIGNS: [&str; 6] = [
         "][critical][",

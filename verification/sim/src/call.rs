@@ -1,4 +1,4 @@
-//! The requests of clients, and the records of others.
+//! The requests of clients, and the records of other publishers.
 
 use serde_json::json;
 use sluice::accept::admission::RequestHead;
@@ -7,20 +7,20 @@ use sluice::http::{Fields, first};
 
 use crate::rng::Rng;
 
-/// How a target treats a call; its path says it, so that the target knows without asking.
+/// How a target treats a call. The call's path says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Temper {
-    /// Takes everything.
+    /// It takes everything.
     Good,
-    /// Fails in all ways, until faults stop.
+    /// It fails in all ways, until faults stop.
     Flaky,
-    /// Refuses for good.
+    /// It refuses for good.
     Broken,
-    /// Fails for ever.
+    /// It fails for ever.
     Failing,
-    /// Asks to wait, now and then.
+    /// It sometimes asks to wait.
     Limiting,
-    /// Takes long.
+    /// It takes long.
     Slow,
 }
 
@@ -37,7 +37,7 @@ impl Temper {
         Self::Slow,
     ];
 
-    /// As it stands in the path.
+    /// Returns the temper's name in a path.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -50,7 +50,7 @@ impl Temper {
         }
     }
 
-    /// Of a path.
+    /// Returns the temper in a path.
     #[must_use]
     pub fn of(path: &str) -> Self {
         let is_named = |temper: &Self| path.contains(temper.name());
@@ -65,9 +65,9 @@ pub struct Request {
     pub fields: Fields,
     /// Its content.
     pub body: Vec<u8>,
-    /// The client leaves after so many milliseconds, if it has no answer by then.
+    /// The client leaves after so many milliseconds if it has no answer by then.
     pub patience: Option<u64>,
-    /// It is no request at all, but this record, published past the gateway.
+    /// It is not a request but this record, published past the gateway.
     pub record: Option<Vec<u8>>,
     /// The message key of that record.
     pub record_key: Option<String>,
@@ -76,7 +76,7 @@ pub struct Request {
 }
 
 impl Request {
-    /// Draws one; its number makes it unlike every other.
+    /// Draws a request. Its number makes it different from every other.
     pub fn draw(rng: &mut Rng, number: u64) -> Self {
         let temper = rng.one_of(&Temper::ALL).unwrap_or(Temper::Good);
         let path = format!("/t/{}/{number}", temper.name());
@@ -85,7 +85,7 @@ impl Request {
             return Self::of_somebody_else(rng, &path, number, &options);
         }
         let body_bytes = rng.one_of(&[0, 0, 5, 300, 4_000]).unwrap_or_default();
-        // One key stands for several requests; those with an odd number differ in their content.
+        // One key is used for several requests. Those with an odd number differ in their content.
         let path = match &options.key {
             Some(key) => format!("/t/{}/{key}", temper.name()),
             None => path,
@@ -119,19 +119,19 @@ impl Request {
         }
     }
 
-    /// One to a target that takes long.
+    /// Returns a request to a target that takes long.
     #[must_use]
     pub fn slow(number: u64) -> Self {
         Self::without_options(&format!("/t/{}/{number}", Temper::Slow.name()))
     }
 
-    /// One that its target takes.
+    /// Returns a request that its target takes.
     #[must_use]
     pub fn plain(number: u64) -> Self {
         Self::without_options(&format!("/t/good/{number}"))
     }
 
-    /// One with an order key that is not due for long.
+    /// Returns a request with an order key that is not due for a long time.
     #[must_use]
     pub fn hoarded(number: u64, key: &str) -> Self {
         let mut request = Self::plain(number);
@@ -206,7 +206,8 @@ impl Request {
         if rng.per_mille(300) {
             bytes = rng.one_of(&JUNK).unwrap_or(b"x").to_vec();
         }
-        // Whoever publishes a call with an order key makes it the message's key, or should.
+        // A publisher of a call with an order key has to use it as the message's key, but may not
+        // do so.
         let mut key = options.order_key.clone();
         if bytes == FORGED_NOTE || rng.per_mille(300) {
             let keys = [None, Some("elsewhere"), Some("order-0"), Some("order-1")];
@@ -222,13 +223,14 @@ impl Request {
         }
     }
 
-    /// What distinguishes the client, as the filter finds it.
+    /// Returns what distinguishes the client, as the filter finds it.
     fn sender(&self) -> Option<CallerIdentity> {
         let rules = CallerRules {
             headers: vec!["authorization".to_owned()],
             metadata: None,
         };
-        // Several clients; those with a key come from one address, so that keys meet.
+        // There are several clients. Those with a key come from one address, so that they share
+        // keys.
         let path = first(&self.fields, ":path").filter(|_| self.key.is_none());
         let last = path.and_then(<[u8]>::last).map_or(0, |digit| digit % 4);
         let address = format!("192.0.2.{last}:1").into_bytes();
@@ -237,7 +239,7 @@ impl Request {
         })
     }
 
-    /// As the filter sees it, after it has taken the mark out.
+    /// Returns the request's head as the filter sees it, without the mark.
     #[must_use]
     pub fn head(&self) -> RequestHead {
         RequestHead {
@@ -250,8 +252,8 @@ impl Request {
     }
 }
 
-/// Clients that have an idempotency key send the same request again, as after an answer that they
-/// have missed.
+/// Repeats the requests of clients with an idempotency key, as after an answer that they have
+/// missed.
 #[must_use]
 pub fn repetitions(rng: &mut Rng, span: u64, requests: &[(u64, Request)]) -> Vec<(u64, Request)> {
     let mut again = Vec::new();
@@ -278,11 +280,11 @@ fn forged_marks() -> Fields {
     forged.map(own).to_vec()
 }
 
-/// A note that stands under another message key than a drain would give it.
+/// A note under another message key than a drain would use.
 const FORGED_NOTE: &[u8] = br#"{"version":1,"parked":{"by":"x","epoch":0,"serial":0,"partition":0,
     "route":"forged","keys":[["ca978112ca1bbdca",[[0,1795408560000]]]]}}"#;
 
-/// What no drain can read.
+/// Records that no drain can read.
 const JUNK: [&[u8]; 6] = [
     b"{",
     b"null",
@@ -292,7 +294,7 @@ const JUNK: [&[u8]; 6] = [
     FORGED_NOTE,
 ];
 
-/// What a call asks for.
+/// The options of a call.
 struct Options {
     fields: Fields,
     order_key: Option<String>,

@@ -1,8 +1,8 @@
-//! What a callout says.
+//! The fields of a callout.
 
 use sluice::engine::Callout;
 
-/// A field of a callout as text.
+/// Returns a field of a callout as text.
 #[must_use]
 pub fn field(callout: &Callout, name: &str) -> String {
     let mut fields = callout.request.headers.iter();

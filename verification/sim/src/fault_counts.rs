@@ -1,9 +1,9 @@
-//! What has gone wrong in a run, counted where it takes effect: a fault that is drawn and changes
-//! nothing proves nothing.
+//! The faults of a run, counted where they take effect: a fault that is drawn but changes nothing
+//! proves nothing.
 
 use std::collections::BTreeMap;
 
-/// A kind of trouble.
+/// A kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FaultKind {
     /// The gateway can't send a callout.
@@ -145,13 +145,13 @@ impl FaultKind {
 pub struct FaultCounts(BTreeMap<FaultKind, u64>);
 
 impl FaultCounts {
-    /// It happens.
+    /// Counts a fault.
     pub fn add(&mut self, what: FaultKind) {
         let count = self.0.entry(what).or_default();
         *count = count.saturating_add(1);
     }
 
-    /// What has happened in another run has happened too.
+    /// Adds the faults of another run.
     pub fn merge(&mut self, other: &Self) {
         for (what, more) in &other.0 {
             let count = self.0.entry(*what).or_default();
@@ -159,20 +159,20 @@ impl FaultCounts {
         }
     }
 
-    /// How often.
+    /// Returns how often a kind has happened.
     #[must_use]
     pub fn count(&self, what: FaultKind) -> u64 {
         self.0.get(&what).copied().unwrap_or_default()
     }
 
-    /// A run has ended in which these have happened: each counts once.
+    /// Adds a run. Each kind that happened in it counts once.
     pub fn count_run(&mut self, run: &Self) {
         for what in run.0.keys() {
             self.add(*what);
         }
     }
 
-    /// What has happened less often than this, the rarest first.
+    /// Returns the kinds that have happened less often than this, the rarest first.
     #[must_use]
     pub fn rarer_than(&self, least: u64) -> Vec<(FaultKind, u64)> {
         let all = FaultKind::ALL.into_iter();

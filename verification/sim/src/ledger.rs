@@ -1,4 +1,4 @@
-//! What is true, seen from above: every record, attempt and answer. Invariants are asked of it.
+//! What is true, seen from above: every record, attempt and answer. The invariants read it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +10,10 @@ use sluice::reply::result::reply_id;
 use sluice::time::Wall;
 use stream_server::storage::Message;
 
-/// Where a record stands: number of the stream in the plan, partition, offset.
+/// The place of a record: number of the stream in the plan, partition, offset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// The stream, as the plan counts them.
+    /// The number of the stream in the plan.
     pub stream: usize,
     /// The partition.
     pub partition: u32,
@@ -41,22 +41,23 @@ pub struct Engine {
 /// A record of a call, on whatever stream.
 #[derive(Debug)]
 pub struct Record {
-    /// The call id, also where the record has none.
+    /// The call id, even if the record has none.
     pub id: String,
-    /// `None`: nobody can read it.
+    /// The head; `None` if nobody can read it.
     pub head: Option<CallHead>,
     /// The key of its message.
     pub key: Option<Vec<u8>>,
-    /// Who has put it there; `None`: nobody of ours.
+    /// The engine that has stored it; `None` for other publishers.
     pub by: Option<Engine>,
-    /// What it has for content.
+    /// The content.
     pub body: Vec<u8>,
     /// When it was stored, in milliseconds.
     pub at: u64,
 }
 
 impl Record {
-    /// Its order key, if it is a call that has one and stands where the calls of this key do.
+    /// Returns its order key, if it is a call that has one and is where the calls of this key
+    /// belong.
     #[must_use]
     pub fn order_key(&self) -> Option<&str> {
         let key = self.head.as_ref()?.order_key.as_deref()?;
@@ -64,7 +65,7 @@ impl Record {
     }
 }
 
-/// What an attempt came to, as the drain was told.
+/// The result of an attempt, as the drain learns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// The target has taken it.
@@ -80,7 +81,7 @@ pub enum End {
 /// One attempt.
 #[derive(Clone, Debug)]
 pub struct Attempt {
-    /// Who made it.
+    /// The engine that made it.
     pub by: Engine,
     /// When, in steady milliseconds.
     pub at: u64,
@@ -88,13 +89,13 @@ pub struct Attempt {
     pub exchange: u64,
     /// When its time limit ends.
     pub deadline: u64,
-    /// When the drain was told what, if ever.
+    /// When the drain learned the result, and the result.
     pub end: Option<(u64, End)>,
     /// What the wall clock of its gateway showed then.
     pub end_wall: u64,
 }
 
-/// Everything.
+/// Everything that is true.
 #[derive(Default)]
 pub struct Ledger {
     /// All records of calls and lanes.
@@ -113,14 +114,15 @@ pub struct Ledger {
     pub deaths: usize,
     /// When each engine has joined a group, in steady milliseconds.
     pub joins: BTreeMap<Engine, Vec<u64>>,
-    /// What each engine has fetched of a stream since it has joined, and nobody has committed.
+    /// The records that each engine has fetched from a stream since it joined, and that nobody has
+    /// committed.
     pub fetched: BTreeMap<(Engine, usize), BTreeSet<Place>>,
-    /// Who has committed each partition last, by stream and partition.
+    /// The engine that has last committed each partition, by stream and partition.
     pub committers: BTreeMap<(usize, u32), Engine>,
 }
 
 impl Ledger {
-    /// A record was stored on the calls or a lane.
+    /// Notes a record that was stored on the calls or a lane. Returns its call's id.
     pub fn stored(
         &mut self,
         place: Place,
@@ -148,7 +150,7 @@ impl Ledger {
         id
     }
 
-    /// These records are committed: nobody has to hold them any more.
+    /// Notes that records are committed, so that nobody has to hold them any more.
     pub fn committed(&mut self, places: impl Iterator<Item = Place>) {
         for place in places {
             self.fetched.values_mut().for_each(|fetched| {
@@ -157,7 +159,7 @@ impl Ledger {
         }
     }
 
-    /// The heads of all records of a call.
+    /// Returns the heads of all records of a call.
     pub fn heads(&self, id: &str) -> impl Iterator<Item = (Place, &CallHead)> + Clone {
         let places = self.places.get(id).into_iter().flatten();
         places.filter_map(|place| {
@@ -166,7 +168,7 @@ impl Ledger {
         })
     }
 
-    /// Whether nothing has to be done for a record any more; an error says what is missing.
+    /// Checks whether a record needs nothing more.
     ///
     /// # Errors
     /// What is missing.
@@ -193,7 +195,7 @@ impl Ledger {
         if !is_dead && !is_delivered {
             return Err("is neither delivered nor dead, and went nowhere".to_owned());
         }
-        // After a lost session both may be true; then one of the two ends is enough.
+        // After a lost session both may be true. Then one of the two ends is enough.
         let told = |address: Option<&ReplyAddress>| {
             head.reply.is_some() || address.is_none() || self.replies(&record.id, redrives) > 0
         };
@@ -203,8 +205,28 @@ impl Ledger {
         is_told.then_some(()).ok_or("has no reply".to_owned())
     }
 
-    /// Whether the call of a record has come to its end, wherever that was: what went onto a lane
-    /// is settled, and has not ended.
+    /// Returns whether the call of a record has ended in another record of it, an earlier or a
+    /// later hop. That other record is settled only when everything that tells of the end is
+    /// stored.
+    #[must_use]
+    pub fn has_ended_elsewhere(&self, place: Place) -> bool {
+        let Some(record) = self.records.get(&place) else {
+            return false;
+        };
+        let Some(head) = &record.head else {
+            return false;
+        };
+        let own = &head.progress;
+        let is_delivered = self.has_end(&record.id, End::Delivered);
+        self.heads(&record.id).any(|(other, head)| {
+            let progress = &head.progress;
+            let is_hop = progress.redrives == own.redrives && progress.hops.max(own.hops) > 0;
+            other != place && is_hop && (is_delivered || self.dead.contains_key(&other))
+        })
+    }
+
+    /// Checks whether the call of a record has ended, wherever that was. A call that went onto a
+    /// lane is settled, but has not ended.
     ///
     /// # Errors
     /// What is missing.
@@ -214,13 +236,16 @@ impl Ledger {
         };
         let mut places = self.places.get(&record.id).into_iter().flatten();
         let is_dead = places.any(|place| self.dead.contains_key(place));
+        if self.has_ended_elsewhere(place) {
+            return Ok(());
+        }
         if is_dead || self.has_end(&record.id, End::Delivered) {
             return self.is_settled(place);
         }
         Err("has not ended".to_owned())
     }
 
-    /// How many replies of a call are stored.
+    /// Returns how many replies of a call are stored.
     #[must_use]
     pub fn replies(&self, id: &str, redrives: u32) -> usize {
         let reply = reply_id(id, redrives).0;
@@ -230,19 +255,19 @@ impl Ledger {
         first.count()
     }
 
-    /// Whether an attempt of this call had this end.
+    /// Returns whether an attempt of this call had this end.
     #[must_use]
     pub fn has_end(&self, id: &str, end: End) -> bool {
         self.attempts_of(id)
             .any(|attempt| attempt.end.is_some_and(|(_, e)| e == end))
     }
 
-    /// The attempts of a call.
+    /// Returns the attempts of a call.
     pub fn attempts_of(&self, id: &str) -> impl DoubleEndedIterator<Item = &Attempt> + Clone {
         self.attempts.get(id).into_iter().flatten()
     }
 
-    /// An attempt has ended.
+    /// Notes the end of an attempt.
     pub fn attempt_ended(&mut self, id: &str, exchange: u64, (at, wall): (u64, Wall), end: End) {
         let attempts = self.attempts.get_mut(id).into_iter().flatten();
         let open = |attempt: &&mut Attempt| attempt.exchange == exchange && attempt.end.is_none();
@@ -253,7 +278,7 @@ impl Ledger {
     }
 }
 
-/// What a result means, by the contract's table and not by the core's code.
+/// Returns the meaning of a result, by the contract's table and not by the core's code.
 #[must_use]
 pub fn meaning(result: &CalloutResult) -> End {
     let response = match result {

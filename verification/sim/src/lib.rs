@@ -100,7 +100,7 @@ impl Report {
         }
     }
 
-    /// What went wrong, and what led to it.
+    /// Returns what went wrong, and what led to it.
     #[must_use]
     pub fn story(&self) -> String {
         let Some(violation) = &self.violation else {

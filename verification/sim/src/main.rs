@@ -1,4 +1,4 @@
-//! `cargo xtask sim`: runs seeds, and tells what led to a violation.
+//! `cargo xtask sim`: runs seeds, and shows what led to a violation.
 
 mod many;
 
@@ -67,7 +67,7 @@ fn replay(seed: u64, is_whole: bool) -> ExitCode {
         "{} calls accepted, {} attempts, {} inputs; trace {hash:016x}",
         report.accepted, report.attempts, report.inputs
     );
-    // Whoever reads may stop reading: that is no failure of the run.
+    // The reader may stop reading, which is not a failure of the run.
     let _ = writeln!(std::io::stdout(), "{trace}{}\n{counts}", report.story());
     match report.violation {
         None => ExitCode::SUCCESS,

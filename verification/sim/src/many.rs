@@ -10,14 +10,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use sim::Report;
 use sim::fault_counts::{FaultCounts, FaultKind};
 
-/// Stories that are told in full; of further seeds only the number.
+/// The number of stories that are printed in full. Of further seeds only the number is printed.
 const STORIES_MAX: u64 = 3;
-/// Between two looks of the progress bar.
+/// The pause between two updates of the progress bar.
 const PROGRESS: Duration = Duration::from_millis(200);
 /// Characters of the bar.
 const BAR: u64 = 30;
 
-/// A seed from the clock.
+/// Returns a seed from the clock.
 pub(crate) fn fresh_seed() -> u64 {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -61,7 +61,7 @@ impl Sum {
 pub(crate) fn run(from: u64, count: u64, stops: bool, shows_faults: bool) -> ExitCode {
     let start = Instant::now();
     let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
-    // A panic is a violation with a story; the hook would say it twice.
+    // A panic is a violation with a story; the hook would print it twice.
     std::panic::set_hook(Box::new(|_| {}));
     let (next, is_over) = (AtomicU64::new(0), AtomicBool::new(false));
     let (sender, reports) = mpsc::channel::<Report>();
@@ -136,6 +136,6 @@ fn show(sum: &Sum, count: u64) {
 }
 
 fn say(text: &str) {
-    // Whoever reads may stop reading: that is no failure of the runs.
+    // The reader may stop reading, which is not a failure of the runs.
     let _ = write!(std::io::stdout(), "{text}");
 }

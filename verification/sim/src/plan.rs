@@ -1,5 +1,5 @@
-//! What a seed stands for: how many gateways, how they are configured, which faults there are, and
-//! which calls are made. Each run has some faults and not others, and bounds small enough to meet.
+//! What a seed stands for: the gateways, their configuration, the faults, and the calls. Each run
+//! has some faults and not others, and limits small enough to be reached.
 
 use serde_json::{Value, json};
 
@@ -30,25 +30,25 @@ pub struct Faults {
     pub cursor: u64,
     /// Some entries of a PutMessages fail.
     pub partial: u64,
-    /// A target that does what it does not do usually.
+    /// A target that does something unusual.
     pub target: u64,
 }
 
-/// A fault that happens at a moment.
+/// A fault at a certain moment.
 #[derive(Clone, Copy, Debug)]
 pub enum ProcessFault {
     /// The VM of a worker ends and comes again.
     Restart(usize),
     /// The VM of a worker ends within a callback: so many outputs from now.
     Trap(usize, u64),
-    /// A gateway dies, with all that it knew; it comes again after so many milliseconds.
+    /// A gateway dies and loses everything that it knew. It comes again after so many milliseconds.
     Die(usize, u64),
-    /// A gateway stands still for so many milliseconds.
+    /// A gateway is stopped for so many milliseconds.
     Stop(usize, u64),
     /// A gateway's wall clock is set by so many milliseconds.
     Jump(usize, i64),
-    /// A gateway's wall clock is wrong by so many milliseconds, for so many: by more than OCI's
-    /// signatures allow.
+    /// A gateway's wall clock is wrong by so many milliseconds, for so many milliseconds. It is
+    /// more than OCI's signatures allow.
     WrongClock(usize, i64, u64),
     /// Health checks of a gateway go to another worker.
     Elsewhere(usize),
@@ -66,7 +66,7 @@ pub struct Plan {
     pub workers: usize,
     /// Streams with their partitions.
     pub streams: Vec<(String, u32)>,
-    /// Requests to the Stream are signed, and it looks at their dates.
+    /// Whether requests to the Stream are signed, and the Stream checks their dates.
     pub is_signed: bool,
     /// Lanes: milliseconds.
     pub lanes: Vec<u64>,
@@ -74,14 +74,15 @@ pub struct Plan {
     pub accept: Value,
     /// The configuration of the drain roles.
     pub drain: Value,
-    /// How often what goes wrong.
+    /// How often each fault happens.
     pub faults: Faults,
-    /// When which worker, gateway or server has trouble.
+    /// When which worker, gateway or server has a fault.
     pub process_faults: Vec<(u64, ProcessFault)>,
     /// Requests of clients, and records that others publish, by time.
     pub requests: Vec<(u64, Request)>,
-    /// Somebody fills the window with calls of order keys that aren't due. Nothing else goes wrong;
-    /// a call that is due, and has no key, is begun so many milliseconds after it was stored.
+    /// Set if somebody fills the window with calls of order keys that aren't due. Nothing else goes
+    /// wrong, and a call that is due and has no key is begun so many milliseconds after it was
+    /// stored.
     pub begun_within: Option<u64>,
     /// When faults stop, in milliseconds.
     pub calm_at: u64,
@@ -96,12 +97,12 @@ pub struct Plan {
 const IDLE_MS_MAX: u64 = 300_000;
 /// The longest delay that a call asks for, in milliseconds.
 const DELAY_MS_MAX: u64 = 25_000;
-/// Calls that somebody hoards.
+/// How many calls somebody hoards.
 const HOARDED: u64 = 200;
-/// A call that is due is begun within this although somebody hoards, in milliseconds: drains that
-/// are not told look for news every three seconds.
+/// How long after its time a call is begun at the latest although somebody hoards, in milliseconds.
+/// Drains that are not told look for new records every three seconds.
 const BEGUN_WITHIN_MS: u64 = 8_000;
-/// What joining, fetching and committing may take altogether, in milliseconds.
+/// How long joining, fetching and committing may take in all, in milliseconds.
 const SLACK_MS: u64 = 25_000;
 /// When a call that went onto a lane is no longer waited for, in milliseconds.
 const OVERDUE_MS: u64 = 80_000;
@@ -147,7 +148,7 @@ impl Plan {
         if hoarded {
             requests = hoard(rng, span);
         }
-        // A call and then its reply may each become as old as they may.
+        // A call and then its reply may each become as old as allowed.
         let ages = DELAY_MS_MAX + 2 * 1_000 * max_age;
         Self {
             done_at: calm_at + ages + jumps + OVERDUE_MS + SLACK_MS,
@@ -174,13 +175,13 @@ impl Plan {
     }
 }
 
-/// In some runs one caller sends many calls to a slow target within a second.
+/// In some runs, one caller sends many calls to a slow target within a second.
 fn draw_flood(rng: &mut Rng, span: u64) -> Vec<(u64, Request)> {
     if !rng.per_mille(200) {
         return Vec::new();
     }
     let (start, count) = (rng.below(span), rng.between(8, 24));
-    // The last digit says who the caller is.
+    // The last digit decides who the caller is.
     let number = |index: u64| 1_000 + 10 * (index / 2) + 4 * (index % 2);
     let mut flood = Vec::new();
     for index in 0..count {
@@ -190,8 +191,8 @@ fn draw_flood(rng: &mut Rng, span: u64) -> Vec<(u64, Request)> {
     flood
 }
 
-/// Somebody has many calls accepted that aren't due, with one order key or with many, and others go
-/// on as ever.
+/// Returns requests of which many aren't due, with one order key or with many, while other clients
+/// go on as usual.
 fn hoard(rng: &mut Rng, span: u64) -> Vec<(u64, Request)> {
     let has_many_keys = rng.coin();
     let hoarded = (0..HOARDED).map(|number| {
@@ -207,7 +208,8 @@ fn hoard(rng: &mut Rng, span: u64) -> Vec<(u64, Request)> {
     requests
 }
 
-/// Room for all that is hoarded in a quarter of the window is not there; targets are quick.
+/// Returns a configuration in which a quarter of the window is too small for everything that is
+/// hoarded, and targets are quick.
 fn hoarded_config(mut config: Value) -> Value {
     let changes = [
         ("window", "calls", 64),
@@ -249,7 +251,8 @@ fn lanes_config(lanes: &[u64]) -> Value {
     lanes.iter().enumerate().map(lane).collect()
 }
 
-/// What targets and addresses for replies may be; [`crate::invariants::g7_allowed`] knows it too.
+/// Returns the allowed targets and reply addresses; [`crate::invariants::g7_allowed`] knows them
+/// too.
 fn allowed() -> (Value, Value) {
     let targets = json!([
         { "host": "*.allowed.test" },
@@ -319,7 +322,7 @@ fn drain_config(rng: &mut Rng, lanes: &[u64], max_age: u64) -> Value {
 }
 
 fn draw_faults(rng: &mut Rng) -> Faults {
-    // A third of the runs has no faults on the wire at all: there, nothing excuses a repetition.
+    // A third of the runs has no faults on the wire at all, so nothing excuses a repetition there.
     let is_clean = rng.below(3) == 0;
     let mut rate = |rates: &[u64]| match is_clean || rng.coin() {
         true => 0,

@@ -1,22 +1,22 @@
-//! The only randomness there is: one generator, started from one seed. A fuzzer may put bytes in
-//! front of it, which are used up first.
+//! The only source of randomness: one generator, started from one seed. A fuzzer may put bytes in
+//! front of it, which are used first.
 
 use std::collections::VecDeque;
 
-/// Draws.
+/// The generator.
 pub struct Rng {
     generator: fastrand::Rng,
     bytes: VecDeque<u8>,
 }
 
 impl Rng {
-    /// Starts from a seed.
+    /// Returns a generator that starts from a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self::steered(seed, &[])
     }
 
-    /// The first draws come from these bytes, two of them each.
+    /// Returns a generator whose first draws come from these bytes, two bytes each.
     #[must_use]
     pub fn steered(seed: u64, bytes: &[u8]) -> Self {
         Self {
@@ -25,7 +25,7 @@ impl Rng {
         }
     }
 
-    /// A number in `0..bound`; 0 where that is empty.
+    /// Returns a number in `0..bound`; 0 if that is empty.
     pub fn below(&mut self, bound: u64) -> u64 {
         if bound <= 1 {
             return 0;
@@ -38,22 +38,22 @@ impl Rng {
         }
     }
 
-    /// A number in `from..=to`.
+    /// Returns a number in `from..=to`.
     pub fn between(&mut self, from: u64, to: u64) -> u64 {
         from + self.below(to.saturating_sub(from) + 1)
     }
 
-    /// True so often in a thousand.
+    /// Returns true with a probability of `rate` in a thousand.
     pub fn per_mille(&mut self, rate: u64) -> bool {
         self.below(1_000) < rate
     }
 
-    /// True half of the time.
+    /// Returns true half of the time.
     pub fn coin(&mut self) -> bool {
         self.below(2) == 0
     }
 
-    /// One of these.
+    /// Returns one of these.
     pub fn one_of<T: Copy>(&mut self, choices: &[T]) -> Option<T> {
         let count = u64::try_from(choices.len()).unwrap_or_default();
         choices
@@ -61,14 +61,14 @@ impl Rng {
             .copied()
     }
 
-    /// The seed of an engine.
+    /// Returns the seed of an engine.
     pub fn seed(&mut self) -> [u8; 32] {
         let mut seed = [0; 32];
         self.generator.fill(&mut seed);
         seed
     }
 
-    /// The seed of another generator.
+    /// Returns the seed of another generator.
     pub fn fork(&mut self) -> u64 {
         self.generator.u64(..)
     }

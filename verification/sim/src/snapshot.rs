@@ -1,4 +1,4 @@
-//! What is still to be done, as it stands at one moment. The last checks read it and the ledger.
+//! What is still to be done at one moment. The last checks read it and the ledger.
 
 /// How far a consumer group is with one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,6 @@ pub struct Snapshot {
     pub backlog: Vec<Backlog>,
     /// Clients that still wait for an answer from an engine that lives.
     pub waiting_clients: usize,
-    /// An engine that believes that it still holds something, and what.
+    /// An engine that believes that it still has something to do, and what.
     pub busy_engine: Option<String>,
 }

@@ -11,13 +11,14 @@ use crate::rng::Rng;
 /// The field that marks an answer as Envoy's own.
 const OWN_ANSWER: &str = "async-local-reply";
 
-/// What Envoy says, and no reply tells.
+/// Words of Envoy that no reply may contain.
 pub const ENVOYS_WORDS: &str = "upstream request timeout";
 
 /// What a target does: an answer after so many milliseconds, or nothing.
 pub type Reaction = Option<(u64, CalloutResult)>;
 
-/// How a target reacts to a request for this path. `is_calm`: nothing goes wrong any more.
+/// Returns how a target reacts to a request for this path. `is_calm` means that nothing goes wrong
+/// any more.
 pub fn react(rng: &mut Rng, path: &str, unusual: u64, is_calm: bool) -> Reaction {
     let after = rng.between(0, 40);
     let unusual = if is_calm { 0 } else { unusual };
@@ -39,7 +40,7 @@ pub fn react(rng: &mut Rng, path: &str, unusual: u64, is_calm: bool) -> Reaction
     }
 }
 
-/// What is wrong with a reaction.
+/// Returns what is wrong with a reaction, if anything.
 #[must_use]
 pub fn trouble(reaction: Option<&(u64, CalloutResult)>) -> Option<FaultKind> {
     let Some((_, result)) = reaction else {
@@ -78,12 +79,12 @@ fn fail(rng: &mut Rng) -> Reaction {
         )),
         5 => Some((after, answer(0, &[], ""))),
         6 => Some((after, answer(504, &[], "slow"))),
-        // Of the gateway itself, on the way to its own listener.
+        // This is from the gateway itself, on the way to its own listener.
         _ => Some((after, of_anybody(504, &[], ENVOYS_WORDS))),
     }
 }
 
-/// An answer of a target, with these fields.
+/// Returns an answer of a target, with these fields.
 #[must_use]
 pub fn answer(status: u16, headers: &[(&str, &str)], body: &str) -> CalloutResult {
     of_anybody(

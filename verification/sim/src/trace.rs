@@ -1,8 +1,8 @@
-//! What happened, line by line. Two runs of one seed write the same bytes.
+//! The timeline of a run, line by line. Two runs of one seed write the same bytes.
 
 use std::fmt::Write as _;
 
-/// Lines of a timeline that are shown at most.
+/// The most lines of a timeline that are shown.
 const SHOWN_MAX: usize = 120;
 
 /// One line.
@@ -17,27 +17,26 @@ struct Line {
 pub struct Trace(Vec<Line>);
 
 impl Trace {
-    /// Something happened at this time, in milliseconds from the start.
+    /// Adds what happened at this time, in milliseconds from the start.
     pub fn note(&mut self, at: u64, who: impl Into<String>, what: impl Into<String>) {
         let (who, what) = (who.into(), what.into());
         self.0.push(Line { at, who, what });
     }
 
-    /// All of it.
+    /// Returns all lines.
     #[must_use]
     pub fn text(&self) -> String {
         self.shown(|_| true, usize::MAX)
     }
 
-    /// What has to do with a call, and what concerns everybody; the latest lines where there are
-    /// many.
+    /// Returns the lines about a call and those about everybody; only the latest if there are many.
     #[must_use]
     pub fn of_call(&self, id: &str) -> String {
         let concerns = |line: &Line| line.who == "everybody" || line.what.contains(id);
         self.shown(concerns, SHOWN_MAX)
     }
 
-    /// The latest lines.
+    /// Returns the latest lines.
     #[must_use]
     pub fn latest(&self) -> String {
         self.shown(|_| true, SHOWN_MAX)
@@ -63,7 +62,7 @@ impl Trace {
     }
 }
 
-/// A short name for a text: FNV-1a, 64 bits.
+/// Returns a hash of a text: FNV-1a, 64 bits.
 #[must_use]
 pub fn hash(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {

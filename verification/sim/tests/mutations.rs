@@ -1,25 +1,34 @@
-//! The bugs on purpose still fit the sources, so that `cargo xtask sim --mutations` can make them.
+//! The bugs on purpose still fit the sources, so that `cargo xtask sim --mutations` can make them,
+//! and the documentation lists all of them.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Returns all patches, sorted by name.
+fn patches() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(root().join("verification/sim/mutations")).unwrap();
+    let mut patches: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    patches.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "patch")
+    });
+    patches.sort();
+    assert!(patches.len() >= 10, "there are {}", patches.len());
+    patches
+}
 
 #[test]
 fn every_mutation_applies() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let is_patch = |path: &Path| {
-        path.extension()
-            .is_some_and(|extension| extension == "patch")
-    };
-    let entries = std::fs::read_dir(root.join("verification/sim/mutations")).unwrap();
-    let mut patches: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    patches.retain(|path| is_patch(path));
-    assert!(patches.len() >= 10, "there are {}", patches.len());
-    for patch in patches {
-        // Outside of any repository: what counts is what stands in the files.
+    for patch in patches() {
+        // Outside of any repository: what counts is what the files contain.
         let applied = Command::new("git")
-            .current_dir(&root)
-            .env("GIT_DIR", root.join("target/no-repository"))
+            .current_dir(root())
+            .env("GIT_DIR", root().join("target/no-repository"))
             .args(["apply", "--check"])
             .arg(&patch)
             .output()
@@ -27,4 +36,22 @@ fn every_mutation_applies() {
         let said = String::from_utf8_lossy(&applied.stderr);
         assert!(applied.status.success(), "{}: {said}", patch.display());
     }
+}
+
+#[test]
+fn the_documentation_lists_every_mutation() {
+    let page = std::fs::read_to_string(root().join("docs/simulation.md")).unwrap();
+    let (_, table) = page.split_once("| mutation | found as | runs |\n").unwrap();
+    let rows = table
+        .lines()
+        .skip(1)
+        .take_while(|line| line.starts_with("| "));
+    let name = |row: &str| row.split('|').nth(1).map(|cell| cell.trim().to_owned());
+    let listed: Vec<String> = rows.filter_map(name).collect();
+    let name = |path: &PathBuf| {
+        path.file_stem()
+            .map(|name| name.to_string_lossy().into_owned())
+    };
+    let there: Vec<String> = patches().iter().filter_map(name).collect();
+    assert_eq!(listed, there);
 }

@@ -1,6 +1,6 @@
 //! Medians and percentiles.
 
-/// The value below which so many percent of a sorted list are; `None` of an empty list.
+/// Returns the value below which so many percent of a sorted list are; `None` for an empty list.
 #[must_use]
 pub fn percentile<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
     let index = sorted.len() * percent / 100;
@@ -8,14 +8,14 @@ pub fn percentile<T: Copy>(sorted: &[T], percent: usize) -> Option<T> {
     sorted.get(index.min(last)).copied()
 }
 
-/// The value in the middle; `None` of an empty list.
+/// Returns the value in the middle; `None` for an empty list.
 #[must_use]
 pub fn median<T: Copy + Ord>(mut values: Vec<T>) -> Option<T> {
     values.sort_unstable();
     percentile(&values, 50)
 }
 
-/// The same of rates and ratios; NaN of an empty list.
+/// Returns the value in the middle of rates or ratios; NaN for an empty list.
 #[must_use]
 pub fn median_rate(mut values: Vec<f64>) -> f64 {
     values.sort_unstable_by(f64::total_cmp);

@@ -3,6 +3,7 @@
 //!
 //! | what | where |
 //! |---|---|
+//! | requests of both versions, part by part | [`request`] |
 //! | raw HTTP/1.1 messages, and clients for them | [`http1`] |
 //! | clients for HTTP/2, and any bytes in a request of it | [`http2`] |
 //! | a server in this process that can be killed and restarted | [`server`] |
@@ -30,6 +31,8 @@ pub mod http1;
 #[cfg(feature = "http")]
 pub mod http2;
 #[cfg(feature = "http")]
+pub mod request;
+#[cfg(feature = "http")]
 pub mod server;
 #[cfg(feature = "http")]
 pub mod stream;
@@ -38,20 +41,20 @@ pub mod table;
 pub mod tls;
 pub mod wait;
 
-/// Longer than any limit of the gateway, even on a machine that is busy with something else: who
-/// has no answer by then never gets one.
+/// Longer than any limit of the gateway, even on a busy machine. A request without an answer by
+/// then never gets one.
 pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A field line: name and value, without the white space around the value.
 pub type Field = (Vec<u8>, Vec<u8>);
 
-/// A field of these texts.
+/// Returns a field of these texts.
 #[must_use]
 pub fn field(name: &str, value: impl AsRef<[u8]>) -> Field {
     (name.as_bytes().to_vec(), value.as_ref().to_vec())
 }
 
-/// What clients run on that wait in a thread.
+/// Returns the runtime for clients that wait in a thread.
 #[cfg(feature = "http")]
 fn runtime() -> &'static tokio::runtime::Runtime {
     use std::sync::LazyLock;

@@ -12,13 +12,13 @@ use crate::http1::Message;
 use crate::http1::framing::Kind;
 use crate::wait;
 
-/// Bytes that are read at a time.
+/// The most bytes that are read at a time.
 const READ_BYTES: usize = 65_536;
 
 /// A request with the number of the connection that brought it.
 #[derive(Clone, Debug)]
 pub struct Incoming {
-    /// From 0, never reused.
+    /// The number of the connection, from 0, never reused.
     pub connection: u64,
     /// The request.
     pub message: Message,
@@ -36,7 +36,7 @@ pub enum Answer {
         /// The content.
         body: Vec<u8>,
     },
-    /// These bytes, whatever they mean.
+    /// Sends these bytes, whatever they mean.
     Raw(Vec<u8>, After),
     /// Never answers, until the other side gives up.
     Hang,
@@ -44,7 +44,7 @@ pub enum Answer {
     Close,
 }
 
-/// What follows bytes that were sent as they are.
+/// What follows after bytes that were sent as they are.
 #[derive(Clone, Debug)]
 pub enum After {
     /// The next request of the connection.
@@ -60,7 +60,7 @@ pub enum After {
 }
 
 impl Answer {
-    /// An answer without content.
+    /// Returns an answer without content.
     #[must_use]
     pub fn status(status: u16) -> Self {
         Self::Reply {
@@ -70,7 +70,7 @@ impl Answer {
         }
     }
 
-    /// An answer with JSON.
+    /// Returns an answer with JSON.
     #[must_use]
     pub fn json(status: u16, json: &serde_json::Value) -> Self {
         Self::Reply {
@@ -119,10 +119,10 @@ impl Shared {
 }
 
 impl Server {
-    /// Starts on a free port.
+    /// Starts a server on a free port.
     ///
     /// # Panics
-    /// When there is none.
+    /// When there is no free port.
     #[must_use]
     pub fn start(handler: Handler) -> Self {
         let port = local_gateway::ports::free().expect("a free port");
@@ -135,7 +135,7 @@ impl Server {
         server
     }
 
-    /// Its port.
+    /// Returns its port.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
@@ -179,8 +179,8 @@ impl Drop for Server {
 }
 
 /// Listens on a port that is known to be free. A process that another test starts at this moment
-/// holds a copy of every socket of ours between its fork and its exec, closed ones included, so
-/// "in use" may pass by itself.
+/// has a copy of every socket of this process between its fork and its exec, including closed ones.
+/// So the error "in use" may pass by itself.
 fn bind(port: u16) -> io::Result<TcpListener> {
     const PATIENCE: Duration = Duration::from_secs(10);
     let mut result = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
@@ -208,7 +208,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>, handler: &Handler) {
         shared.open().insert(number, handle);
         let (shared, handler) = (shared.clone(), handler.clone());
         thread::spawn(move || {
-            // Whatever breaks a connection ends it, as it should.
+            // An error ends the connection, as intended.
             let _broken = serve(stream, number, &shared, &handler);
             shared.open().remove(&number);
         });
@@ -253,7 +253,7 @@ fn serve(mut stream: TcpStream, number: u64, shared: &Shared, handler: &Handler)
     stream.shutdown(Shutdown::Both)
 }
 
-/// The next request; `None` if the other side has closed the connection instead.
+/// Returns the next request; `None` if the other side has closed the connection instead.
 fn read(stream: &mut TcpStream, received: &mut Vec<u8>) -> io::Result<Option<Message>> {
     let mut buffer = [0; READ_BYTES];
     loop {
@@ -268,7 +268,7 @@ fn read(stream: &mut TcpStream, received: &mut Vec<u8>) -> io::Result<Option<Mes
     }
 }
 
-/// Whether the connection goes on to its next request.
+/// Returns whether the connection goes on to its next request.
 fn go_on(stream: &mut TcpStream, after: After) -> io::Result<bool> {
     match after {
         After::Next => return Ok(true),
@@ -299,7 +299,7 @@ fn response_head(status: u16, fields: &[(String, String)], length: usize) -> Vec
     head.into_bytes()
 }
 
-/// A port where nobody listens: one that a server had which is gone.
+/// Returns a port where nobody listens: the former port of a server that is gone.
 #[must_use]
 pub fn deserted_port() -> u16 {
     Server::start(Arc::new(|_| Answer::Close)).port()

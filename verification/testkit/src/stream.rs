@@ -1,5 +1,5 @@
-//! The Stream as another client of it sees it: publishes records that no gateway would write, reads
-//! dead letters, and looks at how far the group has committed.
+//! The Stream as another client of it sees it: it publishes records that no gateway would write,
+//! reads dead letters, and reads how far the group has committed.
 
 use std::collections::BTreeSet;
 
@@ -31,7 +31,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// The message as JSON.
+    /// Returns the message as JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.value).expect("JSON")
@@ -45,13 +45,13 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// A client of the stream server on this port.
+    /// Returns a client of the stream server on this port.
     #[must_use]
     pub fn at(port: u16) -> Self {
         Self { port }
     }
 
-    /// Publishes records on the stream of calls, and gives partition and offset of each.
+    /// Publishes records on the stream of calls. Returns partition and offset of each.
     pub fn put(&self, records: &[&[u8]]) -> Vec<(u32, u64)> {
         let messages = records
             .iter()
@@ -66,7 +66,7 @@ impl Stream {
         entries.map(position).collect()
     }
 
-    /// Everything on a stream.
+    /// Returns everything on a stream.
     #[must_use]
     pub fn records(&self, stream: &str) -> Vec<Record> {
         let partitions = 0..self.partitions(stream);
@@ -74,13 +74,13 @@ impl Stream {
         records.collect()
     }
 
-    /// Everything on the stream of dead letters.
+    /// Returns everything on the stream of dead letters.
     #[must_use]
     pub fn dead_letters(&self) -> Vec<Value> {
         self.records(DEAD).iter().map(Record::json).collect()
     }
 
-    /// What the group has committed: the last offset of each partition, if any.
+    /// Returns how far the group has committed: the last offset of each partition, if any.
     #[must_use]
     pub fn committed(&self) -> Vec<(u32, Option<u64>)> {
         self.committed_on(CALLS)
@@ -103,20 +103,20 @@ impl Stream {
         reservations.iter().map(commit).collect()
     }
 
-    /// How many partitions a drain holds at the moment.
+    /// Returns how many partitions a drain holds at the moment.
     #[must_use]
     pub fn reserved(&self) -> usize {
         self.holders().len()
     }
 
-    /// How many drains hold partitions at the moment.
+    /// Returns how many drains hold partitions at the moment.
     #[must_use]
     pub fn drains(&self) -> usize {
         let holders: BTreeSet<String> = self.holders().into_iter().collect();
         holders.len()
     }
 
-    /// The drain of each partition that one holds.
+    /// Returns the drain of each partition that is held.
     fn holders(&self) -> Vec<String> {
         let group = self
             .ask(CALLS, &format!("groups/{GROUP}"), None)
@@ -127,13 +127,13 @@ impl Stream {
         reservations.iter().filter_map(holder).collect()
     }
 
-    /// The calls that the group hasn't committed.
+    /// Returns the calls that the group hasn't committed.
     #[must_use]
     pub fn uncommitted(&self) -> Vec<Record> {
         self.uncommitted_on(CALLS)
     }
 
-    /// The records of a stream, such as a lane, that the group hasn't committed.
+    /// Returns the records of a stream, such as a lane, that the group hasn't committed.
     #[must_use]
     pub fn uncommitted_on(&self, stream: &str) -> Vec<Record> {
         let committed = self.committed_on(stream).into_iter();
@@ -203,7 +203,7 @@ impl Stream {
     }
 }
 
-/// The call records in the body of a PutMessages.
+/// Returns the call records in the body of a PutMessages.
 #[must_use]
 pub fn records_in(body: &[u8]) -> Vec<Value> {
     let body: Value = serde_json::from_slice(body).expect("JSON");

@@ -1,4 +1,4 @@
-//! Tables of plain text: columns as wide as what stands in them, and no lines.
+//! Tables of plain text: columns as wide as their content, and no lines.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement};
 /// Spaces before a table, and between its columns.
 const GAP: u16 = 2;
 
-/// A table. Numbers stand at the right of their column, texts at the left.
+/// A table. Numbers are right-aligned, texts left-aligned.
 #[derive(Debug)]
 pub struct Table(comfy_table::Table);
 
@@ -23,13 +23,13 @@ impl Default for Table {
 }
 
 impl Table {
-    /// A table without names of its columns.
+    /// Returns a table without column names.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A table with names of its columns.
+    /// Returns a table with column names.
     #[must_use]
     pub fn with_header<T: Into<Column>>(columns: impl IntoIterator<Item = T>) -> Self {
         let mut table = Self::default();
@@ -53,7 +53,7 @@ impl fmt::Display for Table {
     }
 }
 
-/// What stands in one column of a row.
+/// A cell of a row.
 #[derive(Clone, Debug)]
 pub struct Column {
     text: String,
@@ -76,7 +76,7 @@ impl From<String> for Column {
 }
 
 impl Column {
-    /// A number, or the name of a column of numbers.
+    /// Returns a number, or the name of a column of numbers.
     #[must_use]
     pub fn right(text: impl fmt::Display) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! Proxies that speak TLS for a server or for its clients: bytes go on as they come.
+//! Proxies that speak TLS for a server or for its clients. They pass on bytes unchanged.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-/// A certificate authority of its own, which nobody trusts who isn't told to.
+/// A certificate authority of its own. Only those trust it who are told to.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Default for Authority {
@@ -24,11 +24,11 @@ impl Default for Authority {
 }
 
 impl Authority {
-    /// With a new key.
+    /// Returns an authority with a new key.
     #[must_use]
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
-        // A certificate that has its issuer's name counts as signed by itself.
+        // A certificate with its issuer's name counts as signed by itself.
         params
             .distinguished_name
             .push(DnType::CommonName, "authority of a test");
@@ -37,13 +37,13 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, key).unwrap())
     }
 
-    /// Its certificate, as those want it who are to trust it.
+    /// Returns its certificate, for those who have to trust it.
     #[must_use]
     pub fn pem(&self) -> String {
         self.0.pem()
     }
 
-    /// A certificate for this name, and its key.
+    /// Returns a certificate for this name, and its key.
     fn issue(&self, name: &str) -> (Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
@@ -52,16 +52,16 @@ impl Authority {
         (params.signed_by(&key, &self.0).unwrap(), key)
     }
 
-    /// A certificate for this name and its key, both as PEM.
+    /// Returns a certificate for this name and its key, both as PEM.
     #[must_use]
     pub fn identity(&self, name: &str) -> (String, String) {
         let (certificate, key) = self.issue(name);
         (certificate.pem(), key.serialize_pem())
     }
 
-    /// What clients come to who speak no TLS: a proxy that speaks it for them, to a server on this
+    /// Starts a proxy for clients that don't speak TLS. It speaks TLS for them to a server on this
     /// port of the loopback interface, with a certificate that an authority has made for a name, or
-    /// with none. It wants one of ours for the server's name.
+    /// with none. It accepts only a certificate of this authority for the server's name.
     #[must_use]
     pub fn start_client(&self, own: Option<(&Self, &str)>, server: &str, port: u16) -> Proxy {
         let mut roots = RootCertStore::empty();
@@ -86,8 +86,8 @@ impl Authority {
         proxy
     }
 
-    /// A proxy with a certificate for this name. It closes connections until it knows where they
-    /// lead to.
+    /// Returns a proxy with a certificate for this name. It closes connections until it knows where
+    /// to lead them.
     #[must_use]
     pub fn start_proxy(&self, name: &str) -> Proxy {
         let (certificate, key) = self.issue(name);
@@ -102,16 +102,16 @@ impl Authority {
     }
 }
 
-/// On which side of a proxy TLS is.
+/// The side of a proxy on which TLS is used.
 #[derive(Clone)]
 enum Side {
-    /// Clients speak it.
+    /// Clients use TLS.
     Server(TlsAcceptor),
-    /// The server speaks it, and has this name.
+    /// The server uses TLS, and has this name.
     Client(TlsConnector, ServerName<'static>),
 }
 
-/// What clients have told and where they are led.
+/// What clients have sent, and where connections lead.
 #[derive(Default)]
 struct Shared {
     address: Mutex<Option<String>>,
@@ -144,19 +144,20 @@ impl Proxy {
         }
     }
 
-    /// Where it listens, on 127.0.0.1.
+    /// Returns the port on which it listens, on 127.0.0.1.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// From now on connections go to this host and port.
+    /// Leads connections to this host and port from now on.
     pub fn leads_to(&self, address: &str) {
         let mut leads_to = lock(&self.shared.address);
         *leads_to = Some(address.to_owned());
     }
 
-    /// The server name (RFC 6066, section 3) of each handshake that succeeded, in their order.
+    /// Returns the server name (RFC 6066, section 3) of each handshake that succeeded, in their
+    /// order.
     #[must_use]
     pub fn server_names(&self) -> Vec<Option<String>> {
         lock(&self.shared.names).clone()
@@ -171,7 +172,7 @@ impl Drop for Proxy {
     }
 }
 
-/// Serves a connection. A client that doesn't trust us goes away by itself.
+/// Serves a connection. A client that doesn't trust the proxy goes away by itself.
 async fn serve(mut client: TcpStream, side: Side, shared: Arc<Shared>) -> Option<()> {
     match side {
         Side::Server(acceptor) => {

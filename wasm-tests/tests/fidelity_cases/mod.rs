@@ -11,7 +11,7 @@ pub(crate) enum Sent {
 }
 
 impl Sent {
-    /// Whether the client says how long the content is.
+    /// Returns whether the client says how long the content is.
     pub(crate) fn tells_its_length(&self) -> bool {
         let fields = match self {
             Self::Http1(request) => &request.fields,
@@ -32,7 +32,7 @@ pub(crate) struct Case {
     pub(crate) keeps: &'static [&'static str],
 }
 
-/// All of them.
+/// Returns all cases.
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = methods();
     cases.extend(paths());
@@ -45,7 +45,7 @@ pub(crate) fn cases() -> Vec<Case> {
     cases
 }
 
-/// A request that is sent as it is, and with the mark at its end.
+/// Returns a request that is sent as it is, and with the mark at its end.
 fn case(name: &'static str, request: Request) -> Case {
     Case {
         name,
@@ -55,7 +55,7 @@ fn case(name: &'static str, request: Request) -> Case {
     }
 }
 
-/// The mark comes behind the other fields, wherever the content begins.
+/// Returns the request with the mark behind its other fields.
 fn mark(request: &Request) -> Request {
     request.clone().marked()
 }
@@ -303,7 +303,7 @@ fn connection_fields() -> Vec<Case> {
     ]
 }
 
-/// The mark is taken out of `Prefer`; what the gateway has not applied stays.
+/// Returns cases in which the mark is taken out of `Prefer`, and other preferences stay.
 fn preferences() -> Vec<Case> {
     let both = |name, unmarked: Option<&str>, marked: &[&str]| {
         let request = post("/prefer").body("x");
@@ -339,8 +339,7 @@ fn http2() -> Vec<Case> {
     };
     let get = |path| http2::Request::new("GET", path);
     let post = |path| http2::Request::new("POST", path);
-    let mut host = get("/two/host");
-    host.authority = "Two.Example:444".to_owned();
+    let host = http2::Request::without_host("GET", "/two/host").field("host", "Two.Example:444");
     let large = vec![7; 200_000];
     vec![
         case2("HTTP/2", get("/two?a=%20")),

@@ -47,7 +47,7 @@ impl World {
         self.join_as(instance, true)
     }
 
-    /// A GetMessages that delivers at most `count` messages of each partition.
+    /// Returns a GetMessages that delivers at most `count` messages of each partition.
     fn get(
         &mut self,
         cursor: &GroupCursor,

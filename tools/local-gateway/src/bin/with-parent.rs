@@ -1,8 +1,8 @@
 //! `with-parent PID PROGRAM ARGUMENT…`: becomes the program, which dies when its parent dies.
 //!
-//! What we start must not outlive us, however we end. On Linux the system sees to it once a
-//! process has asked for it, and what it asked for outlives `exec`. Elsewhere this only becomes the
-//! program.
+//! What the project starts must not outlive it, however it ends. On Linux the system ensures that
+//! once a process has asked for it, and the request survives `exec`. Elsewhere this only becomes
+//! the program.
 
 use std::env;
 use std::ffi::OsString;
@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     if !bind_to_parent(parent) {
         return ExitCode::FAILURE;
     }
-    // Only comes back when it failed.
+    // It returns only if it failed.
     let error = Command::new(program).args(arguments).exec();
     eprintln!("cannot start {}: {error}", program.display());
     ExitCode::from(127)
@@ -31,7 +31,7 @@ fn bind_to_parent(parent: &OsString) -> bool {
         eprintln!("cannot bind to the parent: {error}");
         return false;
     }
-    // It may have died before we asked; then nobody is left to tell us.
+    // The parent may have died before the request; then nobody is left to tell.
     getppid().is_some_and(|now| now.as_raw_nonzero().to_string().as_str() == parent)
 }
 

@@ -7,6 +7,7 @@
 pub mod egress;
 mod merge;
 mod target;
+mod versions;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -16,7 +17,8 @@ use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
 pub use merge::merge_patch;
-pub use target::{Target, add_target, change_routes};
+pub use target::{Target, add_target, authorities, change_routes};
+pub use versions::{UnfilteredTargets, for_envoy};
 
 /// What to change.
 #[derive(Clone, Debug)]
@@ -103,7 +105,7 @@ pub fn render(yaml: &str, changes: &Changes) -> Result<Value> {
     target::apply(&mut config, names, &changes.function)?;
     // Somebody's own configuration need not have explicit targets.
     let has_targets = cluster(&mut config, "targets-https").is_ok();
-    if let Some(authorities) = target::authorities().filter(|_| has_targets) {
+    if let Some(authorities) = authorities().filter(|_| has_targets) {
         egress::trust(&mut config, &authorities)?;
     }
 

@@ -1,13 +1,11 @@
 //! Where the gateway's route `/` goes.
 
-use std::net::IpAddr;
+use std::env;
 use std::path::PathBuf;
-use std::str::FromStr;
-use std::{env, fmt};
 
-use anyhow::{Context, Error, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
-use ureq::http::Uri;
+pub use sluice_render::Origin as Target;
 
 use super::{Names, at, cluster, endpoint, listener};
 
@@ -19,86 +17,17 @@ const AUTHORITIES: &[&str] = &[
     "/etc/ssl/cert.pem",
 ];
 
-/// A function's origin: scheme, host, port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Target {
-    host: String,
-    port: u16,
-    tls: bool,
-}
-
-impl Target {
-    /// A server on this machine.
-    #[must_use]
-    pub fn local(port: u16) -> Self {
-        Self {
-            host: "127.0.0.1".into(),
-            port,
-            tls: false,
-        }
-    }
-}
-
-impl fmt::Display for Target {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "https" } else { "http" };
-        if self.host.contains(':') {
-            write!(formatter, "{scheme}://[{}]:{}", self.host, self.port)
-        } else {
-            write!(formatter, "{scheme}://{}:{}", self.host, self.port)
-        }
-    }
-}
-
-impl FromStr for Target {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let uri: Uri = text
-            .parse()
-            .with_context(|| format!("'{text}' is no URL"))?;
-        let tls = match uri.scheme_str() {
-            Some("http") => false,
-            Some("https") => true,
-            Some(other) => bail!("the scheme has to be http or https, not {other}"),
-            None => bail!("a URL such as http://127.0.0.1:3000 is needed"),
-        };
-        let host = uri
-            .host()
-            .filter(|host| !host.is_empty())
-            .context("the URL has no host")?;
-        if uri.path() != "/" || uri.query().is_some() {
-            bail!("a target is a host and a port: the requests bring their own paths");
-        }
-        if uri
-            .authority()
-            .is_some_and(|authority| authority.as_str().contains('@'))
-        {
-            bail!("a target cannot have a user name or a password");
-        }
-        let default_port = if tls { 443 } else { 80 };
-        Ok(Self {
-            host: host
-                .trim_start_matches('[')
-                .trim_end_matches(']')
-                .to_owned(),
-            port: uri.port_u16().unwrap_or(default_port),
-            tls,
-        })
-    }
-}
-
 /// Sends the cluster of what is called there.
 pub(super) fn apply(config: &mut Value, names: Names, target: &Target) -> Result<()> {
     let function = cluster(config, names.function)?;
-    *endpoint(function, "address")? = json!(target.host);
-    *endpoint(function, "port_value")? = json!(target.port);
+    *endpoint(function, "address")? = json!(target.host());
+    *endpoint(function, "port_value")? = json!(target.port());
     // `localhost` may name both loopback addresses, and most servers listen on the older one.
     set(function, "dns_lookup_family", json!("V4_PREFERRED"))?;
-    if !target.tls {
+    if !target.is_tls() {
         return Ok(());
     }
-    set(function, "transport_socket", tls(&target.host)?)?;
+    set(function, "transport_socket", tls(target)?)?;
     // A server behind TLS chooses by the name that it is called: that is its own, not ours.
     for name in names.accepting.iter().chain(&["dispatch"]) {
         rewrite_host(listener(config, name)?, names.function)?;
@@ -141,7 +70,8 @@ pub fn change_routes(config: &mut Value, change: impl Fn(&mut Vec<Value>)) -> Re
 }
 
 /// Where the certificate authorities are that this machine trusts, in PEM.
-pub(super) fn authorities() -> Option<PathBuf> {
+#[must_use]
+pub fn authorities() -> Option<PathBuf> {
     let chosen = env::var_os("SSL_CERT_FILE").map(PathBuf::from);
     chosen
         .into_iter()
@@ -149,12 +79,12 @@ pub(super) fn authorities() -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-fn tls(host: &str) -> Result<Value> {
+fn tls(target: &Target) -> Result<Value> {
     let authorities = authorities().context(
         "no trusted certificate authorities are here for an https target: \
          run 'apt-get install ca-certificates' or set SSL_CERT_FILE",
     )?;
-    let is_address = host.parse::<IpAddr>().is_ok();
+    let (host, is_address) = (target.host(), target.is_address());
     let kind = if is_address { "IP_ADDRESS" } else { "DNS" };
     let mut context = json!({
         "@type":

@@ -156,27 +156,3 @@ fn what_is_missing_is_named() {
     let error = render(&yaml, &changes()).unwrap_err().to_string();
     assert_eq!(error, "the configuration has no listener named 'drain'");
 }
-
-#[test]
-fn targets_are_origins() {
-    let target = |text: &str| text.parse::<Target>().map(|target| target.to_string());
-    assert_eq!(
-        target("http://localhost:3000").unwrap(),
-        "http://localhost:3000"
-    );
-    assert_eq!(
-        target("https://a.example/").unwrap(),
-        "https://a.example:443"
-    );
-    assert_eq!(target("http://[::1]:80").unwrap(), "http://[::1]:80");
-    for wrong in [
-        "localhost:3000",
-        "ftp://a",
-        "http://a/path",
-        "http://a/?q",
-        "http://u:p@a",
-        "",
-    ] {
-        assert!(target(wrong).is_err(), "{wrong}");
-    }
-}

@@ -1,4 +1,4 @@
-//! A set before it starts.
+//! The settings of a set before it starts.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -13,14 +13,14 @@ use serde_json::Value;
 use super::{LocalSet, Part, Ports, STREAMS, temporary};
 use crate::ports;
 use crate::process::Program;
-use crate::render::{self, Changes, Target};
+use crate::render::{self, Changes, Target, UnfilteredTargets};
 use provision::dist::Variant;
 use provision::{Programs, Project};
 
 type Edit = Box<dyn FnOnce(&mut Value) -> Result<()>>;
 
-/// What a set is to be like. Everything has a default that suits a test: free ports, a folder of
-/// its own, one Envoy worker, the demo function as what is called.
+/// The settings of a set. Everything has a default that suits a test: free ports, a folder of its
+/// own, one Envoy worker, and the demo function as target.
 pub struct Builder {
     project: Project,
     programs: Option<Programs>,
@@ -45,6 +45,7 @@ pub struct Builder {
     environment: Vec<(String, String)>,
     log_level: String,
     edits: Vec<Edit>,
+    unfiltered: UnfilteredTargets,
     is_verbose: bool,
 }
 
@@ -75,106 +76,106 @@ impl Default for Builder {
             environment: Vec::new(),
             log_level: "info".into(),
             edits: Vec::new(),
+            unfiltered: UnfilteredTargets::default(),
             is_verbose: false,
         }
     }
 }
 
 impl Builder {
-    /// A name for the folder below `target/local-sets/`, such as the test's.
+    /// Sets the name of the folder below `target/local-sets/`, such as the test's name.
     #[must_use]
     pub fn name(mut self, name: &str) -> Self {
         name.clone_into(&mut self.name);
         self
     }
 
-    /// Where configuration and logs go, and stay afterwards.
+    /// Sets the folder for configuration and logs, which stay there afterwards.
     #[must_use]
     pub fn folder(mut self, folder: &Path) -> Self {
         self.folder = Some(folder.to_path_buf());
         self
     }
 
-    /// Where the stream server keeps its records; below the set's folder otherwise.
+    /// Sets the folder for the stream server's records; by default it is below the set's folder.
     #[must_use]
     pub fn data(mut self, data: &Path) -> Self {
         self.data = Some(data.to_path_buf());
         self
     }
 
-    /// Programs that were provided before.
+    /// Sets the programs, which were provided before.
     #[must_use]
     pub fn programs(mut self, programs: Programs) -> Self {
         self.programs = Some(programs);
         self
     }
 
-    /// Which of the two built filters; the shipped one otherwise.
+    /// Selects one of the two built filters; the default is the shipped one.
     #[must_use]
     pub fn variant(mut self, variant: Variant) -> Self {
         self.variant = variant;
         self
     }
 
-    /// Another file than `envoy/gateway.yaml`.
+    /// Sets another file than `envoy/gateway.yaml`.
     #[must_use]
     pub fn configuration(mut self, file: &Path) -> Self {
         self.configuration = file.to_path_buf();
         self
     }
 
-    /// The gateway's port; a free one otherwise.
+    /// Sets the gateway's port; the default is a free one.
     #[must_use]
     pub fn gateway_port(mut self, port: u16) -> Self {
         self.gateway_port = Some(port);
         self
     }
 
-    /// The port of Envoy's admin interface; a free one otherwise.
+    /// Sets the port of Envoy's admin interface; the default is a free one.
     #[must_use]
     pub fn admin_port(mut self, port: u16) -> Self {
         self.admin_port = Some(port);
         self
     }
 
-    /// The stream server's port; a free one otherwise.
+    /// Sets the stream server's port; the default is a free one.
     #[must_use]
     pub fn stream_port(mut self, port: u16) -> Self {
         self.stream_port = Some(port);
         self
     }
 
-    /// The port of the drain's listener; a free one otherwise.
+    /// Sets the port of the drain's listener; the default is a free one.
     #[must_use]
     pub fn drain_port(mut self, port: u16) -> Self {
         self.drain_port = Some(port);
         self
     }
 
-    /// The demo function's port; a free one otherwise.
+    /// Sets the demo function's port; the default is a free one.
     #[must_use]
     pub fn function_port(mut self, port: u16) -> Self {
         self.function_port = Some(port);
         self
     }
 
-    /// Uses a stream server (or whatever stands in for one) that somebody else holds, instead of
-    /// starting one.
+    /// Uses a stream server (or its substitute) that somebody else runs, instead of starting one.
     #[must_use]
     pub fn shared_stream(mut self, port: u16) -> Self {
         self.shared_stream_port = Some(port);
         self
     }
 
-    /// The streams as `name:partitions`; otherwise `calls:4`, `calls-dead:1`, and a lane for each
-    /// delay of the local configuration.
+    /// Sets the streams as `name:partitions`; the default is `calls:4`, `calls-dead:1`, and a lane
+    /// for each delay of the local configuration.
     #[must_use]
     pub fn streams(mut self, streams: &[&str]) -> Self {
         self.streams = streams.iter().map(|stream| (*stream).to_owned()).collect();
         self
     }
 
-    /// More arguments of the stream server.
+    /// Adds arguments of the stream server.
     #[must_use]
     pub fn stream_server_arguments<A: Into<OsString>>(
         mut self,
@@ -185,35 +186,35 @@ impl Builder {
         self
     }
 
-    /// What the gateway's route `/` calls, instead of the demo function.
+    /// Sets the target of the gateway's route `/`, instead of the demo function.
     #[must_use]
     pub fn target(mut self, target: Target) -> Self {
         self.target = Some(target);
         self
     }
 
-    /// How many workers Envoy has; one otherwise.
+    /// Sets the number of Envoy's workers; the default is one.
     #[must_use]
     pub fn concurrency(mut self, workers: u32) -> Self {
         self.concurrency = workers;
         self
     }
 
-    /// Merged into the accept filter's settings (RFC 7396).
+    /// Merges this into the accept filter's settings (RFC 7396).
     #[must_use]
     pub fn accept_patch(mut self, patch: Value) -> Self {
         self.accept_patch = Some(patch);
         self
     }
 
-    /// Merged into the drain's settings (RFC 7396).
+    /// Merges this into the drain's settings (RFC 7396).
     #[must_use]
     pub fn drain_patch(mut self, patch: Value) -> Self {
         self.drain_patch = Some(patch);
         self
     }
 
-    /// How often Envoy sums its metrics up.
+    /// Sets how often Envoy sums up its metrics.
     #[must_use]
     pub fn stats_flush_interval(mut self, interval: Duration) -> Self {
         self.stats_flush_interval = Some(interval);
@@ -227,27 +228,35 @@ impl Builder {
         self
     }
 
-    /// Envoy's `--log-level`; `info` otherwise.
+    /// Sets Envoy's `--log-level`; the default is `info`.
     #[must_use]
     pub fn log_level(mut self, level: &str) -> Self {
         level.clone_into(&mut self.log_level);
         self
     }
 
-    /// Lets explicit targets be on this machine, 127.0.0.0/8; the allow-lists decide as before.
+    /// Allows explicit targets on this machine, 127.0.0.0/8. The allow-lists still decide.
     #[must_use]
     pub fn allow_private_egress(self) -> Self {
-        self.edit(render::egress::allow_loopback)
+        self.unfiltered_targets()
+            .edit(render::egress::allow_loopback)
     }
 
-    /// Any other change of Envoy's configuration, made after all of the above.
+    /// Leaves explicit targets to the RBAC filter alone where Envoy has no address filter.
+    #[must_use]
+    pub fn unfiltered_targets(mut self) -> Self {
+        self.unfiltered = UnfilteredTargets::Accepted;
+        self
+    }
+
+    /// Adds any other change of Envoy's configuration, which is made after all of the above.
     #[must_use]
     pub fn edit(mut self, edit: impl FnOnce(&mut Value) -> Result<()> + 'static) -> Self {
         self.edits.push(Box::new(edit));
         self
     }
 
-    /// Tells what is being started.
+    /// Prints what is being started.
     #[must_use]
     pub fn verbose(mut self) -> Self {
         self.is_verbose = true;
@@ -259,33 +268,28 @@ impl Builder {
     /// # Errors
     /// When a part doesn't get ready; the message has the end of its log.
     pub fn start(mut self) -> Result<LocalSet> {
-        let programs = match self.programs.take() {
-            Some(programs) => programs,
-            None => Programs::for_tests(&self.project, self.variant)?,
-        };
+        let provided = self.programs.take().map(Ok);
+        let programs =
+            provided.unwrap_or_else(|| Programs::for_tests(&self.project, self.variant))?;
         let is_temporary = self.folder.is_none();
-        let folder = self
-            .folder
-            .take()
-            .unwrap_or_else(|| temporary(&self.project, &self.name));
+        let folder = self.folder.take();
+        let folder = folder.unwrap_or_else(|| temporary(&self.project, &self.name));
         let data = self.data.take().unwrap_or_else(|| folder.join("data"));
         let ports = self.choose_ports()?;
         for folder in [&folder, &data] {
             fs::create_dir_all(folder)
                 .with_context(|| format!("cannot create {}", folder.display()))?;
         }
-        let is_quiet = !self.is_verbose;
         let configuration = self.render(&programs, &folder, ports)?;
         let programs = self.describe(&programs, &folder, &data, &configuration, ports);
-        let running = BTreeMap::new();
         let mut set = LocalSet {
             ports,
             folder,
             data,
             programs,
-            running,
+            running: BTreeMap::new(),
             is_temporary,
-            is_quiet,
+            is_quiet: !self.is_verbose,
         };
         for part in [Part::StreamServer, Part::Function, Part::Envoy] {
             set.start(part)?;
@@ -327,9 +331,9 @@ impl Builder {
         };
         let mut config = render::render(&yaml, &changes)
             .with_context(|| format!("cannot use {}", file.display()))?;
-        for edit in self.edits.drain(..) {
-            edit(&mut config)?;
-        }
+        let mut edits = self.edits.drain(..);
+        edits.try_for_each(|edit| edit(&mut config))?;
+        render::for_envoy(&mut config, programs.envoy_version, self.unfiltered)?;
         let rendered = folder.join("envoy.json");
         fs::write(&rendered, serde_json::to_vec_pretty(&config)?)
             .with_context(|| format!("cannot write {}", rendered.display()))?;

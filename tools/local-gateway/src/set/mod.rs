@@ -1,5 +1,5 @@
-//! The local set: Envoy with the filter, the stream server and, where nothing else is called, the
-//! demo function. Started together, held by one value, ended with it.
+//! The local set: Envoy with the filter, the stream server and, if there is no other target, the
+//! demo function. They are started together, held by one value, and ended with it.
 
 mod builder;
 
@@ -33,14 +33,14 @@ const STREAMS: [&str; 8] = [
 
 pub use builder::Builder;
 
-/// The stream server may have a large log to look through.
+/// The stream server may have to read a large log.
 const STREAM_SERVER_DEADLINE: Duration = Duration::from_secs(30);
 const FUNCTION_DEADLINE: Duration = Duration::from_secs(10);
-/// Envoy compiles the filter once for each worker, which a busy machine takes its time for.
+/// Envoy compiles the filter once for each worker, which takes long on a busy machine.
 const ENVOY_DEADLINE: Duration = Duration::from_secs(60);
-/// Counts the sessions of drains with their consumer group.
+/// The metric that counts sessions of drains with their consumer group.
 const DRAIN_JOINED: &str = "sluice_group_sessions_total";
-/// For an end in peace.
+/// How long a part may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One program of the set.
@@ -55,7 +55,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// What people call it.
+    /// Returns the part's name, for people.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -69,7 +69,7 @@ impl Part {
 /// The ports of a set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ports {
-    /// What clients call; of a sidecar, what others call.
+    /// The port that clients call; of a sidecar, the port that others call.
     pub gateway: u16,
     /// Envoy's admin interface.
     pub admin: u16,
@@ -89,67 +89,67 @@ pub struct LocalSet {
     data: PathBuf,
     programs: BTreeMap<Part, Program>,
     running: BTreeMap<Part, Process>,
-    /// Whether the folder goes with the set.
+    /// Whether the folder is removed with the set.
     is_temporary: bool,
     is_quiet: bool,
 }
 
 impl LocalSet {
-    /// How a set is described before it starts.
+    /// Returns a builder with the default settings.
     #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// The URL that clients call, such as `http://127.0.0.1:10000`.
+    /// Returns the URL that clients call, such as `http://127.0.0.1:10000`.
     #[must_use]
     pub fn gateway_url(&self) -> String {
         url(self.ports.gateway)
     }
 
-    /// Envoy's admin interface.
+    /// Returns the URL of Envoy's admin interface.
     #[must_use]
     pub fn admin_url(&self) -> String {
         url(self.ports.admin)
     }
 
-    /// The stream server.
+    /// Returns the URL of the stream server.
     #[must_use]
     pub fn stream_url(&self) -> String {
         url(self.ports.stream)
     }
 
-    /// The demo function, if the set has one.
+    /// Returns the URL of the demo function, if the set has one.
     #[must_use]
     pub fn function_url(&self) -> Option<String> {
         self.ports.function.map(url)
     }
 
-    /// All ports.
+    /// Returns all ports.
     #[must_use]
     pub fn ports(&self) -> Ports {
         self.ports
     }
 
-    /// Where configuration and logs lie.
+    /// Returns the folder of configuration and logs.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Where the stream server keeps its records.
+    /// Returns the folder of the stream server's records.
     #[must_use]
     pub fn data(&self) -> &Path {
         &self.data
     }
 
-    /// The process id of a running part.
+    /// Returns the process id of a running part.
     #[must_use]
     pub fn pid(&self, part: Part) -> Option<u32> {
         self.running.get(&part).map(Process::pid)
     }
 
-    /// The parts that ended although nobody ended them, and how.
+    /// Returns the parts that ended by themselves, and how.
     pub fn ended(&mut self) -> Vec<(Part, ExitStatus)> {
         let running = self.running.iter_mut();
         running
@@ -173,7 +173,7 @@ impl LocalSet {
         self.process(part)?.terminate(PATIENCE)
     }
 
-    /// Stops a part in the middle of whatever it does (`SIGSTOP`), until [`resume`](Self::resume).
+    /// Stops a part in the middle of its work (`SIGSTOP`), until [`resume`](Self::resume).
     ///
     /// # Errors
     /// When the set has no such part or the system refuses.
@@ -189,8 +189,8 @@ impl LocalSet {
         self.process(part)?.signal(Signal::CONT)
     }
 
-    /// Starts a part again, with the same ports and data, and waits until it is ready. It is
-    /// killed before if it still runs.
+    /// Starts a part again, with the same ports and data, and waits until it is ready. If it still
+    /// runs, it is killed first.
     ///
     /// # Errors
     /// When the set has no such part or it doesn't get ready.
@@ -231,7 +231,7 @@ impl LocalSet {
         self.restart(Part::StreamServer)
     }
 
-    /// Envoy's counters and gauges by their full names.
+    /// Returns Envoy's counters and gauges by their full names.
     ///
     /// # Errors
     /// When Envoy doesn't answer.
@@ -256,7 +256,7 @@ impl LocalSet {
         envoy.wait_until(ENVOY_DEADLINE, "drain that joined its group", joined)
     }
 
-    /// Everything that a part has written so far.
+    /// Returns everything that a part has written so far.
     #[must_use]
     pub fn log(&self, part: Part) -> String {
         let log = self
@@ -266,7 +266,7 @@ impl LocalSet {
         String::from_utf8_lossy(&log.and_then(Result::ok).unwrap_or_default()).into_owned()
     }
 
-    /// The file that a part writes to.
+    /// Returns the file that a part writes to.
     #[must_use]
     pub fn log_file(&self, part: Part) -> Option<&Path> {
         self.programs
@@ -274,7 +274,7 @@ impl LocalSet {
             .map(|program| program.log.as_path())
     }
 
-    /// Everything that all parts have written so far.
+    /// Returns everything that all parts have written so far.
     #[must_use]
     pub fn logs(&self) -> String {
         let parts = self.programs.keys();
@@ -283,7 +283,7 @@ impl LocalSet {
             .collect()
     }
 
-    /// Ends every part in peace: first the gateway, then what it depends on.
+    /// Ends every part by request: first the gateway, then the parts that it depends on.
     ///
     /// # Errors
     /// When the system refuses.
@@ -320,9 +320,9 @@ impl LocalSet {
 impl Drop for LocalSet {
     fn drop(&mut self) {
         self.running.clear();
-        // What a failed test leaves is what explains it.
+        // The files of a failed test explain the failure.
         if self.is_temporary && !std::thread::panicking() {
-            // A folder that cannot be removed harms nobody.
+            // A folder that can't be removed does no harm.
             let _left = fs::remove_dir_all(&self.folder);
         }
     }
@@ -356,7 +356,7 @@ fn accepts(port: u16) -> bool {
     TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok()
 }
 
-/// A folder that no other set has.
+/// Returns a folder that no other set uses.
 fn temporary(project: &Project, name: &str) -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(1);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);

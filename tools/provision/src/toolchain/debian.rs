@@ -19,9 +19,9 @@ const LIBRARY_SOURCES: &str = "lib/rustlib/src/rust/library/Cargo.lock";
 const WASI_LIBC: &str = "/usr/lib/wasm32-wasi/libc.a";
 const PACKAGES: &[&str] = &["rustc-web", "cargo-web", "rust-web-src", "wasi-libc"];
 
-/// Debian's Rust has to be able to read this workspace.
+/// The oldest of Debian's Rusts that can read this workspace.
 const OLDEST_MINOR: u32 = 89;
-/// Older linkers do not know what today's LLVM writes.
+/// Older linkers can't read the output of today's LLVM.
 const OLDEST_LLD: u32 = 19;
 
 pub(super) fn provide(target: WasmTarget) -> Result<WasmToolchain> {
@@ -98,7 +98,7 @@ fn install_missing() -> Result<()> {
         );
     }
     say(&format!("{command} …"));
-    // Its lists may be old or missing; whether they are good enough shows at the installation.
+    // Its lists may be old or missing. The installation shows whether they are good enough.
     let updated = run(apt_get().arg("update"));
     run(apt_get()
         .args(["install", "-y", "--no-install-recommends"])
@@ -122,7 +122,7 @@ fn apt_get() -> Command {
     command
 }
 
-/// The linker of the Rust in use, else the newest of Debian's.
+/// Returns the linker of the Rust in use, else the newest of Debian's.
 fn linker() -> Option<PathBuf> {
     rust_lld().or_else(debian_lld)
 }

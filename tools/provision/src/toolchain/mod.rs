@@ -1,8 +1,9 @@
 //! A Rust that can build for a wasm target.
 //!
-//! Two ways, in this order: the target's standard library of the Rust in use (installed, or fetched
-//! by rustup), else Debian's Rust, which builds the standard library from its own sources. The
-//! environment variable `SLUICE_WASM_TOOLCHAIN` (`rustup` or `debian`) insists on one of them.
+//! There are two ways, in this order: the target's standard library of the Rust in use (installed,
+//! or fetched by rustup), else Debian's Rust, which builds the standard library from its own
+//! sources. The environment variable `SLUICE_WASM_TOOLCHAIN` (`rustup` or `debian`) selects one of
+//! them.
 
 mod debian;
 mod rustup;
@@ -15,17 +16,17 @@ use anyhow::{Context, Result, bail};
 use crate::Project;
 use crate::command::capture;
 
-/// A target that we build wasm for.
+/// A wasm target of the project.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WasmTarget {
     /// The filter's target: Envoy offers a little of WASI to it.
     Wasip1,
-    /// For tests of pure code in Node.
+    /// The target for tests of pure code in Node.
     Unknown,
 }
 
 impl WasmTarget {
-    /// The name that rustc has for it.
+    /// Returns rustc's name for it.
     #[must_use]
     pub fn triple(self) -> &'static str {
         match self {
@@ -34,7 +35,7 @@ impl WasmTarget {
         }
     }
 
-    /// The prefix of the environment variables that configure it for cargo.
+    /// Returns the prefix of the environment variables that configure it for cargo.
     fn variable(self, name: &str) -> String {
         format!(
             "CARGO_TARGET_{}_{name}",
@@ -54,10 +55,10 @@ pub struct WasmToolchain {
 }
 
 impl WasmToolchain {
-    /// Finds a way to build for the target, and installs what is missing where it may.
+    /// Finds a way to build for the target, and installs what is missing if it may.
     ///
     /// # Errors
-    /// When there is no way; the message says which command leads to one.
+    /// When there is no way to build for it; the message says which command provides one.
     pub fn find(target: WasmTarget) -> Result<Self> {
         match env::var("SLUICE_WASM_TOOLCHAIN").ok().as_deref() {
             Some("rustup") => rustup::provide(target),
@@ -73,7 +74,8 @@ impl WasmToolchain {
         }
     }
 
-    /// A cargo command for the target, run in the project's root with the wasm build folder.
+    /// Returns a cargo command for the target, run in the project's root with the wasm build
+    /// folder.
     #[must_use]
     pub fn cargo(&self, project: &Project, subcommand: &str) -> Command {
         let mut command = Command::new(&self.cargo);
@@ -85,14 +87,14 @@ impl WasmToolchain {
             .arg("--target-dir")
             .arg(project.wasm_target())
             // Flags that a user sets for this machine's code have no meaning for wasm, and they
-            // would replace ours.
+            // would replace the project's flags.
             .env_remove("RUSTFLAGS")
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
-    /// Whether it can lint as well.
+    /// Returns whether it can lint as well.
     #[must_use]
     pub fn has_clippy(&self) -> bool {
         let mut command = Command::new(&self.cargo);
@@ -102,12 +104,12 @@ impl WasmToolchain {
         capture(&mut command).is_ok()
     }
 
-    /// Which way was found, for people.
+    /// Returns which way was found, for people.
     #[must_use]
     pub fn description(&self) -> &str {
         &self.description
     }
 }
 
-/// What V8 can do, and every other host that we know of.
+/// Features that V8 and every other known host have.
 const TARGET_FEATURES: &str = "-C target-feature=+simd128,+bulk-memory";

@@ -11,8 +11,8 @@ use super::{TARGET_FEATURES, WasmTarget, WasmToolchain};
 use crate::command::{capture, on_path};
 use crate::progress::say;
 
-/// How long rustup may take. A download of this size needs seconds; a machine that reaches no
-/// server must not make anybody wait for the other way.
+/// How long rustup may take. A download of this size needs seconds. If a machine reaches no server,
+/// nobody should have to wait long for the other way.
 const RUSTUP_DEADLINE: Duration = Duration::from_secs(120);
 
 pub(super) fn provide(target: WasmTarget) -> Result<WasmToolchain> {
@@ -34,7 +34,7 @@ pub(super) fn provide(target: WasmTarget) -> Result<WasmToolchain> {
     })
 }
 
-/// Whether the Rust in use has the target's standard library.
+/// Returns whether the Rust in use has the target's standard library.
 fn is_installed(target: WasmTarget) -> Result<bool> {
     let sysroot = capture(Command::new("rustc").args(["--print", "sysroot"]))
         .context("Rust is missing: install it from https://rustup.rs")?;

@@ -1,4 +1,4 @@
-//! `cargo xtask bench` and `cargo xtask bench-stream`: what things cost, as ratios.
+//! `cargo xtask bench` and `cargo xtask bench-stream`: the cost of things, as ratios.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -17,7 +17,8 @@ pub(crate) struct Arguments {
     bench: Vec<OsString>,
 }
 
-/// Runs one of its two tasks, optimised: what measures must not be what is measured.
+/// Runs one of its two tasks, optimised, so that the measuring program doesn't slow down what it
+/// measures.
 pub(crate) fn run(project: &Project, task: &str, arguments: &Arguments) -> Result<ExitCode> {
     let mut command = member::command(project, "bench", "tools");
     command.arg(task);

@@ -23,8 +23,8 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
     member::run(command(project), &arguments.chaos)
 }
 
-/// It, with arguments to come. Unoptimised: what it waits for are the parts, and its libraries have
-/// been built like that for the tests already.
+/// Returns the command, with arguments to come. It is unoptimised, because it waits for the parts
+/// most of the time, and its libraries have been built like that for the tests already.
 pub(crate) fn command(project: &Project) -> Command {
     member::command(project, "chaos", "dev")
 }

@@ -1,10 +1,11 @@
 //! `cargo xtask dist`: the shipped filter at `target/dist/sluice.wasm`.
 
+use std::fs;
 use std::process::ExitCode;
 
-use anyhow::Result;
-use provision::Project;
+use anyhow::{Context, Result};
 use provision::dist::{self, Variant};
+use provision::{Project, image};
 
 /// Build the filter that is shipped, as target/dist/sluice.wasm
 ///
@@ -14,6 +15,11 @@ pub(crate) struct Arguments {
     /// Also build target/dist/sluice-trap.wasm, which tests can make trap
     #[arg(long)]
     with_trap: bool,
+
+    /// Also write it as an OCI image layout, target/dist/sluice-oci, that control planes load
+    /// modules from
+    #[arg(long)]
+    image: bool,
 
     /// Also list what the filter imports from its host
     #[arg(long)]
@@ -39,6 +45,15 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
                 println!("  {import}");
             }
         }
+    }
+    if arguments.image {
+        let module = fs::read(project.filter()).context("cannot read the filter")?;
+        let digest = image::write(&project.image(), &module)?;
+        println!(
+            "{}: version {}, {digest}",
+            project.display(&project.image()),
+            image::VERSION
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,5 @@
-//! Programs of the workspace that are commands here: run by cargo, with the rest of the arguments.
+//! Programs of the workspace that are commands here: cargo runs them with the rest of the
+//! arguments.
 
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
@@ -6,7 +7,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result};
 use provision::Project;
 
-/// A program with arguments to come; `profile` is cargo's.
+/// Returns the command of a program, with arguments to come; `profile` is cargo's.
 pub(crate) fn command(project: &Project, package: &str, profile: &str) -> Command {
     let mut command = Command::new("cargo");
     command
@@ -16,11 +17,11 @@ pub(crate) fn command(project: &Project, package: &str, profile: &str) -> Comman
     command
 }
 
-/// Runs it and tells whether it succeeded. Ctrl-C reaches both of us: whoever has started something
-/// ends it.
+/// Runs it and returns whether it succeeded. Ctrl-C reaches both processes; the one that has
+/// started something ends it.
 ///
 /// # Errors
-/// When cargo is not there.
+/// When cargo is missing.
 pub(crate) fn run(mut command: Command, arguments: &[OsString]) -> Result<ExitCode> {
     let status = command
         .args(arguments)

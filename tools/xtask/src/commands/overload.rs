@@ -1,4 +1,4 @@
-//! `cargo xtask overload`: what the accept side does with too much.
+//! `cargo xtask overload`: how the accept side handles too much load.
 
 use std::ffi::OsString;
 use std::process::{Command, ExitCode};
@@ -23,7 +23,7 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
     member::run(command(project), &arguments.arguments)
 }
 
-/// The program, built with optimisation, with arguments to come.
+/// Returns the program, built with optimisation, with arguments to come.
 pub(crate) fn command(project: &Project) -> Command {
     member::command(project, "overload", "tools")
 }

@@ -1,4 +1,4 @@
-//! How late deferred calls arrive, and that none of them is early.
+//! Measures how late deferred calls arrive, and that none of them is early.
 
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -18,7 +18,7 @@ const DELAY_MS: std::ops::Range<u128> = 1_200..3_000;
 const DEADLINE: Duration = Duration::from_secs(30);
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(1);
 
-/// What became of the deferred calls.
+/// The results of the deferred calls.
 pub(super) struct Deferral {
     /// From the moment at which a call was due to its arrival; zero for an early one.
     pub(super) lateness: Vec<Duration>,
@@ -30,7 +30,7 @@ pub(super) fn measure(programs: &Programs, arguments: &Arguments) -> Result<Defe
     let set = sets::whole(programs, target.port)?;
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, set.ports().gateway))?;
     let mut socket = Socket::new(stream)?;
-    // Arrivals are noted on the steady clock, calls are due on the wall clock.
+    // Arrivals are noted on the steady clock, but calls are due on the wall clock.
     let (steady, wall) = (Instant::now(), SystemTime::now());
     let count = u128::try_from(arguments.deferred)?;
     let mut due = Vec::new();

@@ -1,4 +1,4 @@
-//! How long a single call takes while nothing else happens.
+//! Measures how long a single call takes while nothing else happens.
 
 use std::net::{Ipv4Addr, TcpStream};
 use std::thread;
@@ -18,10 +18,11 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const SAMPLE_INTERVAL: Duration = Duration::from_micros(100);
 /// The first calls find connections closed and code that has never run.
 const WARM_UP_COUNT: usize = 20;
-/// Pauses between two calls: different ones, so that no timer of the drain is met each time.
+/// Pauses between two calls: different ones, so that they don't always meet the same timer of the
+/// drain.
 const PAUSE_MS: std::ops::Range<u64> = 20..60;
 
-/// Of each call, how long it took until it arrived.
+/// How long each call took until it arrived.
 pub(super) struct Latencies {
     pub(super) from_request: Vec<Duration>,
     /// Zero for a call that arrived before its caller had read the answer.
@@ -57,7 +58,7 @@ pub(super) fn measure(programs: &Programs, arguments: &Arguments) -> Result<Late
 
 fn pause(number: usize) -> Duration {
     let span = PAUSE_MS.end - PAUSE_MS.start;
-    // A step that is prime to the span visits all of it.
+    // A step without a common divisor with the span visits all of it.
     let step = u64::try_from(number).unwrap_or(0).wrapping_mul(17) % span;
     Duration::from_millis(PAUSE_MS.start + step)
 }

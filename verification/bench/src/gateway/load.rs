@@ -1,5 +1,5 @@
-//! The load generator: the same request over and over on many connections, which are kept as long
-//! as the server keeps them.
+//! The load generator: it sends the same request over and over on many connections, and keeps them
+//! as long as the server does.
 
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
@@ -11,11 +11,12 @@ use testkit::http1::framing::{Kind, first};
 
 use crate::socket::{Socket, State, wait};
 
-/// Not counted, so that connections are open and queues are filled when counting begins.
+/// Answers of this time are not counted, so that connections are open and queues are filled when
+/// counting begins.
 const WARM_UP: Duration = Duration::from_millis(500);
 const POLL_TIMEOUT: Duration = Duration::from_millis(20);
 
-/// What is sent, where, and what is right as an answer.
+/// What is sent, where, and which answer is right.
 #[derive(Clone, Debug)]
 pub(super) struct Load {
     pub(super) port: u16,
@@ -25,11 +26,11 @@ pub(super) struct Load {
     pub(super) duration: Duration,
 }
 
-/// What came of it.
+/// The results.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Measured {
     pub(super) per_second: f64,
-    /// All right answers, with those of the warm-up.
+    /// All right answers, including those of the warm-up.
     pub(super) answers: u64,
     pub(super) wrong_answers: u64,
 }
@@ -72,7 +73,7 @@ impl Load {
         Ok(socket)
     }
 
-    /// Lets each socket do once what it can.
+    /// Lets each socket once do what it can.
     fn turn(&self, sockets: &mut [Socket], measured: &mut Measured, go_on: bool) -> Result<()> {
         let mut waiting: Vec<_> = sockets.iter().map(Socket::interest).collect();
         let is_ready = wait(&mut waiting, POLL_TIMEOUT)?;
@@ -90,7 +91,7 @@ impl Load {
         Ok(())
     }
 
-    /// Counts the answers that are there and sends as many requests, unless the last answer closes
+    /// Counts the answers that have come and sends as many requests, unless the last answer closes
     /// the connection.
     fn take_answers(
         &self,
@@ -114,7 +115,7 @@ impl Load {
         Ok(State::Open)
     }
 
-    /// What was sent has to be answered before somebody counts what was accepted.
+    /// Waits for the answers to everything that was sent, before somebody counts what was accepted.
     fn finish(&self, sockets: &mut [Socket], measured: &mut Measured) -> Result<()> {
         let connections = u64::try_from(sockets.len())?;
         let target = measured.answers + measured.wrong_answers + connections;
@@ -128,14 +129,14 @@ impl Load {
     }
 }
 
-/// A `POST` of `body_bytes`, marked or not.
+/// Returns a `POST` of `body_bytes`, marked or not.
 pub(super) fn request(path: &str, body_bytes: usize, is_marked: bool) -> Vec<u8> {
     let request = plain(path);
     let request = if is_marked { mark(request) } else { request };
     with_body(request, body_bytes)
 }
 
-/// A marked `POST` that is to be made at a moment, in Unix milliseconds.
+/// Returns a marked `POST` that is to be made at a moment, in Unix milliseconds.
 pub(super) fn deferred(path: &str, body_bytes: usize, deliver_at: u128) -> Vec<u8> {
     let (seconds, millis) = (deliver_at / 1_000, deliver_at % 1_000);
     let deliver_at = format!("{seconds}.{millis:03}");

@@ -1,8 +1,8 @@
-//! `cargo xtask bench`: what asynchronous calls cost, beside what the same Envoy does without them.
+//! `cargo xtask bench`: the cost of asynchronous calls, compared with the same Envoy without them.
 //!
 //! Each round has a set of its own, so that every backlog begins empty: one Envoy worker, a stream
-//! server and a target. The rates of a round are measured one after the other on that set; the
-//! medians over the rounds and their ratios are what counts, because machines are shared. Nothing
+//! server and a target. The rates of a round are measured one after the other on that set. The
+//! results are the medians over the rounds and their ratios, because machines are shared. Nothing
 //! is asserted.
 
 mod deferral;

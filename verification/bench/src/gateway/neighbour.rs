@@ -1,4 +1,5 @@
-//! How long calls to a quick target take beside many calls to a target that is gone or hangs.
+//! Measures how long calls to a quick target take beside many calls to a target that is gone or
+//! hangs.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::thread;
@@ -17,11 +18,11 @@ use crate::socket::Socket;
 
 /// The bad target's cluster.
 const NEIGHBOUR: &str = "neighbour";
-/// Timed calls are sent at this pace, whether earlier ones have arrived or not.
+/// Timed calls are sent at this pace, whether or not earlier ones have arrived.
 const PACE: Duration = Duration::from_millis(20);
 const CONNECTIONS: usize = 16;
 
-/// Of each timed call to the quick target, how long it took from its request to its arrival.
+/// For each timed call to the quick target, how long it took from its request to its arrival.
 pub(super) struct Neighbourhood {
     pub(super) alone: Vec<Duration>,
     pub(super) beside_dead: Vec<Duration>,
@@ -29,7 +30,7 @@ pub(super) struct Neighbourhood {
 }
 
 pub(super) fn measure(programs: &Programs, arguments: &Arguments) -> Result<Neighbourhood> {
-    // Connections are made, and nobody ever reads them.
+    // Connections are accepted, but nobody ever reads them.
     let hanging = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let hanging_port = hanging.local_addr()?.port();
     let dead_port = ports::free()?;
@@ -41,7 +42,7 @@ pub(super) fn measure(programs: &Programs, arguments: &Arguments) -> Result<Neig
     })
 }
 
-/// Has a backlog for the neighbour accepted, and then times calls to the quick target.
+/// Has a backlog of calls to the neighbour accepted, and then times calls to the quick target.
 fn beside(
     programs: &Programs,
     arguments: &Arguments,
@@ -71,7 +72,7 @@ fn connect(set: &LocalSet) -> Result<Socket> {
     Socket::new(stream)
 }
 
-/// Has one call accepted, and gives when it was sent.
+/// Has one call accepted, and returns when it was sent.
 fn call(socket: &mut Socket, path: &str, body: usize) -> Result<Instant> {
     let sent = Instant::now();
     socket.send(&request(path, body, true));

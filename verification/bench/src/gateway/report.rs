@@ -1,4 +1,4 @@
-//! The tables that show what was measured.
+//! The tables with the results.
 
 use std::iter;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use super::deferral::Deferral;
 use super::latency::Latencies;
 use super::neighbour::Neighbourhood;
 
-/// A rate and what it cost.
+/// A rate and its cost.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rate {
     pub(super) per_second: f64,
-    /// Microseconds of processor time for each, of Envoy and of the stream server.
+    /// Microseconds of processor time for each call, of Envoy and of the stream server.
     pub(super) envoy_cpu: f64,
     pub(super) stream_cpu: f64,
 }
@@ -42,7 +42,7 @@ const ROWS: &[(&str, Member)] = &[
     ("delivered", |round| round.delivered),
 ];
 
-/// What is compared with what.
+/// The pairs that are compared.
 const RATIOS: &[(&str, Member, Member)] = &[
     (
         "accepted / direct response",
@@ -154,12 +154,12 @@ fn row(what: &str, figures: &[f64]) -> Vec<Column> {
     iter::once(what.into()).chain(figures).collect()
 }
 
-/// A number with so many digits behind the point.
+/// Returns a number with so many digits behind the point.
 pub(crate) fn number(value: f64, digits: usize) -> Column {
     Column::right(format!("{value:.digits$}"))
 }
 
-/// In milliseconds.
+/// Returns percentiles in milliseconds.
 fn percentiles<const N: usize>(mut latencies: Vec<Duration>, percents: [usize; N]) -> [f64; N] {
     latencies.sort_unstable();
     percents.map(|percent| {

@@ -15,11 +15,11 @@ use super::sets::{self, DIRECT_PATH, PlainPorts};
 use super::target::Target;
 use crate::cpu;
 
-/// A drain that has not called anybody by then never will.
+/// A drain that has made no call by then never will.
 const FIRST_CALL_DEADLINE: Duration = Duration::from_secs(30);
 /// Enough of a large backlog to know the rate.
 const DELIVERY_DEADLINE: Duration = Duration::from_secs(10);
-/// Calls at the start and at the end are left out: there the drain is not busy with calls alone.
+/// Calls at the start and at the end are left out, because the drain then also does other work.
 const SKIPPED_SHARE: u64 = 20;
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -36,7 +36,7 @@ pub(super) fn measure(programs: &Programs, arguments: &Arguments) -> Result<Roun
     let (accepted, backlog) = rate(&set, arguments, (gateway, "/call"), 202)?;
     let proxied = rate(&set, arguments, (plain.plain, "/call"), 200)?.0;
     let passed = rate(&set, arguments, (gateway, "/call"), 200)?.0;
-    // Its worker is to be the only one while the backlog is delivered.
+    // Its worker has to be the only one while the backlog is delivered.
     set.kill9(Part::Envoy)?;
     let draining = sets::draining(programs, target.port, set.ports().stream)?;
     let watched = (draining.pid(Part::Envoy), set.pid(Part::StreamServer));
@@ -51,7 +51,7 @@ pub(super) fn measure(programs: &Programs, arguments: &Arguments) -> Result<Roun
     })
 }
 
-/// How fast one kind of request is answered, and how many answers there were in all.
+/// Returns how fast one kind of request is answered, and how many answers there were in all.
 fn rate(
     set: &LocalSet,
     arguments: &Arguments,
@@ -80,7 +80,7 @@ fn rate(
     ))
 }
 
-/// How fast a backlog arrives.
+/// Returns how fast a backlog arrives.
 fn delivery_rate(target: &Target, backlog: u64, watched: Watched) -> Result<Rate> {
     wait_for(target, 1, FIRST_CALL_DEADLINE);
     if target.calls() == 0 {
@@ -99,7 +99,7 @@ fn delivery_rate(target: &Target, backlog: u64, watched: Watched) -> Result<Rate
 /// Envoy and the stream server.
 type Watched = (Option<u32>, Option<u32>);
 
-/// Sees how much processor time something takes.
+/// Measures how much processor time something takes.
 struct Meter {
     watched: Watched,
     envoy: Option<Duration>,
@@ -128,10 +128,10 @@ impl Meter {
     }
 }
 
-/// Waits until so many calls have arrived or time is up, and tells how many there are and when.
+/// Waits until so many calls have arrived or the time is up. Returns how many there are and when.
 fn wait_for(target: &Target, calls: u64, deadline: Duration) -> (u64, Instant) {
     let is_over = || target.calls() >= calls || cancel::requested();
-    // How many there are says whether time was up.
+    // The number of calls shows whether the time was up.
     let _in_time = until_some(deadline, SAMPLE_INTERVAL, || is_over().then_some(()));
     (target.calls(), Instant::now())
 }

@@ -6,10 +6,10 @@ use local_gateway::{Builder, LocalSet};
 use provision::Programs;
 use serde_json::{Value, json};
 
-/// Answered by Envoy itself.
+/// The path that Envoy answers itself.
 pub(super) const DIRECT_PATH: &str = "/direct";
 
-/// A set with one Envoy worker that calls this target.
+/// Returns a set with one Envoy worker that calls this target.
 fn base(programs: &Programs, name: &str, target_port: u16) -> Builder {
     LocalSet::builder()
         .name(name)
@@ -19,21 +19,21 @@ fn base(programs: &Programs, name: &str, target_port: u16) -> Builder {
         .log_level("warning")
 }
 
-/// Where the measured Envoy does without our filter what it is compared with.
+/// Ports on which the measured Envoy works without the filter, for comparison.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PlainPorts {
-    /// Answers by itself, or proxies.
+    /// The port that answers itself, or proxies.
     pub(super) plain: u16,
-    /// The same, once it has read the whole body.
+    /// The port that does the same after it has read the whole body.
     pub(super) buffered: u16,
 }
 
-/// Accepts but never drains, so that what is accepted waits and accepting has the worker for
-/// itself.
+/// Returns a set that accepts but never drains, so that accepted calls wait and accepting has the
+/// worker for itself.
 pub(super) fn accepting(programs: &Programs, target: u16, ports: PlainPorts) -> Result<LocalSet> {
     base(programs, "bench-accept", target)
         .edit(move |config| {
-            // Nothing wakes the drain any more.
+            // Now nothing wakes the drain.
             let drain = cluster(config, "drain")?;
             drain
                 .as_object_mut()
@@ -53,19 +53,19 @@ pub(super) fn accepting(programs: &Programs, target: u16, ports: PlainPorts) -> 
         .start()
 }
 
-/// Drains what `accepting` has left on this stream server.
+/// Returns a set that drains what `accepting` has left on this stream server.
 pub(super) fn draining(programs: &Programs, target: u16, stream_port: u16) -> Result<LocalSet> {
     base(programs, "bench-deliver", target)
         .shared_stream(stream_port)
         .start()
 }
 
-/// The whole.
+/// Returns the whole set.
 pub(super) fn whole(programs: &Programs, target: u16) -> Result<LocalSet> {
     base(programs, "bench-latency", target).start()
 }
 
-/// The whole, with a second cluster of this name, to which the path `/NAME` leads.
+/// Returns the whole set, with a second cluster of this name, to which the path `/NAME` leads.
 pub(super) fn with_second_target(
     programs: &Programs,
     target: u16,
@@ -77,8 +77,8 @@ pub(super) fn with_second_target(
         .start()
 }
 
-/// Envoy answers a route's direct response before it has read the body, and then has to close the
-/// connection. Waiting for the body, as accepting does, keeps it open.
+/// Returns a filter that waits for the body. Envoy answers a route's direct response before it has
+/// read the body, and then has to close the connection. Waiting, as accepting does, keeps it open.
 fn buffer_filter() -> Value {
     json!({
         "name": "envoy.filters.http.buffer",
@@ -89,7 +89,7 @@ fn buffer_filter() -> Value {
     })
 }
 
-/// The gateway's listener without our filter, with another one and one more route.
+/// Returns the gateway's listener without our filter, with another one and one more route.
 fn without_our_filter(
     mut copy: Value,
     name: &str,

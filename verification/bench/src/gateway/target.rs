@@ -1,4 +1,4 @@
-//! What is called: a server that answers at once and counts.
+//! The target: a server that answers at once and counts.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, TcpListener};
@@ -16,10 +16,10 @@ use crate::socket::{Socket, State, wait};
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 const POLL_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// Requests whose path begins like this are noted with the moment of their arrival.
+/// Requests whose path has this prefix are noted with the time of their arrival.
 pub(super) const NOTED: &str = "/noted/";
 
-/// What it has seen.
+/// What the target has seen.
 #[derive(Debug, Default)]
 struct Seen {
     calls: AtomicU64,
@@ -46,12 +46,12 @@ impl Target {
         Ok(Self { port, seen, thread })
     }
 
-    /// How many asynchronous calls have arrived.
+    /// Returns how many asynchronous calls have arrived.
     pub(super) fn calls(&self) -> u64 {
         self.seen.calls.load(Ordering::Relaxed)
     }
 
-    /// When the request with this noted path arrived.
+    /// Returns when the request with this noted path arrived.
     pub(super) fn arrival(&self, path: &str) -> Option<Instant> {
         let arrivals = self
             .seen
@@ -66,7 +66,7 @@ impl Drop for Target {
     fn drop(&mut self) {
         self.seen.is_over.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // Its failure has shown as calls that did not arrive.
+            // If it failed, some calls have not arrived.
             let _ended = thread.join();
         }
     }
@@ -92,7 +92,7 @@ fn answer(socket: &mut Socket, seen: &Seen) -> State {
     if socket.flush() == State::Closed || socket.receive() == State::Closed {
         return State::Closed;
     }
-    // Whoever sends what is no HTTP has nobody to talk to.
+    // A client that does not send HTTP gets no answer.
     while let Ok(Some(request)) = first(Kind::Request, &socket.received, false) {
         if request.head.field("async-call-id").is_some() {
             seen.calls.fetch_add(1, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! What the disk itself does: write and fdatasync, one after the other.
+//! Measures the disk itself: write and fdatasync, one after the other.
 
 use std::fs::File;
 use std::io::Write as _;
@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use super::talk::per_second;
 
-/// How often so many bytes are appended and synchronised in a second.
+/// Returns how often so many bytes are appended and synchronised in a second.
 pub(super) fn rate(file: &Path, bytes: usize, duration: Duration) -> Result<f64> {
     let mut file = File::create(file)?;
     let (block, start, mut count) = (vec![b'x'; bytes], Instant::now(), 0);

@@ -1,8 +1,8 @@
-//! `cargo xtask bench-stream`: durable publishing and reading of the stream server, beside the
-//! bare disk, NATS JetStream and Redis Streams doing the same work.
+//! `cargo xtask bench-stream`: durable publishing and reading of the stream server, compared with
+//! the bare disk, NATS JetStream and Redis Streams, which do the same work.
 //!
-//! Every message is on the disk before it is acknowledged, with all of them. Each round starts each
-//! server on an empty folder and lets them take turns, cell by cell; what counts are medians over
+//! With all of them, every message is on the disk before it is acknowledged. Each round starts each
+//! server on an empty folder and lets them take turns, cell by cell. The results are medians over
 //! the rounds and the medians of each round's ratios. Nothing is asserted.
 
 mod disk;
@@ -30,7 +30,7 @@ use table::{Measured, Table};
 
 const CONNECTIONS: [usize; 2] = [1, 64];
 const BATCHES: [usize; 3] = [1, 10, 100];
-/// A GetMessages has 1 MiB at most.
+/// A GetMessages returns at most 1 MiB.
 const READ_BATCHES: [usize; 2] = [100, 1_000];
 const DISK_BYTES: [usize; 2] = [1_024, 65_536];
 
@@ -169,7 +169,7 @@ struct Put {
 }
 
 impl Put {
-    /// Messages per second, and how many there were in all.
+    /// Returns messages per second, and how many there were in all.
     fn run(&self, server: &Server, duration: Duration) -> Result<(f64, u64)> {
         let (stream, batch, bytes) = (self.stream, self.batch, self.bytes);
         let numbers = 0..self.connections;
@@ -190,7 +190,7 @@ impl Put {
     }
 }
 
-/// Publishes what is read afterwards.
+/// Publishes messages that are read afterwards.
 fn fill(server: &Server, arguments: &Arguments) -> Result<()> {
     const BATCH: usize = 500;
     let (count, bytes, port) = (arguments.backlog * 1_000, arguments.body, server.port);
@@ -202,7 +202,7 @@ fn fill(server: &Server, arguments: &Arguments) -> Result<()> {
     filled.map(|_| ())
 }
 
-/// Messages per second of a backlog, and how many there were.
+/// Returns messages per second of a backlog, and how many there were.
 fn read(server: &Server, batch: usize, count: u64) -> Result<(f64, u64)> {
     let port = server.port;
     let rate = match server.system {

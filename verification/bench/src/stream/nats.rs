@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::talk::{Taken, Talk, line, rate_of};
 
-/// One request of JetStream, or many of the same at once.
+/// A request of JetStream, or many of the same kind at once.
 pub(super) struct Ask {
     inbox: String,
     request: Vec<u8>,
@@ -88,7 +88,8 @@ impl Talk for Ask {
             bail!("NATS: {}", String::from_utf8_lossy(received).trim());
         }
         if !head.starts_with(b"MSG") {
-            // INFO at the start, PING from time to time: more are due than we stay.
+            // INFO comes at the start, PING from time to time. More PINGs are due than this client
+            // stays for.
             let length = head.len();
             return Ok(Some(Taken {
                 length,

@@ -1,4 +1,4 @@
-//! The stream server's side: PutMessages and GetMessages.
+//! The stream server: PutMessages and GetMessages.
 
 use std::borrow::Cow;
 
@@ -90,7 +90,7 @@ impl Talk for Get {
     }
 
     fn batch(&self) -> usize {
-        // An answer may have fewer than asked for, and then is done too.
+        // An answer may have fewer messages than asked for, and is complete all the same.
         1
     }
 
@@ -111,7 +111,7 @@ impl Talk for Get {
     }
 }
 
-/// Base64 (RFC 4648, section 4) of so many letters x.
+/// Returns base64 (RFC 4648, section 4) of so many letters x.
 fn base64_of_x(bytes: usize) -> String {
     let rest = match bytes % 3 {
         0 => "",

@@ -85,8 +85,8 @@ fn command(words: &[&str]) -> Vec<u8> {
     format!("*{}\r\n{words_text}", words.len()).into_bytes()
 }
 
-/// How long the first value is, once it is whole. `last_id` gets the last text that looks like an
-/// entry's id.
+/// Returns the length of the first value, once it is complete. `last_id` gets the last text that
+/// looks like an entry's id.
 fn value(bytes: &[u8], last_id: &mut Option<Vec<u8>>) -> Result<Option<usize>> {
     let Some((head, rest)) = line(bytes) else {
         return Ok(None);

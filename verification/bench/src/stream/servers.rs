@@ -15,15 +15,15 @@ use provision::tools::Tools;
 
 use super::nats::Ask;
 
-/// Gets what is put.
+/// The name of the stream for publishing.
 pub(super) const PUT: &str = "put";
-/// Is read.
+/// The name of the stream for reading.
 pub(super) const BACKLOG: &str = "backlog";
 
 const START_DEADLINE: Duration = Duration::from_secs(20);
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
-/// What is compared.
+/// The systems that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum System {
     StreamServer,
@@ -48,7 +48,7 @@ pub(super) struct Installed {
     path: PathBuf,
 }
 
-/// The systems that can do the same durable work here; says why others cannot.
+/// Returns the systems that can do the same durable work here. Prints why others can't.
 pub(super) fn installed(tools: &Tools, folder: &Path, nats: &Path) -> Result<Vec<Installed>> {
     let mut all = vec![Installed {
         system: System::StreamServer,
@@ -86,7 +86,7 @@ pub(super) fn installed(tools: &Tools, folder: &Path, nats: &Path) -> Result<Vec
     Ok(all)
 }
 
-/// Whether this nats-server can synchronise each message.
+/// Returns whether this nats-server can synchronise each message.
 fn synchronises(nats: &Path, folder: &Path) -> Result<bool> {
     let file = nats_configuration(folder, ports::free()?)?;
     let mut test = Command::new(nats);
@@ -177,7 +177,7 @@ fn arguments(system: System, port: u16, data: &Path, folder: &Path) -> Result<Ve
         System::Redis => {
             let mut all = words(&["--bind", "127.0.0.1", "--port", &port_text, "--save", ""]);
             all.extend(words(&["--appendonly", "yes", "--appendfsync", "always"]));
-            // It would write all of it a second time, at moments of its own.
+            // Otherwise it would write everything a second time at unknown times.
             all.extend(words(&["--auto-aof-rewrite-percentage", "0", "--dir"]));
             all.push(data.into());
             all

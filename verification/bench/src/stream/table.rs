@@ -1,4 +1,4 @@
-//! What was measured, and how it is shown.
+//! The results, and how they are shown.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ impl Measured {
 struct Row {
     what: String,
     who: &'static str,
-    /// Of each round.
+    /// The results of each round.
     measured: Vec<Measured>,
 }
 
@@ -52,7 +52,8 @@ impl Table {
         }
     }
 
-    /// The median of what the stream server does in a round for each that this row does.
+    /// Returns the median of the ratio, over all rounds, of the stream server's rate to that of
+    /// this row.
     fn ratio(&self, row: &Row) -> Option<f64> {
         let ours =
             |other: &&Row| other.what == row.what && other.who == System::StreamServer.name();
@@ -78,7 +79,7 @@ impl fmt::Display for Table {
         let mut table = table::Table::with_header(columns);
         let mut what = "";
         for row in &self.rows {
-            // Named once, where its rows begin.
+            // The name is shown once, in the first of its rows.
             let name = if row.what == what { "" } else { &row.what };
             what = &row.what;
             let of =

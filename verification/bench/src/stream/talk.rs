@@ -1,4 +1,4 @@
-//! Batches on many connections of one thread: the same loop for every protocol.
+//! Batches on many connections of one thread, with the same loop for every protocol.
 
 use std::borrow::Cow;
 use std::net::{Ipv4Addr, TcpStream};
@@ -13,7 +13,7 @@ const POLL_TIMEOUT: Duration = Duration::from_millis(20);
 /// No server takes so long for one batch.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What the first bytes that have come are.
+/// The meaning of the first bytes that have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Taken {
     /// How many bytes they are.
@@ -22,27 +22,27 @@ pub(super) struct Taken {
     pub(super) messages: usize,
 }
 
-/// What one connection says, again and again: a request for a batch, until all of it is answered.
+/// What one connection says again and again: a request for a batch, until all of it is answered.
 pub(super) trait Talk {
-    /// Is said once, before the first request.
+    /// Returns what is said once, before the first request.
     fn opening(&self) -> Vec<u8> {
         Vec::new()
     }
 
-    /// The next request.
+    /// Returns the next request.
     fn request(&self) -> Cow<'_, [u8]>;
 
-    /// How many messages answer a request.
+    /// Returns how many messages answer a request.
     fn batch(&self) -> usize;
 
-    /// The first answer, once it is there. Wrong ones are errors.
+    /// Returns the first answer, once it is there. Wrong ones are errors.
     fn take(&mut self, received: &[u8]) -> Result<Option<Taken>>;
 }
 
 struct Connection<T> {
     socket: Socket,
     talk: T,
-    /// Of the present request.
+    /// Messages of the present request without an answer.
     unanswered: usize,
 }
 
@@ -58,7 +58,7 @@ impl<T: Talk> Connection<T> {
         })
     }
 
-    /// Counts what has come, and asks again where a batch is done.
+    /// Counts what has come, and asks again if a batch is done.
     fn turn(&mut self, go_on: bool) -> Result<usize> {
         if self.socket.flush() == State::Closed || self.socket.receive() == State::Closed {
             bail!("the server closed the connection");
@@ -79,8 +79,8 @@ impl<T: Talk> Connection<T> {
     }
 }
 
-/// Talks on all connections for a while, until what was asked for is answered, and gives messages
-/// per second and how many there were.
+/// Talks on all connections for a while, until every request is answered. Returns messages per
+/// second and how many there were.
 pub(super) fn rate<T: Talk>(
     port: u16,
     talks: impl Iterator<Item = T>,
@@ -89,8 +89,8 @@ pub(super) fn rate<T: Talk>(
     let start = Instant::now();
     let connections: Result<Vec<_>> = talks.map(|talk| Connection::open(port, talk)).collect();
     let (mut connections, mut messages) = (connections?, 0);
-    // The last batches count with their time: where one takes longer than all should, nothing else
-    // could be counted.
+    // The last batches count with their time. Otherwise nothing could be counted if a batch takes
+    // longer than the measurement.
     while connections.iter().any(|open| open.unanswered > 0) {
         let elapsed = start.elapsed();
         messages += turn(&mut connections, elapsed < duration)?;
@@ -104,7 +104,7 @@ pub(super) fn rate<T: Talk>(
     Ok((per_second(messages, start.elapsed())?, messages))
 }
 
-/// Talks on one connection until so many messages have come, and gives messages per second.
+/// Talks on one connection until so many messages have come. Returns messages per second.
 pub(super) fn rate_of(port: u16, talk: impl Talk, messages_max: u64) -> Result<f64> {
     let start = Instant::now();
     let mut connection = [Connection::open(port, talk)?];
@@ -143,7 +143,7 @@ pub(super) fn per_second(count: u64, time: Duration) -> Result<f64> {
     Ok(f64::from(u32::try_from(count)?) / time.as_secs_f64())
 }
 
-/// The first line with its end, and what comes after it.
+/// Returns the first line with its end, and what comes after it.
 pub(super) fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = bytes.iter().position(|byte| *byte == b'\n')?;
     bytes.split_at_checked(end + 1)

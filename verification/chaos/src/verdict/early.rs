@@ -1,6 +1,8 @@
-//! No call is made before its time (G5), nor before the pause is over that its target has asked
-//! for.
+//! No call is made before its time (G5), nor during the pause that its target has asked for. There
+//! are two exceptions: the drain may not have heard the answer, or there are two records of the
+//! call, and each of them knows only its own attempts.
 
+use super::repeats::{is_unheard, two_records};
 use super::{Case, Verdict, Violation};
 use crate::history::{Arrival, Fate, Role};
 
@@ -19,6 +21,8 @@ pub fn judge(case: &Case<'_>, verdict: &mut Verdict) {
             }
             let before = calls.get(..index).unwrap_or_default();
             if let Some((before, pause)) = follows(before, call)
+                && !is_unheard(case, before)
+                && !two_records(case, request, call)
                 && call.start < before.end.saturating_add(pause)
             {
                 say(format!(
@@ -29,9 +33,9 @@ pub fn judge(case: &Case<'_>, verdict: &mut Verdict) {
     }
 }
 
-/// The attempt that this one follows, and the pause that its target has asked for. Where there were
-/// two attempts with that number there are two records of the call, and nobody can see which one
-/// goes on here.
+/// Returns the attempt that this one follows, and the pause that its target has asked for. If there
+/// were two attempts with that number, there are two records of the call, and nobody can see which
+/// one goes on here.
 fn follows<'a>(before: &[&'a Arrival], call: &Arrival) -> Option<(&'a Arrival, u64)> {
     let previous = call.attempt?.checked_sub(1)?;
     let is_previous = |before: &&&Arrival| before.attempt == Some(previous);

@@ -1,12 +1,12 @@
-//! Every accepted call ends, delivered or as a dead letter, and its result is told where it shall
-//! be (G1, G2). What was refused is not made.
+//! Every accepted call ends, delivered or as a dead letter, and its result is told to its reply
+//! address (G1, G2). Refused requests are not made.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Case, Verdict, Violation};
 use crate::history::{Arrival, Fate, Request, Role, Told};
 
-/// Counts ends, and says what is missing or should not be.
+/// Counts ends, and notes what is missing or must not exist.
 pub fn judge(case: &Case<'_>, verdict: &mut Verdict) {
     let mut letters: BTreeMap<&str, &str> = BTreeMap::new();
     for letter in &case.history.letters {
@@ -81,8 +81,8 @@ fn replied(request: &Request, replies: &[&Arrival], verdict: &mut Verdict) {
     }
 }
 
-/// One request is one call: the same id wherever it arrives, and for whoever asks again with its
-/// idempotency key, as long as the same gateway lives.
+/// Checks that one request is one call: it has the same id wherever it arrives, and for a client
+/// that asks again with its idempotency key, as long as the same gateway lives.
 fn same_call(
     case: &Case<'_>,
     request: &Request,
@@ -108,7 +108,8 @@ fn same_call(
                 number,
                 what: format!("one idempotency key for two calls, {id} and {second}"),
             }),
-            // Whoever asks a gateway that has forgotten may make a call without learning its id.
+            // A client that asks a gateway that has forgotten the key may make a call without
+            // learning its id.
             Told::Unknown if forgets => doubts = 1,
             Told::Unknown | Told::NotSent | Told::Refused(429 | 503) => {}
             Told::Refused(status) => verdict.wrong.push(Violation {
@@ -142,7 +143,7 @@ fn not_made(request: &Request, calls: &[&Arrival], why: &str, verdict: &mut Verd
     }
 }
 
-/// What nobody has asked for.
+/// Finds arrivals and letters that nobody has asked for.
 fn strays(
     case: &Case<'_>,
     known: &BTreeSet<u64>,
@@ -157,7 +158,7 @@ fn strays(
             });
         }
     }
-    // Calls whose client knows no id have their letters too: these arrived, or died before that.
+    // Calls whose id no client knows have their letters too: they arrived, or died before.
     let unknown = case.history.requests.iter();
     let unknown = unknown.filter(|r| r.told == Told::Unknown || r.again.is_some());
     if letters.len() > unknown.count() {

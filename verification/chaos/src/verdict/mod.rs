@@ -20,12 +20,12 @@ use crate::history::{Arrival, Fault, Gateway, History, How, Millis, Number, Part
 use recovery::Recovery;
 use repeats::Cause;
 
-/// Something that must not be.
+/// Something that must not happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The request that it is about.
     pub number: Number,
-    /// What.
+    /// What happened.
     pub what: String,
 }
 
@@ -46,8 +46,8 @@ pub struct Verdict {
     pub replies: usize,
     /// Accepted calls that have ended nowhere, and results whose reply is missing.
     pub lost: Vec<Violation>,
-    /// What was made although it must not be: refused requests, calls with another one's content,
-    /// one idempotency key for two calls, a dead letter of what a target wants.
+    /// What was made although it must not be: refused requests, calls with the content of another
+    /// call, two calls for one idempotency key, a dead letter of a call that its target accepts.
     pub wrong: Vec<Violation>,
     /// Calls and replies that were made again, by cause.
     pub repeated: BTreeMap<Cause, usize>,
@@ -57,14 +57,14 @@ pub struct Verdict {
     pub early: Vec<Violation>,
     /// Calls that have overtaken or overlapped another one of their order key.
     pub disorder: Vec<Violation>,
-    /// The longest way back of each kind of part.
+    /// The longest recovery of each kind of part.
     pub recoveries: Vec<Recovery>,
     /// How many faults of each kind there were.
     pub faults: BTreeMap<(&'static str, How), usize>,
 }
 
 impl Verdict {
-    /// Everything that must not be.
+    /// Returns all violations.
     pub fn violations(&self) -> impl Iterator<Item = (&'static str, &Violation)> {
         let lists = [
             ("lost", &self.lost),
@@ -78,14 +78,14 @@ impl Verdict {
             .flat_map(|(kind, list)| list.iter().map(move |violation| (kind, violation)))
     }
 
-    /// Whether nothing happened that must not.
+    /// Returns whether nothing forbidden has happened.
     #[must_use]
     pub fn is_good(&self) -> bool {
         self.violations().next().is_none()
     }
 }
 
-/// A history by what belongs together.
+/// A history, sorted by what belongs together.
 pub struct Case<'a> {
     /// All of it.
     pub history: &'a History,
@@ -114,13 +114,13 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The request that an arrival goes back to.
+    /// Returns the request of an arrival.
     #[must_use]
     pub fn request(&self, arrival: &Arrival) -> Option<&'a Request> {
         self.requests.get(&arrival.number).copied()
     }
 
-    /// All arrivals of a call or of a reply, in order.
+    /// Returns all arrivals of a call or of a reply, in order.
     #[must_use]
     pub fn arrivals(&self, number: Number, role: Role) -> &[&'a Arrival] {
         self.arrivals
@@ -128,7 +128,7 @@ impl<'a> Case<'a> {
             .map_or(&[], Vec::as_slice)
     }
 
-    /// The process of a gateway that was alive at a time: how often it had been started again.
+    /// Returns which process of a gateway was alive at a time: how often it had been started again.
     #[must_use]
     pub fn life(&self, gateway: Gateway, at: Millis) -> usize {
         let kills = self.faults(|fault| fault.how == How::Kill);
@@ -136,7 +136,7 @@ impl<'a> Case<'a> {
         kills.filter(|kill| kill.reborn <= at).count()
     }
 
-    /// The faults of some kind.
+    /// Returns the faults of some kind.
     pub fn faults(&self, is_meant: impl Fn(&Fault) -> bool) -> impl Iterator<Item = &'a Fault> {
         self.history.faults.iter().filter(move |f| is_meant(f))
     }
@@ -160,7 +160,7 @@ pub fn judge(history: &History) -> Verdict {
     verdict
 }
 
-/// How many accepted calls have not ended yet, replies included.
+/// Returns how many accepted calls have not ended yet, including replies.
 #[must_use]
 pub fn pending(history: &History) -> usize {
     let mut verdict = Verdict::default();

@@ -14,7 +14,7 @@ use super::repeats::{TRANSIT, is_under_way, loses, meets};
 use super::{Case, Verdict, Violation};
 use crate::history::{Arrival, Fault, Part, Request, Role, Told};
 
-/// Looks at each key.
+/// Judges each order key.
 pub fn judge(case: &Case<'_>, verdict: &mut Verdict) {
     let mut keys: BTreeMap<usize, Vec<&Request>> = BTreeMap::new();
     for request in &case.history.requests {
@@ -72,8 +72,8 @@ fn overlapping(case: &Case<'_>, requests: &[&Request], verdict: &mut Verdict) {
     }
 }
 
-/// Whoever has made the earlier one may not know that it is still under way at its target, or may
-/// have been taken for dead.
+/// Returns whether an overlap is excused: the maker of the earlier attempt may not know that it is
+/// still under way at its target, or may have been considered dead.
 fn is_excused(case: &Case<'_>, earlier: &Arrival, later: &Arrival) -> bool {
     let span = (earlier.start, later.start);
     let is_way = |fault: &Fault| match fault.part {

@@ -3,17 +3,18 @@
 use super::{Case, Verdict};
 use crate::history::{Arrival, Fault, How, Millis, Part};
 
-/// The way back of a part.
+/// The recovery of a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recovery {
-    /// Which kind of part, and what was done to it.
+    /// The kind of part, and what was done to it.
     pub kind: (&'static str, How),
-    /// From its return to the next call that was made by it, through it, or at it. What a gateway
-    /// had in memory when it lost the stream server shows nothing; only what was sent since does.
+    /// The time from its return to the next call by it, through it, or at it. Calls that a gateway
+    /// had in memory when it lost the stream server prove nothing; only calls that were sent since
+    /// do.
     pub took: Millis,
 }
 
-/// What kind of part it is.
+/// Returns the kind of part.
 #[must_use]
 pub fn kind(part: Part) -> &'static str {
     match part {
@@ -25,7 +26,8 @@ pub fn kind(part: Part) -> &'static str {
     }
 }
 
-/// Finds the longest recovery of each kind. One that another fault has interrupted says nothing.
+/// Finds the longest recovery of each kind. A recovery that another fault has interrupted doesn't
+/// count.
 pub fn judge(case: &Case<'_>, verdict: &mut Verdict) {
     for fault in &case.history.faults {
         let mut arrivals = case.history.arrivals.iter();
@@ -52,7 +54,7 @@ pub fn judge(case: &Case<'_>, verdict: &mut Verdict) {
     }
 }
 
-/// Whether an arrival shows that a part works.
+/// Returns whether an arrival shows that a part works.
 fn proves(case: &Case<'_>, arrival: &Arrival, fault: &Fault) -> bool {
     let request = case.request(arrival);
     let is_new = request.is_some_and(|request| request.at >= fault.until);

@@ -14,7 +14,8 @@
 //!   of that yet. Calls with an order key wait until it has (`docs/ordering.md`);
 //! - **there were two records of it**: a drain had put the call onto a lane, or back from one, and
 //!   was in trouble before it had committed that. So there are the record that it was and its hop,
-//!   or two hops, and whoever reads both makes both (`docs/deferral.md`);
+//!   or two hops (`docs/deferral.md`). A drain that reads both knows when the call has ended by one
+//!   of them, and makes it again only if both are under way at once, which order keys prevent;
 //! - **the reply was stored twice**: a PutMessages was in doubt. Replies are not compared;
 //! - **the call was made twice**, with one of the causes above, and each has its reply.
 
@@ -25,12 +26,12 @@ use crate::plan::GATEWAYS;
 /// How long an answer may be on its way on a busy machine.
 pub const TRANSIT: Millis = 500;
 
-/// How long after a trouble is over a drain may not have noticed yet that its session is lost, or
-/// have partitions moved because of it: the group's time limit and that of a request.
+/// How long after a trouble a drain may not have noticed that its session is lost, or have
+/// partitions moved because of it: the group's time limit and that of a request.
 pub const AFTERMATH: Millis = 2_500;
 
-/// How long after its outcome a call may still be uncommitted: a commit waits for all that was read
-/// before, and that for retries, its turn behind others of its key, and what has to be stored.
+/// How long after its outcome a call may still be uncommitted. A commit waits for everything that
+/// was read before: for its retries, its turn behind others of its key, and what has to be stored.
 pub const COMMIT_LAG: Millis = 30_000;
 
 /// Why something was made again.
@@ -42,18 +43,18 @@ pub enum Cause {
     DrainDied,
     /// Another drain took over what the first one had not committed.
     SessionLost,
-    /// A drain went on with what another one had taken over, before it had heard of that.
+    /// A drain went on with what another one had taken over, before it had learned of that.
     NotHeardYet,
     /// A drain had put the call onto a lane, and had not committed that.
     TwoRecords,
     /// A PutMessages was in doubt, and its reply was stored twice.
     ReplyStoredTwice,
-    /// A reply for each of the times that its call was made.
+    /// There is a reply for each time that its call was made.
     CallMadeTwice,
 }
 
 impl Cause {
-    /// What people call it.
+    /// Returns the cause's name, for people.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -73,7 +74,7 @@ pub fn judge(case: &Case<'_>, verdict: &mut Verdict) {
     for request in &case.history.requests {
         for role in [Role::Call, Role::Reply] {
             let arrivals = case.arrivals(request.number, role);
-            // Replies of their own, and not one of them again.
+            // Some are replies of their own, not repetitions of one of them.
             let mut own = 1;
             for (index, later) in arrivals.iter().enumerate() {
                 let earlier = arrivals.get(..index).unwrap_or_default();
@@ -105,7 +106,7 @@ fn judge_one(
     };
     for earlier in before.iter().filter(repeated) {
         match cause(case, request, earlier, later, own_replies) {
-            // The strongest one: the least that is excused by it comes first.
+            // The strongest cause counts, because it excuses the least.
             Some(cause) => found = found.max(Some(cause)),
             None => {
                 let what = format!("{later:?} repeats {earlier:?}");
@@ -126,15 +127,8 @@ fn cause(
 ) -> Option<Cause> {
     let committed = earlier.end.saturating_add(COMMIT_LAG);
     let between = (earlier.start, later.start.min(committed));
-    let under_way = (earlier.start, earlier.end.saturating_add(TRANSIT));
     let gateway = earlier.gateway;
-    let is_way = |fault: &Fault| match fault.part {
-        Part::Target(target) => target == earlier.target,
-        Part::ToTarget(from, target) => from == gateway && target == earlier.target,
-        Part::Gateway(one) => one == gateway,
-        Part::Stream | Part::ToStream(_) => false,
-    };
-    if case.faults(is_way).any(|fault| meets(fault, under_way, 0)) {
+    if is_unheard(case, earlier) {
         return Some(Cause::AnswerLost);
     }
     if !is_same_process(case, earlier, later) {
@@ -151,33 +145,68 @@ fn cause(
         }
     }
     match earlier.role {
-        Role::Call => two_records(case, request, later),
+        Role::Call => two_records(case, request, later)
+            .then_some(Cause::TwoRecords)
+            .filter(|_| may_make_both(case, request, earlier, later)),
         Role::Reply => reply_stored_twice(case, request, later, own_replies),
     }
 }
 
-/// Two records of a call may be read long after the trouble that there are two: they wait on lanes.
-/// Only a call that was deferred, has failed, or could not reach its target has been on one.
-fn two_records(case: &Case<'_>, request: &Request, later: &Arrival) -> Option<Cause> {
-    if request.wish.order_key.is_some() {
-        return None;
-    }
+/// Returns whether the drain may not have heard the answer of the target.
+#[must_use]
+pub fn is_unheard(case: &Case<'_>, arrival: &Arrival) -> bool {
+    let is_way = |fault: &Fault| match fault.part {
+        Part::Target(target) => target == arrival.target,
+        Part::ToTarget(from, target) => from == arrival.gateway && target == arrival.target,
+        Part::Gateway(one) => one == arrival.gateway,
+        Part::Stream | Part::ToStream(_) => false,
+    };
+    let under_way = (arrival.start, arrival.end.saturating_add(TRANSIT));
+    // What a fault has held back arrives when it is over. The drain may have given it up.
+    let mut faults = case.faults(is_way);
+    faults.any(|fault| meets(fault, under_way, TRANSIT))
+}
+
+/// Returns whether the drain of the later arrival may make both of two records of a call, because
+/// it doesn't know that the earlier one has ended.
+fn may_make_both(case: &Case<'_>, request: &Request, earlier: &Arrival, later: &Arrival) -> bool {
+    let is_at_once = later.start < earlier.end.saturating_add(TRANSIT);
+    let is_ordered = request.wish.order_key.is_some();
+    !is_same_process(case, earlier, later) || is_at_once && !is_ordered
+}
+
+/// Returns whether there may be two records of the call. They may be read long after the trouble,
+/// because they wait on lanes.
+#[must_use]
+pub fn two_records(case: &Case<'_>, request: &Request, later: &Arrival) -> bool {
+    let key = request.wish.order_key;
+    let is_before = |other: &&Request| {
+        other.number == request.number
+            || key.is_some() && other.wish.order_key == key && other.at <= request.at
+    };
+    let ahead = case.history.requests.iter().filter(is_before);
+    let since = ahead.filter_map(|ahead| on_a_lane_since(case, ahead, later.start));
+    // Nobody can see who reads which lane.
+    since.min().is_some_and(|since| {
+        let span = (since, later.start);
+        (0..GATEWAYS).any(|gateway| loses(case, gateway, span))
+    })
+}
+
+/// Returns since when a call, and later calls of its order key, may have been on lanes: since the
+/// call was deferred, has failed, or could not reach its target before `until`.
+fn on_a_lane_since(case: &Case<'_>, request: &Request, until: Millis) -> Option<Millis> {
     let calls = case.arrivals(request.number, Role::Call).iter();
-    let failures = calls.filter(|call| !call.is_conclusive() && call.start < later.start);
+    let failures = calls.filter(|call| !call.is_conclusive() && call.start < until);
     let failures = failures.map(|call| call.start);
-    let life = (request.at, later.start);
     let unreached = case.faults(|fault| match fault.part {
-        Part::Target(target) | Part::ToTarget(_, target) => target == later.target,
+        Part::Target(target) | Part::ToTarget(_, target) => target == request.wish.target,
         Part::Gateway(_) | Part::Stream | Part::ToStream(_) => false,
     });
-    let unreached = unreached.filter(|fault| meets(fault, life, 0));
+    let unreached = unreached.filter(|fault| meets(fault, (request.at, until), 0));
     let unreached = unreached.map(|fault| fault.from.max(request.at));
     let deferred = request.wish.delay.map(|_| request.at).into_iter();
-    let on_a_lane_since = deferred.chain(failures).chain(unreached);
-    let span = (on_a_lane_since.min()?, later.start);
-    // Nobody can see who reads which lane.
-    let is_excused = (0..GATEWAYS).any(|gateway| loses(case, gateway, span));
-    is_excused.then_some(Cause::TwoRecords)
+    deferred.chain(failures).chain(unreached).min()
 }
 
 fn reply_stored_twice(
@@ -196,9 +225,9 @@ fn reply_stored_twice(
     (own_replies < made.len()).then_some(Cause::CallMadeTwice)
 }
 
-/// Whether an attempt was under way when a later one began. One that hangs has ended for the drain
-/// that goes on with the next number: when it gave it up is not to be seen at the target, which may
-/// have read it late.
+/// Returns whether an attempt was under way when a later one began. An attempt that hangs has ended
+/// for the drain that goes on with the next number. The target, which may have read it late, can't
+/// see when the drain gave it up.
 #[must_use]
 pub fn is_under_way(case: &Case<'_>, earlier: &Arrival, later: &Arrival) -> bool {
     let next = earlier.attempt.and_then(|attempt| attempt.checked_add(1));
@@ -209,13 +238,13 @@ pub fn is_under_way(case: &Case<'_>, earlier: &Arrival, later: &Arrival) -> bool
     earlier.end > later.start && !is_given_up
 }
 
-/// Whether one process of one gateway has made both.
+/// Returns whether the same process of the same gateway has made both.
 fn is_same_process(case: &Case<'_>, one: &Arrival, other: &Arrival) -> bool {
     let life = |arrival: &Arrival| case.life(arrival.gateway, arrival.start);
     one.gateway == other.gateway && life(one) == life(other)
 }
 
-/// Whether a gateway's drain may have lost its partitions in a span of time.
+/// Returns whether a gateway's drain may have lost its partitions within a span of time.
 #[must_use]
 pub fn loses(case: &Case<'_>, gateway: Gateway, span: (Millis, Millis)) -> bool {
     let takes_session = |fault: &Fault| match fault.part {
@@ -227,7 +256,7 @@ pub fn loses(case: &Case<'_>, gateway: Gateway, span: (Millis, Millis)) -> bool 
     losses.any(|fault| meets(fault, span, AFTERMATH))
 }
 
-/// Whether a fault, with what comes after it, meets a span of time.
+/// Returns whether a fault and its aftermath overlap a span of time.
 #[must_use]
 pub fn meets(fault: &Fault, (from, until): (Millis, Millis), aftermath: Millis) -> bool {
     fault.from <= until && fault.until.saturating_add(aftermath) >= from

@@ -1,16 +1,16 @@
-//! Targets that answer with far more than anybody wants: 30 MiB, and without end.
+//! Targets whose answers are much too long: 30 MiB, and without end.
 
 use anyhow::Result;
 use testkit::http1::asynchronous::Connection;
 
-use super::{Report, Scale, mebibytes};
+use super::{Report, Scale};
 use crate::client::{content, marked};
 use crate::rig::Rig;
 use crate::tally::Tally;
 use crate::target::{ENDLESS, LONG};
 
-/// What one attempt may take: what is kept of an answer, twice while it is handed on; one read
-/// from its target's connection; and what was read before Envoy ended that.
+/// Memory that one attempt may take: what is kept of an answer, twice while it is handed on; one
+/// read from its target's connection; and what was read before Envoy ended that.
 const ATTEMPT_BYTES: u64 = 2 * 65_536 + 2 * 131_072;
 
 /// `limits.inFlight`: how many attempts one target gets at a time.
@@ -41,14 +41,7 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
     );
     report.figure("delivered", delivered);
     let mut report = report.conclude(&rig, &tally).await?;
-    let most = rig.peak(|sample| sample.allocated).saturating_sub(before);
-    report.check(
-        format!(
-            "Envoy allocates no more than is allowed ({} more)",
-            mebibytes(most)
-        ),
-        most <= AT_A_TIME * ATTEMPT_BYTES,
-    );
+    report.check_allocated(&rig, before, AT_A_TIME * ATTEMPT_BYTES);
     Ok(report)
 }
 

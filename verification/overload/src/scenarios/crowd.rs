@@ -1,5 +1,5 @@
-//! Ten thousand marked requests at the same time: all but the last byte of each is sent first, so
-//! that all of them wait in the filter before any of them can be answered.
+//! Ten thousand marked requests at the same time. Everything except the last byte of each is sent
+//! first, so that all of them wait in the filter before any of them can be answered.
 
 use anyhow::Result;
 use testkit::http1::asynchronous::Connection;
@@ -32,7 +32,7 @@ struct Crowd {
 pub(super) async fn run(scale: Scale) -> Result<Report> {
     let count = scale.choose(10_000, 2_000);
     let rig = Rig::start("overload-crowd", |builder| builder.edit(without_haste)).await?;
-    // A tenth by HTTP/2, and whatever there are no file descriptors for.
+    // A tenth comes by HTTP/2, and also those for which there are no file descriptors.
     let connections = (count * 9 / 10).min(files::limit().saturating_sub(RESERVE));
     let mut report = Report::default();
     report.figure("connections of HTTP/1.1", connections);

@@ -1,5 +1,5 @@
-//! Floods of header fields and trailers: what Envoy or the filter takes is accepted, what is too
-//! much is refused by one of them, and heads that wait have a bound.
+//! Floods of header fields and trailers. What Envoy and the filter allow is accepted, one of them
+//! refuses what is too much, and heads that wait are limited.
 
 use anyhow::Result;
 use serde_json::json;
@@ -15,14 +15,14 @@ use crate::tally::Tally;
 /// Bytes of a head that waits, below Envoy's limit of 60 KiB.
 const HEAD: usize = 56_000;
 
-/// The accept VM may need this many times what may wait: heads, what is read in them, and what is
-/// copied of one for a moment.
+/// The accept VM may need so many times the bytes that may wait: for heads, their decoded form, and
+/// a short-lived copy of one.
 const VM_FACTOR: usize = 4;
 
 /// Requests on one HTTP/2 connection.
 const STREAMS: usize = 100;
 
-/// A kind of flood, and the statuses that are right for it; none: the connection may be ended.
+/// A kind of flood, and the right statuses; if there are none, the connection may be ended.
 struct Flood {
     name: &'static str,
     request: Vec<u8>,
@@ -159,7 +159,7 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
             .statuses
             .keys()
             .all(|status| flood.right.contains(status));
-        // A server that refuses what it hasn't read may have to end the connection.
+        // A server that refuses a request that it hasn't read may have to end the connection.
         let is_refused = !flood.right.contains(&202);
         report.check(
             format!("{}: {:?} ({told})", flood.name, flood.right),
@@ -228,7 +228,7 @@ async fn pour2(port: u16, head: Many, trailers: Many, times: usize) -> Result<Ta
         let ended = match connection.begin(&request).await {
             Ok(mut exchange) => {
                 let has_trailers = !trailers.is_empty();
-                // Who is refused already can't send the rest.
+                // A client that is already refused can't send the rest.
                 let _refused = exchange.send(content(3), !has_trailers);
                 if has_trailers {
                     let _refused = exchange.trailers(&trailers);
@@ -242,7 +242,7 @@ async fn pour2(port: u16, head: Many, trailers: Many, times: usize) -> Result<Ta
     Ok(tally)
 }
 
-/// Has requests with large heads wait for their bodies at the same time; gives how many could.
+/// Lets requests with large heads wait for their bodies at the same time. Returns how many could.
 async fn wait_with_large_heads(rig: &Rig, count: usize) -> Result<(u64, Tally)> {
     let request = marked2("/heads").field("x-large", "v".repeat(HEAD));
     let (mut connections, mut exchanges) = (Vec::new(), Vec::new());
@@ -263,7 +263,7 @@ async fn wait_with_large_heads(rig: &Rig, count: usize) -> Result<(u64, Tally)> 
     let mut tally = Tally::default();
     let mut answers: JoinSet<Ended> = JoinSet::new();
     for mut exchange in exchanges {
-        // Who is refused already can't send anything.
+        // A client that is already refused can't send anything.
         let _refused = exchange.send(content(1), true);
         answers.spawn(async move { exchange.response().await.into() });
     }

@@ -1,5 +1,5 @@
-//! Clients that leave, at every stage of their request. What the Stream has stored of them may be
-//! called all the same; nothing else may be left of them.
+//! Clients that leave at every stage of their request. Calls that the Stream has stored may be made
+//! all the same. Nothing else may be left of them.
 
 use anyhow::Result;
 use testkit::http1::asynchronous::Connection;
@@ -20,14 +20,14 @@ const BODY_MAX: usize = 20_000;
 /// Requests on an HTTP/2 connection that breaks.
 const STREAMS: usize = 50;
 
-/// What Envoy may have allocated more than before, when all are gone: its allocator's and its
-/// stats' own, and connections that it hasn't let go of yet.
+/// How much more than before Envoy may have allocated when all clients are gone: for its allocator,
+/// its stats, and connections that it hasn't released yet.
 const LEFT_BYTES: u64 = 8 << 20;
 
-/// The accept role's VM may become this large: far less than what the clients have sent.
+/// The accept role's VM may become this large, which is much less than the clients have sent.
 const VM_BYTES: u64 = 64 << 20;
 
-/// Where a client leaves.
+/// The stage at which a client leaves.
 #[derive(Clone, Copy, Debug)]
 enum Stage {
     Head,
@@ -57,7 +57,7 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
     let count = scale.choose(20_000, 3_000);
     let mut rig = Rig::start("overload-leaving", |builder| builder).await?;
     let mut report = Report::default();
-    // A round before, so that what is allocated once is there.
+    // A round before counting, so that what is allocated only once is there.
     leave(rig.port(), count / 10, 1).await?;
     let empty = rig.settle(&Tally::default()).await?;
     let before = rig.stat("server.memory_allocated")?;
@@ -102,7 +102,7 @@ async fn leave(port: u16, count: usize, seed: u64) -> Result<()> {
         let chance = fastrand::Rng::with_seed(seed * 1_000_003 + u64::try_from(number)?);
         clients.spawn(async move {
             if let Some(stage) = stage {
-                // A gateway that ends what its client leaves is right.
+                // A gateway may end a request that its client has left.
                 let _gone = client(port, stage, chance).await;
             }
         });
@@ -150,7 +150,7 @@ async fn client(port: u16, stage: Stage, mut chance: fastrand::Rng) -> Result<()
     Ok(())
 }
 
-/// Takes one request back, and leaves in peace.
+/// Takes one request back, and ends properly.
 async fn client2(port: u16, stage: Stage, body: usize) -> Result<()> {
     let connection = http2::Connection::open(port).await?;
     let mut exchange = connection.begin(&marked2("/leaving")).await?;
@@ -165,7 +165,7 @@ async fn client2(port: u16, stage: Stage, body: usize) -> Result<()> {
         | Stage::StreamHead
         | Stage::Connection => {}
     }
-    // Lets what is to be taken back go onto the wire first.
+    // This lets the request go onto the wire before it is taken back.
     tokio::task::yield_now().await;
     exchange.reset();
     tokio::task::yield_now().await;
@@ -187,7 +187,7 @@ async fn connection2(port: u16, body: usize) -> Result<()> {
     Ok(())
 }
 
-/// Has clients leave that wait for a Stream which doesn't answer; gives how many did.
+/// Lets clients leave that wait for a Stream which doesn't answer. Returns how many did.
 async fn leave_waiting(rig: &mut Rig, count: usize) -> Result<u64> {
     const AT_A_TIME: usize = 500;
     let request = marked("/leaving").body(content(BODY_MAX)).bytes();
@@ -202,7 +202,7 @@ async fn leave_waiting(rig: &mut Rig, count: usize) -> Result<u64> {
             connection.send(&request).await?;
             clients.push(connection);
         }
-        // Some may have been refused by now; that they had to wait is all that is wanted.
+        // Some may already have been refused. It is enough that they had to wait.
         let _waits = rig
             .wait(|| Ok(rig.metric("sluice_waiting_requests")? > 0))
             .await?;

@@ -1,5 +1,5 @@
-//! Bodies at the limit: exactly there, one byte more, far more; and so many at a time that there is
-//! no room for all of them.
+//! Bodies at the limit: exactly at it, one byte more, much more; and so many at a time that there
+//! is no room for all of them.
 
 use anyhow::Result;
 use serde_json::json;
@@ -8,20 +8,20 @@ use testkit::http2;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{Report, Scale, mebibytes};
+use super::{Report, Scale};
 use crate::client::{Ended, content, in_chunks, marked, marked2};
 use crate::rig::{Rig, without_haste};
 use crate::tally::Tally;
 
-/// `limits.bodyBytes`, as it is configured by default.
+/// The default of `limits.bodyBytes`.
 const BODY: usize = 655_360;
 
 /// `limits.waitingBytes` in this scenario: room for 25 such bodies.
 const WAITING: usize = 16 << 20;
 
-/// What Envoy may have allocated more than before while bodies wait: what it is allowed to keep of
-/// them, a copy of the batches that are on their way, and what it reads for connections before it
-/// refuses them.
+/// How much more than before Envoy may have allocated while bodies wait: for the bodies that it may
+/// keep, a copy of the batches on their way, and what it reads from connections before it refuses
+/// them.
 const KEPT_BYTES: usize = 4 * WAITING;
 
 pub(super) async fn run(scale: Scale) -> Result<Report> {
@@ -53,7 +53,8 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
     let (stored, slow) = (many.of(202), many.of(503));
     let known = stored + slow + many.of(429);
     report.check("each is accepted or told to come again", known == count);
-    // All come from one address, and so from one caller, who leaves a third for others (G11).
+    // All requests come from one address, and so from one caller, who leaves a third for others
+    // (G11).
     let room = WAITING * 2 / 3 / BODY;
     report.check(
         format!("there is room for about {room} of one caller"),
@@ -61,18 +62,11 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
     );
     tally.merge(many);
     let mut report = report.conclude(&rig, &tally).await?;
-    let most = rig.peak(|sample| sample.allocated).saturating_sub(before);
-    report.check(
-        format!(
-            "Envoy allocates no more than is allowed ({} more)",
-            mebibytes(most)
-        ),
-        most <= u64::try_from(KEPT_BYTES)?,
-    );
+    report.check_allocated(&rig, before, u64::try_from(KEPT_BYTES)?);
     Ok(report)
 }
 
-/// A body with its length, one in chunks, one by HTTP/2.
+/// Returns a body with its length, one in chunks, one by HTTP/2.
 async fn one_each(port: u16, bytes: usize) -> Result<Vec<(&'static str, Ended)>> {
     let known = marked("/limit").body(content(bytes)).bytes();
     let chunked = in_chunks(marked("/limit"), bytes, &[]).bytes();
@@ -88,8 +82,8 @@ async fn one_each(port: u16, bytes: usize) -> Result<Vec<(&'static str, Ended)>>
     ])
 }
 
-/// Sends all but the last byte of many bodies, waits until each waits or is refused, and lets those
-/// that wait come to their end.
+/// Sends all bytes of many bodies except the last, waits until each body waits or is refused, and
+/// completes those that wait.
 async fn many(rig: &Rig, count: usize) -> Result<Tally> {
     let request = marked("/many").body(content(BODY)).bytes();
     let (go, going) = watch::channel(false);
@@ -101,7 +95,7 @@ async fn many(rig: &Rig, count: usize) -> Result<Tally> {
                 return Ended::Closed;
             };
             let begun = request.get(..request.len() - 1).unwrap_or_default();
-            // Who is refused meanwhile can't send the rest.
+            // A client that is refused meanwhile can't send the rest.
             let _refused = connection.send(begun).await;
             tokio::select! {
                 response = connection.receive(false) => response.into(),

@@ -1,4 +1,4 @@
-//! Clients that send one marked request after another, until they are told to end.
+//! Clients that send one marked request after another until they are stopped.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -41,18 +41,18 @@ impl Load {
         }
     }
 
-    /// How many got a `202` so far.
+    /// Returns how many got a `202` so far.
     pub(super) fn accepted(&self) -> usize {
         self.shared.accepted.load(Ordering::Relaxed)
     }
 
-    /// How many got another answer, or none, so far.
+    /// Returns how many got another answer, or none, so far.
     pub(super) fn refused(&self) -> usize {
         self.shared.refused.load(Ordering::Relaxed)
     }
 
-    /// Ends the clients, each after its current request; gives what they were told, and how long
-    /// the longest wait for an answer was.
+    /// Ends the clients, each after its current request. Returns their answers, and the longest
+    /// wait for an answer.
     pub(super) async fn end(mut self) -> Result<(Tally, Duration)> {
         self.shared.is_over.store(true, Ordering::Relaxed);
         let (mut tally, mut longest) = (Tally::default(), Duration::ZERO);

@@ -1,4 +1,4 @@
-//! What is done to the gateway; one file each.
+//! The scenarios, one file each.
 
 mod answers;
 mod crowd;
@@ -45,7 +45,7 @@ impl Scenario {
         Self::Soak,
     ];
 
-    /// What `--scenario` calls it.
+    /// Returns the scenario's name for `--scenario`.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Crowd => "crowd",
@@ -59,7 +59,7 @@ impl Scenario {
         }
     }
 
-    /// What happens in it.
+    /// Returns what happens in it.
     pub(crate) fn about(self) -> &'static str {
         match self {
             Self::Crowd => "10,000 marked requests at the same time",
@@ -88,7 +88,7 @@ impl Scenario {
     }
 }
 
-/// How much of it.
+/// The size of the run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale {
     /// The short form: fewer clients, shorter times.
@@ -98,13 +98,13 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
-    /// A number for the whole form or for the short one.
+    /// Returns one of two values, for the whole form or for the short one.
     pub(crate) fn choose<T>(self, whole: T, short: T) -> T {
         if self.is_short { short } else { whole }
     }
 }
 
-/// What came of a scenario.
+/// The results of a scenario.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Report {
     /// Names and values, for people.
@@ -128,6 +128,14 @@ impl Report {
         self.checks.push(Check::new(what, holds));
     }
 
+    /// Adds the check that Envoy has never allocated more than `bytes_max` beyond `before`.
+    pub(crate) fn check_allocated(&mut self, rig: &Rig, before: u64, bytes_max: u64) {
+        let most = rig.peak(|sample| sample.allocated).saturating_sub(before);
+        let more = mebibytes(most);
+        let what = format!("Envoy allocates no more than is allowed ({more} more)");
+        self.check(what, most <= bytes_max);
+    }
+
     /// Adds what has to hold after every scenario, and the curves.
     pub(crate) async fn conclude(mut self, rig: &Rig, tally: &Tally) -> Result<Self> {
         let after = rig.settle(tally).await?;
@@ -145,7 +153,7 @@ impl Report {
     }
 }
 
-/// Bytes for people.
+/// Returns a number of bytes as text, for people.
 pub(crate) fn mebibytes(bytes: u64) -> String {
     let tenths = bytes * 10 / 1_048_576;
     format!("{}.{} MiB", tenths / 10, tenths % 10)

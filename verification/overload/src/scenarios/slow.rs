@@ -1,5 +1,5 @@
-//! Clients that drip: bytes of a body, or of a head, one at a time; and some that fall silent.
-//! Others are served meanwhile, and the slow ones end by Envoy's time limits.
+//! Clients that send bytes of a body or of a head one at a time, and some that fall silent. Others
+//! are served meanwhile, and Envoy's time limits end the slow ones.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ use crate::client::{Ended, content, marked};
 use crate::rig::{Rig, set_limits};
 use crate::tally::Tally;
 
-/// A byte each time.
+/// The pause between two bytes.
 const DRIP: Duration = Duration::from_millis(250);
 
 /// Slow clients keep on for longer than every limit.
 const BODY: usize = 4_096;
 
-/// How a slow client is slow.
+/// In which way a client is slow.
 #[derive(Clone, Copy, Debug)]
 enum Manner {
     DripsBody,
@@ -41,7 +41,7 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
         let port = rig.port();
         clients.spawn(async move { client(port, manner).await.unwrap_or(Ended::Closed) });
     }
-    // All whose head is there.
+    // All requests with a complete head.
     let waiting = u64::try_from(slow / manners.len() * 2)?;
     let all_wait = rig.wait_for_waiting(waiting).await?;
     report.check("they wait in the filter", all_wait);
@@ -72,7 +72,7 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
     report.conclude(&rig, &tally).await
 }
 
-/// Envoy's limits as `envoy/gateway.yaml` has them, but shorter.
+/// Sets Envoy's limits of `envoy/gateway.yaml`, but shorter.
 fn shorten(config: &mut Value) -> Result<()> {
     set_limits(
         config,

@@ -1,4 +1,4 @@
-//! Everything at a time, for minutes: whether memory is flat.
+//! Everything at the same time, for minutes: is memory flat?
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,11 +19,11 @@ use crate::sample::{Of, Sample, is_flat, quarters};
 use crate::tally::Tally;
 use crate::target::FLAKY;
 
-/// How long the Stream stands still, once, in the first quarter.
+/// How long the Stream is stopped, once, in the first quarter.
 const STOP: Duration = Duration::from_secs(7);
 
-/// What is looked at, with its tolerance: the median of the last quarter may be above that of the
-/// third by so many percent and so many bytes. Of wasm memory these are two pages.
+/// The curves, with their tolerance: the median of the last quarter may be above that of the third
+/// by so many percent and so many bytes. For wasm memory these are two pages.
 const CURVES: [(&str, Of, u64, u64); 4] = [
     ("Envoy's RSS", |s| s.envoy_rss, 3, 2 << 20),
     ("server.memory_allocated", |s| s.allocated, 3, 1 << 20),
@@ -31,7 +31,7 @@ const CURVES: [(&str, Of, u64, u64); 4] = [
     ("drain VM", |s| s.drain_vm, 0, 2 << 16),
 ];
 
-/// In the short form, which says nothing of flatness, the VMs may become this large.
+/// In the short form, which can't show that memory is flat, the VMs may become this large.
 const VM_BYTES: u64 = 64 << 20;
 
 pub(super) async fn run(scale: Scale) -> Result<Report> {
@@ -91,7 +91,7 @@ fn loads(port: u16) -> Vec<Load> {
             80,
         ),
         (
-            // So many that the drain's table of hops is full in the first half.
+            // There are so many that the drain's table of hops is full in the first half.
             8,
             marked("/soak")
                 .field("async-delay", "1500ms")
@@ -129,7 +129,7 @@ fn loads(port: u16) -> Vec<Load> {
     requests.into_iter().map(load).collect()
 }
 
-/// Clients that leave in the middle, and some that drip before.
+/// Clients that leave in the middle; some of them send slowly before that.
 fn leavers(port: u16, is_over: &Arc<AtomicBool>) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     for seed in 0..6 {
@@ -143,7 +143,7 @@ fn leavers(port: u16, is_over: &Arc<AtomicBool>) -> JoinSet<()> {
                 let sent = chance.usize(1..=bytes.len());
                 let stay = Duration::from_millis(chance.u64(0..300));
                 if let Ok(mut connection) = Connection::open(port).await {
-                    // Whatever becomes of it, it leaves.
+                    // It leaves in any case.
                     let _sent = connection.send(bytes.get(..sent).unwrap_or_default()).await;
                     let _answer = timeout(stay, connection.receive(false)).await;
                     if chance.bool() {

@@ -1,5 +1,5 @@
-//! The Stream stands still under load: who calls meanwhile is refused in time and told when to come
-//! again, memory stays bounded, and what was promised before and after arrives.
+//! The Stream is stopped under load. Clients that call meanwhile are refused in time and told when
+//! to come again, memory stays bounded, and all promised calls arrive.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use super::{Report, Scale};
 use crate::client::{content, marked};
 use crate::rig::Rig;
 
-/// `publish.timeoutMs`, as it is configured by default.
+/// The default of `publish.timeoutMs`.
 const PUBLISH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The accept role's VM may become this large; bodies wait in Envoy.
+/// The accept role's VM may become this large. Bodies wait in Envoy.
 const VM_BYTES: u64 = 64 << 20;
 
 const BODY: usize = 4_096;
@@ -44,7 +44,8 @@ pub(super) async fn run(scale: Scale) -> Result<Report> {
     sleep(stop).await;
     let refusals = load.refused() - refused;
     report.figure("refused meanwhile", refusals);
-    // What the Stream had answered before is counted a little later; a connection may have it.
+    // Answers that the Stream gave before are counted a little later, because a connection may
+    // still have them.
     report.figure("accepted meanwhile", load.accepted() - accepted);
     report.check("clients are refused meanwhile", refusals > 0);
 

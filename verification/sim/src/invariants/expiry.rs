@@ -1,4 +1,5 @@
-//! Age: no call is given up as too old before its time, by the clock of the gateway that does it.
+//! Age: no call is given up as too old before its time, by the clock of the gateway that gives it
+//! up.
 
 use std::time::Duration;
 
@@ -11,10 +12,10 @@ use sluice::time_text::parse_rfc_3339;
 use super::Violation;
 use crate::ledger::{EPOCH_MS, Ledger, Place, Record};
 
-/// A dead letter is stored, for the record at this place.
+/// Checks a stored dead letter, for the record at this place.
 ///
 /// # Errors
-/// It says that the call is too old, and it isn't.
+/// If it says that the call is too old, and the call isn't.
 pub fn check(
     ledger: &Ledger,
     config: &DrainConfig,
@@ -39,7 +40,7 @@ pub fn check(
     Err(Violation::new("age", record.id.clone(), text))
 }
 
-/// Until when a call may be made, by its record.
+/// Returns until when a call may be made, by its record.
 pub fn until(record: &Record, head: &CallHead, config: &DrainConfig) -> Wall {
     let accepted = head.accepted_at.as_deref().and_then(parse_rfc_3339);
     let stored = Wall(EPOCH_MS.saturating_add(record.at));

@@ -4,10 +4,10 @@
 use super::Violation;
 use crate::snapshot::Snapshot;
 
-/// Everything is done.
+/// Checks the end of a run.
 ///
 /// # Errors
-/// An engine believes that it still holds something.
+/// If an engine believes that it still holds something.
 pub fn check(snapshot: &Snapshot) -> Result<(), Violation> {
     match &snapshot.busy_engine {
         Some(what) => Err(Violation::new("G10", "", what.clone())),

@@ -1,12 +1,13 @@
-//! G11: what an order key has waiting stops nobody else's calls.
+//! G11: the waiting calls of an order key stop nobody else's calls.
 
 use super::{Start, Violation};
 use crate::ledger::Ledger;
 
-/// An attempt starts, in a run in which somebody hoards calls and nothing else goes wrong.
+/// Checks the start of an attempt, in a run in which somebody hoards calls and nothing else goes
+/// wrong.
 ///
 /// # Errors
-/// A call that was due, and has no order key, is begun late.
+/// If a call that was due, and has no order key, is begun late.
 pub fn check(ledger: &Ledger, within: u64, start: &Start<'_>) -> Result<(), Violation> {
     let mut places = ledger.places.get(start.call).into_iter().flatten();
     let Some(record) = places.next().and_then(|place| ledger.records.get(place)) else {

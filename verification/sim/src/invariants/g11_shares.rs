@@ -1,4 +1,4 @@
-//! G11: one caller's calls in flight leave slots for others, of all that a drain has and of those
+//! G11: one caller's calls in flight leave slots for others, of all slots of a drain and of those
 //! for one target.
 
 use sluice::caller::CallerKey;
@@ -7,13 +7,13 @@ use sluice::drain::config::DrainConfig;
 use super::{Start, Violation};
 use crate::ledger::{Attempt, Ledger};
 
-/// A host that never tells the end of a callout is given up after this, in milliseconds at least.
+/// After this time, in milliseconds, a callout is given up if the host never tells its end.
 const GIVEN_UP_MS: u64 = 5_000;
 
-/// An attempt starts.
+/// Checks the start of an attempt.
 ///
 /// # Errors
-/// Its caller has more in flight with this engine than twice what would be left to all others.
+/// If its caller has more in flight with this engine than twice what would be left for all others.
 pub fn check(ledger: &Ledger, drain: &DrainConfig, start: &Start<'_>) -> Result<(), Violation> {
     let caller = caller(ledger, start.call);
     let is_open = |attempt: &Attempt| {
@@ -50,14 +50,14 @@ pub fn check(ledger: &Ledger, drain: &DrainConfig, start: &Start<'_>) -> Result<
     Ok(())
 }
 
-/// Whose call it is.
+/// Returns the caller of a call.
 fn caller(ledger: &Ledger, call: &str) -> CallerKey {
     let mut heads = ledger.heads(call);
     let head = heads.next().and_then(|(_, head)| head.caller);
     head.unwrap_or(CallerKey::UNKNOWN)
 }
 
-/// In whose line it stands, as far as that tells lines apart.
+/// Returns the target in whose queue the call waits, as far as that tells queues apart.
 fn target(ledger: &Ledger, call: &str) -> Option<String> {
     let (_, head) = ledger.heads(call).next()?;
     let origin = head.target.as_deref().map(|url| {

@@ -1,4 +1,4 @@
-//! G1: a call answered `202` is on the Stream; and what an answer says of the Stream is true.
+//! G1: a call answered `202` is on the Stream, and what an answer says about the Stream is true.
 
 use serde_json::Value;
 use sluice::http::OutgoingResponse;
@@ -6,11 +6,11 @@ use sluice::http::OutgoingResponse;
 use super::Violation;
 use crate::ledger::{CALLS, Ledger, Place};
 
-/// A client is answered; gives the call that it is told of, if any. `is_keyed`: it may be another
-/// one's.
+/// Checks an answer to a client. Returns the call that it names, if any. With `is_keyed` it may be
+/// the call of another request.
 ///
 /// # Errors
-/// The call that it is told of isn't stored, or not where the answer says.
+/// If that call isn't stored, or not where the answer says.
 pub fn answered(
     ledger: &mut Ledger,
     client: usize,

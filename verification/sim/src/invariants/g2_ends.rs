@@ -4,7 +4,7 @@ use super::Violation;
 use crate::ledger::{End, Ledger};
 use crate::snapshot::{Backlog, Snapshot};
 
-/// Whether everything that is on the streams is committed, and every client is answered.
+/// Returns whether everything on the streams is committed, and every client is answered.
 #[must_use]
 pub fn is_done(snapshot: &Snapshot) -> bool {
     snapshot.waiting_clients == 0 && !snapshot.backlog.iter().any(is_behind)
@@ -14,7 +14,7 @@ fn is_behind(backlog: &Backlog) -> bool {
     backlog.committed < backlog.written
 }
 
-/// What is not done although it should be.
+/// Returns what is not done although it should be.
 #[must_use]
 pub fn what_is_missing(ledger: &Ledger, snapshot: &Snapshot) -> Violation {
     if let Some(behind) = snapshot.backlog.iter().find(|backlog| is_behind(backlog)) {
@@ -40,10 +40,10 @@ fn unfinished(ledger: &Ledger) -> String {
     record.map(|record| record.id.clone()).unwrap_or_default()
 }
 
-/// Every call has its end.
+/// Checks that every call has ended.
 ///
 /// # Errors
-/// The first one that has none.
+/// The first call that hasn't.
 pub fn check(ledger: &Ledger) -> Result<(), Violation> {
     for (id, places) in &ledger.places {
         let is_dead = places.iter().any(|place| ledger.dead.contains_key(place));

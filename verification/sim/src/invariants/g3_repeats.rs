@@ -1,4 +1,4 @@
-//! G3: a call is repeated only where its outcome is unknown. One engine knows what it was told; two
+//! G3: a call is repeated only if its outcome is unknown. An engine knows what it was told. Two
 //! records of one call, after a doubtful PutMessages or a death, are two calls to it.
 
 use std::collections::BTreeSet;
@@ -9,35 +9,40 @@ use super::{Start, Violation};
 use crate::callout::field;
 use crate::ledger::{Attempt, End, Ledger, Place, Record};
 
-/// A record whose session was lost is remembered this long (docs/ordering.md: two minutes).
+/// How long a record is remembered whose session was lost (docs/ordering.md: two minutes).
 const REMEMBERED_MS: u64 = 120_000;
 
-/// A callout whose end is this overdue is taken for lost, in milliseconds.
+/// After this time beyond its limit a callout counts as lost, in milliseconds.
 pub const GIVEN_UP_MS: u64 = 5_000;
 
-/// An attempt starts.
+/// Checks the start of an attempt.
 ///
 /// # Errors
-/// The same engine knows the outcome already, or has not heard of its last attempt yet, or has made
-/// all attempts that it may make.
+/// If the same engine already knows the outcome, or has not heard of its last attempt yet, or has
+/// made all attempts that it may make.
 pub fn check(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>) -> Result<(), Violation> {
     let broken = |text: String| Err(Violation::new("G3", start.call, text));
     let own = |attempt: &&Attempt| attempt.by == start.by;
     let mut mine = ledger.attempts_of(start.call).filter(own);
     let is_recent = |at: u64| start.at < at.saturating_add(REMEMBERED_MS);
-    let known = mine.clone().find(|attempt| match attempt.end {
+    let known = mine.clone().find_map(|attempt| match attempt.end {
         // An answer that comes long after its time, as to a gateway that stood still, may find that
-        // it was given up already.
-        Some((at, End::Delivered | End::Refused)) => {
-            is_recent(at) && at < attempt.deadline.saturating_add(GIVEN_UP_MS)
+        // the callout was already given up.
+        Some((at, end @ (End::Delivered | End::Refused))) => {
+            let is_in_time = at < attempt.deadline.saturating_add(GIVEN_UP_MS);
+            (is_recent(at) && is_in_time).then_some((attempt, end))
         }
-        Some((_, End::Again(_) | End::NeverSent)) | None => false,
+        Some((_, End::Again(_) | End::NeverSent)) | None => None,
     });
+    // Until the dead letter is stored, another record of the call may still be made.
+    let is_certain = |end| end == End::Delivered && !has_two_origins(ledger, start);
+    if let Some((known, end)) = known
+        && (is_certain(end) || !is_in_doubt(ledger, start))
+    {
+        return broken(format!("its outcome was known: {known:?}"));
+    }
     if is_in_doubt(ledger, start) {
         return Ok(());
-    }
-    if let Some(known) = known {
-        return broken(format!("its outcome was known: {known:?}"));
     }
     if let Some(open) = mine.find(|attempt| attempt.end.is_none() && start.at < attempt.deadline) {
         return broken(format!("an attempt of it is under way: {open:?}"));
@@ -58,9 +63,17 @@ pub fn check(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>) -> Result
     Ok(())
 }
 
-/// Whether there may be two records of the same call that this engine can't tell apart: two that
-/// have never hopped, or one for each of two engines, of which one has lost its session before it
-/// could commit. A hop that was stored twice is recognised.
+/// Returns whether there are two records of the same call that have never hopped. Nobody can tell
+/// them from two calls.
+fn has_two_origins(ledger: &Ledger, start: &Start<'_>) -> bool {
+    let places = ledger.places.get(start.call).into_iter().flatten();
+    let heads = places.filter_map(|place| ledger.records.get(place)?.head.as_ref());
+    heads.filter(|head| head.progress.hops == 0).count() > 1
+}
+
+/// Returns whether two records of the same call may be under way: two that have never hopped, or
+/// one for each of two engines, one of which lost its session before it could commit. An engine
+/// that reads both makes both until the call has ended in one of them.
 fn is_in_doubt(ledger: &Ledger, start: &Start<'_>) -> bool {
     let places = ledger.places.get(start.call).into_iter().flatten();
     let records: Vec<_> = places
@@ -81,11 +94,11 @@ fn is_in_doubt(ledger: &Ledger, start: &Start<'_>) -> bool {
                 || attempts.any(|attempt| attempt.by != start.by))
 }
 
-/// A record is stored: a reply is stored once for each end that its call has come to, and once more
-/// for each doubt.
+/// Checks a stored record: a reply is stored once for each end of its call, and once more for each
+/// doubt.
 ///
 /// # Errors
-/// There is one too many.
+/// If there is one too many.
 pub fn stored(ledger: &Ledger, place: Place, id: &str) -> Result<(), Violation> {
     let head = ledger
         .records
@@ -95,7 +108,7 @@ pub fn stored(ledger: &Ledger, place: Place, id: &str) -> Result<(), Violation> 
     let Some(reply) = reply.and_then(|head| head.reply.as_ref()) else {
         return Ok(());
     };
-    // What an engine has stored longer ago it may have forgotten, if its session was lost.
+    // An engine may have forgotten what it stored longer ago, if its session was lost.
     let now = ledger.records.get(&place).map_or(0, |record| record.at);
     let is_recent = |place: &Place| {
         let record = ledger.records.get(place);
@@ -108,7 +121,7 @@ pub fn stored(ledger: &Ledger, place: Place, id: &str) -> Result<(), Violation> 
     let places = ledger.places.get(&reply.call_id).into_iter().flatten();
     let dead: usize = places.filter_map(|place| ledger.dead.get(place)).sum();
     let doubts = ledger.doubts.get(id).copied().unwrap_or_default();
-    // Each record of a call that another engine has put there may come to an end of its own.
+    // Each record of a call that another engine has stored may come to an end of its own.
     let engine = ledger.records.get(&place).and_then(|record| record.by);
     let places = ledger
         .places
@@ -121,7 +134,7 @@ pub fn stored(ledger: &Ledger, place: Place, id: &str) -> Result<(), Violation> 
     let places = ledger.places.get(id).into_iter().flatten();
     let publishers = places.filter_map(|place| ledger.records.get(place)?.by);
     let publishers = publishers.collect::<BTreeSet<_>>().len();
-    // A call may end without an attempt, and its dead letter be stored after the reply.
+    // A call may end without an attempt, and its dead letter may be stored after the reply.
     let losses = ledger.deaths + others + publishers.saturating_sub(1);
     let allowed = ended.max(dead).max(1) + doubts + losses;
     if replies > allowed {

@@ -8,10 +8,10 @@ use super::expiry::until;
 use super::{Start, Violation, millis};
 use crate::ledger::{Attempt, EPOCH_MS, End, Engine, Ledger};
 
-/// An attempt starts.
+/// Checks the start of an attempt.
 ///
 /// # Errors
-/// It is early.
+/// If it is early.
 pub fn check(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>) -> Result<(), Violation> {
     for (_, head) in ledger.heads(start.call) {
         let Some(due) = head.deliver_at else { continue };
@@ -42,17 +42,17 @@ pub fn check(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>) -> Result
     Ok(())
 }
 
-/// Whether this engine need not know any more what it has heard at a time: sessions that are lost
-/// in a row leave more than it may keep, and the oldest is forgotten.
+/// Returns whether this engine may have forgotten what it heard at a time: after several lost
+/// sessions in a row there is more than it may keep, and the oldest is forgotten.
 fn may_have_forgotten(ledger: &Ledger, engine: Engine, heard: u64) -> bool {
     let joins = ledger.joins.get(&engine);
     let joins = joins.into_iter().flatten();
     joins.filter(|joined| **joined > heard).count() >= 2
 }
 
-/// Whether this may be the last attempt in the call's time, for which no pause is too long. The
-/// drain knew its time when the pause began, by the clock of that moment, which may have been
-/// wrong, and waits for it whatever its clock shows since.
+/// Returns whether this may be the last attempt in the call's time, for which no pause is too long.
+/// The drain computed the call's time when the pause began, by the clock of that moment, which may
+/// have been wrong, and waits for it whatever its clock shows since.
 fn is_at_its_end(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>, last: &Attempt) -> bool {
     let places = ledger.places.get(start.call).into_iter().flatten();
     let records = places.filter_map(|place| ledger.records.get(place));

@@ -1,13 +1,14 @@
-//! G6: calls with one order key neither overlap nor overtake, but for what docs/ordering.md says.
+//! G6: calls with one order key neither overlap nor overtake, with the exceptions of
+//! docs/ordering.md.
 
 use super::{Start, Violation};
 use crate::ledger::{Attempt, CALLS, Ledger, Place};
 
-/// An attempt starts.
+/// Checks the start of an attempt.
 ///
 /// # Errors
-/// The same engine has a call of the same key under way; or this is the call's first attempt, and
-/// an earlier one of its key has not come to its end, wherever it waits.
+/// If the same engine has a call of the same key under way; or if this is the call's first attempt,
+/// and an earlier call of its key has not ended, wherever it waits.
 pub fn check(ledger: &Ledger, start: &Start<'_>) -> Result<(), Violation> {
     let mut heads = ledger.heads(start.call);
     if heads.all(|(_, head)| head.order_key.is_none()) {
@@ -40,7 +41,7 @@ pub fn check(ledger: &Ledger, start: &Start<'_>) -> Result<(), Violation> {
             return Err(Violation::new("G6", start.call, text));
         }
         let is_open = |attempt: &Attempt| attempt.by == start.by && attempt.end.is_none();
-        // A host that never tells the end of a callout is given up after a while.
+        // If the host never tells the end of a callout, it is given up after a while.
         let is_open = |a: &Attempt| is_open(a) && start.at < a.at.saturating_add(5_000);
         if ledger.attempts_of(&record.id).any(is_open) {
             let text = format!("it overlaps with call {}", record.id);

@@ -1,14 +1,14 @@
-//! G7: no target or reply address outside the allow-list is ever called, whoever wrote the record;
-//! G12: on this gateway, no reply but below the allowed paths, nor by another host than its own.
+//! G7: no target or reply address outside the allow-list is ever called, whoever wrote the record.
+//! G12: on this gateway, replies go only to allowed paths, and only by the gateway's own host.
 
 use super::{Start, Violation};
 use crate::callout::field;
 use crate::ledger::Ledger;
 
-/// An attempt starts.
+/// Checks the start of an attempt.
 ///
 /// # Errors
-/// It goes where nothing may go, or another way than its record says.
+/// If it goes to a forbidden place, or another way than its record says.
 pub fn check(ledger: &Ledger, start: &Start<'_>) -> Result<(), Violation> {
     let (host, path) = (
         field(start.callout, ":authority"),
@@ -36,7 +36,7 @@ pub fn check(ledger: &Ledger, start: &Start<'_>) -> Result<(), Violation> {
     Err(Violation::new(guarantee, start.call, text))
 }
 
-/// Whether it lies below one of the paths that replies may have, and climbs nowhere.
+/// Returns whether a path is below one that replies may have, and doesn't climb out of it.
 fn is_for_replies(path: &str) -> bool {
     let below = ["/inbox/", "/failures/"]
         .iter()

@@ -5,10 +5,10 @@ use crate::callout::field;
 use crate::ledger::Ledger;
 use crate::target::ENVOYS_WORDS;
 
-/// An attempt starts.
+/// Checks the start of an attempt.
 ///
 /// # Errors
-/// A header is missing, stands there twice, or is not the gateway's own.
+/// If a header is missing, is there twice, or is not the gateway's own.
 pub fn check(ledger: &Ledger, start: &Start<'_>) -> Result<(), Violation> {
     let broken = |text: String| Err(Violation::new("G8", start.call, text));
     let fields = &start.callout.request.headers;
@@ -34,9 +34,9 @@ pub fn check(ledger: &Ledger, start: &Start<'_>) -> Result<(), Violation> {
         return broken(format!("{header} does not belong there"));
     }
     if let Some(reply) = &head.reply {
-        // After a loss there may be two replies, which need not say the same.
+        // After a loss there may be two replies, which may differ.
         if start.callout.request.body.as_slice() == ENVOYS_WORDS.as_bytes() {
-            return broken("its content is no target's".to_owned());
+            return broken("its content is not that of a target".to_owned());
         }
         let said = field(start.callout, "async-outcome");
         let mut replies = ledger

@@ -1,4 +1,4 @@
-//! G9: memory is bounded: what is held never exceeds what is configured.
+//! G9: memory is bounded: what is held never exceeds the configuration.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ use sluice::metric::Metric;
 use super::Violation;
 use crate::ledger::{CALLS, Engine, Ledger};
 
-/// What all sessions of one drain may hold.
+/// Returns how much all sessions of one drain may hold.
 fn session_max(drain: &DrainConfig) -> usize {
     let lanes = drain.lanes.iter().count();
     let lanes = lanes.saturating_mul(drain.window.lane_records_max);
     drain.window.calls_max.saturating_add(lanes)
 }
 
-/// A drain asks a stream for up to `limit` records. What is settled and what is committed is seen
-/// from above, which is never later than the drain learns of it.
+/// Checks that a drain may ask a stream for up to `limit` records. The check sees what is settled
+/// and committed from above, never later than the drain learns of it.
 ///
 /// # Errors
-/// It would hold more of the stream than it may.
+/// If it would hold more of the stream than it may.
 pub fn fetch(
     ledger: &Ledger,
     drain: &DrainConfig,
@@ -29,9 +29,9 @@ pub fn fetch(
 ) -> Result<(), Violation> {
     let (_, stream) = session;
     let fetched = ledger.fetched.get(&session).into_iter().flatten();
-    let unsettled = fetched
-        .clone()
-        .filter(|place| ledger.is_settled(**place).is_err());
+    let unsettled = fetched.clone().filter(|place| {
+        ledger.is_settled(**place).is_err() && !ledger.has_ended_elsewhere(**place)
+    });
     let unsettled_max = match stream {
         CALLS => drain.window.calls_max,
         _ => drain.window.lane_records_max,
@@ -52,15 +52,15 @@ pub fn fetch(
     Ok(())
 }
 
-/// What one engine has counted.
+/// The gauges of one engine.
 #[derive(Default)]
 pub struct Gauges(BTreeMap<Metric, i64>);
 
 impl Gauges {
-    /// An engine counts.
+    /// Counts what an engine counts.
     ///
     /// # Errors
-    /// A gauge is below zero or above its bound.
+    /// If a gauge is below zero or above its bound.
     pub fn count(
         &mut self,
         metric: Metric,
@@ -71,7 +71,7 @@ impl Gauges {
         let value = self.0.entry(metric).or_default();
         *value = value.saturating_add(change);
         let value = *value;
-        // What sessions hold, as much again that lost ones have left, and what is under way.
+        // What sessions hold, as much again for lost sessions, and what is under way.
         let held = session_max(drain).saturating_mul(2);
         let held = held.saturating_add(drain.window.in_flight_max);
         let bounds = [
@@ -89,7 +89,7 @@ impl Gauges {
         Ok(())
     }
 
-    /// The value now.
+    /// Returns the present value.
     #[must_use]
     pub fn value(&self, metric: Metric) -> i64 {
         self.0.get(&metric).copied().unwrap_or_default()

@@ -1,6 +1,6 @@
-//! Idempotency keys, as docs/idempotency.md promises: within one Envoy process a key that was
-//! answered `202` gives the same `202` to the same request again, `422` to another one, and nothing
-//! more is stored for it, until its call becomes a dead letter.
+//! Idempotency keys, as docs/idempotency.md promises. Within one Envoy process, a key that was
+//! answered `202` gets the same `202` for the same request again, and `422` for another one.
+//! Nothing more is stored for it until its call becomes a dead letter.
 
 use std::collections::BTreeMap;
 
@@ -13,14 +13,14 @@ use super::Violation;
 use crate::call::Request;
 use crate::ledger::{Engine, Ledger, Place, Record};
 
-/// How much longer than a publish may take a key stays claimed (docs/idempotency.md gives no
-/// number; an exchange that takes longer may lose its key).
+/// How long a key stays claimed beyond the time of a publish. (docs/idempotency.md has no number;
+/// an exchange that takes longer may lose its key.)
 const CLAIM_MARGIN_MS: u64 = 5_000;
 
 /// One life of one Envoy process.
 pub type Process = (usize, u32);
 
-/// Who is asked, and by the clock of which gateway.
+/// Who answers, and the time on its gateway's clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked {
     /// The engine that answers.
@@ -36,33 +36,33 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// The key may have been another request's before this one was answered.
+    /// Returns whether the key may have belonged to another request before this one was answered.
     fn is_overlong(&self) -> bool {
         let took = self.now.since(self.at).as_millis();
         took > u128::from(self.publish_ms.saturating_add(CLAIM_MARGIN_MS))
     }
 }
 
-/// A key with a `202` that holds.
+/// A valid `202` for a key.
 #[derive(Debug)]
 struct Told {
     by: Engine,
     at: Wall,
     /// The call.
     id: String,
-    /// What was asked for.
+    /// The options of the request.
     options: Options,
 }
 
-/// What clients were told, by process and key hash.
+/// The answers to clients, by process and key hash.
 #[derive(Debug, Default)]
 pub struct Keys(BTreeMap<(Process, String), Told>);
 
 impl Keys {
-    /// A client with a key is told of a call. Gives whether the call was known by its key.
+    /// Checks the answer to a client with a key. Returns whether the call was known by its key.
     ///
     /// # Errors
-    /// It is another request's call, or another one than the key's.
+    /// If the call belongs to another request, or is not the one of the key.
     pub fn accepted(
         &mut self,
         ledger: &Ledger,
@@ -104,10 +104,10 @@ impl Keys {
         Ok(false)
     }
 
-    /// A client is told that its key stands for another request.
+    /// Checks an answer that says that a key belongs to another request.
     ///
     /// # Errors
-    /// The key was answered for the same one.
+    /// If the key was answered for the same request.
     pub fn refused(
         &self,
         ledger: &Ledger,
@@ -129,10 +129,10 @@ impl Keys {
         Ok(())
     }
 
-    /// A process has stored a record.
+    /// Checks a record that a process has stored.
     ///
     /// # Errors
-    /// Its key was answered already.
+    /// If its key was already answered.
     pub fn stored(&self, ledger: &Ledger, place: Place, process: Process) -> Result<(), Violation> {
         let Some(record) = ledger.records.get(&place) else {
             return Ok(());
@@ -153,7 +153,8 @@ impl Keys {
         }
     }
 
-    /// A dead letter frees the key of its call: whoever has it next may make a call of its own.
+    /// Frees the key of a call that has become a dead letter. The next request with it may make a
+    /// call of its own.
     pub fn released(&mut self, process: Process, holder: &KeyHolder) {
         let key = (process, holder.key.0.clone());
         if self
@@ -165,26 +166,26 @@ impl Keys {
         }
     }
 
-    /// An engine has ended within the callback in which it answered: it may not have come to write
-    /// the answer down.
+    /// Notes that an engine has ended within the callback in which it answered. It may not have
+    /// written the answer into the table.
     pub fn trapped(&mut self, by: Engine, now: Wall) {
         self.0.retain(|_, told| told.by != by || told.at < now);
     }
 }
 
-/// What a request asks for.
+/// Returns the options of a request.
 fn options(request: &Request) -> Options {
     Options::of(OptionHeaders::default().asked(&request.fields))
 }
 
-/// The hash under which a record's key is known.
+/// Returns the hash of a record's key.
 fn hash(record: &Record) -> Option<String> {
     let head = record.head.as_ref()?;
     head.idempotency.as_ref().map(|key| key.0.clone())
 }
 
-/// Whether one of them has options beside its target: they belong to the request too, and a time
-/// that is counted from now can't be told from a record.
+/// Returns whether the request or the record has options besides its target. They belong to the
+/// request too, and a time that is counted from now can't be compared with that of a record.
 fn has_options(request: &Request, record: &Record) -> bool {
     let is_option = |name: &str| name.starts_with("async-") && name != "async-target";
     let mut fields = request.fields.iter();
@@ -197,7 +198,7 @@ fn has_options(request: &Request, record: &Record) -> bool {
     other || fields.any(|(name, _)| is_option(name))
 }
 
-/// Whether a record is what this request asks for, with its key and by its caller.
+/// Returns whether a record is that of this request, with its key and by its caller.
 fn is_same(request: &Request, record: &Record) -> bool {
     let Some(head) = &record.head else {
         return false;

@@ -1,5 +1,5 @@
-//! The guarantees of ARCHITECTURE.md as code, one file each. They are asked at every attempt, every
-//! stored record, every commit, every answer, and at the end.
+//! The guarantees of ARCHITECTURE.md as code, one file each. They are checked at every attempt,
+//! every stored record, every commit, every answer, and at the end.
 
 pub mod expiry;
 pub mod g10_lives;
@@ -28,16 +28,16 @@ use crate::snapshot::Snapshot;
 /// A guarantee that did not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which one: `G1` to `G11`, `keys`, or `age`.
+    /// The guarantee: `G1` to `G11`, `keys`, or `age`.
     pub guarantee: &'static str,
-    /// The call concerned; empty where it isn't about one.
+    /// The call concerned; empty if there is none.
     pub call: String,
     /// What happened instead.
     pub text: String,
 }
 
 impl Violation {
-    /// Of this guarantee, for this call.
+    /// Returns a violation of this guarantee by this call.
     pub fn new(guarantee: &'static str, call: impl Into<String>, text: impl Into<String>) -> Self {
         let (call, text) = (call.into(), text.into());
         Self {
@@ -61,9 +61,9 @@ impl fmt::Display for Violation {
 /// An attempt that starts.
 #[derive(Clone, Copy)]
 pub struct Start<'a> {
-    /// Who makes it.
+    /// The engine that makes it.
     pub by: Engine,
-    /// When, in milliseconds.
+    /// The time, in milliseconds.
     pub at: u64,
     /// The latest time that the wall clock of its gateway has shown.
     pub latest_wall: u64,
@@ -75,7 +75,7 @@ pub struct Start<'a> {
     pub callout: &'a Callout,
 }
 
-/// An attempt starts.
+/// Checks the start of an attempt.
 ///
 /// # Errors
 /// The first guarantee that it breaks.
@@ -102,12 +102,12 @@ pub fn at_an_attempt(
     Ok(())
 }
 
-/// In whole milliseconds.
+/// Returns whole milliseconds.
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Everything is done.
+/// Checks the end of a run.
 ///
 /// # Errors
 /// The first guarantee that doesn't hold.

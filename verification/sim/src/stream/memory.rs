@@ -1,4 +1,4 @@
-//! A store in memory under the stream server's operations. It also remembers what was appended and
+//! A store in memory for the stream server's operations. It also remembers what was appended and
 //! committed, for the invariants.
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ pub struct Appended {
     pub message: Message,
 }
 
-/// A commit that took effect: what was next, and what is next now.
+/// A commit that took effect: what came next before, and what comes next now.
 #[derive(Clone, Debug)]
 pub struct Committed {
     /// The OCID of its stream.
@@ -30,7 +30,7 @@ pub struct Committed {
     pub partition: u32,
     /// The first offset that was committed.
     pub from: u64,
-    /// The first one that is not.
+    /// The first offset that is not committed.
     pub until: u64,
 }
 
@@ -52,7 +52,7 @@ impl Memory {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What has happened since this was asked last.
+    /// Returns what has happened since the last time.
     pub fn news(&self) -> (Vec<Appended>, Vec<Committed>) {
         let mut state = self.state();
         (
@@ -61,8 +61,8 @@ impl Memory {
         )
     }
 
-    /// For each partition of a stream: the next offset to be written, and the next to be committed
-    /// by its only group; nothing is committed where there is no group.
+    /// Returns for each partition of a stream the next offset to be written, and the next to be
+    /// committed by its only group. Without a group nothing is committed.
     pub fn backlog(&self, stream: &str) -> BTreeMap<u32, (u64, u64)> {
         let state = self.state();
         let Some(stream) = state.streams.iter().find(|known| known.id == stream) else {

@@ -1,5 +1,5 @@
-//! The Stream: the stream server's own code on a store in memory. Faults stand in
-//! [`crate::world::network`]; what arrives here is carried out as the server would.
+//! The Stream: the stream server's own code on a store in memory. [`crate::world::network`] has the
+//! faults; what arrives here is carried out as the server does it.
 
 pub mod memory;
 
@@ -19,21 +19,21 @@ use memory::Memory;
 
 /// The simulated Stream.
 pub struct Stream {
-    /// What survives a restart.
+    /// The part that survives a restart.
     pub memory: Arc<Memory>,
     time: Arc<GivenTime>,
     protocol: Option<Protocol>,
     entropy: Arc<Mutex<fastrand::Rng>>,
 }
 
-/// The OCID of a stream with this name.
+/// Returns the OCID of a stream with this name.
 #[must_use]
 pub fn ocid(name: &str) -> String {
     format!("ocid1.stream.oc1.local.{name}")
 }
 
 impl Stream {
-    /// A server that has these streams, each with its number of partitions.
+    /// Returns a server that has these streams, each with its number of partitions.
     #[must_use]
     pub fn start(seed: u64, streams: &[(String, u32)]) -> Self {
         let entropy = fastrand::Rng::with_seed(seed);
@@ -47,7 +47,7 @@ impl Stream {
         let service = stream.service();
         for (name, partitions) in streams {
             if let Some(service) = &service {
-                // A stream that is missing shows in the first request to it.
+                // A missing stream shows in the first request to it.
                 let _ = at_once(service.ensure_stream(TimeMs(1), name, *partitions, None));
             }
         }
@@ -68,13 +68,13 @@ impl Stream {
             .map(Arc::new)
     }
 
-    /// The server ends and comes again: members are forgotten, cursors of groups are invalid.
+    /// Restarts the server: members are forgotten, and cursors of groups are invalid.
     pub fn restart(&mut self) {
         let time = Arc::clone(&self.time);
         self.protocol = self.service().map(|service| Protocol::new(service, time));
     }
 
-    /// Carries a request out.
+    /// Performs a request.
     pub fn answer(&self, method: &str, path: &str, body: &[u8], now: (u64, u64)) -> Option<Answer> {
         self.time.steady_ms.store(now.0, Ordering::Relaxed);
         self.time.wall_ms.store(now.1, Ordering::Relaxed);
@@ -82,7 +82,7 @@ impl Stream {
     }
 }
 
-/// As the gateway hands it to an engine.
+/// Returns the answer as the gateway passes it to an engine.
 #[must_use]
 pub fn incoming(answer: &Answer) -> IncomingResponse {
     let headers = answer.headers.iter();
@@ -96,7 +96,7 @@ pub fn incoming(answer: &Answer) -> IncomingResponse {
     }
 }
 
-/// The result of a future that never waits.
+/// Returns the result of a future that never waits.
 fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Some(value),

@@ -29,7 +29,7 @@ impl Client {
     }
 }
 
-/// The number by which a gateway knows the request of a client.
+/// Returns the number by which a gateway knows the request of a client.
 fn request_id(client: usize) -> RequestId {
     RequestId(u32::try_from(client).unwrap_or(u32::MAX))
 }
@@ -133,13 +133,13 @@ impl World {
         self.accept_input(by, Input::RequestGone(request_id(client)))
     }
 
-    /// The body of a request, where the host still has it.
+    /// Returns the body of a request, if the host still has it.
     pub(super) fn body_of(&self, request: RequestId) -> Option<Vec<u8>> {
         let client = self.clients.get(usize::try_from(request.0).ok()?)?;
         client.is_waiting().then(|| client.request.body.clone())
     }
 
-    /// An engine answers a request.
+    /// Handles an engine's answer to a request.
     pub(super) fn respond(
         &mut self,
         by: Engine,
@@ -201,7 +201,7 @@ impl World {
         }
     }
 
-    /// The clients of an engine that is gone have no answer.
+    /// Notes that the clients of an engine that is gone get no answer.
     pub(super) fn cut_off(&mut self, by: Engine) {
         let cut = self
             .clients

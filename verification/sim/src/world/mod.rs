@@ -1,4 +1,5 @@
-//! The event loop: one queue of events, ordered by time and then by chance, and what each does.
+//! The event loop: one queue of events, ordered by time and then at random, and what each event
+//! does.
 
 mod clients;
 pub mod network;
@@ -34,7 +35,7 @@ use worker::Worker;
 const STEADY_START_MS: u64 = 1_000;
 /// How often Envoy's health check comes.
 const HEALTH_CHECK_MS: u64 = 1_000;
-/// Events of a run at most: beyond, something goes round in circles.
+/// The most events of a run. If there are more, something runs in circles.
 const EVENTS_MAX: u64 = 1_000_000;
 
 /// Something that happens at a moment.
@@ -62,7 +63,7 @@ enum Event {
 struct Gateway {
     is_up: bool,
     stopped_until: u64,
-    /// Its wall clock is ahead by so many milliseconds.
+    /// By how many milliseconds its wall clock is ahead.
     skew: i64,
     /// The latest time that its wall clock has shown.
     latest_wall: u64,
@@ -74,7 +75,7 @@ struct Gateway {
     life: u32,
 }
 
-/// Everything there is.
+/// The whole world.
 pub struct World {
     now: u64,
     plan: Plan,
@@ -103,10 +104,10 @@ pub struct World {
 }
 
 impl World {
-    /// A world at its start.
+    /// Returns a world at its start.
     ///
     /// # Errors
-    /// The plan's configuration is refused.
+    /// If the plan's configuration is refused.
     pub fn new(plan: Plan, mut rng: Rng) -> Result<Self, Violation> {
         let refused = |error: sluice::config::ConfigError| {
             Violation::new("configuration", "", error.to_string())
@@ -167,7 +168,7 @@ impl World {
         self.at(self.plan.calm_at, Event::Calm);
     }
 
-    /// Runs until everything is done, or something is not as it should be.
+    /// Runs until everything is done, or a guarantee breaks.
     ///
     /// # Errors
     /// The first guarantee that doesn't hold.
@@ -232,7 +233,7 @@ impl World {
         }
     }
 
-    /// Until when an event has to wait because its gateway stands still.
+    /// Returns until when an event has to wait because its gateway is stopped.
     fn stopped(&self, event: &Event) -> Option<u64> {
         let gateway = match event {
             Event::Turn(worker, _) | Event::Tick(worker, _) => self.workers.get(*worker)?.gateway,
@@ -261,8 +262,8 @@ impl World {
 
     fn at(&mut self, at: u64, event: Event) {
         self.sequence = self.sequence.saturating_add(1);
-        // Of what happens in one millisecond, anything may be first; but what one and the same
-        // engine asked for keeps its order where Envoy keeps it, by the time that it is given.
+        // Events of the same millisecond may happen in any order. But what the same engine has
+        // asked for keeps its order if Envoy keeps it, by the time that it is given.
         let order = self.rng.below(4);
         self.queue
             .insert((at.max(self.now), order, self.sequence), event);
@@ -276,7 +277,7 @@ impl World {
         self.fault_counts.add(what);
     }
 
-    /// The process that a worker is part of.
+    /// Returns the process that a worker is part of.
     fn process(&self, worker: usize) -> Process {
         let gateway = self.workers.get(worker).map_or(0, |found| found.gateway);
         let life = self.gateways.get(gateway).map_or(0, |found| found.life);
@@ -287,7 +288,7 @@ impl World {
         self.trace.note(self.now, who, what);
     }
 
-    /// What time it is at a gateway.
+    /// Returns the time at a gateway.
     fn clock(&mut self, gateway: usize) -> Now {
         let wall = EPOCH_MS.saturating_add(self.now);
         let gateway = self.gateways.get_mut(gateway);
@@ -302,20 +303,20 @@ impl World {
         }
     }
 
-    /// The number of a stream in the plan, by its OCID.
+    /// Returns the number of a stream in the plan, by its OCID.
     fn stream_number(&self, ocid: &str) -> usize {
         let mut streams = self.plan.streams.iter();
         let found = streams.position(|(name, _)| crate::stream::ocid(name) == ocid);
         found.unwrap_or(usize::MAX)
     }
 
-    /// The plan of this world.
+    /// Returns the plan of this world.
     #[must_use]
     pub fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// The drain role's configuration.
+    /// Returns the drain role's configuration.
     #[must_use]
     pub fn drain_config(&self) -> &DrainConfig {
         &self.drain

@@ -14,34 +14,35 @@ use crate::target;
 
 /// A callout that was sent.
 pub struct Exchange {
-    /// Who sent it.
+    /// The engine that sent it.
     pub by: Engine,
-    /// What it is.
+    /// The callout.
     pub callout: Callout,
-    /// The call that it is an attempt of; empty where it goes to the Stream.
+    /// The call that it is an attempt of; empty if it goes to the Stream.
     pub call: String,
     pub(super) network_fault: NetworkFault,
     result: Option<CalloutResult>,
-    /// The other side has seen it, or never will.
+    /// Whether the other side has seen it, or never will.
     has_arrived: bool,
-    /// When its sender takes it for lost, whatever comes.
+    /// When its sender gives it up, whatever comes.
     pub(super) given_up_at: u64,
-    /// Its sender was told its end.
+    /// Whether its sender was told its end.
     pub(super) has_ended: bool,
-    /// What it was told was an answer.
+    /// Whether the end that it was told was an answer.
     was_answered: bool,
     /// Calls whose records it has stored.
     pub(super) stored: Vec<String>,
 }
 
 impl Exchange {
-    /// A field of the request as text.
+    /// Returns a field of the request as text.
     #[must_use]
     pub fn field(&self, name: &str) -> String {
         field(&self.callout, name)
     }
 
-    /// What is unusual in how it ends for its sender. `is_first`: it has not ended before.
+    /// Returns what is unusual in its end for its sender. `is_first` means that it has not ended
+    /// before.
     fn how_it_ends(&self, result: &CalloutResult, is_first: bool) -> Option<FaultKind> {
         let is_lost = *result == CalloutResult::Lost;
         let is_commit = self.field(":path").contains("/commit?");
@@ -58,13 +59,13 @@ impl Exchange {
 }
 
 impl World {
-    /// A callout leaves. False: the gateway can't send it.
+    /// Sends a callout. Returns false if the gateway can't send it.
     pub(super) fn send_callout(&mut self, by: Engine, callout: Callout) -> Result<bool, Violation> {
         let number = self.next_exchange;
         self.next_exchange = number.saturating_add(1);
         let is_attempt = &*callout.cluster != "stream";
         let is_sent = !self.rng.per_mille(self.plan.faults.not_sent);
-        // A reply carries the id of the call that it answers, and its own as the key.
+        // A reply has the id of the call that it answers, and its own id as the key.
         let call = match is_attempt {
             true if field(&callout, "async-outcome").is_empty() => field(&callout, "async-call-id"),
             true => field(&callout, "idempotency-key"),
@@ -160,7 +161,7 @@ impl World {
         invariants::at_an_attempt(&mut self.ledger, &self.drain, &attempt)
     }
 
-    /// A request reaches the other side.
+    /// Delivers a request to the other side.
     pub(super) fn arrive(&mut self, number: u64) -> Result<(), Violation> {
         let Some(mut exchange) = self.exchanges.remove(&number) else {
             return Ok(());
@@ -220,13 +221,13 @@ impl World {
         Ok(())
     }
 
-    /// A callout ends for its sender.
+    /// Ends a callout for its sender.
     pub(super) fn done(&mut self, number: u64, is_late: bool) -> Result<(), Violation> {
         let Some(exchange) = self.exchanges.get_mut(&number) else {
             return Ok(());
         };
         if exchange.network_fault == NetworkFault::Silent && is_late && !exchange.has_ended {
-            // The host never tells; only what has arrived meanwhile counts.
+            // The host never tells the end. Only what has arrived meanwhile counts.
             self.fault_counts.add(FaultKind::NeverTold);
             exchange.has_ended = true;
             let stored = exchange.stored.clone();

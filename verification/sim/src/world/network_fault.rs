@@ -1,8 +1,8 @@
-//! What goes wrong on the wire.
+//! Faults on the wire.
 
 use super::World;
 
-/// What goes wrong with a callout, decided when it is sent.
+/// The fault of a callout, decided when it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NetworkFault {
     /// Nothing.

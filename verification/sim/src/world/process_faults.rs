@@ -1,4 +1,4 @@
-//! What happens to whole machines.
+//! Faults of whole machines.
 
 use sluice::time::Wall;
 
@@ -67,7 +67,7 @@ impl World {
         }
     }
 
-    /// Counts down to a worker's trap, if it has one ahead; true: now.
+    /// Counts down to a worker's trap, if one is planned. Returns true when it happens.
     pub(super) fn is_trapping(&mut self, worker: usize) -> bool {
         let worker = self.workers.get_mut(worker);
         let Some(left) = worker.and_then(|worker| worker.traps_after.as_mut()) else {
@@ -78,7 +78,7 @@ impl World {
         is_now
     }
 
-    /// What its VM has asked for so far is done, and nothing that it was about to ask for.
+    /// Traps a VM: what it has asked for so far is done, and nothing else.
     pub(super) fn trap(&mut self, by: Engine) {
         self.note(self.name(by.worker), "traps");
         self.count_fault(FaultKind::VmTrapped);
@@ -88,7 +88,7 @@ impl World {
         self.restart(by.worker);
     }
 
-    /// The VM of a worker ends, with everything that it knew, and starts again.
+    /// Ends the VM of a worker, with everything that it knew, and starts it again.
     pub(super) fn restart(&mut self, worker: usize) {
         let Some(old) = self.workers.get(worker) else {
             return;
@@ -133,7 +133,7 @@ impl World {
         }
     }
 
-    /// Faults stop.
+    /// Stops all faults.
     pub(super) fn calm(&mut self) {
         self.note("everybody", "faults stop");
         self.is_calm = true;

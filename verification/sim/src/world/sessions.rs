@@ -1,4 +1,4 @@
-//! What drains hold of each stream, as far as the wire tells.
+//! What drains hold of each stream, as far as the wire shows it.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::invariants::{Violation, g9_bounds};
 use crate::ledger::{Engine, Place};
 
 impl World {
-    /// A drain asks for records: it has to have room for them.
+    /// Checks that a drain that asks for records has room for them.
     pub(super) fn check_fetch(&self, by: Engine, path: &str) -> Result<(), Violation> {
         let Some((_, limit)) = path.split_once("&limit=") else {
             return Ok(());
@@ -21,7 +21,7 @@ impl World {
         g9_bounds::fetch(&self.ledger, &self.drain, (by, stream), limit)
     }
 
-    /// An engine is told how a request to the Stream has ended.
+    /// Notes that an engine learns how a request to the Stream has ended.
     pub(super) fn learn_of_a_session(&mut self, number: u64, result: &CalloutResult) {
         let Some(exchange) = self
             .exchanges
@@ -38,14 +38,14 @@ impl World {
         if response.status != 200 {
             return;
         }
-        // It may have been taken for lost before, as by a gateway that stood still.
+        // The engine may have given it up before, for example if its gateway was stopped.
         let is_overdue = self.now > exchange.given_up_at;
         if path.ends_with("/groupCursors") {
             self.ledger.fetched.remove(&session);
         } else if !is_overdue && path.contains("/messages?cursor=") {
             let messages: Vec<Value> = serde_json::from_slice(&response.body).unwrap_or_default();
             let places = messages.iter().map(|message| place(session.1, message));
-            // A note is no call, and takes no room.
+            // A note is not a call, and takes no room.
             let places = places.filter(|place| self.ledger.records.contains_key(place));
             let fetched: BTreeSet<Place> = places.collect();
             self.ledger
@@ -68,7 +68,7 @@ impl Exchange {
     }
 }
 
-/// Where a message stands that GetMessages gives. Its partition is text there.
+/// Returns the place of a message of GetMessages. There its partition is text.
 fn place(stream: usize, message: &Value) -> Place {
     let partition = message.get("partition").and_then(Value::as_str);
     let offset = message.get("offset").and_then(Value::as_u64);

@@ -1,4 +1,4 @@
-//! Signatures: what they are made with here, and what the Stream says of them.
+//! Signatures: what makes them here, and how the Stream checks them.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::target;
 /// How far off the date of a signed request may be (Oracle's "Request Signatures").
 const DATE_OFF_MAX: Duration = Duration::from_secs(300);
 
-/// Signatures of which only the date is looked at.
+/// Makes signatures of which only the date is checked.
 struct NoArithmetic;
 
 impl RsaSha256 for NoArithmetic {
@@ -36,7 +36,7 @@ impl World {
         self.plan.is_signed.then(signer)
     }
 
-    /// The Stream's answer to a request whose signature is too old, or not of this time yet.
+    /// Returns the Stream's answer to a request whose signature is too old or too new, if it is.
     pub(super) fn unauthenticated(&mut self, exchange: &Exchange) -> Option<CalloutResult> {
         if !self.plan.is_signed {
             return None;

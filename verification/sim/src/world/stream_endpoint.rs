@@ -1,4 +1,4 @@
-//! What the Stream does with a request, and what is learnt of that.
+//! How the Stream handles a request, and what the ledger learns from it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -19,7 +19,7 @@ use crate::stream::incoming;
 use crate::target;
 
 impl World {
-    /// What the Stream does with a request.
+    /// Returns the Stream's answer to a request.
     pub(super) fn at_the_stream(
         &mut self,
         exchange: &mut Exchange,
@@ -129,7 +129,7 @@ impl World {
         }
     }
 
-    /// Takes some messages out of a PutMessages; gives the places of those that fail.
+    /// Takes some messages out of a PutMessages. Returns the places of those that fail.
     fn without_some(&mut self, body: &[u8]) -> (Vec<u8>, Vec<bool>) {
         let details: Value = serde_json::from_slice(body).unwrap_or_default();
         let messages = details.get("messages").and_then(Value::as_array);
@@ -154,14 +154,14 @@ impl World {
             2 => Vec::new(),
             _ => {
                 let length = u64::try_from(body.len()).unwrap_or_default();
-                // Never all of it: that would be no tear.
+                // Never all of it: then nothing would be torn.
                 body.truncate(usize::try_from(self.rng.below(length)).unwrap_or_default());
                 body
             }
         }
     }
 
-    /// Takes note of what the Stream has stored and committed.
+    /// Notes what the Stream has stored and committed.
     fn learn(&mut self, mut exchange: Option<&mut Exchange>) -> Result<(), Violation> {
         let (appended, committed) = self.stream.memory.news();
         for new in appended {
@@ -171,7 +171,7 @@ impl World {
                 offset: new.message.stamp.offset,
             };
             let by = exchange.as_ref().map(|exchange| exchange.by);
-            // Whoever has been told an end already won't hear of this one.
+            // An engine that was already told an end won't hear of this one.
             let is_late = exchange
                 .as_ref()
                 .is_some_and(|f| f.has_ended || !self.is_alive(f.by));
@@ -272,7 +272,7 @@ impl World {
         Ok(id)
     }
 
-    /// A record comes to the Stream past the gateway.
+    /// Publishes a record past the gateway.
     pub(super) fn publish_past_the_gateway(
         &mut self,
         record: &[u8],
@@ -307,7 +307,8 @@ impl World {
     }
 }
 
-/// Whether nobody may call this address, of those that [`crate::call`] draws for other publishers.
+/// Returns whether nobody may call this address, of those that [`crate::call`] draws for other
+/// publishers.
 fn is_forbidden(target: &str) -> bool {
     target != "https://a.allowed.test/t/flaky"
 }

@@ -16,7 +16,7 @@ use crate::fault_counts::FaultKind;
 use crate::invariants::{Violation, g9_bounds};
 use crate::ledger::Engine;
 
-/// Outputs after one input at most; the largest bound of a plan is far below.
+/// The most outputs after one input. The largest bound of a plan is far below.
 const OUTPUTS_MAX: usize = 100_000;
 
 /// The engine of a worker's VM.
@@ -31,9 +31,9 @@ pub(super) struct Worker {
     pub(super) is_drain: bool,
     /// How often its VM was started anew.
     pub(super) life: u32,
-    /// Absent while it is being driven.
+    /// The engine; absent while it handles an input.
     vm: Option<Vm>,
-    /// It ends within a callback: so many outputs from now.
+    /// It ends within a callback, after so many outputs.
     pub(super) traps_after: Option<u64>,
     /// When Envoy's timer rings.
     alarm: Option<u64>,
@@ -54,7 +54,7 @@ impl World {
             Vm::Drain(Box::new(engine.signed_by(self.signer())))
         } else {
             let engine = AcceptEngine::new(self.accept.clone(), entropy);
-            // All gateways have one secret, as an operator may give them.
+            // All gateways have the same secret, as an operator may configure it.
             let engine = engine.keyed_by(CallerSecret::of(b"simulated"));
             Vm::Accept(Box::new(engine.signed_by(self.signer())))
         };
@@ -69,13 +69,13 @@ impl World {
         }
     }
 
-    /// What time it is, and what an engine is told of it.
+    /// Returns the time, and what an engine is told of it.
     pub(super) fn told_at(&mut self, by: Engine) -> (u64, Wall) {
         let gateway = self.process(by.worker).0;
         (self.now, self.clock(gateway).wall)
     }
 
-    /// As the timeline calls it.
+    /// Returns the worker's name in the timeline.
     pub(super) fn name(&self, worker: usize) -> String {
         let found = self.workers.get(worker);
         found.map_or_else(String::new, |w| {
@@ -126,7 +126,7 @@ impl World {
         }
     }
 
-    /// A drain has said that a key is free again; one of the accept workers learns of it.
+    /// Tells one of the accept workers that a drain has freed a key.
     pub(super) fn released(&mut self, gateway: usize, holder: KeyHolder) -> Result<(), Violation> {
         let mut workers = self.workers.iter().enumerate();
         let found = workers.find(|(_, worker)| worker.gateway == gateway && !worker.is_drain);
@@ -139,7 +139,7 @@ impl World {
         }
     }
 
-    /// The drain worker of a gateway that gets its health checks.
+    /// Returns the drain worker of a gateway that gets its health checks.
     fn checked_worker(&self, gateway: usize) -> Option<Engine> {
         let found = self.gateways.get(gateway).filter(|found| found.is_up)?;
         let mut workers = self.workers.iter().enumerate();
@@ -149,7 +149,7 @@ impl World {
         Some(Engine { worker, life })
     }
 
-    /// An engine whose gauges say that it still has something to do, and what.
+    /// Returns an engine whose gauges say that it still has something to do, and what that is.
     #[must_use]
     pub(super) fn busy_engine(&self) -> Option<String> {
         let gauges = [Metric::Held, Metric::InFlight, Metric::WaitingRequests];
@@ -191,7 +191,7 @@ impl World {
         }
     }
 
-    /// Gives an engine an input and performs what it asks for, as the contract says.
+    /// Passes an input to an engine and performs its outputs, as the contract says.
     fn drive(&mut self, by: Engine, input: Input) -> Result<(), Violation> {
         let Some(worker) = self
             .workers
@@ -268,7 +268,7 @@ impl World {
         ))
     }
 
-    /// The answer to a callout that doesn't leave.
+    /// Returns the answer to a callout that isn't sent.
     fn not_sent(&self, by: Engine, ticket: Ticket) -> Input {
         let result = CalloutResult::NotSent;
         match self.is_drain(by.worker) {
@@ -277,7 +277,7 @@ impl World {
         }
     }
 
-    /// Performs an output; gives the input that answers it at once, if one does.
+    /// Performs an output. Returns the input that answers it at once, if there is one.
     fn perform(
         &mut self,
         by: Engine,
@@ -345,7 +345,7 @@ impl World {
         Ok(None)
     }
 
-    /// Another worker may have written the slot in the meantime.
+    /// Another worker may have written the slot meanwhile.
     fn write_slot(&mut self, gateway: usize, slot: u32, bytes: Vec<u8>, version: u32) -> bool {
         let is_late = !self.is_calm && self.rng.per_mille(50);
         let Some(gateway) = self.gateways.get_mut(gateway) else {

@@ -1,4 +1,4 @@
-//! A client that waits in a task: for thousands of connections at a time.
+//! A client that waits in a task, for thousands of connections at a time.
 
 use std::future::Future;
 use std::io::{self, ErrorKind, Read as _};
@@ -30,7 +30,7 @@ impl Connection {
         Self::between(Ipv4Addr::UNSPECIFIED, to).await
     }
 
-    /// Connects to an address, from one of this machine's.
+    /// Connects to an address, from one of this machine's addresses.
     pub(super) async fn between(from: Ipv4Addr, to: SocketAddr) -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         if !from.is_unspecified() {
@@ -47,7 +47,7 @@ impl Connection {
     /// Sends bytes.
     ///
     /// # Errors
-    /// When the connection is broken, or takes them not within [`PATIENCE`].
+    /// When the connection is broken, or doesn't take them within [`PATIENCE`].
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         patiently(self.stream.write_all(bytes)).await
     }
@@ -63,7 +63,7 @@ impl Connection {
         received.or_else(|error| sent.and(Err(error)))
     }
 
-    /// Waits for the final response to what was sent; one to `HEAD` has no content.
+    /// Waits for the final response to what was sent. A response to `HEAD` has no content.
     ///
     /// # Errors
     /// When the connection breaks, or there is no response within [`PATIENCE`].
@@ -79,16 +79,16 @@ impl Connection {
         .await
     }
 
-    /// Whether something has come that nobody has taken yet, be it the end.
+    /// Returns whether something has come that nobody has taken yet, or the connection has ended.
     pub fn is_answered(&mut self) -> bool {
         let received = self.look();
         received.is_over || !received.bytes.is_empty()
     }
 
-    /// Reads what is there, without waiting for more. A connection that breaks is over.
+    /// Reads what has come, without waiting for more. A broken connection has ended.
     pub(super) fn look(&mut self) -> &Received {
         let mut buffer = [0; 4_096];
-        // Past the runtime, which may not have noticed yet what has come.
+        // Reads past the runtime, which may not have noticed yet what has come.
         match (&*SockRef::from(&self.stream)).read(&mut buffer) {
             Ok(0) => self.received.is_over = true,
             Ok(length) => self.received.bytes.extend_from_slice(&buffer[..length]),
@@ -97,18 +97,18 @@ impl Connection {
         &self.received
     }
 
-    /// Waits for the first byte of a response, or the end.
+    /// Waits for the first byte of a response, or for the end of the connection.
     ///
     /// # Errors
-    /// When the connection breaks, or nothing comes for [`PATIENCE`].
+    /// When the connection breaks, or nothing comes within [`PATIENCE`].
     pub async fn first_byte(&mut self) -> io::Result<()> {
         patiently(self.read()).await
     }
 
-    /// Leaves with a reset, as a process that is killed with unread bytes does.
+    /// Ends the connection with a reset, as a process does that is killed with unread bytes.
     pub fn reset(self) {
         let socket = SockRef::from(&self.stream);
-        // Where the system refuses, the client leaves in peace.
+        // If the system refuses, the connection is closed normally.
         let _peaceful = socket.set_linger(Some(Duration::ZERO));
     }
 

@@ -1,4 +1,4 @@
-//! The same client for whoever waits in a thread.
+//! The same client for callers that wait in a thread.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -32,7 +32,7 @@ impl Connection {
     /// Connects to a port of this machine from another address of it, such as 127.0.0.2.
     ///
     /// # Errors
-    /// When nobody listens there, or the address is none of this machine.
+    /// When nobody listens there, or the address doesn't belong to this machine.
     pub fn open_from(address: Ipv4Addr, port: u16) -> io::Result<Self> {
         Self::between(address, (Ipv4Addr::LOCALHOST, port).into())
     }
@@ -50,7 +50,7 @@ impl Connection {
         runtime().block_on(self.0.send(bytes))
     }
 
-    /// Waits for a final response; one to `HEAD` has no content.
+    /// Waits for a final response. A response to `HEAD` has no content.
     ///
     /// # Errors
     /// When the connection breaks, or there is none within [`PATIENCE`](crate::PATIENCE).
@@ -66,12 +66,12 @@ impl Connection {
         runtime().block_on(self.0.exchange(&request.bytes()))
     }
 
-    /// Whether something has come that nobody has taken yet.
+    /// Returns whether something has come that nobody has taken yet.
     pub fn is_answered(&mut self) -> bool {
         !self.0.look().bytes.is_empty()
     }
 
-    /// Whether the other side has closed the connection, and all that came was taken.
+    /// Returns whether the other side has closed the connection, and all that came was taken.
     pub fn has_ended(&mut self) -> bool {
         let received = self.0.look();
         received.is_over && received.bytes.is_empty()

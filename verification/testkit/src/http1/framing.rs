@@ -4,7 +4,7 @@ use std::io::{self, Error, ErrorKind};
 
 use httparse::{EMPTY_HEADER, Header, Status};
 
-/// What is read, which decides how it ends.
+/// The kind of message, which decides how it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A request.
@@ -15,7 +15,7 @@ pub enum Kind {
     ResponseToHead,
 }
 
-/// More fields than any message has that is read here.
+/// More fields than any message here has.
 const FIELDS_MAX: usize = 65_536;
 
 /// The first line and the field lines.
@@ -56,7 +56,7 @@ impl<'a> Head<'a> {
         }))
     }
 
-    /// The first value of a field.
+    /// Returns the first value of a field.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&'a [u8]> {
         let mut fields = self.fields.iter();
@@ -64,20 +64,20 @@ impl<'a> Head<'a> {
         Some(found.value)
     }
 
-    /// The `index`th word of the first line.
+    /// Returns the `index`th word of the first line.
     #[must_use]
     pub fn word(&self, index: usize) -> Option<&'a str> {
         let word = self.start.split(|byte| *byte == b' ').nth(index)?;
         std::str::from_utf8(word).ok()
     }
 
-    /// The status of a response.
+    /// Returns the status of a response.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         self.word(1)?.parse().ok()
     }
 
-    /// How long the content is; `None` if it ends with the connection.
+    /// Returns how long the content is; `None` if it ends with the connection.
     fn content(&self, kind: Kind) -> io::Result<Option<Content>> {
         let status = self.status().filter(|_| kind != Kind::Request);
         if kind == Kind::ResponseToHead || matches!(status, Some(100..=199 | 204 | 304)) {
@@ -103,23 +103,24 @@ enum Content {
     Chunks,
 }
 
-/// A message that is there as a whole.
+/// A complete message.
 #[derive(Debug)]
 pub struct Whole<'a> {
-    /// Its head.
+    /// The head.
     pub head: Head<'a>,
-    /// How many bytes it has in all.
+    /// How many bytes the whole message has.
     pub length: usize,
-    /// Where its content stands: one piece, or one for each chunk.
+    /// The content: one piece, or one for each chunk.
     pub content: Vec<&'a [u8]>,
     /// The field lines after the last chunk.
     pub trailers: Vec<Header<'a>>,
 }
 
-/// The first message of a buffer, once all of it is there. `is_over` says that no more bytes come.
+/// Returns the first message of a buffer, once all of it is there. `is_over` says that no more
+/// bytes come.
 ///
 /// # Errors
-/// When it is no HTTP/1.1.
+/// When it is not HTTP/1.1.
 pub fn first(kind: Kind, received: &[u8], is_over: bool) -> io::Result<Option<Whole<'_>>> {
     let Some(head) = Head::read(kind, received)? else {
         return Ok(None);
@@ -148,7 +149,7 @@ pub fn first(kind: Kind, received: &[u8], is_over: bool) -> io::Result<Option<Wh
 
 type Chunks<'a> = (Vec<&'a [u8]>, Vec<Header<'a>>, usize);
 
-/// The chunks, the trailers, and how many bytes they are in all.
+/// Returns the chunks, the trailers, and how many bytes they have in all.
 fn chunks(bytes: &[u8]) -> io::Result<Option<Chunks<'_>>> {
     let (mut at, mut content) = (0, Vec::new());
     loop {
@@ -178,8 +179,8 @@ fn chunks(bytes: &[u8]) -> io::Result<Option<Chunks<'_>>> {
     }
 }
 
-/// Parses with as much room for fields as is needed; gives the length of what was parsed and the
-/// fields. `parse` gives how many fields there are.
+/// Parses with as much room for fields as needed. Returns the length of what was parsed, and the
+/// fields. `parse` returns how many fields there are.
 fn with_room<'a>(
     mut parse: impl FnMut(&mut [Header<'a>]) -> Result<(Status<usize>, usize), httparse::Error>,
 ) -> io::Result<Option<(usize, Vec<Header<'a>>)>> {
@@ -199,7 +200,7 @@ fn with_room<'a>(
 }
 
 fn broken(what: &str) -> Error {
-    let text = format!("this is no HTTP/1.1: {what}");
+    let text = format!("this is not HTTP/1.1: {what}");
     Error::new(ErrorKind::InvalidData, text)
 }
 

@@ -1,4 +1,4 @@
-//! A message, whole.
+//! A complete message.
 
 use std::io;
 
@@ -22,7 +22,7 @@ pub struct Message {
 }
 
 impl Message {
-    /// The first value of a field.
+    /// Returns the first value of a field.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&[u8]> {
         let mut fields = self.fields.iter();
@@ -30,13 +30,13 @@ impl Message {
         found.map(|(_, value)| value.as_slice())
     }
 
-    /// The first value of a field as text; empty if it isn't there.
+    /// Returns the first value of a field as text; empty if it isn't there.
     #[must_use]
     pub fn text(&self, name: &str) -> String {
         String::from_utf8_lossy(self.field(name).unwrap_or_default()).into_owned()
     }
 
-    /// The `index`th word of the first line.
+    /// Returns the `index`th word of the first line.
     #[must_use]
     pub fn word(&self, index: usize) -> String {
         let word = self.start.split(|byte| *byte == b' ').nth(index);
@@ -47,7 +47,7 @@ impl Message {
     /// that no more bytes come.
     ///
     /// # Errors
-    /// When it is no HTTP/1.1.
+    /// When it is not HTTP/1.1.
     pub fn take(kind: Kind, received: &mut Vec<u8>, is_over: bool) -> io::Result<Option<Self>> {
         let Some(whole) = framing::first(kind, received, is_over)? else {
             return Ok(None);
@@ -75,7 +75,7 @@ fn owned(fields: &[Header<'_>]) -> Vec<Field> {
     fields.map(owned).collect()
 }
 
-/// What has come on a connection, and whether it has ended.
+/// The bytes that have come on a connection, and whether it has ended.
 #[derive(Debug, Default)]
 pub(super) struct Received {
     pub(super) bytes: Vec<u8>,
@@ -83,8 +83,8 @@ pub(super) struct Received {
 }
 
 impl Received {
-    /// Takes the first final response, and all before it; one to `HEAD` has no content. `None` says
-    /// that more has to be read.
+    /// Takes the first final response, and everything before it. A response to `HEAD` has no
+    /// content. `None` means that more has to be read.
     pub(super) fn response(&mut self, to_head: bool) -> io::Result<Option<Response>> {
         let kind = match to_head {
             true => Kind::ResponseToHead,
@@ -108,25 +108,25 @@ impl Received {
 pub struct Response {
     /// The status code.
     pub status: u16,
-    /// All of it.
+    /// The whole response.
     pub message: Message,
 }
 
 impl Response {
-    /// The content as JSON.
+    /// Returns the content as JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         let body = String::from_utf8_lossy(&self.message.body);
         serde_json::from_str(&body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// Insists on a status.
+    /// Panics if the status is another one.
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{}", self.show());
         self
     }
 
-    /// For messages of failed tests.
+    /// Returns the response as text, for messages of failed tests.
     #[must_use]
     pub fn show(&self) -> String {
         let mut text = String::from_utf8_lossy(&self.message.start).into_owned();

@@ -1,58 +1,11 @@
-//! A request, byte by byte.
+//! A request of HTTP/1.1, byte by byte.
 
-use crate::{Field, field};
+use crate::Field;
 
-/// A request, line by line.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// The method.
-    pub method: String,
-    /// Path and query.
-    pub path: String,
-    /// All field lines in their order, `Host` among them.
-    pub fields: Vec<Field>,
-    /// What follows the head on the wire.
-    pub content: Vec<u8>,
-}
+/// A request of HTTP/1.1. Its content is what follows the head on the wire.
+pub type Request = crate::request::Request<Vec<u8>>;
 
 impl Request {
-    /// A request with a `Host` and nothing else.
-    #[must_use]
-    pub fn new(method: &str, path: &str) -> Self {
-        Self::without_host(method, path).field("Host", "gateway.test")
-    }
-
-    /// A request that still needs its `Host`.
-    #[must_use]
-    pub fn without_host(method: &str, path: &str) -> Self {
-        Self {
-            method: method.to_owned(),
-            path: path.to_owned(),
-            fields: Vec::new(),
-            content: Vec::new(),
-        }
-    }
-
-    /// Adds a field line.
-    #[must_use]
-    pub fn field(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.fields.push(field(name, value));
-        self
-    }
-
-    /// Adds field lines.
-    #[must_use]
-    pub fn fields(mut self, fields: impl IntoIterator<Item = Field>) -> Self {
-        self.fields.extend(fields);
-        self
-    }
-
-    /// Adds the mark that makes a call of it.
-    #[must_use]
-    pub fn marked(self) -> Self {
-        self.field("Prefer", "respond-async")
-    }
-
     /// Adds content of a known length.
     #[must_use]
     pub fn body(self, body: impl AsRef<[u8]>) -> Self {
@@ -83,7 +36,7 @@ impl Request {
         request
     }
 
-    /// All that precedes the content.
+    /// Returns everything before the content.
     #[must_use]
     pub fn head(&self) -> Vec<u8> {
         let mut bytes = format!("{} {} HTTP/1.1\r\n", self.method, self.path).into_bytes();
@@ -91,14 +44,14 @@ impl Request {
         bytes
     }
 
-    /// What stands on the wire.
+    /// Returns the bytes on the wire.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
         [self.head(), self.content.clone()].concat()
     }
 }
 
-/// Field lines, and the empty line after them.
+/// Writes field lines, and the empty line after them.
 fn write_fields(bytes: &mut Vec<u8>, fields: &[Field]) {
     for (name, value) in fields {
         for part in [name.as_slice(), b": ", value, b"\r\n"] {

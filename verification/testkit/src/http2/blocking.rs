@@ -1,4 +1,4 @@
-//! The same client for whoever waits in a thread.
+//! The same client for callers that wait in a thread.
 
 use anyhow::Result;
 use tokio::task::JoinSet;
@@ -26,7 +26,7 @@ impl Connection {
         runtime().block_on(exchange(self.0.sender.clone(), request.clone()))
     }
 
-    /// Makes all of these requests at the same time, and gives their responses in order.
+    /// Makes all of these requests at the same time. Returns their responses in order.
     #[must_use]
     pub fn exchange_all(&self, requests: Vec<Request>) -> Vec<Result<Response>> {
         let exchange = |request| runtime().spawn(exchange(self.0.sender.clone(), request));

@@ -1,6 +1,5 @@
 //! HTTP/2 over clear text, with prior knowledge: many requests at a time, each as slow as its
-//! client
-//! likes. [`blocking`] waits in its thread; [`raw`] takes any bytes as fields.
+//! client likes. [`blocking`] waits in its thread; [`raw`] takes any bytes as fields.
 
 pub mod blocking;
 pub mod raw;
@@ -18,87 +17,53 @@ use tokio::time::timeout;
 
 use crate::{Field, PATIENCE, field};
 
-/// A request.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// The method.
-    pub method: String,
-    /// `:authority`.
-    pub authority: String,
-    /// Path and query.
-    pub path: String,
-    /// Fields, with lower-case names.
-    pub fields: Vec<Field>,
+/// A request of HTTP/2.
+pub type Request = crate::request::Request<Frames>;
+
+/// What follows the head of a request.
+#[derive(Clone, Debug, Default)]
+pub struct Frames {
     /// The content, one `DATA` frame each.
-    pub frames: Vec<Vec<u8>>,
+    pub data: Vec<Vec<u8>>,
     /// Fields after the content.
     pub trailers: Vec<Field>,
 }
 
 impl Request {
-    /// A request without content.
-    #[must_use]
-    pub fn new(method: &str, path: &str) -> Self {
-        Self {
-            method: method.to_owned(),
-            authority: "gateway.test".to_owned(),
-            path: path.to_owned(),
-            fields: Vec::new(),
-            frames: Vec::new(),
-            trailers: Vec::new(),
-        }
-    }
-
-    /// Adds a field.
-    #[must_use]
-    pub fn field(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.fields.push(field(name, value));
-        self
-    }
-
-    /// Adds fields.
-    #[must_use]
-    pub fn fields(mut self, fields: impl IntoIterator<Item = Field>) -> Self {
-        self.fields.extend(fields);
-        self
-    }
-
-    /// Adds the mark that makes a call of it.
-    #[must_use]
-    pub fn marked(self) -> Self {
-        self.field("prefer", "respond-async")
-    }
-
     /// Adds a frame of content.
     #[must_use]
     pub fn frame(mut self, bytes: impl AsRef<[u8]>) -> Self {
-        self.frames.push(bytes.as_ref().to_vec());
+        self.content.data.push(bytes.as_ref().to_vec());
         self
     }
 
     /// Adds a trailer.
     #[must_use]
     pub fn trailer(mut self, name: &str, value: &str) -> Self {
-        self.trailers.push(field(name, value));
+        self.content.trailers.push(field(name, value));
         self
     }
 
     fn head(&self) -> Result<http::Request<()>> {
-        let uri = format!("http://{}{}", self.authority, self.path);
+        let is_host = |(name, _): &&Field| name.eq_ignore_ascii_case(b"host");
+        let host = self.fields.iter().find(is_host);
+        let authority = host.map(|(_, value)| String::from_utf8_lossy(value));
+        let uri = format!("http://{}{}", authority.unwrap_or_default(), self.path);
         let mut head = http::Request::builder()
             .method(self.method.as_str())
             .uri(uri)
             .version(http::Version::HTTP_2)
             .body(())?;
-        *head.headers_mut() = map(&self.fields)?;
+        *head.headers_mut() = map(self.fields.iter().filter(|field| !is_host(field)))?;
         Ok(head)
     }
 }
 
-fn map(fields: &[Field]) -> Result<HeaderMap> {
+/// Returns fields with their names in lower case (RFC 9113 §8.2).
+fn map<'a>(fields: impl IntoIterator<Item = &'a Field>) -> Result<HeaderMap> {
     let mut map = HeaderMap::new();
     for (name, value) in fields {
-        let name = HeaderName::from_lowercase(name)?;
+        let name = HeaderName::from_bytes(name)?;
         map.append(name, HeaderValue::from_bytes(value)?);
     }
     Ok(map)
@@ -116,7 +81,7 @@ pub struct Response {
 }
 
 impl Response {
-    /// The first value of a field as text; empty if it isn't there.
+    /// Returns the first value of a field as text; empty if it isn't there.
     #[must_use]
     pub fn text(&self, name: &str) -> String {
         let value = self.headers.get(name).map(HeaderValue::as_bytes);
@@ -140,7 +105,7 @@ impl Connection {
         stream.set_nodelay(true)?;
         let (sender, connection) = client::handshake(stream).await?;
         let driver = tokio::spawn(async move {
-            // How it ended shows in the exchanges.
+            // The exchanges show how it ended.
             let _ended = connection.await;
         });
         Ok(Self { sender, driver })
@@ -154,7 +119,7 @@ impl Connection {
         begin(self.sender.clone(), request, false).await
     }
 
-    /// Breaks the connection without a word.
+    /// Breaks the connection without closing it properly.
     pub fn abandon(&self) {
         self.driver.abort();
     }
@@ -168,14 +133,14 @@ async fn begin(sender: SendRequest<Bytes>, request: &Request, is_end: bool) -> R
 
 /// Makes a whole request.
 async fn exchange(sender: SendRequest<Bytes>, request: Request) -> Result<Response> {
-    let is_head_only = request.frames.is_empty() && request.trailers.is_empty();
-    let mut exchange = begin(sender, &request, is_head_only).await?;
-    let last = request.frames.len().saturating_sub(1);
-    for (index, frame) in request.frames.into_iter().enumerate() {
-        exchange.send(frame, index == last && request.trailers.is_empty())?;
+    let Frames { data, trailers } = &request.content;
+    let mut exchange = begin(sender, &request, data.is_empty() && trailers.is_empty()).await?;
+    let last = data.len().saturating_sub(1);
+    for (index, frame) in data.iter().enumerate() {
+        exchange.send(frame.clone(), index == last && trailers.is_empty())?;
     }
-    if !request.trailers.is_empty() {
-        exchange.trailers(&request.trailers)?;
+    if !trailers.is_empty() {
+        exchange.trailers(trailers)?;
     }
     exchange.response().await
 }
@@ -217,7 +182,7 @@ impl Exchange {
     }
 
     async fn whole(self) -> Result<Response> {
-        // Until all is there: without it the request would be taken back.
+        // It is kept until everything has come, because dropping it would take the request back.
         let _body = self.body;
         let (head, mut content) = self.answer.await?.into_parts();
         let mut body = Vec::new();

@@ -18,7 +18,7 @@ const WHOLE: u8 = 5;
 /// two bytes of the Huffman code.
 const ACCEPTED: [u8; 4] = [0x48, 0x82, 0x10, 0x05];
 
-/// What became of a request.
+/// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// It was answered with 202.
@@ -69,8 +69,8 @@ pub fn exchange(port: u16, fields: &[(&[u8], &[u8])]) -> io::Result<Ended> {
     }
 }
 
-/// Whether a status starts with `1`, whose Huffman code is 00001 (RFC 9110 §15.2): another answer
-/// follows.
+/// Returns whether a status starts with `1`, whose Huffman code is 00001 (RFC 9110 §15.2): another
+/// answer follows.
 fn is_interim(payload: &[u8]) -> bool {
     matches!(payload, [0x48, _, status, ..] if status >> 3 == 1)
 }

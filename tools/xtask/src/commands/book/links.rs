@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// Pages that mdbook makes itself: the whole book at once, and what a server shows for a wrong
-/// address. Their links are those of the other pages, seen from another place.
+/// Pages that mdbook makes itself: the whole book at once, and the page for a wrong address. Their
+/// links are those of the other pages, from another place.
 const MADE: &[&str] = &["print.html", "404.html", "toc.html"];
 
-/// Every link that leads to no file or to no heading, with its page.
+/// Returns every link to a missing file or heading, with its page.
 ///
 /// # Errors
-/// When the website cannot be read.
+/// When the website can't be read.
 pub(super) fn broken(html: &Path) -> Result<Vec<String>> {
     let mut pages = BTreeMap::new();
     read_pages(html, &mut pages)?;
@@ -49,7 +49,7 @@ fn read_pages(folder: &Path, pages: &mut BTreeMap<PathBuf, String>) -> Result<()
     Ok(())
 }
 
-/// The relative links of a page.
+/// Returns the relative links of a page.
 fn links(text: &str) -> impl Iterator<Item = &str> {
     ["href=\"", "src=\""]
         .into_iter()

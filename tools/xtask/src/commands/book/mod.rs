@@ -11,7 +11,7 @@ use provision::Project;
 use provision::command::{self, is_executable, on_path};
 use provision::progress::timed;
 
-/// Installed where `PATH` has no mdbook.
+/// The version that is installed if `PATH` has no mdbook.
 const MDBOOK_VERSION: &str = "0.5.4";
 
 /// Build the documentation as a website, and check its links
@@ -65,9 +65,9 @@ fn install(root: &Path) -> Result<()> {
     command
         .args(["install", "mdbook", "--locked"])
         .args(["--version", MDBOOK_VERSION])
-        // No server, no watching: the command builds and ends.
+        // No server and no watching are needed: the command builds and ends.
         .args(["--no-default-features", "--features", "search"])
-        // Unoptimised: building it takes longer than its work.
+        // Unoptimised, because building it takes longer than its work.
         .args(["--debug", "--root"])
         .arg(root)
         .env("CARGO_PROFILE_DEV_DEBUG", "false")

@@ -1,5 +1,5 @@
-//! Collects the pages that `docs/SUMMARY.md` lists, and the files that these pages link to, in the
-//! layout of the repository, so that every link between them works as it stands.
+//! Collects the pages in `docs/SUMMARY.md`, and the files that these pages link to, in the layout
+//! of the repository. So every link between them works unchanged.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -34,7 +34,8 @@ pub(super) fn collect(root: &Path, target: &Path) -> Result<usize> {
     Ok(pages.len())
 }
 
-/// Pictures, configurations and schemas that a page links to. Pages have to be in the contents.
+/// Copies pictures, configurations and schemas that a page links to. Linked pages have to be in the
+/// contents.
 fn copy_linked(root: &Path, target: &Path, page: &Path, text: &str) -> Result<()> {
     for link in link_targets(text) {
         let Some(file) = resolve(page, link) else {
@@ -50,7 +51,7 @@ fn copy_linked(root: &Path, target: &Path, page: &Path, text: &str) -> Result<()
     Ok(())
 }
 
-/// The relative links of a page, without their fragments, outside of code blocks.
+/// Returns the relative links of a page, without their fragments, outside of code blocks.
 fn link_targets(text: &str) -> Vec<&str> {
     let mut targets = Vec::new();
     let mut is_code = false;
@@ -71,7 +72,7 @@ fn link_targets(text: &str) -> Vec<&str> {
     targets
 }
 
-/// Where a link of a page leads, from the repository's root.
+/// Returns where a link of a page leads, from the repository's root.
 fn resolve(page: &Path, link: &str) -> Option<PathBuf> {
     let mut path = page.parent().unwrap_or(Path::new("")).to_path_buf();
     for component in Path::new(link).components() {

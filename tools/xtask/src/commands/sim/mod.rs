@@ -33,7 +33,7 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
     member::run(command(project), &arguments.simulation)
 }
 
-/// The simulation, built with optimisation, with arguments to come.
+/// Returns the simulation, built with optimisation, with arguments to come.
 pub(crate) fn command(project: &Project) -> Command {
     member::command(project, "sim", "tools")
 }

@@ -47,7 +47,7 @@ pub(crate) fn run(project: &Project, wanted: &[OsString]) -> Result<ExitCode> {
     })
 }
 
-/// The patches with these names, or all, by name.
+/// Returns the patches with these names, or all, by name.
 fn patches(project: &Project, wanted: &[OsString]) -> Result<Vec<PathBuf>> {
     let folder = project.root().join("verification/sim/mutations");
     let mut patches = Vec::new();
@@ -75,8 +75,8 @@ fn patches(project: &Project, wanted: &[OsString]) -> Result<Vec<PathBuf>> {
     Ok(patches)
 }
 
-/// What the simulation is built of, as git knows it, changes that are not committed included. Files
-/// that haven't changed keep their times, so that cargo builds only what a patch touches.
+/// Copies everything that the simulation is built from, as git knows it, with changes that are not
+/// committed. Unchanged files keep their times, so that cargo builds only what a patch changes.
 fn copy_sources(project: &Project, copy: &Path) -> Result<()> {
     let listed = Command::new("git")
         .current_dir(project.root())
@@ -105,7 +105,7 @@ fn copy_sources(project: &Project, copy: &Path) -> Result<()> {
 
 fn git_apply(copy: &Path, patch: &Path, more: &[&str]) -> Result<()> {
     let status = Command::new("git")
-        // The copy lies within the project: git must not take it for a part of it.
+        // The copy is within the project, and git must not take it for a part of it.
         .env("GIT_CEILING_DIRECTORIES", copy)
         .env("GIT_DIR", copy.join("no-repository"))
         .current_dir(copy)
@@ -123,7 +123,7 @@ fn git_apply(copy: &Path, patch: &Path, more: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The guarantee that breaks, and after how many runs; `None` if none does.
+/// Returns the guarantee that breaks, and after how many runs; `None` if none does.
 fn look_for_it(project: &Project, copy: &Path) -> Result<Option<(String, String)>> {
     let output = Command::new("cargo")
         .current_dir(copy)

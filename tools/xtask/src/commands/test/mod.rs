@@ -1,15 +1,19 @@
 //! `cargo xtask test`: every test there is, from a fresh state, with a summary.
 
 mod count;
+mod end_to_end;
+mod module_image;
 mod runner;
 mod steps;
 mod summary;
 
-use std::process::ExitCode;
+use std::env;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, ExitCode};
 use std::time::Instant;
 
-use anyhow::{Result, bail};
-use provision::{Project, cancel};
+use anyhow::{Context, Result, bail};
+use provision::{Project, cancel, envoy};
 
 use runner::Outcome;
 use steps::{STEPS, Step};
@@ -25,6 +29,11 @@ pub(crate) struct Arguments {
     /// Run only this step, and what it needs; may be given several times
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
+
+    /// Run on this version of Envoy, such as 1.39 or 1.39.3: the step `envoy`, unless --only names
+    /// others
+    #[arg(long, value_name = "VERSION")]
+    envoy: Option<String>,
 
     /// List the steps, with about how long each takes on two cores
     #[arg(long)]
@@ -43,6 +52,9 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
             bail!("there is no step '{name}': `cargo xtask test --list` lists them");
         }
     }
+    if let Some(version) = &arguments.envoy {
+        return on_envoy(project, version, &arguments.only);
+    }
     let is_chosen = |step: &Step| {
         let needed = |name: &String| STEPS.iter().any(|s| s.name == *name && s.needs(step.name));
         arguments.only.is_empty() || arguments.only.iter().any(|n| n == step.name || needed(n))
@@ -59,6 +71,25 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Installs this version of Envoy, and becomes the same command with it as the one to use.
+fn on_envoy(project: &Project, version: &str, only: &[String]) -> Result<ExitCode> {
+    let envoy = envoy::install(project, version)?;
+    let version = envoy::version(&envoy)?;
+    if !envoy::runs_wasm(project, &envoy)? {
+        println!("0 passed, 0 failed; skipped: Envoy {version} was built without V8, runs no wasm");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let only = if only.is_empty() {
+        &["envoy".to_owned()]
+    } else {
+        only
+    };
+    let mut command = Command::new(env::current_exe()?);
+    command.arg("test").env(envoy::ENVOY_BIN, envoy);
+    command.args(only.iter().flat_map(|name| ["--only", name]));
+    Err(command.exec()).context("cannot start again")
 }
 
 fn run_step(project: &Project, step: &Step, before: &[Line]) -> Line {

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow};
-use provision::command;
+use provision::{Project, command};
 
 use super::count::Counts;
 
@@ -16,6 +16,8 @@ pub(super) struct Outcome {
     pub(super) counts: Counts,
     /// Why, if that is not to be seen from the counts.
     pub(super) remark: String,
+    /// What this machine could not run, and why; empty if it ran all.
+    pub(super) skipped: String,
 }
 
 impl Outcome {
@@ -28,6 +30,7 @@ impl Outcome {
         Self {
             counts,
             remark: remark.to_owned(),
+            skipped: String::new(),
         }
     }
 
@@ -40,12 +43,26 @@ impl Outcome {
         Self {
             counts,
             remark: remark.to_owned(),
+            skipped: String::new(),
         }
+    }
+
+    /// What this machine could not run, and why.
+    pub(super) fn skipping(mut self, what: &str) -> Self {
+        what.clone_into(&mut self.skipped);
+        self
     }
 
     pub(super) fn is_green(&self) -> bool {
         self.counts.failed == 0
     }
+}
+
+/// Cargo with these arguments, in the project's root.
+pub(super) fn cargo(project: &Project, arguments: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.current_dir(project.root()).args(arguments);
+    command
 }
 
 /// Runs a check: it passes or fails as a whole.
@@ -83,7 +100,11 @@ fn tests_shown_on(command: &mut Command, terminal: impl Write + Send + 'static) 
         counts.failed = 1;
         remark = format!("a test program did not come to its end ({status})");
     }
-    Ok(Outcome { counts, remark })
+    Ok(Outcome {
+        counts,
+        remark,
+        skipped: String::new(),
+    })
 }
 
 fn show_and_count(mut output: impl Read, mut terminal: impl Write) -> Result<Counts> {

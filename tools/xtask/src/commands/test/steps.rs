@@ -8,10 +8,11 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use provision::dist::{self, Variant};
 use provision::toolchain::{WasmTarget, WasmToolchain};
-use provision::tools::Tools;
 use provision::{PREPARED, Project, command, envoy, node, oci_clients};
 
-use super::runner::{self, Outcome};
+use super::end_to_end::{self, WASM_TESTS};
+use super::module_image;
+use super::runner::{self, Outcome, cargo};
 use crate::commands::{chaos, overload, render, sim};
 
 /// One step.
@@ -83,6 +84,13 @@ pub(super) const STEPS: &[Step] = &[
         run: dist,
     },
     Step {
+        name: "module-image",
+        about: "the filter as an OCI image, pushed to a registry and pulled from it",
+        seconds: 5,
+        needs: &["dist"],
+        run: module_image::run,
+    },
+    Step {
         name: "wasm",
         about: "pure code under wasm, in Node",
         seconds: 74,
@@ -94,7 +102,7 @@ pub(super) const STEPS: &[Step] = &[
         about: "Envoy and our own programs",
         seconds: 47,
         needs: &[],
-        run: local_set,
+        run: end_to_end::local_set,
     },
     Step {
         name: "conformance",
@@ -108,7 +116,14 @@ pub(super) const STEPS: &[Step] = &[
         about: "end to end, with the shipped filter in a real Envoy",
         seconds: 320,
         needs: &["dist", "local-set"],
-        run: end_to_end,
+        run: end_to_end::newest,
+    },
+    Step {
+        name: "envoy-oldest",
+        about: "the same on the oldest supported Envoy, the short form",
+        seconds: 120,
+        needs: &["dist", "local-set"],
+        run: end_to_end::oldest,
     },
     Step {
         name: "overload",
@@ -133,18 +148,8 @@ pub(super) const STEPS: &[Step] = &[
     },
 ];
 
-/// The package whose native tests need the built filter and Envoy, and whose library has the tests
-/// that run in Node.
-const WASM_TESTS: &str = "wasm-tests";
-
 /// The package whose tests have the stream server used by Oracle's clients, which they install.
 const CONFORMANCE: &str = "conformance";
-
-fn cargo(project: &Project, arguments: &[&str]) -> Command {
-    let mut command = Command::new("cargo");
-    command.current_dir(project.root()).args(arguments);
-    command
-}
 
 fn format(project: &Project) -> Result<Outcome> {
     runner::check(&mut cargo(project, &["fmt", "--all", "--check"]))
@@ -253,13 +258,6 @@ fn path_with(node: &Path) -> Result<OsString> {
     )?)
 }
 
-fn local_set(project: &Project) -> Result<Outcome> {
-    let envoy = envoy::provide(project)?;
-    Tools::build(project)?;
-    let (major, minor, patch) = envoy::version(&envoy)?;
-    Ok(Outcome::success(&format!("Envoy {major}.{minor}.{patch}")))
-}
-
 fn conformance(project: &Project) -> Result<Outcome> {
     // Before the tests, because these hide what goes on until they fail.
     oci_clients::python_sdk(project)?;
@@ -268,17 +266,6 @@ fn conformance(project: &Project) -> Result<Outcome> {
         "test",
         "--package",
         CONFORMANCE,
-        "--locked",
-        "--no-fail-fast",
-    ];
-    runner::tests(cargo(project, &arguments).env(PREPARED, "1"))
-}
-
-fn end_to_end(project: &Project) -> Result<Outcome> {
-    let arguments = [
-        "test",
-        "--package",
-        WASM_TESTS,
         "--locked",
         "--no-fail-fast",
     ];

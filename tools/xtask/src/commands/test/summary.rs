@@ -11,7 +11,7 @@ pub(super) struct Line {
     pub(super) seconds: f32,
 }
 
-/// Prints the table and, as the last line of all, `N passed, N failed`.
+/// Prints the table and, as the last line of all, `N passed, N failed`, with what was skipped.
 pub(super) fn print(lines: &[Line]) -> bool {
     let columns = ["passed", "failed", "seconds"].map(Column::right);
     let columns = ["step".into(), "result".into()].into_iter().chain(columns);
@@ -40,6 +40,10 @@ pub(super) fn print(lines: &[Line]) -> bool {
     print!("\n{table}");
     let passed: u64 = lines.iter().map(|line| line.outcome.counts.passed).sum();
     let failed: u64 = lines.iter().map(|line| line.outcome.counts.failed).sum();
-    println!("\n{passed} passed, {failed} failed");
+    let skipped = lines.iter().filter(|line| !line.outcome.skipped.is_empty());
+    let skipped: String = skipped
+        .map(|line| format!("; skipped in {}: {}", line.name, line.outcome.skipped))
+        .collect();
+    println!("\n{passed} passed, {failed} failed{skipped}");
     failed == 0
 }

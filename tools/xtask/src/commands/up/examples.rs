@@ -1,4 +1,4 @@
-//! Three requests to try, with what they really answer.
+//! Three requests to try, with their real answers.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded")
 const PREFER: (&str, &str) = ("prefer", "respond-async");
 const BODY: &str = "hello=world";
 
-/// An accepted call needs milliseconds to arrive; who waits this long has something to look into.
+/// An accepted call needs milliseconds to arrive. If it takes so long, something is wrong.
 const ARRIVAL_DEADLINE: Duration = Duration::from_secs(10);
 
-/// The headers that are worth a look.
+/// The headers that are shown.
 const SHOWN: &[&str] = &[
     "content-type",
     "preference-applied",
@@ -49,8 +49,8 @@ pub(super) fn run(set: &LocalSet) -> Result<()> {
     Ok(())
 }
 
-/// Prints them as `curl` lines alone: what they would do to somebody's own server is not for us
-/// to try.
+/// Prints the requests only as `curl` lines. What they would do to somebody's own server must not
+/// be tried.
 pub(super) fn describe(set: &LocalSet) {
     let gateway = set.gateway_url();
     println!("\nThree requests to try:\n");
@@ -73,7 +73,7 @@ fn asynchronous(gateway: &str) -> String {
     format!("curl -i {gateway}/hello -d '{BODY}' -H 'Prefer: respond-async'")
 }
 
-/// The function's list, as soon as it has the accepted call.
+/// Returns the function's list, as soon as it has the accepted call.
 fn arrived(gateway: &str, accepted: &Answer) -> Result<Answer> {
     let id = accepted.header("async-call-id");
     let start = Instant::now();

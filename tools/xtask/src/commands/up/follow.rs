@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-/// Where we are in a log file.
+/// A log file, and how far it was read.
 #[derive(Debug)]
 pub(super) struct Follower {
     file: PathBuf,
@@ -21,7 +21,7 @@ impl Follower {
         }
     }
 
-    /// The lines that were finished since the last time. A file that cannot be read has none.
+    /// Returns the lines that were completed since the last time. An unreadable file has none.
     pub(super) fn new_lines(&mut self) -> Vec<String> {
         let read = || -> std::io::Result<Vec<u8>> {
             let mut file = File::open(&self.file)?;

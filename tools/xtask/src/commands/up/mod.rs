@@ -17,9 +17,9 @@ use provision::{Programs, Project, cancel};
 
 use supervise::Supervisor;
 
-/// Taken where it is free: nobody calls the drain's listener but Envoy itself.
+/// It is used if it is free: only Envoy itself calls the drain's listener.
 const DEFAULT_DRAIN_PORT: u16 = 10_001;
-/// Taken where it is free: the function is called through the gateway.
+/// It is used if it is free: the function is called through the gateway.
 const DEFAULT_FUNCTION_PORT: u16 = 8080;
 
 /// Build and start everything: Envoy with the filter, a stream server, a demo function
@@ -75,13 +75,13 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
 
 fn up(project: &Project, arguments: &Arguments) -> Result<()> {
     let ready_file = arguments.ready_file.as_deref();
-    // A file from before would tell of a set that is gone.
+    // An earlier file would describe a set that is gone.
     if let Some(file) = ready_file {
         ready_file::remove(file)?;
     }
     check_ports(arguments)?;
     let programs = Programs::provide(project, Variant::Shipped)?;
-    // Building takes a while, in which somebody else may have taken one.
+    // Building takes a while, and somebody else may have taken a port meanwhile.
     check_ports(arguments)?;
     let mut set = start(project, arguments, programs)?;
     set.wait_until_draining()?;
@@ -127,7 +127,8 @@ fn check_ports(arguments: &Arguments) -> Result<()> {
 
 fn start(project: &Project, arguments: &Arguments, programs: Programs) -> Result<LocalSet> {
     let up = project.target().join("up");
-    // Sets on other ports may run at the same time. What an earlier one logged is of no use.
+    // Sets on other ports may run at the same time. The logs of an earlier set on this port are not
+    // needed.
     let folder = up.join(format!("gateway-{}", arguments.gateway_port));
     if folder.exists() {
         fs::remove_dir_all(&folder)
@@ -154,7 +155,7 @@ fn start(project: &Project, arguments: &Arguments, programs: Programs) -> Result
     builder.start()
 }
 
-/// The default, unless it is taken or somebody chose it for another part.
+/// Returns the default, unless it is taken or somebody chose it for another part.
 fn if_free(default: u16, arguments: &Arguments) -> Result<u16> {
     let chosen = [
         arguments.gateway_port,

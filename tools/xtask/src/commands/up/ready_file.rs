@@ -1,4 +1,4 @@
-//! What scripts read to know that, and where, everything runs.
+//! The file from which scripts learn that, and where, everything runs.
 
 use std::fs;
 use std::io::ErrorKind;

@@ -1,4 +1,4 @@
-//! Watches a running set: shows what the function says and starts again what dies.
+//! Watches a running set: shows the function's output, and starts parts again that die.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,14 +14,14 @@ use super::ready_file;
 
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The wait before a part is started again: doubled each time it dies soon after.
+/// The wait before a part is started again. It is doubled each time the part dies soon after.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
-/// Who has run this long has recovered, and waits only shortly the next time.
+/// A part that has run for so long has recovered, and waits only shortly the next time.
 const RECOVERED_AFTER: Duration = Duration::from_secs(30);
 
-/// A set with somebody who watches it.
+/// A set that is watched.
 pub(super) struct Supervisor<'a> {
     set: LocalSet,
     ready_file: Option<&'a Path>,
@@ -29,7 +29,7 @@ pub(super) struct Supervisor<'a> {
     falls: BTreeMap<Part, Fall>,
 }
 
-/// What is known of a part that has died at least once.
+/// The state of a part that has died at least once.
 struct Fall {
     wait: Duration,
     start_at: Instant,
@@ -48,7 +48,7 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Returns when we are asked to end and everything has.
+    /// Runs until Ctrl-C, and returns when everything has ended.
     pub(super) fn run(mut self) -> Result<()> {
         while !cancel::requested() {
             self.show_function();

@@ -3,15 +3,15 @@
 use sluice::config::{Absent, KeyDocumentation, KeyKind};
 
 /// One member of a document.
-pub(crate) struct Member {
+pub struct Member {
     /// Its name within its object.
-    pub(crate) name: String,
+    pub name: String,
     /// What it is.
-    pub(crate) content: Content,
+    pub content: Content,
 }
 
 /// What a member is.
-pub(crate) enum Content {
+pub enum Content {
     /// A value that has no members.
     Value(KeyDocumentation),
     /// An object.
@@ -21,8 +21,9 @@ pub(crate) enum Content {
 }
 
 impl Member {
-    /// Whether a document without it is refused.
-    pub(crate) fn is_required(&self) -> bool {
+    /// Returns whether a document without it is refused.
+    #[must_use]
+    pub fn is_required(&self) -> bool {
         match &self.content {
             Content::Value(key) => key.absent == Absent::Refused,
             Content::Section(members) => members.iter().any(Self::is_required),
@@ -31,11 +32,12 @@ impl Member {
     }
 }
 
-/// The members of the document itself.
-pub(crate) fn tree(keys: &[KeyDocumentation]) -> Vec<Member> {
+/// Returns the members of the document itself.
+#[must_use]
+pub fn tree(keys: &[KeyDocumentation]) -> Vec<Member> {
     let mut root = Vec::new();
     for key in keys {
-        let path = key.path.strip_prefix("$.").unwrap();
+        let path = key.path.strip_prefix("$.").unwrap_or(&key.path);
         insert(&mut root, path, key);
     }
     root
@@ -53,15 +55,16 @@ fn insert(members: &mut Vec<Member>, path: &str, key: &KeyDocumentation) {
         return;
     };
     let name = first.trim_end_matches("[]");
-    if !members.iter().any(|member| member.name == name) {
+    let found = members.iter().position(|member| member.name == name);
+    let index = found.unwrap_or_else(|| {
         members.push(Member {
             name: name.to_owned(),
             content: Content::Section(Vec::new()),
         });
-    }
-    let found = members.iter_mut().find(|member| member.name == name);
-    match &mut found.unwrap().content {
-        Content::Section(inner) | Content::List(_, inner) => insert(inner, rest, key),
-        Content::Value(key) => panic!("{} has members", key.path),
+        members.len().saturating_sub(1)
+    });
+    let content = members.get_mut(index).map(|member| &mut member.content);
+    if let Some(Content::Section(inner) | Content::List(_, inner)) = content {
+        insert(inner, rest, key);
     }
 }

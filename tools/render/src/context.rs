@@ -1,0 +1,242 @@
+//! What the pieces of text are filled with.
+
+use serde::Serialize;
+
+use crate::origin::Origin;
+use crate::ranges::Range;
+use crate::settings::{self, EnvoyGateway, Istio, Loopback, Service};
+
+/// What the pieces are filled with.
+#[derive(Serialize)]
+pub(crate) struct Context<'a> {
+    pub(crate) host: &'static str,
+    pub(crate) head: &'static str,
+    pub(crate) source: Option<&'a str>,
+    pub(crate) output: Option<&'a str>,
+    pub(crate) module: &'a str,
+    pub(crate) trust: &'a str,
+    pub(crate) gateway: Front<'a>,
+    pub(crate) ports: Ports,
+    pub(crate) function: Option<Server>,
+    pub(crate) stream: Option<Server>,
+    pub(crate) services: Vec<Called<'a>>,
+    pub(crate) own_routes: Option<&'a str>,
+    pub(crate) own_filters: Option<&'a str>,
+    pub(crate) own_clusters: Option<&'a str>,
+    pub(crate) own_cluster_names: Vec<&'static str>,
+    pub(crate) own_listener_names: Vec<&'static str>,
+    pub(crate) environment: Environment<'a>,
+    pub(crate) plugins: Settings<'a>,
+    pub(crate) names: Names,
+    pub(crate) loopback: Option<Sockets<'a>>,
+    pub(crate) istio: IstioNames<'a>,
+    pub(crate) eg: GatewayNames<'a>,
+    pub(crate) routes_by_name: Option<String>,
+    pub(crate) ranges: Vec<Range>,
+    pub(crate) address_filter: Vec<Range>,
+    pub(crate) has_address_filter: bool,
+    pub(crate) has_function: bool,
+    pub(crate) has_signing: bool,
+    pub(crate) key_variable: &'a str,
+    pub(crate) allows_targets: bool,
+    pub(crate) is_sidecar: bool,
+    pub(crate) is_in_container: bool,
+    pub(crate) is_local: bool,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Front<'a> {
+    pub(crate) address: &'a str,
+    pub(crate) port: u64,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Ports {
+    pub(crate) admin: u64,
+    pub(crate) drain: u64,
+    pub(crate) outbound: u64,
+}
+
+impl Ports {
+    pub(crate) fn of(ports: settings::Ports) -> Self {
+        Self {
+            admin: ports.admin,
+            drain: ports.drain,
+            outbound: ports.outbound,
+        }
+    }
+}
+
+/// A server that Envoy calls.
+#[derive(Serialize)]
+pub(crate) struct Server {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) tls: bool,
+    /// Whether the host is a name.
+    pub(crate) dns: bool,
+    /// Whether the server is told which name is meant.
+    pub(crate) sni: bool,
+    /// What its certificate has to hold.
+    pub(crate) san: &'static str,
+}
+
+impl Server {
+    pub(crate) fn at(origin: &Origin) -> Self {
+        let is_address = origin.is_address();
+        Self {
+            host: origin.host().to_owned(),
+            port: origin.port(),
+            tls: origin.is_tls(),
+            dns: !is_address,
+            sni: !is_address,
+            san: if is_address { "IP_ADDRESS" } else { "DNS" },
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct Called<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) origin: Option<Server>,
+    pub(crate) hosts: Vec<String>,
+}
+
+impl<'a> Called<'a> {
+    pub(crate) fn service(service: &'a Service) -> Self {
+        let own = service.origin.iter().map(|origin| origin.host().to_owned());
+        let hosts = if service.hosts.is_empty() {
+            own.collect()
+        } else {
+            service.hosts.clone()
+        };
+        Self {
+            name: &service.name,
+            origin: service.origin.as_ref().map(Server::at),
+            hosts,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct Environment<'a> {
+    pub(crate) accept: &'a [String],
+    pub(crate) drain: &'a [String],
+    pub(crate) all: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Settings<'a> {
+    pub(crate) accept: &'a str,
+    pub(crate) inbound: &'a str,
+    pub(crate) drain: &'a str,
+    pub(crate) answer: &'a str,
+}
+
+/// Names of filters. Control planes have filters of their own, so that ours say whose they are.
+#[derive(Serialize)]
+pub(crate) struct Names {
+    pub(crate) no_marks: &'static str,
+    pub(crate) no_conversation: &'static str,
+}
+
+/// The sockets of this machine by which calls are made.
+#[derive(Serialize)]
+pub(crate) struct Sockets<'a> {
+    pub(crate) variable: &'a str,
+    pub(crate) dispatch: String,
+    pub(crate) dispatch_address: String,
+    pub(crate) egress_https: String,
+    pub(crate) egress_https_address: String,
+    pub(crate) egress_http: String,
+    pub(crate) egress_http_address: String,
+}
+
+impl<'a> Sockets<'a> {
+    pub(crate) fn of(loopback: &'a Loopback) -> Self {
+        let address = |name: &str, port: u64, is_listener: bool| match &loopback.folder {
+            Some(folder) => {
+                let path = serde_json::Value::from(format!("{folder}/{name}.sock"));
+                // Only Envoy's user: 0600.
+                let mode = if is_listener { ", mode: 384" } else { "" };
+                format!("{{ pipe: {{ path: {path}{mode} }} }}")
+            }
+            None => format!("{{ socket_address: {{ address: 127.0.0.1, port_value: {port} }} }}"),
+        };
+        let listener = |name, port| format!("address: {}", address(name, port, true));
+        let cluster = |name, port| address(name, port, false);
+        Self {
+            variable: &loopback.variable,
+            dispatch: listener("dispatch", loopback.dispatch),
+            dispatch_address: cluster("dispatch", loopback.dispatch),
+            egress_https: listener("egress-https", loopback.egress_https),
+            egress_https_address: cluster("egress-https", loopback.egress_https),
+            egress_http: listener("egress-http", loopback.egress_http),
+            egress_http_address: cluster("egress-http", loopback.egress_http),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct IstioNames<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) namespace: &'a str,
+    pub(crate) labels: Vec<Label<'a>>,
+    pub(crate) port: u64,
+    pub(crate) routes: String,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Label<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) value: &'a str,
+}
+
+impl<'a> IstioNames<'a> {
+    pub(crate) fn of(istio: &'a Istio) -> Self {
+        let labels = istio.labels.iter();
+        let own = || format!("http.{}", istio.port);
+        Self {
+            name: &istio.name,
+            namespace: &istio.namespace,
+            labels: labels.map(|(name, value)| Label { name, value }).collect(),
+            port: istio.port,
+            routes: istio.routes.clone().unwrap_or_else(own),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct GatewayNames<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) namespace: &'a str,
+    pub(crate) gateway: &'a str,
+    pub(crate) listener: &'a str,
+    pub(crate) xds_listener: String,
+    pub(crate) xds_routes: String,
+}
+
+impl<'a> GatewayNames<'a> {
+    pub(crate) fn of(gateway: &'a EnvoyGateway) -> Self {
+        let first = format!(
+            "{}/{}/{}",
+            gateway.namespace, gateway.gateway, gateway.listener
+        );
+        let (xds_listener, xds_routes) = if gateway.is_second_scheme {
+            (
+                format!("tcp-{}", gateway.port),
+                format!("http-{}", gateway.port),
+            )
+        } else {
+            (first.clone(), first)
+        };
+        Self {
+            name: &gateway.name,
+            namespace: &gateway.namespace,
+            gateway: &gateway.gateway,
+            listener: &gateway.listener,
+            xds_listener,
+            xds_routes,
+        }
+    }
+}

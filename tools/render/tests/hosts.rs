@@ -1,0 +1,194 @@
+//! What is written for each host has what that host needs.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
+
+use std::path::Path;
+
+use serde::Deserialize as _;
+use serde_json::{Value, json};
+use sluice_render::{Form, Host, Input, render};
+
+const INPUT: &str = "
+function: http://127.0.0.1:8080
+stream: { url: 'http://127.0.0.1:8090', streamId: a }
+deadLetters: { streamId: b }
+";
+
+fn written(yaml: &str, form: Form) -> (String, Vec<Value>) {
+    let input = Input::from_yaml(yaml, Path::new("tests"), form);
+    let input = input.unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let text = render(&input, Some("sluice.yaml"), None).unwrap();
+    let documents = yaml_serde::Deserializer::from_str(&text);
+    let documents = documents.map(|one| Value::deserialize(one).unwrap());
+    let documents = documents.collect();
+    (text, documents)
+}
+
+fn patches(documents: &[Value], kind: &str, pointer: &str) -> Vec<Value> {
+    let found = documents.iter().find(|one| one["kind"] == kind).unwrap();
+    found.pointer(pointer).unwrap().as_array().unwrap().clone()
+}
+
+#[test]
+fn an_envoy_before_1_39_has_no_way_to_explicit_targets_unless_that_is_accepted() {
+    for host in [Host::Envoy, Host::Sidecar, Host::Istio, Host::EnvoyGateway] {
+        for (version, is_new) in [
+            ("1.37", false),
+            ("1.38", false),
+            ("1.39", true),
+            ("1.40", true),
+        ] {
+            let envoy = version.parse().unwrap();
+            let form = Form { host, envoy };
+            let (text, _) = written(INPUT, form);
+            assert_eq!(
+                text.contains("resolved_address_filter:"),
+                is_new,
+                "{host} {version}"
+            );
+            assert_eq!(text.contains("egress-http"), is_new, "{host} {version}");
+            assert_eq!(text.contains("targets-http"), is_new, "{host} {version}");
+            let accepted = format!("{INPUT}explicitTargets: {{ withoutAddressFilter: true }}\n");
+            let (text, _) = written(&accepted, form);
+            assert_eq!(
+                text.contains("resolved_address_filter:"),
+                is_new,
+                "{host} {version}"
+            );
+            // The judge of addresses is there anyway.
+            assert!(text.contains("\"169.254.0.0\", prefix_len: 16"));
+        }
+    }
+}
+
+#[test]
+fn istio_gets_its_patches_in_their_order() {
+    let yaml = format!(
+        "{INPUT}istio: {{ port: 8443, routes: https.443.https.gw.ns, labels: [app=gw] }}\n"
+    );
+    let (_, documents) = written(&yaml, Form::newest(Host::Istio));
+    let spec = &documents[0]["spec"];
+    assert_eq!(spec["workloadSelector"]["labels"], json!({ "app": "gw" }));
+    let patches = patches(&documents, "EnvoyFilter", "/spec/configPatches");
+    let names = |kind: &str| {
+        let of_kind = patches.iter().filter(|patch| patch["applyTo"] == kind);
+        let names = of_kind.filter_map(|patch| patch["patch"]["value"]["name"].as_str());
+        names.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        names("HTTP_FILTER"),
+        ["sluice.no-marks", "sluice.accept", "sluice.no-conversation"]
+    );
+    assert_eq!(names("LISTENER").last().map(String::as_str), Some("drain"));
+    assert_eq!(names("CLUSTER").len(), 7);
+    let dispatch = patches.iter().find(|patch| {
+        patch["applyTo"] == "LISTENER" && patch["patch"]["value"]["name"] == "dispatch"
+    });
+    let manager = "/patch/value/filter_chains/0/filters/0/typed_config";
+    let manager = dispatch.unwrap().pointer(manager).unwrap();
+    assert_eq!(manager["rds"]["route_config_name"], "https.443.https.gw.ns");
+    assert!(manager.get("route_config").is_none());
+    for patch in &patches {
+        assert_eq!(patch["match"]["context"], "GATEWAY");
+        let port = &patch["match"]["listener"]["portNumber"];
+        assert!(port.is_null() || port == 8443, "{patch}");
+    }
+}
+
+#[test]
+fn envoy_gateway_gets_both_schemes_of_names() {
+    for (scheme, listener, routes) in [
+        ("v1", "ns/gw/web", "ns/gw/web"),
+        ("v2", "tcp-81", "http-81"),
+    ] {
+        let yaml = format!(
+            "{INPUT}envoyGateway: {{ namespace: ns, gateway: gw, listener: web, port: 81, \
+             xdsNames: {scheme} }}\n"
+        );
+        let (_, documents) = written(&yaml, Form::newest(Host::EnvoyGateway));
+        let kinds: Vec<_> = documents
+            .iter()
+            .map(|one| one["kind"].as_str().unwrap())
+            .collect();
+        assert_eq!(
+            kinds,
+            ["EnvoyProxy", "ClientTrafficPolicy", "EnvoyPatchPolicy"]
+        );
+        let bootstrap = documents[0]["spec"]["bootstrap"]["value"].as_str().unwrap();
+        let bootstrap: Value = yaml_serde::from_str(bootstrap).unwrap();
+        assert!(bootstrap.get("bootstrap_extensions").is_some());
+        let patches = patches(&documents, "EnvoyPatchPolicy", "/spec/jsonPatches");
+        let inserted: Vec<_> = patches
+            .iter()
+            .filter(|patch| patch["operation"].get("jsonPath").is_some())
+            .collect();
+        assert_eq!(inserted.len(), 3);
+        for patch in inserted {
+            assert_eq!(patch["name"], listener);
+        }
+        let named = |name: &str| patches.iter().filter(|patch| patch["name"] == name).count();
+        assert_eq!(named(routes), if listener == routes { 4 } else { 1 });
+        assert_eq!(
+            (named("dispatch"), named("drain"), named("stream")),
+            (2, 2, 1)
+        );
+    }
+}
+
+#[test]
+fn without_internal_listeners_a_secret_is_asked_for_and_never_written() {
+    for host in Host::ALL.into_iter().filter(|host| *host != Host::EnvoyOci) {
+        let yaml =
+            format!("{INPUT}internalListeners: false\nloopback: {{ secretEnvironment: OURS }}\n");
+        let (text, _) = written(&yaml, Form::newest(host));
+        for internal in [
+            "internal_listener",
+            "internal_upstream",
+            "envoy_internal_address",
+        ] {
+            assert!(!text.contains(internal), "{host}: {internal}");
+        }
+        // Added by the cluster, compared by the listener.
+        assert_eq!(text.matches("%ENVIRONMENT(OURS)%").count(), 2, "{host}");
+        assert_eq!(
+            text.matches("sluice[-_]loopback").count(),
+            1,
+            "{host}: the edge strips it"
+        );
+        for port in [10_003, 10_004, 10_005] {
+            let count = text.matches(&format!("port_value: {port}")).count();
+            assert_eq!(count, 2, "{host}: {port}");
+        }
+        let pipes = yaml.replace("OURS", "OURS, pipes: /run/sluice");
+        let (text, _) = written(&pipes, Form::newest(host));
+        assert_eq!(text.matches("dispatch.sock").count(), 2, "{host}");
+        assert_eq!(text.matches("mode: 384").count(), 3, "{host}");
+    }
+}
+
+#[test]
+fn values_stay_what_they_are() {
+    let yaml = INPUT.replace("http://127.0.0.1:8080", "https://[::1]:8443")
+        + "module: 'a: {b} # c'\ntrust: 'yes'\n";
+    let (_, documents) = written(&yaml, Form::newest(Host::Envoy));
+    let text = documents[0].to_string();
+    assert!(text.contains(r#""filename":"a: {b} # c""#));
+    assert!(text.contains(r#""filename":"yes""#));
+    assert!(text.contains(r#""address":"::1","port_value":8443"#));
+}
+
+#[test]
+fn the_plugins_see_the_variables_that_they_read() {
+    let yaml = INPUT.replace(
+        "streamId: a",
+        "streamId: a, signing: { keyId: ST$token, privateKeyEnvironment: KEY }",
+    ) + "targets: { allow: [{ host: a.example, secretsEnvironment: THEIRS }] }\n";
+    let (text, _) = written(&yaml, Form::newest(Host::Istio));
+    assert!(text.contains("host_env_keys: [SLUICE_CALLER_KEY, SLUICE_SEAL_KEYS, KEY]"));
+    let drain = "host_env_keys: [SLUICE_WEBHOOK_SECRETS, SLUICE_SEAL_KEYS, KEY, THEIRS]";
+    assert!(text.contains(drain));
+}

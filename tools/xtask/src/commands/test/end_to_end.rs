@@ -1,0 +1,72 @@
+//! The steps that start Envoy with the shipped filter.
+
+use std::path::Path;
+
+use anyhow::Result;
+use provision::tools::Tools;
+use provision::{PREPARED, Project, envoy};
+
+use super::runner::{self, Outcome, cargo};
+
+/// The package whose native tests need the built filter and Envoy, and whose library has the tests
+/// that run in Node.
+pub(super) const WASM_TESTS: &str = "wasm-tests";
+
+/// What depends most on Envoy's version, as files of `wasm-tests/tests/`.
+const SHORT: &[&str] = &[
+    "accept",
+    "answers",
+    "configurations",
+    "deliver",
+    "egress",
+    "envoy_versions",
+    "ext_proc",
+    "fidelity",
+    "security",
+    "sidecar",
+    "trap",
+    "waiting",
+    "wake",
+];
+
+/// Provides Envoy and our own programs.
+pub(super) fn local_set(project: &Project) -> Result<Outcome> {
+    let envoy = envoy::provide(project)?;
+    Tools::build(project)?;
+    Ok(Outcome::success(&format!(
+        "Envoy {}",
+        envoy::version(&envoy)?
+    )))
+}
+
+/// All end-to-end tests, with the Envoy that was chosen or the newest.
+pub(super) fn newest(project: &Project) -> Result<Outcome> {
+    on_envoy(project, &envoy::provide(project)?, &[])
+}
+
+/// Some of them, with the oldest supported Envoy.
+pub(super) fn oldest(project: &Project) -> Result<Outcome> {
+    let envoy = envoy::install(project, &envoy::OLDEST.to_string())?;
+    on_envoy(project, &envoy, SHORT)
+}
+
+/// Runs the end-to-end tests in these files, or all of them, with this Envoy.
+fn on_envoy(project: &Project, envoy: &Path, files: &[&str]) -> Result<Outcome> {
+    let version = envoy::version(envoy)?;
+    println!("with Envoy {version}: {}", envoy.display());
+    let mut command = cargo(
+        project,
+        &[
+            "test",
+            "--package",
+            WASM_TESTS,
+            "--locked",
+            "--no-fail-fast",
+        ],
+    );
+    command.args(files.iter().flat_map(|file| ["--test", *file]));
+    command.env(PREPARED, "1").env(envoy::ENVOY_BIN, envoy);
+    let mut outcome = runner::tests(&mut command)?;
+    outcome.remark = format!("Envoy {version} {}", outcome.remark);
+    Ok(outcome)
+}

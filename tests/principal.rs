@@ -127,7 +127,7 @@ impl Worker {
         self.handle(Input::CalloutDone(ticket, result), shared, at(ms));
     }
 
-    /// Answers the three files of an instance, and lets the search end. Gives the time then.
+    /// Answers the three files of an instance, and lets the search end. Returns the time then.
     fn identify(&mut self, shared: &mut Shared, mut ms: u64) -> u64 {
         for (file, text) in [
             ("cert.pem", CERTIFICATE),
@@ -220,7 +220,7 @@ fn failures_are_told_and_tried_again_with_pauses() {
         (CalloutResult::NotSent, "could not be asked"),
         (
             answer(200, "<html>"),
-            "the instance's certificate is no PEM",
+            "the instance's certificate is not a PEM",
         ),
         (
             answer(200, INTERMEDIATE),
@@ -273,7 +273,7 @@ fn a_bad_key_or_token_is_named_and_not_shown() {
     let mut shared = Shared::default();
     for (body, expected) in [
         ("{}", "has no token in it"),
-        (r#"{"token":"opaque-secret"}"#, "is no JSON Web Token"),
+        (r#"{"token":"opaque-secret"}"#, "is not a JSON Web Token"),
         (ended.as_str(), "has ended"),
     ] {
         let mut worker = Worker::new(PrincipalKind::Instance, 1);

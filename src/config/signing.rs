@@ -85,7 +85,7 @@ impl StatedKey {
         }
     }
 
-    /// Whether there is any of it. The variable's default alone asks for nothing.
+    /// Returns whether there is any of it. The variable's default alone asks for nothing.
     fn is_there(&self) -> bool {
         self.key_id.is_some()
             || self.parts.iter().any(|(_, part)| part.is_some())

@@ -51,14 +51,14 @@ impl Signing {
         self.until = Some(until);
     }
 
-    /// Whether a signature was refused since this was asked last.
+    /// Returns whether a signature was refused since the last call of this.
     pub(crate) fn take_refused(&mut self) -> bool {
         std::mem::take(&mut self.is_refused)
     }
 
-    /// Signs a request. Returns false if it has to wait for a token and must not be sent. If signing
-    /// fails for another reason, the request goes unsigned, so that the Stream refuses it and the
-    /// refusal is handled like any other.
+    /// Signs a request. Returns false if it has to wait for a token and must not be sent. If
+    /// signing fails for another reason, the request goes unsigned, so that the Stream refuses it
+    /// and the refusal is handled like any other.
     #[must_use]
     pub(crate) fn sign(
         &mut self,

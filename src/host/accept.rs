@@ -128,7 +128,7 @@ impl AcceptHost {
         host
     }
 
-    /// How often the timer has to ring, if it has to.
+    /// Returns how often the timer has to ring, if it has to.
     fn wanted_period(&self) -> Option<Duration> {
         let principal = self.principal.as_ref();
         let principal = principal.map(|principal| principal.period(self.worker.now().steady));

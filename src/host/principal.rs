@@ -77,7 +77,7 @@ impl PrincipalHost {
         self.callouts.take(token, headers, body_bytes)
     }
 
-    /// When it has something to do next.
+    /// Returns when it has something to do next.
     pub(super) fn wakeup(&self) -> Steady {
         self.principal.wakeup()
     }
@@ -89,8 +89,8 @@ impl PrincipalHost {
         kind.unwrap_or(TICKS[0])
     }
 
-    /// Gives the principal an input and performs what it asks for. What comes back signs from now
-    /// on, until the moment beside it.
+    /// Drives the principal by an input and performs what it asks for. Returns the signer that signs
+    /// from now on, if there is a new one, and when its token ends.
     pub(super) fn drive(
         &mut self,
         input: Input,

@@ -29,20 +29,20 @@ impl InstanceCertificate {
         let body = pem
             .split_once(BEGIN)
             .and_then(|(_, rest)| rest.split_once(END));
-        let (body, _) = body.ok_or("is no PEM of a certificate")?;
+        let (body, _) = body.ok_or("is not a PEM of a certificate")?;
         let body: String = body.split_ascii_whitespace().collect();
-        let der = STANDARD.decode(body).map_err(|_| "is no base64")?;
+        let der = STANDARD.decode(body).map_err(|_| "is not valid base64")?;
         let certificate = Certificate::from_der(&der);
-        let certificate = certificate.map_err(|_| "is no X.509 certificate in DER")?;
+        let certificate = certificate.map_err(|_| "is not an X.509 certificate in DER")?;
         let subject = &certificate.tbs_certificate.subject;
         let parts = subject.0.iter().flat_map(|set| set.0.iter());
         // All kinds of strings that such names have are ASCII or UTF-8.
         let mut texts = parts.filter_map(|part| std::str::from_utf8(part.value.value()).ok());
         let tenancy =
             texts.find_map(|text| TENANCY.iter().find_map(|kind| text.strip_prefix(kind)));
-        let tenancy = tenancy.ok_or("names no tenancy: it is no certificate of an instance")?;
+        let tenancy = tenancy.ok_or("names no tenancy: it is not a certificate of an instance")?;
         if !is_ocid(tenancy) {
-            return Err("names a tenancy that is no OCID".to_owned());
+            return Err("names a tenancy that is not an OCID".to_owned());
         }
         // Oracle's SDKs name it by SHA-1, which says which certificate it is and proves nothing.
         let fingerprint = Sha1::digest(&der);
@@ -54,7 +54,7 @@ impl InstanceCertificate {
     }
 }
 
-/// Whether it has the characters of one (it stands in a header field).
+/// Returns whether a text has the characters of an OCID (it stands in a header field).
 fn is_ocid(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     (1..=255).contains(&text.len()) && text.bytes().all(fits)
@@ -69,7 +69,7 @@ pub fn bare(pem: &str) -> Result<String, String> {
     let text = text.replace(['\n', '\r'], "");
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
     if text.is_empty() || !text.bytes().all(fits) {
-        return Err("is no PEM of a certificate".to_owned());
+        return Err("is not a PEM of a certificate".to_owned());
     }
     Ok(text)
 }

@@ -165,7 +165,7 @@ pub fn workload_request(
     })?;
     let token = service_account_token.trim();
     if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err("the service account's token is no token".to_owned());
+        return Err("the service account's token is not valid".to_owned());
     }
     let fields = vec![
         ("accept", "*/*".to_owned()),
@@ -236,7 +236,7 @@ pub fn text(who: &str, result: CalloutResult) -> Result<String, String> {
             "{who} answered with {bytes} bytes, which are too many"
         ));
     }
-    String::from_utf8(response.body).map_err(|_| format!("{who} answered with what is no text"))
+    String::from_utf8(response.body).map_err(|_| format!("{who} answered with what is not text"))
 }
 
 /// What a service says of its refusal, if it says it as OCI's services do.
@@ -268,8 +268,8 @@ pub fn instance_token(answer: &str) -> Result<String, String> {
 pub fn workload_token(answer: &str) -> Result<String, String> {
     // Some answers are a JSON string.
     let base64 = answer.trim().trim_matches('"');
-    let json = STANDARD.decode(base64).map_err(|_| "is no base64")?;
-    let json = String::from_utf8(json).map_err(|_| "is no text in base64")?;
+    let json = STANDARD.decode(base64).map_err(|_| "is not valid base64")?;
+    let json = String::from_utf8(json).map_err(|_| "is not text in base64")?;
     let token = instance_token(&json)?;
     let token = token.strip_prefix("ST$").unwrap_or(&token);
     Ok(token.to_owned())

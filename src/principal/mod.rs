@@ -190,7 +190,7 @@ impl Principal {
         self.outputs.pop_front()
     }
 
-    /// When the host shall tick at the latest.
+    /// Returns when the host has to tick at the latest.
     #[must_use]
     pub fn wakeup(&self) -> Steady {
         self.next

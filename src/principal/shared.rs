@@ -32,7 +32,7 @@ pub(super) struct SharedIdentity {
     token: String,
     /// PKCS #8 DER in base64.
     key: String,
-    /// When it came.
+    /// Returns when it came.
     came: u64,
 }
 
@@ -68,7 +68,7 @@ impl SharedIdentity {
         })
     }
 
-    /// When it came.
+    /// Returns when it came.
     pub(super) fn came(&self) -> Wall {
         Wall(self.came)
     }

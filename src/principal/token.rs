@@ -50,7 +50,7 @@ impl Token {
             let part = URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok()?;
             serde_json::from_slice::<Times>(&part).ok()
         });
-        let claims = claims.ok_or("is no JSON Web Token with a time at which it ends (exp)")?;
+        let claims = claims.ok_or("is not a JSON Web Token with a time at which it ends (exp)")?;
         let key_id = KeyId::parse(&format!("ST${text}"))
             .map_err(|_| "has characters that no token has".to_owned())?;
         let expires = seconds(claims.exp).ok_or("ends at no time that makes sense")?;
@@ -78,8 +78,9 @@ impl Token {
         text.strip_prefix("ST$").unwrap_or(text)
     }
 
-    /// When half of its time is over, as Oracle's SDK for Python renews tokens of workloads. Those
-    /// of instances it renews a minute before their end, when a trouble of a minute is felt.
+    /// Returns when half of its time is over. Oracle's SDK for Python renews tokens of workloads at
+    /// that time. It renews those of instances a minute before their end, so that a failure of one
+    /// minute already stops signatures.
     #[must_use]
     pub fn half_time(&self, came: Wall) -> Wall {
         let lifetime = self.expires.since(self.issued);

@@ -110,7 +110,7 @@ impl Oci {
 }
 
 impl Known {
-    /// How many tokens were given.
+    /// Returns how many tokens were issued.
     #[must_use]
     pub fn issued(&self) -> usize {
         self.tokens.len()

@@ -64,7 +64,7 @@ impl Credentials {
         self.has_key() || self.auth.is_some() || self.auth_endpoint.is_some()
     }
 
-    /// Whether the command line names a key.
+    /// Returns whether the command line names a key.
     fn has_key(&self) -> bool {
         let keys = [
             &self.profile,

@@ -98,7 +98,7 @@ impl Worker {
                     }
                     self.principal.handle(Input::SharedWritten(is_written), now);
                 }
-                Output::Identity(identity) => self.identities.push(identity),
+                Output::Identity(identity) => self.identities.push(*identity),
                 Output::Count(Metric::PrincipalFailures) => self.failures += 1,
                 Output::Count(_) => {}
                 Output::Log(_, line) => self.logs.push(line),
@@ -112,7 +112,7 @@ impl Worker {
 
     /// The callout that was made last: cluster and path, and its ticket.
     fn asked(&self) -> (String, Ticket) {
-        let callout = self.callouts.last().expect("a callout");
+        let callout = self.callouts.last().unwrap();
         let path = callout
             .request
             .headers

@@ -89,8 +89,8 @@ impl PrincipalHost {
         kind.unwrap_or(TICKS[0])
     }
 
-    /// Drives the principal by an input and performs what it asks for. Returns the signer that signs
-    /// from now on, if there is a new one, and when its token ends.
+    /// Drives the principal by an input and performs what it asks for. Returns the signer that
+    /// signs from now on, if there is a new one, and when its token ends.
     pub(super) fn drive(
         &mut self,
         input: Input,

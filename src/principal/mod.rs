@@ -78,7 +78,7 @@ pub enum Output {
     /// `SharedWritten` at once.
     WriteShared(Vec<u8>, u32),
     /// Sign by this from now on.
-    Identity(Identity),
+    Identity(Box<Identity>),
     /// Change a counter.
     Count(Metric),
     /// Write a line into Envoy's log.
@@ -309,7 +309,7 @@ impl Principal {
                 self.work = Some((deadline, work));
                 self.next = now.steady.plus(STEP);
             }
-            Ok(Progress::Done(token, key)) => self.succeed(&token, key, now),
+            Ok(Progress::Done(token, key)) => self.succeed(&token, *key, now),
             Err(why) => self.fail(&why, now),
         }
     }
@@ -376,11 +376,11 @@ impl Principal {
         self.current = Some((came, renews, token.expires));
         self.is_end_told = false;
         self.next = now.steady.plus(renews.since(now.wall));
-        self.outputs.push_back(Output::Identity(Identity {
+        self.outputs.push_back(Output::Identity(Box::new(Identity {
             key_id: token.key_id.clone(),
             key,
             expires: token.expires,
-        }));
+        })));
     }
 
     /// The token may have been taken back: another one is asked for, but not again and again.

@@ -30,7 +30,7 @@ pub fn obtain(
             Progress::Done(token, key) => {
                 return Ok(Identity {
                     key_id: token.key_id.clone(),
-                    key,
+                    key: *key,
                     expires: token.expires,
                 });
             }

@@ -53,7 +53,7 @@ pub(super) enum Progress {
     /// The search goes on.
     Search(Work),
     /// There is a token.
-    Done(Box<Token>, PrivateKey),
+    Done(Box<Token>, Box<PrivateKey>),
 }
 
 impl Work {
@@ -90,7 +90,7 @@ impl Work {
             }
             Self::Search(mut search) => match search.search.step() {
                 Step::Searching => Ok(Progress::Search(Self::Search(search))),
-                Step::Found(key) => exchange(&search.files, key, config, entropy, now),
+                Step::Found(key) => exchange(&search.files, *key, config, entropy, now),
             },
             Self::Exchange(key) => {
                 let answer = answer.unwrap_or(CalloutResult::Lost);
@@ -101,7 +101,7 @@ impl Work {
                 };
                 let token = token.map_err(|why| format!("{}'s answer {why}", service(config)))?;
                 let token = Token::read(&token, now).map_err(|why| format!("the token {why}"))?;
-                Ok(Progress::Done(Box::new(token), *key))
+                Ok(Progress::Done(Box::new(token), key))
             }
         }
     }
@@ -163,7 +163,7 @@ fn with_files(
             let token = Token::read(token, now).map_err(|why| format!("the token {why}"))?;
             let key = PrivateKey::from_pem(key, KEY_BITS_MIN);
             let key = key.map_err(|why| format!("the file of the private key {why}"))?;
-            Ok(Progress::Done(Box::new(token), key))
+            Ok(Progress::Done(Box::new(token), Box::new(key)))
         }
         (PrincipalKind::Instance, [certificate, key, _]) => {
             // What is wrong with them shows before the key is searched.

@@ -93,7 +93,6 @@ impl Oci {
     }
 
     /// What they know and have seen.
-    #[must_use]
     pub fn known(&self) -> MutexGuard<'_, Known> {
         lock(&self.known)
     }

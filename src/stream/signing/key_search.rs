@@ -35,7 +35,7 @@ pub enum Step {
     /// Nothing yet.
     Searching,
     /// The key.
-    Found(PrivateKey),
+    Found(Box<PrivateKey>),
 }
 
 /// A search for a key of 2048 bits. A step makes one Miller-Rabin test of a candidate, or one of
@@ -133,7 +133,7 @@ impl KeySearch {
             return Step::Searching;
         }
         match RsaPrivateKey::from_p_q(first, number, BigUint::from(EXPONENT)) {
-            Ok(key) if key.n().bits() == KEY_BITS_MIN => Step::Found(PrivateKey::of(key)),
+            Ok(key) if key.n().bits() == KEY_BITS_MIN => Step::Found(Box::new(PrivateKey::of(key))),
             // Two primes with both highest bits set have a product of all bits.
             Ok(_) | Err(_) => Step::Searching,
         }
@@ -209,7 +209,7 @@ mod tests {
         let mut search = KeySearch::new(Entropy::from_seed([seed; 32]));
         for _ in 0..20_000 {
             if let Step::Found(key) = search.step() {
-                return key;
+                return *key;
             }
         }
         panic!("no key after {} steps", search.steps());

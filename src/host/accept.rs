@@ -34,7 +34,7 @@ pub(super) struct AcceptHost {
     drain_vm_id: String,
     drain_queue: Option<u32>,
     table: Table,
-    principal: Option<PrincipalHost>,
+    principal: Option<Box<PrincipalHost>>,
     /// What Envoy's timer of this context is set to.
     period: Option<Duration>,
     triggers: AsyncTriggers,

@@ -32,7 +32,7 @@ pub(super) struct DrainHost {
     worker: Worker,
     accept_vm_id: String,
     wake_queue: Option<u32>,
-    principal: Option<PrincipalHost>,
+    principal: Option<Box<PrincipalHost>>,
     /// Whether the principal has had no token yet.
     awaits_token: bool,
     /// Whether a health check has come and waits for a callback of the root context.
@@ -180,7 +180,7 @@ impl DrainHost {
     /// Sets Envoy's timer. It is periodic and costs a call to set, so it isn't touched while it
     /// rings early enough; a spurious tick is harmless.
     fn set_alarm(&mut self, now: Steady) {
-        let principal = self.principal.as_ref().map(PrincipalHost::wakeup);
+        let principal = self.principal.as_ref().map(|principal| principal.wakeup());
         let dues = [self.engine.wakeup(now), principal];
         let Some(due) = dues.into_iter().flatten().min() else {
             return;

@@ -217,7 +217,7 @@ fn signs(stream: &StreamConfig, entropy: &mut Entropy) -> Result<Signs, String> 
         None => return Ok(Signs::Not),
         Some(SigningConfig::Principal(config)) => {
             let principal = PrincipalHost::new(config, Environment::read(variable), entropy);
-            return Ok(Signs::ByPrincipal(principal));
+            return Ok(Signs::ByPrincipal(Box::new(principal)));
         }
         Some(SigningConfig::Key(signing)) => signing,
     };

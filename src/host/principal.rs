@@ -30,7 +30,7 @@ pub(super) enum Signs {
     /// By a key.
     ByKey(Signer),
     /// By tokens.
-    ByPrincipal(PrincipalHost),
+    ByPrincipal(Box<PrincipalHost>),
 }
 
 /// A principal's dealings with Envoy on one worker.

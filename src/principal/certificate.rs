@@ -96,10 +96,10 @@ mod tests {
     fn what_is_none_says_why() {
         let cut = LEAF.split_at(LEAF.len() / 2).0;
         for (text, expected) in [
-            ("", "no PEM"),
-            (cut, "no PEM"),
-            (&format!("{BEGIN}!{END}"), "no base64"),
-            (&format!("{BEGIN}AAAA{END}"), "no X.509"),
+            ("", "not a PEM"),
+            (cut, "not a PEM"),
+            (&format!("{BEGIN}!{END}"), "not valid base64"),
+            (&format!("{BEGIN}AAAA{END}"), "not an X.509"),
             (
                 include_str!("../../tests/keys/other-subject.pem"),
                 "no tenancy",

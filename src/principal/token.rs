@@ -137,10 +137,10 @@ pub(crate) mod tests {
             "a".repeat(TOKEN_BYTES_MAX)
         );
         for (text, expected) in [
-            ("", "no JSON Web Token"),
-            ("a.b.c", "no JSON Web Token"),
-            (token("{}").as_str(), "no JSON Web Token"),
-            (token(r#"{"exp":"soon"}"#).as_str(), "no JSON Web Token"),
+            ("", "not a JSON Web Token"),
+            ("a.b.c", "not a JSON Web Token"),
+            (token("{}").as_str(), "not a JSON Web Token"),
+            (token(r#"{"exp":"soon"}"#).as_str(), "not a JSON Web Token"),
             (token(r#"{"exp":-1}"#).as_str(), "no time"),
             (token(r#"{"exp":1e300}"#).as_str(), "no time"),
             (ended.as_str(), "has ended 990 s ago"),

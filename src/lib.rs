@@ -33,6 +33,7 @@ pub mod idempotency;
 pub mod lanes;
 pub mod limits;
 pub mod metric;
+pub mod principal;
 pub mod receipt;
 pub mod record;
 pub mod reply;

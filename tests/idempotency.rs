@@ -92,7 +92,7 @@ impl Process {
                 Output::Count(metric, by) => *self.counts.entry(metric).or_default() += by,
                 Output::Wake => is_woken = true,
                 Output::WakeDrain | Output::ReleaseKey(_) => {}
-                Output::Observe(..) | Output::Log(..) => {}
+                Output::Observe(..) | Output::Log(..) | Output::Unsigned(_) => {}
             }
         }
         if is_woken {

@@ -18,7 +18,7 @@ const LAYERS: [&[&str]; 8] = [
     &["caller", "lanes", "receipt", "stream"],
     &["idempotency"],
     &["record", "engine"],
-    &["egress", "reply"],
+    &["egress", "principal", "reply"],
     &["accept", "drain", "answer"],
     &["config", "host"],
 ];

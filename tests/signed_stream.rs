@@ -242,3 +242,44 @@ fn keys_count_as_bytes_of_a_batch() {
     assert_eq!(support::records(&first_batch(bytes)).len(), 2);
     assert_eq!(support::records(&first_batch(bytes - 1)).len(), 1);
 }
+
+#[test]
+fn without_a_token_nothing_leaves_and_nothing_is_promised() {
+    let mut engine = accept_engine("").signed_by_principal();
+    let publish = |engine: &mut _, number: u32, ms: u64| {
+        accept(engine, request(number, &[]), at(ms), b"");
+        accept(engine, AcceptInput::Wake, at(ms + 1), b"")
+    };
+    let said = publish(&mut engine, 1, 0);
+    assert_eq!((said.callouts.len(), said.unsigned.len()), (0, 1));
+    let not_sent = sluice::http::CalloutResult::NotSent;
+    let done = AcceptInput::CalloutDone(said.unsigned[0], not_sent);
+    let said = accept(&mut engine, done, at(2), b"");
+    let (_, status, body) = &said.responses[0];
+    assert_eq!(*status, 503);
+    assert!(body.contains(r#""stored":"no""#), "{body}");
+
+    // The token is there, until it ends.
+    let until = at(5_000).wall;
+    engine.renew_token(signer().unwrap(), until);
+    let said = publish(&mut engine, 2, 1_000);
+    assert_eq!(covered(&said.callouts[0]), "date (request-target) host");
+    let done = AcceptInput::CalloutDone(said.callouts[0].ticket, stored(&said.callouts[0], 1));
+    accept(&mut engine, done, at(1_002), b"");
+    let said = publish(&mut engine, 3, 5_000);
+    assert_eq!((said.callouts.len(), said.unsigned.len()), (0, 1));
+}
+
+#[test]
+fn a_refused_signature_is_told_once() {
+    let mut engine = accept_engine("").signed_by_principal();
+    engine.renew_token(signer().unwrap(), at(60_000).wall);
+    assert!(!engine.take_refused_signature());
+    accept(&mut engine, request(1, &[]), at(0), b"");
+    let put = accept(&mut engine, AcceptInput::Wake, at(1), b"");
+    let refused = answer(401, &[], r#"{"code":"NotAuthenticated","message":"no"}"#);
+    let done = AcceptInput::CalloutDone(put.callouts[0].ticket, refused);
+    accept(&mut engine, done, at(2), b"");
+    assert!(engine.take_refused_signature());
+    assert!(!engine.take_refused_signature());
+}

@@ -52,7 +52,7 @@ use crate::record::seal::SealKeys;
 use crate::stream::StreamClient;
 use crate::stream::batch::SentBatch;
 use crate::stream::signing::Signer;
-use crate::time::{Now, Steady};
+use crate::time::{Now, Steady, Wall};
 use buffer::Buffer;
 use deferred::Deferred;
 use idempotency_claims::IdempotencyClaims;
@@ -129,8 +129,26 @@ impl AcceptEngine {
     /// Returns the same engine with requests to the Stream signed.
     #[must_use]
     pub fn signed_by(mut self, signer: Option<Signer>) -> Self {
-        self.signing = Signing(signer);
+        self.signing = Signing::by(signer);
         self
+    }
+
+    /// Returns the same engine with requests to the Stream signed by tokens, which
+    /// [`Self::renew_token`] brings.
+    #[must_use]
+    pub fn signed_by_principal(mut self) -> Self {
+        self.signing = Signing::by_principal();
+        self
+    }
+
+    /// Signs requests by this token from now on, until it ends.
+    pub fn renew_token(&mut self, signer: Signer, until: Wall) {
+        self.signing.renew(signer, until);
+    }
+
+    /// Returns whether the Stream has refused a signature since the last call of this.
+    pub fn take_refused_signature(&mut self) -> bool {
+        self.signing.take_refused()
     }
 
     /// Returns the same engine with credentials sealed in what it stores.

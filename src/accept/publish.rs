@@ -258,9 +258,14 @@ impl AcceptEngine {
     /// Sends a PutMessages request, and returns the ticket of its callout.
     pub(super) fn put(&mut self, mut request: OutgoingRequest) -> Ticket {
         let (covers, now) = (Covers::HeadOnly, self.now.wall);
-        self.signing
+        let may_be_sent = self
+            .signing
             .sign(&mut request, covers, now, &mut self.outputs);
         let ticket = self.outputs.next_ticket();
+        if !may_be_sent {
+            self.outputs.push(Output::Unsigned(ticket));
+            return ticket;
+        }
         self.outputs.push(Output::Callout(Callout {
             ticket,
             cluster: self.cluster.clone(),

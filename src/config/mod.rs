@@ -27,14 +27,18 @@ pub use reader::{Findings, Problem, Section};
 
 impl StreamConfig {
     fn read(section: &mut Section<'_>) -> Self {
+        let cluster = section.required_text(
+            "cluster",
+            "Envoy cluster of the Stream's messages endpoint.",
+        );
+        let authority = section.required_text("authority", "Host that the endpoint expects.");
+        let stream_id = section.required_text("streamId", "OCID of the stream of calls.");
+        let signing = SigningConfig::read(section, &authority);
         Self {
-            cluster: section.required_text(
-                "cluster",
-                "Envoy cluster of the Stream's messages endpoint.",
-            ),
-            authority: section.required_text("authority", "Host that the endpoint expects."),
-            stream_id: section.required_text("streamId", "OCID of the stream of calls."),
-            signing: SigningConfig::read(section),
+            cluster,
+            authority,
+            stream_id,
+            signing,
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::drain::outbox::{Content, Publication};
 use crate::drain::outcome::{Outcome, is_closed_early, of_gateway};
 use crate::drain::{DrainEngine, Purpose};
 use crate::engine::Output;
+use crate::engine::signing::Covers;
 use crate::http::{CalloutResult, IncomingResponse};
 use crate::id::{RecordId, StreamName};
 use crate::limits::EXCERPT_BYTES_MAX;
@@ -21,6 +22,7 @@ use crate::record::progress::PastAttempt;
 use crate::record::reply_context::ReplyOutcome;
 use crate::record::seal::{self, SealError};
 use crate::reply::result::{Finished, Response};
+use crate::stream::signing::prepare_call;
 use crate::time::{Now, millis};
 
 /// How often a call with an order key looks whether the drain is still a member of its group.
@@ -121,9 +123,9 @@ impl DrainEngine {
                 return self.give_up(id, Reason::Denied, denied, None, now);
             }
         };
-        if routed.is_signed {
-            self.signing
-                .sign_call(&mut routed.request, now.wall, &mut self.outputs);
+        let covers = routed.is_signed.then_some(Covers::Content);
+        if covers.is_some() {
+            prepare_call(&mut routed.request);
         }
         tracked.progress.attempts = call_headers.attempt;
         let wants_answer = tracked.plan.as_ref().is_some_and(|plan| plan.wants_reply);
@@ -140,7 +142,7 @@ impl DrainEngine {
             0
         };
         let purpose = Purpose::Attempt(id, routed.upstream);
-        self.call_out(purpose, routed.request, timeout, answer_bytes, now);
+        self.call_out(purpose, routed.request, covers, timeout, answer_bytes, now);
     }
 
     /// Puts off a call whose credentials can't be opened. A missing key may come back.

@@ -7,6 +7,7 @@ use crate::drain::lifecycle::window::Taken;
 use crate::drain::session::{Demand, Operation};
 use crate::drain::{DrainEngine, Purpose};
 use crate::engine::Level;
+use crate::engine::signing::Covers;
 use crate::http::{CalloutResult, IncomingResponse};
 use crate::id::{RecordId, StreamName};
 use crate::limits::STREAM_ANSWER_BYTES_MAX;
@@ -30,7 +31,8 @@ impl DrainEngine {
         let purpose = Purpose::Session(source, operation);
         let timeout = self.config.fetch.timeout;
         let limit = STREAM_ANSWER_BYTES_MAX;
-        self.call_out(purpose, request, timeout, limit, now);
+        let covers = Some(Covers::Content);
+        self.call_out(purpose, request, covers, timeout, limit, now);
     }
 
     /// The same for all lanes.

@@ -62,7 +62,7 @@ use crate::id::{Entropy, RecordId, StreamName, Ticket};
 use crate::metric::Metric;
 use crate::record::seal::SealKeys;
 use crate::stream::signing::Signer;
-use crate::time::{Now, Steady};
+use crate::time::{Now, Steady, Wall};
 pub use lifecycle::state::state_diagram;
 use lifecycle::window::Window;
 use outbox::Outbox;
@@ -167,8 +167,26 @@ impl DrainEngine {
     /// Returns the same drain with requests to the Stream signed.
     #[must_use]
     pub fn signed_by(mut self, signer: Option<Signer>) -> Self {
-        self.signing = Signing(signer);
+        self.signing = Signing::by(signer);
         self
+    }
+
+    /// Returns the same drain with requests to the Stream signed by tokens, which
+    /// [`Self::renew_token`] brings.
+    #[must_use]
+    pub fn signed_by_principal(mut self) -> Self {
+        self.signing = Signing::by_principal();
+        self
+    }
+
+    /// Signs requests by this token from now on, until it ends.
+    pub fn renew_token(&mut self, signer: Signer, until: Wall) {
+        self.signing.renew(signer, until);
+    }
+
+    /// Returns whether the Stream has refused a signature since the last call of this.
+    pub fn take_refused_signature(&mut self) -> bool {
+        self.signing.take_refused()
     }
 
     /// Returns the same drain with keys that open what is sealed in records, and that seal the
@@ -297,24 +315,19 @@ impl DrainEngine {
         }
     }
 
-    /// Opens a callout.
+    /// Opens a callout, signed where something is to be covered.
     fn call_out(
         &mut self,
         purpose: Purpose,
         mut request: OutgoingRequest,
+        covers: Option<Covers>,
         timeout: Duration,
         answer_bytes_max: usize,
         now: Now,
     ) {
-        let covers = match &purpose {
-            Purpose::Session(..) => Some(Covers::Content),
-            Purpose::Publish(_) => Some(Covers::HeadOnly),
-            Purpose::Attempt(..) => None,
-        };
-        if let Some(covers) = covers {
-            self.signing
-                .sign(&mut request, covers, now.wall, &mut self.outputs);
-        }
+        let (signing, outputs) = (&mut self.signing, &mut self.outputs);
+        let mut sign = |covers| signing.sign(&mut request, covers, now.wall, outputs);
+        let may_be_sent = covers.is_none_or(&mut sign);
         let now = now.steady;
         let ticket = self.outputs.next_ticket();
         let cluster = match &purpose {
@@ -326,6 +339,9 @@ impl DrainEngine {
         }
         self.open
             .insert(ticket, (now.plus(timeout).plus(OVERDUE), purpose));
+        if !may_be_sent {
+            return self.outputs.push(Output::Unsigned(ticket));
+        }
         let callout = Callout {
             ticket,
             cluster,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use crate::drain::config::DrainConfig;
 use crate::drain::{DrainEngine, Purpose};
 use crate::engine::Level;
+use crate::engine::signing::Covers;
 use crate::http::{CalloutResult, OutgoingRequest};
 use crate::id::{RecordId, StreamName};
 use crate::limits::STREAM_ANSWER_BYTES_MAX;
@@ -111,7 +112,8 @@ impl DrainEngine {
             let purpose = Purpose::Publish(stream_name);
             let timeout = self.config.fetch.timeout;
             let limit = STREAM_ANSWER_BYTES_MAX;
-            self.call_out(purpose, request, timeout, limit, now);
+            let covers = Some(Covers::HeadOnly);
+            self.call_out(purpose, request, covers, timeout, limit, now);
         }
     }
 

@@ -31,6 +31,9 @@ pub enum Output {
     ReadBody(RequestId),
     /// Make an HTTP request; answer with `CalloutDone`.
     Callout(Callout),
+    /// A request waits for a token to be signed by, so it isn't made: answer with `CalloutDone` and
+    /// `NotSent` at once.
+    Unsigned(Ticket),
     /// Read a slot of the table of idempotency keys; answer with `Input::SlotRead` at once.
     ReadSlot(u32),
     /// Write a slot, if it still has this version; answer with `Input::SlotWritten` at once.

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types::{Action, BufferType, GrpcStatusCode, MapType};
+use proxy_wasm::types::{Action, MapType};
 
+use super::principal::{PrincipalHost, Signs};
+use super::request::{read_body, request_header, respond, route_mode, route_property};
 use super::role::{Role, WAKE_QUEUE};
-use super::sink::log;
 use super::table::Table;
 use super::worker::{Performed, Worker, empty};
 use crate::accept::admission::RequestHead;
@@ -17,13 +18,13 @@ use crate::accept::config::AcceptConfig;
 use crate::accept::triggers::{AsyncTriggers, RouteMode, trigger};
 use crate::accept::{AcceptEngine, Input};
 use crate::caller::{CallerIdentity, CallerRules, CallerSecret};
-use crate::engine::{Level, Output};
-use crate::http::{CalloutResult, Fields, OutgoingResponse};
+use crate::engine::Output;
+use crate::http::{CalloutResult, Fields};
 use crate::id::{Entropy, RequestId};
 use crate::limits::OUTPUTS_PER_CALLBACK_MAX;
 use crate::metric::Metric;
+use crate::principal;
 use crate::record::seal::SealKeys;
-use crate::stream::signing::Signer;
 
 /// What the requests of a worker share.
 pub(super) struct AcceptHost {
@@ -33,7 +34,9 @@ pub(super) struct AcceptHost {
     drain_vm_id: String,
     drain_queue: Option<u32>,
     table: Table,
-    ticking: bool,
+    principal: Option<Box<PrincipalHost>>,
+    /// What Envoy's timer of this context is set to.
+    period: Option<Duration>,
     triggers: AsyncTriggers,
     callers: CallerRules,
     told_of_unknown_mode: bool,
@@ -42,14 +45,23 @@ pub(super) struct AcceptHost {
 impl Role for AcceptHost {
     fn callout_done(&mut self, token: u32, headers: usize, body: usize) {
         if let Some((ticket, result)) = self.worker.take_answer(token, headers, body) {
-            self.drive(Input::CalloutDone(ticket, result), self.root_id);
+            return self.drive(Input::CalloutDone(ticket, result), self.root_id);
+        }
+        let answer = self
+            .principal
+            .as_mut()
+            .and_then(|principal| principal.take_answer(token, headers, body));
+        if let Some((ticket, result)) = answer {
+            self.drive_principal(principal::Input::CalloutDone(ticket, result));
         }
     }
 
     fn tick(&mut self) {
+        self.drive_principal(principal::Input::Tick);
         self.drive(Input::Tick, self.root_id);
-        if self.engine.tick_period().is_none() && std::mem::take(&mut self.ticking) {
-            let _ = hostcalls::set_tick_period(Duration::ZERO);
+        let wanted = self.wanted_period();
+        if wanted != self.period {
+            self.set_period(wanted);
         }
     }
 
@@ -69,7 +81,7 @@ impl Role for AcceptHost {
 
 /// What the accept role keeps secret.
 pub(super) struct AcceptKeys {
-    pub(super) signer: Option<Signer>,
+    pub(super) signs: Signs,
     pub(super) caller_secret: CallerSecret,
     pub(super) order_secret: Option<CallerSecret>,
     pub(super) seal_keys: Option<SealKeys>,
@@ -86,21 +98,59 @@ impl AcceptHost {
         let drain_vm_id = config.drain_vm_id.clone();
         let (triggers, callers) = (config.triggers.clone(), config.callers.rules.clone());
         let table = Table::new(config.idempotency.slots);
-        Self {
+        let engine = AcceptEngine::new(config, entropy)
+            .keyed_by(keys.caller_secret)
+            .ordered_by(keys.order_secret)
+            .sealed_by(keys.seal_keys);
+        let (engine, principal) = match keys.signs {
+            Signs::Not => (engine, None),
+            Signs::ByKey(signer) => (engine.signed_by(Some(signer)), None),
+            Signs::ByPrincipal(principal) => (engine.signed_by_principal(), Some(principal)),
+        };
+        let mut host = Self {
             root_id,
-            engine: AcceptEngine::new(config, entropy)
-                .keyed_by(keys.caller_secret)
-                .ordered_by(keys.order_secret)
-                .signed_by(keys.signer)
-                .sealed_by(keys.seal_keys),
+            engine,
             worker,
             drain_vm_id,
             drain_queue: None,
             table,
-            ticking: false,
+            principal,
+            period: None,
             triggers,
             callers,
             told_of_unknown_mode: false,
+        };
+        // Tokens are had before the first request. Nothing may be sent from here.
+        let wanted = host.wanted_period();
+        if wanted.is_some() {
+            host.set_period(wanted);
+        }
+        host
+    }
+
+    /// Returns how often the timer has to ring, if it has to.
+    fn wanted_period(&self) -> Option<Duration> {
+        let principal = self.principal.as_ref();
+        let principal = principal.map(|principal| principal.period(self.worker.now().steady));
+        let periods = [self.engine.tick_period(), principal];
+        periods.into_iter().flatten().min()
+    }
+
+    fn set_period(&mut self, period: Option<Duration>) {
+        // Zero switches the timer off.
+        if hostcalls::set_tick_period(period.unwrap_or_default()).is_ok() {
+            self.period = period;
+        }
+    }
+
+    /// Gives the principal an input, if there is one.
+    fn drive_principal(&mut self, input: principal::Input) {
+        let Some(principal) = &mut self.principal else {
+            return;
+        };
+        let now = self.worker.now();
+        if let Some((signer, until)) = principal.drive(input, now, &mut self.worker) {
+            self.engine.renew_token(signer, until);
         }
     }
 
@@ -153,10 +203,14 @@ impl AcceptHost {
             let _ = hostcalls::set_effective_context(context);
         }
         self.worker.tell_memory(Metric::AcceptMemory);
-        if !self.ticking
-            && let Some(period) = self.engine.tick_period()
+        if self.engine.take_refused_signature() {
+            self.drive_principal(principal::Input::Refused);
+        }
+        // It is set back to a longer one where it rings.
+        if let Some(period) = self.engine.tick_period()
+            && self.period.is_none_or(|current| period < current)
         {
-            self.ticking = hostcalls::set_tick_period(period).is_ok();
+            self.set_period(Some(period));
         }
     }
 
@@ -190,6 +244,7 @@ impl AcceptHost {
             Output::Wake
             | Output::ReleaseKey(_)
             | Output::Callout(_)
+            | Output::Unsigned(_)
             | Output::Count(..)
             | Output::Observe(..)
             | Output::Log(..) => {}
@@ -224,27 +279,6 @@ fn enter(request: RequestId, effective: &mut u32) -> bool {
         *effective = request.0;
     }
     entered
-}
-
-fn read_body() -> Option<Vec<u8>> {
-    hostcalls::get_buffer(BufferType::HttpRequestBody, 0, usize::MAX)
-        .ok()
-        .flatten()
-}
-
-fn respond(response: &OutgoingResponse) {
-    let body = Some(response.body.as_slice());
-    if response.for_grpc {
-        let message = std::str::from_utf8(&response.body).ok();
-        let _ = hostcalls::send_grpc_response(GrpcStatusCode::Unimplemented, message, Vec::new());
-        return;
-    }
-    let headers = response
-        .headers
-        .iter()
-        .map(|(name, value)| (*name, value.as_str()))
-        .collect();
-    let _ = hostcalls::send_http_response(u32::from(response.status), headers, body);
 }
 
 /// A request. The engine sees only marked ones.
@@ -346,40 +380,4 @@ impl HttpContext for AcceptRequest {
         self.drive(Input::RequestTrailers { request, trailers });
         Action::Pause
     }
-}
-
-fn request_header(name: &str) -> Option<Vec<u8>> {
-    hostcalls::get_map_value_bytes(MapType::HttpRequestHeaders, name)
-        .ok()
-        .flatten()
-}
-
-/// Returns the mode in the route's metadata, if a route matched. The first unknown word is logged;
-/// a line for each request would be too much.
-fn route_mode(told_of_unknown: &mut bool) -> RouteMode {
-    const MODE: [&str; 5] = ["xds", "route_metadata", "filter_metadata", "sluice", "mode"];
-    let value = hostcalls::get_property(MODE.to_vec()).ok().flatten();
-    let mode = RouteMode::read(value.as_deref());
-    if mode == RouteMode::Unknown && !std::mem::replace(told_of_unknown, true) {
-        let value = value.unwrap_or_default().escape_ascii().to_string();
-        log(
-            Level::Warn,
-            &format!(
-                "a route's metadata under sluice have the mode \"{value:.64}\", which is none of \
-                 always, never and prefer; it counts as prefer"
-            ),
-        );
-    }
-    mode
-}
-
-/// Returns a property of the route that matched: the cluster that it leads to, or its name. (There
-/// is a virtual host even without any route, and an unnamed route without a cluster looks like no
-/// route.)
-fn route_property(property: &str) -> Option<String> {
-    let value = hostcalls::get_property(vec!["xds", property])
-        .ok()
-        .flatten();
-    let value = value.filter(|value| !value.is_empty())?;
-    Some(String::from_utf8_lossy(&value).into_owned())
 }

@@ -8,6 +8,7 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
+use super::principal::{PrincipalHost, Signs};
 use super::role::{Role, WAKE_QUEUE};
 use super::sink::trace;
 use super::table::RELEASE_QUEUE;
@@ -21,8 +22,8 @@ use crate::id::Entropy;
 use crate::idempotency::KeyHolder;
 use crate::limits::OUTPUTS_PER_CALLBACK_MAX;
 use crate::metric::Metric;
+use crate::principal;
 use crate::record::seal::SealKeys;
-use crate::stream::signing::Signer;
 use crate::time::{Steady, millis};
 
 /// The drain of a worker.
@@ -31,6 +32,9 @@ pub(super) struct DrainHost {
     worker: Worker,
     accept_vm_id: String,
     wake_queue: Option<u32>,
+    principal: Option<Box<PrincipalHost>>,
+    /// Whether the principal has had no token yet.
+    awaits_token: bool,
     /// Whether a health check has come and waits for a callback of the root context.
     checked: bool,
     /// When Envoy's timer of this context rings.
@@ -43,20 +47,29 @@ pub(super) struct DrainKeys {
     pub(super) secrets: ReplySecrets,
     /// The keys that open what is sealed in records.
     pub(super) seal_keys: Option<SealKeys>,
-    /// The signer of requests to the Stream.
-    pub(super) signer: Option<Signer>,
+    /// What signs requests to the Stream.
+    pub(super) signs: Signs,
 }
 
 impl Role for DrainHost {
     fn callout_done(&mut self, token: u32, headers: usize, body: usize) {
         if let Some((ticket, result)) = self.worker.take_answer(token, headers, body) {
-            self.drive(Input::CalloutDone(ticket, result));
+            return self.drive(Input::CalloutDone(ticket, result));
+        }
+        let answer = self
+            .principal
+            .as_mut()
+            .and_then(|principal| principal.take_answer(token, headers, body));
+        if let Some((ticket, result)) = answer {
+            self.drive_principal(principal::Input::CalloutDone(ticket, result));
+            self.set_alarm(self.worker.now().steady);
         }
     }
 
     fn tick(&mut self) {
         self.alarm = None;
         trace(|| self.engine.describe_wakeup(self.worker.now().steady));
+        self.drive_principal(principal::Input::Tick);
         self.notice_health_check();
         self.drive(Input::Tick);
     }
@@ -75,15 +88,39 @@ impl Role for DrainHost {
 impl DrainHost {
     pub(super) fn new(config: DrainConfig, keys: DrainKeys, mut entropy: Entropy) -> Self {
         let worker = Worker::new(&mut entropy);
-        Self {
-            accept_vm_id: config.accept_vm_id.clone(),
-            engine: DrainEngine::new(config, keys.secrets, entropy)
-                .signed_by(keys.signer)
-                .sealed_by(keys.seal_keys),
+        let accept_vm_id = config.accept_vm_id.clone();
+        let engine = DrainEngine::new(config, keys.secrets, entropy).sealed_by(keys.seal_keys);
+        let (engine, principal) = match keys.signs {
+            Signs::Not => (engine, None),
+            Signs::ByKey(signer) => (engine.signed_by(Some(signer)), None),
+            Signs::ByPrincipal(principal) => (engine.signed_by_principal(), Some(principal)),
+        };
+        let mut host = Self {
+            accept_vm_id,
+            engine,
             worker,
             wake_queue: None,
+            awaits_token: principal.is_some(),
+            principal,
             checked: false,
             alarm: None,
+        };
+        // Tokens are had before the first health check. Nothing may be sent from here.
+        if host.principal.is_some() {
+            host.set_alarm(host.worker.now().steady);
+        }
+        host
+    }
+
+    /// Gives the principal an input, if there is one.
+    fn drive_principal(&mut self, input: principal::Input) {
+        let Some(principal) = &mut self.principal else {
+            return;
+        };
+        let now = self.worker.now();
+        if let Some((signer, until)) = principal.drive(input, now, &mut self.worker) {
+            self.engine.renew_token(signer, until);
+            self.awaits_token = false;
         }
     }
 
@@ -99,7 +136,8 @@ impl DrainHost {
     }
 
     fn notice_health_check(&mut self) {
-        if std::mem::take(&mut self.checked) {
+        // Without a token a session would fail again and again. The next health check is near.
+        if std::mem::take(&mut self.checked) && !self.awaits_token {
             self.drive(Input::HealthCheck);
         }
     }
@@ -124,6 +162,9 @@ impl DrainHost {
             }
         }
         self.worker.tell_memory(Metric::DrainMemory);
+        if self.engine.take_refused_signature() {
+            self.drive_principal(principal::Input::Refused);
+        }
         self.set_alarm(now.steady);
     }
 
@@ -139,7 +180,9 @@ impl DrainHost {
     /// Sets Envoy's timer. It is periodic and costs a call to set, so it isn't touched while it
     /// rings early enough; a spurious tick is harmless.
     fn set_alarm(&mut self, now: Steady) {
-        let Some(due) = self.engine.wakeup(now) else {
+        let principal = self.principal.as_ref().map(|principal| principal.wakeup());
+        let dues = [self.engine.wakeup(now), principal];
+        let Some(due) = dues.into_iter().flatten().min() else {
             return;
         };
         if self.alarm.is_some_and(|alarm| alarm <= due) {

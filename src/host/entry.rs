@@ -11,6 +11,7 @@ use proxy_wasm::types::{BufferType, ContextType, LogLevel};
 use super::accept::{AcceptHost, AcceptKeys, AcceptRequest};
 use super::answer::{Answer, AnswerHost};
 use super::drain::{DrainHost, DrainKeys, HealthCheck};
+use super::principal::{PrincipalHost, Signs};
 use super::role::Role;
 use super::rsa::rsa;
 use super::sink::log;
@@ -25,10 +26,11 @@ use crate::drain::route::ReplySecrets;
 use crate::egress::TargetsConfig;
 use crate::engine::Level;
 use crate::id::Entropy;
+use crate::principal::Environment;
 use crate::record::seal::SealKeys;
 use crate::reply::signature::Secrets;
 use crate::stream::StreamConfig;
-use crate::stream::signing::Signer;
+use crate::stream::signing::{Signer, SigningConfig};
 
 proxy_wasm::main! {{
     // Without this the SDK doesn't report panics.
@@ -81,7 +83,7 @@ impl Root {
             let mut entropy = entropy()?;
             let config = AcceptConfig::from_json(&json).map_err(|error| error.to_string())?;
             let keys = AcceptKeys {
-                signer: signer(&config.stream, &mut entropy)?,
+                signs: signs(&config.stream, &mut entropy)?,
                 caller_secret: caller_secret(&mut entropy)?,
                 order_secret: order_secret(),
                 seal_keys: seal_keys()?,
@@ -97,7 +99,7 @@ impl Root {
             let keys = DrainKeys {
                 secrets: reply_secrets(&config.targets)?,
                 seal_keys: seal_keys()?,
-                signer: signer(&config.stream, &mut entropy)?,
+                signs: signs(&config.stream, &mut entropy)?,
             };
             let host = DrainHost::new(config, keys, entropy);
             Configured::Drain(Rc::new(RefCell::new(host)))
@@ -209,10 +211,15 @@ fn order_secret() -> Option<CallerSecret> {
     }
 }
 
-/// Returns the signer of requests to the Stream, if one is configured.
-fn signer(stream: &StreamConfig, entropy: &mut Entropy) -> Result<Option<Signer>, String> {
-    let Some(signing) = &stream.signing else {
-        return Ok(None);
+/// Returns what signs requests to the Stream, if that is configured.
+fn signs(stream: &StreamConfig, entropy: &mut Entropy) -> Result<Signs, String> {
+    let signing = match &stream.signing {
+        None => return Ok(Signs::Not),
+        Some(SigningConfig::Principal(config)) => {
+            let principal = PrincipalHost::new(config, Environment::read(variable), entropy);
+            return Ok(Signs::ByPrincipal(Box::new(principal)));
+        }
+        Some(SigningConfig::Key(signing)) => signing,
     };
     let variable = std::env::var_os(&signing.private_key_environment);
     let variable = variable.as_ref().and_then(|value| value.to_str());
@@ -221,7 +228,7 @@ fn signer(stream: &StreamConfig, entropy: &mut Entropy) -> Result<Option<Signer>
     let rsa = rsa(key, entropy)?;
     let line = format!("signs as {} by {}", signing.key_id, rsa.name());
     log(Level::Info, &line);
-    Ok(Some(Signer::new(signing.key_id.clone(), rsa)))
+    Ok(Signs::ByKey(Signer::new(signing.key_id.clone(), rsa)))
 }
 
 fn entropy() -> Result<Entropy, String> {

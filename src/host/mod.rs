@@ -6,7 +6,8 @@
 //! - A callout's answer comes to the context that made it and is dropped if that is gone, so
 //!   callouts are made in callbacks of the root context only.
 //! - Envoy also makes a copy of every plugin for its main thread, which sees no request and has to
-//!   stay idle; so everything starts with the first request of a worker.
+//!   stay idle; so everything starts with the first request of a worker. But for tokens of a
+//!   principal: they are had before the first request, by whichever thread is first.
 
 mod accept;
 mod answer;
@@ -15,6 +16,8 @@ mod callouts;
 mod clock;
 mod drain;
 mod entry;
+mod principal;
+mod request;
 mod role;
 mod rsa;
 mod sink;

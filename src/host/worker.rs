@@ -35,7 +35,7 @@ pub(super) struct Worker {
 pub(super) enum Performed {
     /// It is done, or on its way.
     Done,
-    /// Envoy refused the callout, so there is no answer to come.
+    /// Envoy refused the callout, or there is no token for it, so there is no answer to come.
     NotSent(Ticket),
     /// Only one role can perform it.
     Left(Output),
@@ -65,6 +65,7 @@ impl Worker {
                     return Performed::NotSent(callout.ticket);
                 }
             }
+            Output::Unsigned(ticket) => return Performed::NotSent(ticket),
             Output::Count(metric, by) => {
                 self.metrics
                     .get_or_insert_with(Metrics::define)

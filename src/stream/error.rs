@@ -93,7 +93,7 @@ pub fn expect_ok(result: CalloutResult) -> Result<IncomingResponse, StreamError>
         }
         CalloutResult::NotSent => {
             let text = "Envoy could not send the request: is the cluster there and has it \
-                        endpoints?";
+                        endpoints, and is there a token, if a principal signs?";
             return Err(StreamError::Refused(text.to_owned()));
         }
     };

@@ -38,6 +38,8 @@ fn example(path: &str) -> Value {
         "stream.signing.tenancy" => "ocid1.tenancy.oc1..ours",
         "stream.signing.user" => "ocid1.user.oc1..gateway",
         "stream.signing.fingerprint" => "20:3b:97:13:55:1c:5b:0d:d3:37:d8:50:4e:c5:3a:34",
+        "stream.signing.principal" => "instance",
+        "stream.signing.authAuthority" => "auth.eu-frankfurt-1.oraclecloud.com",
         "targets.allow[].host" | "replies.allow[].host" => "*.example.com",
         "targets.allow[].secretsEnvironment" | "replies.allow[].secretsEnvironment" => {
             "SLUICE_WEBHOOK_SECRETS_PARTNER"

@@ -28,7 +28,7 @@ use sluice::drain::{DrainEngine, Input as DrainInput};
 use sluice::engine::{Callout, Output};
 use sluice::http::CalloutResult;
 use sluice::http::{Fields, IncomingResponse};
-use sluice::id::{Entropy, RequestId};
+use sluice::id::{Entropy, RequestId, Ticket};
 use sluice::metric::Metric;
 use sluice::time::{Now, Steady, Wall};
 
@@ -98,6 +98,7 @@ pub struct Said {
     pub drain_wakes: usize,
     pub counts: std::collections::BTreeMap<Metric, i64>,
     pub logs: Vec<String>,
+    pub unsigned: Vec<Ticket>,
 }
 
 impl Said {
@@ -112,6 +113,7 @@ impl Said {
                 self.responses.push((request, response.status, body));
             }
             Output::Observe(..) | Output::ReleaseKey(_) => {}
+            Output::Unsigned(ticket) => self.unsigned.push(ticket),
             Output::ReadSlot(_) | Output::WriteSlot { .. } => panic!("no request has a key"),
             Output::Count(metric, by) => *self.counts.entry(metric).or_default() += by,
             Output::Log(_, line) => self.logs.push(line),

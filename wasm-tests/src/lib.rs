@@ -6,6 +6,8 @@
 //! | the recording target, scriptable | [`target`] |
 //! | an external processor, which Envoy shows the bodies | [`ext_proc`] |
 //! | `sluice`, the command line for dead letters | [`sluice`] |
+//! | Oracle's metadata and auth services, stood in for | [`oci`] |
+//! | the clusters and the listener of docs/oci.md | [`oci_envoy`] |
 //! | many clients with a ledger of what they were promised | [`load`] |
 //!
 //! Nothing of this exists for wasm, where only `tests/core.rs` runs.
@@ -21,5 +23,7 @@
 pub mod ext_proc;
 pub mod gateway;
 pub mod load;
+pub mod oci;
+pub mod oci_envoy;
 pub mod sluice;
 pub mod target;

@@ -21,14 +21,16 @@ pub(super) fn read(path: &Path) -> Result<(Box<dyn RsaSha256>, Fingerprint), Str
 pub(super) fn parse(pem: &str) -> Result<(Box<dyn RsaSha256>, Fingerprint), String> {
     let key = PrivateKey::from_pem(pem, KEY_BITS_MIN).map_err(|error| error.to_string())?;
     let fingerprint = key.fingerprint().map_err(|error| error.to_string())?;
+    Ok((of(&key)?, fingerprint))
+}
+
+/// Signatures by a key.
+pub(super) fn of(key: &PrivateKey) -> Result<Box<dyn RsaSha256>, String> {
     let der = key.to_der().map_err(|error| error.to_string())?;
     let unusable = || "holds an RSA key that can't be used; make one of 2048 to 4096 bits";
     let key = any_supported_type(&PrivatePkcs8KeyDer::from(der).into()).map_err(|_| unusable())?;
     let signer = key.choose_scheme(&[SignatureScheme::RSA_PKCS1_SHA256]);
-    Ok((
-        Box::new(TlsLibrary(signer.ok_or_else(unusable)?)),
-        fingerprint,
-    ))
+    Ok(Box::new(TlsLibrary(signer.ok_or_else(unusable)?)))
 }
 
 /// Signs with RSA by the library that TLS uses here, in constant time.

@@ -1,6 +1,7 @@
-//! Who signs requests: a profile of Oracle's configuration file, or a named key.
+//! Who signs requests: a profile of Oracle's configuration file, a named key, or a principal.
 
 mod key;
+mod principal;
 mod profile;
 
 use std::path::Path;
@@ -10,11 +11,25 @@ use sluice::stream::signing::{KeyId, Signer};
 
 use crate::files::expand_home;
 
+pub use principal::Auth;
 pub use profile::Profile;
 
 /// Options about signing.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Credentials {
+    /// Who signs, in the words of Oracle's CLI [default for https endpoints: $OCI_CLI_AUTH, else
+    /// what the profile has]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Signing",
+        value_name = "WHO",
+        value_enum
+    )]
+    pub auth: Option<Auth>,
+    /// Service that gives tokens to principals [default: that of the instance's region, or of OKE]
+    #[arg(long, global = true, help_heading = "Signing", value_name = "URL")]
+    pub auth_endpoint: Option<String>,
     /// Sign as this profile of Oracle's configuration file [default for https endpoints:
     /// $OCI_CLI_PROFILE, else DEFAULT]
     #[arg(long, global = true, help_heading = "Signing", value_name = "NAME")]
@@ -46,15 +61,18 @@ impl Credentials {
     /// Returns whether the command line asks for signatures.
     #[must_use]
     pub fn are_given(&self) -> bool {
-        let Self {
-            profile,
-            config_file,
-            key_id,
-            key_file,
-        } = self;
-        [profile, config_file, key_id, key_file]
-            .iter()
-            .any(|option| option.is_some())
+        self.has_key() || self.auth.is_some() || self.auth_endpoint.is_some()
+    }
+
+    /// Returns whether the command line names a key.
+    fn has_key(&self) -> bool {
+        let keys = [
+            &self.profile,
+            &self.config_file,
+            &self.key_id,
+            &self.key_file,
+        ];
+        keys.iter().any(|option| option.is_some())
     }
 
     /// Reads keys and configuration.
@@ -62,7 +80,31 @@ impl Credentials {
     /// # Errors
     /// What to change.
     pub fn identity(&self, environment: Environment<'_>) -> Result<Identity, String> {
+        let auth = match self.auth {
+            Some(auth) => Some(auth),
+            // A key that is named counts more than the environment.
+            None if self.has_key() => None,
+            None => Auth::of_environment(environment)?,
+        };
+        if let Some(kind) = auth.and_then(Auth::principal) {
+            if self.has_key() {
+                return Err(
+                    "a principal signs without a key: leave out --auth, or --profile, \
+                     --config-file, --key-id and --key-file"
+                        .to_owned(),
+                );
+            }
+            return principal::identity(kind, self.auth_endpoint.as_deref(), environment);
+        }
+        if self.auth_endpoint.is_some() {
+            return Err(
+                "--auth-endpoint is for principals: give --auth, or leave it out".to_owned(),
+            );
+        }
         match (&self.key_id, &self.key_file) {
+            (None, None) if auth == Some(Auth::SecurityToken) => {
+                Profile::read(self, environment)?.with_token()?.identity()
+            }
             (None, None) => Profile::read(self, environment)?.identity(),
             (Some(_), Some(_)) if self.profile.is_some() || self.config_file.is_some() => Err(
                 "--key-id and --key-file are instead of --profile and --config-file: leave out \

@@ -74,6 +74,20 @@ impl Profile {
         })
     }
 
+    /// The same, if it has a security token.
+    ///
+    /// # Errors
+    /// A text that says what to change.
+    pub fn with_token(self) -> Result<Self, String> {
+        match &self.security_token_file {
+            Some(_) => Ok(self),
+            None => Err(format!(
+                "{} has no security_token_file: run `oci session authenticate`",
+                self.origin
+            )),
+        }
+    }
+
     /// Reads the key and, if there is one, the security token.
     ///
     /// # Errors

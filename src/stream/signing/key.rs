@@ -125,14 +125,40 @@ impl PrivateKey {
         Ok(Self(key))
     }
 
+    /// Reads what [`Self::to_der`] has written, with [`KEY_BITS_MIN`] bits at least.
+    ///
+    /// # Errors
+    /// [`KeyError::Broken`] or [`KeyError::TooSmall`].
+    pub fn from_der(der: &[u8]) -> Result<Self, KeyError> {
+        let key = RsaPrivateKey::from_pkcs8_der(der).map_err(|_| KeyError::Broken)?;
+        let bits = key.n().bits();
+        if bits < KEY_BITS_MIN {
+            return Err(KeyError::TooSmall(bits));
+        }
+        Ok(Self(key))
+    }
+
+    /// What was found.
+    pub(super) fn of(key: RsaPrivateKey) -> Self {
+        Self(key)
+    }
+
+    /// The public key in DER (SubjectPublicKeyInfo, RFC 5280 §4.1.2.7).
+    ///
+    /// # Errors
+    /// As for [`Self::fingerprint`].
+    pub fn public_der(&self) -> Result<Vec<u8>, KeyError> {
+        let public = self.0.to_public_key();
+        let der = public.to_public_key_der().map_err(|_| KeyError::Broken)?;
+        Ok(der.as_bytes().to_vec())
+    }
+
     /// As OCI shows it beside the key.
     ///
     /// # Errors
     /// The key can't be written as DER, which no key that was read has shown.
     pub fn fingerprint(&self) -> Result<Fingerprint, KeyError> {
-        let public = self.0.to_public_key();
-        let der = public.to_public_key_der().map_err(|_| KeyError::Broken)?;
-        let bytes = Md5::digest(der.as_bytes());
+        let bytes = Md5::digest(self.public_der()?);
         let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Fingerprint(bytes.join(":")))
     }

@@ -6,6 +6,7 @@
 pub mod envoy;
 mod key;
 mod key_id;
+mod key_search;
 mod trouble;
 
 use std::borrow::Cow;
@@ -22,15 +23,64 @@ use crate::time::Wall;
 
 pub use key::{KEY_BITS_MIN, KeyError, PrivateKey};
 pub use key_id::{Fingerprint, KeyId};
+pub use key_search::{KeySearch, Step};
 pub use trouble::{clock_trouble, explain};
 
 /// As whom, and with which key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SigningConfig {
+pub enum SigningConfig {
+    /// By an API key, or by a token that nobody renews.
+    Key(KeyConfig),
+    /// By a token of what this gateway runs in, which is renewed.
+    Principal(PrincipalConfig),
+}
+
+/// A key that the operator gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyConfig {
     /// As whom.
     pub key_id: KeyId,
     /// The environment variable, of Envoy's VM, that holds the private key.
     pub private_key_environment: String,
+}
+
+/// Who vouches for this gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PrincipalKind {
+    /// The compute instance: a certificate of its metadata service is exchanged for a token.
+    Instance,
+    /// The resource that OCI has started, such as a container instance: it has the token and the
+    /// key as files, which it renews.
+    Resource,
+    /// The workload in a cluster of OKE: the token of its service account is exchanged.
+    Workload,
+}
+
+/// Where a principal's tokens come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrincipalConfig {
+    /// Who vouches.
+    pub kind: PrincipalKind,
+    /// The Envoy cluster that exchanges tokens: OCI's auth service, or that of OKE.
+    pub auth_cluster: String,
+    /// The `Host` that it expects.
+    pub auth_authority: String,
+    /// The Envoy cluster of the instance's metadata service.
+    pub metadata_cluster: String,
+    /// The Envoy cluster that serves files.
+    pub files_cluster: String,
+}
+
+impl PrincipalKind {
+    /// As it stands in a configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Instance => "instance",
+            Self::Resource => "resource",
+            Self::Workload => "workload",
+        }
+    }
 }
 
 /// How long one signature serves for PutMessages. OCI takes a date for five minutes; a minute

@@ -9,7 +9,7 @@ use crate::context::{
     Called, Context, Environment, Front, GatewayNames, IstioNames, Ports, Server, Settings, Sockets,
 };
 use crate::form::Host;
-use crate::input::Input;
+use crate::input::{Input, Signs};
 use crate::origin::Origin;
 use crate::plugins::Plugins;
 use crate::ranges::{judged, taken_out};
@@ -154,8 +154,11 @@ fn context<'a>(input: &'a Input, source: Option<&'a str>, output: Option<&'a str
         address_filter: taken_out(),
         has_address_filter: form.envoy.has_address_filter(),
         has_function: host.is_bootstrap(),
-        has_signing: input.variables.accept.len() > 2,
-        key_variable: input.variables.accept.get(2).map_or("", String::as_str),
+        has_signing: input.variables.signs.is_some(),
+        key_variable: match &input.variables.signs {
+            Some(Signs::Key(variable)) => variable,
+            Some(Signs::Principal) | None => "",
+        },
         allows_targets: input.allows_targets,
         is_sidecar: host == Host::Sidecar,
         is_in_container,

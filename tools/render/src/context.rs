@@ -36,6 +36,7 @@ pub(crate) struct Context<'a> {
     pub(crate) has_address_filter: bool,
     pub(crate) has_function: bool,
     pub(crate) has_signing: bool,
+    /// The variable with the key that signs; empty for a principal.
     pub(crate) key_variable: &'a str,
     pub(crate) allows_targets: bool,
     pub(crate) is_sidecar: bool,

@@ -43,6 +43,17 @@ pub(crate) struct Fragments {
 pub(crate) struct Variables {
     pub(crate) accept: Vec<String>,
     pub(crate) drain: Vec<String>,
+    /// What signs requests to the Stream, if anything does.
+    pub(crate) signs: Option<Signs>,
+}
+
+/// What signs requests to the Stream.
+#[derive(Clone, Debug)]
+pub(crate) enum Signs {
+    /// A key in this variable.
+    Key(String),
+    /// A principal's tokens.
+    Principal,
 }
 
 /// An input's mistakes, all of them.
@@ -309,12 +320,14 @@ fn variables(value: &Value) -> Variables {
     };
     let mut accept = own(&["SLUICE_CALLER_KEY", "SLUICE_SEAL_KEYS"]);
     let mut drain = own(&["SLUICE_WEBHOOK_SECRETS", "SLUICE_SEAL_KEYS"]);
-    if let Some(signing) = value.pointer("/stream/signing") {
-        let key = signing.get("privateKeyEnvironment").and_then(Value::as_str);
-        let key = key.unwrap_or("OCI_PRIVATE_KEY").to_owned();
-        accept.push(key.clone());
-        drain.push(key);
-    }
+    let signs = value.pointer("/stream/signing").map(signs);
+    let read: Vec<String> = match &signs {
+        Some(Signs::Key(key)) => vec![key.clone()],
+        Some(Signs::Principal) => own(&RESOURCE_PRINCIPAL),
+        None => Vec::new(),
+    };
+    accept.extend(read.iter().cloned());
+    drain.extend(read);
     for list in ["/targets/allow", "/replies/allow"] {
         let rules = value.pointer(list).and_then(Value::as_array);
         for rule in rules.into_iter().flatten() {
@@ -324,5 +337,24 @@ fn variables(value: &Value) -> Variables {
             drain.extend(secrets);
         }
     }
-    Variables { accept, drain }
+    Variables {
+        accept,
+        drain,
+        signs,
+    }
+}
+
+/// Where a resource principal finds its token and key. Others don't have these variables.
+const RESOURCE_PRINCIPAL: [&str; 2] = [
+    "OCI_RESOURCE_PRINCIPAL_RPST",
+    "OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM",
+];
+
+/// Returns what signs by a section `stream.signing`.
+fn signs(signing: &Value) -> Signs {
+    if signing.get("principal").is_some() {
+        return Signs::Principal;
+    }
+    let key = signing.get("privateKeyEnvironment").and_then(Value::as_str);
+    Signs::Key(key.unwrap_or("OCI_PRIVATE_KEY").to_owned())
 }

@@ -163,6 +163,25 @@ impl Server {
         serde_json::from_str(&said).with_context(|| format!("no JSON: {said}"))
     }
 
+    /// Runs the script that asks Oracle's service what isn't known, with this server in its place.
+    /// Gives the report.
+    ///
+    /// # Errors
+    /// When an item can't be asked; the message has what it wrote.
+    pub fn oci_check(&self) -> Result<String> {
+        let report = self.folder.join("oci-report.md");
+        let mut command = Command::new(oci_clients::python_sdk(&self.project)?);
+        command
+            .arg(self.project.root().join("deploy/oci-check/check.py"))
+            .args(["--stream", "ocid1.stream.oc1.local.calls", "--quick"])
+            .args(["--endpoint", &self.url, "--config-file"])
+            .arg(self.config_file(Signer::Known)?)
+            .arg("--report")
+            .arg(&report);
+        capture(&mut command)?;
+        Ok(fs::read_to_string(report)?)
+    }
+
     fn described(&self) -> Result<String> {
         let file = |name: &str| self.folder.join(name).display().to_string();
         Ok(json!({

@@ -268,6 +268,15 @@ impl World {
         ))
     }
 
+    /// Returns the answer to a callout that isn't sent.
+    fn not_sent(&self, by: Engine, ticket: Ticket) -> Input {
+        let result = CalloutResult::NotSent;
+        match self.is_drain(by.worker) {
+            true => Input::Drain(DrainInput::CalloutDone(ticket, result)),
+            false => Input::Accept(AcceptInput::CalloutDone(ticket, result)),
+        }
+    }
+
     /// Performs an output. Returns the input that answers it at once, if there is one.
     fn perform(
         &mut self,
@@ -293,12 +302,9 @@ impl World {
                 if self.send_callout(by, callout)? {
                     return Ok(None);
                 }
-                let result = CalloutResult::NotSent;
-                return Ok(Some(match self.is_drain(by.worker) {
-                    true => Input::Drain(DrainInput::CalloutDone(ticket, result)),
-                    false => Input::Accept(AcceptInput::CalloutDone(ticket, result)),
-                }));
+                return Ok(Some(self.not_sent(by, ticket)));
             }
+            Output::Unsigned(ticket) => return Ok(Some(self.not_sent(by, ticket))),
             Output::ReadSlot(slot) => {
                 let found = self.gateways.get(gateway).and_then(|g| g.slots.get(&slot));
                 let (bytes, version) = found.cloned().unwrap_or_default();

@@ -72,7 +72,7 @@ impl Role for DrainHost {
 
 impl DrainHost {
     pub(super) fn new(config: DrainConfig, keys: DrainKeys, mut entropy: Entropy) -> Self {
-        let worker = Worker::new(&mut entropy);
+        let worker = Worker::new(&mut entropy, config.metric_labels);
         Self {
             accept_vm_id: config.accept_vm_id.clone(),
             engine: DrainEngine::new(config, keys.secrets, entropy)

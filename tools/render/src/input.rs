@@ -103,9 +103,8 @@ impl Input {
         let empty = Map::new();
         let members = value.as_object().unwrap_or(&empty);
         let authority = authority(&settings).unwrap_or_else(|| "unknown".to_owned());
-        let is_sidecar = form.host == Host::Sidecar;
         let has_egress = form.envoy.has_address_filter() || settings.accepts_unfiltered;
-        let documents = plugins::documents(members, &authority, is_sidecar, has_egress);
+        let documents = plugins::documents(members, &authority, form.host, has_egress);
         for found in documents.problems() {
             if !problems.contains(&found) {
                 problems.push(found);

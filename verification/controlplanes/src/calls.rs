@@ -3,6 +3,9 @@
 //! Each function is one behaviour. What the filter does in each case is tested elsewhere, by the
 //! hundred; this shows that a control plane's listeners, routes and defaults leave it so.
 
+use std::thread;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use testkit::http1::{Request, Response};
 use testkit::server::Answer;
@@ -10,24 +13,34 @@ use testkit::stream::CALLS;
 use wasm_tests::gateway::Gateway;
 use wasm_tests::target::{Seen, Target};
 
-/// What is added to a call, and what Envoy numbers each exchange with.
-const ADDED: [&str; 6] = [
+/// What is added to a call, what Envoy numbers each exchange with, and what is true of the one way
+/// alone: the name of a trace's span, and for how long the gateway waits.
+const ADDED: [&str; 8] = [
     "async-call-id",
     "async-correlation-id",
     "async-attempt",
     "async-accepted-at",
     "idempotency-key",
     "x-request-id",
+    "x-envoy-decorator-operation",
+    "x-envoy-expected-rq-timeout-ms",
 ];
 
 /// Bytes of a large content: more than any buffer of a control plane's defaults.
 const LARGE: usize = 200_000;
+
+/// How long the target takes where the route has no patience: more than the 50 ms of that route.
+const SLOW: Duration = Duration::from_millis(500);
 
 /// A target that does what the paths of these calls say.
 #[must_use]
 pub fn target() -> Target {
     Target::scripted(|seen| match (seen.path().as_str(), seen.nth) {
         ("/retried", 1 | 2) => Answer::status(503),
+        ("/hasty", _) => {
+            thread::sleep(SLOW);
+            Answer::status(200)
+        }
         ("/rejected", _) => Answer::status(400),
         ("/ordered", _) => Answer::json(201, &json!({ "order": 7 })),
         _ => Answer::status(200),
@@ -50,6 +63,7 @@ pub fn all(gateway: &Gateway, hooks: &Target) {
     a_deferred_call_waits_on_a_lane(gateway);
     a_reply_says_what_became_of_a_call(gateway);
     a_failed_call_is_tried_again_and_a_rejected_one_buried(gateway);
+    a_call_has_the_time_that_it_asks_for(gateway);
     an_explicit_target_is_called_where_that_is_allowed(gateway, hooks);
     what_is_not_allowed_is_refused(gateway);
     nobody_outside_looks_like_a_call(gateway);
@@ -156,7 +170,7 @@ pub fn a_deferred_call_waits_on_a_lane(gateway: &Gateway) {
     let before = gateway.stream().records(lane).len();
     let id = gateway.accept(
         &put("/deferred")
-            .field("Async-Delay", "1s")
+            .field("Async-Delay", "1500ms")
             .body("x")
             .marked(),
     );
@@ -193,6 +207,18 @@ pub fn a_failed_call_is_tried_again_and_a_rejected_one_buried(gateway: &Gateway)
     assert_eq!(gateway.target.of("/rejected").len(), 1);
 }
 
+/// How long an attempt may take is the call's to say, not the route's.
+pub fn a_call_has_the_time_that_it_asks_for(gateway: &Gateway) {
+    let id = gateway.accept(&put("/hasty").body("x").marked());
+    gateway.wait_for_call(&id);
+    gateway.wait_until_settled();
+    assert_eq!(
+        gateway.target.of("/hasty").len(),
+        1,
+        "it was given up too early"
+    );
+}
+
 /// Calls leave through the two listeners that we add.
 pub fn an_explicit_target_is_called_where_that_is_allowed(gateway: &Gateway, hooks: &Target) {
     let url = format!("http://127.0.0.1:{}/hooks/a", hooks.port());
@@ -201,8 +227,10 @@ pub fn an_explicit_target_is_called_where_that_is_allowed(gateway: &Gateway, hoo
     gateway.wait_for_elsewhere(hooks, "/hooks/a");
     let seen = &hooks.of("/hooks/a")[0];
     assert_eq!(seen.message.text("authorization"), "Bearer of good news");
-    let inner = |name: &&(Vec<u8>, Vec<u8>)| name.0.starts_with(b"x-envoy");
-    assert_eq!(seen.message.fields.iter().find(inner), None);
+    let names = seen.message.fields.iter().map(|(name, _)| name.as_slice());
+    // Where the request came from is part of it.
+    let mut ours = names.filter(|name| name.starts_with(b"x-envoy") && !name.ends_with(b"address"));
+    assert_eq!(ours.next(), None, "{:?}", seen.message.fields);
 }
 
 /// Refusals are the filter's, with its words.

@@ -5,8 +5,10 @@
 //! | istiod and what else is built in Go | [`Programs`] |
 //! | what the folder of istiod has: our EnvoyFilter as `sluice render` writes it, and the rest | [`manifests`] |
 //! | with what Envoy starts | [`Bootstrap`] |
+//! | what Envoy got | [`dump`] |
 
 mod bootstrap;
+pub mod dump;
 pub mod manifests;
 mod programs;
 
@@ -16,11 +18,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use local_gateway::process::{Process, Program};
-use local_gateway::{LocalSet, ports};
+use local_gateway::{LocalSet, http, ports};
 use provision::dist::Variant;
 use provision::{Programs as LocalPrograms, Project};
 use serde_json::Value;
-use testkit::http1::{Request, exchange};
 use wasm_tests::gateway::Gateway;
 use wasm_tests::target::Target;
 
@@ -99,7 +100,6 @@ impl Istio {
                 .admin_port(admin)
                 .stream_port(stream)
                 .drain_port(drain)
-                .envoy_environment("SLUICE_WEBHOOK_SECRETS", "")
                 .edit(move |config| {
                     *config = bootstrap;
                     Ok(())
@@ -127,10 +127,22 @@ impl Istio {
     }
 
     /// Everything that Envoy has: what `/config_dump` shows.
+    ///
+    /// # Panics
+    /// When it is no JSON.
     #[must_use]
     pub fn config_dump(&self) -> Value {
-        let admin = self.gateway.set.ports().admin;
-        exchange(admin, &Request::new("GET", "/config_dump")).json()
+        serde_json::from_str(&self.admin("/config_dump")).unwrap()
+    }
+
+    /// What Envoy's admin interface shows.
+    ///
+    /// # Panics
+    /// When it doesn't answer.
+    #[must_use]
+    pub fn admin(&self, path: &str) -> String {
+        let url = format!("{}{path}", self.gateway.set.admin_url());
+        http::get(&url).unwrap().body
     }
 }
 

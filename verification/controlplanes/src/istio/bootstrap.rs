@@ -6,7 +6,8 @@ use std::process::Command;
 use provision::command::capture;
 use serde_json::{Value, json};
 
-use super::{Kind, Programs};
+use super::manifests::Kind;
+use super::programs::Programs;
 
 /// Who Envoy is for istiod: kind, address, pod and domain. The address is no function's, or the
 /// gateway would get the ports of that service.
@@ -55,7 +56,8 @@ fn plain(kind: Kind, admin: u16, xds: u16) -> Value {
         },
         "admin": { "address": socket(admin) },
         "stats_flush_interval": "1s",
-        "stats_config": { "stats_tags": [{ "tag_name": "reason", "regex": "(reason=\\.=(.*?);\\.;)" }] },
+        "stats_config": { "stats_tags": [
+            { "tag_name": "reason", "regex": "(reason=\\.=(.*?);\\.;)" }] },
         "bootstrap_extensions": [{
             "name": "envoy.bootstrap.internal_listener",
             "typed_config": { "@type": format!("{internal}.InternalListener") },

@@ -3,7 +3,7 @@
 //! | what | where |
 //! |---|---|
 //! | istiod and what else is built in Go | [`Programs`] |
-//! | what the folder of istiod has: our EnvoyFilter as `sluice render` writes it, and the rest | [`manifests`] |
+//! | what istiod reads: our EnvoyFilter, as `sluice render` writes it, and more | [`manifests`] |
 //! | with what Envoy starts | [`Bootstrap`] |
 //! | what Envoy got | [`dump`] |
 

@@ -131,11 +131,7 @@ fn context<'a>(input: &'a Input, source: Option<&'a str>, output: Option<&'a str
             address,
             port: settings.gateway.port,
         },
-        ports: Ports {
-            admin: settings.ports.admin,
-            drain: settings.ports.drain,
-            outbound: settings.ports.outbound,
-        },
+        ports: Ports::of(settings.ports),
         is_local: address == "127.0.0.1" && is_near(&function) && is_near(&stream),
         function,
         stream,

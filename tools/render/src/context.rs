@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::origin::Origin;
 use crate::ranges::Range;
-use crate::settings::{EnvoyGateway, Istio, Loopback, Service};
+use crate::settings::{self, EnvoyGateway, Istio, Loopback, Service};
 
 /// What the pieces are filled with.
 #[derive(Serialize)]
@@ -55,6 +55,16 @@ pub(crate) struct Ports {
     pub(crate) admin: u64,
     pub(crate) drain: u64,
     pub(crate) outbound: u64,
+}
+
+impl Ports {
+    pub(crate) fn of(ports: settings::Ports) -> Self {
+        Self {
+            admin: ports.admin,
+            drain: ports.drain,
+            outbound: ports.outbound,
+        }
+    }
 }
 
 /// A server that Envoy calls.

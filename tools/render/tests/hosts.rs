@@ -106,7 +106,8 @@ fn envoy_gateway_gets_both_schemes_of_names() {
         ("v2", "tcp-81", "http-81"),
     ] {
         let yaml = format!(
-            "{INPUT}envoyGateway: {{ namespace: ns, gateway: gw, listener: web, port: 81, xdsNames: {scheme} }}\n"
+            "{INPUT}envoyGateway: {{ namespace: ns, gateway: gw, listener: web, port: 81, \
+             xdsNames: {scheme} }}\n"
         );
         let (_, documents) = written(&yaml, Form::newest(Host::EnvoyGateway));
         let kinds: Vec<_> = documents

@@ -136,7 +136,8 @@ fn authentication_in_envoys_words_is_not_left_out_where_there_are_others() {
 #[test]
 fn no_two_listeners_have_one_port() {
     let yaml = format!(
-        "{RIGHT}gateway: {{ port: 9901 }}\ninternalListeners: false\nloopback: {{ httpPort: 10001 }}\n"
+        "{RIGHT}gateway: {{ port: 9901 }}\ninternalListeners: false\n\
+         loopback: {{ httpPort: 10001 }}\n"
     );
     let found = mistakes(&yaml, Host::Envoy);
     assert_eq!(

@@ -81,8 +81,8 @@ impl Document for Settings {
         refuse_control(root, "module", module.as_deref());
         let function = root.optional_text(
             "function",
-            "Where the route `/` leads to: your function, or a sidecar's application. A URL such as \
-             http://127.0.0.1:8080, without a path. Control planes have routes of their own.",
+            "Where the route `/` leads to: your function, or a sidecar's application. A URL such \
+             as http://127.0.0.1:8080, without a path. Control planes have routes of their own.",
         );
         let function = origin(root, "function", function);
         let (stream, authority) = root.section("stream", read_stream);
@@ -147,8 +147,8 @@ impl Gateway {
     fn read(gateway: &mut Section<'_>) -> Self {
         let address = gateway.optional_text(
             "address",
-            "Where the gateway listens, or a sidecar for others. Without it: 127.0.0.1, and 0.0.0.0 \
-             in a container.",
+            "Where the gateway listens, or a sidecar for others. Without it: 127.0.0.1, and \
+             0.0.0.0 in a container.",
         );
         if address
             .as_deref()
@@ -161,8 +161,9 @@ impl Gateway {
             port: port(gateway, "port", 10_000, "The port of that listener."),
             routes: gateway.optional_text(
                 "routes",
-                "File beside this one with your routes: a YAML list in Envoy's words (`routes` of a \
-                 virtual host). Without it: all goes to `function`, which is a cluster's name there.",
+                "File beside this one with your routes: a YAML list in Envoy's words (`routes` of \
+                 a virtual host). Without it: all goes to `function`, which is a cluster's name \
+                 there.",
             ),
             filters: gateway.optional_text(
                 "filters",

@@ -100,6 +100,33 @@ fn istio_gets_its_patches_in_their_order() {
 }
 
 #[test]
+fn control_planes_make_no_attempts_of_their_own() {
+    for host in Host::ALL.into_iter().filter(|host| *host != Host::EnvoyOci) {
+        let (text, _) = written(INPUT, Form::newest(host));
+        let is_control_plane = matches!(host, Host::Istio | Host::EnvoyGateway);
+        for header in [
+            "x-envoy-max-retries",
+            "x-envoy-upstream-rq-per-try-timeout-ms",
+        ] {
+            let count = text.matches(header).count();
+            assert_eq!(count, usize::from(is_control_plane), "{host}: {header}");
+        }
+    }
+}
+
+#[test]
+fn istio_finds_the_labels_of_metrics() {
+    let count = |yaml: &str, host| {
+        let (text, _) = written(yaml, Form::newest(host));
+        text.matches(r#""labels": "istio""#).count()
+    };
+    assert_eq!(count(INPUT, Host::Istio), 2, "in both roles");
+    assert_eq!(count(INPUT, Host::Envoy), 0);
+    let own = format!("{INPUT}metrics: {{ labels: envoy }}\n");
+    assert_eq!(count(&own, Host::Istio), 0);
+}
+
+#[test]
 fn envoy_gateway_gets_both_schemes_of_names() {
     for (scheme, listener, routes) in [
         ("v1", "ns/gw/web", "ns/gw/web"),

@@ -12,6 +12,8 @@ use controlplanes::istio::{Bootstrap, Istio, Kind, Programs, Setup, dump};
 use serde_json::{Value, json};
 use testkit::http1::Request;
 use testkit::server::Answer;
+use testkit::stream::CALLS;
+use wasm_tests::gateway::Gateway;
 use wasm_tests::target::Target;
 
 fn programs() -> Option<Programs> {
@@ -35,6 +37,7 @@ fn every_kind_of_call_works(name: &str, kind: Kind, bootstrap: Bootstrap) {
     let missing = dump::missing(&istio.config_dump(), istio.gateway.port());
     assert_eq!(missing, Vec::<String>::new());
     assert_eq!(rejected(&istio), Vec::<String>::new());
+    what_istio_forbids_is_no_call(&istio.gateway);
     calls::all(&istio.gateway, &hooks);
     // What was refused on the way, by the tags that Istio's bootstrap knows.
     let metrics = istio.admin("/stats/prometheus");
@@ -47,6 +50,25 @@ fn every_kind_of_call_works(name: &str, kind: Kind, bootstrap: Bootstrap) {
         let ours = metrics.lines().filter(|line| line.contains("sluice_"));
         assert!(shown, "{line} in\n{}", ours.collect::<Vec<_>>().join("\n"));
     }
+}
+
+/// Istio's own policies judge a request before it becomes a call, by the path that it would have.
+fn what_istio_forbids_is_no_call(gateway: &Gateway) {
+    for path in [
+        "/forbidden",
+        "/forbidden/x?y",
+        "//forbidden",
+        "/open/../forbidden",
+        "/open/..%2Fforbidden",
+        "/forbidden%2Fx",
+    ] {
+        let request = Request::new("PUT", path).body("x");
+        let answers = [request.clone(), request.marked()].map(|request| gateway.exchange(&request));
+        let statuses = answers.map(|answer| answer.status);
+        assert_eq!(statuses, [403, 403], "{path}");
+    }
+    assert!(gateway.stream().records(CALLS).is_empty());
+    assert_eq!(gateway.target.count(), 0);
 }
 
 /// What Envoy has refused of what istiod sent, as counters that aren't zero.

@@ -84,16 +84,9 @@ pub fn write(folder: &Path, kind: Kind, values: &Values, input: &Value) {
     for file in files {
         put(folder, file, &filled(&format!("{own}/{file}"), values, ""));
     }
-    put(
-        folder,
-        "05-loopback.yaml",
-        &filled("loopback.yaml", values, ""),
-    );
-    put(
-        folder,
-        "30-functions.yaml",
-        &filled("functions.yaml", values, ""),
-    );
+    for file in ["loopback.yaml", "functions.yaml", "forbidden.yaml"] {
+        put(folder, file, &filled(file, values, ""));
+    }
     write_routes(folder, kind, values, "function-a");
     put(folder, "40-sluice.yaml", &envoy_filter(kind, values, input));
 }

@@ -57,6 +57,8 @@ pub fn input(hooks: &Target) -> Value {
 
 /// All of them.
 pub fn all(gateway: &Gateway, hooks: &Target) {
+    // Where Envoy fetches the filter, a plugin may have been there before its code was.
+    let reloads = gateway.reloads();
     the_target_sees_the_request(gateway);
     large_contents_pass(gateway);
     odd_paths_are_the_same_or_refused(gateway);
@@ -68,7 +70,7 @@ pub fn all(gateway: &Gateway, hooks: &Target) {
     what_is_not_allowed_is_refused(gateway);
     nobody_outside_looks_like_a_call(gateway);
     gateway.wait_until_settled();
-    assert_eq!(gateway.reloads(), 0, "the filter has trapped");
+    assert_eq!(gateway.reloads(), reloads, "the filter has trapped");
 }
 
 fn put(path: &str) -> Request {

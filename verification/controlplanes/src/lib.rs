@@ -3,6 +3,7 @@
 //! | what | where |
 //! |---|---|
 //! | the real istiod, and an Envoy that gets everything from it | [`istio`] |
+//! | the real Envoy Gateway, and an Envoy that gets everything from it | [`envoy_gateway`] |
 //! | the calls that have to work under every control plane | [`calls`] |
 #![allow(
     clippy::unwrap_used,
@@ -13,4 +14,5 @@
 )]
 
 pub mod calls;
+pub mod envoy_gateway;
 pub mod istio;

@@ -1,6 +1,7 @@
 //! The steps that start Envoy with the shipped filter.
 
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::Result;
 use provision::tools::Tools;
@@ -17,6 +18,9 @@ pub(super) const CONTROL_PLANES: &str = "controlplanes";
 
 /// The Envoy of the Istio that `verification/controlplanes/istio/go.mod` names.
 const ISTIOS_ENVOY: &str = "1.39";
+
+/// The Envoy of the Envoy Gateway that `verification/controlplanes/envoy-gateway/go.mod` names.
+const ENVOY_GATEWAYS_ENVOY: &str = "1.39";
 
 /// What depends most on Envoy's version, as files of `wasm-tests/tests/`.
 const SHORT: &[&str] = &[
@@ -74,6 +78,33 @@ pub(super) fn istio(project: &Project) -> Result<Outcome> {
         &["istio"],
     )?;
     Ok(newest.and(outcome))
+}
+
+/// What Envoy Gateway translates and serves, with the Envoy that its release has and with the
+/// newest.
+pub(super) fn envoy_gateway(project: &Project) -> Result<Outcome> {
+    if command::on_path("go").is_none() {
+        let outcome = Outcome::success("nothing was run");
+        let reason = "everything, because no Go is here to build Envoy Gateway with";
+        return Ok(outcome.skipping(reason));
+    }
+    let own = envoy::install(project, ENVOY_GATEWAYS_ENVOY)?;
+    let outcome = on_envoy(project, &own, CONTROL_PLANES, &["envoy_gateway"])?;
+    if !outcome.is_green() {
+        return Ok(outcome);
+    }
+    let newest = envoy::provide(project)?;
+    let newest = on_envoy(project, &newest, CONTROL_PLANES, &["envoy_gateway"])?;
+    let outcome = newest.and(outcome);
+    // The tests ask the same.
+    let mut network = Command::new("unshare");
+    network.args(["--map-root-user", "--net", "--", "ip", "link", "set", "lo", "up"]);
+    Ok(match command::capture(&mut network) {
+        Ok(_) => outcome,
+        Err(error) => outcome.skipping(&format!(
+            "its server, because no network of our own is to be had: {error:#}"
+        )),
+    })
 }
 
 /// Runs a package's end-to-end tests in these files, or all of them, with this Envoy.

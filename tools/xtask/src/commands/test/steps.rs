@@ -133,6 +133,13 @@ pub(super) const STEPS: &[Step] = &[
         run: end_to_end::istio,
     },
     Step {
+        name: "envoy-gateway",
+        about: "the real Envoy Gateway serves a real Envoy with what we write for it",
+        seconds: 180,
+        needs: &["dist", "local-set"],
+        run: end_to_end::envoy_gateway,
+    },
+    Step {
         name: "overload",
         about: "too much for the accept side, the short form",
         seconds: 150,

@@ -98,7 +98,16 @@ pub(super) fn envoy_gateway(project: &Project) -> Result<Outcome> {
     let outcome = newest.and(outcome);
     // The tests ask the same.
     let mut network = Command::new("unshare");
-    network.args(["--map-root-user", "--net", "--", "ip", "link", "set", "lo", "up"]);
+    network.args([
+        "--map-root-user",
+        "--net",
+        "--",
+        "ip",
+        "link",
+        "set",
+        "lo",
+        "up",
+    ]);
     Ok(match command::capture(&mut network) {
         Ok(_) => outcome,
         Err(error) => outcome.skipping(&format!(

@@ -1,6 +1,8 @@
 //! Everything that is counted. Envoy shows these at `/stats` (as `wasmcustom.NAME`) and at
 //! `/stats/prometheus`. `filter-config/README.md` documents them; a test keeps the two in step.
 
+use std::borrow::Cow;
+
 /// Counter, gauge or histogram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -10,6 +12,17 @@ pub enum Kind {
     Gauge,
     /// A histogram shows how values are distributed.
     Histogram,
+}
+
+/// How labels stand in the name of an Envoy stat: Envoy's tags come out of names, by regular
+/// expressions of its bootstrap.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Labels {
+    /// `.label=value;.`, as the `stats_tags` of our own bootstraps expect it.
+    #[default]
+    Envoy,
+    /// `.label=.=value;.;`, as Istio's bootstrap expects it of what `extraStatTags` names.
+    Istio,
 }
 
 macro_rules! metrics {
@@ -24,8 +37,7 @@ macro_rules! metrics {
             /// All metrics, in the order of the documentation.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// Returns the name of the Envoy stat. `.label=value;` parts become tags by the
-            /// `stats_tags` of the bootstrap configuration.
+            /// Returns the name of the Envoy stat, with labels in the form [`Labels::Envoy`].
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name,)* }
@@ -153,4 +165,35 @@ metrics! {
         "Wasm memory of the accept role. It never shrinks, and a VM that has trapped still counts."
     DrainMemory Gauge "sluice_drain_memory_bytes"
         "Wasm memory of the drain role. It never shrinks, and a VM that has trapped still counts."
+}
+
+impl Metric {
+    /// Returns the name of the Envoy stat with labels in this form.
+    #[must_use]
+    pub fn name_with(self, labels: Labels) -> Cow<'static, str> {
+        match labels {
+            Labels::Envoy => self.name().into(),
+            Labels::Istio => self.name().replace('=', "=.=").replace(";.", ";.;").into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_stand_in_the_form_that_was_asked_for() {
+        let plain = Metric::DeadRejected;
+        assert_eq!(
+            plain.name_with(Labels::Envoy),
+            "sluice_dead_lettered.reason=rejected;.total"
+        );
+        assert_eq!(
+            plain.name_with(Labels::Istio),
+            "sluice_dead_lettered.reason=.=rejected;.;total"
+        );
+        let without = Metric::Accepted;
+        assert_eq!(without.name_with(Labels::Istio), without.name());
+    }
 }

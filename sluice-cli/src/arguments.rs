@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use jiff::Timestamp;
 
+use crate::check::{self, Check};
 use crate::dead::filter::Filter;
 use crate::destination::Configured;
 use crate::failure::Failure;
@@ -42,7 +43,8 @@ Examples:
 Exit codes: 0 done, 1 failed (the endpoint can't be reached, or not everything could be done), \
 2 wrong usage, 3 no letter matched.";
 
-/// Looks at calls that Sluice has given up and puts them back; writes what hosts need.
+/// Looks at calls that Sluice has given up and puts them back; writes what hosts need; sees
+/// whether the filter is there.
 #[derive(Debug, Parser)]
 #[command(name = "sluice", version, after_help = AFTER_HELP)]
 pub struct Arguments {
@@ -118,6 +120,9 @@ pub enum Command {
     /// Writes what a host needs, Envoy or a control plane, from one small input
     #[command(after_help = render::AFTER_HELP)]
     Render(Render),
+    /// Sees whether the filter really stands before what a gateway leads to
+    #[command(after_help = check::AFTER_HELP)]
+    Check(Check),
 }
 
 /// The commands for dead letters.

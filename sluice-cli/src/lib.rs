@@ -1,4 +1,5 @@
-//! The command line: dead letters, which are calls that Sluice has given up, and what hosts need.
+//! The command line: dead letters, which are calls that Sluice has given up, what hosts need, and
+//! whether the filter is there.
 //!
 //! | what | where |
 //! |---|---|
@@ -8,7 +9,7 @@
 //! | what stands on the dead stream, and how it is gone through | [`dead`] |
 //! | the call record in a letter | [`call`] |
 //! | where calls go back to | [`destination`] |
-//! | the commands | [`list`], [`show`], [`redrive`], [`render`] |
+//! | the commands | [`list`], [`show`], [`redrive`], [`render`], [`check`] |
 //! | what people and programs get to see | [`table`], [`json`], [`text`], [`progress`] |
 //!
 //! Everything on the dead stream is untrusted: it is bounded ([`limits`]), and escaped before it
@@ -16,6 +17,7 @@
 
 pub mod arguments;
 pub mod call;
+pub mod check;
 pub mod connect;
 pub mod dead;
 pub mod destination;
@@ -51,6 +53,9 @@ pub fn run(arguments: Arguments, now: Timestamp, out: &mut dyn Write) -> Result<
     let command = match arguments.command {
         Command::Dead(command) => command,
         Command::Render(command) => return render::render(&command, out),
+        Command::Check(command) => {
+            return check::check(&command, common.ca_file.as_deref(), out);
+        }
     };
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let client = connect::client(&common, &variable).map_err(Failure::Usage)?;

@@ -80,3 +80,10 @@ pub const CONFIG_FILE_BYTES_MAX: u64 = 1_048_576;
 pub const KEY_FILE_BYTES_MAX: u64 = 65_536;
 /// Bytes of a file of authorities; all public ones together have 250,000.
 pub const CA_FILE_BYTES_MAX: u64 = 4_194_304;
+
+/// Probes of one `check`: more than a load balancer has gateways behind it.
+pub const PROBES_MAX: u32 = 1_000;
+/// Headers that are given to a probe.
+pub const CHECK_HEADERS_MAX: usize = 32;
+/// Bytes of an answer to a probe. The filter's has less than a thousand.
+pub const CHECK_ANSWER_BYTES_MAX: u64 = 65_536;

@@ -9,6 +9,7 @@ use crate::caller::CallersConfig;
 use crate::egress::TargetsConfig;
 use crate::http::{Fields, all};
 use crate::lanes::Lanes;
+use crate::metric::Labels;
 use crate::record::names::NameList;
 use crate::stream::StreamConfig;
 
@@ -39,6 +40,8 @@ pub struct AcceptConfig {
     pub sealed_headers: NameList,
     /// The `vm_id` of the drain that is woken after a publish.
     pub drain_vm_id: String,
+    /// How labels stand in the names of metrics.
+    pub metric_labels: Labels,
 }
 
 /// How calls are published.

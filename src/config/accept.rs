@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::key::TextForm;
 use super::lanes::read_lanes;
+use super::metrics::read_metric_labels;
 use super::names::read_sealed_headers;
 use super::reader::Section;
 use super::{Document, options};
@@ -39,6 +40,7 @@ impl Document for AcceptConfig {
                     "vm_id of the drain that is woken after a publish.",
                 )
             }),
+            metric_labels: read_metric_labels(root),
         }
     }
 }

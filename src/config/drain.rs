@@ -3,6 +3,7 @@
 use super::Document;
 use super::attempt::{read_outcomes, read_retry_policy, read_target_limits};
 use super::lanes::read_lanes;
+use super::metrics::read_metric_labels;
 use super::names::read_sealed_headers;
 use super::reader::Section;
 use crate::drain::config::{DispatchConfig, DrainConfig, FetchConfig, GroupConfig, WindowConfig};
@@ -44,6 +45,7 @@ impl Document for DrainConfig {
                      again.",
                 )
             }),
+            metric_labels: read_metric_labels(root),
         }
     }
 }

@@ -10,6 +10,7 @@ mod callers;
 mod drain;
 mod key;
 mod lanes;
+mod metrics;
 mod names;
 mod options;
 mod reader;

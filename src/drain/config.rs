@@ -7,6 +7,7 @@ use crate::drain::retry::RetryPolicy;
 use crate::drain::target_queue::TargetLimits;
 use crate::egress::TargetsConfig;
 use crate::lanes::Lanes;
+use crate::metric::Labels;
 use crate::record::names::NameList;
 use crate::stream::StreamConfig;
 
@@ -39,6 +40,8 @@ pub struct DrainConfig {
     pub limits: TargetLimits,
     /// The `vm_id` of the accept role that learns which idempotency keys are free again.
     pub accept_vm_id: String,
+    /// How labels stand in the names of metrics.
+    pub metric_labels: Labels,
 }
 
 /// Where attempts are sent.

@@ -94,7 +94,7 @@ impl AcceptHost {
         keys: AcceptKeys,
         mut entropy: Entropy,
     ) -> Self {
-        let worker = Worker::new(&mut entropy);
+        let worker = Worker::new(&mut entropy, config.metric_labels);
         let drain_vm_id = config.drain_vm_id.clone();
         let (triggers, callers) = (config.triggers.clone(), config.callers.rules.clone());
         let table = Table::new(config.idempotency.slots);

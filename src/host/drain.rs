@@ -87,7 +87,7 @@ impl Role for DrainHost {
 
 impl DrainHost {
     pub(super) fn new(config: DrainConfig, keys: DrainKeys, mut entropy: Entropy) -> Self {
-        let worker = Worker::new(&mut entropy);
+        let worker = Worker::new(&mut entropy, config.metric_labels);
         let accept_vm_id = config.accept_vm_id.clone();
         let engine = DrainEngine::new(config, keys.secrets, entropy).sealed_by(keys.seal_keys);
         let (engine, principal) = match keys.signs {

@@ -4,21 +4,21 @@ use proxy_wasm::hostcalls;
 use proxy_wasm::types::{LogLevel, MetricType};
 
 use crate::engine::Level;
-use crate::metric::{Kind, Metric};
+use crate::metric::{Kind, Labels, Metric};
 
 /// The host's ids of the metrics. Each is defined only once, because defining it again would leak
 /// memory in Envoy.
 pub(super) struct Metrics(Vec<(Metric, u32)>);
 
 impl Metrics {
-    pub(super) fn define() -> Self {
+    pub(super) fn define(labels: Labels) -> Self {
         let define = |metric: &Metric| {
             let kind = match metric.kind() {
                 Kind::Counter => MetricType::Counter,
                 Kind::Gauge => MetricType::Gauge,
                 Kind::Histogram => MetricType::Histogram,
             };
-            hostcalls::define_metric(kind, metric.name())
+            hostcalls::define_metric(kind, &metric.name_with(labels))
                 .ok()
                 .map(|id| (*metric, id))
         };

@@ -10,7 +10,7 @@ use super::sink::{Metrics, log};
 use crate::engine::Output;
 use crate::http::CalloutResult;
 use crate::id::{Entropy, Ticket};
-use crate::metric::Metric;
+use crate::metric::{Labels, Metric};
 use crate::time::Now;
 
 /// Bytes of a page of linear memory (WebAssembly core specification, §4.2.8).
@@ -25,6 +25,7 @@ pub(super) struct Worker {
     callouts: Callouts,
     clock: Clock,
     metrics: Option<Metrics>,
+    labels: Labels,
     /// A queue of this worker alone, by which it asks for a turn of the event loop. Its name is
     /// unique, because Envoy notifies only the last one that has registered a name.
     queue: Option<u32>,
@@ -42,11 +43,12 @@ pub(super) enum Performed {
 }
 
 impl Worker {
-    pub(super) fn new(entropy: &mut Entropy) -> Self {
+    pub(super) fn new(entropy: &mut Entropy, labels: Labels) -> Self {
         Self {
             callouts: Callouts::default(),
             clock: Clock::new(),
             metrics: None,
+            labels,
             queue: None,
             queue_name: format!("turn-{}", entropy.uuid()),
         }
@@ -67,14 +69,10 @@ impl Worker {
             }
             Output::Unsigned(ticket) => return Performed::NotSent(ticket),
             Output::Count(metric, by) => {
-                self.metrics
-                    .get_or_insert_with(Metrics::define)
-                    .count(metric, by);
+                self.metrics().count(metric, by);
             }
             Output::Observe(metric, value) => {
-                self.metrics
-                    .get_or_insert_with(Metrics::define)
-                    .observe(metric, value);
+                self.metrics().observe(metric, value);
             }
             Output::Log(level, line) => log(level, &line),
             Output::WakeDrain
@@ -97,10 +95,13 @@ impl Worker {
         if grown > 0 {
             PAGES_TOLD.store(pages, Ordering::Relaxed);
             let bytes = i64::try_from(grown.saturating_mul(PAGE_BYTES)).unwrap_or(i64::MAX);
-            self.metrics
-                .get_or_insert_with(Metrics::define)
-                .count(gauge, bytes);
+            self.metrics().count(gauge, bytes);
         }
+    }
+
+    fn metrics(&mut self) -> &Metrics {
+        let labels = self.labels;
+        self.metrics.get_or_insert_with(|| Metrics::define(labels))
     }
 
     /// Returns the answer to a callout, in the callback that brings it; `None` if this worker never

@@ -12,7 +12,7 @@ use super::{file, read, settle};
 
 /// An input, whom it is written for, the file that is written, and the name of the plugins'
 /// settings in `filter-config/`.
-const WRITTEN: [(&str, Host, &str, Option<&str>); 7] = [
+const WRITTEN: [(&str, Host, &str, Option<&str>); 8] = [
     ("gateway", Host::Envoy, "envoy/gateway.yaml", Some("local")),
     (
         "gateway.jwt",
@@ -48,6 +48,12 @@ const WRITTEN: [(&str, Host, &str, Option<&str>); 7] = [
         "control-planes.v2",
         Host::EnvoyGateway,
         "deploy/envoy-gateway/sluice.v2.yaml",
+        None,
+    ),
+    (
+        "envoy-gateway.image",
+        Host::EnvoyGateway,
+        "deploy/envoy-gateway/sluice.image.yaml",
         None,
     ),
 ];

@@ -1,4 +1,4 @@
-//! `sluice`, the command line for dead letters, run as an operator runs it.
+//! `sluice`, the command line, run as an operator runs it.
 
 use std::process::Command;
 
@@ -43,20 +43,33 @@ impl Said {
     }
 }
 
+/// Runs `sluice`.
+///
+/// # Panics
+/// When it can't be started or is killed.
+#[must_use]
+pub fn run(arguments: &[&str]) -> Said {
+    said(Command::new(Tools::of(&Project::here()).sluice).args(arguments))
+}
+
 /// Runs `sluice dead` on the streams of a gateway.
 ///
 /// # Panics
 /// When it can't be started or is killed.
 #[must_use]
 pub fn dead(gateway: &Gateway, arguments: &[&str]) -> Said {
-    let output = Command::new(Tools::of(&Project::here()).sluice)
+    let mut command = Command::new(Tools::of(&Project::here()).sluice);
+    command
         .arg("dead")
         .args(arguments)
         .env("SLUICE_ENDPOINT", gateway.set.stream_url())
         .env_remove("SLUICE_DEAD_STREAM")
-        .env_remove("SLUICE_STREAM")
-        .output()
-        .expect("sluice is there");
+        .env_remove("SLUICE_STREAM");
+    said(&mut command)
+}
+
+fn said(command: &mut Command) -> Said {
+    let output = command.output().expect("sluice is there");
     Said {
         code: output.status.code().expect("an exit code"),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -149,11 +149,18 @@ fn nothing_gets_in_without_the_secret_and_nobody_is_shown_it() {
 
 #[test]
 fn without_a_secret_or_with_a_short_one_nothing_is_called() {
-    for (name, secret) in [("loopback-none", None), ("loopback-short", Some("short"))] {
+    for (name, secret) in [
+        ("loopback-none", None),
+        ("loopback-empty", Some("")),
+        ("loopback-short", Some("short")),
+    ] {
         let (gateway, sockets) = gateway(name, Target::start(), secret, 1);
         gateway.call("/never");
-        for shown in ["", "-", "short"] {
-            let request = Request::new("GET", "/forged").field("Sluice-Loopback", shown);
+        let long = "a".repeat(40);
+        for shown in ["", "-", "short", &long] {
+            let request = Request::new("GET", "/forged")
+                .field("Sluice-Loopback", shown)
+                .field("Sluice-Loopback-Expected", shown);
             assert_eq!(
                 exchange(sockets[0], &request).status,
                 403,

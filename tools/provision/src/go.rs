@@ -41,7 +41,8 @@ pub fn provide(project: &Project, program: GoProgram<'_>) -> Result<Option<PathB
         command
             .current_dir(project.root().join(program.module))
             .env("CGO_ENABLED", "0")
-            .args(["build", "-buildvcs=false", "-o"]);
+            // Without symbols: linking takes a third of the memory that way.
+            .args(["build", "-buildvcs=false", "-ldflags=-s -w", "-o"]);
         run(command.arg(&built).arg(program.package))
     })
     .with_context(|| format!("{} was not built", program.name))?;

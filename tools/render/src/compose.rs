@@ -6,7 +6,8 @@ use minijinja::value::Serde;
 use serde::Deserialize as _;
 
 use crate::context::{
-    Called, Context, Environment, Front, GatewayNames, IstioNames, Ports, Server, Settings, Sockets,
+    Called, Context, Environment, Front, GatewayNames, IstioNames, Ports, Server, Settings,
+    Sockets, Ways,
 };
 use crate::form::Host;
 use crate::input::{Input, Signs};
@@ -107,18 +108,16 @@ fn context<'a>(input: &'a Input, source: Option<&'a str>, output: Option<&'a str
     } else {
         MODULE
     };
-    let address = settings
-        .gateway
-        .address
-        .as_deref()
-        .unwrap_or(gateway_address);
+    let gateway = &settings.gateway;
+    let address = gateway.address.as_deref().unwrap_or(gateway_address);
     let server = |origin: &Option<Origin>| origin.as_ref().map(Server::at);
     let (function, stream) = (server(&settings.function), server(&settings.stream));
     let is_near =
         |server: &Option<Server>| server.as_ref().is_some_and(|one| one.host == "127.0.0.1");
     let is_there = |name: &&str| input.has_egress || !EGRESS.contains(name);
     let istio = IstioNames::of(&settings.istio);
-    let eg = GatewayNames::of(&settings.envoy_gateway);
+    let loopback = &settings.loopback;
+    let eg = GatewayNames::of(&settings.envoy_gateway, settings.ports, loopback);
     Context {
         host: host.name(),
         head: head(host),
@@ -128,7 +127,7 @@ fn context<'a>(input: &'a Input, source: Option<&'a str>, output: Option<&'a str
         trust: &settings.trust,
         gateway: Front {
             address,
-            port: settings.gateway.port,
+            port: gateway.port,
         },
         ports: Ports::of(settings.ports),
         is_local: address == "127.0.0.1" && is_near(&function) && is_near(&stream),
@@ -142,7 +141,9 @@ fn context<'a>(input: &'a Input, source: Option<&'a str>, output: Option<&'a str
         own_listener_names: LISTENERS.into_iter().filter(is_there).collect(),
         environment: environment(input),
         plugins: settings_of(&input.plugins),
-        loopback: (!settings.internal_listeners).then(|| Sockets::of(&settings.loopback)),
+        loopback: (!settings.internal_listeners).then(|| Sockets::of(loopback)),
+        ways: ways(input, &eg),
+        image: image(input),
         routes_by_name: match host {
             Host::Istio => Some(istio.routes.clone()),
             Host::EnvoyGateway => Some(eg.xds_routes.clone()),
@@ -162,6 +163,22 @@ fn context<'a>(input: &'a Input, source: Option<&'a str>, output: Option<&'a str
         allows_targets: input.allows_targets,
         is_sidecar: host == Host::Sidecar,
         is_in_container,
+    }
+}
+
+/// The image that the filter comes as, where the host fetches one.
+fn image(input: &Input) -> Option<&str> {
+    let image = input.settings.envoy_gateway.image.as_deref();
+    image.filter(|_| input.form.host == Host::EnvoyGateway)
+}
+
+fn ways(input: &Input, eg: &GatewayNames<'_>) -> Ways {
+    if !input.settings.internal_listeners {
+        Ways::outside(&input.settings.loopback)
+    } else if image(input).is_some() {
+        Ways::inside(|piece| eg.listener_of(piece))
+    } else {
+        Ways::inside(str::to_owned)
     }
 }
 

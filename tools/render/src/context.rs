@@ -28,6 +28,9 @@ pub(crate) struct Context<'a> {
     pub(crate) environment: Environment<'a>,
     pub(crate) plugins: Settings<'a>,
     pub(crate) loopback: Option<Sockets<'a>>,
+    pub(crate) ways: Ways,
+    /// The image that the filter comes as, where the control plane fetches it.
+    pub(crate) image: Option<&'a str>,
     pub(crate) istio: IstioNames<'a>,
     pub(crate) eg: GatewayNames<'a>,
     pub(crate) routes_by_name: Option<String>,
@@ -138,34 +141,63 @@ pub(crate) struct Settings<'a> {
 pub(crate) struct Sockets<'a> {
     pub(crate) variable: &'a str,
     pub(crate) dispatch: String,
-    pub(crate) dispatch_address: String,
     pub(crate) egress_https: String,
-    pub(crate) egress_https_address: String,
     pub(crate) egress_http: String,
-    pub(crate) egress_http_address: String,
 }
 
 impl<'a> Sockets<'a> {
     pub(crate) fn of(loopback: &'a Loopback) -> Self {
-        let address = |name: &str, port: u64, is_listener: bool| match &loopback.folder {
-            Some(folder) => {
-                let path = serde_json::Value::from(format!("{folder}/{name}.sock"));
-                // Only Envoy's user: 0600.
-                let mode = if is_listener { ", mode: 384" } else { "" };
-                format!("{{ pipe: {{ path: {path}{mode} }} }}")
-            }
-            None => format!("{{ socket_address: {{ address: 127.0.0.1, port_value: {port} }} }}"),
-        };
-        let listener = |name, port| format!("address: {}", address(name, port, true));
-        let cluster = |name, port| address(name, port, false);
+        let listener = |name, port| format!("address: {}", address(loopback, name, port, true));
         Self {
             variable: &loopback.variable,
             dispatch: listener("dispatch", loopback.dispatch),
-            dispatch_address: cluster("dispatch", loopback.dispatch),
             egress_https: listener("egress-https", loopback.egress_https),
-            egress_https_address: cluster("egress-https", loopback.egress_https),
             egress_http: listener("egress-http", loopback.egress_http),
-            egress_http_address: cluster("egress-http", loopback.egress_http),
+        }
+    }
+}
+
+fn address(loopback: &Loopback, name: &str, port: u64, is_listener: bool) -> String {
+    match &loopback.folder {
+        Some(folder) => {
+            let path = serde_json::Value::from(format!("{folder}/{name}.sock"));
+            // Only Envoy's user: 0600.
+            let mode = if is_listener { ", mode: 384" } else { "" };
+            format!("{{ pipe: {{ path: {path}{mode} }} }}")
+        }
+        None => format!("{{ socket_address: {{ address: 127.0.0.1, port_value: {port} }} }}"),
+    }
+}
+
+/// Where our own clusters find our own listeners.
+#[derive(Serialize)]
+pub(crate) struct Ways {
+    pub(crate) dispatch: String,
+    pub(crate) egress_https: String,
+    pub(crate) egress_http: String,
+}
+
+impl Ways {
+    /// By sockets.
+    pub(crate) fn outside(loopback: &Loopback) -> Self {
+        let way = |name, port| address(loopback, name, port, false);
+        Self {
+            dispatch: way("dispatch", loopback.dispatch),
+            egress_https: way("egress-https", loopback.egress_https),
+            egress_http: way("egress-http", loopback.egress_http),
+        }
+    }
+
+    /// Without any, to the listeners that `name` says.
+    pub(crate) fn inside(name: impl Fn(&str) -> String) -> Self {
+        let way = |piece| {
+            let name = name(piece);
+            format!("{{ envoy_internal_address: {{ server_listener_name: {name} }} }}")
+        };
+        Self {
+            dispatch: way("dispatch"),
+            egress_https: way("egress-https"),
+            egress_http: way("egress-http"),
         }
     }
 }
@@ -205,31 +237,69 @@ pub(crate) struct GatewayNames<'a> {
     pub(crate) namespace: &'a str,
     pub(crate) gateway: &'a str,
     pub(crate) listener: &'a str,
+    pub(crate) pull_secret: Option<&'a str>,
     pub(crate) xds_listener: String,
     pub(crate) xds_routes: String,
+    /// The Gateway's listeners that become ours, where code comes with a listener only.
+    pub(crate) sections: Vec<GatewaySection>,
+}
+
+/// A listener of the Gateway that becomes one of ours.
+#[derive(Serialize)]
+pub(crate) struct GatewaySection {
+    /// Which of ours.
+    pub(crate) piece: &'static str,
+    pub(crate) section: String,
+    pub(crate) port: u64,
+    pub(crate) xds_listener: String,
+    /// Its filter that needs the code.
+    pub(crate) filter: &'static str,
 }
 
 impl<'a> GatewayNames<'a> {
-    pub(crate) fn of(gateway: &'a EnvoyGateway) -> Self {
-        let first = format!(
-            "{}/{}/{}",
-            gateway.namespace, gateway.gateway, gateway.listener
-        );
-        let (xds_listener, xds_routes) = if gateway.is_second_scheme {
-            (
-                format!("tcp-{}", gateway.port),
-                format!("http-{}", gateway.port),
-            )
-        } else {
-            (first.clone(), first)
+    pub(crate) fn of(
+        gateway: &'a EnvoyGateway,
+        ports: settings::Ports,
+        loopback: &Loopback,
+    ) -> Self {
+        let named = |section: &str, port: u64, protocol: &str| {
+            if gateway.is_second_scheme {
+                format!("{protocol}-{port}")
+            } else {
+                format!("{}/{}/{section}", gateway.namespace, gateway.gateway)
+            }
+        };
+        let section = |piece, port, filter| {
+            let section = format!("{}-{piece}", gateway.name);
+            GatewaySection {
+                piece,
+                xds_listener: named(&section, port, "tcp"),
+                section,
+                port,
+                filter,
+            }
         };
         Self {
             name: &gateway.name,
             namespace: &gateway.namespace,
             gateway: &gateway.gateway,
             listener: &gateway.listener,
-            xds_listener,
-            xds_routes,
+            pull_secret: gateway.pull_secret.as_deref(),
+            xds_listener: named(&gateway.listener, gateway.port, "tcp"),
+            xds_routes: named(&gateway.listener, gateway.port, "http"),
+            sections: vec![
+                section("dispatch", loopback.dispatch, "sluice.answer"),
+                section("egress-https", loopback.egress_https, "sluice.answer"),
+                section("egress-http", loopback.egress_http, "sluice.answer"),
+                section("drain", ports.drain, "sluice.drain"),
+            ],
         }
+    }
+
+    /// The name by which Envoy knows one of our listeners.
+    pub(crate) fn listener_of(&self, piece: &str) -> String {
+        let mut sections = self.sections.iter();
+        let found = sections.find(|section| section.piece == piece);
+        found.map_or_else(|| piece.to_owned(), |section| section.xds_listener.clone())
     }
 }

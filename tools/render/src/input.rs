@@ -114,9 +114,8 @@ impl Input {
         let empty = Map::new();
         let members = value.as_object().unwrap_or(&empty);
         let authority = authority(&settings).unwrap_or_else(|| "unknown".to_owned());
-        let is_sidecar = form.host == Host::Sidecar;
         let has_egress = form.envoy.has_address_filter() || settings.accepts_unfiltered;
-        let documents = plugins::documents(members, &authority, is_sidecar, has_egress);
+        let documents = plugins::documents(members, &authority, form.host, has_egress);
         for found in documents.problems() {
             if !problems.contains(&found) {
                 problems.push(found);
@@ -244,7 +243,16 @@ fn check(
         );
         problems.push(problem(path, message));
     }
+    if has_image(settings, form) && !settings.internal_listeners {
+        let message = "must be true with envoyGateway.image";
+        problems.push(problem("$.internalListeners", message));
+    }
     check_ports(problems, settings, form);
+}
+
+/// Whether the filter comes as an image, to listeners of the Gateway's.
+fn has_image(settings: &Settings, form: Form) -> bool {
+    form.host == Host::EnvoyGateway && settings.envoy_gateway.image.is_some()
 }
 
 fn has(problems: &[Problem], path: &str) -> bool {
@@ -268,7 +276,8 @@ fn check_ports(problems: &mut Vec<Problem>, settings: &Settings, form: Form) {
     if form.host == Host::Sidecar {
         used.push(("$.ports.outbound", ports.outbound));
     }
-    if !settings.internal_listeners && loopback.folder.is_none() {
+    let has_sockets = !settings.internal_listeners && loopback.folder.is_none();
+    if has_sockets || has_image(settings, form) {
         used.push(("$.loopback.dispatchPort", loopback.dispatch));
         used.push(("$.loopback.httpsPort", loopback.egress_https));
         used.push(("$.loopback.httpPort", loopback.egress_http));

@@ -6,6 +6,7 @@ use sluice::answer::AnswerConfig;
 use sluice::config::{ConfigError, Document, KeyDocumentation, Problem};
 use sluice::drain::config::DrainConfig;
 
+use crate::form::Host;
 use crate::json_text;
 
 /// Bytes of an answer that are held where the input doesn't say.
@@ -63,7 +64,7 @@ pub(crate) struct Documents {
 pub(crate) fn documents(
     input: &Map<String, Value>,
     authority: &str,
-    is_sidecar: bool,
+    host: Host,
     has_egress: bool,
 ) -> Documents {
     let mut accept = role(input, &AcceptConfig::keys());
@@ -74,6 +75,12 @@ pub(crate) fn documents(
             stream.remove("url");
             stream.insert("cluster".into(), json!("stream"));
             stream.insert("authority".into(), json!(authority));
+        }
+        if host == Host::Istio {
+            let metrics = document.entry("metrics").or_insert_with(|| json!({}));
+            if let Some(metrics) = metrics.as_object_mut() {
+                metrics.entry("labels").or_insert_with(|| json!("istio"));
+            }
         }
     }
     let dispatch = drain.entry("dispatch").or_insert_with(|| json!({}));
@@ -90,7 +97,7 @@ pub(crate) fn documents(
     {
         keep_oracles_pace(&mut drain);
     }
-    if is_sidecar {
+    if host == Host::Sidecar {
         // Without it a caller could have the other direction's calls count as its own.
         let callers = accept.entry("callers").or_insert_with(|| json!({}));
         if let Some(callers) = callers.as_object_mut() {

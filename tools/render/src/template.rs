@@ -68,6 +68,7 @@ pub(crate) fn environment() -> Result<Environment<'static>, Error> {
     environment.add_filter("under", under);
     environment.add_filter("item", item);
     environment.add_filter("mapping", mapping);
+    environment.add_filter("member", member);
     for (name, text) in PIECES {
         environment.add_template(name, text)?;
     }
@@ -151,6 +152,29 @@ fn mapping(text: String, width: usize) -> Result<Value, Error> {
     Ok(Value::from_safe_string(moved(lines.into_iter(), width)))
 }
 
+/// The value of the first member of this name, wherever it stands, as the member `to`.
+fn member(text: String, name: String, to: String, width: usize) -> Result<Value, Error> {
+    let depth = |line: &str| line.len().saturating_sub(line.trim_start().len());
+    let key = format!("{name}:");
+    let is_key = |line: &&str| line.trim_start().starts_with(&key);
+    let mut lines = text.lines().skip_while(|line| !is_key(line));
+    let Some(first) = lines.next() else {
+        let message = format!("there is no '{name}' in it");
+        return Err(Error::new(ErrorKind::InvalidOperation, message));
+    };
+    let column = depth(first);
+    let rest = first.trim_start().strip_prefix(&key).unwrap_or_default();
+    let inner = lines.take_while(|line| line.is_empty() || depth(line) > column);
+    let inner = moved(
+        inner.map(|line| line.get(column..).unwrap_or_default()),
+        width,
+    );
+    let indent = " ".repeat(width);
+    Ok(Value::from_safe_string(format!(
+        "{indent}{to}:{rest}\n{inner}"
+    )))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,5 +222,13 @@ mod tests {
         assert_eq!(text(item(piece, 2, Some("x".into()))), anchored);
         let back = mapping("# c\n- name: a\n  b: 1\n".into(), 2).unwrap();
         assert_eq!(text(back), "  # c\n  name: a\n  b: 1\n");
+        let nested =
+            "# c\n- name: a\n  b: &x\n    - c: 1\n\n      # d\n      e: 2\n  f: 3\n".to_owned();
+        let taken = member(nested.clone(), "b".into(), "value".into(), 4).unwrap();
+        let moved = "    value: &x\n      - c: 1\n\n        # d\n        e: 2\n";
+        assert_eq!(text(taken), moved);
+        let last = member(nested.clone(), "f".into(), "g".into(), 0).unwrap();
+        assert_eq!(text(last), "g: 3\n");
+        assert!(member(nested, "z".into(), "value".into(), 0).is_err());
     }
 }

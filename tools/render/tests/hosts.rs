@@ -100,6 +100,33 @@ fn istio_gets_its_patches_in_their_order() {
 }
 
 #[test]
+fn control_planes_make_no_attempts_of_their_own() {
+    for host in Host::ALL.into_iter().filter(|host| *host != Host::EnvoyOci) {
+        let (text, _) = written(INPUT, Form::newest(host));
+        let is_control_plane = matches!(host, Host::Istio | Host::EnvoyGateway);
+        for header in [
+            "x-envoy-max-retries",
+            "x-envoy-upstream-rq-per-try-timeout-ms",
+        ] {
+            let count = text.matches(header).count();
+            assert_eq!(count, usize::from(is_control_plane), "{host}: {header}");
+        }
+    }
+}
+
+#[test]
+fn istio_finds_the_labels_of_metrics() {
+    let count = |yaml: &str, host| {
+        let (text, _) = written(yaml, Form::newest(host));
+        text.matches(r#""labels": "istio""#).count()
+    };
+    assert_eq!(count(INPUT, Host::Istio), 2, "in both roles");
+    assert_eq!(count(INPUT, Host::Envoy), 0);
+    let own = format!("{INPUT}metrics: {{ labels: envoy }}\n");
+    assert_eq!(count(&own, Host::Istio), 0);
+}
+
+#[test]
 fn envoy_gateway_gets_both_schemes_of_names() {
     for (scheme, listener, routes) in [
         ("v1", "ns/gw/web", "ns/gw/web"),
@@ -137,6 +164,51 @@ fn envoy_gateway_gets_both_schemes_of_names() {
             (2, 2, 1)
         );
     }
+}
+
+#[test]
+fn envoy_gateway_fetches_an_image_for_listeners_that_become_ours() {
+    let yaml = format!(
+        "{INPUT}envoyGateway: {{ name: ours, port: 81, image: 'r.example/f@sha256:0', \
+         pullSecret: s }}\n"
+    );
+    for (more, listener) in [
+        ("", "default/eg/ours-drain"),
+        (", xdsNames: v2", "tcp-10001"),
+    ] {
+        let yaml = yaml.replace(", pullSecret", &format!("{more}, pullSecret"));
+        let (text, documents) = written(&yaml, Form::newest(Host::EnvoyGateway));
+        assert!(!text.contains("filename: /etc/envoy/sluice.wasm"));
+        assert_eq!(text.matches("url: \"r.example/f@sha256:0\"").count(), 2);
+        assert_eq!(text.matches("pullSecretRef: { name: s }").count(), 2);
+        let carried = documents
+            .iter()
+            .filter(|one| one["kind"] == "EnvoyExtensionPolicy");
+        let carried: Vec<_> = carried.map(|one| &one["spec"]["targetRefs"]).collect();
+        assert_eq!(carried[0][0]["sectionName"], "http");
+        assert_eq!(carried[1].as_array().unwrap().len(), 4);
+        let patches = patches(&documents, "EnvoyPatchPolicy", "/spec/jsonPatches");
+        let of = |name: &str, op: &str| {
+            let found = patches.iter().filter(|one| one["name"] == name);
+            found.filter(|one| one["operation"]["op"] == op).count()
+        };
+        // All of it is one of ours then, with the code that came.
+        assert_eq!((of(listener, "copy"), of(listener, "remove")), (1, 1));
+        assert!(text.contains(
+            &format!("server_listener_name: {}", listener.replace("drain", "dispatch")
+            .replace("10001", "10003"))
+        ));
+    }
+    // An Envoy without a way to explicit targets gets none.
+    let old = Form {
+        host: Host::EnvoyGateway,
+        envoy: "1.38".parse().unwrap(),
+    };
+    let (text, _) = written(&yaml, old);
+    assert!(!text.contains("egress"));
+    // What another host has of the same input stays a file.
+    let (text, _) = written(&yaml, Form::newest(Host::Istio));
+    assert!(text.contains("filename: /etc/envoy/sluice.wasm") && !text.contains("r.example"));
 }
 
 #[test]

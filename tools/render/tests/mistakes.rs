@@ -148,3 +148,23 @@ fn no_two_listeners_have_one_port() {
         ]
     );
 }
+
+#[test]
+fn an_image_has_listeners_of_the_gateways_and_no_sockets() {
+    let yaml =
+        format!("{RIGHT}envoyGateway: {{ image: a/b:1, port: 10004 }}\ninternalListeners: false\n");
+    assert_eq!(
+        mistakes(&yaml, Host::EnvoyGateway),
+        [
+            "$.internalListeners: must be true with envoyGateway.image",
+            "$.loopback.httpsPort: is 10004, which another listener has",
+        ]
+    );
+    assert!(read(&yaml, Form::newest(Host::Istio)).is_ok());
+    let alone = format!("{RIGHT}envoyGateway: {{ pullSecret: a }}\n");
+    let found = mistakes(&alone, Host::EnvoyGateway);
+    assert!(
+        found[0].starts_with("$.envoyGateway.pullSecret: is for an image"),
+        "{found:#?}"
+    );
+}

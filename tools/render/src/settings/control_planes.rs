@@ -26,6 +26,8 @@ pub(crate) struct EnvoyGateway {
     pub(crate) listener: String,
     pub(crate) port: u64,
     pub(crate) is_second_scheme: bool,
+    pub(crate) image: Option<String>,
+    pub(crate) pull_secret: Option<String>,
 }
 
 impl Istio {
@@ -111,9 +113,26 @@ impl EnvoyGateway {
         if !["v1", "v2"].contains(&scheme.as_str()) {
             gateway.refuse("xdsNames", "must be v1 or v2".to_owned());
         }
+        let image = gateway.optional_text(
+            "image",
+            "The filter as an OCI image, such as registry.example/sluice-filter@sha256:…, which \
+             Envoy Gateway fetches and serves. Without it the filter is a file, at `module`.",
+        );
+        refuse_control(gateway, "image", image.as_deref());
+        let pull_secret = gateway.optional_text(
+            "pullSecret",
+            "Name of a Secret in that namespace with the registry's credentials.",
+        );
+        refuse_control(gateway, "pullSecret", pull_secret.as_deref());
+        if pull_secret.is_some() && image.is_none() {
+            let message = "is for an image: give envoyGateway.image too, or leave it out";
+            gateway.refuse("pullSecret", message.to_owned());
+        }
         Self {
             name: name_of,
             namespace,
+            image,
+            pull_secret,
             gateway: of,
             listener,
             port,

@@ -1,16 +1,26 @@
 //! The steps that start Envoy with the shipped filter.
 
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::Result;
 use provision::tools::Tools;
-use provision::{PREPARED, Project, envoy};
+use provision::{PREPARED, Project, command, envoy};
 
 use super::runner::{self, Outcome, cargo};
 
 /// The package whose native tests need the built filter and Envoy, and whose library has the tests
 /// that run in Node.
 pub(super) const WASM_TESTS: &str = "wasm-tests";
+
+/// The package whose tests have real control planes, which they build.
+pub(super) const CONTROL_PLANES: &str = "controlplanes";
+
+/// The Envoy of the Istio that `verification/controlplanes/istio/go.mod` names.
+const ISTIOS_ENVOY: &str = "1.39";
+
+/// The Envoy of the Envoy Gateway that `verification/controlplanes/envoy-gateway/go.mod` names.
+const ENVOY_GATEWAYS_ENVOY: &str = "1.39";
 
 /// What depends most on Envoy's version, as files of `wasm-tests/tests/`.
 const SHORT: &[&str] = &[
@@ -41,28 +51,78 @@ pub(super) fn local_set(project: &Project) -> Result<Outcome> {
 
 /// All end-to-end tests, with the Envoy that was chosen or the newest.
 pub(super) fn newest(project: &Project) -> Result<Outcome> {
-    on_envoy(project, &envoy::provide(project)?, &[])
+    on_envoy(project, &envoy::provide(project)?, WASM_TESTS, &[])
 }
 
 /// Some of them, with the oldest supported Envoy.
 pub(super) fn oldest(project: &Project) -> Result<Outcome> {
     let envoy = envoy::install(project, &envoy::OLDEST.to_string())?;
-    on_envoy(project, &envoy, SHORT)
+    on_envoy(project, &envoy, WASM_TESTS, SHORT)
 }
 
-/// Runs the end-to-end tests in these files, or all of them, with this Envoy.
-fn on_envoy(project: &Project, envoy: &Path, files: &[&str]) -> Result<Outcome> {
+/// What the real istiod serves, with the Envoy that its release has and with the newest.
+pub(super) fn istio(project: &Project) -> Result<Outcome> {
+    if command::on_path("go").is_none() {
+        let outcome = Outcome::success("nothing was run");
+        return Ok(outcome.skipping("everything, because no Go is here to build Istio with"));
+    }
+    let of_istio = envoy::install(project, ISTIOS_ENVOY)?;
+    let outcome = on_envoy(project, &of_istio, CONTROL_PLANES, &["istio"])?;
+    if !outcome.is_green() {
+        return Ok(outcome);
+    }
+    let newest = on_envoy(
+        project,
+        &envoy::provide(project)?,
+        CONTROL_PLANES,
+        &["istio"],
+    )?;
+    Ok(newest.and(outcome))
+}
+
+/// What Envoy Gateway translates and serves, with the Envoy that its release has and with the
+/// newest.
+pub(super) fn envoy_gateway(project: &Project) -> Result<Outcome> {
+    if command::on_path("go").is_none() {
+        let outcome = Outcome::success("nothing was run");
+        let reason = "everything, because no Go is here to build Envoy Gateway with";
+        return Ok(outcome.skipping(reason));
+    }
+    let own = envoy::install(project, ENVOY_GATEWAYS_ENVOY)?;
+    let outcome = on_envoy(project, &own, CONTROL_PLANES, &["envoy_gateway"])?;
+    if !outcome.is_green() {
+        return Ok(outcome);
+    }
+    let newest = envoy::provide(project)?;
+    let newest = on_envoy(project, &newest, CONTROL_PLANES, &["envoy_gateway"])?;
+    let outcome = newest.and(outcome);
+    // The tests ask the same.
+    let mut network = Command::new("unshare");
+    network.args([
+        "--map-root-user",
+        "--net",
+        "--",
+        "ip",
+        "link",
+        "set",
+        "lo",
+        "up",
+    ]);
+    Ok(match command::capture(&mut network) {
+        Ok(_) => outcome,
+        Err(error) => outcome.skipping(&format!(
+            "its server, because no network of our own is to be had: {error:#}"
+        )),
+    })
+}
+
+/// Runs a package's end-to-end tests in these files, or all of them, with this Envoy.
+fn on_envoy(project: &Project, envoy: &Path, package: &str, files: &[&str]) -> Result<Outcome> {
     let version = envoy::version(envoy)?;
     println!("with Envoy {version}: {}", envoy.display());
     let mut command = cargo(
         project,
-        &[
-            "test",
-            "--package",
-            WASM_TESTS,
-            "--locked",
-            "--no-fail-fast",
-        ],
+        &["test", "--package", package, "--locked", "--no-fail-fast"],
     );
     command.args(files.iter().flat_map(|file| ["--test", *file]));
     command.env(PREPARED, "1").env(envoy::ENVOY_BIN, envoy);

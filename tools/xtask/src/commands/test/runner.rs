@@ -53,6 +53,15 @@ impl Outcome {
         self
     }
 
+    /// Both, as one.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.counts.passed += other.counts.passed;
+        self.counts.failed += other.counts.failed;
+        self.counts.ignored += other.counts.ignored;
+        self.remark = format!("{}, {}", self.remark.trim(), other.remark.trim());
+        self
+    }
+
     pub(super) fn is_green(&self) -> bool {
         self.counts.failed == 0
     }

@@ -10,7 +10,7 @@ use provision::dist::{self, Variant};
 use provision::toolchain::{WasmTarget, WasmToolchain};
 use provision::{PREPARED, Project, command, envoy, node, oci_clients};
 
-use super::end_to_end::{self, WASM_TESTS};
+use super::end_to_end::{self, CONTROL_PLANES, WASM_TESTS};
 use super::module_image;
 use super::runner::{self, Outcome, cargo};
 use crate::commands::{chaos, overload, render, sim};
@@ -126,6 +126,20 @@ pub(super) const STEPS: &[Step] = &[
         run: end_to_end::oldest,
     },
     Step {
+        name: "istio",
+        about: "the real istiod and Envoy, by Istio's Gateway and by the Gateway API",
+        seconds: 150,
+        needs: &["dist", "local-set"],
+        run: end_to_end::istio,
+    },
+    Step {
+        name: "envoy-gateway",
+        about: "the real Envoy Gateway serves a real Envoy with what we write for it",
+        seconds: 180,
+        needs: &["dist", "local-set"],
+        run: end_to_end::envoy_gateway,
+    },
+    Step {
         name: "overload",
         about: "too much for the accept side, the short form",
         seconds: 150,
@@ -181,6 +195,8 @@ fn native(project: &Project) -> Result<Outcome> {
         WASM_TESTS,
         "--exclude",
         CONFORMANCE,
+        "--exclude",
+        CONTROL_PLANES,
         "--locked",
         "--no-fail-fast",
     ];

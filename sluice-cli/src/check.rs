@@ -153,7 +153,7 @@ fn trouble(error: &Error) -> String {
     format!("no answer: {problem}")
 }
 
-/// Whether only the filter can have answered so.
+/// Checks that only the filter can have answered so.
 fn judge(mut answer: Response<Body>, check: &Check, value: &str) -> Result<(), String> {
     let status = answer.status().as_u16();
     let body = answer
@@ -213,7 +213,7 @@ fn path(text: &str) -> Result<String, String> {
 
 fn name(text: &str) -> Result<HeaderName, String> {
     text.parse()
-        .map_err(|_| "it is no header's name; write one such as Async-Delay".to_owned())
+        .map_err(|_| "it is not a valid header name; write one such as Async-Delay".to_owned())
 }
 
 fn header(text: &str) -> Result<(HeaderName, HeaderValue), String> {

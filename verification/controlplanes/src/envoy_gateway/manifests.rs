@@ -211,7 +211,7 @@ fn with_loopback_targets(documents: &mut [Value]) {
     }
 }
 
-/// Whether a patch brings a whole resource of this kind, or all that a listener does.
+/// Returns whether a patch brings a whole resource of this kind, or all that a listener does.
 fn is_ours(patch: &Value, kind: &str) -> bool {
     let of_kind = patch["type"].as_str().unwrap().ends_with(kind);
     let path = &patch["operation"]["path"];

@@ -47,13 +47,13 @@ pub fn own(test: &str) -> Role {
     Role::Outside
 }
 
-/// Whether this process is in such a network.
+/// Returns whether this process is in such a network.
 #[must_use]
 pub fn is_own() -> bool {
     env::var_os(INSIDE).is_some()
 }
 
-/// Whether this machine lets us have one.
+/// Returns whether this machine lets us have one.
 ///
 /// # Errors
 /// What it says where it doesn't.

@@ -75,8 +75,8 @@ impl Programs {
         })
     }
 
-    /// How many documents of a file Kubernetes' API would take, by the definitions of Envoy
-    /// Gateway and of the Gateway API; 0 where it would refuse one.
+    /// Returns how many documents of a file Kubernetes' API would take, by the definitions of
+    /// Envoy Gateway and of the Gateway API; 0 where it would refuse one.
     ///
     /// # Panics
     /// When what judges can't be started.

@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use provision::{Project, cancel, envoy};
 
 use runner::Outcome;
-use steps::{STEPS, Step};
+use steps::{ON_DEMAND, STEPS, Step};
 use summary::Line;
 
 /// Run every test there is
@@ -57,13 +57,23 @@ pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> 
     }
     let is_chosen = |step: &Step| {
         let needed = |name: &String| STEPS.iter().any(|s| s.name == *name && s.needs(step.name));
-        arguments.only.is_empty() || arguments.only.iter().any(|n| n == step.name || needed(n))
+        match arguments.only.is_empty() {
+            true => !ON_DEMAND.contains(&step.name),
+            false => arguments.only.iter().any(|n| n == step.name || needed(n)),
+        }
     };
     let mut lines = Vec::new();
     for step in STEPS.iter().filter(|step| is_chosen(step)) {
         let line = run_step(project, step, &lines);
         cancel::check()?;
         lines.push(line);
+    }
+    if arguments.only.is_empty() {
+        for name in ON_DEMAND {
+            println!(
+                "not run: {name}, which builds its tools for long: cargo xtask test --only {name}"
+            );
+        }
     }
     let is_green = summary::print(&lines);
     Ok(if is_green {

@@ -32,6 +32,10 @@ impl Step {
     }
 }
 
+/// Steps that are run only where they are asked for: building their control planes takes some ten
+/// minutes each on two cores.
+pub(super) const ON_DEMAND: &[&str] = &["istio", "envoy-gateway"];
+
 /// All steps: the quick ones that find most come first.
 pub(super) const STEPS: &[Step] = &[
     Step {

@@ -9,8 +9,8 @@ pub(super) fn read_metric_labels(root: &mut Section<'_>) -> Labels {
         let labels = metrics.text(
             "labels",
             "envoy",
-            "How labels stand in the names of metrics, for Envoy's bootstrap to find them: `envoy`, \
-             for `stats_tags` as in envoy/; `istio`, for Istio's `extraStatTags`.",
+            "How labels stand in the names of metrics, for Envoy's bootstrap to find them: \
+             `envoy`, for `stats_tags` as in envoy/; `istio`, for Istio's `extraStatTags`.",
         );
         metrics.declare_form(TextForm::OneOf(vec!["envoy", "istio"]));
         match labels.as_str() {

@@ -68,7 +68,7 @@ impl Role for DrainHost {
 
     fn tick(&mut self) {
         self.alarm = None;
-        trace(|| self.engine.describe_wakeup(self.worker.now().steady));
+        trace(&self.engine.describe_wakeup(self.worker.now().steady));
         self.drive_principal(principal::Input::Tick);
         self.notice_health_check();
         self.drive(Input::Tick);

@@ -158,6 +158,8 @@ fn everything_is_counted_and_shown() {
         (Metric::Lost, 0),
         (Metric::Unauthenticated, 0),
         (Metric::OutsideRetention, 0),
+        (Metric::PrincipalTokens, 0),
+        (Metric::PrincipalFailures, 0),
     ]);
     for metric in Metric::ALL {
         let name = metric.name();

@@ -5,6 +5,7 @@
 //! | the real istiod, and an Envoy that gets everything from it | [`istio`] |
 //! | the real Envoy Gateway, and an Envoy that gets everything from it | [`envoy_gateway`] |
 //! | the calls that have to work under every control plane | [`calls`] |
+//! | how such a gateway is started | [`behind`] |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +14,7 @@
     reason = "this crate is only for tests: whatever is unexpected in here fails one"
 )]
 
+pub mod behind;
 pub mod calls;
 pub mod envoy_gateway;
 pub mod istio;

@@ -21,6 +21,7 @@ use super::Programs;
 use super::manifests::{self, Module, Values, Xds};
 use super::programs::module;
 use super::registry::Registry;
+use crate::behind::{self, Ports};
 
 /// The server starts in a few seconds, on an idle machine.
 const DEADLINE: Duration = Duration::from_secs(90);
@@ -99,17 +100,17 @@ impl Server {
         let noted = server.wait_until(DEADLINE, "start of Envoy", || started.is_file());
         noted.unwrap();
         let bootstrap = bootstrap(&started, admin);
-        let gateway = Gateway::with(setup.name, target, |builder| {
-            builder
-                .gateway_port(gateway)
-                .admin_port(admin)
-                .stream_port(stream)
-                .drain_port(drain)
-                .edit(move |config| {
-                    *config = bootstrap;
-                    Ok(())
-                })
-        });
+        let gateway = behind::start(
+            setup.name,
+            target,
+            Ports {
+                gateway,
+                admin,
+                stream,
+                drain,
+            },
+            bootstrap,
+        );
         Self {
             gateway,
             other,

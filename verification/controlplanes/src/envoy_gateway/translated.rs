@@ -14,6 +14,7 @@ use wasm_tests::target::Target;
 
 use super::Programs;
 use super::manifests::{self, Module, Values, Xds};
+use crate::behind::{self, Ports};
 
 /// Where the functions are, for egctl: it refuses this machine. Reserved for documentation
 /// (RFC 5737), so that it is nobody's.
@@ -54,17 +55,17 @@ pub fn start(
     let file = folder.join("resources.yaml");
     fs::write(&file, manifests::text(&resources)).unwrap();
     let translated = bootstrap(&translate(programs, &file), admin);
-    Gateway::with(name, target, |builder| {
-        builder
-            .gateway_port(gateway)
-            .admin_port(admin)
-            .stream_port(stream)
-            .drain_port(drain)
-            .edit(move |config| {
-                *config = translated;
-                Ok(())
-            })
-    })
+    behind::start(
+        name,
+        target,
+        Ports {
+            gateway,
+            admin,
+            stream,
+            drain,
+        },
+        translated,
+    )
 }
 
 /// Has egctl judge and translate resources.

@@ -25,6 +25,8 @@ use serde_json::Value;
 use wasm_tests::gateway::Gateway;
 use wasm_tests::target::Target;
 
+use crate::behind::{self, Ports};
+
 pub use bootstrap::Bootstrap;
 pub use manifests::Kind;
 pub use programs::Programs;
@@ -94,17 +96,17 @@ impl Istio {
         manifests::write(&folder, setup.kind, &values, &setup.input);
         let istiod = start_istiod(programs, &local, setup.kind, &work, &folder, xds);
         let bootstrap = setup.bootstrap.of(programs, setup.kind, &work, admin, xds);
-        let gateway = Gateway::with(setup.name, target, |builder| {
-            builder
-                .gateway_port(gateway)
-                .admin_port(admin)
-                .stream_port(stream)
-                .drain_port(drain)
-                .edit(move |config| {
-                    *config = bootstrap;
-                    Ok(())
-                })
-        });
+        let gateway = behind::start(
+            setup.name,
+            target,
+            Ports {
+                gateway,
+                admin,
+                stream,
+                drain,
+            },
+            bootstrap,
+        );
         let mut istio = Self {
             gateway,
             other,

@@ -149,6 +149,8 @@ metrics! {
         "ConsumerCommits that the Stream answered with 200."
     Sessions Counter "sluice_group_sessions_total"
         "Group cursors created: starts, and recoveries from expired or invalid cursors."
+    Memberships Gauge "sluice_group_memberships"
+        "Groups of which this Envoy's drains are members, one for each stream; 0 if none."
     StreamFailures Counter "sluice_stream_failures_total"
         "Fetches, commits and heartbeats that failed."
     Unauthenticated Counter "sluice_stream_unauthenticated_total"

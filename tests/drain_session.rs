@@ -15,7 +15,7 @@ use sluice::http::CalloutResult;
 use sluice::metric::Metric;
 
 use support::lab::Lab;
-use support::{answer, field, target};
+use support::{answer, field, messages, target};
 
 #[test]
 fn after_a_lost_session_nothing_is_made_twice() {
@@ -99,6 +99,7 @@ fn what_a_lost_session_has_left_does_not_fill_the_window() {
     lab.fetch(0, &["/running", "/waiting"]);
     // The window is full; what is open now is what keeps the session alive.
     lab.wait(4_000);
+    lab.input(Input::HealthCheck);
     lab.answer("calls/heartbeat", answer(400, &[], "{}"));
     lab.wait(1_000);
     lab.answer("groupCursors", answer(200, &[], r#"{"value":"again"}"#));
@@ -257,5 +258,30 @@ fn a_worker_that_lost_its_session_and_its_health_check_holds_no_partition() {
     for _ in 0..20 {
         lab.wait(1_000);
         assert!(lab.open.is_empty(), "{:?}", lab.open);
+    }
+}
+
+#[test]
+fn a_worker_without_health_checks_lets_others_have_what_has_not_begun() {
+    let lanes = r#","lanes":[{"streamId":"lane","delayMs":1000}]"#;
+    let config = r#","group":{"leaseMs":1000,"timeoutMs":60000},"limits":{"inFlight":1}"#;
+    let mut lab = Lab::joined(&format!("{config}{lanes}"));
+    let joined = answer(200, &[], r#"{"value":"start"}"#);
+    lab.answer("lane/groupCursors", joined);
+    lab.fetch(0, &["/a", "/b"]);
+    lab.wait(1_000);
+    lab.fetch(2, &["/c"]);
+    lab.deliver("/a");
+    assert!(!lab.is_open("GET /b"), "no attempt begins any more");
+    let moved = lab.put("lane");
+    assert_eq!(moved.len(), 1, "the other one of the fetch makes way");
+    assert_eq!(moved[0]["path"], "/b");
+    lab.answer("lane/messages", messages(0, &[]));
+    lab.wait(100);
+    lab.answer("calls/commit", answer(200, &[], r#"{"value":"x"}"#));
+    assert_eq!(lab.said.counted(Metric::Memberships), 0);
+    for _ in 0..100 {
+        lab.wait(1_000);
+        assert!(lab.open.is_empty(), "the third one waits: {:?}", lab.open);
     }
 }

@@ -8,6 +8,7 @@ use crate::dead::filter::Filter;
 use crate::destination::Configured;
 use crate::failure::Failure;
 use crate::identity::Credentials;
+use crate::leave::{self, Leave};
 use crate::list::ListOptions;
 use crate::moment;
 use crate::redrive::{Pace, RedriveOptions};
@@ -44,7 +45,7 @@ Exit codes: 0 done, 1 failed (the endpoint can't be reached, or not everything c
 2 wrong usage, 3 no letter matched.";
 
 /// Looks at calls that Sluice has given up and puts them back; writes what hosts need; sees
-/// whether the filter is there.
+/// whether the filter is there; prepares a gateway for its end.
 #[derive(Debug, Parser)]
 #[command(name = "sluice", version, after_help = AFTER_HELP)]
 pub struct Arguments {
@@ -123,6 +124,9 @@ pub enum Command {
     /// Sees whether the filter really stands before what a gateway leads to
     #[command(after_help = check::AFTER_HELP)]
     Check(Check),
+    /// Prepares a gateway for its end, so that its replacement repeats no call
+    #[command(after_help = leave::AFTER_HELP)]
+    Leave(Leave),
 }
 
 /// The commands for dead letters.

@@ -1,5 +1,5 @@
 //! The command line: dead letters, which are calls that Sluice has given up, what hosts need, and
-//! whether the filter is there.
+//! whether the filter is there; and the end of a gateway.
 //!
 //! | what | where |
 //! |---|---|
@@ -9,7 +9,7 @@
 //! | what stands on the dead stream, and how it is gone through | [`dead`] |
 //! | the call record in a letter | [`call`] |
 //! | where calls go back to | [`destination`] |
-//! | the commands | [`list`], [`show`], [`redrive`], [`render`], [`check`] |
+//! | the commands | [`list`], [`show`], [`redrive`], [`render`], [`check`], [`leave`] |
 //! | what people and programs get to see | [`table`], [`json`], [`text`], [`progress`] |
 //!
 //! Everything on the dead stream is untrusted: it is bounded ([`limits`]), and escaped before it
@@ -25,6 +25,7 @@ pub mod failure;
 pub mod files;
 pub mod identity;
 pub mod json;
+pub mod leave;
 pub mod limits;
 pub mod list;
 pub mod moment;
@@ -53,6 +54,7 @@ pub fn run(arguments: Arguments, now: Timestamp, out: &mut dyn Write) -> Result<
     let command = match arguments.command {
         Command::Dead(command) => command,
         Command::Render(command) => return render::render(&command, out),
+        Command::Leave(command) => return leave::leave(&command, out),
         Command::Check(command) => {
             return check::check(&command, common.ca_file.as_deref(), out);
         }

@@ -87,3 +87,8 @@ pub const PROBES_MAX: u32 = 1_000;
 pub const CHECK_HEADERS_MAX: usize = 32;
 /// Bytes of an answer to a probe. The filter's has less than a thousand.
 pub const CHECK_ANSWER_BYTES_MAX: u64 = 65_536;
+
+/// Time between two looks at what a gateway still has to do.
+pub const LEAVE_PAUSE: Duration = Duration::from_millis(200);
+/// Bytes of Envoy's stats.
+pub const STATS_BYTES_MAX: u64 = 67_108_864;

@@ -116,8 +116,9 @@ impl GroupConfig {
             lease: group.duration_ms(
                 "leaseMs",
                 1_000..=600_000,
-                10_000,
-                "A worker that got no health check for this long stops fetching.",
+                5_000,
+                "A worker that got no health check for this long begins no attempt and leaves the \
+                 group.",
             ),
         }
     }

@@ -151,7 +151,7 @@ impl DrainEngine {
     }
 
     /// Puts a call onto a lane, but not for so long that it would be too old for an attempt.
-    fn move_aside(&mut self, id: RecordId, pause: Duration, now: Now) -> bool {
+    pub(super) fn move_aside(&mut self, id: RecordId, pause: Duration, now: Now) -> bool {
         let delay_max = self.plan(id).map(|plan| plan.limits.delay_max(now.wall));
         let pause = pause.min(delay_max.unwrap_or_default());
         let Wait::On(lane) = self.config.lanes.wait(pause) else {

@@ -20,9 +20,6 @@ impl DrainEngine {
     /// Sends the next request of a session, if one is due and none is open.
     pub(super) fn advance_session(&mut self, source: StreamName, now: Now) {
         let demand = self.demand(source, now.steady);
-        if source == StreamName::Calls {
-            self.leave_notes(demand, now.steady);
-        }
         let session = self.sessions.get_mut(&source);
         let next = session.and_then(|session| session.next(demand, now.steady));
         let Some((operation, request)) = next else {

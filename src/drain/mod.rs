@@ -10,6 +10,7 @@
 //! | [`order`], [`parked`], [`notes`] | keeps the order of keys, also of what is away |
 //! | [`target_queue`], [`queue`], [`pace`] | calls wait for their target and turn |
 //! | [`backpressure`] | moves calls aside that are in the way of others |
+//! | [`leaving`] | leaves the groups before the gateway ends |
 //! | [`route`], [`dispatch`] | a call becomes the request that its target sees |
 //! | [`attempt`], [`outcome`], [`retry`] | makes calls, and learns from their results |
 //! | [`dead_letter`] | what is stored of a call that is given up |
@@ -30,6 +31,7 @@ pub mod dispatch;
 mod disposition;
 mod hop_dedup;
 mod lane;
+mod leaving;
 mod lifecycle;
 mod misrouted;
 mod notes;
@@ -116,6 +118,8 @@ pub struct DrainEngine {
     next_overdue_check: Steady,
     /// Until when this worker may fetch; health checks extend it.
     active_until: Option<Steady>,
+    /// In how many groups this worker is a member, as it was last counted.
+    memberships: usize,
     /// Attempts that may still be started in this turn of the event loop.
     turn_budget: usize,
     /// Whether a new turn was asked for.
@@ -152,6 +156,7 @@ impl DrainEngine {
             open: BTreeMap::new(),
             next_overdue_check: Steady(0),
             active_until: None,
+            memberships: 0,
             turn_budget: config.window.per_turn_max,
             turn_pending: false,
             lanes_wakeup: None,
@@ -276,13 +281,17 @@ impl DrainEngine {
         self.make_room(now);
         self.park(now);
         self.wake_in_order(now);
-        self.dispatch_due(now);
+        if self.hand_over(now) {
+            self.dispatch_due(now);
+        }
         self.advance_notes(now);
         self.publish(now);
         self.advance_session(StreamName::Calls, now);
         if concerns_lanes || self.lanes_wakeup.is_some_and(|due| due <= now.steady) {
             self.advance_lanes(now);
         }
+        self.leave_groups(now.steady);
+        self.count_memberships();
     }
 
     fn callout_done(&mut self, ticket: Ticket, result: CalloutResult, now: Now) {

@@ -14,7 +14,6 @@ use crate::drain::outbox::{Content, Publication};
 use crate::drain::owners::Key;
 use crate::drain::parked::NoteStep;
 use crate::drain::returning::Return;
-use crate::drain::session::{Demand, Session};
 use crate::id::{RecordId, StreamName};
 use crate::lanes::Wait;
 use crate::record::note::{KeyDigest, Note};
@@ -316,19 +315,6 @@ impl DrainEngine {
     pub(super) fn note_refused(&mut self, partition: u32, now: Now) {
         self.note_stored(partition, now);
         self.parked.want_another(partition);
-    }
-
-    /// Another worker has the health check now, and only notes are held: whoever has the
-    /// partitions next reads them.
-    pub(super) fn leave_notes(&mut self, demand: Demand, now: Steady) {
-        let session = self.sessions.get_mut(&StreamName::Calls);
-        if !demand.is_active
-            && demand.is_idle
-            && self.parked.holds_notes()
-            && session.is_some_and(Session::leave)
-        {
-            self.lose_session(StreamName::Calls, now);
-        }
     }
 
     /// A session is lost.

@@ -310,11 +310,6 @@ impl Parked {
         self.count = all.count();
     }
 
-    /// Returns whether notes keep commits waiting.
-    pub(super) fn holds_notes(&self) -> bool {
-        self.notes.values().any(|notes| !notes.held.is_empty())
-    }
-
     fn is_away(&self, partition: u32) -> bool {
         let lowest = KeyDigest::LOWEST;
         let mut keys = self.away.range((partition, lowest)..);

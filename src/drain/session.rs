@@ -208,6 +208,11 @@ impl Session {
         true
     }
 
+    /// Returns whether it is a member of its group, as far as it knows.
+    pub(super) fn is_member(&self) -> bool {
+        self.cursor.is_some()
+    }
+
     /// Returns whether the group may consider this member dead.
     pub(super) fn is_unheard(&self, now: Steady) -> bool {
         now >= self.last_contact.plus(self.timing.group_timeout)

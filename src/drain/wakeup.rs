@@ -34,6 +34,8 @@ pub enum WakeReason {
     CallsSession,
     /// A session with a lane has a request to send.
     LaneSession,
+    /// No health check has come for so long that the drain leaves its groups.
+    Leave,
 }
 
 impl WakeReason {
@@ -51,6 +53,7 @@ impl WakeReason {
             Self::PutAgain => "put_again",
             Self::CallsSession => "calls_session",
             Self::LaneSession => "lane_session",
+            Self::Leave => "leave",
         }
     }
 }
@@ -87,7 +90,7 @@ impl DrainEngine {
     }
 
     /// Returns every timer. A timer that runs has a moment.
-    fn timers(&self, now: Steady) -> [(WakeReason, Option<Steady>); 10] {
+    fn timers(&self, now: Steady) -> [(WakeReason, Option<Steady>); 11] {
         let overdue = (!self.open.is_empty()).then_some(self.next_overdue_check);
         let has_slot = self.window.in_flight() < self.config.window.in_flight_max;
         let rate = has_slot
@@ -108,6 +111,7 @@ impl DrainEngine {
             (WakeReason::PutAgain, self.outbox.wakeup()),
             (WakeReason::CallsSession, calls),
             (WakeReason::LaneSession, self.lanes_wakeup),
+            (WakeReason::Leave, self.leaving_wakeup(now)),
         ]
     }
 }

@@ -103,7 +103,8 @@ fn refuse_in_every_way(gateway: &mut Gateway) {
     gateway.set.restart_stream_server().unwrap();
 }
 
-/// What the calls of `everything_is_counted_and_shown` leave in each metric that has one right value.
+/// Returns what the calls of `everything_is_counted_and_shown` leave in each metric that has one
+/// right value.
 fn expected_values() -> BTreeMap<Metric, u64> {
     BTreeMap::from([
         (Metric::Accepted, 6),
@@ -148,6 +149,8 @@ fn expected_values() -> BTreeMap<Metric, u64> {
         (Metric::OutsideRetention, 0),
         (Metric::PrincipalTokens, 0),
         (Metric::PrincipalFailures, 0),
+        // The calls and six lanes.
+        (Metric::Memberships, 7),
     ])
 }
 

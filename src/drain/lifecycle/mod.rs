@@ -8,6 +8,7 @@
 //! | [`window`] | all records, with their indexes |
 //! | [`count`] | how much is held of each stream |
 //! | [`behind`] | the order of calls with the same order key |
+//! | [`begun`] | what has begun, and what stands in the way of its commit |
 //! | [`orphaned`] | what lost sessions leave |
 //! | [`check`] | rebuilds the indexes from the states, and compares |
 //!
@@ -15,6 +16,7 @@
 //! becomes of a record is decided in [`crate::drain::disposition`].
 
 mod apply;
+mod begun;
 pub(super) mod behind;
 mod check;
 mod count;

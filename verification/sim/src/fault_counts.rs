@@ -50,6 +50,8 @@ pub enum FaultKind {
     VmTrapped,
     /// A gateway dies.
     GatewayDied,
+    /// A gateway has left its groups, and ends.
+    GatewayRetired,
     /// A gateway stands still.
     GatewayStopped,
     /// A wall clock is set forward.
@@ -94,7 +96,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All kinds.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 43] = [
         Self::NotSent,
         Self::RequestLost,
         Self::AnswerLost,
@@ -117,6 +119,7 @@ impl FaultKind {
         Self::VmEnded,
         Self::VmTrapped,
         Self::GatewayDied,
+        Self::GatewayRetired,
         Self::GatewayStopped,
         Self::ClockForward,
         Self::ClockBack,

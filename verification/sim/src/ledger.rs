@@ -98,6 +98,8 @@ pub struct Attempt {
 /// Everything that is true.
 #[derive(Default)]
 pub struct Ledger {
+    /// Whether nothing goes wrong but that gateways are replaced.
+    pub is_rolling: bool,
     /// All records of calls and lanes.
     pub records: BTreeMap<Place, Record>,
     /// Their places, by call id.

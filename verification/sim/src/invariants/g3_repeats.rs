@@ -22,6 +22,14 @@ pub const GIVEN_UP_MS: u64 = 5_000;
 /// made all attempts that it may make.
 pub fn check(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>) -> Result<(), Violation> {
     let broken = |text: String| Err(Violation::new("G3", start.call, text));
+    if ledger.is_rolling
+        && !has_two_origins(ledger, start)
+        && let Some(known) = ledger.attempts_of(start.call).find(has_ended)
+    {
+        return broken(format!(
+            "nothing but the replacement of gateways happened, and its end was known: {known:?}"
+        ));
+    }
     let own = |attempt: &&Attempt| attempt.by == start.by;
     let mut mine = ledger.attempts_of(start.call).filter(own);
     let is_recent = |at: u64| start.at < at.saturating_add(REMEMBERED_MS);
@@ -61,6 +69,10 @@ pub fn check(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>) -> Result
         return broken(format!("attempt {number} with {retries} retries"));
     }
     Ok(())
+}
+
+fn has_ended(attempt: &&Attempt) -> bool {
+    matches!(attempt.end, Some((_, End::Delivered | End::Refused)))
 }
 
 /// Returns whether there are two records of the same call that have never hopped. Nobody can tell
@@ -116,8 +128,7 @@ pub fn stored(ledger: &Ledger, place: Place, id: &str) -> Result<(), Violation> 
     };
     let replies = ledger.heads(id).filter(|(_, head)| head.progress.hops == 0);
     let replies = replies.filter(|(place, _)| is_recent(place)).count();
-    let ends = |attempt: &&Attempt| matches!(attempt.end, Some((_, End::Delivered | End::Refused)));
-    let ended = ledger.attempts_of(&reply.call_id).filter(ends).count();
+    let ended = ledger.attempts_of(&reply.call_id).filter(has_ended).count();
     let places = ledger.places.get(&reply.call_id).into_iter().flatten();
     let dead: usize = places.filter_map(|place| ledger.dead.get(place)).sum();
     let doubts = ledger.doubts.get(id).copied().unwrap_or_default();

@@ -63,6 +63,9 @@ enum Event {
 struct Gateway {
     is_up: bool,
     stopped_until: u64,
+    /// Set while its health checks fail, because it is to end: for how many milliseconds it is
+    /// away then.
+    retires: Option<u64>,
     /// By how many milliseconds its wall clock is ahead.
     skew: i64,
     /// The latest time that its wall clock has shown.
@@ -117,6 +120,7 @@ impl World {
         let gateway = |_| Gateway {
             is_up: true,
             stopped_until: 0,
+            retires: None,
             skew: 0,
             latest_wall: 0,
             checked: 0,
@@ -137,7 +141,10 @@ impl World {
             queue: BTreeMap::new(),
             sequence: 0,
             is_calm: false,
-            ledger: Ledger::default(),
+            ledger: Ledger {
+                is_rolling: plan.is_rolling,
+                ..Ledger::default()
+            },
             trace: Trace::default(),
             fault_counts: FaultCounts::default(),
             keys: Keys::default(),

@@ -1,5 +1,6 @@
 //! Faults of whole machines.
 
+use sluice::metric::Metric;
 use sluice::time::Wall;
 
 use super::{Event, World};
@@ -24,7 +25,14 @@ impl World {
                     worker.traps_after = Some(outputs);
                 }
             }
-            ProcessFault::Die(gateway, millis) => self.die(gateway, millis),
+            ProcessFault::Die(gateway, millis) => {
+                self.die(gateway, millis, FaultKind::GatewayDied);
+            }
+            ProcessFault::Retire(gateway, millis) => {
+                if let Some(gateway) = self.gateways.get_mut(gateway) {
+                    gateway.retires = Some(millis);
+                }
+            }
             ProcessFault::Stop(gateway, millis) => {
                 let until = self.now.saturating_add(millis);
                 self.count_fault(FaultKind::GatewayStopped);
@@ -103,7 +111,19 @@ impl World {
         }
     }
 
-    fn die(&mut self, number: usize, millis: u64) {
+    /// Ends a gateway that is to end, if its drains have left their groups.
+    pub(super) fn retire(&mut self, number: usize, millis: u64) {
+        let mut drains = self
+            .workers
+            .iter()
+            .filter(|worker| worker.gateway == number);
+        if drains.all(|worker| worker.gauges.value(Metric::Memberships) == 0) {
+            self.note("everybody", format!("gateway {number} has left its groups"));
+            self.die(number, millis, FaultKind::GatewayRetired);
+        }
+    }
+
+    fn die(&mut self, number: usize, millis: u64, how: FaultKind) {
         let Some(gateway) = self
             .gateways
             .get_mut(number)
@@ -112,9 +132,10 @@ impl World {
             return;
         };
         gateway.is_up = false;
+        gateway.retires = None;
         gateway.slots.clear();
         gateway.life = gateway.life.saturating_add(1);
-        self.fault_counts.add(FaultKind::GatewayDied);
+        self.fault_counts.add(how);
         let workers = self.workers.iter().enumerate();
         let own: Vec<usize> = workers
             .filter(|(_, worker)| worker.gateway == number)

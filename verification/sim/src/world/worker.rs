@@ -120,6 +120,10 @@ impl World {
             HEALTH_CHECK_MS.saturating_add(jitter),
             Event::HealthCheck(gateway),
         );
+        if let Some(millis) = self.gateways.get(gateway).and_then(|found| found.retires) {
+            self.retire(gateway, millis);
+            return Ok(());
+        }
         match self.checked_worker(gateway) {
             Some(by) => self.drain_input(by, DrainInput::HealthCheck),
             None => Ok(()),

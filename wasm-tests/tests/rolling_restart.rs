@@ -1,5 +1,5 @@
 //! Gateways are replaced one after the other, under load, as a roll-out does: `sluice leave`, then
-//! SIGTERM, then the new one. Nothing is lost, and nothing is repeated, because nothing was in doubt.
+//! SIGTERM, then the new one. Nothing is lost, and nothing is repeated: nothing was in doubt.
 #![cfg(not(target_arch = "wasm32"))]
 #![allow(
     clippy::panic,

@@ -16,6 +16,8 @@ import email.utils
 import json
 import os
 import re
+import socket
+import ssl
 import sys
 import time
 
@@ -285,6 +287,9 @@ def of_tokens(asked, signer, report):
         return f"{length} characters; it lasts {lasts} s; its claims are {names}"
 
     report.item("How long does a session token last?", claims)
+    report.item("Where are the files of a resource principal, and how old?", of_files)
+    if asked.auth == "oke_workload_identity":
+        of_workload(signer, report)
     if asked.auth != "instance_principal":
         return
     base = "http://169.254.169.254/opc/v2"
@@ -303,6 +308,48 @@ def of_tokens(asked, signer, report):
         return "\n".join([*lines, f"- names in regionInfo: {names}"])
 
     report.item("What does the metadata service insist on?", metadata)
+
+
+def of_files():
+    """Paths alone: what is no path may be the token or the key itself."""
+    found = []
+    for name in ("VERSION", "RPST", "PRIVATE_PEM", "PRIVATE_PEM_PASSPHRASE"):
+        name = f"OCI_RESOURCE_PRINCIPAL_{name}"
+        value = os.environ.get(name)
+        if value is None:
+            said = "not set"
+        elif name.endswith("VERSION"):
+            said = redacted(value)
+        elif value.startswith("/"):
+            there = os.stat(value)
+            said = (
+                f"a file, {redacted(value)}, {there.st_size} bytes, mode {there.st_mode & 0o777:o}, "
+                f"written {time.time() - there.st_mtime:.0f} s ago"
+            )
+        else:
+            said = "set, and not a path"
+        found.append(f"- {name}: {said}")
+    return "\n".join(found)
+
+
+def of_workload(signer, report):
+    name, port = "kubernetes.default.svc", 12250
+
+    def names():
+        context = ssl.create_default_context(cafile=signer.sa_cert_path)
+        context.check_hostname = False
+        where = (os.environ["KUBERNETES_SERVICE_HOST"], port)
+        with socket.create_connection(where, 10) as plain:
+            with context.wrap_socket(plain, server_hostname=name) as secure:
+                found = secure.getpeercert().get("subjectAltName", ())
+        return ", ".join(f"{kind} {redacted(value)}" for kind, value in found) or "none"
+
+    def by_name():
+        named = type(signer)(signer.sa_token_provider, signer.sa_cert_path, name, port)
+        return f"it gives a token of {len(named.security_token.security_token)} characters"
+
+    report.item("Which names has the certificate of OKE's service?", names)
+    report.item(f"Does OKE know itself by the name {name}?", by_name)
 
 
 def main():

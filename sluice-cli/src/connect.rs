@@ -43,8 +43,8 @@ pub fn client(common: &Common, environment: Environment<'_>) -> Result<StreamCli
         ),
         None => None,
     };
-    let signer = identity.map(|identity| identity.signer);
-    Ok(StreamClient::new(endpoint, signer, authorities))
+    let signing = identity.map(|identity| identity.signing);
+    Ok(StreamClient::new(endpoint, signing, authorities))
 }
 
 /// Returns the given endpoint, else Oracle's service in a region, else the local server.

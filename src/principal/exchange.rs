@@ -178,6 +178,29 @@ pub fn workload_request(
     Ok(request("POST", authority, path, fields, body))
 }
 
+/// Asks the auth service for another token in the place of a session's, which has to sign this
+/// while it lasts, as `oci session refresh` does.
+///
+/// # Errors
+/// Why there is no such request.
+pub fn refresh_request(authority: &str, token: &str) -> Result<OutgoingRequest, String> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct RefreshRequest<'a> {
+        current_token: &'a str,
+    }
+    let body = spaced_json(&RefreshRequest {
+        current_token: token,
+    })?;
+    let fields = vec![
+        ("accept", "*/*".to_owned()),
+        ("content-type", "application/json".to_owned()),
+        ("content-length", body.len().to_string()),
+    ];
+    let path = "/v1/authentication/refresh";
+    Ok(request("POST", authority, path, fields, body))
+}
+
 /// JSON of texts alone, with the spaces that Python's `json` writes: the signature covers them.
 fn spaced_json(value: &impl Serialize) -> Result<Vec<u8>, String> {
     struct Spaced;

@@ -45,11 +45,7 @@ impl Token {
         if text.len() > TOKEN_BYTES_MAX {
             return Err(format!("is larger than {TOKEN_BYTES_MAX} bytes"));
         }
-        let claims = text.split('.').nth(1);
-        let claims = claims.and_then(|part| {
-            let part = URL_SAFE_NO_PAD.decode(part.trim_end_matches('=')).ok()?;
-            serde_json::from_slice::<Times>(&part).ok()
-        });
+        let claims = times(text);
         let claims = claims.ok_or("is not a JSON Web Token with a time at which it ends (exp)")?;
         let key_id = KeyId::parse(&format!("ST${text}"))
             .map_err(|_| "has characters that no token has".to_owned())?;
@@ -71,6 +67,12 @@ impl Token {
         })
     }
 
+    /// Returns when a text says that it ends; `None` if it is no such token.
+    #[must_use]
+    pub fn ends(text: &str) -> Option<Wall> {
+        times(text).and_then(|claims| seconds(claims.exp))
+    }
+
     /// The token without `ST$`.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -87,6 +89,12 @@ impl Token {
         let from = self.expires.since(came).min(lifetime) / 2;
         came.plus(from)
     }
+}
+
+fn times(text: &str) -> Option<Times> {
+    let claims = text.split('.').nth(1)?.trim_end_matches('=');
+    let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
+    serde_json::from_slice(&claims).ok()
 }
 
 fn seconds(value: f64) -> Option<Wall> {

@@ -7,7 +7,8 @@
 //! | an external processor, which Envoy shows the bodies | [`ext_proc`] |
 //! | `sluice`, the command line for dead letters | [`sluice`] |
 //! | Oracle's metadata and auth services, stood in for | [`oci`] |
-//! | the clusters and the listener of docs/oci.md | [`oci_envoy`] |
+//! | gateways for Oracle's service as `sluice render` writes them | [`oci_envoy`] |
+//! | a network like that of an instance at Oracle | [`instance_network`] |
 //! | many clients with a ledger of what they were promised | [`load`] |
 //!
 //! Nothing of this exists for wasm, where only `tests/core.rs` runs.
@@ -22,6 +23,7 @@
 
 pub mod ext_proc;
 pub mod gateway;
+pub mod instance_network;
 pub mod load;
 pub mod oci;
 pub mod oci_envoy;

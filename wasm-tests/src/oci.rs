@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -42,8 +42,12 @@ pub struct Known {
     tokens: BTreeMap<String, (RsaPublicKey, SystemTime)>,
     /// How long the next tokens last.
     lifetime: Duration,
+    /// How long ago the next tokens were issued, as they say.
+    pub age: Duration,
     /// What the auth service answers instead, if anything.
     trouble: Option<(u16, Value)>,
+    /// What the metadata service answers instead, if anything.
+    pub hostile: Option<Answer>,
     /// What was refused, and why.
     pub refused: Vec<String>,
     /// Every request to the auth service, as it came.
@@ -52,6 +56,8 @@ pub struct Known {
     pub used: BTreeMap<String, usize>,
     /// Requests to the metadata service.
     pub metadata: usize,
+    /// What service accounts have to show; at the start [`ACCOUNT_TOKEN`].
+    pub account_token: String,
 }
 
 /// The running services.
@@ -75,6 +81,7 @@ impl Oci {
     pub fn start(stream: u16, lifetime: Duration) -> Self {
         let known = Arc::new(Mutex::new(Known {
             lifetime,
+            account_token: ACCOUNT_TOKEN.to_owned(),
             ..Known::default()
         }));
         let serve = |serve: fn(&Mutex<Known>, &Message) -> Answer| {
@@ -121,10 +128,13 @@ impl Known {
     }
 }
 
-/// A token for a public key.
+/// A token for a public key in DER.
 fn issue(known: &mut Known, der: &[u8]) -> String {
-    let key = RsaPublicKey::from_public_key_der(der).unwrap();
-    let now = SystemTime::now();
+    issue_for(known, RsaPublicKey::from_public_key_der(der).unwrap())
+}
+
+fn issue_for(known: &mut Known, key: RsaPublicKey) -> String {
+    let now = SystemTime::now() - known.age;
     let seconds = |at: SystemTime| at.duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
     let end = now + known.lifetime;
     let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
@@ -155,6 +165,9 @@ fn refuse(known: &mut Known, status: u16, why: &str) -> Answer {
 fn metadata(known: &Mutex<Known>, message: &Message) -> Answer {
     let mut known = lock(known);
     known.metadata += 1;
+    if let Some(answer) = &known.hostile {
+        return answer.clone();
+    }
     if message.text("authorization") != "Bearer Oracle" {
         return refuse(&mut known, 401, "no Authorization: Bearer Oracle");
     }
@@ -187,6 +200,7 @@ fn auth(known: &Mutex<Known>, message: &Message) -> Answer {
     let answer = match message.word(1).as_str() {
         "/v1/x509" => exchange_certificate(&mut known, message),
         "/resourcePrincipalSessionTokens" => exchange_account(&mut known, message),
+        "/v1/authentication/refresh" => refresh(&mut known, message),
         _ => return Answer::status(404),
     };
     answer.unwrap_or_else(|why| refuse(&mut known, 401, &why))
@@ -218,11 +232,11 @@ fn exchange_certificate(known: &mut Known, message: &Message) -> Result<Answer, 
     Ok(Answer::json(200, &json!({ "token": token })))
 }
 
-/// The token that a service account has in tests.
+/// The token that a service account has in tests at first.
 pub const ACCOUNT_TOKEN: &str = "account.token.of-tests";
 
 fn exchange_account(known: &mut Known, message: &Message) -> Result<Answer, String> {
-    if message.text("authorization") != format!("Bearer {ACCOUNT_TOKEN}") {
+    if message.text("authorization") != format!("Bearer {}", known.account_token) {
         return Err("another service account".to_owned());
     }
     if message.text("opc-request-id").split('/').count() != 3 {
@@ -237,6 +251,27 @@ fn exchange_account(known: &mut Known, message: &Message) -> Result<Answer, Stri
         fields: Vec::new(),
         body: STANDARD.encode(answer).into_bytes(),
     })
+}
+
+/// Gives another token for the key of the one that signs this, as long as that one lasts.
+fn refresh(known: &mut Known, message: &Message) -> Result<Answer, String> {
+    let names = "date (request-target) host content-length content-type x-content-sha256";
+    let given = Given::read(message)?;
+    if given.names != names {
+        return Err(format!("signed are {}", given.names));
+    }
+    let token = given.key_id.strip_prefix("ST$").ok_or("no session token")?;
+    let (key, end) = known.tokens.get(token).cloned().ok_or("an unknown token")?;
+    if end <= SystemTime::now() {
+        return Err("the token has ended".to_owned());
+    }
+    given.verify(message, &key)?;
+    let body: Value = serde_json::from_slice(&message.body).map_err(|error| error.to_string())?;
+    if body != json!({ "currentToken": token }) {
+        return Err("another token than the one that signs".to_owned());
+    }
+    let token = issue_for(known, key);
+    Ok(Answer::json(200, &json!({ "token": token })))
 }
 
 /// Lets a request through that a session token signs.
@@ -348,10 +383,4 @@ impl Given {
         let verified = key.verify(scheme, &Sha256::digest(text), &self.signature);
         verified.map_err(|_| "the signature is wrong".to_owned())
     }
-}
-
-/// Where a socket of a test may be: paths of sockets are short.
-#[must_use]
-pub fn socket(name: &str) -> PathBuf {
-    Path::new("/tmp").join(format!("sluice-{}-{name}", std::process::id()))
 }

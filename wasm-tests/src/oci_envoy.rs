@@ -1,72 +1,98 @@
-//! The clusters and the listener of docs/oci.md, as they stand there, for a gateway whose services
-//! are stood in for.
+//! Gateways for Oracle's service as `sluice render` writes them, before services that stand in for
+//! Oracle's.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
-use local_gateway::render::{at, cluster, endpoint};
+use local_gateway::render::{at, cluster, endpoint, listener, merge_patch};
 use provision::Project;
+use provision::envoy::Version;
 use serde_json::{Value, json};
+use sluice_render::{Form, Host, Input, render};
 
-/// The auth service's name in docs/oci.md.
+/// The auth service of the inputs' region.
 pub const AUTH_HOST: &str = "auth.eu-frankfurt-1.oraclecloud.com";
 
-/// The `index`th example in YAML: a list.
-fn documented(index: usize) -> Result<Vec<Value>> {
-    let page = fs::read_to_string(Project::here().root().join("docs/oci.md"))?;
-    let block = page
-        .split("```yaml\n")
-        .nth(index + 1)
-        .context("an example")?;
-    let block = block.split("```").next().unwrap_or_default();
-    Ok(yaml_serde::from_str(block)?)
-}
+/// What gives tokens to workloads.
+pub const WORKLOAD_HOST: &str = "kubernetes.default.svc";
 
-fn add(config: &mut Value, list: &str, item: Value) -> Result<()> {
-    let list = at(config, &format!("/static_resources/{list}"))?;
-    list.as_array_mut().context("a list")?.push(item);
-    Ok(())
-}
-
-/// The clusters of the metadata service and of the auth service, on these ports of this machine.
-/// The third one is that of the Stream, which speaks no TLS here. `trusted` is the file with the
-/// auth service's authority.
+/// Writes the configuration of `deploy/inputs/NAME.yaml` for this Envoy to a file of `folder`, with
+/// the streams that a local set has, and with this change of the input (RFC 7396).
 ///
 /// # Errors
-/// When the page or the configuration has something else.
-pub fn add_clusters(config: &mut Value, ports: [u16; 3], trusted: &Path) -> Result<()> {
-    const VALIDATION: &str = "/transport_socket/typed_config/common_tls_context/validation_context";
-    let [metadata_port, auth_port, stream_port] = ports;
+/// What `sluice render` says.
+pub fn rendered(name: &str, folder: &Path, envoy: Version, change: &Value) -> Result<PathBuf> {
+    let inputs = Project::here().root().join("deploy/inputs");
+    let text = fs::read_to_string(inputs.join(format!("{name}.yaml")))?;
+    let text = text.replace("oc1.eu-frankfurt-1.calls", "oc1.local.calls");
+    let mut input: Value = yaml_serde::from_str(&text)?;
+    // The local set has only some of these lanes.
+    let own = json!({
+        "lanes": [{ "streamId": "ocid1.stream.oc1.local.calls-5s", "delayMs": 5000 }],
+        "attempt": { "backoffBaseMs": 20, "backoffMaxMs": 200 },
+        "group": { "timeoutMs": 1000 },
+    });
+    merge_patch(&mut input, &own);
+    merge_patch(&mut input, change);
+    let form = Form {
+        host: Host::EnvoyOci,
+        envoy: envoy.to_string().parse().map_err(anyhow::Error::msg)?,
+    };
+    let input = Input::from_value(input, &inputs, form)?;
+    let written = render(&input, Some(name), None)?;
+    let file = folder.join(format!("{name}.yaml"));
+    fs::create_dir_all(folder)?;
+    fs::write(&file, written)?;
+    Ok(file)
+}
+
+/// Leads the Stream to this port of this machine, without TLS.
+///
+/// # Errors
+/// When the configuration has no such cluster.
+pub fn lead_stream(config: &mut Value, port: u16) -> Result<()> {
     let stream = cluster(config, "stream")?;
     let members = stream.as_object_mut().context("a mapping")?;
     members.remove("transport_socket");
-    *endpoint(stream, "port_value")? = json!(stream_port);
-    let [mut metadata, mut auth]: [Value; 2] = documented(0)?.try_into().ok().context("two")?;
-    for (cluster, port) in [(&mut metadata, metadata_port), (&mut auth, auth_port)] {
-        *endpoint(cluster, "address")? = json!("127.0.0.1");
-        *endpoint(cluster, "port_value")? = json!(port);
-    }
-    *at(at(&mut auth, VALIDATION)?, "/trusted_ca/filename")? = json!(trusted);
-    add(config, "clusters", metadata)?;
-    add(config, "clusters", auth)
+    *endpoint(stream, "address")? = json!("127.0.0.1");
+    *endpoint(stream, "port_value")? = json!(port);
+    Ok(())
 }
 
-/// The listener that serves the files of a folder on this socket, and its cluster.
+/// Leads `oci-metadata` to this port of this machine, as `oci-auth` is led by [`lead_auth`].
 ///
 /// # Errors
-/// When the page or the configuration has something else.
-pub fn add_files(config: &mut Value, folder: &Path, socket: &Path) -> Result<()> {
-    const MAPPINGS: &str = "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config\
-                            /path_mappings";
-    const ENDPOINT: &str = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address/pipe/path";
-    let [mut listener, mut cluster]: [Value; 2] = documented(1)?.try_into().ok().context("two")?;
-    *at(&mut listener, "/address/pipe/path")? = json!(socket);
-    *at(&mut cluster, ENDPOINT)? = json!(socket);
-    let mappings = at(&mut listener, MAPPINGS)?.as_array_mut();
-    for mapping in mappings.context("a list")? {
-        mapping["file_path_prefix"] = json!(folder);
-    }
-    add(config, "listeners", listener)?;
-    add(config, "clusters", cluster)
+/// When the configuration has no such cluster.
+pub fn lead_metadata(config: &mut Value, port: u16) -> Result<()> {
+    let metadata = cluster(config, "oci-metadata")?;
+    *endpoint(metadata, "address")? = json!("127.0.0.1");
+    *endpoint(metadata, "port_value")? = json!(port);
+    Ok(())
+}
+
+/// Leads `oci-auth` to this port of this machine. `trusted` is the file with its authority.
+///
+/// # Errors
+/// When the configuration has no such cluster.
+pub fn lead_auth(config: &mut Value, port: u16, trusted: &Path) -> Result<()> {
+    const VALIDATION: &str = "/transport_socket/typed_config/common_tls_context/validation_context";
+    let auth = cluster(config, "oci-auth")?;
+    *endpoint(auth, "address")? = json!("127.0.0.1");
+    *endpoint(auth, "port_value")? = json!(port);
+    *at(at(auth, VALIDATION)?, "/trusted_ca/filename")? = json!(trusted);
+    Ok(())
+}
+
+/// Has the service account's token read from this folder.
+///
+/// # Errors
+/// When the configuration serves no such file.
+pub fn lead_account(config: &mut Value, folder: &Path) -> Result<()> {
+    const BODY: &str = "/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0\
+                        /routes/0/direct_response/body";
+    let body = at(listener(config, "oci-files")?, BODY)?;
+    *at(body, "/filename")? = json!(folder.join("token"));
+    *at(body, "/watched_directory/path")? = json!(folder);
+    Ok(())
 }

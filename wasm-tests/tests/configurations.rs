@@ -16,6 +16,8 @@ use local_gateway::render::{UnfilteredTargets, for_envoy};
 use provision::dist::Variant;
 use provision::{Programs, Project};
 use serde_json::{Value, json};
+use sluice_render::{Form, Host, Input, render};
+use testkit::tls::Authority;
 
 /// Returns every file in `envoy/`.
 fn configurations() -> Vec<PathBuf> {
@@ -80,6 +82,42 @@ fn envoy_takes_every_configuration() {
             insist(&rendered, &validate(&project, &programs, &rendered));
         }
     }
+}
+
+#[test]
+fn envoy_takes_what_each_principal_asks() {
+    const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+    let project = Project::here();
+    let programs = Programs::for_tests(&project, Variant::Shipped).unwrap();
+    let envoy = programs.envoy_version.to_string().parse().unwrap();
+    let inputs = project.root().join("deploy/inputs");
+    let folder = project.target().join("local-sets/for-principals");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("token"), "token").unwrap();
+    fs::write(folder.join("ca.crt"), Authority::new().pem()).unwrap();
+    let mut taken = 0;
+    for name in ["instance", "resource", "workload"] {
+        for host in [Host::EnvoyOci, Host::Sidecar, Host::Compose] {
+            let yaml = fs::read_to_string(inputs.join(format!("{name}.yaml"))).unwrap();
+            let yaml = format!("module: {}\n{yaml}", programs.filter.display());
+            let input = match Input::from_yaml(&yaml, &inputs, Form { host, envoy }) {
+                Ok(input) => input,
+                Err(mistakes) => {
+                    let is_old = mistakes.to_string().contains("resource needs Envoy 1.38");
+                    assert!(name == "resource" && is_old, "{name}: {mistakes}");
+                    continue;
+                }
+            };
+            let text = render(&input, Some(name), None).unwrap();
+            // A pod's files; Envoy looks for them at once.
+            let text = text.replace(ACCOUNT, folder.to_str().unwrap());
+            let file = folder.join(format!("{name}-{host}.yaml"));
+            fs::write(&file, text).unwrap();
+            insist(&file, &validate(&project, &programs, &file));
+            taken += 1;
+        }
+    }
+    assert!([6, 9].contains(&taken));
 }
 
 #[test]

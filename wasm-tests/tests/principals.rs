@@ -12,18 +12,22 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use local_gateway::Builder;
-use provision::Project;
+use provision::dist::Variant;
+use provision::envoy::Version;
+use provision::{Programs, Project};
 use serde_json::{Value, json};
 use sluice::stream::signing::{KEY_BITS_MIN, PrivateKey};
 use testkit::http1::Request;
 use testkit::tls::{Authority, Proxy};
 use wasm_tests::gateway::Gateway;
 use wasm_tests::load::Load;
-use wasm_tests::oci::{ACCOUNT_TOKEN, Oci, key_file, socket};
-use wasm_tests::oci_envoy::{AUTH_HOST, add_clusters, add_files};
+use wasm_tests::oci::{ACCOUNT_TOKEN, Oci, key_file};
+use wasm_tests::oci_envoy::{
+    AUTH_HOST, WORKLOAD_HOST, lead_account, lead_auth, lead_metadata, lead_stream, rendered,
+};
 use wasm_tests::target::Target;
 
-/// What an instance at Oracle has around it.
+/// What a gateway at Oracle has around it.
 struct Around {
     oci: Oci,
     authority: Authority,
@@ -32,11 +36,11 @@ struct Around {
 }
 
 impl Around {
-    fn start(lifetime: Duration) -> Self {
+    fn start(lifetime: Duration, auth_host: &str) -> Self {
         let stream = local_gateway::ports::free().unwrap();
         let oci = Oci::start(stream, lifetime);
         let authority = Authority::new();
-        let auth = authority.start_proxy(AUTH_HOST);
+        let auth = authority.start_proxy(auth_host);
         auth.leads_to(&format!("127.0.0.1:{}", oci.auth.port()));
         Self {
             oci,
@@ -46,53 +50,47 @@ impl Around {
         }
     }
 
-    /// The gateway for Oracle's service with this principal, and these services in the place of
+    /// The gateway that `sluice render` writes for this input, with these services in the place of
     /// Oracle's.
     fn gateway(
         &self,
         name: &str,
-        signing: &Value,
-        change: impl FnOnce(Builder) -> Builder,
+        input: &str,
+        change: &Value,
+        more: impl FnOnce(Builder) -> Builder,
     ) -> Gateway {
-        let file = Project::here()
-            .target()
-            .join("test-keys")
-            .join(format!("{name}.pem"));
-        fs::create_dir_all(file.parent().unwrap()).unwrap();
-        fs::write(&file, self.authority.pem()).unwrap();
-        let mut stream = json!({
-            "streamId": "ocid1.stream.oc1.local.calls",
-            "signing": {
-                "tenancy": null, "user": null, "fingerprint": null, "privateKeyEnvironment": null,
-            },
-        });
-        local_gateway::render::merge_patch(&mut stream, &json!({ "signing": signing }));
-        // A null says that a key is taken out; a patch of a patch would take out the null.
-        for key in ["tenancy", "user", "fingerprint", "privateKeyEnvironment"] {
-            stream["signing"][key] = Value::Null;
-        }
-        let lanes = json!([{ "streamId": "ocid1.stream.oc1.local.calls-5s", "delayMs": 5000 }]);
-        let accept = json!({ "stream": stream, "lanes": lanes });
-        let drain = json!({
-            "stream": stream, "lanes": lanes,
-            "deadLetters": { "streamId": "ocid1.stream.oc1.local.calls-dead" },
-            "attempt": { "backoffBaseMs": 20, "backoffMaxMs": 200 },
-        });
-        let ports = [
+        let folder = Project::here().target().join("test-keys").join(name);
+        let file = rendered(input, &folder, version(), change);
+        let file = file.unwrap_or_else(|error| panic!("{error:#}"));
+        let trusted = folder.join("authority.pem");
+        fs::write(&trusted, self.authority.pem()).unwrap();
+        let [metadata, auth, gate] = [
             self.oci.metadata.port(),
             self.auth.port(),
             self.oci.gate.port(),
         ];
+        let kind = input.to_owned();
         Gateway::with(name, Target::start(), |builder| {
-            let builder = builder
-                .configuration(&Project::here().root().join("envoy/gateway.oci.yaml"))
-                .stream_port(self.stream)
-                .accept_patch(accept)
-                .drain_patch(drain)
-                .edit(move |config| add_clusters(config, ports, &file));
-            change(builder)
+            // What tests need is in the input.
+            let builder = builder.configuration(&file).drain_patch(json!({}));
+            let builder = builder.stream_port(self.stream).edit(move |config| {
+                lead_stream(config, gate)?;
+                if kind == "instance" {
+                    lead_metadata(config, metadata)?;
+                }
+                if kind != "resource" {
+                    lead_auth(config, auth, &trusted)?;
+                }
+                Ok(())
+            });
+            more(builder)
         })
     }
+}
+
+fn version() -> Version {
+    let programs = Programs::for_tests(&Project::here(), Variant::Shipped);
+    programs.unwrap().envoy_version
 }
 
 fn log(gateway: &Gateway) -> String {
@@ -139,9 +137,8 @@ fn nothing_is_told(gateway: &Gateway, oci: &Oci) {
 
 #[test]
 fn an_instance_signs_by_a_token_that_its_certificate_brings() {
-    let around = Around::start(Duration::from_secs(3_600));
-    let signing = json!({ "principal": "instance" });
-    let gateway = around.gateway("principal-instance", &signing, |builder| {
+    let around = Around::start(Duration::from_secs(3_600), AUTH_HOST);
+    let gateway = around.gateway("principal-instance", "instance", &json!({}), |builder| {
         builder.concurrency(2)
     });
     wait_for_tokens(&gateway);
@@ -174,9 +171,8 @@ fn an_instance_signs_by_a_token_that_its_certificate_brings() {
 
 #[test]
 fn tokens_are_renewed_under_load_and_no_call_is_lost() {
-    let around = Around::start(Duration::from_secs(12));
-    let signing = json!({ "principal": "instance" });
-    let gateway = around.gateway("principal-renewed", &signing, |builder| {
+    let around = Around::start(Duration::from_secs(12), AUTH_HOST);
+    let gateway = around.gateway("principal-renewed", "instance", &json!({}), |builder| {
         builder.concurrency(2)
     });
     wait_for_tokens(&gateway);
@@ -203,11 +199,12 @@ fn tokens_are_renewed_under_load_and_no_call_is_lost() {
 
 #[test]
 fn without_a_token_nothing_is_promised_and_the_log_says_why() {
-    let around = Around::start(Duration::from_secs(3_600));
+    let around = Around::start(Duration::from_secs(3_600), AUTH_HOST);
     let refusal = json!({ "code": "NotAuthenticated", "message": "The certificate isn't known" });
     around.oci.set_trouble(Some((401, refusal)));
-    let signing = json!({ "principal": "instance" });
-    let gateway = around.gateway("principal-refused", &signing, |builder| builder);
+    let gateway = around.gateway("principal-refused", "instance", &json!({}), |builder| {
+        builder
+    });
     gateway.wait("the log says why", || {
         log(&gateway).contains("the auth service (cluster oci-auth) answered 401: NotAuthenticated")
     });
@@ -226,9 +223,10 @@ fn without_a_token_nothing_is_promised_and_the_log_says_why() {
 
 #[test]
 fn a_token_that_was_taken_back_is_replaced() {
-    let around = Around::start(Duration::from_secs(3_600));
-    let signing = json!({ "principal": "instance" });
-    let gateway = around.gateway("principal-revoked", &signing, |builder| builder);
+    let around = Around::start(Duration::from_secs(3_600), AUTH_HOST);
+    let gateway = around.gateway("principal-revoked", "instance", &json!({}), |builder| {
+        builder
+    });
     wait_for_tokens(&gateway);
     gateway.wait_for_call(&call(&gateway, "/before"));
     around.oci.known().revoke();
@@ -238,7 +236,10 @@ fn a_token_that_was_taken_back_is_replaced() {
     assert!(around.oci.known().issued() >= 1);
 }
 
-/// The files of a resource or a workload, and the listener that serves them.
+/// The first Envoy that can serve a resource's files.
+const FILE_SERVER: Version = Version::new(1, 38, 0);
+
+/// The files of a resource or a workload.
 struct Files {
     folder: PathBuf,
 }
@@ -263,17 +264,28 @@ impl Files {
 
 #[test]
 fn a_resource_signs_by_the_files_that_are_renewed_for_it() {
-    let around = Around::start(Duration::from_secs(12));
+    let around = Around::start(Duration::from_secs(12), AUTH_HOST);
     let files = Files::new("principal-resource");
     let pem = fs::read_to_string(key_file("rsa-2048-pkcs8.pem")).unwrap();
     let key = PrivateKey::from_pem(&pem, KEY_BITS_MIN).unwrap();
     let der = key.public_der().unwrap();
-    files.write("private-key", &pem);
-    let socket = socket("resource");
-    let (folder, at) = (files.folder.clone(), socket.clone());
-    let signing = json!({ "principal": "resource" });
-    let gateway = around.gateway("principal-resource", &signing, move |builder| {
-        builder.edit(move |config| add_files(config, &folder, &at))
+    files.write("private.pem", &pem);
+    let change = json!({ "resourcePrincipal": { "folder": files.folder } });
+    if version() < FILE_SERVER {
+        let folder = Project::here().target().join("test-keys");
+        let error = rendered("resource", &folder, version(), &change).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("resource needs Envoy 1.38 or newer"),
+            "{error}"
+        );
+        return;
+    }
+    let path = |name: &str| files.folder.join(name).to_str().unwrap().to_owned();
+    let gateway = around.gateway("principal-resource", "resource", &change, |builder| {
+        builder
+            .envoy_environment("OCI_RESOURCE_PRINCIPAL_RPST", &path("rpst"))
+            .envoy_environment("OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM", &path("private.pem"))
     });
     // Not before: the token would end while the gateway is built.
     files.write("rpst", &around.oci.issue(&der));
@@ -299,27 +311,34 @@ fn a_resource_signs_by_the_files_that_are_renewed_for_it() {
     assert_eq!(around.oci.known().refused, Vec::<String>::new());
     assert_eq!(around.oci.known().metadata, 0);
     nothing_is_told(&gateway, &around.oci);
-    let _gone = fs::remove_file(socket);
 }
 
 #[test]
 fn a_workload_signs_by_the_token_that_its_service_account_brings() {
-    let around = Around::start(Duration::from_secs(3_600));
+    let around = Around::start(Duration::from_secs(12), WORKLOAD_HOST);
     let files = Files::new("principal-workload");
+    // Kubernetes replaces it now and then; whoever asks with an old one is refused.
     files.write("token", &format!("{ACCOUNT_TOKEN}\n"));
-    let socket = socket("workload");
-    let (folder, at) = (files.folder.clone(), socket.clone());
-    let signing = json!({ "principal": "workload", "authAuthority": "10.96.0.1:12250" });
-    let gateway = around.gateway("principal-workload", &signing, move |builder| {
-        builder.edit(move |config| add_files(config, &folder, &at))
+    let folder = files.folder.clone();
+    let gateway = around.gateway("principal-workload", "workload", &json!({}), |builder| {
+        builder.edit(move |config| lead_account(config, &folder))
     });
     wait_for_workers(&gateway);
     gateway.wait_for_call(&call(&gateway, "/as-workload"));
     let known = around.oci.known();
     assert_eq!(known.refused, Vec::<String>::new());
-    assert_eq!((known.issued(), known.metadata), (2, 0));
-    assert_eq!(known.asked[0].text("host"), "10.96.0.1:12250");
+    assert_eq!(known.metadata, 0);
+    assert_eq!(
+        known.asked[0].text("host"),
+        format!("{WORKLOAD_HOST}:12250")
+    );
     drop(known);
+    let before = tokens(&gateway);
+    around.oci.known().account_token = "account.token.replaced".to_owned();
+    files.write("token", "account.token.replaced\n");
+    gateway.wait("both roles have a token by the new one", || {
+        tokens(&gateway) >= before + 4
+    });
+    gateway.wait_for_call(&call(&gateway, "/later"));
     nothing_is_told(&gateway, &around.oci);
-    let _gone = fs::remove_file(socket);
 }

@@ -8,11 +8,14 @@
 )]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use provision::Project;
 use provision::tools::Tools;
+use serde_json::json;
 use sluice::stream::signing::{KEY_BITS_MIN, PrivateKey};
 use testkit::server::deserted_port;
 use wasm_tests::gateway::Gateway;
@@ -85,6 +88,77 @@ fn the_command_line_signs_as_resource() {
     assert_eq!(oci.known().used.len(), 1);
 }
 
+/// A home with a session in the profile `session`, whose token is this.
+fn home_with_session(name: &str, token: &str) -> PathBuf {
+    let home = Project::here().target().join("test-keys").join(name);
+    fs::create_dir_all(home.join(".oci")).unwrap();
+    let key = key_file("rsa-2048-pkcs8.pem");
+    let profile = format!(
+        "[session]\nregion=eu-frankfurt-1\nkey_file={}\nsecurity_token_file=~/.oci/token\n",
+        key.display()
+    );
+    fs::write(home.join(".oci/config"), profile).unwrap();
+    fs::write(home.join(".oci/token"), token).unwrap();
+    home
+}
+
+#[test]
+fn a_session_is_renewed_when_half_of_its_time_is_over() {
+    let gateway = Gateway::start("principals-cli-session");
+    let oci = Oci::start(gateway.set.ports().stream, Duration::from_secs(600));
+    let pem = fs::read_to_string(key_file("rsa-2048-pkcs8.pem")).unwrap();
+    let der = PrivateKey::from_pem(&pem, KEY_BITS_MIN).unwrap();
+    let der = der.public_der().unwrap();
+    let issue = |age: u64| {
+        oci.known().age = Duration::from_secs(age);
+        let token = oci.issue(&der);
+        oci.known().age = Duration::ZERO;
+        token
+    };
+    let old = issue(400);
+    let home = home_with_session("principals-cli-session", &old);
+    let variables = [("HOME", home.to_str().unwrap().to_owned())];
+    let endpoint = format!("http://127.0.0.1:{}", oci.auth.port());
+    let auth = ["--auth", "security_token", "--profile", "session"];
+    let auth = [&auth[..], &["--auth-endpoint", &endpoint]].concat();
+    let read = || fs::read_to_string(home.join(".oci/token")).unwrap();
+    // A failure is told, and the token serves on.
+    oci.set_trouble(Some((
+        401,
+        json!({ "code": "NotAuthenticated", "message": "no" }),
+    )));
+    let said = list(&oci, &auth, &variables);
+    assert!([0, 3].contains(&said.code), "{said:?}");
+    assert!(
+        said.error.contains("is not renewed: the auth service"),
+        "{said:?}"
+    );
+    assert_eq!(read(), old);
+    oci.set_trouble(None);
+
+    let said = list(&oci, &auth, &variables);
+    assert!([0, 3].contains(&said.code), "{said:?}");
+    let new = read();
+    assert_ne!(new, old);
+    assert!(oci.known().used.contains_key(&new));
+    let mode = fs::metadata(home.join(".oci/token")).unwrap().permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600, "only for its owner");
+    // The new one is not renewed at once.
+    let asked = oci.known().asked.len();
+    let said = list(&oci, &auth, &variables);
+    assert!([0, 3].contains(&said.code), "{said:?}");
+    assert_eq!((oci.known().asked.len(), read()), (asked, new));
+    assert_eq!(oci.known().refused, Vec::<String>::new());
+
+    fs::write(home.join(".oci/token"), issue(700)).unwrap();
+    let said = list(&oci, &auth, &variables);
+    assert!(
+        said.error.contains("Run `oci session authenticate`"),
+        "{said:?}"
+    );
+    assert_ne!(said.code, 0);
+}
+
 /// What can't be done says what to change.
 fn wrong_words_are_told(oci: &Oci, instance: &[&str]) {
     let far = [
@@ -107,7 +181,7 @@ fn wrong_words_are_told(oci: &Oci, instance: &[&str]) {
         (&keyed, "a principal signs without a key"),
         (
             &["--auth-endpoint", "http://x"],
-            "--auth-endpoint is for principals",
+            "--auth-endpoint is for tokens",
         ),
         (&far, "is not secure"),
     ] {

@@ -22,17 +22,28 @@ use serde_json::Value;
 use sluice::http::OutgoingRequest;
 use sluice::id::Entropy;
 use sluice::principal::certificate::{InstanceCertificate, bare};
-use sluice::principal::exchange::{InstanceProof, instance_request, workload_request};
-use sluice::stream::signing::{KEY_BITS_MIN, PrivateKey};
+use sluice::principal::exchange::{
+    InstanceProof, instance_request, refresh_request, workload_request,
+};
+use sluice::stream::signing::{KEY_BITS_MIN, KeyId, PrivateKey, Signer};
 use sluice::time::Wall;
 use testkit::http1::Message;
 use testkit::server::deserted_port;
 use testkit::tls::Authority;
 use wasm_tests::oci::{ACCOUNT_TOKEN, Oci, key_file};
 
-/// What the SDK asks for, in the order in which it asks.
-fn asked_by_the_sdk() -> (Oci, Vec<Message>) {
+fn key(file: &str) -> PrivateKey {
+    PrivateKey::from_pem(&fs::read_to_string(key_file(file)).unwrap(), KEY_BITS_MIN).unwrap()
+}
+
+/// The key of the session.
+const SESSION_KEY: &str = "rsa-2048-pkcs8.pem";
+
+/// What the SDK asks for, in the order in which it asks, and the token of the session that it
+/// renews at the end.
+fn asked_by_the_sdk() -> (Oci, Vec<Message>, String) {
     let oci = Oci::start(deserted_port(), Duration::from_secs(3_600));
+    let session = oci.issue(&key(SESSION_KEY).public_der().unwrap());
     let authority = Authority::new();
     let tls = authority.start_proxy("localhost");
     tls.leads_to(&format!("127.0.0.1:{}", oci.auth.port()));
@@ -50,11 +61,12 @@ fn asked_by_the_sdk() -> (Oci, Vec<Message>) {
             .args(ports)
             .arg(&file)
             .arg(oci.gate.port().to_string())
-            .arg(ACCOUNT_TOKEN),
+            .args([ACCOUNT_TOKEN, &session])
+            .arg(key_file(SESSION_KEY)),
     )
     .unwrap();
     let asked = oci.known().asked.clone();
-    (oci, asked)
+    (oci, asked, session)
 }
 
 /// The body and the fields that a signature covers or that the service needs.
@@ -90,6 +102,13 @@ fn on_the_wire(request: &OutgoingRequest) -> Message {
     }
 }
 
+/// When it was signed.
+fn date(message: &Message) -> Wall {
+    let date = httpdate::parse_http_date(&message.text("date")).unwrap();
+    let date = date.duration_since(UNIX_EPOCH).unwrap();
+    Wall(u64::try_from(date.as_millis()).unwrap())
+}
+
 fn member(message: &Message, name: &str) -> Vec<u8> {
     let body: Value = serde_json::from_slice(&message.body).unwrap();
     STANDARD.decode(body[name].as_str().unwrap()).unwrap()
@@ -97,33 +116,36 @@ fn member(message: &Message, name: &str) -> Vec<u8> {
 
 #[test]
 fn requests_for_tokens_are_those_of_oracles_sdk() {
-    let (oci, asked) = asked_by_the_sdk();
+    let (oci, asked, session) = asked_by_the_sdk();
     assert_eq!(oci.known().refused, Vec::<String>::new());
     // Both tokens were used, and the gate has verified the SDK's signatures by them.
     assert_eq!(oci.known().used.len(), 2);
-    let [instance, workload] = asked.as_slice() else {
+    let [instance, workload, refresh] = asked.as_slice() else {
         panic!("{} requests", asked.len());
     };
 
     let text = |name: &str| fs::read_to_string(key_file(name)).unwrap();
     let leaf = text("instance.pem");
-    let key = PrivateKey::from_pem(&text("rsa-2048-pkcs1.pem"), KEY_BITS_MIN).unwrap();
     let proof = InstanceProof {
         key_id: &InstanceCertificate::read(&leaf).unwrap().key_id,
         certificate: &bare(&leaf).unwrap(),
         intermediate: &bare(&text("instance-intermediate.pem")).unwrap(),
         public_key: &member(instance, "publicKey"),
     };
-    let date = httpdate::parse_http_date(&instance.text("date")).unwrap();
-    let date = date.duration_since(UNIX_EPOCH).unwrap();
-    let now = Wall(u64::try_from(date.as_millis()).unwrap());
-    let mut rsa = key.signs_itself(Entropy::from_seed([1; 32]));
-    let ours = instance_request("auth", &proof, rsa.as_mut(), now).unwrap();
+    let mut rsa = key("rsa-2048-pkcs1.pem").signs_itself(Entropy::from_seed([1; 32]));
+    let ours = instance_request("auth", &proof, rsa.as_mut(), date(instance)).unwrap();
     assert_eq!(essence(&on_the_wire(&ours)), essence(instance));
 
     let ours = workload_request("oke", ACCOUNT_TOKEN, &member(workload, "podKey"), "a/b/c");
     let ours = on_the_wire(&ours.unwrap());
     assert_eq!(essence(&ours), essence(workload));
+    let mut renewed = refresh_request(&refresh.text("host"), &session).unwrap();
+    let key_id = KeyId::parse(&format!("ST${session}")).unwrap();
+    let rsa = key(SESSION_KEY).signs_itself(Entropy::from_seed([2; 32]));
+    Signer::new(key_id, rsa)
+        .sign(&mut renewed, date(refresh))
+        .unwrap();
+    assert_eq!(essence(&on_the_wire(&renewed)), essence(refresh));
     // Ours has no fields that the SDK's hasn't.
     let names = |message: &Message| -> BTreeSet<String> {
         let fields = message.fields.iter();

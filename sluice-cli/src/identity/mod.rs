@@ -3,6 +3,9 @@
 mod key;
 mod principal;
 mod profile;
+mod session;
+mod signing;
+mod sources;
 
 use std::path::Path;
 
@@ -13,6 +16,7 @@ use crate::files::expand_home;
 
 pub use principal::Auth;
 pub use profile::Profile;
+pub use signing::Signing;
 
 /// Options about signing.
 #[derive(Clone, Debug, Default, Args)]
@@ -27,7 +31,8 @@ pub struct Credentials {
         value_enum
     )]
     pub auth: Option<Auth>,
-    /// Service that gives tokens to principals [default: that of the instance's region, or of OKE]
+    /// Service that gives tokens to principals and sessions [default: that of the instance's or the
+    /// profile's region, or of OKE]
     #[arg(long, global = true, help_heading = "Signing", value_name = "URL")]
     pub auth_endpoint: Option<String>,
     /// Sign as this profile of Oracle's configuration file [default for https endpoints:
@@ -52,7 +57,7 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 #[derive(Debug)]
 pub struct Identity {
     /// Signs requests.
-    pub signer: Signer,
+    pub signing: Signing,
     /// The region of the profile.
     pub region: Option<String>,
 }
@@ -96,16 +101,21 @@ impl Credentials {
             }
             return principal::identity(kind, self.auth_endpoint.as_deref(), environment);
         }
-        if self.auth_endpoint.is_some() {
+        let is_token = auth == Some(Auth::SecurityToken);
+        if self.auth_endpoint.is_some() && !is_token {
             return Err(
-                "--auth-endpoint is for principals: give --auth, or leave it out".to_owned(),
+                "--auth-endpoint is for tokens: give --auth with who has one, or leave it out"
+                    .to_owned(),
             );
         }
         match (&self.key_id, &self.key_file) {
-            (None, None) if auth == Some(Auth::SecurityToken) => {
-                Profile::read(self, environment)?.with_token()?.identity()
+            (None, None) => {
+                let mut profile = Profile::read(self, environment)?;
+                if is_token {
+                    profile = profile.with_token()?;
+                }
+                profile.identity(self.auth_endpoint.as_deref())
             }
-            (None, None) => Profile::read(self, environment)?.identity(),
             (Some(_), Some(_)) if self.profile.is_some() || self.config_file.is_some() => Err(
                 "--key-id and --key-file are instead of --profile and --config-file: leave out \
                  either"
@@ -117,7 +127,7 @@ impl Credentials {
                 let signer = signer(key_id, &expand_home(file), "--key-id")
                     .map_err(|problem| format!("--key-file: {problem}"))?;
                 Ok(Identity {
-                    signer,
+                    signing: signer.into(),
                     region: None,
                 })
             }

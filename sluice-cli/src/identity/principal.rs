@@ -2,20 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::ValueEnum;
-use sluice::http::{CalloutResult, IncomingResponse, OutgoingRequest};
+use sluice::http::OutgoingRequest;
 use sluice::id::Entropy;
 use sluice::principal::{Environment as Given, obtain};
 use sluice::stream::signing::{PrincipalConfig, PrincipalKind, Signer};
 use sluice::time::Wall;
-use ureq::Agent;
 
+use super::signing::Signing;
+use super::sources::{ANSWER_BYTES_MAX, AUTH, FILES, METADATA, Sources, now};
 use super::{Environment, Identity, key};
-use crate::files;
-use crate::limits::KEY_FILE_BYTES_MAX;
-use crate::stream::read_authorities;
 
 /// How requests are signed, in the words of Oracle's CLI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -55,28 +52,13 @@ impl Auth {
     }
 }
 
-/// How long one answer may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes of an answer.
-const ANSWER_BYTES_MAX: u64 = 32_768;
 /// Where Oracle's SDKs look for the metadata service, and the variable that says otherwise.
-const METADATA: (&str, &str) = ("http://169.254.169.254/opc/v2", "OCI_METADATA_BASE_URL");
+const METADATA_SERVICE: (&str, &str) = ("http://169.254.169.254/opc/v2", "OCI_METADATA_BASE_URL");
 /// Where Kubernetes puts a pod's identity, and the variable that says where its authority is.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const ACCOUNT_AUTHORITY: &str = "OCI_KUBERNETES_SERVICE_ACCOUNT_CERT_PATH";
 /// Where OKE exchanges tokens, at the Kubernetes service.
 const WORKLOAD_PORT: u16 = 12_250;
-
-const AUTH: &str = "auth";
-const METADATA_CLUSTER: &str = "metadata";
-const FILES: &str = "files";
-
-/// Where tokens come from.
-struct Sources {
-    metadata: String,
-    auth: String,
-    agent: Agent,
-}
 
 /// Gets a token, and signs by it. `auth_endpoint` is asked instead of the one that is known.
 pub(super) fn identity(
@@ -84,92 +66,69 @@ pub(super) fn identity(
     auth_endpoint: Option<&str>,
     environment: Environment<'_>,
 ) -> Result<Identity, String> {
-    let (mut sources, mut region) = sources(environment)?;
+    let mut region = environment("OCI_RESOURCE_PRINCIPAL_REGION");
+    let metadata = metadata_of(environment);
     let auth = match (auth_endpoint, kind) {
-        (Some(endpoint), _) => Some(endpoint.trim_end_matches('/').to_owned()),
+        (Some(endpoint), _) => endpoint.to_owned(),
         (None, PrincipalKind::Instance) => {
+            let mut sources = Sources::at("")?;
+            sources.metadata.clone_from(&metadata);
             let (name, realm) = region_of_instance(&sources)?;
             let endpoint = format!("https://auth.{name}.{realm}");
             region = Some(name);
-            Some(endpoint)
+            endpoint
         }
         (None, PrincipalKind::Workload) => {
             let host = environment("KUBERNETES_SERVICE_HOST");
             let host = host.ok_or("KUBERNETES_SERVICE_HOST is not set: is this a pod?")?;
-            Some(format!("https://{host}:{WORKLOAD_PORT}"))
+            format!("https://{host}:{WORKLOAD_PORT}")
         }
-        (None, PrincipalKind::Resource) => None,
+        (None, PrincipalKind::Resource) => String::new(),
     };
+    let mut sources = Sources::at(&auth)?;
+    sources.metadata = metadata;
     if kind == PrincipalKind::Workload {
         let file = environment(ACCOUNT_AUTHORITY);
         let file = file.map_or_else(|| Path::new(ACCOUNT).join("ca.crt"), PathBuf::from);
-        sources.agent = agent(Some(&file))?;
+        sources = sources.trusting(&file)?;
     }
-    sources.auth = auth.unwrap_or_default();
-    let insecure = sources.auth.starts_with("http://") && !is_loopback(&sources.auth);
-    if insecure {
-        return Err(format!(
-            "--auth-endpoint {} is not secure: give an https:// endpoint",
-            sources.auth
-        ));
-    }
-    let host = sources.auth.split("://").nth(1).unwrap_or_default();
     let config = PrincipalConfig {
         kind,
         auth_cluster: AUTH.to_owned(),
-        auth_authority: host.to_owned(),
-        metadata_cluster: METADATA_CLUSTER.to_owned(),
+        auth_authority: sources.authority().to_owned(),
+        metadata_cluster: METADATA.to_owned(),
         files_cluster: FILES.to_owned(),
     };
     let given = Given::read(environment);
+    let renew = move || token(&config, &given, &sources);
+    let signing = Signing::renewed(Box::new(renew), now())?;
+    Ok(Identity { signing, region })
+}
+
+/// Gets a token, and says when it ends.
+fn token(
+    config: &PrincipalConfig,
+    given: &Given,
+    sources: &Sources,
+) -> Result<(Signer, Wall), String> {
     let mut seed = [0; 32];
     let random = rustls::crypto::ring::default_provider().secure_random;
     random
         .fill(&mut seed)
         .map_err(|_| "this machine has no randomness")?;
     let ask = |cluster: &str, request: &OutgoingRequest| sources.ask(cluster, request);
-    let token = obtain(&config, &given, Entropy::from_seed(seed), now, ask);
-    let token = token.map_err(|why| format!("no token as {} principal: {why}", kind.name()))?;
+    let token = obtain(config, given, Entropy::from_seed(seed), now, ask);
+    let kind = config.kind.name();
+    let token = token.map_err(|why| format!("no token as {kind} principal: {why}"))?;
     let rsa = key::of(&token.key)?;
-    Ok(Identity {
-        signer: Signer::new(token.key_id, rsa),
-        region,
-    })
+    Ok((Signer::new(token.key_id, rsa), token.expires))
 }
 
-/// What the environment says of them, and of the region.
-fn sources(environment: Environment<'_>) -> Result<(Sources, Option<String>), String> {
-    let (metadata, variable) = METADATA;
-    let metadata = environment(variable).unwrap_or_else(|| metadata.to_owned());
-    let sources = Sources {
-        metadata: metadata.trim_end_matches('/').to_owned(),
-        auth: String::new(),
-        agent: agent(None)?,
-    };
-    Ok((sources, environment("OCI_RESOURCE_PRINCIPAL_REGION")))
-}
-
-fn agent(authority: Option<&Path>) -> Result<Agent, String> {
-    let tls = authority.map(read_authorities).transpose()?;
-    Ok(Agent::config_builder()
-        .http_status_as_error(false)
-        // Credentials go to whom they are for.
-        .proxy(None)
-        .max_redirects(0)
-        .timeout_global(Some(TIMEOUT))
-        .tls_config(tls.unwrap_or_default())
-        .build()
-        .into())
-}
-
-fn is_loopback(endpoint: &str) -> bool {
-    crate::stream::Endpoint::parse(endpoint).is_ok_and(|endpoint| endpoint.is_loopback())
-}
-
-fn now() -> Wall {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let millis = since.unwrap_or_default().as_millis();
-    Wall(u64::try_from(millis).unwrap_or(u64::MAX))
+/// Where the metadata service is.
+fn metadata_of(environment: Environment<'_>) -> String {
+    let (usual, variable) = METADATA_SERVICE;
+    let metadata = environment(variable).unwrap_or_else(|| usual.to_owned());
+    metadata.trim_end_matches('/').to_owned()
 }
 
 /// The name of the instance's region, and the domain of its realm.
@@ -205,67 +164,4 @@ fn region_of_instance(sources: &Sources) -> Result<(String, String), String> {
             .ok_or_else(|| format!("the metadata service's answer to {PATH} lacks {name}"))
     };
     Ok((part("regionIdentifier")?, part("realmDomainComponent")?))
-}
-
-impl Sources {
-    fn ask(&self, cluster: &str, request: &OutgoingRequest) -> CalloutResult {
-        let field = |name: &str| {
-            let found = request.headers.iter().find(|(field, _)| field == name);
-            found.map_or_else(String::new, |(_, value)| {
-                String::from_utf8_lossy(value).into_owned()
-            })
-        };
-        let path = field(":path");
-        let url = match cluster {
-            FILES => return file(&path),
-            METADATA_CLUSTER => {
-                let path = path.strip_prefix("/opc/v2").unwrap_or(&path);
-                format!("{}{path}", self.metadata)
-            }
-            _ => format!("{}{path}", self.auth),
-        };
-        let mut sent = ureq::http::Request::builder()
-            .method(field(":method").as_str())
-            .uri(url);
-        for (name, value) in &request.headers {
-            if !name.starts_with(':') && name != "content-length" {
-                sent = sent.header(name.as_ref(), value.as_ref());
-            }
-        }
-        let Ok(sent) = sent.body(request.body.as_slice()) else {
-            return CalloutResult::NotSent;
-        };
-        let result = if request.body.is_empty() {
-            let (parts, _) = sent.into_parts();
-            self.agent.run(ureq::http::Request::from_parts(parts, ()))
-        } else {
-            self.agent.run(sent)
-        };
-        let Ok(mut response) = result else {
-            return CalloutResult::Lost;
-        };
-        let status = response.status().as_u16();
-        let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX);
-        match body.read_to_vec() {
-            Ok(body) => answered(status, body),
-            Err(_) => CalloutResult::Lost,
-        }
-    }
-}
-
-/// A file of this machine, by its path.
-fn file(path: &str) -> CalloutResult {
-    match files::read_text(Path::new(path), KEY_FILE_BYTES_MAX) {
-        Ok(text) => answered(200, text.into_bytes()),
-        Err(_) => answered(404, Vec::new()),
-    }
-}
-
-fn answered(status: u16, body: Vec<u8>) -> CalloutResult {
-    CalloutResult::Answered(IncomingResponse {
-        status,
-        headers: Vec::new(),
-        body_bytes: body.len(),
-        body,
-    })
 }

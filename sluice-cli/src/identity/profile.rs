@@ -7,9 +7,10 @@ use std::path::Path;
 use configparser::ini::{Ini, IniDefault};
 use sluice::stream::signing::KeyId;
 
+use super::session::Session;
 use super::{Credentials, Environment, Identity, signer};
 use crate::files;
-use crate::limits::{CONFIG_FILE_BYTES_MAX, KEY_FILE_BYTES_MAX};
+use crate::limits::CONFIG_FILE_BYTES_MAX;
 
 /// The file that Oracle's tools read.
 const FILE_DEFAULT: &str = "~/.oci/config";
@@ -88,11 +89,12 @@ impl Profile {
         }
     }
 
-    /// Reads the key and, if there is one, the security token.
+    /// Reads the key and, if there is one, the security token, which is renewed by the auth service
+    /// of the profile's region, or by the given one.
     ///
     /// # Errors
     /// A text that says what to change.
-    pub fn identity(self) -> Result<Identity, String> {
+    pub fn identity(self, auth_endpoint: Option<&str>) -> Result<Identity, String> {
         let Self { origin, .. } = &self;
         let wanted = match &self.security_token_file {
             Some(_) => vec![("key_file", &self.key_file)],
@@ -112,24 +114,31 @@ impl Profile {
                 missing.join(", ")
             ));
         }
-        let key_id = self.key_id();
-        let key_id = key_id.map_err(|problem| format!("{origin}: {problem}"))?;
         let file = files::expand_home(self.key_file.as_deref().unwrap_or_default());
-        let signer = signer(key_id, &file, "the profile")
-            .map_err(|problem| format!("{origin}: key_file: {problem}"))?;
+        let signing = if let Some(token) = &self.security_token_file {
+            let region = self.region.as_deref().filter(|region| is_region(region));
+            let auth = region.map(|region| format!("https://auth.{region}.oraclecloud.com"));
+            let session = Session {
+                token: files::expand_home(token),
+                key: file,
+                auth: auth_endpoint.map(str::to_owned).or(auth),
+            };
+            let signing = session.signing();
+            signing.map_err(|problem| format!("{origin}: {problem}"))?
+        } else {
+            let key_id = self.key_id();
+            let key_id = key_id.map_err(|problem| format!("{origin}: {problem}"))?;
+            let signer = signer(key_id, &file, "the profile");
+            let signer = signer.map_err(|problem| format!("{origin}: key_file: {problem}"))?;
+            signer.into()
+        };
         Ok(Identity {
-            signer,
+            signing,
             region: self.region,
         })
     }
 
     fn key_id(&self) -> Result<KeyId, String> {
-        if let Some(file) = &self.security_token_file {
-            let token = files::read_text(&files::expand_home(file), KEY_FILE_BYTES_MAX)
-                .map_err(|problem| format!("security_token_file: {problem}"))?;
-            return KeyId::parse(&format!("ST${}", token.trim()))
-                .map_err(|problem| format!("security_token_file: the token in {file} {problem}"));
-        }
         let part = |value: &Option<String>| value.clone().unwrap_or_default();
         let (tenancy, user) = (part(&self.tenancy), part(&self.user));
         let key_id = format!("{tenancy}/{user}/{}", part(&self.fingerprint));
@@ -150,6 +159,12 @@ fn read_ini(path: &Path) -> Result<Ini, String> {
         Ok(_) => Ok(ini),
         Err(problem) => Err(format!("{}: {problem}", path.display())),
     }
+}
+
+/// Returns whether a text can be part of a host.
+fn is_region(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    !text.is_empty() && text.bytes().all(is_part)
 }
 
 fn listed(sections: &[String]) -> String {

@@ -16,7 +16,6 @@ use std::rc::Rc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use sluice::http::OutgoingRequest;
-use sluice::stream::signing::Signer;
 use sluice::time::Wall;
 use ureq::http::Request;
 use ureq::tls::TlsConfig;
@@ -28,6 +27,7 @@ pub use messages::{Message, Outgoing};
 pub use reader::PartitionReader;
 pub use tls::read_authorities;
 
+use crate::identity::Signing;
 use crate::limits::{
     ANSWER_BYTES_MAX, ANSWER_TIMEOUT, BACKOFF, CONNECT_TIMEOUT, PAUSE_MAX, STREAM_ID_CHARS_MAX,
     THROTTLED_TRIES_MAX, TRIES_MAX,
@@ -61,7 +61,7 @@ struct Answer {
 /// Signs requests, and sends them no faster than OCI allows.
 #[derive(Debug)]
 struct SignedTraffic {
-    signer: Signer,
+    signing: Signing,
     pacing: Pacing,
 }
 
@@ -76,9 +76,13 @@ pub struct StreamClient {
 
 impl StreamClient {
     /// Returns a client of an endpoint; nothing is sent yet. Requests are signed and paced if there
-    /// is a `signer`. `authorities` are trusted instead of the public ones.
+    /// is a `signing`. `authorities` are trusted instead of the public ones.
     #[must_use]
-    pub fn new(endpoint: Endpoint, signer: Option<Signer>, authorities: Option<TlsConfig>) -> Self {
+    pub fn new(
+        endpoint: Endpoint,
+        signing: Option<Signing>,
+        authorities: Option<TlsConfig>,
+    ) -> Self {
         // Through TLS a proxy can't change what is signed. Without TLS the endpoint is this machine
         // or a signing proxy, and another proxy would break signatures.
         let is_far = endpoint.is_tls() && !endpoint.is_loopback();
@@ -93,9 +97,9 @@ impl StreamClient {
             .tls_config(authorities.unwrap_or_default())
             .build()
             .into();
-        let signed = signer.map(|signer| {
+        let signed = signing.map(|signing| {
             RefCell::new(SignedTraffic {
-                signer,
+                signing,
                 pacing: Pacing::default(),
             })
         });
@@ -233,7 +237,8 @@ impl StreamClient {
             body: Rc::clone(&call.body),
         };
         if let Some(signed) = &self.signed {
-            let signer = &mut signed.borrow_mut().signer;
+            let mut traffic = signed.borrow_mut();
+            let signer = traffic.signing.current(now());
             let done = if call.operation == "PutMessages" {
                 signer.sign_put_messages(&mut outgoing, now())
             } else {
@@ -260,10 +265,11 @@ impl StreamClient {
             return advice(status, None);
         };
         let mut traffic = signed.borrow_mut();
+        let signer = traffic.signing.last();
         if status == 401 {
-            traffic.signer.forget();
+            signer.forget();
         }
-        let key_id = traffic.signer.key_id();
+        let key_id = signer.key_id();
         let theirs = date.and_then(|date| httpdate::parse_http_date(date).ok());
         let signed = Signed {
             key_id: &key_id.to_string(),

@@ -1,5 +1,5 @@
-//! The Terraform module is HCL, and uses only what it declares. Neither Terraform nor Oracle's
-//! provider is needed for this, so it doesn't show whether they take it.
+//! The Terraform module is HCL, and uses only what it declares. Where Terraform and Oracle's
+//! provider are to be had, they judge it too, and plan it for every kind of principal.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -8,9 +8,12 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
 
 use hcl::Body;
 use provision::Project;
+use provision::command::on_path;
 
 const FILES: [&str; 4] = ["main.tf", "outputs.tf", "variables.tf", "versions.tf"];
 
@@ -61,4 +64,54 @@ fn every_local_value_that_is_used_is_there() {
     let attributes = locals.unwrap().body().attributes();
     let declared: BTreeSet<String> = attributes.map(|local| local.key().to_owned()).collect();
     assert_eq!(behind(&FILES.map(read).concat(), "local."), declared);
+}
+
+fn terraform(program: &Path, folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(program);
+    command.current_dir(folder).args(arguments);
+    command
+        .env("TF_IN_AUTOMATION", "1")
+        .env("CHECKPOINT_DISABLE", "1");
+    command.output().unwrap()
+}
+
+fn insist(output: &Output) {
+    let said = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&said)
+    );
+}
+
+#[test]
+fn terraform_takes_the_module_and_plans_it() {
+    let Some(program) = on_path("terraform") else {
+        eprintln!("skipped: no Terraform is here");
+        return;
+    };
+    let project = Project::here();
+    let module = project.root().join("deploy/terraform");
+    let run = |folder: &Path, arguments: &[&str]| terraform(&program, folder, arguments);
+    insist(&run(&module, &["fmt", "-check", "-diff", "-recursive"]));
+    // It writes beside what it reads.
+    let folder = project.target().join("test-terraform");
+    let _gone = fs::remove_dir_all(&folder);
+    fs::create_dir_all(folder.join("tests")).unwrap();
+    for file in FILES.into_iter().chain(["tests/principals.tftest.hcl"]) {
+        fs::copy(module.join(file), folder.join(file)).unwrap();
+    }
+    // An operator's configuration of Terraform may have the provider already.
+    if !run(&folder, &["validate"]).status.success() {
+        let fetched = run(&folder, &["init", "-backend=false", "-input=false"]);
+        let said = String::from_utf8_lossy(&fetched.stderr);
+        // Everything else that can be wrong is the module's fault.
+        if said.contains("could not connect to") || said.contains("Failed to query available") {
+            eprintln!("skipped: Oracle's provider can't be had, so the module was only formatted");
+            return;
+        }
+        insist(&fetched);
+        insist(&run(&folder, &["validate"]));
+    }
+    insist(&run(&folder, &["test"]));
 }

@@ -10,9 +10,11 @@ use crate::context::{
     Sockets, Ways,
 };
 use crate::form::Host;
-use crate::input::{Input, Signs};
+use crate::guard;
+use crate::input::Input;
 use crate::origin::Origin;
 use crate::plugins::Plugins;
+use crate::principal::{Named, Principal};
 use crate::ranges::{judged, taken_out};
 use crate::template;
 
@@ -79,12 +81,14 @@ pub fn render(
     let template = environment.get_template(name).map_err(failed)?;
     let text = template.render(Serde(&context)).map_err(failed)?;
     for document in yaml_serde::Deserializer::from_str(&text) {
-        serde_json::Value::deserialize(document).map_err(|error| {
-            let files = "look at the files of gateway.routes, gateway.filters, gateway.clusters";
+        let files = "look at the files of gateway.routes, gateway.filters, gateway.clusters";
+        let config = serde_json::Value::deserialize(document).map_err(|error| {
             RenderError(format!(
                 "what would be written is no YAML ({error}): {files}"
             ))
         })?;
+        guard::judge(&config, input.principal.as_ref())
+            .map_err(|why| RenderError(format!("{why} ({files})")))?;
     }
     Ok(text)
 }
@@ -98,23 +102,19 @@ fn context<'a>(input: &'a Input, source: Option<&'a str>, output: Option<&'a str
     let (settings, form) = (&input.settings, input.form);
     let host = form.host;
     let is_in_container = matches!(host, Host::Compose | Host::Istio | Host::EnvoyGateway);
-    let gateway_address = if host == Host::Compose {
-        "0.0.0.0"
-    } else {
-        "127.0.0.1"
-    };
-    let module = if is_in_container {
-        MODULE_IN_CONTAINER
-    } else {
-        MODULE
-    };
+    let (usual_address, usual_module) = usual(host);
     let gateway = &settings.gateway;
-    let address = gateway.address.as_deref().unwrap_or(gateway_address);
+    let address = gateway.address.as_deref().unwrap_or(usual_address);
     let server = |origin: &Option<Origin>| origin.as_ref().map(Server::at);
     let (function, stream) = (server(&settings.function), server(&settings.stream));
     let is_near =
         |server: &Option<Server>| server.as_ref().is_some_and(|one| one.host == "127.0.0.1");
-    let is_there = |name: &&str| input.has_egress || !EGRESS.contains(name);
+    let principal = input.principal.as_ref();
+    let there = |pieces: &[&'static str], more: Option<&[&'static str]>| {
+        let all = pieces.iter().chain(more.unwrap_or_default()).copied();
+        all.filter(|name| input.has_egress || !EGRESS.contains(name))
+            .collect()
+    };
     let istio = IstioNames::of(&settings.istio);
     let loopback = &settings.loopback;
     let eg = GatewayNames::of(&settings.envoy_gateway, settings.ports, loopback);
@@ -123,7 +123,7 @@ fn context<'a>(input: &'a Input, source: Option<&'a str>, output: Option<&'a str
         head: head(host),
         source,
         output,
-        module: settings.module.as_deref().unwrap_or(module),
+        module: settings.module.as_deref().unwrap_or(usual_module),
         trust: &settings.trust,
         gateway: Front {
             address,
@@ -137,8 +137,8 @@ fn context<'a>(input: &'a Input, source: Option<&'a str>, output: Option<&'a str
         own_routes: input.fragments.routes.as_deref(),
         own_filters: input.fragments.filters.as_deref(),
         own_clusters: input.fragments.clusters.as_deref(),
-        own_cluster_names: CLUSTERS.into_iter().filter(is_there).collect(),
-        own_listener_names: LISTENERS.into_iter().filter(is_there).collect(),
+        own_cluster_names: there(&CLUSTERS, principal.map(Principal::clusters)),
+        own_listener_names: there(&LISTENERS, principal.map(Principal::listeners)),
         environment: environment(input),
         plugins: settings_of(&input.plugins),
         loopback: (!settings.internal_listeners).then(|| Sockets::of(loopback)),
@@ -155,14 +155,21 @@ fn context<'a>(input: &'a Input, source: Option<&'a str>, output: Option<&'a str
         address_filter: taken_out(),
         has_address_filter: form.envoy.has_address_filter(),
         has_function: host.is_bootstrap(),
-        has_signing: input.variables.signs.is_some(),
-        key_variable: match &input.variables.signs {
-            Some(Signs::Key(variable)) => variable,
-            Some(Signs::Principal) | None => "",
-        },
+        has_signing: principal.is_some() || input.variables.key.is_some(),
+        key_variable: input.variables.key.as_deref(),
+        principal: principal.map(|principal| Named::of(principal, settings)),
         allows_targets: input.allows_targets,
         is_sidecar: host == Host::Sidecar,
         is_in_container,
+    }
+}
+
+/// Where a gateway listens, and where its filter is, unless the input says something else.
+const fn usual(host: Host) -> (&'static str, &'static str) {
+    match host {
+        Host::Envoy | Host::EnvoyOci | Host::Sidecar => ("127.0.0.1", MODULE),
+        Host::Compose => ("0.0.0.0", MODULE_IN_CONTAINER),
+        Host::Istio | Host::EnvoyGateway => ("127.0.0.1", MODULE_IN_CONTAINER),
     }
 }
 

@@ -3,8 +3,14 @@
 use serde::Serialize;
 
 use crate::origin::Origin;
+use crate::principal::Named;
 use crate::ranges::Range;
 use crate::settings::{self, EnvoyGateway, Istio, Loopback, Service};
+
+/// The listener with the files of a principal. It has no port, at which others could read them: an
+/// input that would give it one is refused.
+const OCI_FILES: &str = "oci-files";
+const NO_PORT: u64 = 0;
 
 /// What the pieces are filled with.
 #[derive(Serialize)]
@@ -39,8 +45,9 @@ pub(crate) struct Context<'a> {
     pub(crate) has_address_filter: bool,
     pub(crate) has_function: bool,
     pub(crate) has_signing: bool,
-    /// The variable with the key that signs; empty for a principal.
-    pub(crate) key_variable: &'a str,
+    /// The variable with the key that signs, where a key does.
+    pub(crate) key_variable: Option<&'a str>,
+    pub(crate) principal: Option<Named<'a>>,
     pub(crate) allows_targets: bool,
     pub(crate) is_sidecar: bool,
     pub(crate) is_in_container: bool,
@@ -143,6 +150,7 @@ pub(crate) struct Sockets<'a> {
     pub(crate) dispatch: String,
     pub(crate) egress_https: String,
     pub(crate) egress_http: String,
+    pub(crate) oci_files: String,
 }
 
 impl<'a> Sockets<'a> {
@@ -153,6 +161,7 @@ impl<'a> Sockets<'a> {
             dispatch: listener("dispatch", loopback.dispatch),
             egress_https: listener("egress-https", loopback.egress_https),
             egress_http: listener("egress-http", loopback.egress_http),
+            oci_files: listener(OCI_FILES, NO_PORT),
         }
     }
 }
@@ -175,6 +184,7 @@ pub(crate) struct Ways {
     pub(crate) dispatch: String,
     pub(crate) egress_https: String,
     pub(crate) egress_http: String,
+    pub(crate) oci_files: String,
 }
 
 impl Ways {
@@ -185,6 +195,7 @@ impl Ways {
             dispatch: way("dispatch", loopback.dispatch),
             egress_https: way("egress-https", loopback.egress_https),
             egress_http: way("egress-http", loopback.egress_http),
+            oci_files: way(OCI_FILES, NO_PORT),
         }
     }
 
@@ -198,6 +209,7 @@ impl Ways {
             dispatch: way("dispatch"),
             egress_https: way("egress-https"),
             egress_http: way("egress-http"),
+            oci_files: way(OCI_FILES),
         }
     }
 }

@@ -95,12 +95,20 @@ impl EnvoyVersion {
     pub const OLDEST: Self = Self { minor: 37 };
     /// The newest that is known.
     pub const NEWEST: Self = Self { minor: 40 };
+    /// The first with the filter that serves files (`envoy.filters.http.file_server`).
+    pub const FILE_SERVER: Self = Self { minor: 38 };
 
     /// Whether it can take addresses out of what an explicit target's name resolves to
     /// (`resolved_address_filter`).
     #[must_use]
     pub const fn has_address_filter(self) -> bool {
         self.minor >= 39
+    }
+
+    /// Returns whether it can serve files as they are at the moment.
+    #[must_use]
+    pub const fn has_file_server(self) -> bool {
+        self.minor >= Self::FILE_SERVER.minor
     }
 }
 

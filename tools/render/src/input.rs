@@ -11,7 +11,9 @@ use crate::form::{Form, Host};
 use crate::fragment;
 use crate::key_tree::tree;
 use crate::plugins::{self, Plugins};
+use crate::principal::{self, Principal};
 use crate::settings::{Gateway, Settings};
+use crate::variables::Variables;
 use crate::{schema, unknown};
 
 /// The most that an input may have, in bytes.
@@ -25,6 +27,7 @@ pub struct Input {
     pub(crate) plugins: Plugins,
     pub(crate) fragments: Fragments,
     pub(crate) variables: Variables,
+    pub(crate) principal: Option<Principal>,
     pub(crate) allows_targets: bool,
     /// Whether there is a way to explicit targets at all.
     pub(crate) has_egress: bool,
@@ -36,24 +39,6 @@ pub(crate) struct Fragments {
     pub(crate) routes: Option<String>,
     pub(crate) filters: Option<String>,
     pub(crate) clusters: Option<String>,
-}
-
-/// Variables of Envoy's environment that the plugins get to see.
-#[derive(Clone, Debug)]
-pub(crate) struct Variables {
-    pub(crate) accept: Vec<String>,
-    pub(crate) drain: Vec<String>,
-    /// What signs requests to the Stream, if anything does.
-    pub(crate) signs: Option<Signs>,
-}
-
-/// What signs requests to the Stream.
-#[derive(Clone, Debug)]
-pub(crate) enum Signs {
-    /// A key in this variable.
-    Key(String),
-    /// A principal's tokens.
-    Principal,
 }
 
 /// An input's mistakes, all of them.
@@ -123,6 +108,16 @@ impl Input {
         }
         let allows_targets = has_rules(&value);
         check(&mut problems, &settings, members, form, allows_targets);
+        problems.extend(principal::check(
+            principal::kind_of(&value),
+            &settings,
+            form,
+        ));
+        let principal = documents.principal();
+        let principal = principal.unwrap_or_else(|found| {
+            problems.push(found);
+            None
+        });
         let fragments = read_fragments(&mut problems, &settings.gateway, folder, form);
         if !problems.is_empty() {
             return Err(Mistakes(problems));
@@ -132,7 +127,8 @@ impl Input {
             settings,
             plugins: documents.texts(),
             fragments,
-            variables: variables(&value),
+            variables: Variables::of(&value),
+            principal,
             allows_targets,
             has_egress,
         })
@@ -317,53 +313,4 @@ fn read_fragments(
         filters: read("$.gateway.filters", &gateway.filters),
         clusters: read("$.gateway.clusters", &gateway.clusters),
     }
-}
-
-/// The variables that the plugins read.
-fn variables(value: &Value) -> Variables {
-    let own = |names: &[&str]| {
-        names
-            .iter()
-            .map(|name| (*name).to_owned())
-            .collect::<Vec<_>>()
-    };
-    let mut accept = own(&["SLUICE_CALLER_KEY", "SLUICE_SEAL_KEYS"]);
-    let mut drain = own(&["SLUICE_WEBHOOK_SECRETS", "SLUICE_SEAL_KEYS"]);
-    let signs = value.pointer("/stream/signing").map(signs);
-    let read: Vec<String> = match &signs {
-        Some(Signs::Key(key)) => vec![key.clone()],
-        Some(Signs::Principal) => own(&RESOURCE_PRINCIPAL),
-        None => Vec::new(),
-    };
-    accept.extend(read.iter().cloned());
-    drain.extend(read);
-    for list in ["/targets/allow", "/replies/allow"] {
-        let rules = value.pointer(list).and_then(Value::as_array);
-        for rule in rules.into_iter().flatten() {
-            let secrets = rule.get("secretsEnvironment").and_then(Value::as_str);
-            let known = |name: &&str| !drain.iter().any(|known| known == name);
-            let secrets = secrets.filter(known).map(str::to_owned);
-            drain.extend(secrets);
-        }
-    }
-    Variables {
-        accept,
-        drain,
-        signs,
-    }
-}
-
-/// Where a resource principal finds its token and key. Others don't have these variables.
-const RESOURCE_PRINCIPAL: [&str; 2] = [
-    "OCI_RESOURCE_PRINCIPAL_RPST",
-    "OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM",
-];
-
-/// Returns what signs by a section `stream.signing`.
-fn signs(signing: &Value) -> Signs {
-    if signing.get("principal").is_some() {
-        return Signs::Principal;
-    }
-    let key = signing.get("privateKeyEnvironment").and_then(Value::as_str);
-    Signs::Key(key.unwrap_or("OCI_PRIVATE_KEY").to_owned())
 }

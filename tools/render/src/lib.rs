@@ -15,11 +15,14 @@
 mod compose;
 mod context;
 mod fragment;
+mod guard;
 mod json_text;
+mod principal;
 mod ranges;
 mod settings;
 mod template;
 mod unknown;
+mod variables;
 
 pub mod form;
 pub mod input;

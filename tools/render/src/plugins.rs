@@ -5,9 +5,12 @@ use sluice::accept::config::AcceptConfig;
 use sluice::answer::AnswerConfig;
 use sluice::config::{ConfigError, Document, KeyDocumentation, Problem};
 use sluice::drain::config::DrainConfig;
+use sluice::stream::signing::SigningConfig;
 
 use crate::form::Host;
 use crate::json_text;
+use crate::origin::Origin;
+use crate::principal::Principal;
 
 /// Bytes of an answer that are held where the input doesn't say.
 const ANSWER_BYTES: u64 = 65_536;
@@ -38,6 +41,9 @@ pub(crate) fn keys() -> Vec<KeyDocumentation> {
             key.path.as_str(),
             "$.stream.cluster"
                 | "$.stream.authority"
+                | "$.stream.signing.authCluster"
+                | "$.stream.signing.metadataCluster"
+                | "$.stream.signing.filesCluster"
                 | "$.drain.vmId"
                 | "$.accept.vmId"
                 | "$.dispatch.cluster"
@@ -220,6 +226,26 @@ impl Documents {
             });
         }
         problems
+    }
+
+    /// The principal that signs, if one does and nothing is wrong with these.
+    ///
+    /// # Errors
+    /// What is wrong with the place of the service that gives it tokens.
+    pub(crate) fn principal(&self) -> Result<Option<Principal>, Problem> {
+        let config = AcceptConfig::from_json(self.accept.to_string().as_bytes());
+        let signing = config.ok().and_then(|config| config.stream.signing);
+        let Some(SigningConfig::Principal(config)) = signing else {
+            return Ok(None);
+        };
+        let auth = Some(config.auth_authority).filter(|authority| !authority.is_empty());
+        let auth = auth.map(|authority| format!("https://{authority}").parse::<Origin>());
+        let auth = auth.transpose().map_err(|error| Problem {
+            path: "$.stream.signing.authAuthority".into(),
+            message: format!("must be a host, with a port or without: {error}"),
+        })?;
+        let kind = config.kind;
+        Ok(Some(Principal { kind, auth }))
     }
 
     /// Their texts.

@@ -19,6 +19,7 @@ const PIECES: &[(&str, &str)] = pieces![
     "internal_listener.yaml",
     "head/envoy.txt",
     "head/loopback.txt",
+    "head/principal.txt",
     "head/sidecar.txt",
     "head/istio.txt",
     "head/envoy-gateway.txt",
@@ -27,6 +28,9 @@ const PIECES: &[(&str, &str)] = pieces![
     "cluster/egress-http.yaml",
     "cluster/egress-https.yaml",
     "cluster/function.yaml",
+    "cluster/oci-auth.yaml",
+    "cluster/oci-files.yaml",
+    "cluster/oci-metadata.yaml",
     "cluster/service.yaml",
     "cluster/stream.yaml",
     "cluster/targets-http.yaml",
@@ -45,6 +49,7 @@ const PIECES: &[(&str, &str)] = pieces![
     "listener/egress-https.yaml",
     "listener/gateway.yaml",
     "listener/inbound.yaml",
+    "listener/oci-files.yaml",
     "listener/outbound.yaml",
 ];
 

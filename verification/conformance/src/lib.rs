@@ -40,6 +40,10 @@ macro_rules! functions {
 const TENANCY: &str = "ocid1.tenancy.oc1..aaaaaaaasluice";
 const USER: &str = "ocid1.user.oc1..aaaaaaaasluice";
 
+/// A token as a resource has it, which nobody has signed: it lasts from 2023 to 2100.
+const SESSION_TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.eyJpYXQiOjE3MDAwMDAwMDAsImV4cCI6NDEwMjQ\
+    0NDgwMCwicHR5cGUiOiJyZXNvdXJjZSJ9.c2ln";
+
 /// How long a test waits for the server.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -84,6 +88,10 @@ impl Server {
         let fingerprint = text(&fingerprints, "known")?;
         let key_id = format!("{TENANCY}/{USER}/{fingerprint}");
         fs::write(keys.join("known.keyid"), key_id)?;
+        // A session's token is good for the same key.
+        fs::copy(folder.join("known.pub.pem"), keys.join("session.pub.pem"))?;
+        fs::write(keys.join("session.keyid"), format!("ST${SESSION_TOKEN}"))?;
+        fs::write(folder.join("rpst"), SESSION_TOKEN)?;
         let port = ports::free()?;
         let mut arguments: Vec<OsString> = vec!["--auth".into(), "keys".into(), keys.into()];
         arguments.extend(["--listen".into(), format!("127.0.0.1:{port}").into()]);
@@ -163,18 +171,27 @@ impl Server {
         serde_json::from_str(&said).with_context(|| format!("no JSON: {said}"))
     }
 
-    /// Runs the script that asks Oracle's service what isn't known, with this server in its place.
-    /// Gives the report.
+    /// Runs the script that asks Oracle's service what isn't known, with this server in its place,
+    /// signed as the script's `--auth` says. Gives the report.
     ///
     /// # Errors
     /// When an item can't be asked; the message has what it wrote.
-    pub fn oci_check(&self) -> Result<String> {
+    pub fn oci_check(&self, auth: &str) -> Result<String> {
         let report = self.folder.join("oci-report.md");
         let mut command = Command::new(oci_clients::python_sdk(&self.project)?);
+        if auth == "resource_principal" {
+            let file = |name: &str| self.folder.join(name).into_os_string();
+            command.envs([
+                ("OCI_RESOURCE_PRINCIPAL_VERSION", "2.2".into()),
+                ("OCI_RESOURCE_PRINCIPAL_REGION", "eu-frankfurt-1".into()),
+                ("OCI_RESOURCE_PRINCIPAL_RPST", file("rpst")),
+                ("OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM", file("known.pem")),
+            ]);
+        }
         command
             .arg(self.project.root().join("deploy/oci-check/check.py"))
             .args(["--stream", "ocid1.stream.oc1.local.calls", "--quick"])
-            .args(["--endpoint", &self.url, "--config-file"])
+            .args(["--auth", auth, "--endpoint", &self.url, "--config-file"])
             .arg(self.config_file(Signer::Known)?)
             .arg("--report")
             .arg(&report);

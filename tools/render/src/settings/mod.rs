@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) istio: Istio,
     pub(crate) envoy_gateway: EnvoyGateway,
     pub(crate) accepts_unfiltered: bool,
+    /// Where a resource principal has its files.
+    pub(crate) resource_folder: Option<String>,
 }
 
 /// Where clients come in.
@@ -114,8 +116,34 @@ impl Document for Settings {
                      an allowed name resolves to can then reach your network.",
                 )
             }),
+            resource_folder: root.section("resourcePrincipal", read_resource_folder),
         }
     }
+}
+
+fn read_resource_folder(section: &mut Section<'_>) -> Option<String> {
+    let folder = section.optional_text(
+        "folder",
+        "With `stream.signing.principal` `resource`: the folder of the files that \
+         OCI_RESOURCE_PRINCIPAL_RPST and OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM name. Envoy serves \
+         these to the filter, and to nobody else.",
+    );
+    section.declare_form(TextForm::Pattern("^(/[A-Za-z0-9._-]+)+$"));
+    let is_part = |part: &str| {
+        let mut bytes = part.bytes();
+        !["", ".", ".."].contains(&part)
+            && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
+    };
+    let is_folder = |folder: &str| {
+        let parts = folder.strip_prefix('/');
+        parts.is_some_and(|parts| parts.split('/').all(is_part))
+    };
+    if folder.as_deref().is_some_and(|folder| !is_folder(folder)) {
+        let message = "must be an absolute path of letters, digits, dots, hyphens and underscores, \
+                       and not the root";
+        section.refuse("folder", message.to_owned());
+    }
+    folder
 }
 
 fn read_trust(root: &mut Section<'_>) -> String {

@@ -32,6 +32,8 @@ pub fn rendered(name: &str, folder: &Path, envoy: Version, change: &Value) -> Re
         "lanes": [{ "streamId": "ocid1.stream.oc1.local.calls-5s", "delayMs": 5000 }],
         "attempt": { "backoffBaseMs": 20, "backoffMaxMs": 200 },
         "group": { "timeoutMs": 1000 },
+        // Paths of sockets are short.
+        "loopback": { "pipes": sockets(name) },
     });
     merge_patch(&mut input, &own);
     merge_patch(&mut input, change);
@@ -42,9 +44,18 @@ pub fn rendered(name: &str, folder: &Path, envoy: Version, change: &Value) -> Re
     let input = Input::from_value(input, &inputs, form)?;
     let written = render(&input, Some(name), None)?;
     let file = folder.join(format!("{name}.yaml"));
+    if name != "instance" {
+        fs::create_dir_all(sockets(name))?;
+    }
     fs::create_dir_all(folder)?;
     fs::write(&file, written)?;
     Ok(file)
+}
+
+/// Returns the folder of this process for the socket of a gateway of this input.
+#[must_use]
+pub fn sockets(name: &str) -> PathBuf {
+    std::env::temp_dir().join(format!("sluice-{}-{name}", std::process::id()))
 }
 
 /// Leads the Stream to this port of this machine, without TLS.

@@ -24,6 +24,7 @@ use wasm_tests::load::Load;
 use wasm_tests::oci::{ACCOUNT_TOKEN, Oci, key_file};
 use wasm_tests::oci_envoy::{
     AUTH_HOST, WORKLOAD_HOST, lead_account, lead_auth, lead_metadata, lead_stream, rendered,
+    sockets,
 };
 use wasm_tests::target::Target;
 
@@ -311,6 +312,7 @@ fn a_resource_signs_by_the_files_that_are_renewed_for_it() {
     assert_eq!(around.oci.known().refused, Vec::<String>::new());
     assert_eq!(around.oci.known().metadata, 0);
     nothing_is_told(&gateway, &around.oci);
+    fs::remove_dir_all(sockets("resource")).unwrap();
 }
 
 #[test]
@@ -341,4 +343,5 @@ fn a_workload_signs_by_the_token_that_its_service_account_brings() {
     });
     gateway.wait_for_call(&call(&gateway, "/later"));
     nothing_is_told(&gateway, &around.oci);
+    fs::remove_dir_all(sockets("workload")).unwrap();
 }

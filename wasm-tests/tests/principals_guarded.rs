@@ -113,7 +113,11 @@ fn callers_do_not_reach_the_metadata_service() {
         "targets": { "allow": rules }, "replies": { "allow": rules },
         "explicitTargets": { "withoutAddressFilter": true },
     });
-    let Instance { gateway, oci, .. } = instance("guarded", &change, false, None);
+    let Instance {
+        gateway,
+        oci,
+        _auth,
+    } = instance("guarded", &change, false, None);
     lead(oci.metadata.port());
     // The filter reaches it, at the address that was written.
     wait_for_tokens(&gateway);
@@ -167,7 +171,11 @@ fn services_that_lie_get_nothing_and_break_nothing() {
     let redirect = format!("http://127.0.0.1:{}/stolen", elsewhere.port());
     let redirect = Answer::status(302).with("Location", &redirect);
     let hostile = Some(redirect);
-    let Instance { gateway, oci, .. } = instance("hostile", &json!({}), true, hostile);
+    let Instance {
+        gateway,
+        oci,
+        _auth,
+    } = instance("hostile", &json!({}), true, hostile);
     let log = || fs::read_to_string(gateway.set.folder().join("envoy.log")).unwrap();
     let said = |why: &str| gateway.wait(why, || log().contains(why));
     said("asked for cert.pem, answered 302");

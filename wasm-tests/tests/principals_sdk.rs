@@ -102,7 +102,7 @@ fn on_the_wire(request: &OutgoingRequest) -> Message {
     }
 }
 
-/// When it was signed.
+/// Returns when it was signed.
 fn date(message: &Message) -> Wall {
     let date = httpdate::parse_http_date(&message.text("date")).unwrap();
     let date = date.duration_since(UNIX_EPOCH).unwrap();

@@ -6,15 +6,15 @@ use minijinja::value::Serde;
 use serde::Deserialize as _;
 
 use crate::context::{
-    Called, Context, Environment, Front, GatewayNames, IstioNames, Ports, Server, Settings,
-    Sockets, Ways,
+    Called, Context, Environment, Front, GatewayNames, IstioNames, Ports, PrincipalNames, Server,
+    Settings, Sockets, Ways,
 };
 use crate::form::Host;
 use crate::guard;
 use crate::input::Input;
 use crate::origin::Origin;
 use crate::plugins::Plugins;
-use crate::principal::{Named, Principal};
+use crate::principal::Principal;
 use crate::ranges::{judged, taken_out};
 use crate::template;
 
@@ -157,7 +157,7 @@ fn context<'a>(input: &'a Input, source: Option<&'a str>, output: Option<&'a str
         has_function: host.is_bootstrap(),
         has_signing: principal.is_some() || input.variables.key.is_some(),
         key_variable: input.variables.key.as_deref(),
-        principal: principal.map(|principal| Named::of(principal, settings)),
+        principal: principal.map(|principal| PrincipalNames::of(principal, settings)),
         allows_targets: input.allows_targets,
         is_sidecar: host == Host::Sidecar,
         is_in_container,

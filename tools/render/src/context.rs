@@ -1,16 +1,16 @@
 //! What the pieces of text are filled with.
 
 use serde::Serialize;
+use sluice::stream::signing::PrincipalKind;
 
 use crate::origin::Origin;
-use crate::principal::Named;
+use crate::principal::Principal;
 use crate::ranges::Range;
 use crate::settings::{self, EnvoyGateway, Istio, Loopback, Service};
 
-/// The listener with the files of a principal. It has no port, at which others could read them: an
-/// input that would give it one is refused.
-const OCI_FILES: &str = "oci-files";
-const NO_PORT: u64 = 0;
+/// Where Kubernetes puts a pod's identity, and the authority by which OKE is verified.
+const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+const ACCOUNT_AUTHORITY: &str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
 
 /// What the pieces are filled with.
 #[derive(Serialize)]
@@ -47,7 +47,7 @@ pub(crate) struct Context<'a> {
     pub(crate) has_signing: bool,
     /// The variable with the key that signs, where a key does.
     pub(crate) key_variable: Option<&'a str>,
-    pub(crate) principal: Option<Named<'a>>,
+    pub(crate) principal: Option<PrincipalNames<'a>>,
     pub(crate) allows_targets: bool,
     pub(crate) is_sidecar: bool,
     pub(crate) is_in_container: bool,
@@ -150,7 +150,6 @@ pub(crate) struct Sockets<'a> {
     pub(crate) dispatch: String,
     pub(crate) egress_https: String,
     pub(crate) egress_http: String,
-    pub(crate) oci_files: String,
 }
 
 impl<'a> Sockets<'a> {
@@ -161,21 +160,22 @@ impl<'a> Sockets<'a> {
             dispatch: listener("dispatch", loopback.dispatch),
             egress_https: listener("egress-https", loopback.egress_https),
             egress_http: listener("egress-http", loopback.egress_http),
-            oci_files: listener(OCI_FILES, NO_PORT),
         }
     }
 }
 
 fn address(loopback: &Loopback, name: &str, port: u64, is_listener: bool) -> String {
     match &loopback.folder {
-        Some(folder) => {
-            let path = serde_json::Value::from(format!("{folder}/{name}.sock"));
-            // Only Envoy's user: 0600.
-            let mode = if is_listener { ", mode: 384" } else { "" };
-            format!("{{ pipe: {{ path: {path}{mode} }} }}")
-        }
+        Some(folder) => pipe(folder, name, is_listener),
         None => format!("{{ socket_address: {{ address: 127.0.0.1, port_value: {port} }} }}"),
     }
+}
+
+fn pipe(folder: &str, name: &str, is_listener: bool) -> String {
+    let path = serde_json::Value::from(format!("{folder}/{name}.sock"));
+    // Only Envoy's user: 0600.
+    let mode = if is_listener { ", mode: 384" } else { "" };
+    format!("{{ pipe: {{ path: {path}{mode} }} }}")
 }
 
 /// Where our own clusters find our own listeners.
@@ -184,7 +184,6 @@ pub(crate) struct Ways {
     pub(crate) dispatch: String,
     pub(crate) egress_https: String,
     pub(crate) egress_http: String,
-    pub(crate) oci_files: String,
 }
 
 impl Ways {
@@ -195,7 +194,6 @@ impl Ways {
             dispatch: way("dispatch", loopback.dispatch),
             egress_https: way("egress-https", loopback.egress_https),
             egress_http: way("egress-http", loopback.egress_http),
-            oci_files: way(OCI_FILES, NO_PORT),
         }
     }
 
@@ -209,7 +207,6 @@ impl Ways {
             dispatch: way("dispatch"),
             egress_https: way("egress-https"),
             egress_http: way("egress-http"),
-            oci_files: way(OCI_FILES),
         }
     }
 }
@@ -313,5 +310,44 @@ impl<'a> GatewayNames<'a> {
         let mut sections = self.sections.iter();
         let found = sections.find(|section| section.piece == piece);
         found.map_or_else(|| piece.to_owned(), |section| section.xds_listener.clone())
+    }
+}
+
+/// A principal, as the pieces have it.
+#[derive(Serialize)]
+pub(crate) struct PrincipalNames<'a> {
+    pub(crate) kind: &'static str,
+    pub(crate) auth: Option<Server>,
+    /// By whom the certificate of `auth` is verified.
+    pub(crate) trust: &'a str,
+    /// Where a workload's files are.
+    pub(crate) account: &'static str,
+    /// Where a resource's files are.
+    pub(crate) folder: Option<&'a str>,
+    /// The socket of the listener with the files, for it and for its cluster. An internal listener
+    /// would not do: Envoy's main thread, which runs the roles too, doesn't reach one.
+    pub(crate) socket: Option<[String; 2]>,
+    /// The folder of this socket.
+    pub(crate) sockets: Option<&'a str>,
+}
+
+impl<'a> PrincipalNames<'a> {
+    pub(crate) fn of(principal: &'a Principal, settings: &'a settings::Settings) -> Self {
+        let is_workload = principal.kind == PrincipalKind::Workload;
+        Self {
+            kind: principal.kind.name(),
+            auth: principal.auth.as_ref().map(Server::at),
+            trust: if is_workload {
+                ACCOUNT_AUTHORITY
+            } else {
+                &settings.trust
+            },
+            account: ACCOUNT,
+            folder: settings.resource_folder.as_deref(),
+            sockets: settings.loopback.folder.as_deref(),
+            socket: settings.loopback.folder.as_deref().map(|folder| {
+                [true, false].map(|is_listener| pipe(folder, "oci-files", is_listener))
+            }),
+        }
     }
 }

@@ -1,18 +1,12 @@
 //! What a principal of OCI asks besides the Stream, and how Envoy reaches it.
 
-use serde::Serialize;
 use serde_json::Value;
 use sluice::config::Problem;
 use sluice::stream::signing::PrincipalKind;
 
-use crate::context::Server;
 use crate::form::{EnvoyVersion, Form};
 use crate::origin::Origin;
 use crate::settings::Settings;
-
-/// Where Kubernetes puts a pod's identity, and the authority by which OKE is verified.
-const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
-const ACCOUNT_AUTHORITY: &str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
 
 /// A principal that signs, with what it asks.
 #[derive(Clone, Debug)]
@@ -91,40 +85,10 @@ pub(crate) fn check(kind: Option<PrincipalKind>, settings: &Settings, form: Form
         kind,
         Some(PrincipalKind::Resource | PrincipalKind::Workload)
     );
-    if has_files && !settings.internal_listeners && settings.loopback.folder.is_none() {
-        let message = "is required for this principal where internalListeners is false: at a port, \
-                       others on this machine could read its token";
+    if has_files && settings.loopback.folder.is_none() {
+        let message = "is required for this principal: the folder of the socket by which the \
+                       filter gets its files, such as /run/sluice";
         refuse("$.loopback.pipes", message.to_owned());
     }
     problems
-}
-
-/// A principal, as the pieces have it.
-#[derive(Serialize)]
-pub(crate) struct Named<'a> {
-    pub(crate) kind: &'static str,
-    pub(crate) auth: Option<Server>,
-    /// By whom the certificate of `auth` is verified.
-    pub(crate) trust: &'a str,
-    /// Where a workload's files are.
-    pub(crate) account: &'static str,
-    /// Where a resource's files are.
-    pub(crate) folder: Option<&'a str>,
-}
-
-impl<'a> Named<'a> {
-    pub(crate) fn of(principal: &'a Principal, settings: &'a Settings) -> Self {
-        let is_workload = principal.kind == PrincipalKind::Workload;
-        Self {
-            kind: principal.kind.name(),
-            auth: principal.auth.as_ref().map(Server::at),
-            trust: if is_workload {
-                ACCOUNT_AUTHORITY
-            } else {
-                &settings.trust
-            },
-            account: ACCOUNT,
-            folder: settings.resource_folder.as_deref(),
-        }
-    }
 }

@@ -18,6 +18,12 @@ const FILES: &str = "oci-files";
 
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
+/// What a resource needs besides.
+const RIGHT: &str = "
+resourcePrincipal: { folder: /.oci-credentials }
+loopback: { pipes: /run/sluice }
+";
+
 fn input(kind: &str, more: &str) -> String {
     format!(
         "
@@ -106,14 +112,20 @@ fn an_instance_has_its_metadata_and_the_auth_service_of_its_region() {
 
 #[test]
 fn a_workload_has_one_file_that_nobody_else_reaches() {
-    let image = "envoyGateway: { image: 'r.example/f@sha256:0' }\n";
+    let pipes = "loopback: { pipes: /run/sluice }\n";
+    let image = format!("{pipes}envoyGateway: {{ image: 'r.example/f@sha256:0' }}\n");
     for host in Host::ALL {
-        for (version, more) in [("1.37", ""), ("1.40", ""), ("1.40", image)] {
+        for (version, more) in [("1.37", pipes), ("1.40", pipes), ("1.40", &image)] {
             let envoy = version.parse().unwrap();
             let (text, documents) = written(&input("workload", more), Form { host, envoy });
             let listener = one(&documents, FILES);
-            assert_eq!(listener["internal_listener"], json!({}), "{host} {version}");
-            assert!(listener.get("address").is_none());
+            let pipe = json!({ "path": "/run/sluice/oci-files.sock", "mode": 384 });
+            assert_eq!(
+                listener["address"],
+                json!({ "pipe": pipe }),
+                "{host} {version}"
+            );
+            assert_eq!(count(&text, "/run/sluice/oci-files.sock"), 2);
             let manager = "/filter_chains/0/filters/0/typed_config";
             let manager = listener.pointer(manager).unwrap();
             let routes = &manager["route_config"]["virtual_hosts"][0]["routes"];
@@ -136,26 +148,17 @@ fn a_workload_has_one_file_that_nobody_else_reaches() {
 }
 
 #[test]
-fn without_internal_listeners_files_are_at_a_socket_and_never_at_a_port() {
+fn files_are_at_a_socket_and_never_at_a_port() {
     for (kind, more) in [
         ("workload", ""),
         ("resource", "resourcePrincipal: { folder: /creds }\n"),
     ] {
-        let at_ports = input(kind, &format!("internalListeners: false\n{more}"));
-        let form = Form::newest(Host::Envoy);
-        let found = read(&at_ports, Path::new("tests"), form).unwrap_err();
-        assert_eq!(found.len(), 1, "{found:#?}");
-        assert!(found[0].starts_with("$.loopback.pipes: is required for this principal"));
-        let (text, documents) = written(
-            &format!("{at_ports}loopback: {{ pipes: /run/sluice }}\n"),
-            form,
-        );
-        let pipe = &one(&documents, FILES)["address"]["pipe"];
-        assert_eq!(
-            pipe,
-            &json!({ "path": "/run/sluice/oci-files.sock", "mode": 384 })
-        );
-        assert_eq!(count(&text, "/run/sluice/oci-files.sock"), 2, "{kind}");
+        for internal in ["", "internalListeners: false\n"] {
+            let at_ports = input(kind, &format!("{internal}{more}"));
+            let found = refused(&at_ports, Host::Envoy, "1.40");
+            assert_eq!(found.len(), 1, "{found:#?}");
+            assert!(found[0].starts_with("$.loopback.pipes: is required for this principal"));
+        }
     }
     let instance = input("instance", "internalListeners: false\n");
     assert!(read(&instance, Path::new("tests"), Form::newest(Host::Envoy)).is_ok());
@@ -163,26 +166,31 @@ fn without_internal_listeners_files_are_at_a_socket_and_never_at_a_port() {
 
 #[test]
 fn a_resource_needs_its_folder_and_an_envoy_that_serves_files() {
-    let right = input(
-        "resource",
-        "resourcePrincipal: { folder: /.oci-credentials }\n",
-    );
+    let right = input("resource", RIGHT);
     for host in [Host::Envoy, Host::EnvoyOci, Host::Sidecar, Host::Compose] {
         for version in ["1.38", "1.39", "1.40"] {
             let envoy = version.parse().unwrap();
             let (text, documents) = written(&right, Form { host, envoy });
             let listener = one(&documents, FILES).to_string();
-            let folder = r#"{"file_path_prefix":"/.oci-credentials","request_path_prefix":"/.oci-credentials"}"#;
-            assert!(listener.contains(folder), "{listener}");
+            for end in ["file_path_prefix", "request_path_prefix"] {
+                let folder = format!(r#""{end}":"/.oci-credentials""#);
+                assert!(listener.contains(&folder), "{listener}");
+            }
             assert_eq!(count(&text, "oci-auth"), 0);
             let variables = "OCI_RESOURCE_PRINCIPAL_RPST, OCI_RESOURCE_PRINCIPAL_PRIVATE_PEM]";
             assert_eq!(count(&text, &format!("SLUICE_SEAL_KEYS, {variables}")), 2);
         }
     }
-    let refused = |yaml: &str, host: Host, version: &str| {
-        let envoy = version.parse().unwrap();
-        read(yaml, Path::new("tests"), Form { host, envoy }).unwrap_err()
-    };
+}
+
+fn refused(yaml: &str, host: Host, version: &str) -> Vec<String> {
+    let envoy = version.parse().unwrap();
+    read(yaml, Path::new("tests"), Form { host, envoy }).unwrap_err()
+}
+
+#[test]
+fn what_a_principal_lacks_is_told_at_once_and_with_what_else_is_wrong() {
+    let right = input("resource", RIGHT);
     for (yaml, host, version, starts) in [
         (
             &right,
@@ -207,10 +215,14 @@ fn a_resource_needs_its_folder_and_an_envoy_that_serves_files() {
                 "$.functoin: is no key here",
                 "$.stream.signing.principal: resource is for",
                 "$.resourcePrincipal.folder: is required for the principal resource",
+                "$.loopback.pipes: is required for this principal",
             ],
         ),
         (
-            &input("workload", "resourcePrincipal: { folder: /x }\n"),
+            &input(
+                "workload",
+                "resourcePrincipal: { folder: /x }\nloopback: { pipes: /x }\n",
+            ),
             Host::Envoy,
             "1.40",
             &["$.resourcePrincipal.folder: means something with"],
@@ -232,7 +244,7 @@ fn a_resource_needs_its_folder_and_an_envoy_that_serves_files() {
     for folder in ["/", "oci", "/a/../b", "/a//b", "/a/", "'/a b'", "'/a\"b'"] {
         let yaml = input(
             "resource",
-            &format!("resourcePrincipal: {{ folder: {folder} }}\n"),
+            &format!("{}\n", RIGHT.replace("/.oci-credentials", folder)),
         );
         let found = refused(&yaml, Host::Envoy, "1.40");
         assert!(

@@ -172,7 +172,7 @@ impl Server {
     }
 
     /// Runs the script that asks Oracle's service what isn't known, with this server in its place,
-    /// signed as the script's `--auth` says. Gives the report.
+    /// signed as the script's `--auth` says. Returns the report.
     ///
     /// # Errors
     /// When an item can't be asked; the message has what it wrote.

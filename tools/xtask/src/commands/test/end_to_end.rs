@@ -32,6 +32,7 @@ const SHORT: &[&str] = &[
     "envoy_versions",
     "ext_proc",
     "fidelity",
+    "principals",
     "security",
     "sidecar",
     "trap",

@@ -253,7 +253,7 @@ fn exchange_account(known: &mut Known, message: &Message) -> Result<Answer, Stri
     })
 }
 
-/// Exchanges a token: another one for the key of the one that signs this, as long as that one lasts.
+/// Exchanges a token that lasts for another one of the same key.
 fn refresh(known: &mut Known, message: &Message) -> Result<Answer, String> {
     let names = "date (request-target) host content-length content-type x-content-sha256";
     let given = Given::read(message)?;

@@ -196,9 +196,7 @@ fn what_a_principal_lacks_is_told_at_once_and_with_what_else_is_wrong() {
             &right,
             Host::Envoy,
             "1.37",
-            &[
-                "$.stream.signing.principal: resource needs Envoy 1.38 or newer, and this is for 1.37",
-            ][..],
+            &["$.stream.signing.principal: resource needs Envoy 1.38 or newer"][..],
         ),
         (
             &right,

@@ -139,8 +139,8 @@ fn read_resource_folder(section: &mut Section<'_>) -> Option<String> {
         parts.is_some_and(|parts| parts.split('/').all(is_part))
     };
     if folder.as_deref().is_some_and(|folder| !is_folder(folder)) {
-        let message = "must be an absolute path of letters, digits, dots, hyphens and underscores, \
-                       and not the root";
+        let message = "must be an absolute path of letters, digits, dots, hyphens and \
+                       underscores, and not the root";
         section.refuse("folder", message.to_owned());
     }
     folder

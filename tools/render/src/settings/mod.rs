@@ -250,8 +250,8 @@ impl Loopback {
         }
         let folder = loopback.optional_text(
             "pipes",
-            "Folder for Unix sockets, which only Envoy's user may enter. They take the place of the \
-             three ports, and the principals `resource` and `workload` need it for their files.",
+            "Folder for Unix sockets, which only Envoy's user may enter. They take the place of \
+             the three ports, and the principals `resource` and `workload` need it for files.",
         );
         refuse_control(loopback, "pipes", folder.as_deref());
         if folder

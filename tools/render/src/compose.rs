@@ -60,8 +60,8 @@ impl std::error::Error for RenderError {}
 /// at the top.
 ///
 /// # Errors
-/// When a file that the input names breaks the YAML that it is put into, has a cluster that is there
-/// already, or leads to what is for the filter alone.
+/// When a file that the input names breaks the YAML that it is put into, has a cluster that is
+/// there already, or leads to what is for the filter alone.
 pub fn render(
     input: &Input,
     source: Option<&str>,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | the real istiod, and an Envoy that gets everything from it | [`istio`] |
 //! | the real Envoy Gateway, and an Envoy that gets everything from it | [`envoy_gateway`] |
+//! | the Helm chart, and the real kube-apiserver | [`kubernetes`] |
 //! | the calls that have to work under every control plane | [`calls`] |
 //! | how such a gateway is started | [`behind`] |
 #![allow(
@@ -18,3 +19,4 @@ pub mod behind;
 pub mod calls;
 pub mod envoy_gateway;
 pub mod istio;
+pub mod kubernetes;

@@ -19,6 +19,7 @@ const fn program<'a>(name: &'a str, package: &'a str) -> GoProgram<'a> {
         name,
         module: MODULE,
         package,
+        variables: &[],
     }
 }
 

@@ -34,7 +34,7 @@ impl Step {
 
 /// Steps that are run only where they are asked for: building their control planes takes some ten
 /// minutes each on two cores.
-pub(super) const ON_DEMAND: &[&str] = &["istio", "envoy-gateway"];
+pub(super) const ON_DEMAND: &[&str] = &["istio", "envoy-gateway", "kubernetes"];
 
 /// All steps: the quick ones that find most come first.
 pub(super) const STEPS: &[Step] = &[
@@ -142,6 +142,13 @@ pub(super) const STEPS: &[Step] = &[
         seconds: 180,
         needs: &["dist", "local-set"],
         run: end_to_end::envoy_gateway,
+    },
+    Step {
+        name: "kubernetes",
+        about: "the Helm chart, the real kube-apiserver, and a real Envoy with what the chart renders",
+        seconds: 120,
+        needs: &["dist", "local-set"],
+        run: end_to_end::kubernetes,
     },
     Step {
         name: "overload",

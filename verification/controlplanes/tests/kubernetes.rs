@@ -83,7 +83,10 @@ fn what_it_renders_has_not_changed_unseen() {
         }
         let written = fs::read_to_string(&golden).unwrap_or_default();
         let golden = golden.display();
-        assert!(rendered == written, "{golden}: UPDATE_DOCUMENTS=1 writes it");
+        assert!(
+            rendered == written,
+            "{golden}: UPDATE_DOCUMENTS=1 writes it"
+        );
     }
 }
 
@@ -91,7 +94,9 @@ fn what_it_renders_has_not_changed_unseen() {
 fn shipped() -> Vec<PathBuf> {
     let deploy = Project::here().root().join("deploy");
     let folders = [deploy.join("istio"), deploy.join("envoy-gateway")];
-    let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap());
+    let entries = folders
+        .iter()
+        .flat_map(|folder| fs::read_dir(folder).unwrap());
     let files: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     assert!(files.len() >= 4, "{files:?}");
     files
@@ -145,7 +150,10 @@ fn values_that_are_wrong_are_refused_with_a_word() {
         ("streamServer.access=", "streamServer.access: is required"),
         ("secrets.existingSecret=", "secrets: set existingSecret"),
         ("imageRegistry=", "imageRegistry: is required"),
-        ("networkPolicy.enabled=false", "networkPolicy.enabled: must be true"),
+        (
+            "networkPolicy.enabled=false",
+            "networkPolicy.enabled: must be true",
+        ),
         ("stream.kafka.brokers=a", "stream.kafka: isn't there yet"),
         ("config=static_resources: {}", "has no listener gateway"),
     ] {

@@ -7,9 +7,9 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use local_gateway::process::{Process, Program};
+use provision::Project;
 use provision::command::capture;
 use provision::tools::Tools;
-use provision::Project;
 
 use super::Programs;
 

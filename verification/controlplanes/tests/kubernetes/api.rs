@@ -71,7 +71,10 @@ fn releases_come_and_go(server: &Server) {
     let folder = folder.to_str().unwrap();
     for (name, values) in chart::values() {
         let values = ["--values", values.to_str().unwrap()];
-        let notes = helm(server, &[&["install", "sluice", folder], &values[..]].concat());
+        let notes = helm(
+            server,
+            &[&["install", "sluice", folder], &values[..]].concat(),
+        );
         assert!(notes.contains("Prefer: respond-async"), "{notes}");
         let more = ["--set", "streamServer.dataBytesMax=7000000000"];
         let upgrade = ["upgrade", "sluice", folder];
@@ -103,8 +106,14 @@ fn keys_are_made_once(server: &Server) {
     };
     let first = keys();
     assert!(first.contains("SLUICE_SEAL_KEYS"), "{first}");
-    helm(server, &[&["install", "sluice", folder], &values[..]].concat());
-    helm(server, &[&["upgrade", "sluice", folder], &values[..]].concat());
+    helm(
+        server,
+        &[&["install", "sluice", folder], &values[..]].concat(),
+    );
+    helm(
+        server,
+        &[&["upgrade", "sluice", folder], &values[..]].concat(),
+    );
     assert_eq!(keys(), first);
     let delete = ["delete", "secret", "calls-keys"];
     server.done(&[&delete[..], &["--namespace", chart::NAMESPACE]].concat());

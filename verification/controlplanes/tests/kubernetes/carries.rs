@@ -150,7 +150,8 @@ fn a_configuration_of_your_own_carries_every_kind_of_call() {
 /// The probe's port is open to other pods: it shows whether Envoy is ready and its metrics, and
 /// nothing can be done by it.
 fn only_two_pages_of_the_admin_interface_are_reached(places: &Places) {
-    let status = |method: &str, path: &str| exchange(places.probe, &Request::new(method, path)).status;
+    let status =
+        |method: &str, path: &str| exchange(places.probe, &Request::new(method, path)).status;
     assert_eq!(status("GET", "/ready"), 200);
     let metrics = exchange(places.probe, &Request::new("GET", "/stats/prometheus"));
     let metrics = String::from_utf8_lossy(&metrics.message.body).into_owned();

@@ -45,7 +45,11 @@ fn a_gateway_gets_what_sluice_render_writes() {
         let set = format!("function.url={url}");
         let arguments = ["--values", least.to_str().unwrap(), "--set", &set];
         let rendered = chart::template(&programs, &arguments).unwrap();
-        let expected = written("helm.standalone", Host::Compose, &json!({ "function": url }));
+        let expected = written(
+            "helm.standalone",
+            Host::Compose,
+            &json!({ "function": url }),
+        );
         assert!(of_envoy(&rendered) == expected, "{url}");
     }
 }

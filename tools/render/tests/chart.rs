@@ -1,11 +1,21 @@
-//! The Helm chart's table of values.
+//! The Helm chart's table of values has them all.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::path::Path;
 
 use serde_json::Value;
 
-use super::read;
+fn read(file: &str) -> String {
+    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/helm/sluice");
+    std::fs::read_to_string(chart.join(file)).unwrap()
+}
 
 /// Objects that are values as a whole.
-const WHOLE: [&str; 3] = ["gateway.resources", "streamServer.resources", "istio.labels"];
+const WHOLE: [&str; 3] = [
+    "gateway.resources",
+    "streamServer.resources",
+    "istio.labels",
+];
 
 /// The paths of all values.
 fn paths(value: &Value, path: &str, found: &mut Vec<String>) {
@@ -37,13 +47,13 @@ fn named(row: &str) -> Vec<String> {
 
 #[test]
 fn the_charts_table_has_every_value() {
-    let values: yaml_serde::Value =
-        yaml_serde::from_str(&read("deploy/helm/sluice/values.yaml")).unwrap();
+    let values: Value = yaml_serde::from_str(&read("values.yaml")).unwrap();
     let mut found = Vec::new();
-    paths(&serde_json::to_value(values).unwrap(), "", &mut found);
+    paths(&values, "", &mut found);
     assert!(found.len() > 60);
-    let readme = read("deploy/helm/sluice/README.md");
-    let names: Vec<String> = readme.lines().filter(|line| line.starts_with("| `")).flat_map(named).collect();
+    let readme = read("README.md");
+    let rows = readme.lines().filter(|line| line.starts_with("| `"));
+    let names: Vec<String> = rows.flat_map(named).collect();
     let is_named = |path: &String| {
         names.iter().any(|name| match name.strip_suffix('*') {
             Some(section) => path.starts_with(section),

@@ -41,6 +41,8 @@ FROM scratch AS filter
 COPY --from=build-filter /sluice/target/dist/sluice.wasm /
 
 FROM ${ENVOY_IMAGE} AS gateway
+# `sluice leave` prepares the gateway for its end (docs/kubernetes.md).
+COPY --from=build-servers /sluice/target/tools/sluice /usr/local/bin/
 COPY --from=build-filter /sluice/target/dist/sluice.wasm /sluice/target/dist/envoy.json /etc/envoy/
 # Envoy's user has to be able to read them. The image's entrypoint would begin as root, and needs
 # capabilities for the way from there; it takes another user as it is.

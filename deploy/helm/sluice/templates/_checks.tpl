@@ -13,7 +13,7 @@
 {{- define "sluice.mistakes.images" -}}
 {{- $needed := list -}}
 {{- if eq .Values.mode "standalone" -}}
-{{- $needed = append $needed .Values.gateway.image -}}
+{{- $needed = list .Values.gateway.image .Values.cli.image -}}
 {{- if ne .Values.gateway.module.from "image" -}}
 {{- $needed = append $needed .Values.gateway.module.image -}}
 {{- end -}}

@@ -19,7 +19,7 @@ const DEFINITIONS: &str = "verification/controlplanes/definitions";
 
 /// The version of Kubernetes in `kubernetes/go.mod`. Programs built by `go build` don't know
 /// theirs, and Helm refuses a server that doesn't.
-pub const VERSION: &str = "1.36.3";
+pub(super) const VERSION: &str = "1.36.3";
 const VERSION_VARIABLES: [&str; 3] = [
     "k8s.io/component-base/version.gitVersion=v1.36.3",
     "k8s.io/component-base/version.gitMajor=1",

@@ -2,7 +2,6 @@
 //! and addresses are this machine's.
 
 use std::fs;
-use std::process::Command;
 
 use controlplanes::calls;
 use controlplanes::kubernetes::chart;
@@ -17,7 +16,7 @@ use wasm_tests::gateway::Gateway;
 use wasm_tests::sluice;
 use wasm_tests::target::Target;
 
-use super::{at, programs, said};
+use super::{at, programs};
 
 /// What a pod has that this machine has elsewhere.
 struct Places {
@@ -124,7 +123,7 @@ fn the_charts_own_configuration_carries_calls() {
     calls::nobody_outside_looks_like_a_call(&gateway);
     gateway.wait_until_settled();
     only_two_pages_of_the_admin_interface_are_reached(&places);
-    a_pod_ends_by_its_script(&rendered, &gateway, &places);
+    a_pod_ends_by_its_command(&rendered, &gateway, &places);
 }
 
 #[test]
@@ -171,30 +170,22 @@ fn only_two_pages_of_the_admin_interface_are_reached(places: &Places) {
     }
 }
 
-/// The command of `preStop`, with the script that the pod has mounted.
-fn a_pod_ends_by_its_script(rendered: &str, gateway: &Gateway, places: &Places) {
-    let map = chart::find(rendered, "ConfigMap", "sluice");
-    let script = at(&map, "/data/pre-stop.sh").as_str().unwrap();
-    let file = Project::here().target().join("kubernetes/pre-stop.sh");
-    fs::write(&file, script).unwrap();
+/// The command of `preStop`, which ends once the drain has left its groups.
+fn a_pod_ends_by_its_command(rendered: &str, gateway: &Gateway, places: &Places) {
     let deployment = chart::find(rendered, "Deployment", "sluice");
     let container = at(&deployment, "/spec/template/spec/containers/0");
     let command = at(container, "/lifecycle/preStop/exec/command");
-    let words = command.as_array().unwrap().iter();
-    let words: Vec<String> = words
-        .map(|word| match word.as_str().unwrap() {
-            "ADMIN_PORT=9901" => format!("ADMIN_PORT={}", places.admin),
-            "ENDPOINTS_SECONDS=10" => "ENDPOINTS_SECONDS=1".to_owned(),
-            "/etc/sluice/pre-stop.sh" => file.display().to_string(),
-            word => word.to_owned(),
-        })
-        .collect();
-    let output = Command::new(&words[0]).args(&words[1..]).output().unwrap();
-    assert!(output.status.success(), "{}", said(&output));
-    assert_eq!(said(&output), "");
+    let words: Vec<&str> = command.as_array().unwrap().iter().map(text).collect();
+    assert_eq!(words[..3], ["sluice", "leave", "--admin"]);
+    let admin = words[3].replace(":9901", &format!(":{}", places.admin));
+    let _left = sluice::run(&[&["leave", "--admin", &admin], &words[4..]].concat()).expect(0);
     let ready = exchange(places.probe, &Request::new("GET", "/ready"));
     assert_eq!(ready.status, 503);
     // It still answers who has not yet learnt of it.
     let late = gateway.exchange(&Request::new("GET", "/late"));
     assert_eq!(late.status, 200);
+}
+
+fn text(word: &Value) -> &str {
+    word.as_str().unwrap()
 }

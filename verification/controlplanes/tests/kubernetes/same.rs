@@ -95,7 +95,7 @@ fn a_control_plane_gets_what_sluice_render_writes() {
 #[test]
 fn manifests_of_your_own_pass_as_they_are() {
     let Some(programs) = programs() else { return };
-    let values = istio::Values {
+    let values = istio::manifests::Values {
         gateway: 10_000,
         stream: 10_001,
         drain: 10_002,

@@ -62,7 +62,10 @@ fn the_charts_own_tests_pass() {
 fn compared(rendered: &str) -> String {
     let documents = rendered.split("\n---\n");
     let is_ours = |document: &&str| !document.contains("/templates/control-plane.yaml\n");
-    let text = documents.filter(is_ours).collect::<Vec<_>>().join("\n---\n");
+    let text = documents
+        .filter(is_ours)
+        .collect::<Vec<_>>()
+        .join("\n---\n");
     let mut is_config = false;
     let mut lines = Vec::new();
     for line in text.lines() {

@@ -12,6 +12,7 @@ use provision::command::capture;
 use provision::tools::Tools;
 
 use super::Programs;
+use super::chart::NAMESPACE;
 
 /// It is ready after four seconds on an idle machine.
 const DEADLINE: Duration = Duration::from_secs(180);
@@ -125,11 +126,12 @@ fn kubectl(programs: &Programs, folder: &Path, arguments: &[&str]) -> Output {
 
 fn kubeconfig() -> String {
     let cluster = "{ server: 'https://127.0.0.1:6443', insecure-skip-tls-verify: true }";
+    let context = format!("{{ cluster: here, user: admin, namespace: {NAMESPACE} }}");
     format!(
         "apiVersion: v1\nkind: Config\ncurrent-context: here\n\
          clusters: [{{ name: here, cluster: {cluster} }}]\n\
          users: [{{ name: admin, user: {{ token: {TOKEN} }} }}]\n\
-         contexts: [{{ name: here, context: {{ cluster: here, user: admin }} }}]\n"
+         contexts: [{{ name: here, context: {context} }}]\n"
     )
 }
 

@@ -36,8 +36,6 @@ fn every_manifest_is_taken(programs: &Programs, server: &Server) {
             "apply",
             "--dry-run=server",
             "--validate=strict",
-            "--namespace",
-            chart::NAMESPACE,
             "-f",
             file.to_str().unwrap(),
         ]);
@@ -82,8 +80,6 @@ fn releases_come_and_go(server: &Server) {
         let map = server.done(&[
             "get",
             "configmaps",
-            "--namespace",
-            chart::NAMESPACE,
             "--output",
             "jsonpath={.items[*].data.config\\.json}",
         ]);
@@ -101,8 +97,7 @@ fn keys_are_made_once(server: &Server) {
     let values = ["--values", values.to_str().unwrap()];
     let keys = || {
         let data = "jsonpath={.data}";
-        let get = ["get", "secret", "calls-keys", "--output", data];
-        server.done(&[&get[..], &["--namespace", chart::NAMESPACE]].concat())
+        server.done(&["get", "secret", "calls-keys", "--output", data])
     };
     let first = keys();
     assert!(first.contains("SLUICE_SEAL_KEYS"), "{first}");
@@ -115,8 +110,7 @@ fn keys_are_made_once(server: &Server) {
         &[&["upgrade", "sluice", folder], &values[..]].concat(),
     );
     assert_eq!(keys(), first);
-    let delete = ["delete", "secret", "calls-keys"];
-    server.done(&[&delete[..], &["--namespace", chart::NAMESPACE]].concat());
+    server.done(&["delete", "secret", "calls-keys"]);
     let upgrade = [&["upgrade", "sluice", folder], &values[..]].concat();
     let output = server.helm(&[&upgrade[..], &["--namespace", chart::NAMESPACE]].concat());
     assert!(!output.status.success());

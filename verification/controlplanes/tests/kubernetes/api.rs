@@ -84,8 +84,7 @@ fn releases_come_and_go(server: &Server) {
             "jsonpath={.items[*].data.config\\.json}",
         ]);
         assert!(map.contains("7000000000"), "{name}: {map}");
-        // Nobody is there to delete what belongs to what.
-        helm(server, &["uninstall", "sluice", "--cascade", "orphan"]);
+        helm(server, &["uninstall", "sluice"]);
     }
 }
 

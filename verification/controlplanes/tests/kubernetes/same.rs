@@ -1,5 +1,5 @@
-//! What the chart renders is, byte for byte, what `sluice render` writes, and so what the tests with
-//! the control planes run.
+//! What the chart renders is, byte for byte, what `sluice render` writes, and so what the tests
+//! with the control planes run.
 
 use controlplanes::envoy_gateway::manifests::documents;
 use controlplanes::istio::{self, Kind};

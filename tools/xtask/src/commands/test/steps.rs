@@ -145,7 +145,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         name: "kubernetes",
-        about: "the Helm chart, the real kube-apiserver, and a real Envoy with what the chart renders",
+        about: "the Helm chart, before the real kube-apiserver and in a real Envoy",
         seconds: 120,
         needs: &["dist", "local-set"],
         run: end_to_end::kubernetes,

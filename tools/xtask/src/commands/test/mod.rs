@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every test there is, from a fresh state, with a summary.
 
+mod containers;
 mod count;
 mod end_to_end;
 mod module_image;

@@ -8,8 +8,9 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use provision::dist::{self, Variant};
 use provision::toolchain::{WasmTarget, WasmToolchain};
-use provision::{PREPARED, Project, command, envoy, node, oci_clients};
+use provision::{PREPARED, Project, command, docker, envoy, node, oci_clients};
 
+use super::containers::{self, CONTAINERS};
 use super::end_to_end::{self, CONTROL_PLANES, WASM_TESTS};
 use super::module_image;
 use super::runner::{self, Outcome, cargo};
@@ -32,9 +33,9 @@ impl Step {
     }
 }
 
-/// Steps that are run only where they are asked for: building their control planes takes some ten
-/// minutes each on two cores.
-pub(super) const ON_DEMAND: &[&str] = &["istio", "envoy-gateway", "kubernetes"];
+/// Steps that are run only where they are asked for: building their control planes, or everything
+/// in containers, takes some ten minutes each on two cores.
+pub(super) const ON_DEMAND: &[&str] = &["istio", "envoy-gateway", "kubernetes", "containers"];
 
 /// All steps: the quick ones that find most come first.
 pub(super) const STEPS: &[Step] = &[
@@ -171,6 +172,13 @@ pub(super) const STEPS: &[Step] = &[
         needs: &["dist", "local-set"],
         run: compose,
     },
+    Step {
+        name: "containers",
+        about: "the containers, built, used, killed and taken down by a real Docker",
+        seconds: 60,
+        needs: &[],
+        run: containers::run,
+    },
 ];
 
 /// The package whose tests have the stream server used by Oracle's clients, which they install.
@@ -208,6 +216,8 @@ fn native(project: &Project) -> Result<Outcome> {
         CONFORMANCE,
         "--exclude",
         CONTROL_PLANES,
+        "--exclude",
+        CONTAINERS,
         "--locked",
         "--no-fail-fast",
     ];
@@ -328,7 +338,7 @@ fn compose(project: &Project) -> Result<Outcome> {
     if !validated.is_green() {
         return Ok(validated);
     }
-    let Some(mut command) = compose_command() else {
+    let Some(mut command) = docker::compose() else {
         return Ok(Outcome::success(
             "no docker compose here: a native test reads its file",
         ));
@@ -337,19 +347,6 @@ fn compose(project: &Project) -> Result<Outcome> {
         .current_dir(project.root())
         .args(["config", "--quiet"]);
     runner::check(&mut command)
-}
-
-/// Docker's plugin, else the program that it replaced.
-fn compose_command() -> Option<Command> {
-    let plugin = || {
-        let mut command = Command::new("docker");
-        command.arg("compose");
-        command
-    };
-    if command::capture(plugin().arg("version")).is_ok() {
-        return Some(plugin());
-    }
-    command::on_path("docker-compose").map(Command::new)
 }
 
 #[cfg(test)]

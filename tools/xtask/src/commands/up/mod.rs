@@ -3,7 +3,6 @@
 mod examples;
 mod follow;
 mod ready_file;
-mod supervise;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,11 +10,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use local_gateway::render::Target;
+use local_gateway::supervise::{Event, Supervisor};
 use local_gateway::{LocalSet, Part, ports};
 use provision::dist::Variant;
 use provision::{Programs, Project, cancel};
 
-use supervise::Supervisor;
+use follow::Follower;
 
 /// It is used if it is free: only Envoy itself calls the drain's listener.
 const DEFAULT_DRAIN_PORT: u16 = 10_001;
@@ -94,7 +94,17 @@ fn up(project: &Project, arguments: &Arguments) -> Result<()> {
         ready_file::write(file, &set)?;
     }
     println!("\nCtrl-C ends everything.\n");
-    let result = Supervisor::new(set, ready_file).run();
+    let mut function = set.log_file(Part::Function).map(Follower::new);
+    let result = Supervisor::new(set).run(|set, event| {
+        let lines = function.as_mut().map(Follower::new_lines);
+        for line in lines.unwrap_or_default() {
+            println!("function | {line}");
+        }
+        match (event, ready_file) {
+            (Event::Restarted, Some(file)) => ready_file::write(file, set),
+            _ => Ok(()),
+        }
+    });
     if let Some(file) = ready_file {
         ready_file::remove(file)?;
     }

@@ -28,14 +28,16 @@ FROM ${RUST_IMAGE} AS build
 WORKDIR /sluice
 COPY . .
 
+# Each stage has downloads of its own: cargo's lock of them is outside of what is kept, and the stages
+# are built at the same time.
 FROM build AS build-filter
-RUN --mount=type=cache,target=/usr/local/cargo/registry \
+RUN --mount=type=cache,id=registry-of-filter,sharing=locked,target=/usr/local/cargo/registry \
     cargo xtask dist \
  && cargo xtask render --listen 0.0.0.0 --target http://demo-function:8080 \
       --stream stream-server --filter /etc/envoy/sluice.wasm --output target/dist/envoy.json
 
 FROM build AS build-servers
-RUN --mount=type=cache,target=/usr/local/cargo/registry \
+RUN --mount=type=cache,id=registry-of-servers,sharing=locked,target=/usr/local/cargo/registry \
     cargo build --locked --profile tools --package stream-server --package demo-function \
       --package sluice-cli --package all-in-one --package local-gateway
 

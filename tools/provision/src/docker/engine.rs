@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::{docker, path_and};
-use crate::command::{run, tail};
+use crate::command::{capture, run, tail};
 use crate::progress::timed;
 use crate::{Project, cancel};
 
@@ -33,7 +33,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 /// The longest path that a socket may have.
 const SOCKET_PATH_BYTES_MAX: usize = 107;
 
-/// A running engine. Dropping it ends it.
+/// A running engine. Dropping it ends it in good order, with all of its containers and networks.
 #[derive(Debug)]
 pub struct Engine {
     folder: PathBuf,
@@ -90,17 +90,19 @@ impl Engine {
         &self.folder
     }
 
-    /// Ends it in good order, with all of its containers.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub fn end(mut self) -> Result<()> {
-        self.signal(Signal::TERM)?;
-        let start = Instant::now();
-        while self.process.try_wait()?.is_none() && start.elapsed() < ENDS_WITHIN {
-            thread::sleep(POLL_INTERVAL);
+    /// Removes what tests that were cut off have left, of which a network bridge is the machine's.
+    fn remove_leftovers(&self) {
+        let told = |arguments: &[&str]| capture(&mut docker(&self.environment, arguments));
+        let containers = told(&["ps", "--all", "--quiet"]).unwrap_or_default();
+        let mut remove = vec!["rm", "--force", "--volumes"];
+        remove.extend(containers.lines());
+        if !containers.is_empty() {
+            // What is still there says so in the log.
+            let _removed = told(&remove);
         }
-        Ok(())
+        for kind in ["network", "volume"] {
+            let _removed = told(&[kind, "prune", "--force"]);
+        }
     }
 
     fn signal(&mut self, signal: Signal) -> Result<()> {
@@ -131,6 +133,12 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
+        self.remove_leftovers();
+        let _told = self.signal(Signal::TERM);
+        let start = Instant::now();
+        while matches!(self.process.try_wait(), Ok(None)) && start.elapsed() < ENDS_WITHIN {
+            thread::sleep(POLL_INTERVAL);
+        }
         // With its first process all others of its namespace die.
         let _ended = self.signal(Signal::KILL);
         let _status = self.process.wait();

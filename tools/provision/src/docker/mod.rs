@@ -109,14 +109,6 @@ impl Docker {
         let version = capture(&mut self.command(&["version", "--format", "{{.Server.Version}}"]));
         Ok(version?.trim().to_owned())
     }
-
-    /// Ends the engine, if it is our own, with all of its containers.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub fn end(self) -> Result<()> {
-        self.engine.map_or(Ok(()), Engine::end)
-    }
 }
 
 /// Returns Docker's plugin, else the program that it replaced, if there is one.

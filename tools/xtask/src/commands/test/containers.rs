@@ -37,6 +37,5 @@ pub(super) fn run(project: &Project) -> Result<Outcome> {
         false => "",
     };
     outcome.remark = format!("Docker {version}{stand_ins} {}", outcome.remark);
-    docker.end()?;
     Ok(outcome)
 }

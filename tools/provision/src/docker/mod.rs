@@ -27,6 +27,7 @@ const COMPOSE: GoProgram<'_> = GoProgram {
     name: "docker-compose",
     module: "tools/provision/compose",
     package: "github.com/docker/compose/v2/cmd",
+    variables: &[],
 };
 
 /// Set it to `1` to allow an engine of our own. Where `CI` is `true` it is allowed too.

@@ -94,9 +94,8 @@ pub enum Output {
         /// The first offset.
         from: u64,
     },
-    /// Append records in this order, and answer with [`Input::Appended`]. There is at most one
-    /// append without a result in each log, unless it takes longer than
-    /// [`crate::config::Times::write_ms`].
+    /// Append records in this order, and answer with [`Input::Appended`]. An append that has no
+    /// result for [`crate::config::Times::write_ms`] counts as unknown.
     Append {
         /// The log.
         log: LogId,
@@ -134,8 +133,8 @@ pub enum Output {
         /// The ownership that has ended.
         epoch: u64,
     },
-    /// The state of the slot has changed otherwise than by this front's own requests, or is known
-    /// now. Follow it: [`crate::coordinator::Coordinator::state`].
+    /// The state of the slot is known now, or the streams and documents of slot 0 have changed.
+    /// Follow it: [`crate::coordinator::Coordinator::state`]. (Groups matter to their owner only.)
     Changed {
         /// The slot.
         slot: u32,

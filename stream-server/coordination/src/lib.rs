@@ -10,10 +10,10 @@
 //! |---|---|
 //! | what the log contains, as JSON | [`record`] |
 //! | what the valid records add up to | [`state`] |
-//! | which records are valid; snapshots | `fold` |
-//! | who lives; who should own a slot | `members`, [`placement`] |
-//! | one write in flight; which answer each request gets | `writer` |
-//! | one slot as one front sees it: claim, lease, release | `slot` |
+//! | which records are valid; snapshots | [`fold`] |
+//! | who lives; who should own a slot | [`members`], [`placement`] |
+//! | one write in flight; which answer each request gets | `writer`, `snapshot` |
+//! | one slot as one front sees it: claim, lease, release | `slot`, `admission` |
 //! | all slots: inputs and outputs | [`coordinator`], [`io`] |
 //!
 //! A driver passes [`io::Input`]s and the time to [`coordinator::Coordinator::handle`], performs
@@ -22,10 +22,17 @@
 //! `docs/adr/0034-claims-in-a-log.md` says why it is built like this.
 #![warn(clippy::disallowed_methods, clippy::disallowed_types)]
 
+mod admission;
 pub mod config;
 pub mod coordinator;
+pub mod fold;
 pub mod io;
 pub mod limits;
+pub mod members;
+mod outbox;
 pub mod placement;
 pub mod record;
+mod slot;
+mod snapshot;
 pub mod state;
+mod writer;

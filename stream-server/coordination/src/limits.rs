@@ -17,5 +17,9 @@ pub const FRONTS_MAX: usize = 1_000;
 pub const FRONT_CHARS_MAX: usize = 512;
 /// Bytes of each name and id within a change.
 pub const NAME_BYTES_MAX: usize = 4_096;
+/// Groups of one change, and partitions of one group, so that the group's state fits a record too.
+pub const CHANGE_ITEMS_MAX: usize = 10_000;
+/// Bytes of a document. As JSON within JSON each may take six.
+pub const DOCUMENT_BYTES_MAX: usize = 131_072;
 /// Slots of a cluster: the upper 8 bits of a group's key.
 pub const SLOTS_MAX: u32 = 256;

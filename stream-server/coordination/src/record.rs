@@ -284,11 +284,11 @@ struct Versioned<T> {
 
 /// A slot's record with its version. `flatten` would read map keys as text only.
 #[derive(Serialize, Deserialize)]
-struct VersionedSlot {
+struct VersionedSlot<B> {
     v: u32,
     epoch: u64,
     seq: u64,
-    body: SlotBody,
+    body: B,
 }
 
 impl MemberRecord {
@@ -317,7 +317,7 @@ impl SlotRecord {
     /// Returns the record as bytes.
     #[must_use]
     pub fn bytes(&self) -> Vec<u8> {
-        let (v, epoch, seq, body) = (VERSION, self.epoch, self.seq, self.body.clone());
+        let (v, epoch, seq, body) = (VERSION, self.epoch, self.seq, &self.body);
         written(&VersionedSlot {
             v,
             epoch,

@@ -42,9 +42,9 @@ pub enum WhyRefused {
     StreamExists,
     /// A limit is reached; says which.
     TooMany(String),
-    /// The record of the change would be longer than
-    /// [`crate::limits::RECORD_BYTES_MAX`], or a name longer than
-    /// [`crate::limits::NAME_BYTES_MAX`], or empty.
+    /// A name is empty or longer than [`crate::limits::NAME_BYTES_MAX`], a document longer than
+    /// [`crate::limits::DOCUMENT_BYTES_MAX`], or there are more than
+    /// [`crate::limits::CHANGE_ITEMS_MAX`] groups or partitions.
     BadSize,
     /// Only slot 0 keeps this.
     WrongSlot,

@@ -93,7 +93,7 @@ impl Plan {
             },
         };
         let calm_at = rng.between(30_000, 80_000);
-        let count = rng.below(9);
+        let count = rng.below(12);
         let troubles = (0..count).map(|_| {
             let at = rng.between(2_000, calm_at.saturating_sub(1_000));
             (at, trouble(rng, fronts, slots))
@@ -105,11 +105,11 @@ impl Plan {
         Self {
             fronts,
             slots,
-            snapshot_records: rng.between(15, 150),
+            snapshot_records: rng.between(8, 80),
             rates,
             times,
             is_quiet: is_quiet && fronts > 1,
-            clients: index(rng, 4) + 1,
+            clients: index(rng, 6) + 1,
             wire,
             troubles,
             calm_at,
@@ -129,7 +129,7 @@ fn quiet_trouble(rng: &mut Rng, fronts: usize) -> Trouble {
 fn trouble(rng: &mut Rng, fronts: usize, slots: u32) -> Trouble {
     let front = index(rng, fronts);
     let slot = u32::try_from(rng.below(u64::from(slots))).unwrap_or(0);
-    match rng.below(8) {
+    match rng.below(10) {
         0 | 1 => Trouble::Pause(front, rng.between(500, 25_000)),
         2 => Trouble::Kill(front, rng.between(300, 15_000)),
         3 => Trouble::Leave(front, rng.between(300, 10_000)),

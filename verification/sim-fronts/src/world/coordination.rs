@@ -162,7 +162,8 @@ impl World {
         }
         match asked.op {
             Some(op) => self.go_on(life, op, &asked, answer)?,
-            None => self.finish_streams(life.0),
+            // What was not done is looked at again later.
+            None => {}
         }
         Ok(())
     }

@@ -114,12 +114,12 @@ impl World {
                 self.ask_if(life, slot, change, op);
             }
             Want::Put(unique) => {
-                let document = Document {
-                    kind: "pool".to_owned(),
-                    id: format!("pool-{}", unique % 3),
-                    json: unique.to_string(),
-                };
-                self.ask(life, 0, Change::PutDocument(document), Some(op));
+                // Several at once make a write of several records.
+                for more in 0..self.rng.below(5) {
+                    let put = document(unique, format!("{unique}-{more}"));
+                    self.ask(life, 0, put, None);
+                }
+                self.ask(life, 0, document(unique, unique.to_string()), Some(op));
             }
             Want::Create(unique) => {
                 let stream = NewStream {
@@ -223,6 +223,7 @@ impl World {
         asked: &Asked,
         answer: Answer,
     ) -> Result<(), Violation> {
+        self.finish_commit(life, asked, &answer);
         let key = match answer {
             Answer::Done { key, .. } => key,
             Answer::Refused(_) | Answer::NotDone(_) | Answer::Unknown => {
@@ -242,7 +243,32 @@ impl World {
         Ok(())
     }
 
-    /// What an operation commits is durable: the group learns it, and the operation goes on.
+    /// Tells the group what is durable, even if its client waits no longer.
+    fn finish_commit(&mut self, life: Life, asked: &Asked, answer: &Answer) {
+        let (
+            Change::Commit {
+                group,
+                incarnation,
+                offsets,
+            },
+            Answer::Done { .. },
+        ) = (&asked.change, answer)
+        else {
+            return;
+        };
+        let commit = Commit {
+            group_key: *group,
+            incarnation: *incarnation,
+            committed: offsets.clone(),
+        };
+        let now = self.now;
+        let front = self.fronts.get_mut(life.0);
+        if let Some(group) = front.and_then(|front| front.group(asked.slot, *group, now)) {
+            group.finish_commit(&commit);
+        }
+    }
+
+    /// What an operation commits is durable: it goes on.
     fn committed(&mut self, life: Life, number: u64) -> Result<(), Violation> {
         let now = self.now;
         let Some(op) = self.ops.get(&number) else {
@@ -259,7 +285,6 @@ impl World {
                 .get(&slot)
                 .filter(|table| table.epoch == epoch)?;
             let group = front.group(slot, commit.group_key, now)?;
-            group.finish_commit(&commit);
             group.cursor_after_commit(&cursor).ok()
         });
         let Some(cursor) = next else {
@@ -353,4 +378,12 @@ impl World {
             None => self.answer(number, Outcome::CursorInvalid),
         }
     }
+}
+
+fn document(unique: u64, json: String) -> Change {
+    Change::PutDocument(Document {
+        kind: "pool".to_owned(),
+        id: format!("pool-{}", unique % 3),
+        json,
+    })
 }

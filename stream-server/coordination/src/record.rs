@@ -3,7 +3,8 @@
 //! ```json
 //! {"v":1,"alive":{"front":"a-5f3a","url":"http://10.0.0.7:8081"}}
 //! {"v":1,"epoch":6,"seq":0,"body":{"claim":{"front":"a-5f3a"}}}
-//! {"v":1,"epoch":6,"seq":9,"body":{"change":{"commit":{"group":72057594037927941,"incarnation":0,"offsets":{"0":41}}}}}
+//! {"v":1,"epoch":6,"seq":9,"body":{"change":{"commit":
+//!     {"group":72057594037927941,"incarnation":0,"offsets":{"0":41}}}}}
 //! ```
 //! A reader never fails on a record that it doesn't understand: [`SlotRecord::read`] returns
 //! `None`, and the fold counts it. Unknown fields are left alone. `docs/adr/0034-claims-in-a-log.md`

@@ -5,7 +5,7 @@ use std::num::NonZero;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
 use sim_fronts::Report;
@@ -32,9 +32,13 @@ struct Arguments {
     #[arg(long, value_name = "COUNT", default_value_t = 1_000)]
     seeds: u64,
 
-    /// The first of them
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    from: u64,
+    /// The first of them; default: 0
+    #[arg(long, value_name = "N", conflicts_with = "fresh")]
+    from: Option<u64>,
+
+    /// Start at a seed that nobody has run yet, by the clock, and say which
+    #[arg(long)]
+    fresh: bool,
 
     /// Stop at the first violation
     #[arg(long)]
@@ -69,8 +73,18 @@ fn replay(seed: u64, is_whole: bool) -> ExitCode {
     exit_code(report.violation.is_none())
 }
 
+/// Returns a seed from the clock.
+fn fresh_seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(now.unwrap_or_default().as_millis()).unwrap_or_default()
+}
+
 fn run(arguments: &Arguments) -> ExitCode {
     let start = Instant::now();
+    let from = match arguments.fresh {
+        true => fresh_seed(),
+        false => arguments.from.unwrap_or_default(),
+    };
     let workers = std::thread::available_parallelism().map_or(1, NonZero::get);
     // A panic is a violation with a story; the hook would print it twice.
     std::panic::set_hook(Box::new(|_| {}));
@@ -86,7 +100,7 @@ fn run(arguments: &Arguments) -> ExitCode {
                 while !is_over.load(Ordering::Relaxed) {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let is_wanted = number < arguments.seeds;
-                    let seed = arguments.from.wrapping_add(number);
+                    let seed = from.wrapping_add(number);
                     if !is_wanted || sender.send(sim_fronts::run(seed)).is_err() {
                         return;
                     }
@@ -111,9 +125,8 @@ fn run(arguments: &Arguments) -> ExitCode {
     });
     let seconds = start.elapsed().as_secs_f32();
     say(&format!(
-        "{runs} runs from seed {} in {seconds:.1} s: {done} requests done, {inputs} inputs, \
-         {broken} broken\n",
-        arguments.from
+        "{runs} runs from seed {from} in {seconds:.1} s: {done} requests done, {inputs} inputs, \
+         {broken} broken\n"
     ));
     for kind in Kind::ALL.into_iter().filter(|_| arguments.faults) {
         say(&format!("{:>9} {kind:?}\n", counts.count(kind)));

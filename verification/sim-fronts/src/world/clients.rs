@@ -5,36 +5,13 @@ use sim::invariants::Violation;
 use stream_coordination::io::{LogId, Route};
 use stream_coordination::placement::{slot_of_group, slot_of_key};
 use stream_coordination::record::Stage;
-use stream_server::group::GroupCursor;
 
-use super::service::{Op, Want};
+use super::op::{Cursor, Op, Outcome, Want};
 use super::{Event, World};
 use crate::troubles::Kind;
 
 /// How long a client waits for an answer.
 const PATIENCE_MS: u64 = 12_000;
-
-/// A cursor as a client keeps it.
-#[derive(Clone, Debug)]
-pub(super) struct Cursor {
-    /// The ownership of the slot in which it was issued.
-    pub(super) epoch: u64,
-    /// What it says.
-    pub(super) cursor: GroupCursor,
-}
-
-/// What a client is told.
-#[derive(Clone, Debug)]
-pub(super) enum Outcome {
-    /// It goes on with this cursor.
-    Cursor(Cursor),
-    /// Its cursor is invalid.
-    CursorInvalid,
-    /// It is done.
-    Done,
-    /// It can't be done now, or nobody knows whether it is done.
-    Failed,
-}
 
 /// One client.
 pub(super) struct Client {
@@ -44,6 +21,8 @@ pub(super) struct Client {
     pub(super) commit_on_get: bool,
     stream: Option<u64>,
     cursor: Option<Cursor>,
+    /// The cursor before.
+    earlier: Option<Cursor>,
     /// The operation that it waits for, and since when.
     waits: Option<(u64, u64)>,
     /// When it has last got what it wanted.
@@ -58,6 +37,7 @@ impl World {
             commit_on_get: self.rng.coin(),
             stream: None,
             cursor: None,
+            earlier: None,
             waits: None,
             succeeded_at: 0,
         }
@@ -92,6 +72,22 @@ impl World {
         if !self.strikes(self.plan.wire.client_lost) {
             self.soon(8, Event::Arrive(op, front, None));
         }
+        if self.strikes(50) {
+            self.send_again(number, front);
+        }
+    }
+
+    /// An old commit of a client arrives once more, beside what it does now.
+    fn send_again(&mut self, number: usize, front: usize) {
+        let client = self.clients.get(number);
+        let Some(earlier) = client.and_then(|client| client.earlier.clone()) else {
+            return;
+        };
+        let op = self.number();
+        let mut stray = Op::new(number, Want::Commit(earlier));
+        stray.is_stray = true;
+        self.ops.insert(op, stray);
+        self.soon(8, Event::Arrive(op, front, None));
     }
 
     fn draw_want(&mut self, number: usize, front: usize) -> Option<Want> {
@@ -203,13 +199,14 @@ impl World {
             return;
         };
         let now = self.now;
-        let Some(client) = self.clients.get_mut(done.client) else {
+        let client = self.clients.get_mut(done.client);
+        let Some(client) = client.filter(|_| !done.is_stray) else {
             return;
         };
         client.waits = None;
         match outcome {
             Outcome::Cursor(cursor) => {
-                client.cursor = Some(cursor);
+                client.earlier = client.cursor.replace(cursor);
                 client.succeeded_at = now;
             }
             Outcome::CursorInvalid => client.cursor = None,

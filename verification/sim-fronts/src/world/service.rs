@@ -8,7 +8,7 @@ use stream_coordination::io::Answer;
 use stream_coordination::record::{Change, Document, NewStream};
 use stream_server::group::{Commit, GroupCursor, Join, Read};
 
-use super::clients::{Cursor, Outcome};
+use super::op::{Cursor, Outcome, Want};
 use super::{Event, World};
 use crate::cluster::Life;
 use crate::ledger::Asked;
@@ -17,53 +17,11 @@ use crate::troubles::Kind;
 /// The most messages of a partition that one read delivers.
 const READ_MAX: u64 = 5;
 
-/// What a client wants.
-#[derive(Clone, Debug)]
-pub(super) enum Want {
-    /// A cursor of a stream's group.
-    Join(u64, String),
-    /// Messages.
-    Get(Cursor),
-    /// To commit what it has read.
-    Commit(Cursor),
-    /// A stream's group at other offsets.
-    Move(u64, String),
-    /// A stream's group forgotten.
-    Forget(u64, String),
-    /// A document with this content.
-    Put(u64),
-    /// A stream.
-    Create(u64),
-    /// A stream deleted.
-    Delete(u64),
-}
-
-/// An operation of a client.
-pub(super) struct Op {
-    pub(super) client: usize,
-    pub(super) want: Want,
-    /// The front that serves it, the slot, and the ownership.
-    pub(super) by: Option<(Life, u32, u64)>,
-    /// The cursor of the group, and what is committed on the way.
-    group: Option<(GroupCursor, Commit)>,
-}
-
 /// A read under way.
 #[derive(Debug)]
 pub(super) struct Reading {
     read: Read,
     delivered: BTreeMap<u32, u64>,
-}
-
-impl Op {
-    pub(super) fn new(client: usize, want: Want) -> Self {
-        Self {
-            client,
-            want,
-            by: None,
-            group: None,
-        }
-    }
 }
 
 impl World {

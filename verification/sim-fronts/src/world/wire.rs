@@ -1,5 +1,7 @@
 //! Between fronts and brokers: appends, reads, and what goes wrong with them.
 
+use std::collections::BTreeMap;
+
 use sim::invariants::Violation;
 use stream_coordination::io::{AppendResult, Input, LogId};
 
@@ -13,8 +15,9 @@ pub(super) struct Append {
     log: LogId,
     ticket: u64,
     records: Vec<Vec<u8>>,
-    /// The offsets of those that have landed, in order.
-    offsets: Vec<u64>,
+    /// The offsets of those that have landed, by the number of the record: its pieces may land in
+    /// any order.
+    offsets: BTreeMap<usize, u64>,
     is_ack_lost: bool,
     /// Whether the front was told what came of it.
     is_told: bool,
@@ -34,7 +37,7 @@ impl World {
                 log,
                 ticket,
                 records,
-                offsets: Vec::new(),
+                offsets: BTreeMap::new(),
                 is_ack_lost,
                 is_told: false,
             },
@@ -117,10 +120,10 @@ impl World {
             self.count(Kind::Copied);
             self.count_late_copy(log, &records);
         }
-        for record in records {
+        for (index, record) in (from..).zip(records) {
             let offset = self.add(log, Some(record), Some(by))?;
             if let Some(append) = self.appends.get_mut(&number).filter(|_| !is_copy) {
-                append.offsets.push(offset);
+                append.offsets.insert(index, offset);
             }
         }
         self.acknowledge(number, is_copy);
@@ -148,7 +151,7 @@ impl World {
             return;
         }
         let (by, ticket) = (append.by, append.ticket);
-        let result = AppendResult::At(append.offsets.clone());
+        let result = AppendResult::At(append.offsets.values().copied().collect());
         if let Some(append) = self.appends.get_mut(&number) {
             append.is_told = true;
         }

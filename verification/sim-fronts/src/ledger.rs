@@ -69,7 +69,14 @@ impl Ledger {
                 let unknown = Answer::Unknown;
                 self.documents.insert(document.json.clone(), unknown);
             }
-            _ => {}
+            Change::OpenGroup { .. }
+            | Change::Commit { .. }
+            | Change::MoveGroup { .. }
+            | Change::UseGroups { .. }
+            | Change::CreateStream(_)
+            | Change::ActivateStream { .. }
+            | Change::ForgetStream { .. }
+            | Change::DeleteDocument { .. } => {}
         }
         self.asked.insert((life, request), asked);
     }

@@ -53,7 +53,10 @@ impl World {
             Trouble::Leave(..) => (3_000, "a front has left"),
             Trouble::Kill(..) => (14_000, "a front was killed"),
             Trouble::AllAway(away) => (away + 3_000, "all brokers were away"),
-            _ => return Ok(()),
+            Trouble::Pause(..)
+            | Trouble::CutOff(..)
+            | Trouble::BrokerAway(..)
+            | Trouble::StartGoesBack(..) => return Ok(()),
         };
         let unserved = self.unserved.values().find(|since| **since >= *at);
         if let Some(since) = unserved.filter(|since| self.now > **since + most) {

@@ -160,10 +160,8 @@ impl World {
         {
             front.finishing.remove(stream);
         }
-        match asked.op {
-            Some(op) => self.go_on(life, op, &asked, answer)?,
-            // What was not done is looked at again later.
-            None => {}
+        if let Some(op) = asked.op {
+            self.go_on(life, op, &asked, answer)?;
         }
         Ok(())
     }

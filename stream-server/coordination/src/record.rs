@@ -7,8 +7,8 @@
 //!     {"group":72057594037927941,"incarnation":0,"offsets":{"0":41}}}}}
 //! ```
 //! A reader never fails on a record that it doesn't understand: [`SlotRecord::read`] returns
-//! `None`, and the fold counts it. Unknown fields are left alone. `docs/adr/0034-claims-in-a-log.md`
-//! says what a new version of the format has to keep to.
+//! `None`, and the fold counts it. Unknown fields are left alone.
+//! `docs/adr/0034-claims-in-a-log.md` says what a new version of the format has to keep to.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -226,11 +226,28 @@ fn native(project: &Project) -> Result<Outcome> {
 
 /// The fresh seeds are printed, so that what they find can be replayed.
 fn simulation(project: &Project) -> Result<Outcome> {
-    let fixed = runner::check(sim::command(project).args(["--seeds", "1500"]))?;
-    if !fixed.is_green() {
-        return Ok(fixed);
+    let gateways = simulate(project, &sim::GATEWAYS, "1500", "300")?;
+    if !gateways.is_green() {
+        return Ok(gateways);
     }
-    runner::check(sim::command(project).args(["--seeds", "300", "--fresh"]))
+    Ok(gateways.and(simulate(project, &sim::FRONTS, "600", "200")?))
+}
+
+fn simulate(
+    project: &Project,
+    simulation: &sim::Simulation,
+    fixed: &str,
+    fresh: &str,
+) -> Result<Outcome> {
+    let outcome = runner::check(simulation.command(project).args(["--seeds", fixed]))?;
+    if !outcome.is_green() {
+        return Ok(outcome);
+    }
+    runner::check(
+        simulation
+            .command(project)
+            .args(["--seeds", fresh, "--fresh"]),
+    )
 }
 
 fn wasm_lints(project: &Project) -> Result<Outcome> {

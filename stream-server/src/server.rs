@@ -9,19 +9,19 @@ use tokio::task::JoinHandle;
 
 use crate::api_error::ApiError;
 use crate::auth::{KeyFolderError, KeyRing, Verifier};
+use crate::chosen::{Chosen, Running};
 use crate::connection_threads::ConnectionThreads;
 use crate::connections::Connections;
 use crate::faults::Faults;
 use crate::http::{App, Gate, parse_host};
-use crate::limits::{CONNECTIONS_MAX, IDLE_TIMEOUT, SEGMENT_BYTES};
+use crate::limits::{CONNECTIONS_MAX, IDLE_TIMEOUT};
 use crate::listener::{Serving, accept};
 use crate::ops::Ops;
 use crate::private;
-use crate::retention::Retention;
 use crate::service::Service;
 use crate::settings::{AuthSetting, Settings, StreamSetting, ThrottleSetting};
 use crate::storage::StorageError;
-use crate::store::{OpenError, Store, StoreBounds};
+use crate::store::OpenError;
 use crate::throttle::Throttle;
 use crate::time::{Clock, TimeMs};
 
@@ -53,6 +53,17 @@ pub enum StartError {
     /// The folder cannot be used.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The cluster can't be used.
+    #[cfg(feature = "kafka")]
+    #[error(transparent)]
+    Kafka(#[from] crate::kafka::KafkaError),
+    /// The program was built without Kafka.
+    #[cfg(not(feature = "kafka"))]
+    #[error(
+        "this program was built without the engine kafka. Take a released program, or build it with \
+         `cargo build --release --package stream-server --features kafka`"
+    )]
+    NoKafka,
     /// The folder can be opened, but not read.
     #[error("cannot read the store: {0}. Restore the data folder from a backup")]
     Storage(#[from] StorageError),
@@ -89,6 +100,10 @@ impl StartError {
             | Self::Keys(_)
             | Self::Partitions { .. }
             | Self::Stream { .. } => true,
+            #[cfg(feature = "kafka")]
+            Self::Kafka(error) => error.is_usage(),
+            #[cfg(not(feature = "kafka"))]
+            Self::NoKafka => true,
             Self::Listen(..) | Self::Threads(_) | Self::Open(_) | Self::Storage(_) => false,
         }
     }
@@ -98,10 +113,9 @@ impl StartError {
 /// loses nothing that was acknowledged either.
 pub struct Server {
     address: SocketAddr,
-    store: Arc<Store>,
+    running: Running,
     stopping: watch::Sender<bool>,
     accepting: JoinHandle<()>,
-    retaining: JoinHandle<()>,
 }
 
 impl Server {
@@ -114,33 +128,26 @@ impl Server {
             private::mend_keys(folder);
         }
         let verifier = Self::verifier_if_right(&settings)?;
-        let bounds = StoreBounds {
-            bytes_max: settings.data_bytes_max,
-            segment_bytes: settings.segment_bytes.unwrap_or(SEGMENT_BYTES),
-        };
-        let store = Arc::new(Store::open(&settings.data, bounds)?);
-        let storage = Arc::<Store>::clone(&store);
-        let service = Service::start(storage, Box::new(|| fastrand::u64(..))).await?;
+        let chosen = Chosen::open(&settings).await?;
+        let service = Service::start(chosen.storage(), Box::new(|| fastrand::u64(..))).await?;
         let service = Arc::new(match settings.throttle {
             ThrottleSetting::Off => service,
             ThrottleSetting::Oci => service.with_throttle(Throttle::default()),
         });
         let clock = Clock::start();
-        for stream in &settings.streams {
-            ensure_stream(&service, clock.wall(), stream).await?;
-        }
+        let ensured = chosen.ensure_streams(&service, clock.wall(), &settings);
+        ensured.await?;
         let refused = |error| StartError::Listen(settings.listen, error);
         let listener = TcpListener::bind(settings.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let gate = Gate::new(hosts(&settings));
-        let external_url = settings
-            .external_url
-            .unwrap_or_else(|| format!("http://{address}"));
-        let retention = Retention::new(Arc::clone(&store), Arc::clone(&service), &settings.streams);
-        let retaining = tokio::spawn(retention.run());
-        let ops = Arc::new(Ops::new(Arc::clone(&store), Arc::clone(&service)));
+        let external_url = settings.external_url.clone();
+        let external_url = external_url.unwrap_or_else(|| format!("http://{address}"));
+        let ops = Arc::new(Ops::new(chosen.engine(), Arc::clone(&service)));
         let faults = settings.faults.then(Faults::default);
-        let app = Arc::new(App::new(service, clock, external_url, verifier, faults));
+        let app = App::new(Arc::clone(&service), clock, external_url, verifier, faults);
+        let app = Arc::new(app.beside(chosen.fronts()));
+        let running = chosen.run(&service, &app, &settings);
         let (stopping, stop) = watch::channel(false);
         let threads = ConnectionThreads::start().map_err(StartError::Threads)?;
         let count_max = settings.connections_max.unwrap_or(CONNECTIONS_MAX);
@@ -155,10 +162,9 @@ impl Server {
         let accepting = tokio::spawn(accept(listener, threads, serving, stop));
         Ok(Self {
             address,
-            store,
+            running,
             stopping,
             accepting,
-            retaining,
         })
     }
 
@@ -203,12 +209,11 @@ impl Server {
     /// Stops accepting, finishes the requests in flight (for ten seconds at most), and closes the
     /// store.
     pub async fn stop(self) {
+        self.running.begin_to_stop().await;
         self.stopping.send_replace(true);
-        self.retaining.abort();
         // A task that panicked has stopped too.
         let _ = self.accepting.await;
-        let store = self.store;
-        let _ = tokio::task::spawn_blocking(move || store.close()).await;
+        self.running.stop().await;
     }
 }
 
@@ -245,7 +250,8 @@ fn hosts(settings: &Settings) -> Vec<String> {
     settings.hosts.iter().cloned().chain(external).collect()
 }
 
-async fn ensure_stream(
+/// Creates a stream that the operator has named, unless it exists as it should.
+pub(crate) async fn ensure_stream(
     service: &Service,
     now: TimeMs,
     setting: &StreamSetting,

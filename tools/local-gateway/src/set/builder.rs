@@ -37,6 +37,7 @@ pub struct Builder {
     shared_stream_port: Option<u16>,
     streams: Vec<String>,
     stream_server_arguments: Vec<OsString>,
+    keeps_data: bool,
     target: Option<Target>,
     concurrency: u32,
     accept_patch: Option<Value>,
@@ -68,6 +69,7 @@ impl Default for Builder {
             shared_stream_port: None,
             streams: STREAMS.map(String::from).to_vec(),
             stream_server_arguments: Vec::new(),
+            keeps_data: true,
             target: None,
             concurrency: 1,
             accept_patch: None,
@@ -183,6 +185,13 @@ impl Builder {
     ) -> Self {
         let arguments = arguments.into_iter().map(Into::into);
         self.stream_server_arguments = arguments.collect();
+        self
+    }
+
+    /// Has the stream server keep its records elsewhere than in a folder: its arguments say where.
+    #[must_use]
+    pub fn without_data(mut self) -> Self {
+        self.keeps_data = false;
         self
     }
 
@@ -361,7 +370,9 @@ impl Builder {
         let mut parts = BTreeMap::new();
         if self.shared_stream_port.is_none() {
             let mut arguments = words(&["--listen", &format!("127.0.0.1:{}", ports.stream)]);
-            arguments.extend(["--data".into(), data.into()]);
+            if self.keeps_data {
+                arguments.extend(["--data".into(), data.into()]);
+            }
             arguments.extend(self.stream_server_arguments.iter().cloned());
             arguments.extend(
                 self.streams

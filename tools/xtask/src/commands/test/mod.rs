@@ -2,6 +2,7 @@
 
 mod count;
 mod end_to_end;
+mod kafka;
 mod module_image;
 mod runner;
 mod steps;

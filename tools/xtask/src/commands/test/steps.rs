@@ -11,6 +11,7 @@ use provision::toolchain::{WasmTarget, WasmToolchain};
 use provision::{PREPARED, Project, command, envoy, node, oci_clients};
 
 use super::end_to_end::{self, CONTROL_PLANES, WASM_TESTS};
+use super::kafka;
 use super::module_image;
 use super::runner::{self, Outcome, cargo};
 use crate::commands::{chaos, overload, render, sim};
@@ -33,8 +34,8 @@ impl Step {
 }
 
 /// Steps that are run only where they are asked for: building their control planes takes some ten
-/// minutes each on two cores.
-pub(super) const ON_DEMAND: &[&str] = &["istio", "envoy-gateway"];
+/// minutes each on two cores, and the client of Kafka some four.
+pub(super) const ON_DEMAND: &[&str] = &["istio", "envoy-gateway", "kafka"];
 
 /// All steps: the quick ones that find most come first.
 pub(super) const STEPS: &[Step] = &[
@@ -142,6 +143,13 @@ pub(super) const STEPS: &[Step] = &[
         seconds: 180,
         needs: &["dist", "local-set"],
         run: end_to_end::envoy_gateway,
+    },
+    Step {
+        name: "kafka",
+        about: "the stream server on three real brokers, one server and two, by Oracle's clients too",
+        seconds: 240,
+        needs: &["local-set"],
+        run: kafka::run,
     },
     Step {
         name: "overload",

@@ -48,16 +48,19 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    /// Runs until Ctrl-C, and returns when everything has ended.
-    pub(super) fn run(mut self) -> Result<()> {
+    /// Watches sets until Ctrl-C, and returns when everything of them has ended.
+    pub(super) fn run(mut sets: Vec<Self>) -> Result<()> {
         while !cancel::requested() {
-            self.show_function();
-            self.notice_the_fallen();
-            self.start_the_fallen()?;
+            for set in &mut sets {
+                set.show_function();
+                set.notice_the_fallen();
+                set.start_the_fallen()?;
+            }
             thread::sleep(WATCH_INTERVAL);
         }
         println!();
-        self.set.end()
+        // The function belongs to the first one.
+        sets.into_iter().rev().try_for_each(|set| set.set.end())
     }
 
     fn show_function(&mut self) {

@@ -1,0 +1,140 @@
+//! The engine that the settings choose: how it is opened, what runs beside it, how it ends.
+
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+
+use crate::engine::Engine;
+use crate::fronts::Fronts;
+use crate::http::App;
+#[cfg(feature = "kafka")]
+use crate::kafka::{Internal, KafkaEngine, Listening};
+use crate::limits::SEGMENT_BYTES;
+use crate::retention::Retention;
+use crate::server::{StartError, ensure_stream};
+use crate::service::Service;
+use crate::settings::{EngineSetting, Settings};
+use crate::storage::Storage;
+use crate::store::{Store, StoreBounds};
+use crate::time::TimeMs;
+
+/// An open engine.
+pub(crate) enum Chosen {
+    /// The store in a folder.
+    Embedded(Arc<Store>),
+    /// A front of a Kafka cluster.
+    #[cfg(feature = "kafka")]
+    Kafka(Arc<KafkaEngine>, Internal),
+}
+
+/// What runs beside the requests of clients.
+pub(crate) enum Running {
+    /// The rounds of retention.
+    Embedded(Arc<Store>, JoinHandle<()>),
+    /// What serves other fronts.
+    #[cfg(feature = "kafka")]
+    Kafka(Arc<KafkaEngine>, Listening),
+}
+
+impl Chosen {
+    /// Opens the engine.
+    pub(crate) async fn open(settings: &Settings) -> Result<Self, StartError> {
+        match &settings.engine {
+            EngineSetting::Embedded(folder) => {
+                let bounds = StoreBounds {
+                    bytes_max: settings.data_bytes_max,
+                    segment_bytes: settings.segment_bytes.unwrap_or(SEGMENT_BYTES),
+                };
+                Ok(Self::Embedded(Arc::new(Store::open(folder, bounds)?)))
+            }
+            #[cfg(feature = "kafka")]
+            EngineSetting::Kafka(setting) => {
+                let started = KafkaEngine::start((**setting).clone()).await?;
+                Ok(Self::Kafka(started.0, started.1))
+            }
+            #[cfg(not(feature = "kafka"))]
+            EngineSetting::Kafka(_) => Err(StartError::NoKafka),
+        }
+    }
+
+    pub(crate) fn engine(&self) -> Arc<dyn Engine> {
+        match self {
+            Self::Embedded(store) => Arc::<Store>::clone(store),
+            #[cfg(feature = "kafka")]
+            Self::Kafka(engine, _) => Arc::<KafkaEngine>::clone(engine),
+        }
+    }
+
+    pub(crate) fn storage(&self) -> Arc<dyn Storage> {
+        match self {
+            Self::Embedded(store) => Arc::<Store>::clone(store),
+            #[cfg(feature = "kafka")]
+            Self::Kafka(engine, _) => Arc::<KafkaEngine>::clone(engine),
+        }
+    }
+
+    /// Returns the other servers of the same cluster, if it is one.
+    pub(crate) fn fronts(&self) -> Option<Arc<dyn Fronts>> {
+        match self {
+            Self::Embedded(_) => None,
+            #[cfg(feature = "kafka")]
+            Self::Kafka(engine, _) => Some(Arc::<KafkaEngine>::clone(engine)),
+        }
+    }
+
+    /// Creates the streams that the operator has named.
+    pub(crate) async fn ensure_streams(
+        &self,
+        service: &Arc<Service>,
+        now: TimeMs,
+        settings: &Settings,
+    ) -> Result<(), StartError> {
+        #[cfg(feature = "kafka")]
+        if let Self::Kafka(engine, _) = self {
+            engine.attach(service).await;
+            engine.ensure_elsewhere(&settings.streams).await?;
+        }
+        for stream in &settings.streams {
+            ensure_stream(service, now, stream).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts what runs beside the requests of clients.
+    pub(crate) fn run(self, service: &Arc<Service>, app: &Arc<App>, settings: &Settings) -> Running {
+        match self {
+            Self::Embedded(store) => {
+                let service = Arc::clone(service);
+                let retention = Retention::new(Arc::clone(&store), service, &settings.streams);
+                Running::Embedded(store, tokio::spawn(retention.run()))
+            }
+            #[cfg(feature = "kafka")]
+            Self::Kafka(engine, internal) => {
+                let _embedded_only = service;
+                Running::Kafka(engine, internal.serve(Arc::clone(app)))
+            }
+        }
+    }
+}
+
+impl Running {
+    /// Does what comes before the last requests: other fronts take over at once.
+    pub(crate) async fn begin_to_stop(&self) {
+        match self {
+            Self::Embedded(_, retaining) => retaining.abort(),
+            #[cfg(feature = "kafka")]
+            Self::Kafka(engine, _) => engine.leave().await,
+        }
+    }
+
+    /// Ends the engine, after the last request.
+    pub(crate) async fn stop(self) {
+        let engine: Arc<dyn Engine> = match self {
+            Self::Embedded(store, _) => store,
+            #[cfg(feature = "kafka")]
+            Self::Kafka(engine, _listening) => engine,
+        };
+        // What went wrong was told to those who waited for it.
+        let _ = engine.close().await;
+    }
+}

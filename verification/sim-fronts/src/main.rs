@@ -1,0 +1,2 @@
+//! The simulation of several fronts, to come.
+fn main() {}

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
-use crate::engine::Engine;
+use crate::backend::Backend;
 use crate::fronts::Fronts;
 use crate::http::App;
 #[cfg(feature = "kafka")]
-use crate::kafka::{Internal, KafkaEngine, Listening};
+use crate::kafka::{Internal, KafkaFront, Listening};
 use crate::limits::SEGMENT_BYTES;
 use crate::retention::Retention;
-use crate::server::{StartError, ensure_stream};
 use crate::service::Service;
-use crate::settings::{EngineSetting, Settings};
+use crate::settings::{EngineSetting, Settings, StreamSetting};
+use crate::start_error::StartError;
 use crate::storage::Storage;
 use crate::store::{Store, StoreBounds};
 use crate::time::TimeMs;
@@ -24,7 +24,7 @@ pub(crate) enum Chosen {
     Embedded(Arc<Store>),
     /// A front of a Kafka cluster.
     #[cfg(feature = "kafka")]
-    Kafka(Arc<KafkaEngine>, Internal),
+    Kafka(Arc<KafkaFront>, Internal),
 }
 
 /// What runs beside the requests of clients.
@@ -33,7 +33,7 @@ pub(crate) enum Running {
     Embedded(Arc<Store>, JoinHandle<()>),
     /// What serves other fronts.
     #[cfg(feature = "kafka")]
-    Kafka(Arc<KafkaEngine>, Listening),
+    Kafka(Arc<KafkaFront>, Listening),
 }
 
 impl Chosen {
@@ -49,7 +49,7 @@ impl Chosen {
             }
             #[cfg(feature = "kafka")]
             EngineSetting::Kafka(setting) => {
-                let started = KafkaEngine::start((**setting).clone()).await?;
+                let started = KafkaFront::start((**setting).clone()).await?;
                 Ok(Self::Kafka(started.0, started.1))
             }
             #[cfg(not(feature = "kafka"))]
@@ -57,11 +57,11 @@ impl Chosen {
         }
     }
 
-    pub(crate) fn engine(&self) -> Arc<dyn Engine> {
+    pub(crate) fn engine(&self) -> Arc<dyn Backend> {
         match self {
             Self::Embedded(store) => Arc::<Store>::clone(store),
             #[cfg(feature = "kafka")]
-            Self::Kafka(engine, _) => Arc::<KafkaEngine>::clone(engine),
+            Self::Kafka(engine, _) => Arc::<KafkaFront>::clone(engine),
         }
     }
 
@@ -69,7 +69,7 @@ impl Chosen {
         match self {
             Self::Embedded(store) => Arc::<Store>::clone(store),
             #[cfg(feature = "kafka")]
-            Self::Kafka(engine, _) => Arc::<KafkaEngine>::clone(engine),
+            Self::Kafka(engine, _) => Arc::<KafkaFront>::clone(engine),
         }
     }
 
@@ -78,7 +78,7 @@ impl Chosen {
         match self {
             Self::Embedded(_) => None,
             #[cfg(feature = "kafka")]
-            Self::Kafka(engine, _) => Some(Arc::<KafkaEngine>::clone(engine)),
+            Self::Kafka(engine, _) => Some(Arc::<KafkaFront>::clone(engine)),
         }
     }
 
@@ -101,7 +101,12 @@ impl Chosen {
     }
 
     /// Starts what runs beside the requests of clients.
-    pub(crate) fn run(self, service: &Arc<Service>, app: &Arc<App>, settings: &Settings) -> Running {
+    pub(crate) fn run(
+        self,
+        service: &Arc<Service>,
+        app: &Arc<App>,
+        settings: &Settings,
+    ) -> Running {
         match self {
             Self::Embedded(store) => {
                 let service = Arc::clone(service);
@@ -129,12 +134,42 @@ impl Running {
 
     /// Ends the engine, after the last request.
     pub(crate) async fn stop(self) {
-        let engine: Arc<dyn Engine> = match self {
+        let engine: Arc<dyn Backend> = match self {
             Self::Embedded(store, _) => store,
             #[cfg(feature = "kafka")]
             Self::Kafka(engine, _listening) => engine,
         };
         // What went wrong was told to those who waited for it.
         let _ = engine.close().await;
+    }
+}
+
+/// Creates a stream that the operator has named, unless it exists as it should.
+async fn ensure_stream(
+    service: &Service,
+    now: TimeMs,
+    setting: &StreamSetting,
+) -> Result<(), StartError> {
+    let name = setting.name.clone();
+    let ensured = service
+        .ensure_stream(
+            now,
+            &name,
+            setting.partitions.unwrap_or(1),
+            setting.retention_hours,
+        )
+        .await;
+    let stream = ensured.map_err(|api_error| StartError::unfit(&name, api_error))?;
+    let (found, kept) = (stream.partitions, stream.retention_hours);
+    if setting.retention_hours.is_some_and(|asked| asked != kept) {
+        tracing::warn!(
+            stream = name,
+            "the stream exists and keeps its messages for {kept} hours, whatever the configuration \
+             says; its retention was fixed when it was created"
+        );
+    }
+    match setting.partitions {
+        Some(asked) if asked != found => Err(StartError::Partitions { name, asked, found }),
+        Some(_) | None => Ok(()),
     }
 }

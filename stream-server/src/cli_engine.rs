@@ -22,8 +22,13 @@ pub(crate) enum EngineName {
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct EngineArguments {
     /// What keeps the streams: a folder of this machine, or a Kafka cluster [default: embedded]
-    #[arg(long, value_enum, hide_possible_values = true, value_name = "embedded|kafka",
-          help_heading = "Streams")]
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "embedded|kafka",
+        help_heading = "Streams"
+    )]
     engine: Option<EngineName>,
     /// Some brokers of the cluster
     #[arg(long, value_name = "HOST:PORT,...", help_heading = "Kafka")]

@@ -107,13 +107,7 @@ pub(crate) trait Fronts: Send + Sync {
     fn may_serve(&self, slot: u32, epoch: u64) -> bool;
 
     /// Has the front at this URL serve a request.
-    fn hand<'a>(
-        &'a self,
-        url: &'a str,
-        slot: u32,
-        epoch: u64,
-        request: &'a Handed,
-    ) -> Handing<'a>;
+    fn hand<'a>(&'a self, url: &'a str, slot: u32, epoch: u64, request: &'a Handed) -> Handing<'a>;
 
     /// Waits a moment for a place to change.
     fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;

@@ -35,6 +35,7 @@
 
 pub mod api_error;
 pub mod auth;
+mod backend;
 mod chosen;
 pub mod cli;
 mod cli_engine;
@@ -42,7 +43,6 @@ mod config_check;
 mod connection_threads;
 mod connections;
 pub mod cursor;
-mod engine;
 mod faults;
 mod fronts;
 pub mod group;
@@ -62,6 +62,7 @@ mod retention;
 pub mod server;
 pub mod service;
 pub mod settings;
+mod start_error;
 pub mod storage;
 pub mod store;
 pub mod throttle;

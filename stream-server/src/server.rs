@@ -7,7 +7,6 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::api_error::ApiError;
 use crate::auth::{KeyFolderError, KeyRing, Verifier};
 use crate::chosen::{Chosen, Running};
 use crate::connection_threads::ConnectionThreads;
@@ -19,95 +18,10 @@ use crate::listener::{Serving, accept};
 use crate::ops::Ops;
 use crate::private;
 use crate::service::Service;
-use crate::settings::{AuthSetting, Settings, StreamSetting, ThrottleSetting};
-use crate::storage::StorageError;
-use crate::store::OpenError;
+use crate::settings::{AuthSetting, Settings, ThrottleSetting};
+pub use crate::start_error::StartError;
 use crate::throttle::Throttle;
-use crate::time::{Clock, TimeMs};
-
-/// Why a server does not start, and what to do about it.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Others could reach it, and signatures are not verified.
-    #[error(
-        "refusing to listen on {0}: other machines could reach it, and signatures are not \
-         verified. Listen on 127.0.0.1, give it keys with --auth keys DIR, or add --allow-remote \
-         if the network is yours alone"
-    )]
-    Remote(SocketAddr),
-    /// Others could make the server fail.
-    #[error(
-        "refusing to take faults on {0}: other machines could reach it. Listen on 127.0.0.1, or \
-         leave out --faults, which is for tests"
-    )]
-    RemoteFaults(SocketAddr),
-    /// The folder of public keys is wrong.
-    #[error(transparent)]
-    Keys(#[from] KeyFolderError),
-    /// The address cannot be listened on.
-    #[error("cannot listen on {0}: {1}. Name another address with --listen, or port 0 for any")]
-    Listen(SocketAddr, std::io::Error),
-    /// The system refuses threads.
-    #[error("cannot start threads: {0}. Raise the limit of processes and threads")]
-    Threads(std::io::Error),
-    /// The folder cannot be used.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The cluster can't be used.
-    #[cfg(feature = "kafka")]
-    #[error(transparent)]
-    Kafka(#[from] crate::kafka::KafkaError),
-    /// The program was built without Kafka.
-    #[cfg(not(feature = "kafka"))]
-    #[error(
-        "this program was built without the engine kafka. Take a released program, or build it with \
-         `cargo build --release --package stream-server --features kafka`"
-    )]
-    NoKafka,
-    /// The folder can be opened, but not read.
-    #[error("cannot read the store: {0}. Restore the data folder from a backup")]
-    Storage(#[from] StorageError),
-    /// A stream has another number of partitions than it should.
-    #[error(
-        "the stream {name} has {found} partitions, not {asked}, and the number cannot change. \
-         Ask for {name}:{found}, or use another name or another data folder"
-    )]
-    Partitions {
-        /// The stream's name.
-        name: String,
-        /// What the settings say.
-        asked: u32,
-        /// What it has.
-        found: u32,
-    },
-    /// A stream cannot be created.
-    #[error("cannot create the stream {name}: {problem}. Change it in --stream or the file")]
-    Stream {
-        /// The stream's name.
-        name: String,
-        /// What is wrong.
-        problem: String,
-    },
-}
-
-impl StartError {
-    /// Returns whether the settings are to blame (as opposed to the machine).
-    #[must_use]
-    pub fn is_usage(&self) -> bool {
-        match self {
-            Self::Remote(_)
-            | Self::RemoteFaults(_)
-            | Self::Keys(_)
-            | Self::Partitions { .. }
-            | Self::Stream { .. } => true,
-            #[cfg(feature = "kafka")]
-            Self::Kafka(error) => error.is_usage(),
-            #[cfg(not(feature = "kafka"))]
-            Self::NoKafka => true,
-            Self::Listen(..) | Self::Threads(_) | Self::Open(_) | Self::Storage(_) => false,
-        }
-    }
-}
+use crate::time::Clock;
 
 /// A running server. [`Server::stop`] ends it and waits for that. Dropping it does not wait, but
 /// loses nothing that was acknowledged either.
@@ -189,7 +103,7 @@ impl Server {
         for stream in &settings.streams {
             let (name, partitions) = (stream.name.as_str(), stream.partitions.unwrap_or(1));
             let checked = Service::check_stream(name, partitions, stream.retention_hours);
-            checked.map_err(|api_error| unfit(name, api_error))?;
+            checked.map_err(|api_error| StartError::unfit(name, api_error))?;
         }
         Ok(verifier)
     }
@@ -248,41 +162,4 @@ fn hosts(settings: &Settings) -> Vec<String> {
     });
     let external = external.and_then(|host| parse_host(host).ok());
     settings.hosts.iter().cloned().chain(external).collect()
-}
-
-/// Creates a stream that the operator has named, unless it exists as it should.
-pub(crate) async fn ensure_stream(
-    service: &Service,
-    now: TimeMs,
-    setting: &StreamSetting,
-) -> Result<(), StartError> {
-    let name = setting.name.clone();
-    let ensured = service
-        .ensure_stream(
-            now,
-            &name,
-            setting.partitions.unwrap_or(1),
-            setting.retention_hours,
-        )
-        .await;
-    let stream = ensured.map_err(|api_error| unfit(&name, api_error))?;
-    let (found, kept) = (stream.partitions, stream.retention_hours);
-    if setting.retention_hours.is_some_and(|asked| asked != kept) {
-        tracing::warn!(
-            stream = name,
-            "the stream exists and keeps its messages for {kept} hours, whatever the configuration \
-             says; its retention was fixed when it was created"
-        );
-    }
-    match setting.partitions {
-        Some(asked) if asked != found => Err(StartError::Partitions { name, asked, found }),
-        Some(_) | None => Ok(()),
-    }
-}
-
-fn unfit(name: &str, api_error: ApiError) -> StartError {
-    StartError::Stream {
-        name: name.to_owned(),
-        problem: api_error.message,
-    }
 }

@@ -8,9 +8,7 @@ use super::respond::Reply;
 use super::route::Route;
 use super::{App, Call, body, route, wire, wire_control};
 use crate::api_error::ApiError;
-use crate::fronts::{
-    CONTROL_SLOT, EnsureStream, Fronts, Handed, HandedBack, NotHanded, Place,
-};
+use crate::fronts::{CONTROL_SLOT, EnsureStream, Fronts, Handed, HandedBack, NotHanded, Place};
 
 /// How often a request looks for the front that serves it.
 const TRIES: usize = 3;

@@ -1,6 +1,6 @@
 //! What makes a topic unfit for a stream, found when a front starts.
 
-use super::log::TopicFacts;
+use super::topic_log::TopicFacts;
 use crate::limits::VALUE_BYTES_MAX;
 use crate::settings::KafkaSetting;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::log::{Follow, Followed, Log, LogError, NewRecord, TopicPlan, Wanted};
 use super::memory::MemoryLog;
+use super::topic_log::{Follow, Followed, Log, LogError, NewRecord, TopicPlan, Wanted};
 use crate::partition_log::Extent;
 use crate::time::TimeMs;
 
@@ -55,24 +55,40 @@ async fn appends_and_reads(log: &dyn Log) {
     assert_eq!(bounds, BTreeMap::from([(0, extent(3)), (1, extent(1))]));
     let all = vec![wanted(1, 0), wanted(0, 0)];
     let read = log.fetch("t", all, 10, 1_000).await.unwrap();
-    let values: Vec<_> = read.iter().map(|one| (one.partition, &one.value[..])).collect();
+    let values: Vec<_> = read
+        .iter()
+        .map(|one| (one.partition, &one.value[..]))
+        .collect();
     assert_eq!(
         values,
-        [(1, &b"b"[..]), (0, &b"a"[..]), (0, &b"cc"[..]), (0, &b""[..])]
+        [
+            (1, &b"b"[..]),
+            (0, &b"a"[..]),
+            (0, &b"cc"[..]),
+            (0, &b""[..])
+        ]
     );
     assert_eq!(read[1].key.as_deref(), Some(&b"k"[..]));
-    assert_eq!((read[2].key.as_deref(), &read[3].key), (Some(&b""[..]), &None));
+    assert_eq!(
+        (read[2].key.as_deref(), &read[3].key),
+        (Some(&b""[..]), &None)
+    );
     let stamp = stamps[2].as_ref().unwrap();
     assert_eq!(read[2].stamp, *stamp);
     for (count_max, bytes_max, expected) in [(1, 1_000, 1), (10, 1, 1), (10, 2, 1), (10, 4, 3)] {
-        let read = log.fetch("t", vec![wanted(0, 0)], count_max, bytes_max).await;
+        let read = log
+            .fetch("t", vec![wanted(0, 0)], count_max, bytes_max)
+            .await;
         assert_eq!(read.unwrap().len(), expected, "{count_max} {bytes_max}");
     }
     let until = Wanted {
         until: 2,
         ..wanted(0, 1)
     };
-    assert_eq!(log.fetch("t", vec![until], 10, 1_000).await.unwrap().len(), 1);
+    assert_eq!(
+        log.fetch("t", vec![until], 10, 1_000).await.unwrap().len(),
+        1
+    );
     let at = log.offset_at("t", 0, stamp.time).await.unwrap();
     assert!(at.is_some_and(|offset| offset <= 1), "{at:?}");
     let later = TimeMs(stamp.time.0 + 3_600_000);
@@ -86,7 +102,13 @@ async fn deletes(log: &dyn Log) {
     assert_eq!(bounds[&0], Extent { oldest: 2, next: 3 });
     let gone = log.fetch("t", vec![wanted(0, 1)], 10, 1_000).await;
     assert_eq!(gone, Err(LogError::OutOfRange));
-    assert_eq!(log.fetch("t", vec![wanted(0, 2)], 10, 1_000).await.unwrap().len(), 1);
+    assert_eq!(
+        log.fetch("t", vec![wanted(0, 2)], 10, 1_000)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
     assert_eq!(log.describe("t").await.unwrap().unwrap().partitions, 2);
     assert_eq!(log.describe("nowhere").await.unwrap(), None);
     log.delete_topic("t").await.unwrap();
@@ -121,7 +143,8 @@ async fn follows(log: &dyn Log) {
     orders.send(follow(1, None, 9)).unwrap();
     orders.send(follow(0, Some(2), 10)).unwrap();
     assert_eq!(next().await, (10, 2));
-    log.produce("f", vec![record(1, None, "z"), record(0, None, "z")]).await;
+    log.produce("f", vec![record(1, None, "z"), record(0, None, "z")])
+        .await;
     assert_eq!(next().await, (10, 3));
     log.delete_topic("f").await.unwrap();
 }

@@ -13,8 +13,8 @@ use stream_coordination::state::SlotState;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use super::log::{Follow, Followed, Log, LogError, NewRecord, Record};
 use super::steady;
+use super::topic_log::{Follow, Followed, Log, LogError, NewRecord, Record};
 
 /// The pause before a question that failed is asked again.
 const AGAIN: Duration = Duration::from_millis(200);
@@ -103,7 +103,9 @@ impl Coordination {
     }
 
     fn coordinator(&self) -> MutexGuard<'_, Coordinator> {
-        self.coordinator.lock().unwrap_or_else(PoisonError::into_inner)
+        self.coordinator
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells what has happened.
@@ -116,7 +118,8 @@ impl Coordination {
             let _ = self.outputs.send(output);
         }
         drop(coordinator);
-        self.told.send_modify(|count| *count = count.wrapping_add(1));
+        self.told
+            .send_modify(|count| *count = count.wrapping_add(1));
         self.sooner.notify_one();
     }
 
@@ -159,9 +162,7 @@ impl Coordination {
                     log,
                     ticket,
                     records,
-                } => drop(tokio::spawn(
-                    Arc::clone(&self).append(log, ticket, records),
-                )),
+                } => drop(tokio::spawn(Arc::clone(&self).append(log, ticket, records))),
                 Output::DeleteBefore { slot, offset } => {
                     let this = Arc::clone(&self);
                     drop(tokio::spawn(async move {
@@ -319,15 +320,14 @@ impl Coordination {
         });
         let answered = tokio::time::timeout(ANSWER_TIMEOUT, answer).await;
         self.waiting().remove(&request);
-        answered.ok().and_then(Result::ok).unwrap_or(Answer::Unknown)
+        answered
+            .ok()
+            .and_then(Result::ok)
+            .unwrap_or(Answer::Unknown)
     }
 
     /// Returns something of the state of a slot; `None` until it is known.
-    pub(super) fn with_state<T>(
-        &self,
-        slot: u32,
-        look: impl FnOnce(&SlotState) -> T,
-    ) -> Option<T> {
+    pub(super) fn with_state<T>(&self, slot: u32, look: impl FnOnce(&SlotState) -> T) -> Option<T> {
         self.coordinator().state(slot).map(look)
     }
 

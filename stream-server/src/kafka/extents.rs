@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::log::{Log, LogError};
+use super::topic_log::{Log, LogError};
 use crate::partition_log::Extent;
 use crate::storage::Stream;
 

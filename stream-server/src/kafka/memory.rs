@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 
-use super::log::{
+use super::topic_log::{
     Done, Follow, Followed, Following, Log, LogError, NewRecord, Record, TopicFacts, TopicPlan,
     Wanted,
 };

@@ -8,12 +8,12 @@
 //!
 //! | | |
 //! |---|---|
-//! | the seam to a cluster; in memory; Kafka's client | `log`, `memory`, `client` |
+//! | the seam to a cluster; in memory; Kafka's client | `topic_log`, `memory`, `client` |
 //! | what offsets there are, remembered for a moment | `extents` |
 //! | unfit topics (pure) | `checks` |
 //! | runs the coordination | `coordination`, `steady` |
-//! | start, what this front owns | `engine`, `startup` |
-//! | what the service asks for | `storage`, `directory` |
+//! | start, what this front owns | `front`, `startup` |
+//! | what the service asks for | `storage`, `streams`, `directory`, `translate` |
 //! | requests between fronts | `peers`, `seal` (pure) |
 //! | groups that nobody uses | `upkeep` |
 
@@ -23,9 +23,8 @@ mod client;
 mod contract;
 mod coordination;
 mod directory;
-mod engine;
 mod extents;
-mod log;
+mod front;
 #[cfg(test)]
 mod memory;
 mod peers;
@@ -33,9 +32,12 @@ mod seal;
 mod startup;
 mod steady;
 mod storage;
+mod streams;
+mod topic_log;
+mod translate;
 mod upkeep;
 
-pub(crate) use engine::KafkaEngine;
+pub(crate) use front::KafkaFront;
 pub(crate) use peers::Listening;
 pub(crate) use startup::Internal;
 pub use startup::KafkaError;

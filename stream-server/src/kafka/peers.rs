@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::seal::{Code, Seal, Seen, hex, unhex};
-use super::storage::wall_ms;
+use super::translate::wall_ms;
 use crate::fronts::{Handed, HandedBack, NotHanded};
 use crate::http::App;
 use crate::limits::{BODY_BYTES_MAX, GET_BYTES_MAX};
@@ -222,7 +222,8 @@ impl Serving {
         };
         let opened = {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            self.seal.open(&body.to_bytes(), &code, wall_ms(), &mut seen)
+            self.seal
+                .open(&body.to_bytes(), &code, wall_ms(), &mut seen)
         };
         let Some(opened) = opened else {
             tracing::warn!(
@@ -235,7 +236,8 @@ impl Serving {
         let (slot, epoch) = (opened.slot, opened.epoch);
         let app = Arc::clone(&self.app);
         // A front that goes away must not stop an operation half-way.
-        let done = tokio::spawn(async move { app.perform_handed(opened.request, slot, epoch).await });
+        let done =
+            tokio::spawn(async move { app.perform_handed(opened.request, slot, epoch).await });
         match done.await {
             Ok(Some(answer)) => {
                 let (bytes, answer_code) = self.seal.seal_back(&code, &answer);

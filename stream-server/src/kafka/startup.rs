@@ -16,12 +16,14 @@ use tokio::net::TcpListener;
 use super::checks::Findings;
 use super::client::KafkaLog;
 use super::coordination::{Coordination, InternalTopics};
-use super::engine::KafkaEngine;
-use super::log::{Log, LogError, TopicPlan};
+use super::front::KafkaFront;
 use super::peers::{Listening, Peers};
 use super::seal::Seal;
+use super::topic_log::{Log, LogError, TopicFacts, TopicPlan};
+use super::upkeep;
 use crate::fronts::{CONTROL_SLOT, EnsureStream, Fronts as _, NotHanded, Place};
 use crate::http::App;
+use crate::service::Service;
 use crate::settings::{KafkaSetting, StreamSetting};
 
 /// How long a front waits for its cluster when it starts.
@@ -37,7 +39,9 @@ const SECRET: (&str, &str) = ("secret", "fronts");
 #[derive(Debug, thiserror::Error)]
 pub enum KafkaError {
     /// The cluster doesn't answer, or refuses.
-    #[error("cannot use Kafka at {brokers}: {problem}. Correct the brokers or the security settings")]
+    #[error(
+        "cannot use Kafka at {brokers}: {problem}. Correct the brokers or the security settings"
+    )]
     Cluster {
         /// What the settings say.
         brokers: String,
@@ -48,10 +52,14 @@ pub enum KafkaError {
     #[error("these topics are unfit:{}", listed(.0))]
     Topics(Vec<String>),
     /// The secret that all fronts share can't be used.
-    #[error("the secret of the fronts in {0}: {1}. Give all fronts the same file of 32 bytes or more")]
+    #[error(
+        "the secret of the fronts in {0}: {1}. Give all fronts the same file of 32 bytes or more"
+    )]
     Secret(PathBuf, String),
     /// Other fronts can't reach this one.
-    #[error("cannot listen on {0} for other fronts: {1}. Name another address with --internal-listen")]
+    #[error(
+        "cannot listen on {0} for other fronts: {1}. Name another address with --internal-listen"
+    )]
     Listen(SocketAddr, std::io::Error),
     /// Other machines could reach the internal listener, and its secret is in a topic.
     #[error(
@@ -88,7 +96,7 @@ impl Internal {
     }
 }
 
-impl KafkaEngine {
+impl KafkaFront {
     /// Connects to a cluster and takes part as one of its fronts. When this returns, the streams
     /// are known.
     ///
@@ -123,24 +131,25 @@ impl KafkaEngine {
         let front = FrontId(format!("{:032x}", fastrand::u128(..)));
         let config = Config::new(front, url, slots);
         let started = Coordination::start(Arc::clone(&log), topics.clone(), config);
-        let (coordination, running, events) =
-            started.map_err(|error| cluster(&setting, &error))?;
-        let engine = Self::new(setting, log, (topics, slots), (coordination, running));
-        let engine = Arc::new(engine);
-        drop(tokio::spawn(Arc::clone(&engine).follow(events)));
-        let secret = engine.await_secret(own_secret).await?;
+        let (coordination, running, events) = started.map_err(|error| cluster(&setting, &error))?;
+        let front = Self::new(setting, log, (topics, slots), (coordination, running));
+        let front = Arc::new(front);
+        drop(tokio::spawn(Arc::clone(&front).follow(events)));
+        let secret = front.await_secret(own_secret).await?;
         // Both are set once.
-        let _ = engine.secret.set(derived(&secret, b"cursors"));
+        let _ = front.secret.set(derived(&secret, b"cursors"));
         let seal = Seal::new(&derived(&secret, b"fronts"));
-        let _ = engine.peers.set(Peers::new(seal.clone()));
-        engine.check_topics().await?;
-        Ok((engine, Internal { listener, seal }))
+        let _ = front.peers.set(Peers::new(seal.clone()));
+        front.check_topics().await?;
+        Ok((front, Internal { listener, seal }))
     }
 
     /// Waits until the streams are known, and returns the secret that all fronts share. The first
     /// owner of the first slot makes it up, unless the operator has given one.
     async fn await_secret(&self, own: Option<Vec<u8>>) -> Result<Vec<u8>, KafkaError> {
-        let ready = self.coordination.wait_until(START_TIMEOUT, |one| one.is_ready());
+        let ready = self
+            .coordination
+            .wait_until(START_TIMEOUT, |one| one.is_ready());
         if !ready.await {
             return Err(self.late("its internal topics can't be read"));
         }
@@ -165,7 +174,9 @@ impl KafkaEngine {
                     json: format!("\"{}\"", STANDARD.encode(bytes)),
                 };
                 // It is seen above, if it has worked.
-                let put = self.change(CONTROL_SLOT, Change::PutDocument(document)).await;
+                let put = self
+                    .change(CONTROL_SLOT, Change::PutDocument(document))
+                    .await;
                 if let Err(error) = put {
                     tracing::debug!("the secret isn't kept yet: {error}");
                 }
@@ -210,6 +221,15 @@ impl KafkaEngine {
         told(findings)
     }
 
+    /// Has a service serve what this front owns, from now on.
+    pub(crate) async fn attach(self: &Arc<Self>, service: &Arc<Service>) {
+        self.load_all(service).await;
+        drop(tokio::spawn(upkeep::run(
+            Arc::clone(self),
+            Arc::clone(service),
+        )));
+    }
+
     /// Has the front that serves the control plane create the streams which the operator has named
     /// and which aren't there, if it isn't this one.
     ///
@@ -251,12 +271,18 @@ impl KafkaEngine {
             let back = self.hand(url, CONTROL_SLOT, epoch, &request).await?;
             if back.status != 200 {
                 let said = String::from_utf8_lossy(&back.body).into_owned();
-                tracing::warn!(stream = stream.name, "another front can't create it: {said}");
+                tracing::warn!(
+                    stream = stream.name,
+                    "another front can't create it: {said}"
+                );
                 return Err(NotHanded::Lost(said));
             }
         }
         // What was created there is known here a moment later.
-        let caught_up = self.coordination.catch_up(CONTROL_SLOT, START_TIMEOUT).await;
+        let caught_up = self
+            .coordination
+            .catch_up(CONTROL_SLOT, START_TIMEOUT)
+            .await;
         caught_up.map_err(|error| NotHanded::Lost(error.to_string()))
     }
 }
@@ -332,9 +358,12 @@ async fn make_internal_topics(
         let facts = loop {
             match described(log, topic, plan).await {
                 Ok(facts) => break facts,
-                Err(LogError::Unavailable(_) | LogError::Unknown(_) | LogError::Exists | LogError::NoTopic)
-                    if begun.elapsed() < START_TIMEOUT =>
-                {
+                Err(
+                    LogError::Unavailable(_)
+                    | LogError::Unknown(_)
+                    | LogError::Exists
+                    | LogError::NoTopic,
+                ) if begun.elapsed() < START_TIMEOUT => {
                     tokio::time::sleep(AGAIN).await;
                 }
                 Err(error) => return Err(cluster(setting, &error)),
@@ -355,11 +384,7 @@ async fn make_internal_topics(
 }
 
 /// Returns what a topic is like, after making it if it is missing.
-async fn described(
-    log: &dyn Log,
-    topic: &str,
-    plan: TopicPlan,
-) -> Result<super::log::TopicFacts, LogError> {
+async fn described(log: &dyn Log, topic: &str, plan: TopicPlan) -> Result<TopicFacts, LogError> {
     if let Some(facts) = log.describe(topic).await? {
         return Ok(facts);
     }

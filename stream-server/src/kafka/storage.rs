@@ -2,68 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use stream_coordination::io::{Answer as Answered, WhyNotDone};
 use stream_coordination::placement::{slot_of_group, slot_of_key};
-use stream_coordination::record::{self, Change, GroupState, NewStream, Stage};
-use stream_coordination::state::WhyRefused;
+use stream_coordination::record::{self, Change, NewStream};
+use stream_coordination::state::{SlotState, WhyRefused};
 
-use super::checks::Findings;
-use super::engine::KafkaEngine;
-use super::log::{LogError, NewRecord, TopicPlan, Wanted};
+use super::front::KafkaFront;
+use super::topic_log::{NewRecord, Record, Wanted};
+use super::translate::{failed, group_record, wall_ms};
 use crate::fronts::CONTROL_SLOT;
-use crate::group::{Commit, CommittedPosition, GroupRecord, ReadRange};
-use crate::service::id_of_named;
+use crate::group::{Commit, GroupRecord, ReadRange};
 use crate::partition_log::{Extent, Stamp};
 use crate::storage::{Answer, Document, Message, NewMessage, ReadBounds, Storage};
 use crate::storage::{StorageError, Stream};
 use crate::time::TimeMs;
 
-const HOUR_MS: u64 = 3_600_000;
 /// How long a request waits for news of streams that other fronts have created.
 const NEWS_TIMEOUT: Duration = Duration::from_secs(2);
 /// What no stream's name begins with: names of internal topics do, ours and Kafka's.
 const RESERVED: &str = "__";
 
-/// Returns what an error of the log means to the service.
-pub(super) fn failed(error: LogError) -> StorageError {
-    let text = error.to_string();
-    match error {
-        LogError::Unavailable(_) => StorageError::Unavailable(text),
-        LogError::Exists => StorageError::StreamExists,
-        // What is kept has changed since it was looked at.
-        LogError::OutOfRange => StorageError::Unavailable(text),
-        LogError::Refused(_) | LogError::Unknown(_) | LogError::NoTopic => {
-            StorageError::Failed(text)
-        }
-    }
-}
-
-/// Returns a group as the service sees it.
-pub(super) fn group_record(state: &GroupState) -> GroupRecord {
-    let position = |(partition, position): (&u32, &record::Position)| {
-        let position = CommittedPosition {
-            start: position.start,
-            committed: position.committed,
-        };
-        (*partition, position)
-    };
-    GroupRecord {
-        key: state.key,
-        stream_key: state.stream,
-        name: state.name.clone(),
-        incarnation: state.incarnation,
-        positions: state.positions.iter().map(position).collect(),
-    }
-}
-
-pub(super) fn wall_ms() -> u64 {
-    let passed = SystemTime::now().duration_since(UNIX_EPOCH);
-    u64::try_from(passed.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
-}
-
-impl KafkaEngine {
+impl KafkaFront {
     /// Has the owner's log take a change; this front must be the owner. Returns the key of what was
     /// changed; `None` if that has none, or isn't there any more.
     pub(super) async fn change(
@@ -91,100 +52,17 @@ impl KafkaEngine {
         }
     }
 
-    /// Returns the plan of a stream's topic.
-    fn plan(&self, stream: &NewStream) -> TopicPlan {
-        TopicPlan {
-            partitions: stream.partitions,
-            retention_ms: Some(u64::from(stream.retention_hours).saturating_mul(HOUR_MS)),
-            flushed: self.setting.flush,
-        }
-    }
-
-    /// Makes the topic of a stream. A stream that the operator has named takes a topic that is
-    /// there, if it is fit; a client's request does so only if it was begun before.
-    async fn make_topic(&self, stream: &NewStream, is_again: bool) -> Result<(), LogError> {
-        let topic = self.topic(&stream.name);
-        let created = self.log.create_topic(&topic, self.plan(stream)).await;
-        if created != Err(LogError::Exists) {
-            return created;
-        }
-        let is_named = stream.id == id_of_named(&stream.name);
-        let facts = self.log.describe(&topic).await?;
-        let Some(facts) = facts.filter(|_| is_named || is_again) else {
-            return Err(LogError::Exists);
-        };
-        let mut findings = Findings::default();
-        findings.look(&topic, &facts, stream.partitions, &self.setting);
-        for warning in &findings.warnings {
-            tracing::warn!("{warning}");
-        }
-        match findings.refused.is_empty() {
-            true => Ok(()),
-            false => Err(LogError::Refused(findings.refused.join("; "))),
-        }
-    }
-
-    /// Ends what a former owner has begun: creations and deletions of streams.
-    pub(super) async fn finish_streams(self: Arc<Self>) {
-        let unfinished = self.coordination.with_state(CONTROL_SLOT, |state| {
-            let begun = state.streams().filter(|one| one.stage != Stage::Active);
-            begun.cloned().collect::<Vec<_>>()
-        });
-        for begun in unfinished.unwrap_or_default() {
-            let finished = match begun.stage {
-                Stage::Active => Ok(()),
-                Stage::Creating => self.activate(begun.key, &begun.stream, true).await,
-                Stage::Deleting => self.delete_topic(begun.key, &begun.stream.name).await,
-            };
-            if let Err(error) = finished {
-                tracing::warn!(stream = begun.stream.name, "it isn't finished: {error}");
-            }
-        }
-    }
-
-    /// Makes the topic of a stream and shows the stream to clients, or forgets it.
-    async fn activate(
-        &self,
-        key: u64,
-        stream: &NewStream,
-        is_again: bool,
-    ) -> Result<(), StorageError> {
-        if let Err(error) = self.make_topic(stream, is_again).await {
-            self.change(CONTROL_SLOT, Change::DeleteStream { stream: key })
-                .await?;
-            self.change(CONTROL_SLOT, Change::ForgetStream { stream: key })
-                .await?;
-            return Err(failed(error));
-        }
-        let activated = Change::ActivateStream {
-            stream: key,
-            topic_id: None,
-        };
-        self.change(CONTROL_SLOT, activated).await.map(drop)
-    }
-
-    async fn delete_topic(&self, key: u64, name: &str) -> Result<(), StorageError> {
-        match self.log.delete_topic(&self.topic(name)).await {
-            Ok(()) | Err(LogError::NoTopic) => {}
-            Err(error) => return Err(failed(error)),
-        }
-        let gone = Change::ForgetStream { stream: key };
-        self.change(CONTROL_SLOT, gone).await.map(drop)
-    }
-
     /// Returns a group after a change, which has given its key.
     fn group_after(&self, key: Option<u64>) -> Result<GroupRecord, StorageError> {
         let found = key.and_then(|key| {
-            let look = |state: &stream_coordination::state::SlotState| {
-                state.group(key).map(group_record)
-            };
+            let look = |state: &SlotState| state.group(key).map(group_record);
             self.coordination.with_state(slot_of_key(key), look)?
         });
         found.ok_or_else(|| StorageError::Unavailable("the group is gone".to_owned()))
     }
 }
 
-impl Storage for KafkaEngine {
+impl Storage for KafkaFront {
     fn cursor_secret(&self) -> [u8; 64] {
         // It is known before anything is served.
         self.secret.get().copied().unwrap_or([0; 64])
@@ -259,7 +137,8 @@ impl Storage for KafkaEngine {
     fn create_stream(&self, stream: Stream) -> Answer<'_, Arc<Stream>> {
         Box::pin(async move {
             if stream.name.starts_with(RESERVED) {
-                let reserved = format!("names that begin with {RESERVED} are Kafka's and this server's own");
+                let reserved =
+                    format!("names that begin with {RESERVED} are Kafka's and this server's own");
                 return Err(StorageError::TooMany(reserved));
             }
             let new = NewStream {
@@ -294,17 +173,19 @@ impl Storage for KafkaEngine {
                 value: message.value,
             };
             let records = messages.into_iter().map(record).collect();
-            let begun = std::time::Instant::now();
+            let begun = Instant::now();
             let stamps = self.log.produce(&self.topic(&stream.name), records).await;
             let stored = partitions.iter().zip(&stamps);
-            let stored = stored.filter_map(|(partition, stamp)| {
-                Some((*partition, stamp.as_ref().ok()?.offset))
-            });
+            let stored = stored
+                .filter_map(|(partition, stamp)| Some((*partition, stamp.as_ref().ok()?.offset)));
             self.extents.note_stored(stream, stored);
             let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
             let failures = stamps.iter().filter(|stamp| stamp.is_err()).count();
-            self.metrics.count_transaction(stamps.len(), begun.elapsed());
-            self.metrics.stored.inc_by(whole(stamps.len().saturating_sub(failures)));
+            self.metrics
+                .count_transaction(stamps.len(), begun.elapsed());
+            self.metrics
+                .stored
+                .inc_by(whole(stamps.len().saturating_sub(failures)));
             match failures {
                 0 => self.metrics.stored_bytes.inc_by(whole(bytes)),
                 _ => self.metrics.failed.inc(),
@@ -367,7 +248,7 @@ impl Storage for KafkaEngine {
             let bytes: usize = records.iter().map(|record| record.value.len()).sum();
             self.metrics.read.inc_by(whole(records.len()));
             self.metrics.read_bytes.inc_by(whole(bytes));
-            let message = |record: super::log::Record| Message {
+            let message = |record: Record| Message {
                 partition: record.partition,
                 stamp: record.stamp,
                 key: record.key,

@@ -119,11 +119,15 @@ impl Service {
 
 /// Returns the error of the first message, if no message was taken and all may be sent again.
 fn none_taken(stamps: &[Result<Stamp, StorageError>]) -> Option<&StorageError> {
-    let not_taken = |stamp: &&Result<Stamp, StorageError>| {
-        matches!(stamp, Err(StorageError::Unavailable(_)))
-    };
+    let not_taken =
+        |stamp: &&Result<Stamp, StorageError>| matches!(stamp, Err(StorageError::Unavailable(_)));
     let all = !stamps.is_empty() && stamps.iter().all(|stamp| not_taken(&stamp));
-    stamps.iter().find(not_taken).filter(|_| all)?.as_ref().err()
+    stamps
+        .iter()
+        .find(not_taken)
+        .filter(|_| all)?
+        .as_ref()
+        .err()
 }
 
 fn check_sizes(messages: &[PutMessage]) -> Result<(), ApiError> {

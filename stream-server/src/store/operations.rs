@@ -9,17 +9,17 @@ use super::appender::Append;
 use super::change::{self, Change};
 use super::segments::Segments;
 use super::writer::Write;
-use crate::engine::Engine;
-use crate::metric::Metrics;
 use super::{Store, log_reader, reader};
+use crate::backend::Backend;
 use crate::group::{Commit, GroupRecord, ReadRange};
+use crate::metric::Metrics;
 use crate::partition_log::{Extent, Stamp};
 use crate::storage::{
     Answer, Document, Message, NewMessage, ReadBounds, Storage, StorageError, Stream,
 };
 use crate::time::TimeMs;
 
-impl Engine for Store {
+impl Backend for Store {
     fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(&self.metrics)
     }

@@ -65,9 +65,16 @@ fn engine(name: &str, folder: &Path) -> Vec<OsString> {
     match env::var(BROKERS) {
         Ok(brokers) => {
             let prefix = format!("{name}.");
-            ["--engine", "kafka", "--brokers", &brokers, "--topic-prefix", &prefix]
-                .map(OsString::from)
-                .to_vec()
+            [
+                "--engine",
+                "kafka",
+                "--brokers",
+                &brokers,
+                "--topic-prefix",
+                &prefix,
+            ]
+            .map(OsString::from)
+            .to_vec()
         }
         Err(_) => vec!["--data".into(), folder.join("data").into()],
     }

@@ -73,11 +73,7 @@ impl Cluster {
     #[must_use]
     pub fn brokers(&self) -> String {
         let address = |node: &Node| format!("127.0.0.1:{}", node.ports.clients);
-        self.nodes
-            .iter()
-            .map(address)
-            .collect::<Vec<_>>()
-            .join(",")
+        self.nodes.iter().map(address).collect::<Vec<_>>().join(",")
     }
 
     /// Kills a broker, by its place from 0, as `kill -9` does.

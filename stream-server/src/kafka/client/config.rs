@@ -4,7 +4,7 @@ use std::path::Path;
 
 use rdkafka::ClientConfig;
 
-use crate::kafka::log::LogError;
+use crate::kafka::topic_log::LogError;
 use crate::limits::VALUE_BYTES_MAX;
 use crate::settings::KafkaSetting;
 
@@ -46,7 +46,10 @@ pub(super) fn common(setting: &KafkaSetting) -> Result<ClientConfig, LogError> {
         config
             .set("sasl.mechanism", "SCRAM-SHA-512")
             .set("sasl.username", user)
-            .set("sasl.password", password(security.password_file.as_deref())?);
+            .set(
+                "sasl.password",
+                password(security.password_file.as_deref())?,
+            );
     }
     Ok(config)
 }

@@ -2,7 +2,7 @@
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
-use crate::kafka::log::LogError;
+use crate::kafka::topic_log::LogError;
 
 /// Returns what an error of anything but publishing says.
 pub(super) fn failed(error: KafkaError) -> LogError {

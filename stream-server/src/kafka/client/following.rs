@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 
 use super::errors::failed;
 use super::reading::record;
-use crate::kafka::log::{Follow, Followed, Following, LogError};
+use crate::kafka::topic_log::{Follow, Followed, Following, LogError};
 
 /// Records that wait for whoever follows.
 const WAITING_MAX: usize = 1_024;
@@ -30,7 +30,7 @@ struct Follower {
     sender: mpsc::Sender<Followed>,
 }
 
-/// Starts a thread that follows; see [`crate::kafka::log::Log::follow`].
+/// Starts a thread that follows; see [`crate::kafka::topic_log::Log::follow`].
 pub(super) fn follow(config: &ClientConfig) -> Result<Following, LogError> {
     let (orders, given) = mpsc::unbounded_channel();
     let (sender, receiver) = mpsc::channel(WAITING_MAX);

@@ -20,7 +20,7 @@ use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::BaseConsumer;
 
-use super::log::{
+use super::topic_log::{
     Done, Following, Log, LogError, NewRecord, Record, TopicFacts, TopicPlan, Wanted,
 };
 use crate::partition_log::{Extent, Stamp};
@@ -125,13 +125,20 @@ impl Log for KafkaLog {
     }
 
     fn delete_records<'a>(&'a self, topic: &'a str, partition: u32, before: u64) -> Done<'a, ()> {
-        Box::pin(topics::delete_records(&self.admin, topic, partition, before))
+        Box::pin(topics::delete_records(
+            &self.admin,
+            topic,
+            partition,
+            before,
+        ))
     }
 
     fn describe<'a>(&'a self, topic: &'a str) -> Done<'a, Option<TopicFacts>> {
         Box::pin(async move {
             let name = topic.to_owned();
-            let copies = self.ask(move |asking| topics::copies(asking, &name)).await?;
+            let copies = self
+                .ask(move |asking| topics::copies(asking, &name))
+                .await?;
             let Some((replicas, partitions)) = copies else {
                 return Ok(None);
             };

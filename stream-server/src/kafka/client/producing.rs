@@ -12,7 +12,7 @@ use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer a
 
 use super::PATIENCE;
 use super::errors::{failed, unpublished};
-use crate::kafka::log::{LogError, NewRecord};
+use crate::kafka::topic_log::{LogError, NewRecord};
 use crate::partition_log::Stamp;
 use crate::time::TimeMs;
 
@@ -46,7 +46,7 @@ impl Producing {
         })
     }
 
-    /// Publishes records; see [`crate::kafka::log::Log::produce`].
+    /// Publishes records; see [`crate::kafka::topic_log::Log::produce`].
     ///
     /// While a topic lacks replicas, its records are refused at once. librdkafka would try for the
     /// whole time-out, and nobody would know whether they come later.
@@ -103,7 +103,10 @@ impl Producing {
     }
 
     fn replace_producer(&self) {
-        let mut producer = self.producer.write().unwrap_or_else(PoisonError::into_inner);
+        let mut producer = self
+            .producer
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         // Another request may have done it.
         if producer.client().fatal_error().is_none() {
             return;
@@ -144,7 +147,10 @@ impl Producing {
             Ok(Some(true)) => {
                 let known = self.short().insert(topic.to_owned(), Instant::now());
                 if known.is_none() {
-                    tracing::warn!(topic, "the topic has fewer replicas in sync than it must have");
+                    tracing::warn!(
+                        topic,
+                        "the topic has fewer replicas in sync than it must have"
+                    );
                 }
             }
             Ok(Some(false)) => {

@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use super::PATIENCE;
 use super::errors::failed;
 use super::producing::time;
-use crate::kafka::log::{LogError, Record, Wanted};
+use crate::kafka::topic_log::{LogError, Record, Wanted};
 use crate::partition_log::{Extent, Stamp};
 use crate::time::TimeMs;
 
@@ -50,7 +50,7 @@ impl Readers {
         }
     }
 
-    /// Reads; see [`crate::kafka::log::Log::fetch`].
+    /// Reads; see [`crate::kafka::topic_log::Log::fetch`].
     pub(super) async fn read(
         readers: &Arc<Self>,
         topic: &str,
@@ -110,7 +110,8 @@ impl Reading {
             match consumer.poll(wait) {
                 Some(Ok(message)) => self.take(topic, &message),
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    self.open.remove(&u32::try_from(partition).unwrap_or(u32::MAX));
+                    self.open
+                        .remove(&u32::try_from(partition).unwrap_or(u32::MAX));
                 }
                 Some(Err(error)) => match failed(error) {
                     // librdkafka tells of brokers that it can't reach, and goes on with others.
@@ -163,7 +164,9 @@ impl Reading {
 
     /// Returns the records partition by partition, as they were asked for.
     fn in_order(self) -> Vec<Record> {
-        let Self { wanted, records, .. } = self;
+        let Self {
+            wanted, records, ..
+        } = self;
         let places: BTreeMap<u32, usize> = wanted
             .iter()
             .enumerate()

@@ -9,7 +9,7 @@ use rdkafka::{Offset, TopicPartitionList};
 
 use super::PATIENCE;
 use super::errors::{failed, of_code};
-use crate::kafka::log::{LogError, TopicPlan};
+use crate::kafka::topic_log::{LogError, TopicPlan};
 use crate::limits::VALUE_BYTES_MAX;
 use crate::settings::KafkaSetting;
 
@@ -35,8 +35,12 @@ pub(super) async fn create(
 ) -> Result<(), LogError> {
     let partitions = i32::try_from(plan.partitions).unwrap_or(i32::MAX);
     let replicas = TopicReplication::Fixed(i32::from(setting.replication));
-    let retention = plan.retention_ms.map_or("-1".to_owned(), |ms| ms.to_string());
-    let segment_ms = plan.retention_ms.map(|ms| (ms / SEGMENTS).max(SEGMENT_MS_MIN));
+    let retention = plan
+        .retention_ms
+        .map_or("-1".to_owned(), |ms| ms.to_string());
+    let segment_ms = plan
+        .retention_ms
+        .map(|ms| (ms / SEGMENTS).max(SEGMENT_MS_MIN));
     let segment_ms = segment_ms.map(|ms| ms.to_string());
     let min_in_sync = setting.min_in_sync.to_string();
     let bytes_max = (2 * VALUE_BYTES_MAX).to_string();
@@ -53,13 +57,19 @@ pub(super) async fn create(
     if plan.flushed {
         new = new.set("flush.messages", "1");
     }
-    let created = admin.create_topics([&new], &options()).await.map_err(failed)?;
+    let created = admin
+        .create_topics([&new], &options())
+        .await
+        .map_err(failed)?;
     one(created)
 }
 
 /// Deletes a topic.
 pub(super) async fn delete(admin: &Admin, topic: &str) -> Result<(), LogError> {
-    one(admin.delete_topics(&[topic], &options()).await.map_err(failed)?)
+    one(admin
+        .delete_topics(&[topic], &options())
+        .await
+        .map_err(failed)?)
 }
 
 fn one(results: Vec<rdkafka::admin::TopicResult>) -> Result<(), LogError> {
@@ -92,11 +102,10 @@ pub(super) async fn delete_records(
 
 /// Returns the fewest replicas of a partition and the number of partitions; `None` if there is no
 /// such topic.
-pub(super) fn copies(
-    asking: &BaseConsumer,
-    topic: &str,
-) -> Result<Option<(usize, u32)>, LogError> {
-    let metadata = asking.fetch_metadata(Some(topic), PATIENCE).map_err(failed)?;
+pub(super) fn copies(asking: &BaseConsumer, topic: &str) -> Result<Option<(usize, u32)>, LogError> {
+    let metadata = asking
+        .fetch_metadata(Some(topic), PATIENCE)
+        .map_err(failed)?;
     let Some(found) = metadata.topics().iter().find(|found| found.name() == topic) else {
         return Ok(None);
     };

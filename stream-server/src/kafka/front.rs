@@ -1,4 +1,4 @@
-//! The engine: one front of a cluster, with the streams of all of them.
+//! One front of a cluster: what it serves, and where the rest is served.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -12,10 +12,10 @@ use tokio::sync::mpsc;
 use super::coordination::{Coordination, Event, InternalTopics, Running};
 use super::directory::{Directory, Listed};
 use super::extents::Extents;
-use super::log::Log;
 use super::peers::Peers;
-use super::storage::{failed, group_record};
-use crate::engine::Engine;
+use super::topic_log::Log;
+use super::translate::{failed, group_record};
+use crate::backend::Backend;
 use crate::fronts::{CONTROL_SLOT, Fronts, Handed, Handing, Place};
 use crate::metric::Metrics;
 use crate::service::Service;
@@ -28,7 +28,7 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 const CHANGED_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// One front of a cluster.
-pub(crate) struct KafkaEngine {
+pub(crate) struct KafkaFront {
     pub(super) setting: Arc<KafkaSetting>,
     pub(super) log: Arc<dyn Log>,
     pub(super) coordination: Arc<Coordination>,
@@ -54,7 +54,7 @@ struct Owned {
     loaded: BTreeMap<u32, u64>,
 }
 
-impl KafkaEngine {
+impl KafkaFront {
     pub(super) fn new(
         setting: Arc<KafkaSetting>,
         log: Arc<dyn Log>,
@@ -150,14 +150,13 @@ impl KafkaEngine {
     }
 
     /// Has a service serve what this front owns, from now on.
-    pub(crate) async fn attach(self: &Arc<Self>, service: &Arc<Service>) {
+    pub(super) async fn load_all(self: &Arc<Self>, service: &Arc<Service>) {
         // There is one service.
         let _ = self.service.set(Arc::clone(service));
         let gained = self.owned().gained.clone();
         for (slot, epoch) in gained {
             self.load(slot, epoch).await;
         }
-        tokio::spawn(super::upkeep::run(Arc::clone(self), Arc::clone(service)));
     }
 
     /// Hands everything over to other fronts, at once.
@@ -166,7 +165,7 @@ impl KafkaEngine {
     }
 }
 
-impl Engine for KafkaEngine {
+impl Backend for KafkaFront {
     fn metrics(&self) -> Arc<Metrics> {
         Arc::clone(&self.metrics)
     }
@@ -192,7 +191,7 @@ impl Engine for KafkaEngine {
     }
 }
 
-impl Fronts for KafkaEngine {
+impl Fronts for KafkaFront {
     fn slot_of_group(&self, stream_key: u64, name: &str) -> u32 {
         slot_of_group(stream_key, name, self.slots)
     }
@@ -215,13 +214,7 @@ impl Fronts for KafkaEngine {
         self.coordination.may_serve(slot, epoch)
     }
 
-    fn hand<'a>(
-        &'a self,
-        url: &'a str,
-        slot: u32,
-        epoch: u64,
-        request: &'a Handed,
-    ) -> Handing<'a> {
+    fn hand<'a>(&'a self, url: &'a str, slot: u32, epoch: u64, request: &'a Handed) -> Handing<'a> {
         Box::pin(async move {
             match self.peers.get() {
                 Some(peers) => peers.hand(url, slot, epoch, request).await,
@@ -233,7 +226,9 @@ impl Fronts for KafkaEngine {
     fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async {
             // The place of a slot that nobody owns, or whose groups aren't loaded yet, changes soon.
-            self.coordination.wait_until(CHANGED_TIMEOUT, |_| false).await;
+            self.coordination
+                .wait_until(CHANGED_TIMEOUT, |_| false)
+                .await;
         })
     }
 }

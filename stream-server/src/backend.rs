@@ -6,7 +6,7 @@ use crate::metric::Metrics;
 use crate::storage::{Answer, Storage};
 
 /// A storage that a server runs on.
-pub(crate) trait Engine: Storage {
+pub(crate) trait Backend: Storage {
     /// Returns the counters of the storage, which are the server's.
     fn metrics(&self) -> Arc<Metrics>;
 

@@ -1,5 +1,7 @@
 //! Requests that another front serves: which they are, and how they get there and back.
 
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use hyper::Method;
 use hyper::header::HeaderName;
@@ -10,8 +12,9 @@ use super::{App, Call, body, route, wire, wire_control};
 use crate::api_error::ApiError;
 use crate::fronts::{CONTROL_SLOT, EnsureStream, Fronts, Handed, HandedBack, NotHanded, Place};
 
-/// How often a request looks for the front that serves it.
-const TRIES: usize = 3;
+/// How long a request looks for the front that serves it. A slot that is handed over is served
+/// again within a second.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The slot of a request, and the ownership under which it is performed.
 #[derive(Clone, Copy)]
@@ -29,7 +32,8 @@ impl App {
         let Some(slot) = self.slot(fronts, call).await else {
             return self.perform_here(call).await;
         };
-        for _ in 0..TRIES {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
             match fronts.place(slot) {
                 Place::Here { epoch } => {
                     return self.perform_held(fronts, call, Held { slot, epoch }).await;

@@ -35,26 +35,26 @@ fn wanted(partition: u32, from: u64) -> Wanted {
 }
 
 /// Appends and reads, with bounds of offsets, counts and bytes.
-async fn appends_and_reads(log: &dyn Log) {
-    log.create_topic("t", PLAN).await.unwrap();
-    assert_eq!(log.create_topic("t", PLAN).await, Err(LogError::Exists));
+async fn appends_and_reads(log: &dyn Log, topic: &str) {
+    log.create_topic(topic, PLAN).await.unwrap();
+    assert_eq!(log.create_topic(topic, PLAN).await, Err(LogError::Exists));
     let records = vec![
         record(0, Some("k"), "a"),
         record(1, None, "b"),
         record(0, Some(""), "cc"),
         record(0, None, ""),
     ];
-    let stamps = log.produce("t", records).await;
+    let stamps = log.produce(topic, records).await;
     let offsets: Vec<u64> = stamps
         .iter()
         .map(|stamp| stamp.as_ref().unwrap().offset)
         .collect();
     assert_eq!(offsets, [0, 0, 1, 2]);
-    let bounds = log.bounds("t", 2).await.unwrap();
+    let bounds = log.bounds(topic, 2).await.unwrap();
     let extent = |next| Extent { oldest: 0, next };
     assert_eq!(bounds, BTreeMap::from([(0, extent(3)), (1, extent(1))]));
     let all = vec![wanted(1, 0), wanted(0, 0)];
-    let read = log.fetch("t", all, 10, 1_000).await.unwrap();
+    let read = log.fetch(topic, all, 10, 1_000).await.unwrap();
     let values: Vec<_> = read
         .iter()
         .map(|one| (one.partition, &one.value[..]))
@@ -77,7 +77,7 @@ async fn appends_and_reads(log: &dyn Log) {
     assert_eq!(read[2].stamp, *stamp);
     for (count_max, bytes_max, expected) in [(1, 1_000, 1), (10, 1, 1), (10, 2, 1), (10, 4, 3)] {
         let read = log
-            .fetch("t", vec![wanted(0, 0)], count_max, bytes_max)
+            .fetch(topic, vec![wanted(0, 0)], count_max, bytes_max)
             .await;
         assert_eq!(read.unwrap().len(), expected, "{count_max} {bytes_max}");
     }
@@ -86,43 +86,46 @@ async fn appends_and_reads(log: &dyn Log) {
         ..wanted(0, 1)
     };
     assert_eq!(
-        log.fetch("t", vec![until], 10, 1_000).await.unwrap().len(),
-        1
-    );
-    let at = log.offset_at("t", 0, stamp.time).await.unwrap();
-    assert!(at.is_some_and(|offset| offset <= 1), "{at:?}");
-    let later = TimeMs(stamp.time.0 + 3_600_000);
-    assert_eq!(log.offset_at("t", 0, later).await.unwrap(), None);
-}
-
-/// Deletes records and topics.
-async fn deletes(log: &dyn Log) {
-    log.delete_records("t", 0, 2).await.unwrap();
-    let bounds = log.bounds("t", 2).await.unwrap();
-    assert_eq!(bounds[&0], Extent { oldest: 2, next: 3 });
-    let gone = log.fetch("t", vec![wanted(0, 1)], 10, 1_000).await;
-    assert_eq!(gone, Err(LogError::OutOfRange));
-    assert_eq!(
-        log.fetch("t", vec![wanted(0, 2)], 10, 1_000)
+        log.fetch(topic, vec![until], 10, 1_000)
             .await
             .unwrap()
             .len(),
         1
     );
-    assert_eq!(log.describe("t").await.unwrap().unwrap().partitions, 2);
+    let at = log.offset_at(topic, 0, stamp.time).await.unwrap();
+    assert!(at.is_some_and(|offset| offset <= 1), "{at:?}");
+    let later = TimeMs(stamp.time.0 + 3_600_000);
+    assert_eq!(log.offset_at(topic, 0, later).await.unwrap(), None);
+}
+
+/// Deletes records and topics.
+async fn deletes(log: &dyn Log, topic: &str) {
+    log.delete_records(topic, 0, 2).await.unwrap();
+    let bounds = log.bounds(topic, 2).await.unwrap();
+    assert_eq!(bounds[&0], Extent { oldest: 2, next: 3 });
+    let gone = log.fetch(topic, vec![wanted(0, 1)], 10, 1_000).await;
+    assert_eq!(gone, Err(LogError::OutOfRange));
+    assert_eq!(
+        log.fetch(topic, vec![wanted(0, 2)], 10, 1_000)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
+    assert_eq!(log.describe(topic).await.unwrap().unwrap().partitions, 2);
     assert_eq!(log.describe("nowhere").await.unwrap(), None);
-    log.delete_topic("t").await.unwrap();
+    log.delete_topic(topic).await.unwrap();
     assert_eq!(log.delete_topic("nowhere").await, Err(LogError::NoTopic));
 }
 
 /// Follows partitions, from other places as it is told.
-async fn follows(log: &dyn Log) {
-    log.create_topic("f", PLAN).await.unwrap();
+async fn follows(log: &dyn Log, topic: &str) {
+    log.create_topic(topic, PLAN).await.unwrap();
     let first: Vec<_> = (0..3).map(|_| record(0, None, "x")).collect();
-    log.produce("f", first).await;
+    log.produce(topic, first).await;
     let (orders, mut followed) = log.follow().unwrap();
     let follow = |partition, from, order| Follow {
-        topic: "f".to_owned(),
+        topic: topic.to_owned(),
         partition,
         from,
         order,
@@ -138,21 +141,24 @@ async fn follows(log: &dyn Log) {
         }
     };
     assert_eq!([next().await, next().await], [(7, 1), (7, 2)]);
-    log.produce("f", vec![record(1, None, "y")]).await;
+    log.produce(topic, vec![record(1, None, "y")]).await;
     assert_eq!(next().await, (8, 0));
     orders.send(follow(1, None, 9)).unwrap();
     orders.send(follow(0, Some(2), 10)).unwrap();
     assert_eq!(next().await, (10, 2));
-    log.produce("f", vec![record(1, None, "z"), record(0, None, "z")])
+    log.produce(topic, vec![record(1, None, "z"), record(0, None, "z")])
         .await;
     assert_eq!(next().await, (10, 3));
-    log.delete_topic("f").await.unwrap();
+    log.delete_topic(topic).await.unwrap();
 }
 
 async fn keeps_the_contract(log: &dyn Log) {
-    appends_and_reads(log).await;
-    deletes(log).await;
-    follows(log).await;
+    // Brokers remember topics of earlier runs.
+    let name = |kind: &str| format!("contract-{kind}-{:08x}", fastrand::u32(..));
+    let topic = name("records");
+    appends_and_reads(log, &topic).await;
+    deletes(log, &topic).await;
+    follows(log, &name("follow")).await;
 }
 
 #[tokio::test]

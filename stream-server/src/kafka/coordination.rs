@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stream_coordination::config::Config;
 use stream_coordination::coordinator::Coordinator;
@@ -53,6 +53,8 @@ pub(super) struct Coordination {
     told: watch::Sender<u64>,
     sooner: Notify,
     has_left: Notify,
+    /// The slot whose log was read to its end last, and when that end was asked.
+    caught_up: tokio::sync::Mutex<Option<(u32, Instant)>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -95,10 +97,13 @@ impl Coordination {
             told: watch::Sender::new(0),
             sooner: Notify::new(),
             has_left: Notify::new(),
+            caught_up: tokio::sync::Mutex::default(),
         });
         let performing = tokio::spawn(Arc::clone(&this).perform(wanted, orders, events));
         let reading = tokio::spawn(Arc::clone(&this).read(followed));
         let ticking = tokio::spawn(Arc::clone(&this).tick());
+        // It has wanted its logs opened from the beginning.
+        this.tell(Input::Tick);
         Ok((this, Running(vec![performing, reading, ticking]), received))
     }
 
@@ -363,8 +368,29 @@ impl Coordination {
         tokio::time::timeout(patience, waiting).await.is_ok()
     }
 
-    /// Waits until this front knows everything that the slot's log has at this moment.
+    /// Waits until something has happened, at most for this time.
+    pub(super) async fn wait_for_news(&self, patience: Duration) {
+        let mut told = self.told.subscribe();
+        // Whether something has happened or not, the caller looks again.
+        let _ = tokio::time::timeout(patience, told.changed()).await;
+    }
+
+    /// Waits until this front knows everything that the slot's log has at this moment. Those who
+    /// wait at the same time share one question.
     pub(super) async fn catch_up(&self, slot: u32, patience: Duration) -> Result<(), LogError> {
+        let wanted_at = Instant::now();
+        let mut caught_up = self.caught_up.lock().await;
+        let is_known = |(known, asked_at): &(u32, Instant)| *known == slot && *asked_at > wanted_at;
+        if caught_up.as_ref().is_some_and(is_known) {
+            return Ok(());
+        }
+        let asked_at = Instant::now();
+        self.reach_end(slot, patience).await?;
+        *caught_up = Some((slot, asked_at));
+        Ok(())
+    }
+
+    async fn reach_end(&self, slot: u32, patience: Duration) -> Result<(), LogError> {
         let (_, end) = self.extent(LogId::Slot(slot)).await?;
         let reached = |coordinator: &Coordinator| coordinator.position(slot) >= end;
         match self.wait_until(patience, reached).await {

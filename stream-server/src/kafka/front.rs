@@ -226,9 +226,7 @@ impl Fronts for KafkaFront {
     fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async {
             // The place of a slot that nobody owns, or whose groups aren't loaded yet, changes soon.
-            self.coordination
-                .wait_until(CHANGED_TIMEOUT, |_| false)
-                .await;
+            self.coordination.wait_for_news(CHANGED_TIMEOUT).await;
         })
     }
 }

@@ -181,7 +181,7 @@ impl KafkaFront {
                     tracing::debug!("the secret isn't kept yet: {error}");
                 }
             }
-            self.coordination.wait_until(AGAIN, |_| false).await;
+            self.coordination.wait_for_news(AGAIN).await;
         }
         Err(self.late("nobody serves its control plane"))
     }
@@ -250,7 +250,7 @@ impl KafkaFront {
                 }
                 Place::Nowhere => {}
             }
-            self.coordination.wait_until(AGAIN, |_| false).await;
+            self.coordination.wait_for_news(AGAIN).await;
         }
         Err(self.late("nobody serves its control plane"))
     }

@@ -11,6 +11,9 @@ use crate::settings::KafkaSetting;
 /// Names the password's variable, for those who don't give a file.
 const PASSWORD_VARIABLE: &str = "STREAM_SERVER_KAFKA_PASSWORD";
 
+/// librdkafka assigns partitions only to a consumer that names a group. It never joins it.
+const GROUP: &str = "stream-server";
+
 /// Returns what all clients share.
 pub(super) fn common(setting: &KafkaSetting) -> Result<ClientConfig, LogError> {
     let mut config = ClientConfig::new();
@@ -99,6 +102,7 @@ pub(super) fn asking(common: &ClientConfig) -> ClientConfig {
 pub(super) fn reading(common: &ClientConfig) -> ClientConfig {
     let mut config = asking(common);
     config
+        .set("group.id", GROUP)
         .set("enable.partition.eof", "true")
         .set("auto.offset.reset", "error")
         .set("fetch.wait.max.ms", "1")
@@ -113,6 +117,7 @@ pub(super) fn reading(common: &ClientConfig) -> ClientConfig {
 pub(super) fn following(common: &ClientConfig) -> ClientConfig {
     let mut config = asking(common);
     config
+        .set("group.id", GROUP)
         .set("enable.partition.eof", "true")
         .set("auto.offset.reset", "earliest")
         .set("fetch.wait.max.ms", "500")

@@ -19,8 +19,8 @@ const LISTEN_DEFAULT: ([u8; 4], u16) = ([127, 0, 0, 1], 8090);
 
 /// Serves Oracle OCI Streaming's REST protocol from a folder of this machine, or from Kafka.
 ///
-/// Everything that is acknowledged is on the disk, or on as many brokers as is demanded. Point any client of OCI Streaming at the address
-/// that is printed when the server is ready.
+/// Everything that is acknowledged is on the disk, or on as many brokers as is demanded. Point any
+/// client of OCI Streaming at the address that is printed when the server is ready.
 #[derive(Debug, Parser)]
 #[command(
     name = "stream-server",
@@ -75,9 +75,9 @@ pub struct Arguments {
     /// NAME.keyid (the keyId that the key answers to) [default: open]
     #[arg(long, num_args = 1..=2, value_name = "open|keys DIR", help_heading = "Security")]
     auth: Vec<String>,
-    /// JSON file with the same settings (listen, engine, kafka: {brokers, ...}, data, streams: [{name, partitions,
-    /// retentionInHours; for tests, and not at Oracle: retentionSecondsForTests}], auth: "open" or
-    /// {"keys": DIR}, faults, throttle, allowRemote, externalUrl, hosts: [NAME], connectionsMax,
+    /// JSON file with the same settings (listen, engine, kafka: {brokers, ...}, data,
+    /// streams: [{name, partitions, retentionInHours; for tests, and not at Oracle:
+    /// retentionSecondsForTests}], auth: "open" or {"keys": DIR}, faults, throttle, allowRemote, externalUrl, hosts: [NAME], connectionsMax,
     /// idleTimeoutInSeconds, dataBytesMax, segmentBytes, logFormat, logLevel). The command line
     /// wins; streams and hosts of both count
     #[arg(long, value_name = "FILE", help_heading = "Configuration")]

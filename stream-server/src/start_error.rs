@@ -42,8 +42,8 @@ pub enum StartError {
     /// The program was built without Kafka.
     #[cfg(not(feature = "kafka"))]
     #[error(
-        "this program was built without the engine kafka. Take a released program, or build it with \
-         `cargo build --release --package stream-server --features kafka`"
+        "this program was built without the engine kafka. Take a released program, or build it \
+         with `cargo build --release --package stream-server --features kafka`"
     )]
     NoKafka,
     /// The folder can be opened, but not read.

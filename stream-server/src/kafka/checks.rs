@@ -80,8 +80,8 @@ impl Findings {
         let needed = VALUE_BYTES_MAX.saturating_add(FRAME_BYTES);
         if let Some(bytes_max) = bytes_max.filter(|bytes_max| *bytes_max < needed) {
             warn(format!(
-                "max.message.bytes is {bytes_max}: larger messages get an error. Set it to {needed} \
-                 or more"
+                "max.message.bytes is {bytes_max}: larger messages get an error. Set it to \
+                 {needed} or more"
             ));
         }
         if facts.partitions > partitions {

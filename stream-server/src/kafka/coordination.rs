@@ -14,21 +14,16 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::steady;
-use super::topic_log::{Follow, Followed, Log, LogError, NewRecord, Record};
+use super::topic_log::{Follow, Followed, InternalTopics, Log, LogError, NewRecord, Record};
 
 /// The pause before a question that failed is asked again.
 const AGAIN: Duration = Duration::from_millis(200);
+/// The shortest pause until the time is told.
+const SLEEP_MIN: Duration = Duration::from_millis(1);
 /// Records that are told at a time.
 const TOLD_MAX: usize = 256;
 /// How much longer than the coordination's own bound a request waits for its answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// The internal topics.
-#[derive(Clone, Debug)]
-pub(super) struct InternalTopics {
-    pub(super) members: String,
-    pub(super) slots: String,
-}
 
 /// What its owner has to follow.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,7 +128,7 @@ impl Coordination {
             let due = self.coordinator().next_wakeup();
             let wait = Duration::from_millis(due.saturating_sub(steady::now_ms()));
             tokio::select! {
-                () = tokio::time::sleep(wait.max(Duration::from_millis(1))) => self.tell(Input::Tick),
+                () = tokio::time::sleep(wait.max(SLEEP_MIN)) => self.tell(Input::Tick),
                 () = self.sooner.notified() => {}
             }
         }
@@ -169,27 +164,25 @@ impl Coordination {
                     records,
                 } => drop(tokio::spawn(Arc::clone(&self).append(log, ticket, records))),
                 Output::DeleteBefore { slot, offset } => {
-                    let this = Arc::clone(&self);
-                    drop(tokio::spawn(async move {
-                        let (topic, partition) = this.topic(LogId::Slot(slot));
-                        let deleted = this.log.delete_records(topic, partition, offset).await;
-                        if let Err(error) = deleted {
-                            tracing::debug!(slot, "its log stays long for now: {error}");
-                        }
-                    }));
+                    drop(tokio::spawn(Arc::clone(&self).delete_before(slot, offset)));
                 }
                 Output::Answer { request, answer } => {
-                    let mut waiting = self.waiting();
-                    if let Some(waiting) = waiting.remove(&request) {
-                        // Nobody receives it if the client has gone away.
-                        let _ = waiting.send(answer);
-                    }
+                    let waiting = self.waiting().remove(&request);
+                    // Nobody receives it if the client has gone away.
+                    let _ = waiting.map(|waiting| waiting.send(answer));
                 }
                 Output::Gained { slot, epoch } => drop(events.send(Event::Gained { slot, epoch })),
                 Output::Lost { slot, .. } => drop(events.send(Event::Lost { slot })),
                 Output::Changed { .. } => {}
                 Output::Left => self.has_left.notify_one(),
             }
+        }
+    }
+
+    async fn delete_before(self: Arc<Self>, slot: u32, offset: u64) {
+        let (topic, partition) = self.topic(LogId::Slot(slot));
+        if let Err(error) = self.log.delete_records(topic, partition, offset).await {
+            tracing::debug!(slot, "its log stays long for now: {error}");
         }
     }
 

@@ -9,11 +9,11 @@ use stream_coordination::io::Route;
 use stream_coordination::placement::{slot_of_group, slot_of_key};
 use tokio::sync::mpsc;
 
-use super::coordination::{Coordination, Event, InternalTopics, Running};
+use super::coordination::{Coordination, Event, Running};
 use super::directory::{Directory, Listed};
 use super::extents::Extents;
 use super::peers::Peers;
-use super::topic_log::Log;
+use super::topic_log::{InternalTopics, Log};
 use super::translate::{failed, group_record};
 use crate::backend::Backend;
 use crate::fronts::{CONTROL_SLOT, Fronts, Handed, Handing, Place};
@@ -225,7 +225,7 @@ impl Fronts for KafkaFront {
 
     fn changed(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async {
-            // The place of a slot that nobody owns, or whose groups aren't loaded yet, changes soon.
+            // A slot that nobody owns, or whose groups aren't loaded yet, has a place soon.
             self.coordination.wait_for_news(CHANGED_TIMEOUT).await;
         })
     }

@@ -1,6 +1,7 @@
 //! Requests between fronts, over HTTP on a listener of their own.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -190,7 +191,7 @@ async fn accept(listener: TcpListener, serving: Arc<Serving>) {
             let _place = place;
             let service = service_fn(move |request| {
                 let serving = Arc::clone(&serving);
-                async move { Ok::<_, std::convert::Infallible>(serving.answer(request, peer).await) }
+                async move { Ok::<_, Infallible>(serving.answer(request, peer).await) }
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())

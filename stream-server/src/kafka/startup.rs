@@ -15,11 +15,11 @@ use tokio::net::TcpListener;
 
 use super::checks::Findings;
 use super::client::KafkaLog;
-use super::coordination::{Coordination, InternalTopics};
+use super::coordination::Coordination;
 use super::front::KafkaFront;
 use super::peers::{Listening, Peers};
 use super::seal::Seal;
-use super::topic_log::{Log, LogError, TopicFacts, TopicPlan};
+use super::topic_log::{InternalTopics, Log, LogError, TopicFacts, TopicPlan};
 use super::upkeep;
 use crate::fronts::{CONTROL_SLOT, EnsureStream, Fronts as _, NotHanded, Place};
 use crate::http::App;
@@ -63,8 +63,8 @@ pub enum KafkaError {
     Listen(SocketAddr, std::io::Error),
     /// Other machines could reach the internal listener, and its secret is in a topic.
     #[error(
-        "refusing to listen on {0} for other fronts without a secret of their own: name a file with \
-         --secret-file, the same for all fronts"
+        "refusing to listen on {0} for other fronts without a secret of their own: name a file \
+         with --secret-file, the same for all fronts"
     )]
     Remote(SocketAddr),
     /// Nobody came to serve the control plane.

@@ -1,5 +1,5 @@
-//! Streams and their topics: made, shown to clients, deleted. The owner of the first slot does this,
-//! and goes on with what a former owner has begun.
+//! Streams and their topics: made, shown to clients, deleted. The owner of the first slot does
+//! this, and goes on with what a former owner has begun.
 
 use std::sync::Arc;
 

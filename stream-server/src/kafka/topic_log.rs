@@ -103,6 +103,13 @@ pub(crate) enum Followed {
 /// The two ends of what is followed: orders go in, records come out.
 pub(crate) type Following = (mpsc::UnboundedSender<Follow>, mpsc::Receiver<Followed>);
 
+/// The internal topics.
+#[derive(Clone, Debug)]
+pub(super) struct InternalTopics {
+    pub(super) members: String,
+    pub(super) slots: String,
+}
+
 /// What a topic is created with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TopicPlan {

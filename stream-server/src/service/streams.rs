@@ -169,11 +169,7 @@ impl Service {
         let stream = match stream.await {
             Ok(stream) => stream,
             Err(StorageError::StreamExists) => return Err(ApiError::stream_exists(&name)),
-            Err(
-                error @ (StorageError::TooMany(_)
-                | StorageError::Unavailable(_)
-                | StorageError::Failed(_)),
-            ) => return Err(error.into()),
+            Err(error) => return Err(error.into()),
         };
         self.keep_settings(catalog, StreamView { stream, settings })
             .await
@@ -210,10 +206,8 @@ impl Service {
         let request = named(name, partitions, retention_hours);
         check(&request)?;
         let id = id_of_named(name);
-        Ok(self
-            .storage
-            .create_stream(new_stream(id, now, request))
-            .await?)
+        let created = self.storage.create_stream(new_stream(id, now, request));
+        Ok(created.await?)
     }
 
     /// Returns a stream (OCI GetStream).

@@ -37,7 +37,6 @@ pub struct Builder {
     shared_stream_port: Option<u16>,
     streams: Vec<String>,
     stream_server_arguments: Vec<OsString>,
-    keeps_data: bool,
     target: Option<Target>,
     concurrency: u32,
     accept_patch: Option<Value>,
@@ -69,7 +68,6 @@ impl Default for Builder {
             shared_stream_port: None,
             streams: STREAMS.map(String::from).to_vec(),
             stream_server_arguments: Vec::new(),
-            keeps_data: true,
             target: None,
             concurrency: 1,
             accept_patch: None,
@@ -177,7 +175,7 @@ impl Builder {
         self
     }
 
-    /// Adds arguments of the stream server.
+    /// Adds arguments of the stream server. With another engine it gets no folder.
     #[must_use]
     pub fn stream_server_arguments<A: Into<OsString>>(
         mut self,
@@ -185,13 +183,6 @@ impl Builder {
     ) -> Self {
         let arguments = arguments.into_iter().map(Into::into);
         self.stream_server_arguments = arguments.collect();
-        self
-    }
-
-    /// Has the stream server keep its records elsewhere than in a folder: its arguments say where.
-    #[must_use]
-    pub fn without_data(mut self) -> Self {
-        self.keeps_data = false;
         self
     }
 
@@ -370,15 +361,12 @@ impl Builder {
         let mut parts = BTreeMap::new();
         if self.shared_stream_port.is_none() {
             let mut arguments = words(&["--listen", &format!("127.0.0.1:{}", ports.stream)]);
-            if self.keeps_data {
+            if !self.stream_server_arguments.contains(&"--engine".into()) {
                 arguments.extend(["--data".into(), data.into()]);
             }
             arguments.extend(self.stream_server_arguments.iter().cloned());
-            arguments.extend(
-                self.streams
-                    .iter()
-                    .flat_map(|stream| words(&["--stream", stream])),
-            );
+            let named = |stream: &String| words(&["--stream", stream]);
+            arguments.extend(self.streams.iter().flat_map(named));
             let name = Part::StreamServer.name();
             let server = &programs.tools.stream_server;
             parts.insert(
@@ -388,8 +376,8 @@ impl Builder {
         }
         if let Some(port) = ports.function {
             let arguments = words(&["--listen", &format!("127.0.0.1:{port}")]);
-            let function = &programs.tools.demo_function;
             let name = Part::Function.name();
+            let function = &programs.tools.demo_function;
             parts.insert(
                 Part::Function,
                 program(name, function, "demo-function.log", arguments),

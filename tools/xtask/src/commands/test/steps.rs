@@ -146,7 +146,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         name: "kafka",
-        about: "the stream server on three real brokers, one server and two, by Oracle's clients too",
+        about: "the stream server on three real brokers, through one server and two",
         seconds: 240,
         needs: &["local-set"],
         run: kafka::run,

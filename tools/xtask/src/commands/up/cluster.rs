@@ -41,7 +41,6 @@ pub(super) fn run(
         .verbose()
         .programs(programs)
         .folder(&project.target().join("up").join("second"))
-        .without_data()
         .stream_server_arguments(engine)
         .concurrency(arguments.concurrency);
     if let Some(target) = target {

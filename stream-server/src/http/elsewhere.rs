@@ -36,7 +36,11 @@ impl App {
         while begun.elapsed() < PATIENCE {
             match fronts.place(slot) {
                 Place::Here { epoch } => {
-                    return self.perform_held(fronts, call, Held { slot, epoch }).await;
+                    let held = Held { slot, epoch };
+                    // A new owner's lease begins a moment later.
+                    if may_answer(fronts, call, held) {
+                        return self.perform_held(fronts, call, held).await;
+                    }
                 }
                 Place::Elsewhere { epoch, url } => {
                     let handed = fronts.hand(&url, slot, epoch, &call.handed()).await;
@@ -102,17 +106,16 @@ impl App {
         &self,
         fronts: &dyn Fronts,
         call: &Call,
-        Held { slot, epoch }: Held,
+        held: Held,
     ) -> Result<Reply, ApiError> {
-        let is_control = matches!(call.route, Route::Control(_));
-        if !is_control && !fronts.may_serve(slot, epoch) {
+        if !may_answer(fronts, call, held) {
             return Err(moving());
         }
         let done = self.perform_here(call).await;
-        if !is_control && !fronts.may_serve(slot, epoch) {
-            return Err(moving());
+        match may_answer(fronts, call, held) {
+            true => done,
+            false => Err(moving()),
         }
-        done
     }
 
     /// Returns the slot that the request is about; `None` if every front can serve it. Whatever is
@@ -144,6 +147,12 @@ impl App {
             Route::Control(_) => Some(CONTROL_SLOT),
         }
     }
+}
+
+/// Returns whether this front may answer the request: the log guards the control plane, and a lease
+/// guards what is read for groups.
+fn may_answer(fronts: &dyn Fronts, call: &Call, Held { slot, epoch }: Held) -> bool {
+    matches!(call.route, Route::Control(_)) || fronts.may_serve(slot, epoch)
 }
 
 impl Call {

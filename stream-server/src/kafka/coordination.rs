@@ -204,7 +204,6 @@ impl Coordination {
         }
         drop(followed);
         let (topic, partition) = self.topic(log);
-        // Whoever follows ends only at the very end.
         let _ = orders.send(Follow {
             topic: topic.to_owned(),
             partition,

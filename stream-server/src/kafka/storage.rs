@@ -227,11 +227,12 @@ impl Storage for KafkaFront {
             let topic = self.topic(&stream.name);
             let extents = self.extents.get(stream, &topic).await.map_err(failed)?;
             let wanted = ranges.iter().filter_map(|range| {
-                let next = extents.get(&range.partition)?.next;
-                (range.from < next.min(range.until)).then_some(Wanted {
+                // Whoever reads knows what is there, and needn't wait for the end.
+                let until = extents.get(&range.partition)?.next.min(range.until);
+                (range.from < until).then_some(Wanted {
                     partition: range.partition,
                     from: range.from,
-                    until: range.until,
+                    until,
                 })
             });
             let wanted: Vec<Wanted> = wanted.collect();

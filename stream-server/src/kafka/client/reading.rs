@@ -20,8 +20,8 @@ use crate::time::TimeMs;
 
 /// Reads at a time. Each needs a consumer, with some threads and connections.
 const READERS_MAX: usize = 8;
-/// How long a read that has something waits for more of it.
-const MORE: Duration = Duration::from_millis(2);
+/// How long a read that has something waits for more of what is wanted.
+const MORE: Duration = Duration::from_millis(50);
 
 /// Consumers that wait for a read.
 pub(super) struct Readers {

@@ -56,7 +56,6 @@ impl EnsureStream {
     pub(crate) const PATH: &str = "/streams-of-the-operator";
 
     /// Returns it as a request for the front that serves the control plane.
-    #[cfg(feature = "kafka")]
     pub(crate) fn handed(&self) -> Handed {
         Handed {
             method: "POST".to_owned(),

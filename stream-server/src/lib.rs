@@ -44,6 +44,10 @@ mod connection_threads;
 mod connections;
 pub mod cursor;
 mod faults;
+#[cfg_attr(
+    not(feature = "kafka"),
+    allow(dead_code, reason = "a build without Kafka has no other fronts")
+)]
 mod fronts;
 pub mod group;
 mod http;

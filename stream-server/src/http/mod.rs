@@ -6,6 +6,10 @@ mod body_room;
 pub(crate) mod connection;
 mod control;
 mod data;
+#[cfg_attr(
+    not(feature = "kafka"),
+    allow(dead_code, reason = "a build without Kafka has no other fronts")
+)]
 mod elsewhere;
 mod gate;
 mod messages_json;

@@ -2,15 +2,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::ready;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 
 use super::topic_log::{
-    Done, Follow, Followed, Following, Log, LogError, NewRecord, Record, TopicFacts, TopicPlan,
-    Wanted,
+    Done, Follow, Followed, Following, Log, LogError, NewRecord, Produced, Record, TopicFacts,
+    TopicPlan, Wanted,
 };
 use crate::partition_log::{Extent, Stamp};
 use crate::time::{Clock, TimeMs};
@@ -113,11 +112,7 @@ fn find(partitions: &mut [Partition], number: u32) -> Result<&mut Partition, Log
 }
 
 impl Log for MemoryLog {
-    fn produce<'a>(
-        &'a self,
-        topic: &'a str,
-        records: Vec<NewRecord>,
-    ) -> Pin<Box<dyn Future<Output = Vec<Result<Stamp, LogError>>> + Send + 'a>> {
+    fn produce<'a>(&'a self, topic: &'a str, records: Vec<NewRecord>) -> Produced<'a> {
         let append = |record| self.append(topic, record);
         let stamps = records.into_iter().map(append).collect();
         self.shared.appended.notify_waiters();

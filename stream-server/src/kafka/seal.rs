@@ -291,13 +291,7 @@ mod tests {
     fn codes_are_hexadecimal() {
         let (_, code) = sealed();
         assert_eq!(unhex(&hex(&code)), Some(code));
-        for wrong in [
-            "",
-            "00",
-            &"g".repeat(64),
-            &"+1".repeat(32)[..63],
-            &"é".repeat(32),
-        ] {
+        for wrong in ["", "00", &"g".repeat(64), &"+1".repeat(31), &"é".repeat(32)] {
             assert_eq!(unhex(wrong), None, "{wrong}");
         }
     }

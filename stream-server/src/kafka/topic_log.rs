@@ -15,6 +15,10 @@ use crate::time::TimeMs;
 /// The result of an operation of the log, as a future.
 pub(crate) type Done<'a, T> = Pin<Box<dyn Future<Output = Result<T, LogError>> + Send + 'a>>;
 
+/// The result of each record that is appended, as a future.
+pub(crate) type Produced<'a> =
+    Pin<Box<dyn Future<Output = Vec<Result<Stamp, LogError>>> + Send + 'a>>;
+
 /// Why an operation failed, and what is known of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum LogError {
@@ -136,11 +140,7 @@ pub(crate) struct TopicFacts {
 pub(crate) trait Log: Send + Sync {
     /// Appends records, each to its partition, those of one partition in this order. Gives one
     /// result for each, after it is replicated as the topic demands.
-    fn produce<'a>(
-        &'a self,
-        topic: &'a str,
-        records: Vec<NewRecord>,
-    ) -> Pin<Box<dyn Future<Output = Vec<Result<Stamp, LogError>>> + Send + 'a>>;
+    fn produce<'a>(&'a self, topic: &'a str, records: Vec<NewRecord>) -> Produced<'a>;
 
     /// Reads records of some partitions: at most `count_max`, and at most `bytes_max` of keys and
     /// values except that one record always fits. Those of one partition are in order and without

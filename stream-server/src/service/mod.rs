@@ -115,6 +115,7 @@ impl Service {
 
     /// Takes groups over from another server of the same cluster, without their instances.
     /// `epoch` is the ownership: cursors of an earlier one are invalid.
+    #[cfg(feature = "kafka")]
     pub(crate) fn take_groups(&self, records: Vec<GroupRecord>, epoch: u64) {
         let mut groups = self.groups();
         for record in records {
@@ -125,6 +126,7 @@ impl Service {
     }
 
     /// Drops the groups with such keys, which another server of the same cluster serves now.
+    #[cfg(feature = "kafka")]
     pub(crate) fn drop_groups(&self, is_gone: impl Fn(u64) -> bool) {
         let mut groups = self.groups();
         groups.by_key.retain(|key, _| !is_gone(*key));
@@ -132,6 +134,7 @@ impl Service {
     }
 
     /// Reads what the control plane keeps again, because another server may have changed it.
+    #[cfg(feature = "kafka")]
     pub(crate) async fn reload_catalog(&self) -> Result<(), StorageError> {
         let mut catalog = self.catalog.lock().await;
         *catalog = catalog::Catalog::load(&*self.storage).await?;

@@ -12,7 +12,6 @@ mod reading;
 mod topics;
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +20,7 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::BaseConsumer;
 
 use super::topic_log::{
-    Done, Following, Log, LogError, NewRecord, Record, TopicFacts, TopicPlan, Wanted,
+    Done, Following, Log, LogError, NewRecord, Produced, Record, TopicFacts, TopicPlan, Wanted,
 };
 use crate::partition_log::{Extent, Stamp};
 use crate::settings::KafkaSetting;
@@ -78,11 +77,7 @@ impl KafkaLog {
 }
 
 impl Log for KafkaLog {
-    fn produce<'a>(
-        &'a self,
-        topic: &'a str,
-        records: Vec<NewRecord>,
-    ) -> Pin<Box<dyn Future<Output = Vec<Result<Stamp, LogError>>> + Send + 'a>> {
+    fn produce<'a>(&'a self, topic: &'a str, records: Vec<NewRecord>) -> Produced<'a> {
         Box::pin(self.producing.produce(topic, records))
     }
 

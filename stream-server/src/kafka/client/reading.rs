@@ -113,11 +113,14 @@ impl Reading {
                     self.open
                         .remove(&u32::try_from(partition).unwrap_or(u32::MAX));
                 }
-                Some(Err(error)) => match failed(error) {
+                Some(Err(error)) => {
+                    let error = failed(error);
                     // librdkafka tells of brokers that it can't reach, and goes on with others.
-                    LogError::Unavailable(_) if begun.elapsed() < PATIENCE => {}
-                    error => return Err(error),
-                },
+                    let may_pass = matches!(error, LogError::Unavailable(_));
+                    if !may_pass || begun.elapsed() >= PATIENCE {
+                        return Err(error);
+                    }
+                }
                 None if self.records.is_empty() => {
                     let late = "no broker has answered in time".to_owned();
                     return Err(LogError::Unavailable(late));
@@ -223,10 +226,8 @@ fn offsets(
     for told in told.elements() {
         told.error().map_err(failed)?;
         let partition = u32::try_from(told.partition()).unwrap_or(u32::MAX);
-        let offset = match told.offset() {
-            Offset::Offset(offset) => u64::try_from(offset).unwrap_or(0),
-            other => return Err(LogError::Unavailable(format!("no offset, but {other:?}"))),
-        };
+        let nothing = || LogError::Unavailable("a broker told no offset".to_owned());
+        let offset = number_of(told.offset()).ok_or_else(nothing)?;
         offsets.insert(partition, offset);
     }
     Ok(offsets)
@@ -249,10 +250,15 @@ pub(super) fn offset_at(
         return Ok(None);
     };
     told.error().map_err(failed)?;
-    Ok(match told.offset() {
-        Offset::Offset(offset) => u64::try_from(offset).ok(),
-        _ => None,
-    })
+    Ok(number_of(told.offset()))
+}
+
+/// Returns the offset as a number, if it is one.
+fn number_of(offset: Offset) -> Option<u64> {
+    let Offset::Offset(offset) = offset else {
+        return None;
+    };
+    u64::try_from(offset).ok()
 }
 
 fn number(partition: u32) -> i32 {

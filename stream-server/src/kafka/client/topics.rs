@@ -110,9 +110,10 @@ pub(super) fn copies(asking: &BaseConsumer, topic: &str) -> Result<Option<(usize
         return Ok(None);
     };
     if let Some(error) = found.error() {
-        return match of_code(error.into()) {
-            LogError::NoTopic => Ok(None),
-            error => Err(error),
+        let error = of_code(error.into());
+        return match error == LogError::NoTopic {
+            true => Ok(None),
+            false => Err(error),
         };
     }
     let partitions = found.partitions();

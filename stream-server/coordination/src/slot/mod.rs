@@ -35,8 +35,9 @@ pub(crate) struct Slot {
     number: u32,
     /// `None` until the log's bounds are known.
     fold: Option<SlotFold>,
-    /// Whether the log's bounds are being asked for.
-    is_opening: bool,
+    /// While the log's bounds are being asked for: what was folded up to when the question was
+    /// asked. This front's own writes may be folded meanwhile, so that its end is out of date.
+    opening_from: Option<u64>,
     ownership: Option<Ownership>,
     claim: Claim,
     /// When the last valid record was read, by this front's steady clock.
@@ -67,7 +68,7 @@ impl Slot {
         Self {
             number,
             fold: None,
-            is_opening: false,
+            opening_from: None,
             ownership: None,
             claim: Claim::default(),
             heard_ms: 0,
@@ -118,17 +119,19 @@ impl Slot {
     }
 
     pub(crate) fn open(&mut self, out: &mut Outbox) {
-        if !self.is_opening {
-            self.is_opening = true;
+        if self.opening_from.is_none() {
+            self.opening_from = Some(self.next());
             out.push(Output::Open { log: self.log() });
         }
     }
 
     /// Goes on with what is folded if the log still has the rest; otherwise starts anew.
     pub(crate) fn opened(&mut self, oldest: u64, end: u64, around: Around<'_>, out: &mut Outbox) {
-        self.is_opening = false;
+        let Some(from) = self.opening_from.take() else {
+            return;
+        };
         let goes_on =
-            |fold: &SlotFold| fold.known().is_some() && (oldest..=end).contains(&fold.next());
+            |fold: &SlotFold| fold.known().is_some() && oldest <= fold.next() && from <= end;
         if !self.fold.as_ref().is_some_and(goes_on) {
             // What this front has sent may stand in the part that it can't read any more.
             self.lose(&Answer::Unknown, out);
@@ -148,7 +151,7 @@ impl Slot {
         around: Around<'_>,
         out: &mut Outbox,
     ) {
-        if self.is_opening || self.fold.is_none() {
+        if self.opening_from.is_some() || self.fold.is_none() {
             return;
         }
         if from > self.next() {

@@ -22,7 +22,7 @@ use rdkafka::consumer::BaseConsumer;
 use super::topic_log::{
     Done, Following, Log, LogError, NewRecord, Produced, Record, TopicFacts, TopicPlan, Wanted,
 };
-use crate::partition_log::{Extent, Stamp};
+use crate::partition_log::Extent;
 use crate::settings::KafkaSetting;
 use crate::time::TimeMs;
 use errors::failed;

@@ -15,7 +15,6 @@ const TESTS: &[&str] = &[
     "groups",
     "kafka",
     "messages",
-    "refusals",
     "streams",
 ];
 

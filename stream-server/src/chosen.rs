@@ -101,6 +101,13 @@ impl Chosen {
     }
 
     /// Starts what runs beside the requests of clients.
+    #[cfg_attr(
+        not(feature = "kafka"),
+        allow(
+            unused_variables,
+            reason = "a build without Kafka has no other fronts to serve"
+        )
+    )]
     pub(crate) fn run(
         self,
         service: &Arc<Service>,
@@ -115,7 +122,6 @@ impl Chosen {
             }
             #[cfg(feature = "kafka")]
             Self::Kafka(engine, internal) => {
-                let _embedded_only = service;
                 Running::Kafka(engine, internal.serve(Arc::clone(app)))
             }
         }

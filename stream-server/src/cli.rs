@@ -77,8 +77,8 @@ pub struct Arguments {
     auth: Vec<String>,
     /// JSON file with the same settings (listen, engine, kafka: {brokers, ...}, data,
     /// streams: [{name, partitions, retentionInHours; for tests, and not at Oracle:
-    /// retentionSecondsForTests}], auth: "open" or {"keys": DIR}, faults, throttle, allowRemote, externalUrl, hosts: [NAME], connectionsMax,
-    /// idleTimeoutInSeconds, dataBytesMax, segmentBytes, logFormat, logLevel). The command line
+    /// retentionSecondsForTests}], auth: "open" or {"keys": DIR}, faults, throttle, allowRemote,
+    /// externalUrl, hosts: [NAME], connectionsMax, idleTimeoutInSeconds, dataBytesMax, segmentBytes, logFormat, logLevel). The command line
     /// wins; streams and hosts of both count
     #[arg(long, value_name = "FILE", help_heading = "Configuration")]
     config: Option<PathBuf>,

@@ -9,33 +9,13 @@ use rustix::process::Signal;
 use crate::metadata::brokers_known_to;
 use crate::node::{Node, Ports};
 use crate::programs::Kafka;
+use crate::setup::Setup;
 
 /// How long brokers may take until all have found each other: some 6 s on two idle cores, and these
 /// are not idle.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
-
-/// What a cluster is like.
-#[derive(Clone, Debug)]
-pub struct Setup {
-    /// Its brokers, 1 to 9.
-    pub brokers: usize,
-    /// Settings of every broker beside the usual ones, which they replace.
-    pub properties: Vec<(String, String)>,
-    /// Arguments for Java beside the usual ones.
-    pub java: Vec<String>,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Self {
-            brokers: 3,
-            properties: Vec::new(),
-            java: Vec::new(),
-        }
-    }
-}
 
 /// Running brokers. Dropping it kills them, and nothing else.
 #[derive(Debug)]

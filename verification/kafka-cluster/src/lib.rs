@@ -8,7 +8,11 @@ mod cluster;
 mod metadata;
 mod node;
 mod programs;
+mod provide;
+mod setup;
 
-pub use cluster::{Cluster, Setup};
+pub use cluster::Cluster;
 pub use metadata::brokers_known_to;
-pub use programs::{Kafka, Provided};
+pub use programs::Kafka;
+pub use provide::Provided;
+pub use setup::Setup;

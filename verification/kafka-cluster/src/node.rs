@@ -7,8 +7,8 @@ use anyhow::Result;
 use local_gateway::ports;
 use local_gateway::process::{Process, Program};
 
-use crate::cluster::Setup;
 use crate::programs::Kafka;
+use crate::setup::Setup;
 
 /// Names the cluster in its brokers' files: any 16 bytes in base64url.
 const CLUSTER_ID: &str = "c2x1aWNlLWNsdXN0ZXItQQ";

@@ -33,8 +33,7 @@ pub(super) fn run(
     programs.tools.stream_server = stream_server_with_kafka(project)?;
     let engine = ["--engine", "kafka", "--brokers", &brokers].map(OsString::from);
     let first = super::builder(project, arguments, programs.clone())?;
-    let first = first.without_data().stream_server_arguments(engine.clone());
-    let mut first = first.start()?;
+    let mut first = first.stream_server_arguments(engine.clone()).start()?;
     let target = first.ports().function.map(Target::local);
     let target = target.or_else(|| arguments.target.clone());
     let mut second = LocalSet::builder()

@@ -75,11 +75,11 @@ pub struct Arguments {
     /// NAME.keyid (the keyId that the key answers to) [default: open]
     #[arg(long, num_args = 1..=2, value_name = "open|keys DIR", help_heading = "Security")]
     auth: Vec<String>,
-    /// JSON file with the same settings (listen, engine, kafka: {brokers, ...}, data,
-    /// streams: [{name, partitions, retentionInHours; for tests, and not at Oracle:
+    /// JSON file with the same settings (listen, engine, kafka: {brokers, ...}, data, streams:
+    /// [{name, partitions, retentionInHours; for tests, and not at Oracle:
     /// retentionSecondsForTests}], auth: "open" or {"keys": DIR}, faults, throttle, allowRemote,
-    /// externalUrl, hosts: [NAME], connectionsMax, idleTimeoutInSeconds, dataBytesMax, segmentBytes, logFormat, logLevel). The command line
-    /// wins; streams and hosts of both count
+    /// externalUrl, hosts: [NAME], connectionsMax, idleTimeoutInSeconds, dataBytesMax,
+    /// segmentBytes, logFormat, logLevel). The command line wins; streams and hosts of both count
     #[arg(long, value_name = "FILE", help_heading = "Configuration")]
     config: Option<PathBuf>,
     /// Check the settings and the folder of keys, and end: 0 if they are right, 2 if not. Neither

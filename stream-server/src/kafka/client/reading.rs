@@ -21,7 +21,7 @@ use crate::time::TimeMs;
 /// Reads at a time. Each needs a consumer, with some threads and connections.
 const READERS_MAX: usize = 8;
 /// How long a read that has something waits for more of what is wanted.
-const MORE: Duration = Duration::from_millis(50);
+const MORE: Duration = Duration::from_millis(250);
 
 /// Consumers that wait for a read.
 pub(super) struct Readers {

@@ -138,7 +138,7 @@ pub(crate) struct TopicFacts {
 
 /// Topics of partitions of records. Every operation ends within a bounded time.
 pub(crate) trait Log: Send + Sync {
-    /// Appends records, each to its partition, those of one partition in this order. Gives one
+    /// Appends records, each to its partition, those of one partition in this order. Returns one
     /// result for each, after it is replicated as the topic demands.
     fn produce<'a>(&'a self, topic: &'a str, records: Vec<NewRecord>) -> Produced<'a>;
 

@@ -108,6 +108,8 @@ pub(super) fn reading(common: &ClientConfig) -> ClientConfig {
         .set("fetch.wait.max.ms", "1")
         .set("fetch.error.backoff.ms", "50")
         .set("queued.min.messages", "1")
+        // Otherwise a partition that was just read isn't read again for a second.
+        .set("fetch.queue.backoff.ms", "1")
         .set("queued.max.messages.kbytes", "4096")
         .set("fetch.message.max.bytes", VALUE_BYTES_MAX.to_string());
     config

@@ -61,23 +61,19 @@ fn fronts() -> usize {
 }
 
 /// Returns the arguments that say where the streams are kept.
-fn engine(name: &str, folder: &Path) -> Vec<OsString> {
-    match env::var(BROKERS) {
-        Ok(brokers) => {
-            let prefix = format!("{name}.");
-            [
-                "--engine",
-                "kafka",
-                "--brokers",
-                &brokers,
-                "--topic-prefix",
-                &prefix,
-            ]
-            .map(OsString::from)
-            .to_vec()
-        }
-        Err(_) => vec!["--data".into(), folder.join("data").into()],
-    }
+fn engine(folder: &Path) -> Result<Vec<OsString>> {
+    let Ok(brokers) = env::var(BROKERS) else {
+        return Ok(vec!["--data".into(), folder.join("data").into()]);
+    };
+    // A port is handed out once, and a prefix is short.
+    let prefix = format!("conformance-{}.", ports::free()?);
+    let arguments = ["--engine", "kafka", "--brokers", &brokers];
+    let named = ["--topic-prefix", &prefix];
+    Ok(arguments
+        .into_iter()
+        .chain(named)
+        .map(OsString::from)
+        .collect())
 }
 
 /// A `stream-server --auth keys --faults` with the stream `calls` of four partitions, the one key
@@ -123,7 +119,7 @@ impl Server {
         let key_id = format!("{TENANCY}/{USER}/{fingerprint}");
         fs::write(keys.join("known.keyid"), key_id)?;
         let mut arguments: Vec<OsString> = vec!["--auth".into(), "keys".into(), keys.into()];
-        arguments.extend(engine(name, &folder));
+        arguments.extend(engine(&folder)?);
         arguments.extend(["--stream", "calls:4", "--faults"].map(OsString::from));
         let (mut processes, mut server_ports) = (Vec::new(), Vec::new());
         for number in 0..fronts() {

@@ -25,8 +25,9 @@ impl Spread {
         Self(Server::start(Arc::new(move |incoming| {
             // Every server gets the rules of faults.
             if incoming.message.word(1) == "/faults" {
-                let all = ports.iter().map(|port| passed_on(*port, &incoming.message));
-                return match all.last() {
+                let pass_on = |port: &u16| passed_on(*port, &incoming.message);
+                let mut all: Vec<_> = ports.iter().map(pass_on).collect();
+                return match all.pop() {
                     Some(Ok(bytes)) => Answer::Raw(bytes, After::Next),
                     Some(Err(_)) | None => Answer::Close,
                 };

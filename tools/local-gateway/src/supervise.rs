@@ -58,15 +58,30 @@ impl Supervisor {
     ///
     /// # Errors
     /// Those of `told`, and when the system refuses to end a part.
-    pub fn run(mut self, mut told: impl FnMut(&LocalSet, Event) -> Result<()>) -> Result<()> {
+    pub fn run(self, mut told: impl FnMut(&LocalSet, Event) -> Result<()>) -> Result<()> {
+        Self::run_all(vec![self], |_, set, event| told(set, event))
+    }
+
+    /// Does the same with several sets. `told` hears of each event with the number of its set, from
+    /// 0. The last set ends first.
+    ///
+    /// # Errors
+    /// Those of `told`, and when the system refuses to end a part.
+    pub fn run_all(
+        mut sets: Vec<Self>,
+        mut told: impl FnMut(usize, &LocalSet, Event) -> Result<()>,
+    ) -> Result<()> {
         while !cancel::requested() {
-            told(&self.set, Event::Turn)?;
-            self.notice_the_fallen();
-            self.start_the_fallen(&mut told)?;
+            for (number, supervisor) in sets.iter_mut().enumerate() {
+                told(number, &supervisor.set, Event::Turn)?;
+                supervisor.notice_the_fallen();
+                supervisor.start_the_fallen(&mut |set, event| told(number, set, event))?;
+            }
             thread::sleep(WATCH_INTERVAL);
         }
         println!();
-        self.set.end()
+        let mut sets = sets.into_iter().rev();
+        sets.try_for_each(|supervisor| supervisor.set.end())
     }
 
     fn notice_the_fallen(&mut self) {

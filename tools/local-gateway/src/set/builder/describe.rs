@@ -36,7 +36,9 @@ impl Builder {
         let mut parts = BTreeMap::new();
         if self.shared_stream_port.is_none() {
             let mut arguments = words(&["--listen", &format!("127.0.0.1:{}", ports.stream)]);
-            arguments.extend(["--data".into(), data.into()]);
+            if !self.stream_server_arguments.contains(&"--engine".into()) {
+                arguments.extend(["--data".into(), data.into()]);
+            }
             arguments.extend(self.stream_server_arguments.iter().cloned());
             arguments.extend(
                 self.streams

@@ -178,7 +178,7 @@ impl Builder {
         self
     }
 
-    /// Adds arguments of the stream server.
+    /// Adds arguments of the stream server. With another engine it gets no folder.
     #[must_use]
     pub fn stream_server_arguments<A: Into<OsString>>(
         mut self,

@@ -3,6 +3,7 @@
 mod containers;
 mod count;
 mod end_to_end;
+mod kafka;
 mod module_image;
 mod runner;
 mod steps;

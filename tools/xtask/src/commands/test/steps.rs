@@ -12,6 +12,7 @@ use provision::{PREPARED, Project, command, docker, envoy, node, oci_clients};
 
 use super::containers::{self, CONTAINERS};
 use super::end_to_end::{self, CONTROL_PLANES, WASM_TESTS};
+use super::kafka;
 use super::module_image;
 use super::runner::{self, Outcome, cargo};
 use crate::commands::{chaos, overload, render, sim};
@@ -34,8 +35,14 @@ impl Step {
 }
 
 /// Steps that are run only where they are asked for: building their control planes, or everything
-/// in containers, takes some ten minutes each on two cores.
-pub(super) const ON_DEMAND: &[&str] = &["istio", "envoy-gateway", "kubernetes", "containers"];
+/// in containers, takes some ten minutes each on two cores, and the client of Kafka some four.
+pub(super) const ON_DEMAND: &[&str] = &[
+    "istio",
+    "envoy-gateway",
+    "kubernetes",
+    "containers",
+    "kafka",
+];
 
 /// All steps: the quick ones that find most come first.
 pub(super) const STEPS: &[Step] = &[
@@ -150,6 +157,13 @@ pub(super) const STEPS: &[Step] = &[
         seconds: 120,
         needs: &["dist", "local-set"],
         run: end_to_end::kubernetes,
+    },
+    Step {
+        name: "kafka",
+        about: "the stream server on three real brokers, through one server and two",
+        seconds: 240,
+        needs: &["local-set"],
+        run: kafka::run,
     },
     Step {
         name: "overload",

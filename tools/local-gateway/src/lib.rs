@@ -1,8 +1,8 @@
 //! Starts, watches and ends the local set: Envoy with the built filter, the stream server and the
 //! demo function.
 //!
-//! `cargo xtask` is its command line, and `all-in-one` that of a container; the end-to-end tests use
-//! it as a library. What it starts is found, installed or built by the crate [`provision`].
+//! `cargo xtask` is its command line, and `all-in-one` that of a container; the end-to-end tests
+//! use it as a library. What it starts is found, installed or built by the crate [`provision`].
 //!
 //! | what | where |
 //! |---|---|

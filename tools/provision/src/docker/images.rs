@@ -38,8 +38,8 @@ pub struct BaseImages {
     pub are_stand_ins: bool,
 }
 
-/// Pulls the images that the Dockerfile begins with. Where one can't be pulled into an engine of our
-/// own, all of them become stand-ins. Other engines pull by themselves.
+/// Pulls the images that the Dockerfile begins with. Where one can't be pulled into an engine of
+/// our own, all of them become stand-ins. Other engines pull by themselves.
 ///
 /// # Errors
 /// When a stand-in can't be made.

@@ -34,7 +34,7 @@ const STREAM_PORT: u16 = 8090;
 #[command(version)]
 struct Arguments {
     /// Send the gateway's route `/` there instead of to the demo function, such as
-    /// http://host.docker.internal:3000 (https is verified, and called by its own host name)
+    /// `http://host.docker.internal:3000` (https is verified, and called by its own host name)
     #[arg(long, value_name = "URL")]
     target: Option<Target>,
 

@@ -97,10 +97,12 @@ fn the_build_context_has_every_member_of_the_workspace() {
     let ignore = fs::read_to_string(root().join(".dockerignore")).unwrap();
     let members = members.split('"').skip(1).step_by(2);
     for member in members.filter(|member| *member != ".") {
-        let member = member.trim_end_matches("/*");
+        let member = Path::new(member.trim_end_matches("/*"));
+        let mut kept = ignore.lines().filter_map(|line| line.strip_prefix('!'));
         assert!(
-            ignore.lines().any(|line| line == format!("!{member}")),
-            "{member} is left out"
+            kept.any(|folder| member.starts_with(folder)),
+            "{} is left out",
+            member.display()
         );
     }
     for kept in ignore.lines().filter_map(|line| line.strip_prefix('!')) {

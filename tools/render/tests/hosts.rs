@@ -123,6 +123,8 @@ fn istio_is_told_whose_requests_are_meant() {
         assert_eq!(changed.and_then(Value::as_str), routes);
         let dispatch = patches
             .iter()
+            .filter(|patch| patch["applyTo"] == "LISTENER")
+            .filter(|patch| patch["applyTo"] == "LISTENER")
             .find(|patch| patch["patch"]["value"]["name"] == "dispatch")
             .unwrap();
         let is_direct = dispatch.to_string().contains("inbound|8080||");
@@ -200,7 +202,8 @@ fn envoy_gateway_gets_both_schemes_of_names() {
 fn envoy_gateway_changes_one_https_listener() {
     for (scheme, listener) in [("v1", "default/eg/web"), ("v2", "tcp-443")] {
         let yaml = format!(
-            "{INPUT}envoyGateway: {{ listener: web, port: 443, protocol: HTTPS, xdsNames: {scheme} }}\n"
+            "{INPUT}envoyGateway: {{ listener: web, port: 443, protocol: HTTPS, \
+             xdsNames: {scheme} }}\n"
         );
         for image in ["", "image: 'r.example/f@sha256:0', "] {
             let yaml = yaml.replace("listener: web", &format!("{image}listener: web"));

@@ -49,34 +49,7 @@ impl Istio {
         let name_of = name(istio, "name", Some("sluice"), "Name of the EnvoyFilter.");
         let meaning = "Its namespace: that of the gateway's pods.";
         let namespace = name(istio, "namespace", Some("istio-system"), meaning);
-        let labels = istio.texts(
-            "labels",
-            LABELS_MAX,
-            &["istio=ingressgateway"],
-            "Labels of the gateway's pods. With the Gateway API: \
-             gateway.networking.k8s.io/gateway-name=NAME.",
-        );
-        istio.declare_form(TextForm::Pattern("^[^=]+=[^=]*$"));
-        let is_part = |part: &str| {
-            part.chars()
-                .all(|one| one.is_ascii_alphanumeric() || "-._/".contains(one))
-        };
-        let pair = |label: &String| {
-            let (name, value) = label.split_once('=')?;
-            (!name.is_empty() && is_part(name) && is_part(value))
-                .then(|| (name.to_owned(), value.to_owned()))
-        };
-        let pairs: Vec<_> = labels.iter().filter_map(pair).collect();
-        if pairs.len() < labels.len() {
-            istio.refuse(
-                "labels",
-                "must be labels such as istio=ingressgateway".to_owned(),
-            );
-        }
-        if labels.is_empty() {
-            let message = "must have a label: without any, all of the namespace's pods are changed";
-            istio.refuse("labels", message.to_owned());
-        }
+        let labels = labels(istio);
         let port = port(
             istio,
             "port",
@@ -116,7 +89,7 @@ impl Istio {
         Self {
             name: name_of,
             namespace,
-            labels: pairs,
+            labels,
             way,
             port,
             sni,
@@ -178,6 +151,39 @@ impl EnvoyGateway {
             is_second_scheme: scheme == "v2",
         }
     }
+}
+
+/// Reads the labels of the pods that are meant.
+fn labels(istio: &mut Section<'_>) -> Vec<(String, String)> {
+    let labels = istio.texts(
+        "labels",
+        LABELS_MAX,
+        &["istio=ingressgateway"],
+        "Labels of the gateway's pods. With the Gateway API: \
+         gateway.networking.k8s.io/gateway-name=NAME.",
+    );
+    istio.declare_form(TextForm::Pattern("^[^=]+=[^=]*$"));
+    let is_part = |part: &str| {
+        part.chars()
+            .all(|one| one.is_ascii_alphanumeric() || "-._/".contains(one))
+    };
+    let pair = |label: &String| {
+        let (name, value) = label.split_once('=')?;
+        (!name.is_empty() && is_part(name) && is_part(value))
+            .then(|| (name.to_owned(), value.to_owned()))
+    };
+    let pairs: Vec<_> = labels.iter().filter_map(pair).collect();
+    if pairs.len() < labels.len() {
+        istio.refuse(
+            "labels",
+            "must be labels such as istio=ingressgateway".to_owned(),
+        );
+    }
+    if labels.is_empty() {
+        let message = "must have a label: without any, all of the namespace's pods are changed";
+        istio.refuse("labels", message.to_owned());
+    }
+    pairs
 }
 
 /// Reads one of these words; the first is the default.

@@ -4,8 +4,9 @@
 #   stream-server  the Stream: calls, lanes, dead letters
 #   demo-function  something to call
 #
-# Releases have one image more:
+# Releases have two images more:
 #
+#   all-in-one     these three in one container (docs/containers.md)
 #   sluice-cli     the command `sluice`
 #
 # The filter as an OCI image is no stage of this file: `cargo xtask dist --image` writes it, the
@@ -27,20 +28,25 @@ FROM ${RUST_IMAGE} AS build
 WORKDIR /sluice
 COPY . .
 
+# Each stage has downloads of its own: cargo's lock of them is outside of what is kept, and the stages
+# are built at the same time.
 FROM build AS build-filter
-RUN rustup target add wasm32-wasip1 \
- && cargo xtask dist \
+RUN --mount=type=cache,id=registry-of-filter,sharing=locked,target=/usr/local/cargo/registry \
+    cargo xtask dist \
  && cargo xtask render --listen 0.0.0.0 --target http://demo-function:8080 \
       --stream stream-server --filter /etc/envoy/sluice.wasm --output target/dist/envoy.json
 
 FROM build AS build-servers
-RUN cargo build --locked --profile tools --package stream-server --package demo-function \
-      --package sluice-cli
+RUN --mount=type=cache,id=registry-of-servers,sharing=locked,target=/usr/local/cargo/registry \
+    cargo build --locked --profile tools --package stream-server --package demo-function \
+      --package sluice-cli --package all-in-one --package local-gateway
 
 FROM scratch AS filter
 COPY --from=build-filter /sluice/target/dist/sluice.wasm /
 
 FROM ${ENVOY_IMAGE} AS gateway
+# `sluice leave` prepares the gateway for its end (docs/kubernetes.md).
+COPY --from=build-servers /sluice/target/tools/sluice /usr/local/bin/
 COPY --from=build-filter /sluice/target/dist/sluice.wasm /sluice/target/dist/envoy.json /etc/envoy/
 # Envoy's user has to be able to read them. The image's entrypoint would begin as root, and needs
 # capabilities for the way from there; it takes another user as it is.
@@ -72,6 +78,29 @@ USER 10001:10001
 EXPOSE 8080
 ENTRYPOINT ["demo-function"]
 CMD ["--listen", "0.0.0.0:8080"]
+
+FROM ${ENVOY_IMAGE} AS envoy
+
+FROM ${DEBIAN_IMAGE} AS all-in-one
+# tini collects orphans and passes signals on. The authorities are for explicit targets by https.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates tini \
+ && rm --recursive /var/lib/apt/lists/*
+COPY --from=envoy /usr/local/bin/envoy /usr/local/bin/
+COPY --from=build-servers /sluice/target/tools/all-in-one /sluice/target/tools/with-parent \
+     /sluice/target/tools/stream-server /sluice/target/tools/demo-function \
+     /sluice/target/tools/sluice /usr/local/bin/
+COPY --from=build-filter /sluice/target/dist/sluice.wasm /sluice/envoy/gateway.yaml /etc/envoy/
+RUN chmod 0644 /etc/envoy/sluice.wasm /etc/envoy/gateway.yaml \
+ && install --directory --owner=10001 --group=10001 --mode=0700 /var/lib/stream-server
+USER 10001:10001
+VOLUME /var/lib/stream-server
+# Everything else listens on the loopback interface of the container.
+EXPOSE 10000
+# Whether the filter answers: it refuses a request that nothing is stored or called for.
+HEALTHCHECK --interval=5s --timeout=5s --start-period=60s \
+    CMD ["sluice", "check", "--gateway", "http://127.0.0.1:10000"]
+ENTRYPOINT ["tini", "--", "all-in-one"]
 
 FROM ${DEBIAN_IMAGE} AS sluice-cli
 COPY --from=build-servers /sluice/target/tools/sluice /usr/local/bin/

@@ -52,7 +52,7 @@ fn who_was_not_heard_of_for_too_long_starts_over_with_what_it_holds() {
     let mut lab = Lab::joined(r#","group":{"timeoutMs":1000}"#);
     let records = ["/head", "/next"].map(|path| format!(r#"{{"path":"{path}","orderKey":"k"}}"#));
     let records = records.each_ref().map(String::as_str);
-    lab.answer("GET calls/messages", support::messages(0, &records));
+    lab.answer("GET calls/messages", messages(0, &records));
     lab.answer("GET /head", answer(503, &[], ""));
     // The whole process stands still, with a fetch open that is answered as if nothing had been.
     lab.wait(3_000);
@@ -63,7 +63,7 @@ fn who_was_not_heard_of_for_too_long_starts_over_with_what_it_holds() {
     lab.wait(500);
     assert!(!lab.is_open("GET /head"), "another drain has made it");
     // What comes again is ours, and goes on.
-    lab.answer("GET calls/messages", support::messages(1, &records[1..]));
+    lab.answer("GET calls/messages", messages(1, &records[1..]));
     lab.deliver("/next");
     assert_eq!(lab.said.counted(Metric::Delivered), 1);
 }

@@ -11,7 +11,7 @@
 use std::time::Duration;
 
 use crate::drain::DrainEngine;
-use crate::drain::lifecycle::state::{State, Transition};
+use crate::drain::lifecycle::state::Transition;
 use crate::id::{RecordId, StreamName};
 use crate::metric::Metric;
 use crate::time::{Now, Steady};
@@ -44,11 +44,8 @@ impl DrainEngine {
         let sources: Vec<StreamName> = heard.map(|(source, _)| *source).collect();
         let mut is_any_stuck = false;
         for source in sources {
-            for (id, state) in self.window.take_unbegun(source, now.steady) {
-                let until = match state {
-                    State::Waiting { until } => until,
-                    _ => now.steady,
-                };
+            for (id, until) in self.window.take_unbegun(source, now.steady) {
+                let until = until.unwrap_or(now.steady);
                 is_any_stuck |= !self.moves_off(id, until, shortest, now);
             }
         }
@@ -66,9 +63,9 @@ impl DrainEngine {
             StreamName::Dead => false,
         };
         if !is_moved {
-            let stays = match id.source {
-                StreamName::Calls if left.is_zero() => Transition::Enqueue,
-                _ => Transition::Wait { until },
+            let stays = match left.is_zero() && id.source == StreamName::Calls {
+                true => Transition::Enqueue,
+                false => Transition::Wait { until },
             };
             self.window.apply(id, stays, now.steady);
         }

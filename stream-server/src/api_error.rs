@@ -282,6 +282,7 @@ impl From<StorageError> for ApiError {
                 error.to_string(),
             ),
             StorageError::TooMany(message) => Self::limit_exceeded(message),
+            StorageError::Unavailable(message) => Self::unavailable(message),
             StorageError::Failed(_) => Self::internal(error.to_string()),
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Parser;
 use serde::Deserialize;
 
+use crate::cli_engine::{EngineArguments, EngineName, KafkaEntry};
 use crate::config_check::mistakes;
 use crate::http::parse_host;
 use crate::limits::{CONNECTIONS_MAX_BOUNDS, IDLE_TIMEOUT_SECONDS_BOUNDS, SEGMENT_BYTES_BOUNDS};
@@ -16,10 +17,10 @@ use crate::settings::{AuthSetting, Settings, StreamSetting, ThrottleSetting};
 /// Where to listen unless told otherwise: this machine alone.
 const LISTEN_DEFAULT: ([u8; 4], u16) = ([127, 0, 0, 1], 8090);
 
-/// Serves Oracle OCI Streaming's REST protocol from a folder of this machine.
+/// Serves Oracle OCI Streaming's REST protocol from a folder of this machine, or from Kafka.
 ///
-/// Everything that is acknowledged is on the disk. Point any client of OCI Streaming at the address
-/// that is printed when the server is ready.
+/// Everything that is acknowledged is on the disk, or on as many brokers as is demanded. Point any
+/// client of OCI Streaming at the address that is printed when the server is ready.
 #[derive(Debug, Parser)]
 #[command(
     name = "stream-server",
@@ -54,6 +55,8 @@ pub struct Arguments {
     /// Folder of the store; created if it doesn't exist
     #[arg(long, value_name = "DIR", help_heading = "Streams")]
     data: Option<PathBuf>,
+    #[command(flatten)]
+    engine: EngineArguments,
     /// Stream to create if it doesn't exist, with 1 partition unless told; may be repeated. Its id
     /// is ocid1.stream.oc1.local.NAME
     #[arg(long = "stream", value_name = "NAME[:PARTITIONS]", value_parser = parse_stream,
@@ -72,11 +75,11 @@ pub struct Arguments {
     /// NAME.keyid (the keyId that the key answers to) [default: open]
     #[arg(long, num_args = 1..=2, value_name = "open|keys DIR", help_heading = "Security")]
     auth: Vec<String>,
-    /// JSON file with the same settings (listen, data, streams: [{name, partitions,
-    /// retentionInHours; for tests, and not at Oracle: retentionSecondsForTests}], auth: "open" or
-    /// {"keys": DIR}, faults, throttle, allowRemote, externalUrl, hosts: [NAME], connectionsMax,
-    /// idleTimeoutInSeconds, dataBytesMax, segmentBytes, logFormat, logLevel). The command line
-    /// wins; streams and hosts of both count
+    /// JSON file with the same settings (listen, engine, kafka: {brokers, ...}, data, streams:
+    /// [{name, partitions, retentionInHours; for tests, and not at Oracle:
+    /// retentionSecondsForTests}], auth: "open" or {"keys": DIR}, faults, throttle, allowRemote,
+    /// externalUrl, hosts: [NAME], connectionsMax, idleTimeoutInSeconds, dataBytesMax,
+    /// segmentBytes, logFormat, logLevel). The command line wins; streams and hosts of both count
     #[arg(long, value_name = "FILE", help_heading = "Configuration")]
     config: Option<PathBuf>,
     /// Check the settings and the folder of keys, and end: 0 if they are right, 2 if not. Neither
@@ -122,6 +125,9 @@ pub struct Arguments {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ConfigFile {
     listen: Option<SocketAddr>,
+    engine: Option<EngineName>,
+    #[serde(default)]
+    kafka: KafkaEntry,
     data: Option<PathBuf>,
     #[serde(default)]
     streams: Vec<StreamEntry>,
@@ -177,9 +183,9 @@ pub enum UsageError {
     /// The configuration file has mistakes, one a line.
     #[error("the configuration file {0} is wrong. Correct it there:{1}")]
     Mistakes(PathBuf, String),
-    /// No folder is given.
-    #[error("no data folder: name one with --data DIR, or as \"data\" in the file of --config")]
-    NoData,
+    /// The engine can't be used like this, one mistake a line.
+    #[error("{0}")]
+    Engine(String),
     /// `--auth` has another value.
     #[error("--auth takes \"open\" or \"keys DIR\". Write one of these")]
     Auth,
@@ -226,6 +232,10 @@ impl Arguments {
                 None => streams.push(stream),
             }
         }
+        let engine = self
+            .engine
+            .setting(self.data.or(file.data), (file.engine, file.kafka))
+            .map_err(|mistakes| UsageError::Engine(mistakes.join("\n")))?;
         // They are valid: mistakes were already reported.
         let file_hosts = file.hosts.iter().flat_map(|host| parse_host(host));
         let connections_max = self.connections_max.or(file.connections_max);
@@ -237,7 +247,7 @@ impl Arguments {
                 .listen
                 .or(file.listen)
                 .unwrap_or_else(|| LISTEN_DEFAULT.into()),
-            data: self.data.or(file.data).ok_or(UsageError::NoData)?,
+            engine,
             streams,
             auth,
             faults: self.faults || file.faults.unwrap_or(false),

@@ -18,6 +18,7 @@ enum Kind {
     OneOf(&'static [&'static str]),
     Streams,
     Hosts,
+    Kafka,
     /// Checked where it is used.
     Other,
 }
@@ -25,6 +26,8 @@ enum Kind {
 const KEYS: &[(&str, Kind)] = &[
     ("listen", Kind::Address),
     ("data", Kind::Text),
+    ("engine", Kind::OneOf(&["embedded", "kafka"])),
+    ("kafka", Kind::Kafka),
     ("streams", Kind::Streams),
     ("auth", Kind::Other),
     ("faults", Kind::Flag),
@@ -53,6 +56,23 @@ const KEYS: &[(&str, Kind)] = &[
         "segmentBytes",
         Kind::Number(*SEGMENT_BYTES_BOUNDS.start(), *SEGMENT_BYTES_BOUNDS.end()),
     ),
+];
+
+const KAFKA_KEYS: &[(&str, Kind)] = &[
+    ("brokers", Kind::Text),
+    ("topicPrefix", Kind::Text),
+    ("replicationFactor", Kind::Number(1, 9)),
+    ("minInsyncReplicas", Kind::Number(1, 9)),
+    ("flushMessages", Kind::Flag),
+    ("internalListen", Kind::Address),
+    ("internalUrl", Kind::Text),
+    ("secretFile", Kind::Text),
+    ("tls", Kind::Flag),
+    ("caFile", Kind::Text),
+    ("certificateFile", Kind::Text),
+    ("keyFile", Kind::Text),
+    ("user", Kind::Text),
+    ("passwordFile", Kind::Text),
 ];
 
 const STREAM_KEYS: &[(&str, Kind)] = &[
@@ -116,6 +136,10 @@ fn check(path: &str, kind: Kind, value: &Value, found: &mut Vec<String>) {
             Some(streams) => return check_streams(path, streams, found),
             None => Some("a list of streams: [{\"name\": \"calls\"}]".to_owned()),
         },
+        Kind::Kafka => match value.as_object() {
+            Some(members) => return check_members(&format!("{path}."), members, KAFKA_KEYS, found),
+            None => Some("an object: {\"brokers\": \"HOST:PORT\"}".to_owned()),
+        },
         Kind::Hosts => match value.as_array() {
             Some(hosts) => return check_hosts(path, hosts, found),
             None => Some("a list of hosts: [\"stream.example\"]".to_owned()),
@@ -163,7 +187,8 @@ mod tests {
         let file = json!({
             "listen": "nowhere", "dataa": 1, "allowRemote": "yes", "dataBytesMax": -1,
             "throttle": "OCI", "logLevel": "trace", "hosts": ["a", "b:80", 7],
-            "connectionsMax": 1, "idleTimeoutInSeconds": 0,
+            "connectionsMax": 1, "idleTimeoutInSeconds": 0, "engine": "Kafka",
+            "kafka": { "brokers": 7, "replicationFactor": 0, "password": "p" },
             "streams": [{ "name": "a" }, { "partitions": 0, "retentionInHours": 1 }, 7],
         });
         let found = mistakes(&file);
@@ -177,9 +202,13 @@ mod tests {
             "connectionsMax",
             "dataBytesMax",
             "dataa",
+            "engine",
             "hosts[1]",
             "hosts[2]",
             "idleTimeoutInSeconds",
+            "kafka.brokers",
+            "kafka.password",
+            "kafka.replicationFactor",
             "listen",
             "logLevel",
             "streams[1].name",

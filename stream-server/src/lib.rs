@@ -18,6 +18,8 @@
 //! | the same without a network | [`protocol`] |
 //! | the seam to any store | [`storage`] |
 //! | a log for messages, SQLite for the rest, group commit | [`store`] |
+//! | topics of Apache Kafka, with the feature `kafka` | `kafka` |
+//! | other servers of the same cluster | `fronts` |
 //!
 //! The pure modules know no clock, no disk and no network; a simulation shares them.
 //!
@@ -33,14 +35,24 @@
 
 pub mod api_error;
 pub mod auth;
+mod backend;
+mod chosen;
 pub mod cli;
+mod cli_engine;
 mod config_check;
 mod connection_threads;
 mod connections;
 pub mod cursor;
 mod faults;
+#[cfg_attr(
+    not(feature = "kafka"),
+    allow(dead_code, reason = "a build without Kafka has no other fronts")
+)]
+mod fronts;
 pub mod group;
 mod http;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod limits;
 mod listener;
 pub mod logging;
@@ -54,6 +66,7 @@ mod retention;
 pub mod server;
 pub mod service;
 pub mod settings;
+mod start_error;
 pub mod storage;
 pub mod store;
 pub mod throttle;

@@ -8,13 +8,13 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, StatusCode};
 use tokio::sync::Mutex;
 
+use crate::backend::Backend;
 use crate::connections::Seat;
 use crate::http::{REQUEST_ID, Response, ToTheEnd, request_id};
 use crate::limits::READY_LIFE;
 use crate::metric::{LagLabels, Metrics, Snapshot};
 use crate::service::Service;
-use crate::storage::{Storage as _, StorageError};
-use crate::store::Store;
+use crate::storage::StorageError;
 use crate::time::Clock;
 
 /// A store that does not write within this time is not ready.
@@ -24,7 +24,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 
 /// What the operators' requests need.
 pub(crate) struct Ops {
-    store: Arc<Store>,
+    store: Arc<dyn Backend>,
     service: Arc<Service>,
     clock: Clock,
     pub(crate) metrics: Arc<Metrics>,
@@ -42,7 +42,7 @@ struct Probed {
 }
 
 impl Ops {
-    pub(crate) fn new(store: Arc<Store>, service: Arc<Service>) -> Self {
+    pub(crate) fn new(store: Arc<dyn Backend>, service: Arc<Service>) -> Self {
         let metrics = store.metrics();
         Self {
             store,
@@ -125,7 +125,7 @@ impl Ops {
 
 /// Returns the result of the latest probe, or of a new one after [`READY_LIFE`]. A request that
 /// comes during a probe waits for it.
-async fn probed(store: Arc<Store>, latest: Arc<Mutex<Option<Probed>>>) -> Found {
+async fn probed(store: Arc<dyn Backend>, latest: Arc<Mutex<Option<Probed>>>) -> Found {
     let mut latest = latest.lock().await;
     if let Some(probed) = latest
         .as_ref()

@@ -7,101 +7,29 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use crate::api_error::ApiError;
 use crate::auth::{KeyFolderError, KeyRing, Verifier};
+use crate::chosen::{Chosen, Running};
 use crate::connection_threads::ConnectionThreads;
 use crate::connections::Connections;
 use crate::faults::Faults;
 use crate::http::{App, Gate, parse_host};
-use crate::limits::{CONNECTIONS_MAX, IDLE_TIMEOUT, SEGMENT_BYTES};
+use crate::limits::{CONNECTIONS_MAX, IDLE_TIMEOUT};
 use crate::listener::{Serving, accept};
 use crate::ops::Ops;
 use crate::private;
-use crate::retention::Retention;
 use crate::service::Service;
-use crate::settings::{AuthSetting, Settings, StreamSetting, ThrottleSetting};
-use crate::storage::StorageError;
-use crate::store::{OpenError, Store, StoreBounds};
+use crate::settings::{AuthSetting, Settings, ThrottleSetting};
+pub use crate::start_error::StartError;
 use crate::throttle::Throttle;
-use crate::time::{Clock, TimeMs};
-
-/// Why a server does not start, and what to do about it.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Others could reach it, and signatures are not verified.
-    #[error(
-        "refusing to listen on {0}: other machines could reach it, and signatures are not \
-         verified. Listen on 127.0.0.1, give it keys with --auth keys DIR, or add --allow-remote \
-         if the network is yours alone"
-    )]
-    Remote(SocketAddr),
-    /// Others could make the server fail.
-    #[error(
-        "refusing to take faults on {0}: other machines could reach it. Listen on 127.0.0.1, or \
-         leave out --faults, which is for tests"
-    )]
-    RemoteFaults(SocketAddr),
-    /// The folder of public keys is wrong.
-    #[error(transparent)]
-    Keys(#[from] KeyFolderError),
-    /// The address cannot be listened on.
-    #[error("cannot listen on {0}: {1}. Name another address with --listen, or port 0 for any")]
-    Listen(SocketAddr, std::io::Error),
-    /// The system refuses threads.
-    #[error("cannot start threads: {0}. Raise the limit of processes and threads")]
-    Threads(std::io::Error),
-    /// The folder cannot be used.
-    #[error(transparent)]
-    Open(#[from] OpenError),
-    /// The folder can be opened, but not read.
-    #[error("cannot read the store: {0}. Restore the data folder from a backup")]
-    Storage(#[from] StorageError),
-    /// A stream has another number of partitions than it should.
-    #[error(
-        "the stream {name} has {found} partitions, not {asked}, and the number cannot change. \
-         Ask for {name}:{found}, or use another name or another data folder"
-    )]
-    Partitions {
-        /// The stream's name.
-        name: String,
-        /// What the settings say.
-        asked: u32,
-        /// What it has.
-        found: u32,
-    },
-    /// A stream cannot be created.
-    #[error("cannot create the stream {name}: {problem}. Change it in --stream or the file")]
-    Stream {
-        /// The stream's name.
-        name: String,
-        /// What is wrong.
-        problem: String,
-    },
-}
-
-impl StartError {
-    /// Returns whether the settings are to blame (as opposed to the machine).
-    #[must_use]
-    pub fn is_usage(&self) -> bool {
-        match self {
-            Self::Remote(_)
-            | Self::RemoteFaults(_)
-            | Self::Keys(_)
-            | Self::Partitions { .. }
-            | Self::Stream { .. } => true,
-            Self::Listen(..) | Self::Threads(_) | Self::Open(_) | Self::Storage(_) => false,
-        }
-    }
-}
+use crate::time::Clock;
 
 /// A running server. [`Server::stop`] ends it and waits for that. Dropping it does not wait, but
 /// loses nothing that was acknowledged either.
 pub struct Server {
     address: SocketAddr,
-    store: Arc<Store>,
+    running: Running,
     stopping: watch::Sender<bool>,
     accepting: JoinHandle<()>,
-    retaining: JoinHandle<()>,
 }
 
 impl Server {
@@ -114,33 +42,26 @@ impl Server {
             private::mend_keys(folder);
         }
         let verifier = Self::verifier_if_right(&settings)?;
-        let bounds = StoreBounds {
-            bytes_max: settings.data_bytes_max,
-            segment_bytes: settings.segment_bytes.unwrap_or(SEGMENT_BYTES),
-        };
-        let store = Arc::new(Store::open(&settings.data, bounds)?);
-        let storage = Arc::<Store>::clone(&store);
-        let service = Service::start(storage, Box::new(|| fastrand::u64(..))).await?;
+        let chosen = Chosen::open(&settings).await?;
+        let service = Service::start(chosen.storage(), Box::new(|| fastrand::u64(..))).await?;
         let service = Arc::new(match settings.throttle {
             ThrottleSetting::Off => service,
             ThrottleSetting::Oci => service.with_throttle(Throttle::default()),
         });
         let clock = Clock::start();
-        for stream in &settings.streams {
-            ensure_stream(&service, clock.wall(), stream).await?;
-        }
+        let ensured = chosen.ensure_streams(&service, clock.wall(), &settings);
+        ensured.await?;
         let refused = |error| StartError::Listen(settings.listen, error);
         let listener = TcpListener::bind(settings.listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let gate = Gate::new(hosts(&settings));
-        let external_url = settings
-            .external_url
-            .unwrap_or_else(|| format!("http://{address}"));
-        let retention = Retention::new(Arc::clone(&store), Arc::clone(&service), &settings.streams);
-        let retaining = tokio::spawn(retention.run());
-        let ops = Arc::new(Ops::new(Arc::clone(&store), Arc::clone(&service)));
+        let external_url = settings.external_url.clone();
+        let external_url = external_url.unwrap_or_else(|| format!("http://{address}"));
+        let ops = Arc::new(Ops::new(chosen.engine(), Arc::clone(&service)));
         let faults = settings.faults.then(Faults::default);
-        let app = Arc::new(App::new(service, clock, external_url, verifier, faults));
+        let app = App::new(Arc::clone(&service), clock, external_url, verifier, faults);
+        let app = Arc::new(app.beside(chosen.fronts()));
+        let running = chosen.run(&service, &app, &settings);
         let (stopping, stop) = watch::channel(false);
         let threads = ConnectionThreads::start().map_err(StartError::Threads)?;
         let count_max = settings.connections_max.unwrap_or(CONNECTIONS_MAX);
@@ -155,10 +76,9 @@ impl Server {
         let accepting = tokio::spawn(accept(listener, threads, serving, stop));
         Ok(Self {
             address,
-            store,
+            running,
             stopping,
             accepting,
-            retaining,
         })
     }
 
@@ -183,7 +103,7 @@ impl Server {
         for stream in &settings.streams {
             let (name, partitions) = (stream.name.as_str(), stream.partitions.unwrap_or(1));
             let checked = Service::check_stream(name, partitions, stream.retention_hours);
-            checked.map_err(|api_error| unfit(name, api_error))?;
+            checked.map_err(|api_error| StartError::unfit(name, api_error))?;
         }
         Ok(verifier)
     }
@@ -203,12 +123,11 @@ impl Server {
     /// Stops accepting, finishes the requests in flight (for ten seconds at most), and closes the
     /// store.
     pub async fn stop(self) {
+        self.running.begin_to_stop().await;
         self.stopping.send_replace(true);
-        self.retaining.abort();
         // A task that panicked has stopped too.
         let _ = self.accepting.await;
-        let store = self.store;
-        let _ = tokio::task::spawn_blocking(move || store.close()).await;
+        self.running.stop().await;
     }
 }
 
@@ -243,40 +162,4 @@ fn hosts(settings: &Settings) -> Vec<String> {
     });
     let external = external.and_then(|host| parse_host(host).ok());
     settings.hosts.iter().cloned().chain(external).collect()
-}
-
-async fn ensure_stream(
-    service: &Service,
-    now: TimeMs,
-    setting: &StreamSetting,
-) -> Result<(), StartError> {
-    let name = setting.name.clone();
-    let ensured = service
-        .ensure_stream(
-            now,
-            &name,
-            setting.partitions.unwrap_or(1),
-            setting.retention_hours,
-        )
-        .await;
-    let stream = ensured.map_err(|api_error| unfit(&name, api_error))?;
-    let (found, kept) = (stream.partitions, stream.retention_hours);
-    if setting.retention_hours.is_some_and(|asked| asked != kept) {
-        tracing::warn!(
-            stream = name,
-            "the stream exists and keeps its messages for {kept} hours, whatever the configuration \
-             says; its retention was fixed when it was created"
-        );
-    }
-    match setting.partitions {
-        Some(asked) if asked != found => Err(StartError::Partitions { name, asked, found }),
-        Some(_) | None => Ok(()),
-    }
-}
-
-fn unfit(name: &str, api_error: ApiError) -> StartError {
-    StartError::Stream {
-        name: name.to_owned(),
-        problem: api_error.message,
-    }
 }

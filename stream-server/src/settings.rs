@@ -42,13 +42,84 @@ pub enum ThrottleSetting {
     Oci,
 }
 
+/// What keeps the streams.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineSetting {
+    /// The store in a folder of this machine, which is created if it doesn't exist.
+    Embedded(PathBuf),
+    /// A cluster of Apache Kafka. Needs a build with the feature `kafka`.
+    Kafka(Box<KafkaSetting>),
+}
+
+/// A cluster of Apache Kafka, and how this server, one of its fronts, takes part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaSetting {
+    /// Some of its brokers: `HOST:PORT,…`.
+    pub brokers: String,
+    /// What the names of all topics begin with.
+    pub topic_prefix: String,
+    /// Copies of each partition of a new topic.
+    pub replication: u16,
+    /// Copies that must have a message before it is acknowledged.
+    pub min_in_sync: u16,
+    /// Partitions of the topic of slots if it is created: shares of all groups that fronts can
+    /// have, 1..=256. It never changes.
+    pub slots: u16,
+    /// Whether brokers write each message to their disks before they acknowledge it.
+    pub flush: bool,
+    /// How its brokers are reached.
+    pub security: KafkaSecurity,
+    /// Where other fronts reach this one.
+    pub internal_listen: SocketAddr,
+    /// The URL of that for other fronts; `http://ADDR:PORT` if `None`.
+    pub internal_url: Option<String>,
+    /// The file of the secret that all fronts share, at least 32 bytes. Without one they share one
+    /// that lies in an internal topic, where everybody can read it who may read that.
+    pub secret_file: Option<PathBuf>,
+}
+
+impl KafkaSetting {
+    /// Returns settings for these brokers: three copies of which two must have a message, no TLS.
+    pub fn local(brokers: impl Into<String>) -> Self {
+        Self {
+            brokers: brokers.into(),
+            topic_prefix: "sluice.".to_owned(),
+            replication: 3,
+            min_in_sync: 2,
+            slots: 16,
+            flush: false,
+            security: KafkaSecurity::default(),
+            internal_listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            internal_url: None,
+            secret_file: None,
+        }
+    }
+}
+
+/// How brokers are reached. Secrets are in files or in the environment, never here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KafkaSecurity {
+    /// Whether connections are encrypted.
+    pub tls: bool,
+    /// The authorities of the brokers' certificates (PEM); the system's if `None`.
+    pub ca_file: Option<PathBuf>,
+    /// This server's own certificate (PEM), for mutual TLS.
+    pub certificate_file: Option<PathBuf>,
+    /// The key of that certificate (PEM).
+    pub key_file: Option<PathBuf>,
+    /// The user for SASL with SCRAM-SHA-512.
+    pub user: Option<String>,
+    /// The file of the user's password; the variable `STREAM_SERVER_KAFKA_PASSWORD` if `None`.
+    pub password_file: Option<PathBuf>,
+}
+
 /// The settings of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// The folder of the store. Created if it doesn't exist.
-    pub data: PathBuf,
+    /// What keeps the streams.
+    pub engine: EngineSetting,
     /// Streams to create if they don't exist.
     pub streams: Vec<StreamSetting>,
     /// Who may do everything.
@@ -82,9 +153,15 @@ pub struct Settings {
 impl Settings {
     /// Returns settings for a folder: any free port of 127.0.0.1, no streams.
     pub fn local(data: impl Into<PathBuf>) -> Self {
+        Self::of(EngineSetting::Embedded(data.into()))
+    }
+
+    /// Returns settings for an engine: any free port of 127.0.0.1, no streams.
+    #[must_use]
+    pub fn of(engine: EngineSetting) -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-            data: data.into(),
+            engine,
             streams: Vec::new(),
             auth: AuthSetting::Open,
             faults: false,

@@ -97,6 +97,9 @@ pub enum StorageError {
     /// The limit of streams, partitions or groups is reached.
     #[error("{0}")]
     TooMany(String),
+    /// It can't be done now, and was not done. It may succeed a little later.
+    #[error("{0}")]
+    Unavailable(String),
     /// The store failed or is closed. The operation may or may not have happened.
     #[error("the store failed: {0}")]
     Failed(String),
@@ -106,6 +109,12 @@ pub enum StorageError {
 pub trait Storage: Send + Sync {
     /// Returns the secret that cursors are authenticated with; the same after a restart.
     fn cursor_secret(&self) -> [u8; 64];
+
+    /// Returns what every cursor of a group carries, if it is the same after each start; `None` if
+    /// groups have no cursors from before a start.
+    fn boot_id(&self) -> Option<u64> {
+        None
+    }
 
     /// Returns all streams, by key.
     fn streams(&self) -> Answer<'_, Vec<Arc<Stream>>>;
@@ -129,13 +138,15 @@ pub trait Storage: Send + Sync {
     /// Creates a stream. The storage chooses its key.
     fn create_stream(&self, stream: Stream) -> Answer<'_, Arc<Stream>>;
 
-    /// Appends messages, all or none, and gives each its offset and time, in the same order.
+    /// Appends messages, and gives each its offset and time, or why it has none, in the same order.
+    /// The embedded store appends all or none. An error of one message says that it may or may not
+    /// have been stored, unless it is [`StorageError::Unavailable`].
     fn append<'a>(
         &'a self,
         stream: &'a Stream,
         now: TimeMs,
         messages: Vec<NewMessage>,
-    ) -> Answer<'a, Vec<Stamp>>;
+    ) -> Answer<'a, Vec<Result<Stamp, StorageError>>>;
 
     /// Returns the offsets of each partition. They are never ahead of what can be read.
     fn extents<'a>(&'a self, stream: &'a Stream) -> Answer<'a, BTreeMap<u32, Extent>>;

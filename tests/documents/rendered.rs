@@ -6,13 +6,13 @@ use sluice::answer::AnswerConfig;
 use sluice::config::{Document, KeyDocumentation};
 use sluice::drain::config::DrainConfig;
 use sluice_render::schema::schema;
-use sluice_render::{Form, Host, Input, input, render};
+use sluice_render::{EnvoyVersion, Form, Host, Input, input, render};
 
 use super::{file, read, settle};
 
 /// An input, whom it is written for, the file that is written, and the name of the plugins'
 /// settings in `filter-config/`.
-const WRITTEN: [(&str, Host, &str, Option<&str>); 8] = [
+const WRITTEN: [(&str, Host, &str, Option<&str>); 12] = [
     ("gateway", Host::Envoy, "envoy/gateway.yaml", Some("local")),
     (
         "gateway.jwt",
@@ -56,11 +56,40 @@ const WRITTEN: [(&str, Host, &str, Option<&str>); 8] = [
         "deploy/envoy-gateway/sluice.image.yaml",
         None,
     ),
+    (
+        "helm.standalone",
+        Host::Compose,
+        "deploy/helm/sluice/files/standalone.yaml",
+        None,
+    ),
+    (
+        "helm.control-planes",
+        Host::Istio,
+        "deploy/helm/sluice/files/istio.yaml",
+        None,
+    ),
+    (
+        "helm.control-planes",
+        Host::EnvoyGateway,
+        "deploy/helm/sluice/files/envoy-gateway.v1.yaml",
+        None,
+    ),
+    (
+        "helm.control-planes.v2",
+        Host::EnvoyGateway,
+        "deploy/helm/sluice/files/envoy-gateway.v2.yaml",
+        None,
+    ),
 ];
 
 fn input(name: &str, host: Host) -> (String, Input) {
     let source = format!("deploy/inputs/{name}.yaml");
-    let form = Form::newest(host);
+    // The chart doesn't know which Envoy a control plane has.
+    let envoy = match name.starts_with("helm.") {
+        true => host.envoy_by_default(),
+        false => EnvoyVersion::NEWEST,
+    };
+    let form = Form { host, envoy };
     let input = Input::from_yaml(&read(&source), &file("deploy/inputs"), form);
     let input = input.unwrap_or_else(|mistakes| panic!("{source} for {host}: {mistakes}"));
     (source, input)

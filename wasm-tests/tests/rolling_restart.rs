@@ -114,7 +114,7 @@ fn call(ports: &[AtomicU16; 2], client: usize, number: u64) -> String {
         .map(|index| ports[index].load(Ordering::SeqCst))
         .into_iter()
         .find(|port| *port != 0)
-        .expect("a gateway is in service");
+        .unwrap();
     let request = Request::new("POST", &format!("/of/{client}/{number}")).marked();
     let request = match number % 10 {
         0..2 => request.field("Async-Delay", "2s"),
@@ -132,7 +132,9 @@ fn replace(gateway: &mut Gateway, in_service: &AtomicU16) {
     let leaving = {
         let admin = admin.clone();
         thread::spawn(move || {
-            sluice::run(&["leave", "--admin", &admin, "--least", "2s", "--within", "60s"])
+            sluice::run(&[
+                "leave", "--admin", &admin, "--least", "2s", "--within", "60s",
+            ])
         })
     };
     gateway.wait("it says that it is leaving", || {
@@ -172,7 +174,9 @@ fn gateways_are_replaced_without_a_repetition() {
     first.wait_until_settled();
     let mut attempts: BTreeMap<(String, String), usize> = BTreeMap::new();
     for seen in target.seen() {
-        *attempts.entry((seen.call_id(), seen.attempt())).or_default() += 1;
+        *attempts
+            .entry((seen.call_id(), seen.attempt()))
+            .or_default() += 1;
     }
     let repeated: Vec<_> = attempts.iter().filter(|(_, times)| **times > 1).collect();
     println!("{} calls, {} attempts", promised.len(), attempts.len());

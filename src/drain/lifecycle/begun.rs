@@ -19,24 +19,28 @@ impl Window {
     }
 
     /// Takes records out of their queues and waits that hold up the commit of others, or that were
-    /// attempted before. Returns each with its state before.
+    /// attempted before. Returns with each when its wait would have ended.
     pub(in crate::drain) fn take_unbegun(
         &mut self,
         source: StreamName,
         now: Steady,
-    ) -> Vec<(RecordId, State)> {
+    ) -> Vec<(RecordId, Option<Steady>)> {
         let Some(last) = self.last_begun(source) else {
             return Vec::new();
         };
         let own = self.tracked.iter().filter(|(id, _)| id.source == source);
-        let taken: Vec<(RecordId, State)> = own
+        let movable = own
             .filter(|(_, tracked)| tracked.fetch.is_some_and(|fetch| fetch <= last))
-            .filter(|(_, tracked)| tracked.may_leave())
-            .map(|(id, tracked)| (*id, tracked.state()))
-            .filter(|(_, state)| matches!(state, State::Ready | State::Waiting { .. }))
-            .collect();
-        let ready = taken.iter().filter(|(_, state)| *state == State::Ready);
-        let ready: BTreeSet<RecordId> = ready.map(|(id, _)| *id).collect();
+            .filter(|(_, tracked)| tracked.may_leave());
+        let (mut taken, mut ready) = (Vec::new(), BTreeSet::new());
+        for (id, tracked) in movable {
+            if let State::Waiting { until } = tracked.state() {
+                taken.push((*id, Some(until)));
+            } else if tracked.state() == State::Ready {
+                taken.push((*id, None));
+                ready.insert(*id);
+            }
+        }
         // All at once, because each removal goes through the queues of all targets.
         self.target_queues.remove(&ready);
         for (id, _) in &taken {

@@ -6,6 +6,11 @@ mod body_room;
 pub(crate) mod connection;
 mod control;
 mod data;
+#[cfg_attr(
+    not(feature = "kafka"),
+    allow(dead_code, reason = "a build without Kafka has no other fronts")
+)]
+mod elsewhere;
 mod gate;
 mod messages_json;
 mod pools;
@@ -26,6 +31,7 @@ use crate::api_error::ApiError;
 use crate::auth::Verifier;
 use crate::connections::Seat;
 use crate::faults::Faults;
+use crate::fronts::Fronts;
 use crate::limits::{ANSWERS_BYTES_MAX, BODIES_BYTES_MAX};
 use crate::service::Service;
 use crate::time::Clock;
@@ -47,6 +53,8 @@ pub(crate) struct App {
     verifier: Option<Verifier>,
     /// The faults to make; if absent, there can't be any.
     faults: Option<Faults>,
+    /// The other servers of the same cluster; if absent, this one does everything itself.
+    fronts: Option<Arc<dyn Fronts>>,
     /// Room for bodies, in bytes.
     bodies_room: Arc<BodyRoom>,
     /// Room for answers of GetMessages, in bytes.
@@ -69,9 +77,15 @@ impl App {
             external_url,
             verifier,
             faults,
+            fronts: None,
             bodies_room,
             answers_room,
         }
+    }
+
+    /// Returns the same beside other servers of the same cluster.
+    pub(crate) fn beside(self, fronts: Option<Arc<dyn Fronts>>) -> Self {
+        Self { fronts, ..self }
     }
 
     /// Answers one request; method and path ask for this route. Every result is an answer with a
@@ -118,12 +132,17 @@ impl App {
             return Box::pin(self.answer_faults(request)).await;
         }
         let route = route?;
-        let query = request.uri().query().unwrap_or_default().to_owned();
+        let (method, uri) = (request.method().clone(), request.uri());
+        let query = uri.query().unwrap_or_default().to_owned();
+        // Only needed for another front.
+        let path = self.fronts.as_ref().map(|_| uri.path().to_owned());
         let headers = wire_control::ControlHeaders::read(request.headers());
         let body = self.authenticated_body(&route, request).await?;
         seat.work();
         let call = Call {
             route,
+            method,
+            path: path.unwrap_or_default(),
             query,
             headers,
             body,
@@ -164,6 +183,8 @@ impl App {
     ) -> Result<Reply, ApiError> {
         let call = Call {
             route: route(method, path)?,
+            method: method.clone(),
+            path: path.to_owned(),
             query: query.to_owned(),
             headers: wire_control::ControlHeaders::default(),
             body: body::Body::given(body),
@@ -171,8 +192,8 @@ impl App {
         self.perform(&call).await
     }
 
-    /// Performs the operation.
-    async fn perform(&self, call: &Call) -> Result<Reply, ApiError> {
+    /// Performs the operation on this server.
+    async fn perform_here(&self, call: &Call) -> Result<Reply, ApiError> {
         let (body, query) = (call.body.bytes(), call.query.as_str());
         match &call.route {
             Route::Health => Ok(Reply::json(200, &wire::Health { status: "ready" })),
@@ -198,6 +219,9 @@ pub(crate) fn plain(content: bytes::Bytes) -> Response {
 /// A request that is complete and may be performed.
 struct Call {
     route: Route,
+    method: Method,
+    /// Empty if there are no other fronts.
+    path: String,
     query: String,
     headers: wire_control::ControlHeaders,
     body: body::Body,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use bytes::Bytes;
-use hyper::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 
 use super::answer_body::AnswerBody;
@@ -23,6 +23,8 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("opc-request-i
 const NEXT_CURSOR: HeaderName = HeaderName::from_static("opc-next-cursor");
 const NEXT_PAGE: HeaderName = HeaderName::from_static("opc-next-page");
 const WORK_REQUEST: HeaderName = HeaderName::from_static("opc-work-request-id");
+/// When a client that got 503 may try again (RFC 9110 §10.2.3). What it waits for is quick.
+const RETRY_AFTER_SECONDS: &str = "1";
 /// Characters of a request id that the server has made.
 const OWN_ID_CHARS: usize = 3 * 32 + 2;
 /// Characters of a client's request id that are repeated.
@@ -94,7 +96,11 @@ impl Reply {
             code: &api_error.code,
             message: &api_error.message,
         };
-        Self::json(api_error.status, &body)
+        let reply = Self::json(api_error.status, &body);
+        match api_error.status {
+            503 => reply.with(RETRY_AFTER, Some(RETRY_AFTER_SECONDS.to_owned())),
+            _ => reply,
+        }
     }
 
     pub(super) fn messages(json: MessagesJson, next_cursor: String) -> Self {
@@ -115,6 +121,16 @@ impl Reply {
 
     pub(crate) fn with_work_request(self, id: String) -> Self {
         self.with(WORK_REQUEST, Some(id))
+    }
+
+    /// Returns what another front has answered.
+    pub(super) fn handed_back(
+        status: u16,
+        body: Bytes,
+        headers: Vec<(HeaderName, String)>,
+    ) -> Self {
+        let reply = Self::new(status, body);
+        Self { headers, ..reply }
     }
 
     fn with(mut self, name: HeaderName, value: Option<String>) -> Self {

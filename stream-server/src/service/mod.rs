@@ -23,6 +23,8 @@ pub use page::{Filter, Page, Paging};
 pub use pools::PoolRequest;
 pub use produce::{PutEntry, PutMessage};
 pub use resources::{KafkaSettings, StreamPool, StreamSettings, Tags, TagsUpdate, WorkRequest};
+#[cfg(feature = "kafka")]
+pub(crate) use streams::id_of_named;
 pub use streams::{ListRequest, StreamRequest, StreamUpdate, StreamView};
 pub use work::WorkFilter;
 
@@ -93,7 +95,8 @@ impl Service {
     /// What the storage says.
     pub async fn start(storage: Arc<dyn Storage>, entropy: Entropy) -> Result<Self, StorageError> {
         // 56 bits keep the number short in every cursor.
-        let codec = CursorCodec::new(&storage.cursor_secret(), entropy() >> 8);
+        let boot_id = storage.boot_id().unwrap_or_else(|| entropy() >> 8);
+        let codec = CursorCodec::new(&storage.cursor_secret(), boot_id);
         let mut groups = GroupTable::default();
         for record in storage.groups().await? {
             groups.add(Group::new(record));
@@ -108,6 +111,53 @@ impl Service {
             expired_until: Mutex::default(),
             throttle: None,
         })
+    }
+
+    /// Takes groups over from another server of the same cluster, without their instances.
+    /// `epoch` is the ownership: cursors of an earlier one are invalid.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn take_groups(&self, records: Vec<GroupRecord>, epoch: u64) {
+        let mut groups = self.groups();
+        for record in records {
+            // One that is here may be from an earlier ownership.
+            groups.by_key.remove(&record.key);
+            groups.add(Group::taken_over(record, epoch));
+        }
+    }
+
+    /// Drops the groups with such keys, which another server of the same cluster serves now.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn drop_groups(&self, is_gone: impl Fn(u64) -> bool) {
+        let mut groups = self.groups();
+        groups.by_key.retain(|key, _| !is_gone(*key));
+        groups.key_by_name.retain(|_, key| !is_gone(*key));
+    }
+
+    /// Reads what the control plane keeps again, because another server may have changed it.
+    #[cfg(feature = "kafka")]
+    pub(crate) async fn reload_catalog(&self) -> Result<(), StorageError> {
+        let mut catalog = self.catalog.lock().await;
+        *catalog = catalog::Catalog::load(&*self.storage).await?;
+        Ok(())
+    }
+
+    /// Returns the key of a stream; `None` if there is none of this id.
+    pub(crate) async fn stream_key(&self, stream_id: &str) -> Option<u64> {
+        Some(self.find_stream(stream_id).await.ok()?.key)
+    }
+
+    /// Returns the group whose cursor this is; `None` for any other text.
+    pub(crate) async fn group_of_cursor(
+        &self,
+        now: TimeMs,
+        stream_id: &str,
+        cursor: &str,
+    ) -> Option<u64> {
+        let stream = self.find_stream(stream_id).await.ok()?;
+        match self.open_cursor(&stream, now, cursor).ok()? {
+            Cursor::Group(cursor) => Some(cursor.group_key),
+            Cursor::Partition { .. } => None,
+        }
     }
 
     /// Returns the same with Oracle's rates.

@@ -8,7 +8,7 @@ use super::Service;
 use crate::api_error::ApiError;
 use crate::limits::{KEY_BYTES_MAX, REQUEST_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::partition_log::{Stamp, partition_of_key, partition_of_random};
-use crate::storage::{NewMessage, Stream};
+use crate::storage::{NewMessage, StorageError, Stream};
 use crate::throttle::{Bucket, Throttled};
 use crate::time::TimeMs;
 
@@ -39,8 +39,9 @@ impl Service {
     ///
     /// # Errors
     /// 400 for sizes and an empty list, 404 for the stream, 429 if no partition takes any message,
-    /// 500 if the store failed. Then nothing was published, unless the store failed in the very
-    /// moment of writing.
+    /// 503 if the store takes none now, 500 if it failed. Then nothing was published, unless the
+    /// store failed in the very moment of writing. A store that may fail for some messages alone
+    /// gives these an error each, 503 if that message was not stored, 500 if nobody knows.
     pub async fn put_messages(
         &self,
         now: TimeMs,
@@ -71,11 +72,14 @@ impl Service {
         let both = messages.into_iter().zip(&admitted);
         let stored = both.filter_map(|(message, place)| place.is_ok().then_some(message));
         let stamps = self.storage.append(&stream, now, stored.collect()).await?;
+        if let Some(error) = none_taken(&stamps) {
+            return Err(error.clone().into());
+        }
         let mut stamps = stamps.into_iter();
         let entry = |place: Result<u32, Throttled>| {
             let partition = place?;
             let missing = || ApiError::internal("The store did not tell the offset");
-            let stamp = stamps.next().ok_or_else(missing)?;
+            let stamp = stamps.next().ok_or_else(missing)??;
             Ok(PutEntry { partition, stamp })
         };
         Ok(admitted.into_iter().map(entry).collect())
@@ -111,6 +115,19 @@ impl Service {
         };
         messages.iter().map(place).collect()
     }
+}
+
+/// Returns the error of the first message, if no message was taken and all may be sent again.
+fn none_taken(stamps: &[Result<Stamp, StorageError>]) -> Option<&StorageError> {
+    let not_taken =
+        |stamp: &&Result<Stamp, StorageError>| matches!(stamp, Err(StorageError::Unavailable(_)));
+    let all = !stamps.is_empty() && stamps.iter().all(|stamp| not_taken(&stamp));
+    stamps
+        .iter()
+        .find(not_taken)
+        .filter(|_| all)?
+        .as_ref()
+        .err()
 }
 
 fn check_sizes(messages: &[PutMessage]) -> Result<(), ApiError> {

@@ -169,9 +169,7 @@ impl Service {
         let stream = match stream.await {
             Ok(stream) => stream,
             Err(StorageError::StreamExists) => return Err(ApiError::stream_exists(&name)),
-            Err(error @ (StorageError::TooMany(_) | StorageError::Failed(_))) => {
-                return Err(error.into());
-            }
+            Err(error) => return Err(error.into()),
         };
         self.keep_settings(catalog, StreamView { stream, settings })
             .await
@@ -207,11 +205,9 @@ impl Service {
         }
         let request = named(name, partitions, retention_hours);
         check(&request)?;
-        let id = format!("{ID_PREFIX}{name}");
-        Ok(self
-            .storage
-            .create_stream(new_stream(id, now, request))
-            .await?)
+        let id = id_of_named(name);
+        let created = self.storage.create_stream(new_stream(id, now, request));
+        Ok(created.await?)
     }
 
     /// Returns a stream (OCI GetStream).
@@ -332,6 +328,11 @@ impl Service {
         catalog.streams.insert(id.clone(), view.settings.clone());
         Ok(view)
     }
+}
+
+/// Returns the id of a stream that the operator has named.
+pub(crate) fn id_of_named(name: &str) -> String {
+    format!("{ID_PREFIX}{name}")
 }
 
 /// Returns whether a request to create repeats the one that has created this stream.

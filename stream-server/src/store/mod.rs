@@ -169,18 +169,6 @@ impl Store {
         })
     }
 
-    /// Returns the counters of the store.
-    pub(crate) fn metrics(&self) -> Arc<Metrics> {
-        Arc::clone(&self.metrics)
-    }
-
-    /// Returns the bytes of the log, and of the database with its own log.
-    pub(crate) fn bytes(&self) -> u64 {
-        let size = |name: &str| std::fs::metadata(self.folder.join(name)).map_or(0, |f| f.len());
-        let database = size("stream.db").saturating_add(size("stream.db-wal"));
-        database.saturating_add(self.segments.bytes())
-    }
-
     /// Writes what waits, and ends. Later operations fail. It blocks until the disk has everything.
     pub fn close(&self) {
         // Before the writer: SQLite removes its log when the last connection closes, if that one

@@ -10,10 +10,39 @@ use super::change::{self, Change};
 use super::segments::Segments;
 use super::writer::Write;
 use super::{Store, log_reader, reader};
+use crate::backend::Backend;
 use crate::group::{Commit, GroupRecord, ReadRange};
+use crate::metric::Metrics;
 use crate::partition_log::{Extent, Stamp};
-use crate::storage::{Answer, Document, Message, NewMessage, ReadBounds, Storage, Stream};
+use crate::storage::{
+    Answer, Document, Message, NewMessage, ReadBounds, Storage, StorageError, Stream,
+};
 use crate::time::TimeMs;
+
+impl Backend for Store {
+    fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
+    }
+
+    fn bytes(&self) -> u64 {
+        let size = |name: &str| std::fs::metadata(self.folder.join(name)).map_or(0, |f| f.len());
+        let database = size("stream.db").saturating_add(size("stream.db-wal"));
+        database.saturating_add(self.segments.bytes())
+    }
+
+    fn probe(&self) -> Answer<'_, ()> {
+        Box::pin(Self::probe(self))
+    }
+
+    fn close(self: Arc<Self>) -> Answer<'static, ()> {
+        Box::pin(async move {
+            let closing = tokio::task::spawn_blocking(move || Self::close(&self));
+            closing
+                .await
+                .map_err(|error| StorageError::Failed(error.to_string()))
+        })
+    }
+}
 
 impl Storage for Store {
     fn cursor_secret(&self) -> [u8; 64] {
@@ -66,7 +95,7 @@ impl Storage for Store {
         stream: &'a Stream,
         now: TimeMs,
         messages: Vec<NewMessage>,
-    ) -> Answer<'a, Vec<Stamp>> {
+    ) -> Answer<'a, Vec<Result<Stamp, StorageError>>> {
         let append = Append {
             stream_key: stream.key,
             now,
@@ -74,13 +103,14 @@ impl Storage for Store {
         };
         Box::pin(async move {
             let _writing = Writing::start(&self.writers);
-            match self.append_alone(append).await {
+            let stamps = match self.append_alone(append).await {
                 Ok(stamps) => stamps,
                 Err(append) => {
                     let task = |reply| Task::Append(append, Waiting::here(reply));
                     self.append_task(task).await
                 }
-            }
+            };
+            Ok(stamps?.into_iter().map(Ok).collect())
         })
     }
 

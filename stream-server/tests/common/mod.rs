@@ -18,13 +18,15 @@ pub mod signing;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use stream_server::server::Server;
-use stream_server::settings::Settings;
+use stream_server::settings::{EngineSetting, KafkaSetting, Settings};
 use tempfile::TempDir;
 use testkit::http1::{Connection, Response};
 use testkit::wait;
@@ -35,12 +37,38 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub const FIELDS: &str = "host: localhost\r\ncontent-type: application/json\r\n";
 pub const STREAM: &str = "ocid1.stream.oc1.local.calls";
 
-/// A server in this process, in a folder of its own.
+/// Names the brokers of a Kafka cluster that keeps the streams of all servers here.
+const BROKERS: &str = "SLUICE_KAFKA_BROKERS";
+/// How many servers there are in front of that cluster; each connection takes any of them.
+const FRONTS: &str = "SLUICE_KAFKA_FRONTS";
+
+/// A server in this process, in a folder of its own, or some in front of a Kafka cluster.
 pub struct TestServer {
     runtime: tokio::runtime::Runtime,
-    server: Option<Server>,
+    servers: Vec<Server>,
+    settings: Settings,
     pub folder: TempDir,
     pub address: SocketAddr,
+}
+
+/// Returns the settings of a server that keeps its streams in this folder, or in topics of its own.
+fn settings(folder: &Path) -> Settings {
+    let Ok(brokers) = std::env::var(BROKERS) else {
+        return Settings::local(folder);
+    };
+    let name = folder.file_name().unwrap().to_str().unwrap();
+    let setting = KafkaSetting {
+        topic_prefix: format!("{}.", name.trim_start_matches('.')),
+        // Each partition costs the brokers something, and each server has topics of its own.
+        slots: 3,
+        ..KafkaSetting::local(brokers)
+    };
+    Settings::of(EngineSetting::Kafka(Box::new(setting)))
+}
+
+fn fronts() -> usize {
+    let fronts = std::env::var(FRONTS).ok();
+    fronts.map_or(1, |fronts| fronts.parse().unwrap())
 }
 
 impl TestServer {
@@ -51,17 +79,19 @@ impl TestServer {
 
     pub fn start_with(adjust: impl FnOnce(Settings) -> Settings) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let settings = adjust(Settings::local(folder.path()));
+        let settings = adjust(settings(folder.path()));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .unwrap();
-        let server = runtime.block_on(Server::start(settings)).unwrap();
-        let address = server.address();
+        let start = || runtime.block_on(Server::start(settings.clone())).unwrap();
+        let servers: Vec<Server> = (0..fronts()).map(|_| start()).collect();
+        let address = servers[0].address();
         Self {
             runtime,
-            server: Some(server),
+            servers,
+            settings,
             folder,
             address,
         }
@@ -69,15 +99,23 @@ impl TestServer {
 
     /// Stops the server and starts it again on the same folder.
     pub fn restart(&mut self) {
-        self.runtime.block_on(self.server.take().unwrap().stop());
-        let settings = Settings::local(self.folder.path());
+        for server in self.servers.drain(..) {
+            self.runtime.block_on(server.stop());
+        }
+        let settings = Settings {
+            streams: Vec::new(),
+            ..self.settings.clone()
+        };
         let server = self.runtime.block_on(Server::start(settings)).unwrap();
         self.address = server.address();
-        self.server = Some(server);
+        self.servers.push(server);
     }
 
+    /// Returns a connection to any of the servers.
     pub fn client(&self) -> Client {
-        Client::connect(self.address)
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        Client::connect(self.servers[next % self.servers.len()].address())
     }
 }
 

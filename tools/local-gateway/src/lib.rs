@@ -1,8 +1,8 @@
 //! Starts, watches and ends the local set: Envoy with the built filter, the stream server and the
 //! demo function.
 //!
-//! `cargo xtask` is its command line; the end-to-end tests use it as a library. What it starts is
-//! found, installed or built by the crate [`provision`].
+//! `cargo xtask` is its command line, and `all-in-one` that of a container; the end-to-end tests
+//! use it as a library. What it starts is found, installed or built by the crate [`provision`].
 //!
 //! | what | where |
 //! |---|---|
@@ -10,6 +10,7 @@
 //! | one program that we started | [`process`] |
 //! | ports, health checks and Envoy's counters | [`ports`], [`http`], [`stats`] |
 //! | the whole set, started and held | [`LocalSet`] |
+//! | a running set, watched | [`supervise`] |
 
 pub mod http;
 pub mod ports;
@@ -17,5 +18,6 @@ pub mod process;
 pub mod render;
 mod set;
 pub mod stats;
+pub mod supervise;
 
 pub use set::{Builder, LocalSet, Part, Ports};

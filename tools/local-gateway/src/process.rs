@@ -57,6 +57,18 @@ impl Process {
             .append(true)
             .open(&program.log)
             .with_context(|| format!("cannot write {}", program.log.display()))?;
+        Self::spawn(program, log.try_clone()?.into(), log.into())
+    }
+
+    /// Starts the program without its log file: its output goes where this process's own goes.
+    ///
+    /// # Errors
+    /// When the system can't start it.
+    pub fn start_unlogged(program: &Program) -> Result<Self> {
+        Self::spawn(program, Stdio::inherit(), Stdio::inherit())
+    }
+
+    fn spawn(program: &Program, output: Stdio, errors: Stdio) -> Result<Self> {
         let mut command = Command::new(&program.with_parent);
         command
             .arg(std::process::id().to_string())
@@ -70,8 +82,8 @@ impl Process {
             )
             .current_dir(&program.folder)
             .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log)
+            .stdout(output)
+            .stderr(errors)
             // Ctrl-C is for the parent, which ends its children in the right order.
             .process_group(0);
         let child = spawn(command).with_context(|| format!("cannot start {}", program.name))?;
@@ -132,10 +144,12 @@ impl Process {
         }
     }
 
-    /// Returns the end of its output, with the file's name.
+    /// Returns the end of its output, with the file's name; nothing if it has no log file.
     #[must_use]
     pub fn log_tail(&self) -> String {
-        let text = fs::read(&self.log).unwrap_or_default();
+        let Ok(text) = fs::read(&self.log) else {
+            return String::new();
+        };
         let text = tail(&String::from_utf8_lossy(&text), LOG_TAIL_LINES);
         format!("--- the end of {} ---\n{text}\n---", self.log.display())
     }

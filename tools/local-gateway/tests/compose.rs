@@ -168,16 +168,16 @@ fn nothing_runs_with_more_rights_than_it_needs() {
         for more in ["privileged", "cap_add", "pid", "network_mode", "user"] {
             assert!(service[more].is_null(), "{name}: {more}");
         }
-        let target = service["build"]["target"].as_str().unwrap();
-        let stage = dockerfile.split("\nFROM ").find(|stage| {
-            let first = stage.lines().next().unwrap();
-            first.ends_with(&format!(" AS {target}"))
-        });
-        let mut users = stage
-            .unwrap()
-            .lines()
-            .filter_map(|line| line.strip_prefix("USER "));
-        assert_eq!(users.next_back(), Some("10001:10001"), "{name}");
+    }
+    let services = services().into_iter();
+    let targets = services.map(|(_, service)| service["build"]["target"].clone());
+    for target in targets.chain(["all-in-one".into(), "sluice-cli".into()]) {
+        let ending = format!(" AS {}", target.as_str().unwrap());
+        let mut stages = dockerfile.split("\nFROM ");
+        let stage = stages.find(|stage| stage.lines().next().unwrap().ends_with(&ending));
+        let lines = stage.unwrap().lines();
+        let mut users = lines.filter_map(|line| line.strip_prefix("USER "));
+        assert_eq!(users.next_back(), Some("10001:10001"), "{target}");
     }
 }
 
@@ -191,7 +191,7 @@ fn the_admin_interface_is_for_its_container_alone() {
     }
     let dockerfile = fs::read_to_string(root().join("Dockerfile")).unwrap();
     let exposed = dockerfile.lines().filter(|line| line.starts_with("EXPOSE"));
-    assert!(exposed.clone().count() == 3 && !exposed.clone().any(|line| line.contains("9901")));
+    assert!(exposed.clone().count() == 4 && !exposed.clone().any(|line| line.contains("9901")));
     let gateway = services().into_iter().find(|(name, _)| name == "gateway");
     let own = strings(&gateway.unwrap().1["healthcheck"]["test"]).join("\n");
     assert!(own.contains("127.0.0.1/9901"), "{own}");

@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::Project;
-use crate::command::{on_path, run};
+use crate::command::{capture, on_path, run};
 use crate::progress::timed;
 
 /// Where the module of a program lies, and what of it is built.
@@ -18,6 +18,8 @@ pub struct GoProgram<'a> {
     pub module: &'a str,
     /// The package to build.
     pub package: &'a str,
+    /// Variables that are set when it is linked, each as `PACKAGE.NAME=VALUE`.
+    pub variables: &'a [&'a str],
 }
 
 /// Pushes, pulls and serves images.
@@ -25,6 +27,7 @@ pub const CRANE: GoProgram<'_> = GoProgram {
     name: "crane",
     module: "tools/provision/crane",
     package: "github.com/google/go-containerregistry/cmd/crane",
+    variables: &[],
 };
 
 /// The program, after building what changed; `None` where there is no Go.
@@ -36,15 +39,38 @@ pub fn provide(project: &Project, program: GoProgram<'_>) -> Result<Option<PathB
         return Ok(None);
     };
     let built = project.target().join("tools").join(program.name);
+    // Without symbols: linking takes a third of the memory that way.
+    let mut linked = "-ldflags=-s -w".to_owned();
+    for variable in program.variables {
+        linked.push_str(" -X ");
+        linked.push_str(variable);
+    }
     timed(&format!("building {}", program.name), || {
         let mut command = Command::new(&go);
         command
             .current_dir(project.root().join(program.module))
             .env("CGO_ENABLED", "0")
-            // Without symbols: linking takes a third of the memory that way.
-            .args(["build", "-buildvcs=false", "-ldflags=-s -w", "-o"]);
+            .args(["build", "-buildvcs=false", &linked, "-o"]);
         run(command.arg(&built).arg(program.package))
     })
     .with_context(|| format!("{} was not built", program.name))?;
     Ok(Some(built))
+}
+
+/// The folder of a module's source that the module in this folder names; `None` where there is no
+/// Go.
+///
+/// # Errors
+/// When it can't be had.
+pub fn source(project: &Project, module: &str, of: &str) -> Result<Option<PathBuf>> {
+    let Some(go) = on_path("go") else {
+        return Ok(None);
+    };
+    let mut download = Command::new(&go);
+    let folder = project.root().join(module);
+    capture(download.current_dir(&folder).args(["mod", "download", of]))?;
+    let mut list = Command::new(&go);
+    list.current_dir(&folder)
+        .args(["list", "-m", "-f", "{{.Dir}}", of]);
+    Ok(Some(PathBuf::from(capture(&mut list)?.trim())))
 }

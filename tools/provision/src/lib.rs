@@ -10,12 +10,14 @@
 //! | Envoy, Node and our own programs, found, installed or built | [`envoy`], [`node`], [`tools`] |
 //! | pinned packages for Python, Node and Go | [`python`], [`npm`], [`go`] |
 //! | Oracle's own clients | [`oci_clients`] |
+//! | Docker's engine, found or one of our own, and the images to build from | [`docker`] |
 //! | all that a local set consists of | [`Programs`] |
 //! | running other programs, and ending when we are asked to | [`command`], [`cancel`] |
 
 pub mod cancel;
 pub mod command;
 pub mod dist;
+pub mod docker;
 pub mod envoy;
 pub mod go;
 pub mod image;

@@ -2,6 +2,7 @@
 //! cargo.
 
 use std::env;
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -75,6 +76,31 @@ impl Tools {
             .context("the local set's programs were not built")?;
         Ok(Self::of(project))
     }
+}
+
+/// Builds the stream server with the engine kafka, and returns a copy of it: the next build of the
+/// other programs replaces the file that cargo writes.
+///
+/// # Errors
+/// When it does not compile.
+pub fn stream_server_with_kafka(project: &Project) -> Result<PathBuf> {
+    let built = || {
+        run(cargo_build(project).args([
+            "--profile=tools",
+            "--package=stream-server",
+            "--features=kafka",
+        ]))
+    };
+    timed("building the stream server with Kafka", built)
+        .context("the stream server with Kafka was not built")?;
+    let folder = project.target().join("kafka");
+    fs::create_dir_all(&folder)?;
+    let copy = folder.join("stream-server");
+    // One that runs can't be written to.
+    let new = folder.join("stream-server.new");
+    fs::copy(Tools::of(project).stream_server, &new)?;
+    fs::rename(&new, &copy)?;
+    Ok(copy)
 }
 
 fn cargo_build(project: &Project) -> Command {

@@ -67,6 +67,7 @@ pub(crate) struct Ports {
     pub(crate) admin: u64,
     pub(crate) drain: u64,
     pub(crate) outbound: u64,
+    pub(crate) probe: Option<u64>,
 }
 
 impl Ports {
@@ -75,6 +76,7 @@ impl Ports {
             admin: ports.admin,
             drain: ports.drain,
             outbound: ports.outbound,
+            probe: ports.probe,
         }
     }
 }

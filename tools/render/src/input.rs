@@ -268,6 +268,7 @@ fn check_ports(problems: &mut Vec<Problem>, settings: &Settings, form: Form) {
     let mut used = vec![front, ("$.ports.drain", ports.drain)];
     if form.host.is_bootstrap() {
         used.push(("$.ports.admin", ports.admin));
+        used.extend(ports.probe.map(|port| ("$.ports.probe", port)));
     }
     if form.host == Host::Sidecar {
         used.push(("$.ports.outbound", ports.outbound));

@@ -23,6 +23,7 @@ const PIECES: &[(&str, &str)] = pieces![
     "head/sidecar.txt",
     "head/istio.txt",
     "head/envoy-gateway.txt",
+    "cluster/admin.yaml",
     "cluster/dispatch.yaml",
     "cluster/drain.yaml",
     "cluster/egress-http.yaml",
@@ -51,6 +52,7 @@ const PIECES: &[(&str, &str)] = pieces![
     "listener/inbound.yaml",
     "listener/oci-files.yaml",
     "listener/outbound.yaml",
+    "listener/probe.yaml",
 ];
 
 /// Words that YAML doesn't read as text, in lower case.

@@ -5,6 +5,7 @@
 //! CLI is called as a person would. The clients are pinned, and installed below `target/` when they
 //! are needed first.
 
+use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,10 @@ use provision::command::capture;
 use provision::tools::Tools;
 use provision::{Project, oci_clients};
 use serde_json::{Value, json};
+
+mod spread;
+
+use spread::Spread;
 
 /// Makes a test of each named function of a client's script. The first name is the method of
 /// [`Server`] that runs them.
@@ -45,7 +50,35 @@ const SESSION_TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.eyJpYXQiOjE3MDAwMDAwMDAsImV4cC
     0NDgwMCwicHR5cGUiOiJyZXNvdXJjZSJ9.c2ln";
 
 /// How long a test waits for the server.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Names the brokers of a Kafka cluster that keeps the streams of all servers here.
+const BROKERS: &str = "SLUICE_KAFKA_BROKERS";
+/// How many servers there are in front of that cluster; each request goes to any of them.
+const FRONTS: &str = "SLUICE_KAFKA_FRONTS";
+/// Names the program to test, instead of the one that is built for the other tests.
+const SERVER: &str = "SLUICE_STREAM_SERVER";
+
+fn fronts() -> usize {
+    let fronts = env::var(FRONTS).ok().and_then(|text| text.parse().ok());
+    fronts.unwrap_or(1)
+}
+
+/// Returns the arguments that say where the streams are kept.
+fn engine(folder: &Path) -> Result<Vec<OsString>> {
+    let Ok(brokers) = env::var(BROKERS) else {
+        return Ok(vec!["--data".into(), folder.join("data").into()]);
+    };
+    // A port is handed out once, and a prefix is short.
+    let prefix = format!("conformance-{}.", ports::free()?);
+    let arguments = ["--engine", "kafka", "--brokers", &brokers];
+    let named = ["--topic-prefix", &prefix];
+    Ok(arguments
+        .into_iter()
+        .chain(named)
+        .map(OsString::from)
+        .collect())
+}
 
 /// A `stream-server --auth keys --faults` with the stream `calls` of four partitions, the one key
 /// that it knows, and one that it does not know.
@@ -55,7 +88,8 @@ pub struct Server {
     folder: PathBuf,
     url: String,
     fingerprints: Value,
-    _process: Process,
+    _processes: Vec<Process>,
+    _spread: Option<Spread>,
 }
 
 /// Who a client claims to be, and which key it signs with.
@@ -92,31 +126,41 @@ impl Server {
         fs::copy(folder.join("known.pub.pem"), keys.join("session.pub.pem"))?;
         fs::write(keys.join("session.keyid"), format!("ST${SESSION_TOKEN}"))?;
         fs::write(folder.join("rpst"), SESSION_TOKEN)?;
-        let port = ports::free()?;
         let mut arguments: Vec<OsString> = vec!["--auth".into(), "keys".into(), keys.into()];
-        arguments.extend(["--listen".into(), format!("127.0.0.1:{port}").into()]);
-        arguments.extend(["--data".into(), folder.join("data").into()]);
+        arguments.extend(engine(&folder)?);
         arguments.extend(["--stream", "calls:4", "--faults"].map(OsString::from));
-        let mut process = Process::start(&Program {
-            name: "stream-server",
-            with_parent: tools.with_parent,
-            path: tools.stream_server,
-            arguments,
-            environment: Vec::new(),
-            folder: folder.clone(),
-            log: folder.join("stream-server.log"),
-        })?;
-        let url = format!("http://127.0.0.1:{port}");
-        let health = format!("{url}/health");
-        process.wait_until(PATIENCE, "answer to GET /health", || {
-            http::get(&health).is_ok_and(|answer| answer.status == 200)
-        })?;
+        let (mut processes, mut server_ports) = (Vec::new(), Vec::new());
+        for number in 0..fronts() {
+            let port = ports::free()?;
+            let listen = ["--listen".into(), format!("127.0.0.1:{port}").into()];
+            let mut process = Process::start(&Program {
+                name: "stream-server",
+                with_parent: tools.with_parent.clone(),
+                path: env::var_os(SERVER).map_or(tools.stream_server.clone(), PathBuf::from),
+                arguments: arguments.iter().cloned().chain(listen).collect(),
+                environment: Vec::new(),
+                folder: folder.clone(),
+                log: folder.join(format!("stream-server-{number}.log")),
+            })?;
+            let health = format!("http://127.0.0.1:{port}/health");
+            process.wait_until(PATIENCE, "answer to GET /health", || {
+                http::get(&health).is_ok_and(|answer| answer.status == 200)
+            })?;
+            processes.push(process);
+            server_ports.push(port);
+        }
+        let spread = (server_ports.len() > 1).then(|| Spread::start(server_ports.clone()));
+        let port = match &spread {
+            Some(spread) => spread.port(),
+            None => *server_ports.first().context("no server")?,
+        };
         Ok(Self {
             project,
             folder,
-            url,
+            url: format!("http://127.0.0.1:{port}"),
             fingerprints,
-            _process: process,
+            _processes: processes,
+            _spread: spread,
         })
     }
 

@@ -6,14 +6,13 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use provision::Project;
-use provision::command::capture;
 use provision::go::{self, GoProgram};
 use serde_json::Value;
 
 use crate::network;
 
 /// The version of Kubernetes whose own kinds are known: the newest that the judge has.
-const KUBERNETES: &str = "1.32";
+const JUDGED: &str = "1.32";
 
 /// A Go module, as its folder from the root on.
 #[derive(Clone, Copy, Debug)]
@@ -22,8 +21,18 @@ pub struct Module(&'static str);
 /// Istio's programs.
 pub const ISTIO: Module = Module("verification/controlplanes/istio");
 
-/// Envoy Gateway's programs, and what reads manifests as Kubernetes' API does.
+/// Envoy Gateway's programs, and what shares most of its libraries: Helm, and what reads manifests
+/// as Kubernetes' API does.
 pub const ENVOY_GATEWAY: Module = Module("verification/controlplanes/envoy-gateway");
+
+/// What runs the chart's own tests.
+pub const UNITTEST: Module = Module("verification/controlplanes/helm-unittest");
+
+/// Kubernetes' API.
+pub const KUBERNETES: Module = Module("verification/controlplanes/kubernetes");
+
+/// Definitions of kinds of other projects.
+pub const DEFINITIONS: Module = Module("verification/controlplanes/definitions");
 
 impl Module {
     /// Returns its folder.
@@ -38,10 +47,26 @@ impl Module {
     /// When it doesn't compile.
     #[must_use]
     pub fn program(self, name: &str, package: &str) -> Option<PathBuf> {
+        self.program_that_knows(&[], name, package)
+    }
+
+    /// Builds one of its programs with these variables of Go set, once in a process. `None` where
+    /// there is no Go.
+    ///
+    /// # Panics
+    /// When it doesn't compile.
+    #[must_use]
+    pub fn program_that_knows(
+        self,
+        variables: &[&str],
+        name: &str,
+        package: &str,
+    ) -> Option<PathBuf> {
         provide(GoProgram {
             name,
             module: self.0,
             package,
+            variables,
         })
     }
 
@@ -51,12 +76,7 @@ impl Module {
     /// When it needs no such module.
     #[must_use]
     pub fn source(self, of: &str) -> Option<PathBuf> {
-        once(of, || {
-            let mut list = Command::new(provision::command::on_path("go")?);
-            list.current_dir(self.folder())
-                .args(["list", "-m", "-f", "{{.Dir}}", of]);
-            Some(PathBuf::from(capture(&mut list).unwrap().trim()))
-        })
+        once(of, || go::source(&Project::here(), self.0, of).unwrap())
     }
 }
 
@@ -118,7 +138,7 @@ impl Judge {
     #[must_use]
     pub fn taken(&self, file: &Path) -> usize {
         let mut command = Command::new(&self.program);
-        command.args(["--version", KUBERNETES, "--output", "json"]);
+        command.args(["--version", JUDGED, "--output", "json"]);
         for folder in &self.definitions {
             command.arg("--local-crds").arg(folder);
         }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | the real istiod, and an Envoy that gets everything from it | [`istio`] |
 //! | the real Envoy Gateway, and an Envoy that gets everything from it | [`envoy_gateway`] |
+//! | the Helm chart, and the real kube-apiserver | [`kubernetes`] |
 //! | the calls that have to work under every control plane | [`calls`] |
 //! | how such a gateway is started, also where it speaks TLS | [`behind`], [`https`] |
 //! | what is built in Go for all that | [`built`] |
@@ -23,5 +24,6 @@ pub mod calls;
 pub mod envoy_gateway;
 pub mod https;
 pub mod istio;
+pub mod kubernetes;
 pub mod network;
 pub mod written;

@@ -45,6 +45,7 @@ fn every_kind_of_call_works_as_egctl_translates() {
     let input = calls::input(&hooks);
     let mut gateway = translated::start(&programs, "egctl", &input, calls::target(), |_| ());
     gateway.set.wait_until_draining().unwrap();
+    calls::what_is_forbidden_is_no_call(&gateway);
     calls::all(&gateway, &hooks);
     let checked = sluice::run(&["check", "--gateway", &gateway.set.gateway_url()]);
     assert!(checked.expect(0).out.contains("the filter has answered"));
@@ -100,6 +101,7 @@ fn server(programs: &Programs, setup: Setup<'_>) {
     server.gateway.wait("the filter is there", || {
         sluice::run(&["check", "--gateway", &url]).code == 0
     });
+    calls::what_is_forbidden_is_no_call(&server.gateway);
     calls::all(&server.gateway, &hooks);
     a_route_with_code_of_its_own_takes_calls(&server.gateway);
     if let Some(other) = &server.other_listener {

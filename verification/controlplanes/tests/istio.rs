@@ -40,6 +40,7 @@ fn every_kind_of_call_works(name: &str, kind: Kind, bootstrap: Bootstrap, is_htt
     let missing = dump::missing(&istio.config_dump(), istio.port());
     assert_eq!(missing, Vec::<String>::new());
     assert_eq!(rejected(&istio), Vec::<String>::new());
+    calls::what_is_forbidden_is_no_call(&istio.gateway);
     calls::all(&istio.gateway, &hooks);
     if let Some(other) = &istio.other_server {
         calls::another_listener_of_the_port_is_left_alone(&istio.gateway, other);

@@ -1,5 +1,5 @@
-//! The bugs on purpose still fit the sources, so that `cargo xtask sim --mutations` can make them,
-//! and the documentation lists all of them.
+//! The bugs on purpose of both simulations still fit the sources, so that
+//! `cargo xtask sim --mutations` can make them, and the documentation lists all of them.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
@@ -9,9 +9,19 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// Returns all patches, sorted by name.
-fn patches() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(root().join("verification/sim/mutations")).unwrap();
+/// The simulations, and the head of each one's table.
+const SIMULATIONS: [(&str, &str); 2] = [
+    ("sim", "| mutation | found as | runs |\n"),
+    ("sim-fronts", "| mutation of fronts | found as | runs |\n"),
+];
+
+/// Returns all patches of a simulation, sorted by name.
+fn patches(simulation: &str) -> Vec<PathBuf> {
+    let folder = root()
+        .join("verification")
+        .join(simulation)
+        .join("mutations");
+    let entries = std::fs::read_dir(folder).unwrap();
     let mut patches: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     patches.retain(|path| {
         path.extension()
@@ -24,7 +34,8 @@ fn patches() -> Vec<PathBuf> {
 
 #[test]
 fn every_mutation_applies() {
-    for patch in patches() {
+    let all = SIMULATIONS.map(|(simulation, _)| patches(simulation));
+    for patch in all.concat() {
         // Outside of any repository: what counts is what the files contain.
         let applied = Command::new("git")
             .current_dir(root())
@@ -41,17 +52,19 @@ fn every_mutation_applies() {
 #[test]
 fn the_documentation_lists_every_mutation() {
     let page = std::fs::read_to_string(root().join("docs/simulation.md")).unwrap();
-    let (_, table) = page.split_once("| mutation | found as | runs |\n").unwrap();
-    let rows = table
-        .lines()
-        .skip(1)
-        .take_while(|line| line.starts_with("| "));
-    let name = |row: &str| row.split('|').nth(1).map(|cell| cell.trim().to_owned());
-    let listed: Vec<String> = rows.filter_map(name).collect();
-    let name = |path: &PathBuf| {
-        path.file_stem()
-            .map(|name| name.to_string_lossy().into_owned())
-    };
-    let there: Vec<String> = patches().iter().filter_map(name).collect();
-    assert_eq!(listed, there);
+    for (simulation, head) in SIMULATIONS {
+        let (_, table) = page.split_once(head).unwrap();
+        let rows = table
+            .lines()
+            .skip(1)
+            .take_while(|line| line.starts_with("| "));
+        let name = |row: &str| row.split('|').nth(1).map(|cell| cell.trim().to_owned());
+        let listed: Vec<String> = rows.filter_map(name).collect();
+        let name = |path: &PathBuf| {
+            path.file_stem()
+                .map(|name| name.to_string_lossy().into_owned())
+        };
+        let there: Vec<String> = patches(simulation).iter().filter_map(name).collect();
+        assert_eq!(listed, there);
+    }
 }

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How often a condition is looked at.
-const POLL_INTERVAL: Duration = Duration::from_millis(5);
+pub const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Waits until a condition holds; false if it doesn't in time.
 pub fn until(patience: Duration, mut holds: impl FnMut() -> bool) -> bool {

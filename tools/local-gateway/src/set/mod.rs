@@ -42,6 +42,9 @@ const ENVOY_DEADLINE: Duration = Duration::from_secs(60);
 const DRAIN_JOINED: &str = "sluice_group_sessions_total";
 /// How long a part may take to end by itself.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The same where all parts end one after the other: all together less than the 10 s after which a
+/// container is killed.
+const PATIENCE_OF_THREE: Duration = Duration::from_secs(3);
 
 /// One program of the set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,6 +95,8 @@ pub struct LocalSet {
     /// Whether the folder is removed with the set.
     is_temporary: bool,
     is_quiet: bool,
+    /// Whether each part writes to a log file of its own.
+    is_logged: bool,
 }
 
 impl LocalSet {
@@ -289,8 +294,8 @@ impl LocalSet {
     /// When the system refuses.
     pub fn end(mut self) -> Result<()> {
         for part in [Part::Envoy, Part::StreamServer, Part::Function] {
-            if self.running.contains_key(&part) {
-                self.terminate(part)?;
+            if let Some(process) = self.running.get_mut(&part) {
+                process.terminate(PATIENCE_OF_THREE)?;
             }
         }
         Ok(())
@@ -310,7 +315,11 @@ impl LocalSet {
         if !self.is_quiet {
             say(&format!("starting {} …", part.name()));
         }
-        let mut process = Process::start(program)?;
+        let mut process = if self.is_logged {
+            Process::start(program)?
+        } else {
+            Process::start_unlogged(program)?
+        };
         let ready = wait_until_ready(&mut process, part, self.ports);
         self.running.insert(part, process);
         ready

@@ -53,6 +53,7 @@ pub(crate) struct Ports {
     pub(crate) admin: u64,
     pub(crate) drain: u64,
     pub(crate) outbound: u64,
+    pub(crate) probe: Option<u64>,
 }
 
 /// The way of calls where there are no internal listeners.
@@ -227,6 +228,15 @@ impl Ports {
                 "outbound",
                 10_002,
                 "Where a sidecar's application makes its calls, on loopback.",
+            ),
+            probe: ports.optional_integer(
+                "probe",
+                1..=65_535,
+                65_535,
+                "a TCP port",
+                "Where a platform asks, at the gateway's address, whether Envoy takes requests \
+                 (/ready) and for its metrics (/stats/prometheus). Nothing else of the admin \
+                 interface is reached by it. Without it: nowhere.",
             ),
         }
     }

@@ -135,7 +135,7 @@ impl Storage for Memory {
         stream: &'a Stream,
         now: TimeMs,
         messages: Vec<NewMessage>,
-    ) -> Answer<'a, Vec<Stamp>> {
+    ) -> Answer<'a, Vec<Result<Stamp, StorageError>>> {
         let mut state = self.state();
         let mut stamps = Vec::new();
         for new in messages {
@@ -149,7 +149,7 @@ impl Storage for Memory {
                 value: new.value,
             };
             kept.push(message.clone());
-            stamps.push(message.stamp);
+            stamps.push(Ok(message.stamp));
             state.appended.push(Appended {
                 stream: stream.id.clone(),
                 message,

@@ -16,8 +16,12 @@ use super::member;
 /// starts at a new one; `-- --help` lists all.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Apply each patch of verification/sim/mutations/ to a copy of the sources, and run seeds
-    /// until a guarantee breaks; with names behind it, only these
+    /// Simulate several stream servers on one log, instead of gateways
+    #[arg(long)]
+    fronts: bool,
+
+    /// Apply each patch of the simulation's folder mutations/ to a copy of the sources, and run
+    /// seeds until a guarantee breaks; with names behind it, only these
     #[arg(long)]
     mutations: bool,
 
@@ -26,14 +30,41 @@ pub(crate) struct Arguments {
     simulation: Vec<OsString>,
 }
 
-pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
-    if arguments.mutations {
-        return mutations::run(project, &arguments.simulation);
-    }
-    member::run(command(project), &arguments.simulation)
+/// One of the simulations.
+pub(crate) struct Simulation {
+    package: &'static str,
+    /// Seeds after which a mutation counts as not found.
+    seeds_max: &'static str,
 }
 
-/// Returns the simulation, built with optimisation, with arguments to come.
-pub(crate) fn command(project: &Project) -> Command {
-    member::command(project, "sim", "tools")
+/// Whole gateways.
+pub(crate) const GATEWAYS: Simulation = Simulation {
+    package: "sim",
+    seeds_max: "5000",
+};
+
+/// Several stream servers on one log.
+pub(crate) const FRONTS: Simulation = Simulation {
+    package: "sim-fronts",
+    seeds_max: "500",
+};
+
+impl Simulation {
+    /// Returns the simulation, built with optimisation, with arguments to come.
+    pub(crate) fn command(&self, project: &Project) -> Command {
+        member::command(project, self.package, "tools")
+    }
+
+    /// Returns the folder of its mutations, from the project's root.
+    fn mutations(&self) -> String {
+        format!("verification/{}/mutations", self.package)
+    }
+}
+
+pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
+    let simulation = if arguments.fronts { FRONTS } else { GATEWAYS };
+    if arguments.mutations {
+        return mutations::run(project, &simulation, &arguments.simulation);
+    }
+    member::run(simulation.command(project), &arguments.simulation)
 }

@@ -1,5 +1,5 @@
-//! Bugs on purpose: each patch of `verification/sim/mutations/` makes one, and the simulation has
-//! to find it.
+//! Bugs on purpose: each patch of a simulation's folder `mutations/` makes one, and the simulation
+//! has to find it.
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -10,14 +10,17 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use provision::{Project, cancel};
 
-/// Seeds after which a mutation counts as not found.
-const SEEDS_MAX: &str = "5000";
+use super::Simulation;
 
 /// Makes the bugs with these names, or all.
-pub(crate) fn run(project: &Project, wanted: &[OsString]) -> Result<ExitCode> {
+pub(crate) fn run(
+    project: &Project,
+    simulation: &Simulation,
+    wanted: &[OsString],
+) -> Result<ExitCode> {
     let copy = project.target().join("mutated");
     copy_sources(project, &copy)?;
-    let patches = patches(project, wanted)?;
+    let patches = patches(project, simulation, wanted)?;
     let mut missed = 0;
     println!("| mutation | found as | runs |\n|---|---|---|");
     for patch in patches {
@@ -28,14 +31,14 @@ pub(crate) fn run(project: &Project, wanted: &[OsString]) -> Result<ExitCode> {
             .into_owned();
         git_apply(&copy, &patch, &[])?;
         let start = Instant::now();
-        let found = look_for_it(project, &copy);
+        let found = look_for_it(project, simulation, &copy);
         git_apply(&copy, &patch, &["--reverse"])?;
         cancel::check()?;
         match found? {
             Some((guarantee, runs)) => println!("| {name} | {guarantee} | {runs} |"),
             None => {
                 missed += 1;
-                println!("| {name} | **not found** | {SEEDS_MAX} |");
+                println!("| {name} | **not found** | {} |", simulation.seeds_max);
             }
         }
         eprintln!("  ({name}: {:.0} s)", start.elapsed().as_secs_f32());
@@ -48,10 +51,14 @@ pub(crate) fn run(project: &Project, wanted: &[OsString]) -> Result<ExitCode> {
 }
 
 /// Returns the patches with these names, or all, by name.
-fn patches(project: &Project, wanted: &[OsString]) -> Result<Vec<PathBuf>> {
-    let folder = project.root().join("verification/sim/mutations");
+fn patches(
+    project: &Project,
+    simulation: &Simulation,
+    wanted: &[OsString],
+) -> Result<Vec<PathBuf>> {
+    let folder = project.root().join(simulation.mutations());
     let mut patches = Vec::new();
-    for entry in fs::read_dir(&folder).context("verification/sim/mutations is missing")? {
+    for entry in fs::read_dir(&folder).context("the mutations are missing")? {
         let path = entry?.path();
         if path
             .extension()
@@ -67,7 +74,8 @@ fn patches(project: &Project, wanted: &[OsString]) -> Result<Vec<PathBuf>> {
         .find(|w| !patches.iter().any(|p| name(p) == **w))
     {
         bail!(
-            "verification/sim/mutations has no {}.patch",
+            "{} has no {}.patch",
+            simulation.mutations(),
             unknown.display()
         );
     }
@@ -124,18 +132,23 @@ fn git_apply(copy: &Path, patch: &Path, more: &[&str]) -> Result<()> {
 }
 
 /// Returns the guarantee that breaks, and after how many runs; `None` if none does.
-fn look_for_it(project: &Project, copy: &Path) -> Result<Option<(String, String)>> {
+fn look_for_it(
+    project: &Project,
+    simulation: &Simulation,
+    copy: &Path,
+) -> Result<Option<(String, String)>> {
     let output = Command::new("cargo")
         .current_dir(copy)
         .args([
             "run",
             "--quiet",
             "--profile=tools",
-            "--package=sim",
             "--locked",
+            "--package",
+            simulation.package,
             "--",
         ])
-        .args(["--seeds", SEEDS_MAX, "--stop"])
+        .args(["--seeds", simulation.seeds_max, "--stop"])
         .env("CARGO_TARGET_DIR", project.target().join("mutated-target"))
         .output()
         .context("cargo did not start")?;

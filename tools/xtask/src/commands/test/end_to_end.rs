@@ -96,8 +96,30 @@ pub(super) fn envoy_gateway(project: &Project) -> Result<Outcome> {
     }
     let newest = envoy::provide(project)?;
     let newest = on_envoy(project, &newest, CONTROL_PLANES, &["envoy_gateway"])?;
-    let outcome = newest.and(outcome);
-    // The tests ask the same.
+    Ok(unless_in_a_network_of_its_own(
+        newest.and(outcome),
+        "its server",
+    ))
+}
+
+/// The Helm chart, before Kubernetes' real API and in a real Envoy.
+pub(super) fn kubernetes(project: &Project) -> Result<Outcome> {
+    if command::on_path("go").is_none() {
+        let outcome = Outcome::success("nothing was run");
+        let reason = "everything, because no Go is here to build Helm and Kubernetes' API with";
+        return Ok(outcome.skipping(reason));
+    }
+    let envoy = envoy::provide(project)?;
+    let outcome = on_envoy(project, &envoy, CONTROL_PLANES, &["kubernetes"])?;
+    Ok(unless_in_a_network_of_its_own(outcome, "Kubernetes' API"))
+}
+
+/// Says that a part was left out where this machine lets nobody have a network of their own: the
+/// tests ask the same.
+fn unless_in_a_network_of_its_own(outcome: Outcome, part: &str) -> Outcome {
+    if !outcome.is_green() {
+        return outcome;
+    }
     let mut network = Command::new("unshare");
     network.args([
         "--map-root-user",
@@ -109,12 +131,12 @@ pub(super) fn envoy_gateway(project: &Project) -> Result<Outcome> {
         "lo",
         "up",
     ]);
-    Ok(match command::capture(&mut network) {
+    match command::capture(&mut network) {
         Ok(_) => outcome,
         Err(error) => outcome.skipping(&format!(
-            "its server, because no network of our own is to be had: {error:#}"
+            "{part}, because no network of our own is to be had: {error:#}"
         )),
-    })
+    }
 }
 
 /// Runs a package's end-to-end tests in these files, or all of them, with this Envoy.

@@ -1,7 +1,9 @@
 //! `cargo xtask test`: every test there is, from a fresh state, with a summary.
 
+mod containers;
 mod count;
 mod end_to_end;
+mod kafka;
 mod module_image;
 mod runner;
 mod steps;

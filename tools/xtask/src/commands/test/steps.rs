@@ -8,9 +8,11 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use provision::dist::{self, Variant};
 use provision::toolchain::{WasmTarget, WasmToolchain};
-use provision::{PREPARED, Project, command, envoy, node, oci_clients};
+use provision::{PREPARED, Project, command, docker, envoy, node, oci_clients};
 
+use super::containers::{self, CONTAINERS};
 use super::end_to_end::{self, CONTROL_PLANES, WASM_TESTS};
+use super::kafka;
 use super::module_image;
 use super::runner::{self, Outcome, cargo};
 use crate::commands::{chaos, overload, render, sim};
@@ -32,9 +34,15 @@ impl Step {
     }
 }
 
-/// Steps that are run only where they are asked for: building their control planes takes some ten
-/// minutes each on two cores.
-pub(super) const ON_DEMAND: &[&str] = &["istio", "envoy-gateway"];
+/// Steps that are run only where they are asked for: building their control planes, or everything
+/// in containers, takes some ten minutes each on two cores, and the client of Kafka some four.
+pub(super) const ON_DEMAND: &[&str] = &[
+    "istio",
+    "envoy-gateway",
+    "kubernetes",
+    "containers",
+    "kafka",
+];
 
 /// All steps: the quick ones that find most come first.
 pub(super) const STEPS: &[Step] = &[
@@ -144,6 +152,20 @@ pub(super) const STEPS: &[Step] = &[
         run: end_to_end::envoy_gateway,
     },
     Step {
+        name: "kubernetes",
+        about: "the Helm chart, before the real kube-apiserver and in a real Envoy",
+        seconds: 120,
+        needs: &["dist", "local-set"],
+        run: end_to_end::kubernetes,
+    },
+    Step {
+        name: "kafka",
+        about: "the stream server on three real brokers, through one server and two",
+        seconds: 240,
+        needs: &["local-set"],
+        run: kafka::run,
+    },
+    Step {
         name: "overload",
         about: "too much for the accept side, the short form",
         seconds: 150,
@@ -163,6 +185,13 @@ pub(super) const STEPS: &[Step] = &[
         seconds: 1,
         needs: &["dist", "local-set"],
         run: compose,
+    },
+    Step {
+        name: "containers",
+        about: "the containers, built, used, killed and taken down by a real Docker",
+        seconds: 60,
+        needs: &[],
+        run: containers::run,
     },
 ];
 
@@ -201,6 +230,8 @@ fn native(project: &Project) -> Result<Outcome> {
         CONFORMANCE,
         "--exclude",
         CONTROL_PLANES,
+        "--exclude",
+        CONTAINERS,
         "--locked",
         "--no-fail-fast",
     ];
@@ -209,11 +240,28 @@ fn native(project: &Project) -> Result<Outcome> {
 
 /// The fresh seeds are printed, so that what they find can be replayed.
 fn simulation(project: &Project) -> Result<Outcome> {
-    let fixed = runner::check(sim::command(project).args(["--seeds", "1500"]))?;
-    if !fixed.is_green() {
-        return Ok(fixed);
+    let gateways = simulate(project, &sim::GATEWAYS, "1500", "300")?;
+    if !gateways.is_green() {
+        return Ok(gateways);
     }
-    runner::check(sim::command(project).args(["--seeds", "300", "--fresh"]))
+    Ok(gateways.and(simulate(project, &sim::FRONTS, "600", "200")?))
+}
+
+fn simulate(
+    project: &Project,
+    simulation: &sim::Simulation,
+    fixed: &str,
+    fresh: &str,
+) -> Result<Outcome> {
+    let outcome = runner::check(simulation.command(project).args(["--seeds", fixed]))?;
+    if !outcome.is_green() {
+        return Ok(outcome);
+    }
+    runner::check(
+        simulation
+            .command(project)
+            .args(["--seeds", fresh, "--fresh"]),
+    )
 }
 
 fn wasm_lints(project: &Project) -> Result<Outcome> {
@@ -321,7 +369,7 @@ fn compose(project: &Project) -> Result<Outcome> {
     if !validated.is_green() {
         return Ok(validated);
     }
-    let Some(mut command) = compose_command() else {
+    let Some(mut command) = docker::compose() else {
         return Ok(Outcome::success(
             "no docker compose here: a native test reads its file",
         ));
@@ -330,19 +378,6 @@ fn compose(project: &Project) -> Result<Outcome> {
         .current_dir(project.root())
         .args(["config", "--quiet"]);
     runner::check(&mut command)
-}
-
-/// Docker's plugin, else the program that it replaced.
-fn compose_command() -> Option<Command> {
-    let plugin = || {
-        let mut command = Command::new("docker");
-        command.arg("compose");
-        command
-    };
-    if command::capture(plugin().arg("version")).is_ok() {
-        return Some(plugin());
-    }
-    command::on_path("docker-compose").map(Command::new)
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! `cargo xtask up`: the local set in the foreground, until Ctrl-C.
 
+mod cluster;
 mod examples;
 mod follow;
 mod ready_file;
-mod supervise;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use local_gateway::render::Target;
-use local_gateway::{LocalSet, Part, ports};
+use local_gateway::supervise::{Event, Supervisor};
+use local_gateway::{Builder, LocalSet, Part, ports};
 use provision::dist::Variant;
 use provision::{Programs, Project, cancel};
 
-use supervise::Supervisor;
+use follow::Follower;
 
 /// It is used if it is free: only Envoy itself calls the drain's listener.
 const DEFAULT_DRAIN_PORT: u16 = 10_001;
@@ -50,6 +51,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 
+    /// Keep the records in Apache Kafka, with two stream servers and two gateways: in three
+    /// brokers that are started too (which needs Java and, once, Maven), or in the cluster of
+    /// these brokers
+    #[arg(long, value_name = "HOST:PORT,...", num_args = 0..=1,
+          default_missing_value = cluster::OWN, conflicts_with = "data")]
+    kafka: Option<String>,
+
     /// How many workers Envoy has
     #[arg(long, value_name = "N", default_value_t = 2,
           value_parser = clap::value_parser!(u32).range(1..))]
@@ -83,7 +91,14 @@ fn up(project: &Project, arguments: &Arguments) -> Result<()> {
     let programs = Programs::provide(project, Variant::Shipped)?;
     // Building takes a while, and somebody else may have taken a port meanwhile.
     check_ports(arguments)?;
-    let mut set = start(project, arguments, programs)?;
+    if let Some(brokers) = &arguments.kafka {
+        let result = cluster::run(project, arguments, programs, brokers);
+        if let Some(file) = ready_file {
+            ready_file::remove(file)?;
+        }
+        return result;
+    }
+    let mut set = builder(project, arguments, programs)?.start()?;
     set.wait_until_draining()?;
     print_addresses(project, arguments, &set);
     match arguments.target {
@@ -94,11 +109,28 @@ fn up(project: &Project, arguments: &Arguments) -> Result<()> {
         ready_file::write(file, &set)?;
     }
     println!("\nCtrl-C ends everything.\n");
-    let result = Supervisor::new(set, ready_file).run();
+    let result = watch(vec![set], ready_file);
     if let Some(file) = ready_file {
         ready_file::remove(file)?;
     }
     result
+}
+
+/// Watches sets until Ctrl-C, and shows what the function of the first one prints.
+fn watch(sets: Vec<LocalSet>, ready_file: Option<&Path>) -> Result<()> {
+    let first = sets.first().and_then(|set| set.log_file(Part::Function));
+    let mut function = first.map(Follower::new);
+    let sets = sets.into_iter().map(Supervisor::new).collect();
+    Supervisor::run_all(sets, |number, set, event| {
+        let lines = function.as_mut().map(Follower::new_lines);
+        for line in lines.unwrap_or_default() {
+            println!("function | {line}");
+        }
+        match (number, event, ready_file) {
+            (0, Event::Restarted, Some(file)) => ready_file::write(file, set),
+            _ => Ok(()),
+        }
+    })
 }
 
 fn check_ports(arguments: &Arguments) -> Result<()> {
@@ -125,7 +157,7 @@ fn check_ports(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn start(project: &Project, arguments: &Arguments, programs: Programs) -> Result<LocalSet> {
+fn builder(project: &Project, arguments: &Arguments, programs: Programs) -> Result<Builder> {
     let up = project.target().join("up");
     // Sets on other ports may run at the same time. The logs of an earlier set on this port are not
     // needed.
@@ -152,7 +184,7 @@ fn start(project: &Project, arguments: &Arguments, programs: Programs) -> Result
         Some(target) => builder.target(target.clone()),
         None => builder.function_port(if_free(DEFAULT_FUNCTION_PORT, arguments)?),
     };
-    builder.start()
+    Ok(builder)
 }
 
 /// Returns the default, unless it is taken or somebody chose it for another part.

@@ -1,16 +1,13 @@
-//! Watches a running set: shows the function's output, and starts parts again that die.
+//! Watches a running set, and starts parts again that die.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use local_gateway::{LocalSet, Part};
 use provision::cancel;
 
-use super::follow::Follower;
-use super::ready_file;
+use crate::{LocalSet, Part};
 
 const WATCH_INTERVAL: Duration = Duration::from_millis(100);
 
@@ -21,15 +18,24 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// A part that has run for so long has recovered, and waits only shortly the next time.
 const RECOVERED_AFTER: Duration = Duration::from_secs(30);
 
+/// What whoever runs a [`Supervisor`] is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Some time has passed.
+    Turn,
+    /// A part that had died is ready again.
+    Restarted,
+}
+
 /// A set that is watched.
-pub(super) struct Supervisor<'a> {
+#[derive(Debug)]
+pub struct Supervisor {
     set: LocalSet,
-    ready_file: Option<&'a Path>,
-    function: Option<Follower>,
     falls: BTreeMap<Part, Fall>,
 }
 
 /// The state of a part that has died at least once.
+#[derive(Debug)]
 struct Fall {
     wait: Duration,
     start_at: Instant,
@@ -37,35 +43,45 @@ struct Fall {
     is_down: bool,
 }
 
-impl<'a> Supervisor<'a> {
-    pub(super) fn new(set: LocalSet, ready_file: Option<&'a Path>) -> Self {
-        let function = set.log_file(Part::Function).map(Follower::new);
+impl Supervisor {
+    /// Returns the supervisor of a set that runs.
+    #[must_use]
+    pub fn new(set: LocalSet) -> Self {
         Self {
             set,
-            ready_file,
-            function,
             falls: BTreeMap::new(),
         }
     }
 
-    /// Runs until Ctrl-C, and returns when everything has ended.
-    pub(super) fn run(mut self) -> Result<()> {
+    /// Runs until Ctrl-C or SIGTERM, and returns when everything has ended. `told` hears of each
+    /// event.
+    ///
+    /// # Errors
+    /// Those of `told`, and when the system refuses to end a part.
+    pub fn run(self, mut told: impl FnMut(&LocalSet, Event) -> Result<()>) -> Result<()> {
+        Self::run_all(vec![self], |_, set, event| told(set, event))
+    }
+
+    /// Does the same with several sets. `told` hears of each event with the number of its set, from
+    /// 0. The last set ends first.
+    ///
+    /// # Errors
+    /// Those of `told`, and when the system refuses to end a part.
+    pub fn run_all(
+        mut sets: Vec<Self>,
+        mut told: impl FnMut(usize, &LocalSet, Event) -> Result<()>,
+    ) -> Result<()> {
         while !cancel::requested() {
-            self.show_function();
-            self.notice_the_fallen();
-            self.start_the_fallen()?;
+            for (number, supervisor) in sets.iter_mut().enumerate() {
+                told(number, &supervisor.set, Event::Turn)?;
+                supervisor.notice_the_fallen();
+                supervisor.start_the_fallen(&mut |set, event| told(number, set, event))?;
+            }
             thread::sleep(WATCH_INTERVAL);
         }
         println!();
-        self.set.end()
-    }
-
-    fn show_function(&mut self) {
-        if let Some(function) = &mut self.function {
-            for line in function.new_lines() {
-                println!("function | {line}");
-            }
-        }
+        let mut sets = sets.into_iter().rev();
+        sets.try_for_each(|supervisor| supervisor.set.end())
     }
 
     fn notice_the_fallen(&mut self) {
@@ -87,7 +103,10 @@ impl<'a> Supervisor<'a> {
         }
     }
 
-    fn start_the_fallen(&mut self) -> Result<()> {
+    fn start_the_fallen(
+        &mut self,
+        told: &mut impl FnMut(&LocalSet, Event) -> Result<()>,
+    ) -> Result<()> {
         for (part, fall) in &mut self.falls {
             if !fall.is_down || Instant::now() < fall.start_at {
                 continue;
@@ -98,9 +117,7 @@ impl<'a> Supervisor<'a> {
                     fall.is_down = false;
                     fall.start_at = Instant::now();
                     println!("{} is ready again", part.name());
-                    if let Some(file) = self.ready_file {
-                        ready_file::write(file, &self.set)?;
-                    }
+                    told(&self.set, Event::Restarted)?;
                 }
                 Err(_) if cancel::requested() => return Ok(()),
                 Err(error) => {

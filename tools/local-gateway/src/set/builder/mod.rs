@@ -1,9 +1,11 @@
 //! The settings of a set before it starts.
 
+mod describe;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +14,6 @@ use serde_json::Value;
 
 use super::{LocalSet, Part, Ports, STREAMS, temporary};
 use crate::ports;
-use crate::process::Program;
 use crate::render::{self, Changes, Target, UnfilteredTargets};
 use provision::dist::Variant;
 use provision::{Programs, Project};
@@ -47,6 +48,7 @@ pub struct Builder {
     edits: Vec<Edit>,
     unfiltered: UnfilteredTargets,
     is_verbose: bool,
+    is_in_container: bool,
 }
 
 impl Default for Builder {
@@ -78,6 +80,7 @@ impl Default for Builder {
             edits: Vec::new(),
             unfiltered: UnfilteredTargets::default(),
             is_verbose: false,
+            is_in_container: false,
         }
     }
 }
@@ -175,7 +178,7 @@ impl Builder {
         self
     }
 
-    /// Adds arguments of the stream server.
+    /// Adds arguments of the stream server. With another engine it gets no folder.
     #[must_use]
     pub fn stream_server_arguments<A: Into<OsString>>(
         mut self,
@@ -263,6 +266,15 @@ impl Builder {
         self
     }
 
+    /// Makes the set fit for a container: the gateway listens on all addresses, because published
+    /// ports arrive at the container's own, and all parts write where this process writes, because
+    /// that is the container's log. Nothing of a checkout is needed.
+    #[must_use]
+    pub fn in_container(mut self) -> Self {
+        self.is_in_container = true;
+        self
+    }
+
     /// Starts every part and waits until all are ready.
     ///
     /// # Errors
@@ -290,6 +302,7 @@ impl Builder {
             running: BTreeMap::new(),
             is_temporary,
             is_quiet: !self.is_verbose,
+            is_logged: !self.is_in_container,
         };
         for part in [Part::StreamServer, Part::Function, Part::Envoy] {
             set.start(part)?;
@@ -316,8 +329,13 @@ impl Builder {
         let yaml =
             fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         let own = Target::local(ports.function.unwrap_or_default());
+        let listen = if self.is_in_container {
+            Ipv4Addr::UNSPECIFIED
+        } else {
+            Ipv4Addr::LOCALHOST
+        };
         let changes = Changes {
-            listen: Ipv4Addr::LOCALHOST.into(),
+            listen: IpAddr::V4(listen),
             stream_host: Ipv4Addr::LOCALHOST.to_string(),
             gateway_port: ports.gateway,
             admin_port: ports.admin,
@@ -339,61 +357,4 @@ impl Builder {
             .with_context(|| format!("cannot write {}", rendered.display()))?;
         Ok(rendered)
     }
-
-    fn describe(
-        &self,
-        programs: &Programs,
-        folder: &Path,
-        data: &Path,
-        configuration: &Path,
-        ports: Ports,
-    ) -> BTreeMap<Part, Program> {
-        let program =
-            |name: &'static str, path: &Path, log: &str, arguments: Vec<OsString>| Program {
-                name,
-                with_parent: programs.tools.with_parent.clone(),
-                path: path.to_path_buf(),
-                arguments,
-                environment: Vec::new(),
-                folder: self.project.root().to_path_buf(),
-                log: folder.join(log),
-            };
-        let mut parts = BTreeMap::new();
-        if self.shared_stream_port.is_none() {
-            let mut arguments = words(&["--listen", &format!("127.0.0.1:{}", ports.stream)]);
-            arguments.extend(["--data".into(), data.into()]);
-            arguments.extend(self.stream_server_arguments.iter().cloned());
-            arguments.extend(
-                self.streams
-                    .iter()
-                    .flat_map(|stream| words(&["--stream", stream])),
-            );
-            let name = Part::StreamServer.name();
-            let server = &programs.tools.stream_server;
-            parts.insert(
-                Part::StreamServer,
-                program(name, server, "stream-server.log", arguments),
-            );
-        }
-        if let Some(port) = ports.function {
-            let arguments = words(&["--listen", &format!("127.0.0.1:{port}")]);
-            let function = &programs.tools.demo_function;
-            let name = Part::Function.name();
-            parts.insert(
-                Part::Function,
-                program(name, function, "demo-function.log", arguments),
-            );
-        }
-        let mut arguments = words(&["--disable-hot-restart", "--log-level", &self.log_level]);
-        arguments.extend(words(&["--concurrency", &self.concurrency.to_string()]));
-        arguments.extend(["--config-path".into(), configuration.into()]);
-        let mut envoy = program(Part::Envoy.name(), &programs.envoy, "envoy.log", arguments);
-        envoy.environment.clone_from(&self.environment);
-        parts.insert(Part::Envoy, envoy);
-        parts
-    }
-}
-
-fn words(words: &[&str]) -> Vec<OsString> {
-    words.iter().map(OsString::from).collect()
 }

@@ -1,0 +1,54 @@
+{{/* What `sluice render` has written for this mode: the user's, or the chart's own file with its
+     names filled in. Text of values is put in as it is and never read as a template. */}}
+{{- define "sluice.config" -}}
+{{- if .Values.config -}}
+{{- .Values.config -}}
+{{- else -}}
+{{- $of := "standalone" -}}
+{{- if eq .Values.mode "istio" -}}
+{{- $of = "istio" -}}
+{{- else if eq .Values.mode "envoyGateway" -}}
+{{- $of = printf "envoy-gateway.%s" .Values.envoyGateway.xdsNames -}}
+{{- end -}}
+{{- $text := .Files.Get (printf "files/%s.yaml" $of) -}}
+{{- $text = $text | replace "stream-server.sluice-chart.invalid" (include "sluice.serverHost" .) -}}
+{{- if eq .Values.mode "standalone" -}}
+{{- $origin := urlParse .Values.function.url -}}
+{{- $host := regexReplaceAll ":[0-9]+$" $origin.host "" -}}
+{{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $origin.host) | default "80" -}}
+{{- $text = $text | replace "function.sluice-chart.invalid" $host | replace "64080" $port -}}
+{{- else -}}
+{{- $names := ternary .Values.istio .Values.envoyGateway (eq .Values.mode "istio") -}}
+{{- $text = $text | replace "sluice-chart-namespace" $names.namespace -}}
+{{- $text = $text | replace "sluice-chart-name" $names.name -}}
+{{- if eq .Values.mode "istio" -}}
+{{- $labels := list -}}
+{{- range $name, $value := .Values.istio.labels -}}
+{{- $labels = append $labels (printf "%s: %s" $name $value) -}}
+{{- end -}}
+{{- $text = $text | replace "sluice-chart-label: sluice-chart-value" (join "\n      " $labels) -}}
+{{- with .Values.istio.routes -}}
+{{- $text = $text | replace "http.64081" . -}}
+{{- end -}}
+{{- else -}}
+{{- $text = $text | replace "sluice-chart-gateway" .Values.envoyGateway.gateway -}}
+{{- $text = $text | replace "sluice-chart-listener" .Values.envoyGateway.listener -}}
+{{- end -}}
+{{- $text = $text | replace "64081" (toString $names.port) -}}
+{{- end -}}
+{{- $text -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Where Envoy's configuration listens, as YAML: gateway, probe and admin, each with address and
+     port; port 0 where there is none. */}}
+{{- define "sluice.ports" -}}
+{{- $config := include "sluice.config" . | fromYaml -}}
+{{- $none := dict "address" "" "port_value" 0 -}}
+{{- $admin := dig "admin" "address" "socket_address" $none $config -}}
+{{- $found := dict "admin" $admin "gateway" $none "probe" $none -}}
+{{- range dig "static_resources" "listeners" list $config -}}
+{{- $_ := set $found .name (dig "address" "socket_address" $none .) -}}
+{{- end -}}
+{{- toYaml $found -}}
+{{- end -}}

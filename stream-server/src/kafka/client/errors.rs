@@ -1,0 +1,53 @@
+//! What librdkafka's errors say about what was done.
+
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+
+use crate::kafka::topic_log::LogError;
+
+/// Returns what an error of anything but publishing says.
+pub(super) fn failed(error: KafkaError) -> LogError {
+    match error.rdkafka_error_code() {
+        Some(code) => of_code(code),
+        None => LogError::Refused(error.to_string()),
+    }
+}
+
+/// Returns what an error of publishing says. Whatever isn't known to have been refused may still
+/// be in the log, or come there later.
+pub(super) fn unpublished(error: &KafkaError) -> LogError {
+    match error.rdkafka_error_code() {
+        Some(Code::QueueFull) => LogError::Unavailable("too much is waiting".to_owned()),
+        Some(
+            code @ (Code::MessageSizeTooLarge
+            | Code::InvalidTopic
+            | Code::InvalidRecord
+            | Code::PolicyViolation
+            | Code::TopicAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::UnknownPartition),
+        ) => LogError::Refused(code.to_string()),
+        Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => LogError::NoTopic,
+        Some(code) => LogError::Unknown(code.to_string()),
+        None => LogError::Unknown(error.to_string()),
+    }
+}
+
+/// Returns what this code means for something that isn't publishing.
+pub(super) fn of_code(code: Code) -> LogError {
+    let text = code.to_string();
+    #[expect(clippy::wildcard_enum_match_arm, reason = "librdkafka has 150 codes")]
+    match code {
+        Code::UnknownTopicOrPartition | Code::UnknownTopic => LogError::NoTopic,
+        Code::TopicAlreadyExists => LogError::Exists,
+        Code::OffsetOutOfRange | Code::AutoOffsetReset => LogError::OutOfRange,
+        Code::InvalidTopic
+        | Code::InvalidPartitions
+        | Code::InvalidReplicationFactor
+        | Code::InvalidConfig
+        | Code::PolicyViolation
+        | Code::TopicAuthorizationFailed
+        | Code::ClusterAuthorizationFailed
+        | Code::InvalidArgument => LogError::Refused(text),
+        _ => LogError::Unavailable(text),
+    }
+}

@@ -1,0 +1,148 @@
+//! A client of Apache Kafka, on librdkafka.
+//!
+//! A broker works on one request of a connection at a time, and librdkafka has one connection to
+//! each broker for each of its clients. So whatever may wait has a client of its own: one producer,
+//! some consumers for reads, one consumer for each thing that is followed, one for questions.
+
+mod config;
+mod errors;
+mod following;
+mod producing;
+mod reading;
+mod topics;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rdkafka::admin::AdminClient;
+use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::BaseConsumer;
+
+use super::topic_log::{
+    Done, Following, Log, LogError, NewRecord, Produced, Record, TopicFacts, TopicPlan, Wanted,
+};
+use crate::partition_log::Extent;
+use crate::settings::KafkaSetting;
+use crate::time::TimeMs;
+use errors::failed;
+use producing::Producing;
+use reading::Readers;
+
+/// Longest time that a question or a read waits for a broker. A stopped broker answers nothing, and
+/// another one may lead after some seconds.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Topics of a cluster.
+pub(crate) struct KafkaLog {
+    setting: Arc<KafkaSetting>,
+    producing: Producing,
+    readers: Arc<Readers>,
+    /// For questions: metadata, and offsets by time.
+    asking: Arc<BaseConsumer>,
+    admin: AdminClient<DefaultClientContext>,
+}
+
+impl KafkaLog {
+    /// Returns a client. It connects when it is used.
+    ///
+    /// # Errors
+    /// When the settings are wrong, or a file of them can't be read.
+    pub(crate) fn new(setting: &Arc<KafkaSetting>) -> Result<Self, LogError> {
+        let common = config::common(setting)?;
+        let asking: BaseConsumer = config::asking(&common).create().map_err(failed)?;
+        let asking = Arc::new(asking);
+        Ok(Self {
+            setting: Arc::clone(setting),
+            producing: Producing::new(
+                config::producing(&common),
+                Arc::clone(&asking),
+                setting.min_in_sync,
+            )?,
+            readers: Arc::new(Readers::new(config::reading(&common))),
+            admin: common.create().map_err(failed)?,
+            asking,
+        })
+    }
+
+    /// Does something that waits for a broker, on a thread that may wait.
+    async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&BaseConsumer) -> Result<T, LogError> + Send + 'static,
+    ) -> Result<T, LogError> {
+        let asking = Arc::clone(&self.asking);
+        let asked = tokio::task::spawn_blocking(move || work(&asking)).await;
+        asked.unwrap_or_else(|error| Err(LogError::Unavailable(error.to_string())))
+    }
+}
+
+impl Log for KafkaLog {
+    fn produce<'a>(&'a self, topic: &'a str, records: Vec<NewRecord>) -> Produced<'a> {
+        Box::pin(self.producing.produce(topic, records))
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        topic: &'a str,
+        wanted: Vec<Wanted>,
+        count_max: usize,
+        bytes_max: usize,
+    ) -> Done<'a, Vec<Record>> {
+        let read = Readers::read(&self.readers, topic, wanted, (count_max, bytes_max));
+        Box::pin(read)
+    }
+
+    fn bounds<'a>(&'a self, topic: &'a str, partitions: u32) -> Done<'a, BTreeMap<u32, Extent>> {
+        let topic = topic.to_owned();
+        Box::pin(self.ask(move |asking| reading::bounds(asking, &topic, partitions)))
+    }
+
+    fn offset_at<'a>(
+        &'a self,
+        topic: &'a str,
+        partition: u32,
+        time: TimeMs,
+    ) -> Done<'a, Option<u64>> {
+        let topic = topic.to_owned();
+        Box::pin(self.ask(move |asking| reading::offset_at(asking, &topic, partition, time)))
+    }
+
+    fn follow(&self) -> Result<Following, LogError> {
+        following::follow(&config::following(&config::common(&self.setting)?))
+    }
+
+    fn create_topic<'a>(&'a self, topic: &'a str, plan: TopicPlan) -> Done<'a, ()> {
+        Box::pin(topics::create(&self.admin, &self.setting, topic, plan))
+    }
+
+    fn delete_topic<'a>(&'a self, topic: &'a str) -> Done<'a, ()> {
+        Box::pin(topics::delete(&self.admin, topic))
+    }
+
+    fn delete_records<'a>(&'a self, topic: &'a str, partition: u32, before: u64) -> Done<'a, ()> {
+        Box::pin(topics::delete_records(
+            &self.admin,
+            topic,
+            partition,
+            before,
+        ))
+    }
+
+    fn describe<'a>(&'a self, topic: &'a str) -> Done<'a, Option<TopicFacts>> {
+        Box::pin(async move {
+            let name = topic.to_owned();
+            let copies = self
+                .ask(move |asking| topics::copies(asking, &name))
+                .await?;
+            let Some((replicas, partitions)) = copies else {
+                return Ok(None);
+            };
+            let settings = topics::settings(&self.admin, topic).await?;
+            Ok(Some(TopicFacts {
+                replicas,
+                partitions,
+                settings,
+            }))
+        })
+    }
+}

@@ -1,0 +1,254 @@
+//! A log in memory, with the promises of a cluster and none of its failures: for tests.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::ready;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+
+use super::topic_log::{
+    Done, Follow, Followed, Following, Log, LogError, NewRecord, Produced, Record, TopicFacts,
+    TopicPlan, Wanted,
+};
+use crate::partition_log::{Extent, Stamp};
+use crate::time::{Clock, TimeMs};
+
+/// How often what is followed is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Topics in memory.
+#[derive(Debug)]
+pub(crate) struct MemoryLog {
+    shared: Arc<Shared>,
+    clock: Clock,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    topics: Mutex<BTreeMap<String, Vec<Partition>>>,
+    appended: Notify,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Partition {
+    oldest: u64,
+    records: VecDeque<Record>,
+}
+
+impl Partition {
+    fn next(&self) -> u64 {
+        let count = u64::try_from(self.records.len()).unwrap_or(u64::MAX);
+        self.oldest.saturating_add(count)
+    }
+
+    fn at(&self, offset: u64) -> Option<&Record> {
+        let place = offset.checked_sub(self.oldest)?;
+        self.records.get(usize::try_from(place).ok()?)
+    }
+}
+
+impl MemoryLog {
+    pub(crate) fn new() -> Self {
+        Self {
+            shared: Arc::default(),
+            clock: Clock::start(),
+        }
+    }
+
+    fn with<T>(
+        &self,
+        topic: &str,
+        work: impl FnOnce(&mut Vec<Partition>) -> Result<T, LogError>,
+    ) -> Result<T, LogError> {
+        let mut topics = self.shared.topics();
+        work(topics.get_mut(topic).ok_or(LogError::NoTopic)?)
+    }
+
+    fn append(&self, topic: &str, record: NewRecord) -> Result<Stamp, LogError> {
+        let time = self.clock.steady();
+        self.with(topic, |partitions| {
+            let partition = find(partitions, record.partition)?;
+            let offset = partition.next();
+            let stamp = Stamp { offset, time };
+            partition.records.push_back(Record {
+                partition: record.partition,
+                stamp,
+                key: record.key,
+                value: record.value,
+            });
+            Ok(stamp)
+        })
+    }
+}
+
+impl Shared {
+    /// Returns what has come of what is followed: order and next offset, by topic and partition.
+    fn news(&self, followed: &mut BTreeMap<(String, u32), (u64, u64)>) -> Vec<Followed> {
+        let (mut topics, mut found) = (self.topics(), Vec::new());
+        for ((topic, number), (order, next)) in followed {
+            let partitions = topics.get_mut(topic).map(Vec::as_mut_slice);
+            let Ok(partition) = find(partitions.unwrap_or_default(), *number) else {
+                continue;
+            };
+            *next = (*next).max(partition.oldest);
+            while let Some(record) = partition.at(*next) {
+                found.push(Followed::Record(*order, record.clone()));
+                *next = next.saturating_add(1);
+            }
+        }
+        found
+    }
+
+    fn topics(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Partition>>> {
+        self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn find(partitions: &mut [Partition], number: u32) -> Result<&mut Partition, LogError> {
+    let place = usize::try_from(number).unwrap_or(usize::MAX);
+    let missing = || LogError::Refused("there is no such partition".to_owned());
+    partitions.get_mut(place).ok_or_else(missing)
+}
+
+impl Log for MemoryLog {
+    fn produce<'a>(&'a self, topic: &'a str, records: Vec<NewRecord>) -> Produced<'a> {
+        let append = |record| self.append(topic, record);
+        let stamps = records.into_iter().map(append).collect();
+        self.shared.appended.notify_waiters();
+        Box::pin(ready(stamps))
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        topic: &'a str,
+        wanted: Vec<Wanted>,
+        count_max: usize,
+        bytes_max: usize,
+    ) -> Done<'a, Vec<Record>> {
+        let read = self.with(topic, |partitions| {
+            let (mut records, mut bytes) = (Vec::new(), 0_usize);
+            for range in wanted {
+                let partition = find(partitions, range.partition)?;
+                if range.from < partition.oldest || range.from > partition.next() {
+                    return Err(LogError::OutOfRange);
+                }
+                for offset in range.from..range.until.min(partition.next()) {
+                    let Some(record) = partition.at(offset) else {
+                        break;
+                    };
+                    let key_bytes = record.key.as_ref().map_or(0, bytes::Bytes::len);
+                    bytes = bytes
+                        .saturating_add(key_bytes)
+                        .saturating_add(record.value.len());
+                    let is_full = records.len() >= count_max || bytes > bytes_max;
+                    if is_full && !records.is_empty() {
+                        return Ok(records);
+                    }
+                    records.push(record.clone());
+                }
+            }
+            Ok(records)
+        });
+        Box::pin(ready(read))
+    }
+
+    fn bounds<'a>(&'a self, topic: &'a str, _: u32) -> Done<'a, BTreeMap<u32, Extent>> {
+        let bounds = self.with(topic, |partitions| {
+            let extent = |partition: &Partition| Extent {
+                oldest: partition.oldest,
+                next: partition.next(),
+            };
+            Ok((0..).zip(partitions.iter().map(extent)).collect())
+        });
+        Box::pin(ready(bounds))
+    }
+
+    fn offset_at<'a>(
+        &'a self,
+        topic: &'a str,
+        partition: u32,
+        time: TimeMs,
+    ) -> Done<'a, Option<u64>> {
+        let found = self.with(topic, |partitions| {
+            let records = &find(partitions, partition)?.records;
+            let first = records.iter().find(|record| record.stamp.time >= time);
+            Ok(first.map(|record| record.stamp.offset))
+        });
+        Box::pin(ready(found))
+    }
+
+    fn follow(&self) -> Result<Following, LogError> {
+        let (orders, mut given) = mpsc::unbounded_channel::<Follow>();
+        let (sender, receiver) = mpsc::channel(64);
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            let mut followed: BTreeMap<(String, u32), (u64, u64)> = BTreeMap::new();
+            loop {
+                for found in shared.news(&mut followed) {
+                    if sender.send(found).await.is_err() {
+                        return;
+                    }
+                }
+                tokio::select! {
+                    () = shared.appended.notified() => {}
+                    order = given.recv() => {
+                        let Some(Follow { topic, partition, from, order }) = order else {
+                            return;
+                        };
+                        match from {
+                            Some(from) => followed.insert((topic, partition), (order, from)),
+                            None => followed.remove(&(topic, partition)),
+                        };
+                    }
+                    () = sender.closed() => return,
+                    // What came between the look and the wait.
+                    () = tokio::time::sleep(LOOK) => {}
+                }
+            }
+        });
+        Ok((orders, receiver))
+    }
+
+    fn create_topic<'a>(&'a self, topic: &'a str, plan: TopicPlan) -> Done<'a, ()> {
+        let mut topics = self.shared.topics();
+        let created = match topics.contains_key(topic) {
+            true => Err(LogError::Exists),
+            false => {
+                let count = usize::try_from(plan.partitions).unwrap_or(0);
+                topics.insert(topic.to_owned(), vec![Partition::default(); count]);
+                Ok(())
+            }
+        };
+        Box::pin(ready(created))
+    }
+
+    fn delete_topic<'a>(&'a self, topic: &'a str) -> Done<'a, ()> {
+        let deleted = self.shared.topics().remove(topic);
+        Box::pin(ready(deleted.map(drop).ok_or(LogError::NoTopic)))
+    }
+
+    fn delete_records<'a>(&'a self, topic: &'a str, partition: u32, before: u64) -> Done<'a, ()> {
+        let deleted = self.with(topic, |partitions| {
+            let partition = find(partitions, partition)?;
+            if before > partition.next() {
+                return Err(LogError::OutOfRange);
+            }
+            while partition.oldest < before && partition.records.pop_front().is_some() {
+                partition.oldest = partition.oldest.saturating_add(1);
+            }
+            Ok(())
+        });
+        Box::pin(ready(deleted))
+    }
+
+    fn describe<'a>(&'a self, topic: &'a str) -> Done<'a, Option<TopicFacts>> {
+        let topics = self.shared.topics();
+        let facts = topics.get(topic).map(|partitions| TopicFacts {
+            replicas: 1,
+            partitions: u32::try_from(partitions.len()).unwrap_or(u32::MAX),
+            settings: BTreeMap::new(),
+        });
+        Box::pin(ready(Ok(facts)))
+    }
+}

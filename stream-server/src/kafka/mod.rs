@@ -1,0 +1,43 @@
+//! Streams as topics of Apache Kafka, served by any number of fronts.
+//!
+//! A stream `NAME` is the topic `PREFIX` + `NAME`; a message is a record, with its key and its
+//! value. What OCI Streaming needs beyond that lies in two internal topics, as
+//! [`stream_coordination`] folds them: `PREFIX` + `__sluice.members`, and `PREFIX` +
+//! `__sluice.slots`, in which each partition keeps a share of the groups, and the first one the
+//! streams and the control plane too.
+//!
+//! | | |
+//! |---|---|
+//! | the seam to a cluster; in memory; Kafka's client | `topic_log`, `memory`, `client` |
+//! | what offsets there are, remembered for a moment | `extents` |
+//! | unfit topics (pure) | `checks` |
+//! | runs the coordination | `coordination`, `steady` |
+//! | start, what this front owns | `front`, `startup` |
+//! | what the service asks for | `storage`, `streams`, `directory`, `translate` |
+//! | requests between fronts | `peers`, `seal` (pure) |
+//! | groups that nobody uses | `upkeep` |
+
+mod checks;
+mod client;
+#[cfg(test)]
+mod contract;
+mod coordination;
+mod directory;
+mod extents;
+mod front;
+#[cfg(test)]
+mod memory;
+mod peers;
+mod seal;
+mod startup;
+mod steady;
+mod storage;
+mod streams;
+mod topic_log;
+mod translate;
+mod upkeep;
+
+pub(crate) use front::KafkaFront;
+pub(crate) use peers::Listening;
+pub(crate) use startup::Internal;
+pub use startup::KafkaError;

@@ -1,0 +1,255 @@
+//! Requests between fronts, over HTTP on a listener of their own.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper::header::{CONTENT_LENGTH, HOST};
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use super::seal::{Code, Seal, Seen, hex, unhex};
+use super::translate::wall_ms;
+use crate::fronts::{Handed, HandedBack, NotHanded};
+use crate::http::App;
+use crate::limits::{BODY_BYTES_MAX, GET_BYTES_MAX};
+
+/// The one path of the listener.
+const PATH: &str = "/front";
+const CODE: &str = "x-front-code";
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Longest time that another front may take: as long as Kafka may take to confirm.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(40);
+/// Connections to one front that are kept while nobody needs them.
+const IDLE_MAX: usize = 32;
+/// Connections of other fronts at a time.
+const CONNECTIONS_MAX: usize = 1_024;
+/// Bytes of a request: a client's body, and the line before it.
+const REQUEST_BYTES_MAX: usize = BODY_BYTES_MAX + 65_536;
+/// Bytes of an answer: JSON and base64 of the largest GetMessages, with foreign records' room.
+const ANSWER_BYTES_MAX: usize = 16 * GET_BYTES_MAX;
+
+type Sender = SendRequest<Full<Bytes>>;
+
+/// The other fronts.
+pub(super) struct Peers {
+    seal: Seal,
+    idle: Mutex<HashMap<String, Vec<Sender>>>,
+}
+
+impl Peers {
+    pub(super) fn new(seal: Seal) -> Self {
+        Self {
+            seal,
+            idle: Mutex::default(),
+        }
+    }
+
+    /// Has the front at this URL serve a request.
+    pub(super) async fn hand(
+        &self,
+        url: &str,
+        slot: u32,
+        epoch: u64,
+        request: &Handed,
+    ) -> Result<HandedBack, NotHanded> {
+        let Some(authority) = url.strip_prefix("http://") else {
+            return Err(NotHanded::Moved);
+        };
+        let authority = authority.trim_end_matches('/');
+        let nonce = format!("{:032x}", fastrand::u128(..));
+        let (bytes, code) = self.seal.seal(request, (slot, epoch), wall_ms(), nonce);
+        let sent = self.send(authority, bytes, &code);
+        let answered = tokio::time::timeout(ANSWER_TIMEOUT, sent).await;
+        answered.unwrap_or_else(|_| Err(NotHanded::Lost("it takes too long".to_owned())))
+    }
+
+    async fn send(
+        &self,
+        authority: &str,
+        bytes: Bytes,
+        code: &Code,
+    ) -> Result<HandedBack, NotHanded> {
+        let mut sender = self.sender(authority).await?;
+        let lost = |error: &dyn std::fmt::Display| NotHanded::Lost(error.to_string());
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(PATH)
+            .header(HOST, authority)
+            .header(CONTENT_LENGTH, bytes.len())
+            .header(CODE, hex(code))
+            .body(Full::new(bytes))
+            .map_err(|error| lost(&error))?;
+        let response = sender.send_request(request).await;
+        let response = response.map_err(|error| lost(&error))?;
+        let status = response.status();
+        let answer_code = code_of(response.headers());
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect();
+        let body = body.await.map_err(|error| lost(&error))?.to_bytes();
+        self.keep(authority, sender);
+        match (status, answer_code) {
+            (StatusCode::OK, Some(answer_code)) => {
+                let opened = self.seal.open_back(code, &body, &answer_code);
+                opened.ok_or_else(|| lost(&"its answer has another secret"))
+            }
+            (StatusCode::CONFLICT, _) => Err(NotHanded::Moved),
+            (status, _) => Err(lost(&format!("it answers {status}"))),
+        }
+    }
+
+    /// Returns a connection. A front that can't be reached has done nothing.
+    async fn sender(&self, authority: &str) -> Result<Sender, NotHanded> {
+        loop {
+            let known = self.idle().get_mut(authority).and_then(Vec::pop);
+            let Some(mut sender) = known else {
+                break;
+            };
+            if sender.ready().await.is_ok() {
+                return Ok(sender);
+            }
+        }
+        let connecting = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(authority));
+        let stream = connecting.await.ok().and_then(Result::ok);
+        let stream = stream.ok_or(NotHanded::Moved)?;
+        let _ = stream.set_nodelay(true);
+        let shaken = handshake(TokioIo::new(stream)).await;
+        let (sender, connection) = shaken.map_err(|_| NotHanded::Moved)?;
+        // Its errors come out of the requests too.
+        drop(tokio::spawn(async move { drop(connection.await) }));
+        Ok(sender)
+    }
+
+    fn keep(&self, authority: &str, sender: Sender) {
+        let mut idle = self.idle();
+        // Fronts that are gone for good leave closed connections behind.
+        idle.values_mut()
+            .for_each(|senders| senders.retain(|sender| !sender.is_closed()));
+        idle.retain(|_, senders| !senders.is_empty());
+        let senders = idle.entry(authority.to_owned()).or_default();
+        if senders.len() < IDLE_MAX {
+            senders.push(sender);
+        }
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, HashMap<String, Vec<Sender>>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn code_of(headers: &hyper::HeaderMap) -> Option<Code> {
+    unhex(headers.get(CODE)?.to_str().ok()?)
+}
+
+/// The listener for other fronts, ended when this is dropped.
+pub(crate) struct Listening(JoinHandle<()>);
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What serves other fronts.
+struct Serving {
+    app: Arc<App>,
+    seal: Seal,
+    seen: Mutex<Seen>,
+}
+
+impl Listening {
+    /// Serves other fronts.
+    pub(super) fn start(listener: TcpListener, app: Arc<App>, seal: Seal) -> Self {
+        let serving = Arc::new(Serving {
+            app,
+            seal,
+            seen: Mutex::default(),
+        });
+        Self(tokio::spawn(accept(listener, serving)))
+    }
+}
+
+async fn accept(listener: TcpListener, serving: Arc<Serving>) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let Ok((stream, peer)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        let serving = Arc::clone(&serving);
+        tokio::spawn(async move {
+            let _place = place;
+            let service = service_fn(move |request| {
+                let serving = Arc::clone(&serving);
+                async move { Ok::<_, Infallible>(serving.answer(request, peer).await) }
+            });
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(ANSWER_TIMEOUT)
+                .serve_connection(TokioIo::new(stream), service);
+            // Errors are the other front's: it has gone away.
+            let _ = connection.await;
+        });
+    }
+}
+
+impl Serving {
+    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
+        let only = |status: StatusCode| {
+            let mut response = Response::new(Full::default());
+            *response.status_mut() = status;
+            response
+        };
+        if request.method() != Method::POST || request.uri().path() != PATH {
+            return only(StatusCode::NOT_FOUND);
+        }
+        let Some(code) = code_of(request.headers()) else {
+            return only(StatusCode::UNAUTHORIZED);
+        };
+        let body = Limited::new(request.into_body(), REQUEST_BYTES_MAX).collect();
+        let body = tokio::time::timeout(ANSWER_TIMEOUT, body).await;
+        let Some(body) = body.ok().and_then(Result::ok) else {
+            return only(StatusCode::PAYLOAD_TOO_LARGE);
+        };
+        let opened = {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            self.seal
+                .open(&body.to_bytes(), &code, wall_ms(), &mut seen)
+        };
+        let Some(opened) = opened else {
+            tracing::warn!(
+                %peer,
+                "a request for another front was refused: it has another secret, was seen before, \
+                 or comes from a machine whose clock differs by more than 30 seconds"
+            );
+            return only(StatusCode::UNAUTHORIZED);
+        };
+        let (slot, epoch) = (opened.slot, opened.epoch);
+        let app = Arc::clone(&self.app);
+        // A front that goes away must not stop an operation half-way.
+        let done =
+            tokio::spawn(async move { app.perform_handed(opened.request, slot, epoch).await });
+        match done.await {
+            Ok(Some(answer)) => {
+                let (bytes, answer_code) = self.seal.seal_back(&code, &answer);
+                let mut response = Response::new(Full::new(bytes));
+                if let Ok(value) = hex(&answer_code).try_into() {
+                    response.headers_mut().insert(CODE, value);
+                }
+                response
+            }
+            Ok(None) => only(StatusCode::CONFLICT),
+            Err(_) => only(StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+}

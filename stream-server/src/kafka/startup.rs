@@ -1,0 +1,393 @@
+//! How a front starts: its topics, its coordination, the secret that all fronts share.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use stream_coordination::config::Config;
+use stream_coordination::record::{self, Change, FrontId};
+use tokio::net::TcpListener;
+
+use super::checks::Findings;
+use super::client::KafkaLog;
+use super::coordination::Coordination;
+use super::front::KafkaFront;
+use super::peers::{Listening, Peers};
+use super::seal::Seal;
+use super::topic_log::{InternalTopics, Log, LogError, TopicFacts, TopicPlan};
+use super::upkeep;
+use crate::fronts::{CONTROL_SLOT, EnsureStream, Fronts as _, NotHanded, Place};
+use crate::http::App;
+use crate::service::Service;
+use crate::settings::{KafkaSetting, StreamSetting};
+
+/// How long a front waits for its cluster when it starts.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// The pause between two tries.
+const AGAIN: Duration = Duration::from_millis(300);
+/// Bytes of the shared secret at least.
+const SECRET_BYTES_MIN: usize = 32;
+/// The document that keeps the shared secret.
+const SECRET: (&str, &str) = ("secret", "fronts");
+
+/// Why a front doesn't start on a cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum KafkaError {
+    /// The cluster doesn't answer, or refuses.
+    #[error(
+        "cannot use Kafka at {brokers}: {problem}. Correct the brokers or the security settings"
+    )]
+    Cluster {
+        /// What the settings say.
+        brokers: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Topics would lose or falsify messages.
+    #[error("these topics are unfit:{}", listed(.0))]
+    Topics(Vec<String>),
+    /// The secret that all fronts share can't be used.
+    #[error(
+        "the secret of the fronts in {0}: {1}. Give all fronts the same file of 32 bytes or more"
+    )]
+    Secret(PathBuf, String),
+    /// Other fronts can't reach this one.
+    #[error(
+        "cannot listen on {0} for other fronts: {1}. Name another address with --internal-listen"
+    )]
+    Listen(SocketAddr, std::io::Error),
+    /// Other machines could reach the internal listener, and its secret is in a topic.
+    #[error(
+        "refusing to listen on {0} for other fronts without a secret of their own: name a file \
+         with --secret-file, the same for all fronts"
+    )]
+    Remote(SocketAddr),
+    /// Nobody came to serve the control plane.
+    #[error("the cluster has no working front after {0} seconds: {1}")]
+    Late(u64, String),
+}
+
+impl KafkaError {
+    /// Returns whether the settings are to blame (as opposed to the cluster or the machine).
+    pub(crate) fn is_usage(&self) -> bool {
+        matches!(self, Self::Topics(_) | Self::Secret(..) | Self::Remote(_))
+    }
+}
+
+fn listed(problems: &[String]) -> String {
+    problems.iter().map(|one| format!("\n  {one}")).collect()
+}
+
+/// What a front needs that is bound before it starts.
+pub(crate) struct Internal {
+    listener: TcpListener,
+    seal: Seal,
+}
+
+impl Internal {
+    /// Serves other fronts with these operations.
+    pub(crate) fn serve(self, app: Arc<App>) -> Listening {
+        Listening::start(self.listener, app, self.seal)
+    }
+}
+
+impl KafkaFront {
+    /// Connects to a cluster and takes part as one of its fronts. When this returns, the streams
+    /// are known.
+    ///
+    /// # Errors
+    /// [`KafkaError`] says what to change.
+    pub(crate) async fn start(setting: KafkaSetting) -> Result<(Arc<Self>, Internal), KafkaError> {
+        let setting = Arc::new(setting);
+        let log = KafkaLog::new(&setting).map_err(|error| cluster(&setting, &error))?;
+        Self::start_on(setting, Arc::new(log)).await
+    }
+
+    pub(super) async fn start_on(
+        setting: Arc<KafkaSetting>,
+        log: Arc<dyn Log>,
+    ) -> Result<(Arc<Self>, Internal), KafkaError> {
+        let own_secret = setting.secret_file.as_ref().map(read_secret).transpose()?;
+        let address = setting.internal_listen;
+        if own_secret.is_none() && !address.ip().is_loopback() {
+            return Err(KafkaError::Remote(address));
+        }
+        let listener = TcpListener::bind(address).await;
+        let listener = listener.map_err(|error| KafkaError::Listen(address, error))?;
+        let bound = listener.local_addr();
+        let bound = bound.map_err(|error| KafkaError::Listen(address, error))?;
+        let url = setting.internal_url.clone();
+        let url = url.unwrap_or_else(|| format!("http://{bound}"));
+        let topics = InternalTopics {
+            members: format!("{}__sluice.members", setting.topic_prefix),
+            slots: format!("{}__sluice.slots", setting.topic_prefix),
+        };
+        let slots = make_internal_topics(&*log, &setting, &topics).await?;
+        let front = FrontId(format!("{:032x}", fastrand::u128(..)));
+        let config = Config::new(front, url, slots);
+        let started = Coordination::start(Arc::clone(&log), topics.clone(), config);
+        let (coordination, running, events) = started.map_err(|error| cluster(&setting, &error))?;
+        let front = Self::new(setting, log, (topics, slots), (coordination, running));
+        let front = Arc::new(front);
+        drop(tokio::spawn(Arc::clone(&front).follow(events)));
+        let secret = front.await_secret(own_secret).await?;
+        // Both are set once.
+        let _ = front.secret.set(derived(&secret, b"cursors"));
+        let seal = Seal::new(&derived(&secret, b"fronts"));
+        let _ = front.peers.set(Peers::new(seal.clone()));
+        front.check_topics().await?;
+        Ok((front, Internal { listener, seal }))
+    }
+
+    /// Waits until the streams are known, and returns the secret that all fronts share. The first
+    /// owner of the first slot makes it up, unless the operator has given one.
+    async fn await_secret(&self, own: Option<Vec<u8>>) -> Result<Vec<u8>, KafkaError> {
+        let ready = self
+            .coordination
+            .wait_until(START_TIMEOUT, |one| one.is_ready());
+        if !ready.await {
+            return Err(self.late("its internal topics can't be read"));
+        }
+        if let Some(own) = own {
+            return Ok(own);
+        }
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < START_TIMEOUT {
+            if let Some(secret) = self.shared_secret() {
+                return Ok(secret);
+            }
+            let is_owner = matches!(
+                self.coordination.route(CONTROL_SLOT),
+                stream_coordination::io::Route::Here { .. }
+            );
+            if is_owner {
+                let secret: [u128; 4] = std::array::from_fn(|_| random());
+                let bytes: Vec<u8> = secret.iter().flat_map(|one| one.to_be_bytes()).collect();
+                let document = record::Document {
+                    kind: SECRET.0.to_owned(),
+                    id: SECRET.1.to_owned(),
+                    json: format!("\"{}\"", STANDARD.encode(bytes)),
+                };
+                // It is seen above, if it has worked.
+                let put = self
+                    .change(CONTROL_SLOT, Change::PutDocument(document))
+                    .await;
+                if let Err(error) = put {
+                    tracing::debug!("the secret isn't kept yet: {error}");
+                }
+            }
+            self.coordination.wait_for_news(AGAIN).await;
+        }
+        Err(self.late("nobody serves its control plane"))
+    }
+
+    fn shared_secret(&self) -> Option<Vec<u8>> {
+        let json = self.coordination.with_state(CONTROL_SLOT, |state| {
+            let mut documents = state.documents();
+            let found = documents.find(|one| (one.kind.as_str(), one.id.as_str()) == SECRET);
+            found.map(|one| one.json.clone())
+        })??;
+        let secret = STANDARD.decode(json.trim_matches('"')).ok()?;
+        (secret.len() >= SECRET_BYTES_MIN).then_some(secret)
+    }
+
+    fn late(&self, problem: &str) -> KafkaError {
+        KafkaError::Late(START_TIMEOUT.as_secs(), problem.to_owned())
+    }
+
+    /// Looks at the topics of all streams.
+    async fn check_topics(&self) -> Result<(), KafkaError> {
+        let mut findings = Findings::default();
+        let streams = self.listed().map(|listed| listed.all.clone());
+        for stream in streams.unwrap_or_default() {
+            let topic = self.topic(&stream.name);
+            match self.log.describe(&topic).await {
+                Ok(Some(facts)) => {
+                    findings.look(&topic, &facts, stream.partitions, &self.setting);
+                }
+                Ok(None) => findings.warnings.push(format!(
+                    "{topic}: is gone, and the stream {} can't be used. Restore it, or delete the \
+                     stream",
+                    stream.name
+                )),
+                Err(error) => return Err(cluster(&self.setting, &error)),
+            }
+        }
+        told(findings)
+    }
+
+    /// Has a service serve what this front owns, from now on.
+    pub(crate) async fn attach(self: &Arc<Self>, service: &Arc<Service>) {
+        self.load_all(service).await;
+        drop(tokio::spawn(upkeep::run(
+            Arc::clone(self),
+            Arc::clone(service),
+        )));
+    }
+
+    /// Has the front that serves the control plane create the streams which the operator has named
+    /// and which aren't there, if it isn't this one.
+    ///
+    /// # Errors
+    /// When no front serves the control plane for a minute.
+    pub(crate) async fn ensure_elsewhere(
+        &self,
+        streams: &[StreamSetting],
+    ) -> Result<(), KafkaError> {
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < START_TIMEOUT {
+            match self.place(CONTROL_SLOT) {
+                Place::Here { .. } => return Ok(()),
+                Place::Elsewhere { epoch, url } => {
+                    if self.hand_streams(streams, &url, epoch).await.is_ok() {
+                        return Ok(());
+                    }
+                }
+                Place::Nowhere => {}
+            }
+            self.coordination.wait_for_news(AGAIN).await;
+        }
+        Err(self.late("nobody serves its control plane"))
+    }
+
+    async fn hand_streams(
+        &self,
+        streams: &[StreamSetting],
+        url: &str,
+        epoch: u64,
+    ) -> Result<(), NotHanded> {
+        for stream in streams {
+            let ensure = EnsureStream {
+                name: stream.name.clone(),
+                partitions: stream.partitions.unwrap_or(1),
+                retention_hours: stream.retention_hours,
+            };
+            let request = ensure.handed();
+            let back = self.hand(url, CONTROL_SLOT, epoch, &request).await?;
+            if back.status != 200 {
+                let said = String::from_utf8_lossy(&back.body).into_owned();
+                tracing::warn!(
+                    stream = stream.name,
+                    "another front can't create it: {said}"
+                );
+                return Err(NotHanded::Lost(said));
+            }
+        }
+        // What was created there is known here a moment later.
+        let caught_up = self
+            .coordination
+            .catch_up(CONTROL_SLOT, START_TIMEOUT)
+            .await;
+        caught_up.map_err(|error| NotHanded::Lost(error.to_string()))
+    }
+}
+
+fn random() -> u128 {
+    let mut bytes = [0; 16];
+    // Without the system's source of randomness, what is left has to do: 128 bits of a seed that
+    // is different in every process.
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => u128::from_be_bytes(bytes),
+        Err(_) => fastrand::u128(..),
+    }
+}
+
+fn told(findings: Findings) -> Result<(), KafkaError> {
+    for warning in &findings.warnings {
+        tracing::warn!("{warning}");
+    }
+    match findings.refused.is_empty() {
+        true => Ok(()),
+        false => Err(KafkaError::Topics(findings.refused)),
+    }
+}
+
+fn cluster(setting: &KafkaSetting, error: &LogError) -> KafkaError {
+    KafkaError::Cluster {
+        brokers: setting.brokers.clone(),
+        problem: error.to_string(),
+    }
+}
+
+fn read_secret(file: &PathBuf) -> Result<Vec<u8>, KafkaError> {
+    let wrong = |problem: String| KafkaError::Secret(file.clone(), problem);
+    let secret = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
+    match secret.len() {
+        0..SECRET_BYTES_MIN => Err(wrong(format!("it has {} bytes", secret.len()))),
+        _ => Ok(secret),
+    }
+}
+
+/// Returns a key for one use of the secret.
+fn derived(secret: &[u8], usage: &[u8]) -> [u8; 64] {
+    let mut key = [0; 64];
+    for (part, half) in key.chunks_mut(32).enumerate() {
+        let mac = Hmac::<Sha256>::new_from_slice(secret);
+        // HMAC takes a key of any length.
+        let Ok(mac) = mac else { continue };
+        let mac = mac.chain_update(usage).chain_update(part.to_be_bytes());
+        half.copy_from_slice(&mac.finalize().into_bytes());
+    }
+    key
+}
+
+/// Makes the internal topics where they are missing, and looks at them. Returns the number of
+/// slots. A cluster that just starts gets some time.
+async fn make_internal_topics(
+    log: &dyn Log,
+    setting: &KafkaSetting,
+    topics: &InternalTopics,
+) -> Result<u32, KafkaError> {
+    let (mut findings, mut slots) = (Findings::default(), 0);
+    for (topic, partitions, retention_ms) in [
+        // Nobody needs to know who lived an hour ago.
+        (&topics.members, 1, Some(3_600_000)),
+        (&topics.slots, u32::from(setting.slots), None),
+    ] {
+        let plan = TopicPlan {
+            partitions,
+            retention_ms,
+            flushed: true,
+        };
+        let begun = std::time::Instant::now();
+        let facts = loop {
+            match described(log, topic, plan).await {
+                Ok(facts) => break facts,
+                Err(
+                    LogError::Unavailable(_)
+                    | LogError::Unknown(_)
+                    | LogError::Exists
+                    | LogError::NoTopic,
+                ) if begun.elapsed() < START_TIMEOUT => {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                Err(error) => return Err(cluster(setting, &error)),
+            }
+        };
+        // It may have been created with another number of partitions.
+        findings.look(topic, &facts, facts.partitions, setting);
+        slots = facts.partitions;
+        let kept = facts.settings.get("retention.ms").map(String::as_str);
+        if retention_ms.is_none() && kept.is_some_and(|kept| kept != "-1") {
+            findings.refused.push(format!(
+                "{topic}: retention.ms is {}: Kafka would forget groups. Set it to -1",
+                kept.unwrap_or_default()
+            ));
+        }
+    }
+    told(findings).map(|()| slots)
+}
+
+/// Returns what a topic is like, after making it if it is missing.
+async fn described(log: &dyn Log, topic: &str, plan: TopicPlan) -> Result<TopicFacts, LogError> {
+    if let Some(facts) = log.describe(topic).await? {
+        return Ok(facts);
+    }
+    log.create_topic(topic, plan).await?;
+    log.describe(topic).await?.ok_or(LogError::NoTopic)
+}

@@ -1,0 +1,308 @@
+//! The cluster as the storage of the service.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use stream_coordination::io::{Answer as Answered, WhyNotDone};
+use stream_coordination::placement::{slot_of_group, slot_of_key};
+use stream_coordination::record::{self, Change, NewStream};
+use stream_coordination::state::{SlotState, WhyRefused};
+
+use super::front::KafkaFront;
+use super::topic_log::{NewRecord, Record, Wanted};
+use super::translate::{failed, group_record, wall_ms};
+use crate::fronts::CONTROL_SLOT;
+use crate::group::{Commit, GroupRecord, ReadRange};
+use crate::partition_log::{Extent, Stamp};
+use crate::storage::{Answer, Document, Message, NewMessage, ReadBounds, Storage};
+use crate::storage::{StorageError, Stream};
+use crate::time::TimeMs;
+
+/// How long a request waits for news of streams that other fronts have created.
+const NEWS_TIMEOUT: Duration = Duration::from_secs(2);
+/// What no stream's name begins with: names of internal topics do, ours and Kafka's.
+const RESERVED: &str = "__";
+
+impl KafkaFront {
+    /// Has the owner's log take a change; this front must be the owner. Returns the key of what was
+    /// changed; `None` if that has none, or isn't there any more.
+    pub(super) async fn change(
+        &self,
+        slot: u32,
+        change: Change,
+    ) -> Result<Option<u64>, StorageError> {
+        match self.coordination.request(slot, change).await {
+            Answered::Done { key, .. } => Ok(key),
+            Answered::Refused(why) => match why {
+                WhyRefused::NoGroup | WhyRefused::GroupMoved | WhyRefused::NoStream => Ok(None),
+                WhyRefused::StreamExists => Err(StorageError::StreamExists),
+                WhyRefused::TooMany(which) => Err(StorageError::TooMany(which)),
+                WhyRefused::BadSize => Err(StorageError::TooMany("it is too long".to_owned())),
+                WhyRefused::WrongSlot => Err(StorageError::Failed("the wrong slot".to_owned())),
+            },
+            Answered::NotDone(why) => Err(StorageError::Unavailable(match why {
+                WhyNotDone::NotOwner => "this is moving to another front".to_owned(),
+                WhyNotDone::TooManyWaiting => "too many requests wait".to_owned(),
+                WhyNotDone::TimedOut => "Kafka takes nothing at this moment".to_owned(),
+            })),
+            Answered::Unknown => Err(StorageError::Failed(
+                "Kafka did not confirm it in time".to_owned(),
+            )),
+        }
+    }
+
+    /// Returns a group after a change, which has given its key.
+    fn group_after(&self, key: Option<u64>) -> Result<GroupRecord, StorageError> {
+        let found = key.and_then(|key| {
+            let look = |state: &SlotState| state.group(key).map(group_record);
+            self.coordination.with_state(slot_of_key(key), look)?
+        });
+        found.ok_or_else(|| StorageError::Unavailable("the group is gone".to_owned()))
+    }
+}
+
+impl Storage for KafkaFront {
+    fn cursor_secret(&self) -> [u8; 64] {
+        // It is known before anything is served.
+        self.secret.get().copied().unwrap_or([0; 64])
+    }
+
+    fn boot_id(&self) -> Option<u64> {
+        Some(0)
+    }
+
+    fn streams(&self) -> Answer<'_, Vec<Arc<Stream>>> {
+        Box::pin(async { Ok(self.listed()?.all.clone()) })
+    }
+
+    fn stream<'a>(&'a self, id: &'a str) -> Answer<'a, Option<Arc<Stream>>> {
+        Box::pin(async move {
+            if let Some(stream) = self.listed()?.by_id(id) {
+                return Ok(Some(stream));
+            }
+            // Another front may have created it a moment ago.
+            self.coordination
+                .catch_up(CONTROL_SLOT, NEWS_TIMEOUT)
+                .await
+                .map_err(failed)?;
+            Ok(self.listed()?.by_id(id))
+        })
+    }
+
+    fn documents(&self) -> Answer<'_, Vec<Document>> {
+        Box::pin(async {
+            let documents = self.coordination.with_state(CONTROL_SLOT, |state| {
+                let document = |one: &record::Document| Document {
+                    kind: one.kind.clone(),
+                    id: one.id.clone(),
+                    json: one.json.clone(),
+                };
+                state.documents().map(document).collect()
+            });
+            Ok(documents.unwrap_or_default())
+        })
+    }
+
+    fn put_document(&self, document: Document) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let Document { kind, id, json } = document;
+            let document = record::Document { kind, id, json };
+            let put = Change::PutDocument(document);
+            self.change(CONTROL_SLOT, put).await.map(drop)
+        })
+    }
+
+    fn delete_document<'a>(&'a self, kind: &'a str, id: &'a str) -> Answer<'a, ()> {
+        let (kind, id) = (kind.to_owned(), id.to_owned());
+        Box::pin(async move {
+            let delete = Change::DeleteDocument { kind, id };
+            self.change(CONTROL_SLOT, delete).await.map(drop)
+        })
+    }
+
+    fn delete_stream<'a>(&'a self, stream: &'a Stream) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let deletion = Change::DeleteStream { stream: stream.key };
+            self.change(CONTROL_SLOT, deletion).await?;
+            self.extents.forget(stream.key);
+            // It is gone for clients. If this fails, the next owner does it.
+            if let Err(error) = self.delete_topic(stream.key, &stream.name).await {
+                tracing::warn!(stream = stream.name, "its topic isn't deleted yet: {error}");
+            }
+            Ok(())
+        })
+    }
+
+    fn create_stream(&self, stream: Stream) -> Answer<'_, Arc<Stream>> {
+        Box::pin(async move {
+            if stream.name.starts_with(RESERVED) {
+                let reserved =
+                    format!("names that begin with {RESERVED} are Kafka's and this server's own");
+                return Err(StorageError::TooMany(reserved));
+            }
+            let new = NewStream {
+                id: stream.id,
+                name: stream.name,
+                partitions: stream.partitions,
+                compartment_id: stream.compartment_id,
+                stream_pool_id: stream.stream_pool_id,
+                retention_hours: stream.retention_hours,
+                created_ms: stream.created.0,
+            };
+            let created = self.change(CONTROL_SLOT, Change::CreateStream(new.clone()));
+            let gone = || StorageError::Unavailable("the stream is gone again".to_owned());
+            let key = created.await?.ok_or_else(gone)?;
+            self.activate(key, &new, false).await?;
+            self.listed()?.by_id(&new.id).ok_or_else(gone)
+        })
+    }
+
+    fn append<'a>(
+        &'a self,
+        stream: &'a Stream,
+        _: TimeMs,
+        messages: Vec<NewMessage>,
+    ) -> Answer<'a, Vec<Result<Stamp, StorageError>>> {
+        Box::pin(async move {
+            let partitions: Vec<u32> = messages.iter().map(|one| one.partition).collect();
+            let bytes: usize = messages.iter().map(|one| one.value.len()).sum();
+            let record = |message: NewMessage| NewRecord {
+                partition: message.partition,
+                key: message.key,
+                value: message.value,
+            };
+            let records = messages.into_iter().map(record).collect();
+            let begun = Instant::now();
+            let stamps = self.log.produce(&self.topic(&stream.name), records).await;
+            let stored = partitions.iter().zip(&stamps);
+            let stored = stored
+                .filter_map(|(partition, stamp)| Some((*partition, stamp.as_ref().ok()?.offset)));
+            self.extents.note_stored(stream, stored);
+            let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+            let failures = stamps.iter().filter(|stamp| stamp.is_err()).count();
+            self.metrics
+                .count_transaction(stamps.len(), begun.elapsed());
+            self.metrics
+                .stored
+                .inc_by(whole(stamps.len().saturating_sub(failures)));
+            match failures {
+                0 => self.metrics.stored_bytes.inc_by(whole(bytes)),
+                _ => self.metrics.failed.inc(),
+            };
+            Ok(stamps
+                .into_iter()
+                .map(|stamp| stamp.map_err(failed))
+                .collect())
+        })
+    }
+
+    fn extents<'a>(&'a self, stream: &'a Stream) -> Answer<'a, BTreeMap<u32, Extent>> {
+        Box::pin(async move {
+            let topic = self.topic(&stream.name);
+            self.extents.get(stream, &topic).await.map_err(failed)
+        })
+    }
+
+    fn offset_at<'a>(
+        &'a self,
+        stream: &'a Stream,
+        partition: u32,
+        time: TimeMs,
+    ) -> Answer<'a, Option<u64>> {
+        Box::pin(async move {
+            let topic = self.topic(&stream.name);
+            let found = self.log.offset_at(&topic, partition, time).await;
+            found.map_err(failed)
+        })
+    }
+
+    fn read<'a>(
+        &'a self,
+        stream: &'a Stream,
+        ranges: &'a [ReadRange],
+        bounds: ReadBounds,
+    ) -> Answer<'a, Vec<Message>> {
+        Box::pin(async move {
+            let topic = self.topic(&stream.name);
+            let extents = self.extents.get(stream, &topic).await.map_err(failed)?;
+            let wanted = ranges.iter().filter_map(|range| {
+                // Whoever reads knows what is there, and needn't wait for the end.
+                let until = extents.get(&range.partition)?.next.min(range.until);
+                (range.from < until).then_some(Wanted {
+                    partition: range.partition,
+                    from: range.from,
+                    until,
+                })
+            });
+            let wanted: Vec<Wanted> = wanted.collect();
+            if wanted.is_empty() {
+                return Ok(Vec::new());
+            }
+            let (count_max, bytes_max) = (bounds.count_max, bounds.bytes_max);
+            let read = self.log.fetch(&topic, wanted, count_max, bytes_max).await;
+            let records = read.map_err(|error| {
+                self.extents.forget(stream.key);
+                failed(error)
+            })?;
+            let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+            let bytes: usize = records.iter().map(|record| record.value.len()).sum();
+            self.metrics.read.inc_by(whole(records.len()));
+            self.metrics.read_bytes.inc_by(whole(bytes));
+            let message = |record: Record| Message {
+                partition: record.partition,
+                stamp: record.stamp,
+                key: record.key,
+                value: record.value,
+            };
+            Ok(records.into_iter().map(message).collect())
+        })
+    }
+
+    fn groups(&self) -> Answer<'_, Vec<GroupRecord>> {
+        // They come with their slots.
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn open_group<'a>(
+        &'a self,
+        stream: &'a Stream,
+        name: &'a str,
+        starts: BTreeMap<u32, u64>,
+    ) -> Answer<'a, GroupRecord> {
+        Box::pin(async move {
+            let slot = slot_of_group(stream.key, name, self.slots);
+            let open = Change::OpenGroup {
+                stream: stream.key,
+                name: name.to_owned(),
+                starts,
+                at_ms: wall_ms(),
+            };
+            let key = self.change(slot, open).await?;
+            self.group_after(key)
+        })
+    }
+
+    fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let change = Change::Commit {
+                group: commit.group_key,
+                incarnation: commit.incarnation,
+                offsets: commit.committed.clone(),
+            };
+            let slot = slot_of_key(commit.group_key);
+            self.change(slot, change).await.map(drop)
+        })
+    }
+
+    fn move_group(&self, group_key: u64, starts: BTreeMap<u32, u64>) -> Answer<'_, GroupRecord> {
+        Box::pin(async move {
+            let change = Change::MoveGroup {
+                group: group_key,
+                starts,
+            };
+            let key = self.change(slot_of_key(group_key), change).await?;
+            self.group_after(key)
+        })
+    }
+}

@@ -1,0 +1,58 @@
+//! The stream server on real brokers of Apache Kafka.
+
+use anyhow::Result;
+use kafka_cluster::{Cluster, Kafka, Provided, Setup};
+use provision::tools::{Tools, stream_server_with_kafka};
+use provision::{PREPARED, Project, oci_clients};
+
+use super::runner::{self, Outcome, cargo};
+
+/// Tests of the stream server that hold on every engine, as files of `stream-server/tests/`. The
+/// others are about files of the embedded one, about what one process remembers, or about HTTP.
+const TESTS: &[&str] = &[
+    "control_plane",
+    "cursors",
+    "groups",
+    "kafka",
+    "messages",
+    "streams",
+];
+
+/// Names the brokers, for the tests.
+const BROKERS: &str = "SLUICE_KAFKA_BROKERS";
+/// How many servers stand in front of them, for the tests.
+const FRONTS: &str = "SLUICE_KAFKA_FRONTS";
+/// Names the program to test, for the tests by Oracle's clients.
+const SERVER: &str = "SLUICE_STREAM_SERVER";
+
+/// Runs the tests with three brokers, through one server and through two.
+pub(super) fn run(project: &Project) -> Result<Outcome> {
+    let tools = Tools::of(project);
+    let kafka = match Kafka::provide(project, &tools.with_parent)? {
+        Provided::Kafka(kafka) => kafka,
+        Provided::Missing(reason) => {
+            let outcome = Outcome::success("nothing was run");
+            return Ok(outcome.skipping(&format!("everything, because {reason}")));
+        }
+    };
+    let server = stream_server_with_kafka(project)?;
+    oci_clients::python_sdk(project)?;
+    oci_clients::typescript_sdk(project)?;
+    let cluster = Cluster::start(&kafka, "step", &Setup::default())?;
+    let brokers = cluster.brokers();
+    let mut outcome = Outcome::success("");
+    for fronts in ["1", "2"] {
+        println!("through {fronts} of its servers");
+        let mut own = cargo(project, &["test", "--package=stream-server", "--locked"]);
+        own.args(["--features=kafka", "--lib", "--no-fail-fast"]);
+        own.args(TESTS.iter().flat_map(|file| ["--test", *file]));
+        let mut clients = cargo(project, &["test", "--package=conformance", "--locked"]);
+        clients.arg("--no-fail-fast").env(SERVER, &server);
+        for command in [&mut own, &mut clients] {
+            command.env(BROKERS, &brokers).env(FRONTS, fronts);
+            let ran = runner::tests(command.env(PREPARED, "1"))?;
+            outcome = ran.and(outcome);
+        }
+    }
+    Ok(outcome)
+}

@@ -1,0 +1,144 @@
+//! Some brokers that are one cluster.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::Signal;
+
+use crate::metadata::brokers_known_to;
+use crate::node::{Node, Ports};
+use crate::programs::Kafka;
+use crate::setup::Setup;
+
+/// How long brokers may take until all have found each other: some 6 s on two idle cores, and these
+/// are not idle.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Running brokers. Dropping it kills them, and nothing else.
+#[derive(Debug)]
+pub struct Cluster {
+    nodes: Vec<Node>,
+}
+
+impl Cluster {
+    /// Starts brokers with an empty folder of this name, and waits until each knows all of them.
+    ///
+    /// # Errors
+    /// When one ends, or the time is up; the message has the end of its log.
+    pub fn start(kafka: &Kafka, name: &str, setup: &Setup) -> Result<Self> {
+        let folder = kafka.folder.join("clusters").join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        let ports: Vec<Ports> = (0..setup.brokers)
+            .map(|_| Ports::free())
+            .collect::<Result<_>>()?;
+        let node = |place: usize| {
+            let folder = folder.join(format!("broker-{place}"));
+            Node::new(kafka, folder, (place, &ports), setup)
+        };
+        let nodes = (0..setup.brokers).map(node).collect::<Result<_>>()?;
+        let mut cluster = Self { nodes };
+        for node in &mut cluster.nodes {
+            node.start()?;
+        }
+        cluster.wait_until_all_are_in()?;
+        Ok(cluster)
+    }
+
+    /// Returns the brokers' addresses as clients take them: `127.0.0.1:PORT,…`.
+    #[must_use]
+    pub fn brokers(&self) -> String {
+        let address = |node: &Node| format!("127.0.0.1:{}", node.ports.clients);
+        self.nodes.iter().map(address).collect::<Vec<_>>().join(",")
+    }
+
+    /// Kills a broker, by its place from 0, as `kill -9` does.
+    ///
+    /// # Errors
+    /// When there is no such broker.
+    pub fn kill(&mut self, place: usize) -> Result<()> {
+        let node = self.node(place)?;
+        match node.process.take() {
+            Some(mut process) => process.kill9(),
+            None => Ok(()),
+        }
+    }
+
+    /// Starts a broker that was killed, with its data. It isn't waited for.
+    ///
+    /// # Errors
+    /// When there is no such broker or the system can't start it.
+    pub fn restart(&mut self, place: usize) -> Result<()> {
+        self.node(place)?.start()
+    }
+
+    /// Stops a broker where it is (SIGSTOP): it keeps its connections and answers nothing.
+    ///
+    /// # Errors
+    /// When there is no such broker.
+    pub fn pause(&mut self, place: usize) -> Result<()> {
+        self.signal(place, Signal::STOP)
+    }
+
+    /// Lets a paused broker go on.
+    ///
+    /// # Errors
+    /// When there is no such broker.
+    pub fn go_on(&mut self, place: usize) -> Result<()> {
+        self.signal(place, Signal::CONT)
+    }
+
+    /// Waits until each running broker knows all running brokers, and no others.
+    ///
+    /// # Errors
+    /// When one ends, or the time is up; the message has the end of its log.
+    pub fn wait_until_all_are_in(&mut self) -> Result<()> {
+        let begun = Instant::now();
+        let running = self.nodes.iter().filter(|node| node.process.is_some());
+        let count = u32::try_from(running.count()).unwrap_or(u32::MAX);
+        for node in &mut self.nodes {
+            let port = node.ports.clients;
+            let Some(process) = &mut node.process else {
+                continue;
+            };
+            let left = PATIENCE.saturating_sub(begun.elapsed());
+            process.wait_until(left, "whole cluster", || {
+                let knows_all = brokers_known_to(port).is_ok_and(|known| known == count);
+                if !knows_all {
+                    std::thread::sleep(POLL_INTERVAL);
+                }
+                knows_all
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Ends the brokers as an operator does, and waits for that.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn end_in_order(mut self) -> Result<()> {
+        for node in &mut self.nodes {
+            if let Some(process) = &mut node.process {
+                process.terminate(PATIENCE)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn signal(&mut self, place: usize, signal: Signal) -> Result<()> {
+        match &mut self.node(place)?.process {
+            Some(process) => process.signal(signal),
+            None => bail!("the broker {place} doesn't run"),
+        }
+    }
+
+    fn node(&mut self, place: usize) -> Result<&mut Node> {
+        let node = self.nodes.get_mut(place);
+        node.with_context(|| format!("there is no broker {place}"))
+    }
+}

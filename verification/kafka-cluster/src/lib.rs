@@ -1,0 +1,18 @@
+//! Real brokers of Apache Kafka for tests, on free ports of the loopback interface.
+//!
+//! [`Kafka::provide`] fetches what runs a broker, once, by Maven; [`Cluster::start`] starts brokers
+//! in KRaft mode, each a controller too. Everything lies under `target/kafka`. A machine without
+//! Java or Maven gets [`Provided::Missing`] with the reason, which its caller has to say.
+
+mod cluster;
+mod metadata;
+mod node;
+mod programs;
+mod provide;
+mod setup;
+
+pub use cluster::Cluster;
+pub use metadata::brokers_known_to;
+pub use programs::Kafka;
+pub use provide::Provided;
+pub use setup::Setup;

@@ -16,6 +16,7 @@ use crate::origin::Origin;
 use crate::plugins::Plugins;
 use crate::principal::Principal;
 use crate::ranges::{judged, taken_out};
+use crate::settings::Way;
 use crate::template;
 
 /// Where the filter is unless the input says something else.
@@ -117,6 +118,8 @@ fn context<'a>(input: &'a Input, source: Option<&'a str>, output: Option<&'a str
             .collect()
     };
     let istio = IstioNames::of(&settings.istio);
+    let is_inbound = host == Host::Istio && settings.istio.way == Way::Inbound;
+    let application = is_inbound.then(|| format!("inbound|{}||", settings.istio.port));
     let loopback = &settings.loopback;
     let eg = GatewayNames::of(&settings.envoy_gateway, settings.ports, loopback);
     Context {
@@ -146,10 +149,11 @@ fn context<'a>(input: &'a Input, source: Option<&'a str>, output: Option<&'a str
         ways: ways(input, &eg),
         image: image(input),
         routes_by_name: match host {
-            Host::Istio => Some(istio.routes.clone()),
+            Host::Istio => application.is_none().then(|| istio.routes.clone()),
             Host::EnvoyGateway => Some(eg.xds_routes.clone()),
             Host::Envoy | Host::EnvoyOci | Host::Sidecar | Host::Compose => None,
         },
+        application,
         istio,
         eg,
         ranges: judged(),

@@ -6,7 +6,7 @@ use sluice::stream::signing::PrincipalKind;
 use crate::origin::Origin;
 use crate::principal::Principal;
 use crate::ranges::Range;
-use crate::settings::{self, EnvoyGateway, Istio, Loopback, Service};
+use crate::settings::{self, EnvoyGateway, Istio, Loopback, Service, Way};
 
 /// Where Kubernetes puts a pod's identity, and the authority by which OKE is verified.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -40,6 +40,8 @@ pub(crate) struct Context<'a> {
     pub(crate) istio: IstioNames<'a>,
     pub(crate) eg: GatewayNames<'a>,
     pub(crate) routes_by_name: Option<String>,
+    /// The cluster of the application beside this Envoy, where calls go there alone.
+    pub(crate) application: Option<String>,
     pub(crate) ranges: Vec<Range>,
     pub(crate) address_filter: Vec<Range>,
     pub(crate) has_address_filter: bool,
@@ -218,7 +220,9 @@ pub(crate) struct IstioNames<'a> {
     pub(crate) name: &'a str,
     pub(crate) namespace: &'a str,
     pub(crate) labels: Vec<Label<'a>>,
+    pub(crate) context: &'static str,
     pub(crate) port: u64,
+    pub(crate) sni: Option<&'a str>,
     pub(crate) routes: String,
 }
 
@@ -231,12 +235,19 @@ pub(crate) struct Label<'a> {
 impl<'a> IstioNames<'a> {
     pub(crate) fn of(istio: &'a Istio) -> Self {
         let labels = istio.labels.iter();
-        let own = || format!("http.{}", istio.port);
+        let (context, prefix) = match istio.way {
+            Way::Gateway => ("GATEWAY", "http."),
+            Way::Inbound => ("SIDECAR_INBOUND", ""),
+            Way::Outbound => ("SIDECAR_OUTBOUND", ""),
+        };
+        let own = || format!("{prefix}{}", istio.port);
         Self {
             name: &istio.name,
             namespace: &istio.namespace,
             labels: labels.map(|(name, value)| Label { name, value }).collect(),
+            context,
             port: istio.port,
+            sni: istio.sni.as_deref(),
             routes: istio.routes.clone().unwrap_or_else(own),
         }
     }
@@ -251,6 +262,8 @@ pub(crate) struct GatewayNames<'a> {
     pub(crate) pull_secret: Option<&'a str>,
     pub(crate) xds_listener: String,
     pub(crate) xds_routes: String,
+    /// Leads to the listener's own filter chain, where others share its port.
+    pub(crate) chain: String,
     /// The Gateway's listeners that become ours, where code comes with a listener only.
     pub(crate) sections: Vec<GatewaySection>,
 }
@@ -290,6 +303,18 @@ impl<'a> GatewayNames<'a> {
                 filter,
             }
         };
+        // Of HTTPS, each listener has its own.
+        let own = format!(
+            "{}/{}/{}",
+            gateway.namespace, gateway.gateway, gateway.listener
+        );
+        let (xds_routes, chain) = if gateway.is_https {
+            let chain = format!(r#"$.filter_chains[?(@.name=="{own}")]"#);
+            (own, chain)
+        } else {
+            let routes = named(&gateway.listener, gateway.port, "http");
+            (routes, String::new())
+        };
         Self {
             name: &gateway.name,
             namespace: &gateway.namespace,
@@ -297,7 +322,8 @@ impl<'a> GatewayNames<'a> {
             listener: &gateway.listener,
             pull_secret: gateway.pull_secret.as_deref(),
             xds_listener: named(&gateway.listener, gateway.port, "tcp"),
-            xds_routes: named(&gateway.listener, gateway.port, "http"),
+            xds_routes,
+            chain,
             sections: vec![
                 section("dispatch", loopback.dispatch, "sluice.answer"),
                 section("egress-https", loopback.egress_https, "sluice.answer"),

@@ -100,16 +100,47 @@ fn istio_gets_its_patches_in_their_order() {
 }
 
 #[test]
-fn control_planes_make_no_attempts_of_their_own() {
+fn istio_is_told_whose_requests_are_meant() {
+    for (context, expected, routes) in [
+        ("gateway", "GATEWAY", Some("http.8080")),
+        ("inbound", "SIDECAR_INBOUND", None),
+        ("outbound", "SIDECAR_OUTBOUND", Some("8080")),
+    ] {
+        let yaml = format!("{INPUT}istio: {{ context: {context}, sni: a.example }}\n");
+        let (_, documents) = written(&yaml, Form::newest(Host::Istio));
+        let patches = patches(&documents, "EnvoyFilter", "/spec/configPatches");
+        for patch in &patches {
+            assert_eq!(patch["match"]["context"], expected);
+            let chain = &patch["match"]["listener"]["filterChain"];
+            assert!(
+                chain.is_null() || chain["sni"] == "a.example",
+                "{context}: {patch}"
+            );
+        }
+        let has_routes = |patch: &&Value| patch["applyTo"] == "ROUTE_CONFIGURATION";
+        let changed = patches.iter().find(has_routes);
+        let changed = changed.map(|patch| &patch["match"]["routeConfiguration"]["name"]);
+        assert_eq!(changed.and_then(Value::as_str), routes);
+        let dispatch = patches
+            .iter()
+            .filter(|patch| patch["applyTo"] == "LISTENER")
+            .filter(|patch| patch["applyTo"] == "LISTENER")
+            .find(|patch| patch["patch"]["value"]["name"] == "dispatch")
+            .unwrap();
+        let is_direct = dispatch.to_string().contains("inbound|8080||");
+        assert_eq!(is_direct, context == "inbound");
+    }
+}
+
+#[test]
+fn no_host_makes_attempts_of_its_own() {
     for host in Host::ALL.into_iter().filter(|host| *host != Host::EnvoyOci) {
         let (text, _) = written(INPUT, Form::newest(host));
-        let is_control_plane = matches!(host, Host::Istio | Host::EnvoyGateway);
         for header in [
             "x-envoy-max-retries",
             "x-envoy-upstream-rq-per-try-timeout-ms",
         ] {
-            let count = text.matches(header).count();
-            assert_eq!(count, usize::from(is_control_plane), "{host}: {header}");
+            assert_eq!(text.matches(header).count(), 1, "{host}: {header}");
         }
     }
 }
@@ -163,6 +194,31 @@ fn envoy_gateway_gets_both_schemes_of_names() {
             (named("dispatch"), named("drain"), named("stream")),
             (2, 2, 1)
         );
+    }
+}
+
+/// Each HTTPS listener of a port has a filter chain and routes of its own.
+#[test]
+fn envoy_gateway_changes_one_https_listener() {
+    for (scheme, listener) in [("v1", "default/eg/web"), ("v2", "tcp-443")] {
+        let yaml = format!(
+            "{INPUT}envoyGateway: {{ listener: web, port: 443, protocol: HTTPS, \
+             xdsNames: {scheme} }}\n"
+        );
+        for image in ["", "image: 'r.example/f@sha256:0', "] {
+            let yaml = yaml.replace("listener: web", &format!("{image}listener: web"));
+            let (text, documents) = written(&yaml, Form::newest(Host::EnvoyGateway));
+            assert!(text.contains("route_config_name: default/eg/web"));
+            let patches = patches(&documents, "EnvoyPatchPolicy", "/spec/jsonPatches");
+            let inserted = patches.iter().filter(|patch| patch["name"] == listener);
+            let paths = inserted.filter_map(|patch| patch["operation"]["jsonPath"].as_str());
+            let paths: Vec<_> = paths.collect();
+            assert!(paths.len() >= 3, "{paths:?}");
+            for path in paths {
+                let chain = r#"$.filter_chains[?(@.name=="default/eg/web")]..http_filters"#;
+                assert!(path.starts_with(chain), "{path}");
+            }
+        }
     }
 }
 

@@ -7,11 +7,14 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use testkit::http1::{Request, Response};
+use testkit::http1::{Request, Response, exchange};
 use testkit::server::Answer;
 use testkit::stream::CALLS;
+use testkit::tls::Proxy;
 use wasm_tests::gateway::Gateway;
 use wasm_tests::target::{Seen, Target};
+
+use crate::https::OTHER;
 
 /// What is added to a call, what Envoy numbers each exchange with, and what is true of the one way
 /// alone: the name of a trace's span, and for how long the gateway waits.
@@ -41,7 +44,7 @@ pub fn target() -> Target {
             thread::sleep(SLOW);
             Answer::status(200)
         }
-        ("/rejected", _) => Answer::status(400),
+        ("/rejected" | "/pretending", _) => Answer::status(400),
         ("/ordered", _) => Answer::json(201, &json!({ "order": 7 })),
         _ => Answer::status(200),
     })
@@ -55,7 +58,7 @@ pub fn input(hooks: &Target) -> Value {
         "port": hooks.port(), "pathPrefix": "/hooks", "allowPrivate": true }] } })
 }
 
-/// All of them.
+/// All of them, but for what a policy of the control plane forbids.
 pub fn all(gateway: &Gateway, hooks: &Target) {
     // Where Envoy fetches the filter, a plugin may have been there before its code was.
     let reloads = gateway.reloads();
@@ -65,6 +68,7 @@ pub fn all(gateway: &Gateway, hooks: &Target) {
     a_deferred_call_waits_on_a_lane(gateway);
     a_reply_says_what_became_of_a_call(gateway);
     a_failed_call_is_tried_again_and_a_rejected_one_buried(gateway);
+    a_route_does_not_speak_for_envoy(gateway);
     a_call_has_the_time_that_it_asks_for(gateway);
     an_explicit_target_is_called_where_that_is_allowed(gateway, hooks);
     what_is_not_allowed_is_refused(gateway);
@@ -105,6 +109,26 @@ fn assert_same(direct: &Seen, called: &Seen) {
     };
     assert_eq!(fields(direct), fields(called));
     assert_eq!(called.attempt(), "1");
+}
+
+/// The control plane's own policies, which forbid `/forbidden`, judge a request before it becomes a
+/// call, by the path that it would have. Nothing has been called before.
+pub fn what_is_forbidden_is_no_call(gateway: &Gateway) {
+    for path in [
+        "/forbidden",
+        "/forbidden/x?y",
+        "//forbidden",
+        "/open/../forbidden",
+        "/open/..%2Fforbidden",
+        "/forbidden%2Fx",
+    ] {
+        let request = put(path).body("x");
+        let answers = [request.clone(), request.marked()].map(|request| gateway.exchange(&request));
+        let statuses = answers.map(|answer| answer.status);
+        assert_eq!(statuses, [403, 403], "{path}");
+    }
+    assert!(gateway.stream().records(CALLS).is_empty());
+    assert_eq!(gateway.target.count(), 0);
 }
 
 /// Whatever the control plane has Envoy add, a call has what a request has, and nothing else but
@@ -209,6 +233,18 @@ pub fn a_failed_call_is_tried_again_and_a_rejected_one_buried(gateway: &Gateway)
     assert_eq!(gateway.target.of("/rejected").len(), 1);
 }
 
+/// Whoever may make routes doesn't have calls to others' functions wait, or be made for ever.
+pub fn a_route_does_not_speak_for_envoy(gateway: &Gateway) {
+    let letters = gateway.stream().dead_letters().len();
+    gateway.call("/pretending");
+    gateway.wait("a dead letter", || {
+        gateway.stream().dead_letters().len() == letters + 1
+    });
+    let letters = gateway.stream().dead_letters();
+    assert_eq!(letters.last().unwrap()["reason"], "rejected");
+    assert_eq!(gateway.target.of("/pretending").len(), 1);
+}
+
 /// How long an attempt may take is the call's to say, not the route's.
 pub fn a_call_has_the_time_that_it_asks_for(gateway: &Gateway) {
     let id = gateway.accept(&put("/hasty").body("x").marked());
@@ -287,6 +323,16 @@ pub fn nobody_outside_looks_like_a_call(gateway: &Gateway) {
         let forged = fields.iter().find(|(_, value)| value == b"forged");
         assert_eq!(forged, None, "{fields:?}");
     }
+}
+
+/// Each HTTPS listener of a port has routes of its own, and calls take those of one. What leads to
+/// the other is `other`.
+pub fn another_listener_of_the_port_is_left_alone(gateway: &Gateway, other: &Proxy) {
+    let stored = gateway.stream().records(CALLS).len();
+    let request = Request::without_host("PUT", "/elsewhere").field("Host", OTHER);
+    let answer = exchange(other.port(), &request.marked().body("x")).expect(200);
+    assert_eq!(answer.message.text("async-call-id"), "");
+    assert_eq!(gateway.stream().records(CALLS).len(), stored);
 }
 
 /// A refusal that says what to change.

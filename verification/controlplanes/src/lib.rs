@@ -6,7 +6,10 @@
 //! | the real Envoy Gateway, and an Envoy that gets everything from it | [`envoy_gateway`] |
 //! | the Helm chart, and the real kube-apiserver | [`kubernetes`] |
 //! | the calls that have to work under every control plane | [`calls`] |
-//! | how such a gateway is started | [`behind`] |
+//! | how such a gateway is started, also where it speaks TLS | [`behind`], [`https`] |
+//! | what is built in Go for all that | [`built`] |
+//! | a network of its own for a test | [`network`] |
+//! | every manifest for a control plane, to be judged | [`written`] |
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,7 +19,11 @@
 )]
 
 pub mod behind;
+pub mod built;
 pub mod calls;
 pub mod envoy_gateway;
+pub mod https;
 pub mod istio;
 pub mod kubernetes;
+pub mod network;
+pub mod written;

@@ -10,13 +10,16 @@
 
 use controlplanes::calls;
 use controlplanes::envoy_gateway::manifests::{self, find};
-use controlplanes::envoy_gateway::network::{self, Role};
 use controlplanes::envoy_gateway::server::{Server, Setup};
 use controlplanes::envoy_gateway::{Programs, Xds, translated};
+use controlplanes::network::{self, Role};
+use controlplanes::written;
 use provision::Project;
 use provision::dist::Variant;
 use serde_json::{Value, json};
+use sluice_render::Host;
 use testkit::http1::Request;
+use wasm_tests::gateway::Gateway;
 use wasm_tests::sluice;
 use wasm_tests::target::Target;
 
@@ -42,6 +45,7 @@ fn every_kind_of_call_works_as_egctl_translates() {
     let input = calls::input(&hooks);
     let mut gateway = translated::start(&programs, "egctl", &input, calls::target(), |_| ());
     gateway.set.wait_until_draining().unwrap();
+    calls::what_is_forbidden_is_no_call(&gateway);
     calls::all(&gateway, &hooks);
     let checked = sluice::run(&["check", "--gateway", &gateway.set.gateway_url()]);
     assert!(checked.expect(0).out.contains("the filter has answered"));
@@ -59,7 +63,7 @@ fn what_fails_open_is_seen_by_the_check() {
         |all| {
             let patches = find(all, "EnvoyPatchPolicy").pointer_mut("/spec/jsonPatches");
             for patch in patches.unwrap().as_array_mut().unwrap() {
-                if patch["name"] == "default/eg/http" {
+                if patch["name"] == "default/eg/listener" {
                     patch["name"] = json!("tcp-10000");
                 }
             }
@@ -73,14 +77,23 @@ fn what_fails_open_is_seen_by_the_check() {
     assert!(checked.expect(1).error.contains("THE FILTER IS NOT THERE"));
 }
 
-fn server(test: &str, programs: &Programs, xds: Xds, is_image: bool) {
-    let hooks = Target::start();
-    let setup = Setup {
-        name: test,
+/// The setup of a test with the server, whose listener's names are as `sluice render` was told.
+fn setup(name: &str, xds: Xds) -> Setup<'_> {
+    Setup {
+        name,
         xds,
         told: xds,
-        is_image,
+        is_image: false,
+        is_https: false,
+        input: json!({}),
+    }
+}
+
+fn server(programs: &Programs, setup: Setup<'_>) {
+    let hooks = Target::start();
+    let setup = Setup {
         input: calls::input(&hooks),
+        ..setup
     };
     let mut server = Server::start(programs, &setup, calls::target());
     server.wait_until_draining();
@@ -88,8 +101,19 @@ fn server(test: &str, programs: &Programs, xds: Xds, is_image: bool) {
     server.gateway.wait("the filter is there", || {
         sluice::run(&["check", "--gateway", &url]).code == 0
     });
+    calls::what_is_forbidden_is_no_call(&server.gateway);
     calls::all(&server.gateway, &hooks);
+    a_route_with_code_of_its_own_takes_calls(&server.gateway);
+    if let Some(other) = &server.other_listener {
+        calls::another_listener_of_the_port_is_left_alone(&server.gateway, other);
+    }
     waiting_calls_follow_a_route(&server);
+}
+
+/// What a policy for one route says takes nothing from what holds for all.
+fn a_route_with_code_of_its_own_takes_calls(gateway: &Gateway) {
+    let id = gateway.call("/own-code");
+    gateway.wait_for_call(&id);
 }
 
 /// A call that was taken before a route is edited goes where the route leads when it is made.
@@ -111,7 +135,7 @@ fn waiting_calls_follow_a_route(server: &Server) {
 fn the_server_with_names_after_the_gateway() {
     let test = "the_server_with_names_after_the_gateway";
     if let Some(programs) = programs_inside(test) {
-        server("eg-v1", &programs, Xds::V1, false);
+        server(&programs, setup("eg-v1", Xds::V1));
     }
 }
 
@@ -119,7 +143,7 @@ fn the_server_with_names_after_the_gateway() {
 fn the_server_with_names_after_port_and_protocol() {
     let test = "the_server_with_names_after_port_and_protocol";
     if let Some(programs) = programs_inside(test) {
-        server("eg-v2", &programs, Xds::V2, false);
+        server(&programs, setup("eg-v2", Xds::V2));
     }
 }
 
@@ -127,7 +151,9 @@ fn the_server_with_names_after_port_and_protocol() {
 fn the_filter_as_an_image_with_names_after_the_gateway() {
     let test = "the_filter_as_an_image_with_names_after_the_gateway";
     if let Some(programs) = programs_inside(test) {
-        server("eg-image-v1", &programs, Xds::V1, true);
+        let mut setup = setup("eg-image-v1", Xds::V1);
+        setup.is_image = true;
+        server(&programs, setup);
     }
 }
 
@@ -135,7 +161,29 @@ fn the_filter_as_an_image_with_names_after_the_gateway() {
 fn the_filter_as_an_image_with_names_after_port_and_protocol() {
     let test = "the_filter_as_an_image_with_names_after_port_and_protocol";
     if let Some(programs) = programs_inside(test) {
-        server("eg-image-v2", &programs, Xds::V2, true);
+        let mut setup = setup("eg-image-v2", Xds::V2);
+        setup.is_image = true;
+        server(&programs, setup);
+    }
+}
+
+#[test]
+fn an_https_listener_with_names_after_the_gateway() {
+    let test = "an_https_listener_with_names_after_the_gateway";
+    if let Some(programs) = programs_inside(test) {
+        let mut setup = setup("eg-https-v1", Xds::V1);
+        setup.is_https = true;
+        server(&programs, setup);
+    }
+}
+
+#[test]
+fn an_https_listener_and_an_image_with_names_after_port_and_protocol() {
+    let test = "an_https_listener_and_an_image_with_names_after_port_and_protocol";
+    if let Some(programs) = programs_inside(test) {
+        let mut setup = setup("eg-https-v2", Xds::V2);
+        (setup.is_https, setup.is_image) = (true, true);
+        server(&programs, setup);
     }
 }
 
@@ -146,13 +194,8 @@ fn a_patch_that_does_not_fit_leaves_the_gateway_open() {
     let Some(programs) = programs_inside(test) else {
         return;
     };
-    let setup = Setup {
-        name: "eg-open",
-        xds: Xds::V2,
-        told: Xds::V1,
-        is_image: false,
-        input: json!({}),
-    };
+    let mut setup = setup("eg-open", Xds::V2);
+    setup.told = Xds::V1;
     let server = Server::start(&programs, &setup, calls::target());
     let gateway = &server.gateway;
     gateway.wait("the routes are there", || {
@@ -168,26 +211,21 @@ fn a_patch_that_does_not_fit_leaves_the_gateway_open() {
     });
 }
 
-/// Every document of what we ship is one that Kubernetes' API takes, and nothing else in it.
+/// Every document of what we ship and write is one that Kubernetes' API takes, and nothing else in
+/// it.
 #[test]
-fn what_we_ship_is_what_kubernetes_takes() {
+fn every_manifest_is_what_kubernetes_takes() {
     let Some(programs) = programs() else { return };
-    let folder = Project::here().root().join("deploy/envoy-gateway");
-    let mut files = 0;
-    for entry in std::fs::read_dir(&folder).unwrap() {
-        let file = entry.unwrap().path();
-        let text = std::fs::read_to_string(&file).unwrap();
-        let count = manifests::documents(&text).len();
-        let judged = programs.validate(&file);
-        assert_eq!(judged, count, "{}", file.display());
-        files += 1;
+    let files = written::files(Host::EnvoyGateway, "deploy/envoy-gateway");
+    for file in &files {
+        let count = written::documents_of(file).len();
+        assert_eq!(programs.judge.taken(file), count, "{}", file.display());
     }
-    assert!(files >= 2, "{files}");
     // What judges finds what is wrong.
     let wrong: Value = json!({ "apiVersion": "gateway.envoyproxy.io/v1alpha1",
         "kind": "ClientTrafficPolicy", "metadata": { "name": "a", "namespace": "b" },
         "spec": { "path": { "escapedSlashesAction": "Keep" } } });
     let file = Project::here().target().join("not-valid.yaml");
     std::fs::write(&file, manifests::text(&[wrong])).unwrap();
-    assert_eq!(programs.validate(&file), 0);
+    assert_eq!(programs.judge.taken(&file), 0);
 }

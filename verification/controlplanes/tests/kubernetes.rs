@@ -19,8 +19,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use controlplanes::envoy_gateway::manifests::documents;
 use controlplanes::kubernetes::{Programs, chart};
+use controlplanes::written::documents;
 use provision::Project;
 use serde_json::Value;
 
@@ -133,7 +133,7 @@ fn every_document_is_one_that_kubernetes_knows() {
         .map(|(name, values)| rendered_file(&programs, name, values));
     for file in shipped().into_iter().chain(rendered) {
         let count = documents(&fs::read_to_string(&file).unwrap()).len();
-        assert_eq!(programs.validate(&file), count, "{}", file.display());
+        assert_eq!(programs.judge.taken(&file), count, "{}", file.display());
         assert!(count > 0, "{}", file.display());
     }
 }

@@ -67,7 +67,7 @@
 {{- define "sluice.mistakes.manifests" -}}
 {{- $kinds := list "EnvoyFilter" -}}
 {{- if eq .Values.mode "envoyGateway" -}}
-{{- $kinds = list "EnvoyProxy" "ClientTrafficPolicy" "EnvoyPatchPolicy" "EnvoyExtensionPolicy" "HTTPRoute" "HTTPRouteFilter" -}}
+{{- $kinds = list "EnvoyProxy" "ClientTrafficPolicy" "EnvoyPatchPolicy" "EnvoyExtensionPolicy" "GRPCRoute" "HTTPRouteFilter" -}}
 {{- end -}}
 {{/* Split as Helm does. */}}
 {{- range regexSplit "(?:^|\\s*\\n)---\\s*" (include "sluice.config" .) -1 -}}

@@ -9,7 +9,7 @@ use sluice::config::{Document, Section, TextForm};
 
 use crate::origin::Origin;
 
-pub(crate) use control_planes::{EnvoyGateway, Istio};
+pub(crate) use control_planes::{EnvoyGateway, Istio, Way};
 use read::{name, origin, port, refuse_control};
 
 /// Services that an application calls through its sidecar.

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use local_gateway::render::{egress, merge_patch};
 use provision::Project;
-use serde::Deserialize as _;
 use serde_json::{Value, json};
 use sluice_render::{Form, Host, Input, render};
 
-use super::programs::module;
+use crate::built::ENVOY_GATEWAY;
+use crate::https::{NAME, OTHER};
+use crate::written::documents;
 
 /// How Envoy Gateway names what it tells Envoy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +65,8 @@ pub struct Values {
     pub envoy: String,
     /// How Envoy Gateway names things.
     pub xds: Xds,
+    /// The certificates of its listener, and of another at the same port, if they are HTTPS ones.
+    pub certificates: Option<[Value; 2]>,
     /// Merged into the input of `sluice render` (RFC 7396).
     pub input: Value,
 }
@@ -75,9 +78,8 @@ pub struct Values {
 #[must_use]
 pub fn all(values: &Values, function: &str) -> Vec<Value> {
     let mut resources = ours(values);
-    let module = module(&Project::here());
-    for file in ["10-gateway.yaml", "20-routes.yaml"] {
-        let path = module.join("manifests").join(file);
+    for file in ["10-gateway.yaml", "20-routes.yaml", "30-policies.yaml"] {
+        let path = ENVOY_GATEWAY.folder().join("manifests").join(file);
         let text = fs::read_to_string(&path).unwrap();
         let [a, b] = values.functions;
         let text = text
@@ -88,14 +90,25 @@ pub fn all(values: &Values, function: &str) -> Vec<Value> {
             .replace("$GATEWAY", &values.gateway.to_string());
         resources.extend(documents(&text));
     }
+    let listeners = find(&mut resources, "Gateway").pointer_mut("/spec/listeners");
+    let listeners = listeners.unwrap().as_array_mut().unwrap();
+    if let Some(certificates) = &values.certificates {
+        let https = |name: &str, host: &str| {
+            json!({ "name": name, "hostname": host, "protocol": "HTTPS", "port": values.gateway,
+                "tls": { "certificateRefs": [{ "name": host }] } })
+        };
+        *listeners = vec![https("listener", NAME), https("other", OTHER)];
+        resources.extend(certificates.clone());
+    }
     if let Module::Image { ports, .. } = &values.module {
         let listeners = find(&mut resources, "Gateway").pointer_mut("/spec/listeners");
         let listeners = listeners.unwrap().as_array_mut().unwrap();
         let names = ["dispatch", "egress-https", "egress-http", "drain"];
         for (name, port) in names.into_iter().zip(ports.iter().chain([&values.drain])) {
             listeners.push(
-                json!({ "name": format!("sluice-{name}"), "protocol": "HTTP",
-                "port": port }),
+                json!({ "name": format!("sluice-{name}"), "protocol": "HTTP", "port": port,
+                "allowedRoutes": {
+                    "kinds": [{ "kind": "GRPCRoute" }], "namespaces": { "from": "Same" } } }),
             );
         }
     }
@@ -111,7 +124,8 @@ fn ours(values: &Values) -> Vec<Value> {
     merge_patch(
         &mut input,
         &json!({
-            "envoyGateway": { "namespace": "default", "gateway": "eg", "listener": "http",
+            "envoyGateway": { "namespace": "default", "gateway": "eg", "listener": "listener",
+                "protocol": if values.certificates.is_some() { "HTTPS" } else { "HTTP" },
                 "port": values.gateway, "xdsNames": values.xds.word() },
             "stream": { "url": format!("http://127.0.0.1:{}", values.stream), "authority": null },
             "ports": { "drain": values.drain },
@@ -129,6 +143,12 @@ fn ours(values: &Values) -> Vec<Value> {
         }),
     };
     merge_patch(&mut input, &module);
+    if values.certificates.is_some() {
+        merge_patch(
+            &mut input,
+            &json!({ "dispatch": { "replyAuthority": NAME } }),
+        );
+    }
     merge_patch(&mut input, &values.input);
     let has_targets = input.pointer("/targets/allow/0").is_some();
     let form = Form {
@@ -141,18 +161,6 @@ fn ours(values: &Values) -> Vec<Value> {
         with_loopback_targets(&mut documents);
     }
     documents
-}
-
-/// The documents of a file, as Kubernetes reads them.
-///
-/// # Panics
-/// When it is no YAML.
-#[must_use]
-pub fn documents(text: &str) -> Vec<Value> {
-    yaml_serde::Deserializer::from_str(text)
-        .map(|one| Value::deserialize(one).unwrap())
-        .filter(|one| !one.is_null())
-        .collect()
 }
 
 /// The documents as one file.

@@ -5,11 +5,10 @@
 //! | what is built in Go | [`Programs`] |
 //! | the resources: ours as `sluice render` writes them, and the rest | [`manifests`] |
 //! | what egctl makes of them, as an Envoy's own configuration | [`translated`] |
-//! | the standalone server, and a network of its own for it | [`server`], [`network`] |
+//! | the standalone server | [`server`] |
 //! | a registry with the filter in it | [`registry`] |
 
 pub mod manifests;
-pub mod network;
 mod programs;
 pub mod registry;
 pub mod server;

@@ -14,14 +14,16 @@ use provision::dist::Variant;
 use provision::{Programs as LocalPrograms, Project};
 use serde_json::{Value, json};
 use testkit::http1::{Request, exchange};
+use testkit::tls::Proxy;
 use wasm_tests::gateway::Gateway;
 use wasm_tests::target::Target;
 
 use super::Programs;
 use super::manifests::{self, Module, Values, Xds};
-use super::programs::module;
 use super::registry::Registry;
 use crate::behind::{self, Ports};
+use crate::built::ENVOY_GATEWAY;
+use crate::https::{Https, NAME, OTHER};
 
 /// The server starts in a few seconds, on an idle machine.
 const DEADLINE: Duration = Duration::from_secs(90);
@@ -38,6 +40,8 @@ pub struct Setup<'a> {
     pub told: Xds,
     /// Whether the filter comes as an image; as a file otherwise.
     pub is_image: bool,
+    /// Whether the gateway speaks TLS.
+    pub is_https: bool,
     /// Merged into the input of `sluice render` (RFC 7396).
     pub input: Value,
 }
@@ -48,9 +52,12 @@ pub struct Server {
     pub gateway: Gateway,
     /// The other function.
     pub other: Target,
+    /// Leads to the other listener of the gateway's port, where it speaks TLS.
+    pub other_listener: Option<Proxy>,
     values: Values,
     work: PathBuf,
     server: Process,
+    _client: Option<Proxy>,
     _registry: Option<Registry>,
 }
 
@@ -76,6 +83,7 @@ impl Server {
             .then(|| Registry::start(programs, &local, &work));
         let other = Target::start();
         let [gateway, admin, stream, drain] = [(); 4].map(|()| ports::free().unwrap());
+        let https = setup.is_https.then(Https::default);
         let values = Values {
             gateway,
             stream,
@@ -91,6 +99,9 @@ impl Server {
             },
             envoy: local.envoy_version.to_string(),
             xds: setup.told,
+            certificates: https
+                .as_ref()
+                .map(|https| [NAME, OTHER].map(|name| https.secret(name))),
             input: setup.input.clone(),
         };
         prepare(programs, &work, setup.xds, &values.envoy);
@@ -100,11 +111,13 @@ impl Server {
         let noted = server.wait_until(DEADLINE, "start of Envoy", || started.is_file());
         noted.unwrap();
         let bootstrap = bootstrap(&started, admin);
+        let client = |name| https.as_ref().map(|https| https.client(name, gateway));
+        let (client, other_listener) = (client(NAME), client(OTHER));
         let gateway = behind::start(
             setup.name,
             target,
             Ports {
-                gateway,
+                gateway: client.as_ref().map_or(gateway, Proxy::port),
                 admin,
                 stream,
                 drain,
@@ -114,9 +127,11 @@ impl Server {
         Self {
             gateway,
             other,
+            other_listener,
             values,
             work,
             server,
+            _client: client,
             _registry: registry,
         }
     }
@@ -156,9 +171,8 @@ impl Server {
 fn prepare(programs: &Programs, work: &Path, xds: Xds, envoy: &str) {
     let binary = work.join(format!("data/envoy-versions/{envoy}/bin/envoy"));
     fs::create_dir_all(binary.parent().unwrap()).unwrap();
-    let module = module(&Project::here());
     let filled = |name: &str| {
-        let text = fs::read_to_string(module.join(name)).unwrap();
+        let text = fs::read_to_string(ENVOY_GATEWAY.folder().join(name)).unwrap();
         text.replace("$WORK", work.to_str().unwrap())
     };
     fs::write(&binary, filled("noted.sh")).unwrap();

@@ -45,6 +45,7 @@ pub fn start(
         module: Module::Mounted(local.filter.clone()),
         envoy: local.envoy_version.to_string(),
         xds: Xds::V1,
+        certificates: None,
         input: input.clone(),
     };
     let mut resources = manifests::all(&values, "function-a");

@@ -11,7 +11,12 @@ use super::programs::Programs;
 
 /// Who Envoy is for istiod: kind, address, pod and domain. The address is no function's, or the
 /// gateway would get the ports of that service.
-const NODE: &str = "router~127.0.0.2~gw.default~default.svc.cluster.local";
+const fn node(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Istio | Kind::GatewayApi => "router~127.0.0.2~gw.default~default.svc.cluster.local",
+        Kind::Inbound | Kind::Outbound => "sidecar~127.0.0.2~gw.default~default.svc.cluster.local",
+    }
+}
 
 /// With what Envoy starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,13 +50,14 @@ fn plain(kind: Kind, admin: u16, xds: u16) -> Value {
     let ads = json!({ "ads": {}, "resource_api_version": "V3" });
     json!({
         "node": {
-            "id": NODE,
+            "id": node(kind),
             "cluster": "gw.default",
             "metadata": {
                 "NAMESPACE": "default",
                 "CLUSTER_ID": "Kubernetes",
                 "ISTIO_VERSION": "1.31.0",
                 "LABELS": kind.labels(),
+                "INTERCEPTION_MODE": "NONE",
             },
         },
         "admin": { "address": socket(admin) },
@@ -93,7 +99,7 @@ fn istio(programs: &Programs, kind: Kind, work: &Path, admin: u16, xds: u16) -> 
     let mut command = Command::new(&programs.bootstrap);
     command
         .arg(programs.source.join(template))
-        .args([NODE, &admin.to_string(), "reason"])
+        .args([node(kind), &admin.to_string(), "reason"])
         .current_dir(work)
         .env("ISTIO_METAJSON_LABELS", kind.labels().to_string())
         .env("ISTIO_META_CLUSTER_ID", "Kubernetes")

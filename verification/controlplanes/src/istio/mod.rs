@@ -22,10 +22,13 @@ use local_gateway::{LocalSet, http, ports};
 use provision::dist::Variant;
 use provision::{Programs as LocalPrograms, Project};
 use serde_json::Value;
+use testkit::tls::Proxy;
 use wasm_tests::gateway::Gateway;
 use wasm_tests::target::Target;
 
 use crate::behind::{self, Ports};
+use crate::built::ISTIO;
+use crate::https::{Https, NAME, OTHER};
 
 pub use bootstrap::Bootstrap;
 pub use manifests::Kind;
@@ -35,14 +38,15 @@ pub use programs::Programs;
 const ISTIOD_DEADLINE: Duration = Duration::from_secs(60);
 
 /// What istiod has to be told before it starts: without Istio's own build of Envoy there are no
-/// filters of Istio's own, and nobody deploys gateways.
-const ISTIOD_ENVIRONMENT: [(&str, &str); 6] = [
+/// filters of Istio's own, and nobody deploys gateways. Whoever connects is asked who they are.
+const ISTIOD_ENVIRONMENT: [(&str, &str); 7] = [
     ("PILOT_ENABLE_ALPN_FILTER", "false"),
     ("PILOT_ENABLE_METADATA_EXCHANGE", "false"),
     ("PILOT_ENABLE_GATEWAY_API_DEPLOYMENT_CONTROLLER", "false"),
     ("PILOT_ENABLE_GATEWAY_API_STATUS", "false"),
     ("PILOT_ENABLE_GATEWAY_API_GATEWAYCLASS_CONTROLLER", "false"),
     ("POD_NAMESPACE", "istio-system"),
+    ("XDS_AUTH_PLAINTEXT", "true"),
 ];
 
 /// How a set with Istio is to be.
@@ -54,6 +58,8 @@ pub struct Setup<'a> {
     pub kind: Kind,
     /// With what Envoy starts.
     pub bootstrap: Bootstrap,
+    /// Whether the gateway speaks TLS.
+    pub is_https: bool,
     /// Merged into the input of `sluice render` (RFC 7396).
     pub input: Value,
 }
@@ -64,11 +70,14 @@ pub struct Istio {
     pub gateway: Gateway,
     /// The other function.
     pub other: Target,
+    /// Leads to the other server of the gateway's port, where it speaks TLS.
+    pub other_server: Option<Proxy>,
     /// What Istio reads.
     folder: PathBuf,
     values: manifests::Values,
     kind: Kind,
     _istiod: Process,
+    _client: Option<Proxy>,
 }
 
 impl Istio {
@@ -85,6 +94,7 @@ impl Istio {
         fs::create_dir_all(&folder).unwrap();
         let other = Target::start();
         let [gateway, admin, stream, drain, xds] = [(); 5].map(|()| ports::free().unwrap());
+        let https = setup.is_https.then(Https::default);
         let values = manifests::Values {
             gateway,
             stream,
@@ -92,15 +102,27 @@ impl Istio {
             functions: [target.port(), other.port()],
             module: local.filter.clone(),
             envoy: local.envoy_version.to_string(),
+            certificates: https
+                .as_ref()
+                .map(|https| [NAME, OTHER].map(|name| https.secret(name))),
         };
         manifests::write(&folder, setup.kind, &values, &setup.input);
-        let istiod = start_istiod(programs, &local, setup.kind, &work, &folder, xds);
+        let istiod = start_istiod(
+            programs,
+            &local,
+            values.form(setup.kind),
+            &work,
+            &folder,
+            xds,
+        );
         let bootstrap = setup.bootstrap.of(programs, setup.kind, &work, admin, xds);
+        let client = |name| https.as_ref().map(|https| https.client(name, gateway));
+        let (client, other_server) = (client(NAME), client(OTHER));
         let gateway = behind::start(
             setup.name,
             target,
             Ports {
-                gateway,
+                gateway: client.as_ref().map_or(gateway, Proxy::port),
                 admin,
                 stream,
                 drain,
@@ -110,10 +132,12 @@ impl Istio {
         let mut istio = Self {
             gateway,
             other,
+            other_server,
             folder,
             values,
             kind: setup.kind,
             _istiod: istiod,
+            _client: client,
         };
         istio.set().wait_until_draining().unwrap();
         istio
@@ -121,6 +145,12 @@ impl Istio {
 
     fn set(&mut self) -> &mut LocalSet {
         &mut self.gateway.set
+    }
+
+    /// Returns the port at which Envoy's gateway listens.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.values.gateway
     }
 
     /// Has the routes lead to the other function from now on, as an operator's edit does.
@@ -156,19 +186,19 @@ fn work_folder(project: &Project, name: &str) -> PathBuf {
 fn start_istiod(
     programs: &Programs,
     local: &LocalPrograms,
-    kind: Kind,
+    form: &str,
     work: &Path,
     folder: &Path,
     port: u16,
 ) -> Process {
-    let mesh = programs::module(&Project::here()).join("mesh.yaml");
+    let mesh = ISTIO.folder().join("mesh.yaml");
     let environment = ISTIOD_ENVIRONMENT.map(|(name, value)| (name.to_owned(), value.to_owned()));
     let program = Program {
         name: "istiod",
         with_parent: local.tools.with_parent.clone(),
         path: programs.istiod.clone(),
         arguments: vec![
-            kind.form().into(),
+            form.into(),
             folder.into(),
             mesh.into(),
             format!("127.0.0.1:{port}").into(),

@@ -1,26 +1,11 @@
-//! What is built in Go, from the modules that `istio/go.mod` names.
+//! What of Istio is built in Go.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
 
-use provision::Project;
-use provision::command::capture;
-use provision::go::{self, GoProgram};
+use crate::built::{ISTIO, Judge};
 
-/// The folder of the Go module, from the root on.
-const MODULE: &str = "verification/controlplanes/istio";
-
-const fn program<'a>(name: &'a str, package: &'a str) -> GoProgram<'a> {
-    GoProgram {
-        name,
-        module: MODULE,
-        package,
-        variables: &[],
-    }
-}
-
-/// Istio's programs, built.
+/// Istio's programs, and what judges what they read.
 #[derive(Clone, Debug)]
 pub struct Programs {
     /// istiod, by our own main program.
@@ -31,6 +16,8 @@ pub struct Programs {
     pub istioctl: PathBuf,
     /// Where Istio's source is.
     pub source: PathBuf,
+    /// Knows Istio's resources.
+    pub judge: Judge,
 }
 
 impl Programs {
@@ -40,37 +27,24 @@ impl Programs {
     /// When one doesn't compile.
     #[must_use]
     pub fn provide() -> Option<Self> {
-        static PROVIDED: OnceLock<Option<Programs>> = OnceLock::new();
-        PROVIDED.get_or_init(Self::build).clone()
-    }
-
-    fn build() -> Option<Self> {
-        let project = Project::here();
-        let provide = |name, package| go::provide(&project, program(name, package)).unwrap();
-        let mut list = Command::new("go");
-        list.current_dir(module(&project))
-            .args(["list", "-m", "-f", "{{.Dir}}", "istio.io/istio"]);
+        let source = ISTIO.source("istio.io/istio")?;
         Some(Self {
-            istiod: provide("istiod", "./istiod")?,
-            bootstrap: provide("istio-bootstrap", "./bootstrap")?,
-            istioctl: provide("istioctl", "istio.io/istio/istioctl/cmd/istioctl")?,
-            source: PathBuf::from(capture(&mut list).unwrap().trim()),
+            istiod: ISTIO.program("istiod", "./istiod")?,
+            bootstrap: ISTIO.program("istio-bootstrap", "./bootstrap")?,
+            istioctl: ISTIO.program("istioctl", "istio.io/istio/istioctl/cmd/istioctl")?,
+            judge: Judge::provide(vec![source.join("manifests/charts/base/files")])?,
+            source,
         })
     }
 
-    /// What `istioctl validate` says of a file.
+    /// Returns what `istioctl validate` says of a file.
     ///
     /// # Panics
     /// When it can't be started.
     #[must_use]
-    pub fn validate(&self, file: &std::path::Path) -> Output {
+    pub fn validate(&self, file: &Path) -> Output {
         let mut command = Command::new(&self.istioctl);
         command.args(["validate", "-f"]).arg(file);
         command.output().unwrap()
     }
-}
-
-/// The folder of the Go module.
-pub(super) fn module(project: &Project) -> PathBuf {
-    project.root().join(MODULE)
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::Programs;
 use super::programs::VERSION;
-use crate::envoy_gateway::manifests::documents;
+use crate::written::documents;
 
 /// The namespace of every release here.
 pub const NAMESPACE: &str = "demo";

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use controlplanes::envoy_gateway::network::{self, Role};
 use controlplanes::kubernetes::server::Server;
 use controlplanes::kubernetes::{Programs, chart};
+use controlplanes::network::{self, Role};
 use provision::Project;
 use provision::tools::Tools;
 

@@ -1,9 +1,9 @@
 //! What the chart renders is, byte for byte, what `sluice render` writes, and so what the tests
 //! with the control planes run.
 
-use controlplanes::envoy_gateway::manifests::documents;
 use controlplanes::istio::{self, Kind};
 use controlplanes::kubernetes::chart;
+use controlplanes::written::documents;
 use local_gateway::render::merge_patch;
 use provision::Project;
 use serde_json::{Value, json};
@@ -102,6 +102,7 @@ fn manifests_of_your_own_pass_as_they_are() {
         functions: [10_003, 10_004],
         module: "/etc/envoy/sluice.wasm".into(),
         envoy: "1.39.3".into(),
+        certificates: None,
     };
     let filter = istio::manifests::envoy_filter(Kind::Istio, &values, &json!({}));
     let deploy = Project::here().root().join("deploy/envoy-gateway");

@@ -88,9 +88,8 @@ fn check_marked(gateway: &Gateway) {
             .marked()
             .body(content(LARGE)),
     );
-    let refused = refused.expect(413);
-    let told = refused.message.text("content-type");
-    assert_eq!(told, "application/problem+json", "{}", refused.show());
+    // By the filter or, if the processor hands much on at once, by Envoy's own limit.
+    let _refused = refused.expect(413);
     let sent = content(CALL);
     for round in 1..=ROUNDS {
         let path = format!("/marked/{round}");

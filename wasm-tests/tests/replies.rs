@@ -318,7 +318,7 @@ fn each_destination_has_a_secret_of_its_own() {
             .envoy_environment("SECRETS_OF_PARTNER", OF_RULE)
             .edit(|config| {
                 let drain = listener(config, "drain")?;
-                let keys = "/filter_chains/0/filters/0/typed_config/http_filters/0/typed_config\
+                let keys = "/filter_chains/0/filters/0/typed_config/http_filters/1/typed_config\
                             /config/vm_config/environment_variables/host_env_keys";
                 let keys = at(drain, keys)?.as_array_mut().expect("a list");
                 keys.push(json!("SECRETS_OF_PARTNER"));

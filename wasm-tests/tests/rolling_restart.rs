@@ -48,7 +48,9 @@ fn gateway(number: usize, origin: u16, stream: Option<u16>) -> Gateway {
         let builder = builder
             .target(Origin::local(origin))
             .drain_patch(drain_settings(&json!({
-                "group": { "timeoutMs": 2000, "leaseMs": 1500 },
+                // Longer than a busy machine lets a process wait: a drain that the group believes
+                // dead is in doubt.
+                "group": { "timeoutMs": 10_000, "leaseMs": 1500 },
                 // Small fetches and few slots: whenever it leaves, much has not begun.
                 "fetch": { "records": 64 },
                 "window": { "inFlight": 8 },

@@ -18,6 +18,9 @@ const TESTS: &[&str] = &[
     "streams",
 ];
 
+/// The package that starts brokers, and whose own tests kill them.
+pub(super) const KAFKA_CLUSTER: &str = "kafka-cluster";
+
 /// Names the brokers, for the tests.
 const BROKERS: &str = "SLUICE_KAFKA_BROKERS";
 /// How many servers stand in front of them, for the tests.
@@ -38,9 +41,10 @@ pub(super) fn run(project: &Project) -> Result<Outcome> {
     let server = stream_server_with_kafka(project)?;
     oci_clients::python_sdk(project)?;
     oci_clients::typescript_sdk(project)?;
+    let mut brokers_own = cargo(project, &["test", "--package", KAFKA_CLUSTER, "--locked"]);
+    let mut outcome = runner::tests(brokers_own.env(PREPARED, "1"))?;
     let cluster = Cluster::start(&kafka, "step", &Setup::default())?;
     let brokers = cluster.brokers();
-    let mut outcome = Outcome::success("");
     for fronts in ["1", "2"] {
         println!("through {fronts} of its servers");
         let mut own = cargo(project, &["test", "--package=stream-server", "--locked"]);

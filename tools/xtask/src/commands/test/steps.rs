@@ -12,7 +12,7 @@ use provision::{PREPARED, Project, command, docker, envoy, node, oci_clients};
 
 use super::containers::{self, CONTAINERS};
 use super::end_to_end::{self, CONTROL_PLANES, WASM_TESTS};
-use super::kafka;
+use super::kafka::{self, KAFKA_CLUSTER};
 use super::module_image;
 use super::runner::{self, Outcome, cargo};
 use crate::commands::{chaos, overload, render, sim};
@@ -232,6 +232,8 @@ fn native(project: &Project) -> Result<Outcome> {
         CONTROL_PLANES,
         "--exclude",
         CONTAINERS,
+        "--exclude",
+        KAFKA_CLUSTER,
         "--locked",
         "--no-fail-fast",
     ];

@@ -59,8 +59,13 @@ struct Left {
 /// Asks Envoy to fail its health checks, and waits until nothing is left to do.
 ///
 /// # Errors
-/// [`Failure::Failed`] with what is left, or why Envoy can't be asked.
+/// [`Failure::Failed`] with what is left, or why Envoy can't be asked; [`Failure::Usage`] if it may
+/// wait no longer than it has to.
 pub(crate) fn leave(leave: &Leave, out: &mut dyn Write) -> Result<(), Failure> {
+    if leave.within < leave.least {
+        let problem = "--within has to be as long as --least, or longer";
+        return Err(Failure::Usage(problem.to_owned()));
+    }
     let agent: Agent = Agent::config_builder()
         .max_redirects(0)
         .timeout_global(Some(CONNECT_TIMEOUT))

@@ -10,6 +10,7 @@
 
 mod support;
 
+use serde_json::json;
 use sluice::drain::Input;
 use sluice::http::CalloutResult;
 use sluice::metric::Metric;
@@ -284,4 +285,74 @@ fn a_worker_without_health_checks_lets_others_have_what_has_not_begun() {
         lab.wait(1_000);
         assert!(lab.open.is_empty(), "the third one waits: {:?}", lab.open);
     }
+}
+
+#[test]
+fn a_leaving_drain_waits_for_a_call_that_hangs_only_so_long() {
+    let lanes = r#","lanes":[{"streamId":"lane","delayMs":1000}]"#;
+    let group = r#","group":{"leaseMs":1000,"timeoutMs":60000,"leaveMs":5000}"#;
+    let mut lab = Lab::joined(&format!(
+        r#","attempt":{{"timeoutMs":300000}}{group}{lanes}"#
+    ));
+    lab.answer(
+        "lane/groupCursors",
+        answer(200, &[], r#"{"value":"start"}"#),
+    );
+    lab.fetch(0, &["/hangs"]);
+    lab.fetch(1, &["/a"]);
+    lab.deliver("/a");
+    lab.wait(1_000);
+    lab.fetch_nothing(2);
+    lab.answer("lane/messages", messages(0, &[]));
+    lab.wait(4_900);
+    assert_eq!(lab.said.counted(Metric::LeftAttempts), 0);
+    assert!(
+        !lab.is_open("calls/commit"),
+        "it would forget the call that hangs"
+    );
+    let hangs = lab.take("GET /hangs");
+    lab.wait(200);
+    let moved = lab.put("lane");
+    assert_eq!(moved[0]["path"], "/hangs");
+    assert!(
+        moved[0]["progress"]["attempts"].is_null(),
+        "as if there was none"
+    );
+    lab.wait(100);
+    lab.answer("calls/commit", answer(200, &[], r#"{"value":"x"}"#));
+    lab.input(Input::CalloutDone(hangs.ticket, answer(200, &[], "")));
+    let counted = |metric| lab.said.counted(metric);
+    assert_eq!(counted(Metric::LeftAttempts), 1);
+    assert_eq!(counted(Metric::Delivered), 1, "a late answer is ignored");
+    assert_eq!(counted(Metric::InFlight), 0);
+    assert_eq!(counted(Metric::Memberships), 0);
+    assert_eq!(counted(Metric::ActiveDrains), 0);
+}
+
+#[test]
+fn a_record_that_cannot_be_moved_lets_no_others_begin() {
+    let lanes = r#","lanes":[{"streamId":"lane","delayMs":10000}]"#;
+    let config = r#","group":{"leaseMs":1000,"timeoutMs":60000},"limits":{"inFlight":1}"#;
+    let mut lab = Lab::joined(&format!("{config}{lanes}"));
+    lab.answer(
+        "lane/groupCursors",
+        answer(200, &[], r#"{"value":"start"}"#),
+    );
+    let short = json!({ "id": "/short", "path": "/short", "maxAgeMs": 9_000 });
+    lab.bring("calls", 0, &[json!({ "id": "/a", "path": "/a" }), short]);
+    lab.fetch(2, &["/c"]);
+    lab.wait(1_000);
+    lab.fetch_nothing(3);
+    lab.answer("lane/messages", messages(0, &[]));
+    lab.deliver("/a");
+    assert!(lab.is_open("GET /short"), "no lane is short enough for it");
+    lab.deliver("/short");
+    for _ in 0..30 {
+        assert!(!lab.is_open("GET /c"), "{:?}", lab.open);
+        lab.wait(100);
+        if lab.is_open("calls/commit") {
+            lab.answer("calls/commit", answer(200, &[], r#"{"value":"x"}"#));
+        }
+    }
+    assert_eq!(lab.said.counted(Metric::Memberships), 0);
 }

@@ -120,6 +120,13 @@ impl GroupConfig {
                 "A worker that got no health check for this long begins no attempt and leaves the \
                  group.",
             ),
+            leave: group.duration_ms(
+                "leaveMs",
+                0..=3_600_000,
+                40_000,
+                "How long a worker that leaves waits for attempts under way. Calls that have no \
+                 answer then are made again, and no others.",
+            ),
         }
     }
 }

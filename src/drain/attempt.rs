@@ -207,6 +207,19 @@ impl DrainEngine {
         }
     }
 
+    /// Gives up an attempt that may have come to its target, and counts it as none.
+    pub(super) fn leave_attempt(&mut self, id: RecordId, now: Now) {
+        let Some(tracked) = self.window.get_mut(id) else {
+            return;
+        };
+        tracked.progress.attempts = tracked.progress.attempts.saturating_sub(1);
+        let last = LastAttempt {
+            detail: "no answer before the gateway ended".to_owned(),
+            answer: None,
+        };
+        self.attempt_later(id, Duration::ZERO, last, now);
+    }
+
     /// Sends the same attempt once more if a kept connection was probably closed when it was used
     /// again, which is not the target's answer. This is done only if a repetition can do no harm.
     fn send_again(&mut self, id: RecordId, now: Now) -> bool {

@@ -8,13 +8,18 @@
 //! back to the calls. Then everything that has begun can be committed. What hasn't begun stays
 //! where it is on the Stream.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::drain::DrainEngine;
 use crate::drain::lifecycle::state::Transition;
+use crate::drain::{DrainEngine, Purpose};
 use crate::id::{RecordId, StreamName};
 use crate::metric::Metric;
 use crate::time::{Now, Steady};
+
+/// While records that can't be moved are attempted, the others wait, and are looked at again after
+/// this long.
+const OTHERS_WAIT: Duration = Duration::from_secs(1);
 
 impl DrainEngine {
     /// Returns whether this worker had health checks, and has them no longer: another worker has
@@ -24,13 +29,18 @@ impl DrainEngine {
     }
 
     /// Returns when the drain has to begin to leave if no health check comes before.
+    /// After that, it returns when the drain waits no longer for attempts under way.
     pub(super) fn leaving_wakeup(&self, now: Steady) -> Option<Steady> {
-        self.active_until
-            .filter(|until| *until > now && self.memberships > 0)
+        let until = self.active_until?;
+        if until > now {
+            return Some(until).filter(|_| self.memberships > 0 || self.is_active);
+        }
+        let patience = until.plus(self.config.group.leave);
+        (patience > now && self.window.in_flight() > 0).then_some(patience)
     }
 
-    /// Moves what holds up the commit of settled records, if the drain leaves. Returns whether
-    /// attempts may begin: what can't be moved has to come to its end here.
+    /// Moves what holds up the commit of settled records, if the drain leaves. What can't be moved
+    /// has to come to its end here, and nothing else begins. Returns whether attempts may begin.
     pub(super) fn hand_over(&mut self, now: Now) -> bool {
         if !self.is_leaving(now.steady) {
             return true;
@@ -38,19 +48,52 @@ impl DrainEngine {
         let Some(shortest) = self.config.lanes.shortest() else {
             return true;
         };
+        self.leave_attempts(now);
         // Others may have the partitions of a worker that the group has not heard of.
         let heard = self.sessions.iter();
         let heard = heard.filter(|(_, session)| !session.is_unheard(now.steady));
         let sources: Vec<StreamName> = heard.map(|(source, _)| *source).collect();
-        let mut is_any_stuck = false;
+        let mut stuck = BTreeSet::new();
         for source in sources {
             for (id, until) in self.window.take_unbegun(source, now.steady) {
                 let until = until.unwrap_or(now.steady);
-                is_any_stuck |= !self.moves_off(id, until, shortest, now);
+                if !self.moves_off(id, until, shortest, now) {
+                    stuck.insert(id);
+                }
             }
         }
         self.wake_in_order(now);
-        is_any_stuck
+        if stuck.is_empty() {
+            return false;
+        }
+        let until = now.steady.plus(OTHERS_WAIT);
+        for id in self.window.take_ready_besides(&stuck, now.steady) {
+            let wait = Transition::Wait { until };
+            self.window.apply(id, wait, now.steady);
+        }
+        true
+    }
+
+    /// Waits no longer for attempts under way, once the drain has left for long enough. Their calls
+    /// are in doubt as if the gateway had been killed: they are made again, with the same number.
+    fn leave_attempts(&mut self, now: Now) {
+        let since = self.active_until.unwrap_or(now.steady);
+        if since.plus(self.config.group.leave) > now.steady {
+            return;
+        }
+        let attempts = self.open.iter().filter_map(|(ticket, (_, purpose))| {
+            let Purpose::Attempt(id, _) = purpose else {
+                return None;
+            };
+            let tracked = self.window.get(*id)?;
+            (!tracked.is_of_lost_session()).then_some((*ticket, *id))
+        });
+        for (ticket, id) in attempts.collect::<Vec<_>>() {
+            self.open.remove(&ticket);
+            self.outputs.count(Metric::InFlight, -1);
+            self.outputs.count(Metric::LeftAttempts, 1);
+            self.leave_attempt(id, now);
+        }
     }
 
     /// Moves a record to another stream: a call onto a lane, a record of a lane to the calls.
@@ -58,6 +101,8 @@ impl DrainEngine {
     fn moves_off(&mut self, id: RecordId, until: Steady, shortest: Duration, now: Now) -> bool {
         let left = until.since(now.steady);
         let is_moved = match id.source {
+            // It would become a dead letter.
+            StreamName::Calls if self.is_too_many(id) => false,
             StreamName::Calls => self.move_aside(id, left.max(shortest), now),
             StreamName::Lane(_) => self.hop(id, StreamName::Calls, Duration::ZERO, now),
             StreamName::Dead => false,
@@ -88,14 +133,19 @@ impl DrainEngine {
         }
     }
 
-    /// Counts the groups of which this worker is a member.
-    pub(super) fn count_memberships(&mut self) {
+    /// Counts whether this worker has health checks, and the groups of which it is a member.
+    pub(super) fn count_memberships(&mut self, now: Steady) {
+        let is_active = self.active_until.is_some_and(|until| until > now);
+        if is_active != std::mem::replace(&mut self.is_active, is_active) {
+            let more = if is_active { 1 } else { -1 };
+            self.outputs.count(Metric::ActiveDrains, more);
+        }
         let members = self.sessions.values().filter(|session| session.is_member());
-        let now = members.count();
-        let before = std::mem::replace(&mut self.memberships, now);
+        let count = members.count();
+        let before = std::mem::replace(&mut self.memberships, count);
         let signed = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        if now != before {
-            let more = signed(now).saturating_sub(signed(before));
+        if count != before {
+            let more = signed(count).saturating_sub(signed(before));
             self.outputs.count(Metric::Memberships, more);
         }
     }

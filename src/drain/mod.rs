@@ -120,6 +120,8 @@ pub struct DrainEngine {
     active_until: Option<Steady>,
     /// In how many groups this worker is a member, as it was last counted.
     memberships: usize,
+    /// Whether this worker counts as one with health checks.
+    is_active: bool,
     /// Attempts that may still be started in this turn of the event loop.
     turn_budget: usize,
     /// Whether a new turn was asked for.
@@ -157,6 +159,7 @@ impl DrainEngine {
             next_overdue_check: Steady(0),
             active_until: None,
             memberships: 0,
+            is_active: false,
             turn_budget: config.window.per_turn_max,
             turn_pending: false,
             lanes_wakeup: None,
@@ -291,7 +294,7 @@ impl DrainEngine {
             self.advance_lanes(now);
         }
         self.leave_groups(now.steady);
-        self.count_memberships();
+        self.count_memberships(now.steady);
     }
 
     fn callout_done(&mut self, ticket: Ticket, result: CalloutResult, now: Now) {

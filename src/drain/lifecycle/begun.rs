@@ -48,6 +48,23 @@ impl Window {
         }
         taken
     }
+
+    /// Takes all calls out of the queues of their targets, but these.
+    pub(in crate::drain) fn take_ready_besides(
+        &mut self,
+        others: &BTreeSet<RecordId>,
+        now: Steady,
+    ) -> BTreeSet<RecordId> {
+        let all = self.tracked.iter();
+        let ready = all.filter(|(_, tracked)| tracked.state() == State::Ready);
+        let ready = ready.map(|(id, _)| *id).filter(|id| !others.contains(id));
+        let ready: BTreeSet<RecordId> = ready.collect();
+        self.target_queues.remove(&ready);
+        for id in &ready {
+            self.apply(*id, Transition::Pick, now);
+        }
+        ready
+    }
 }
 
 fn is_begun(tracked: &TrackedRecord) -> bool {

@@ -1,3 +1,8 @@
+{{/* Whether values say that a user's key signs what goes to Oracle. */}}
+{{- define "sluice.signsByKey" -}}
+{{- if and .Values.stream.oci.enabled (not .Values.config) (not .Values.stream.oci.signing.principal) -}}yes{{- end -}}
+{{- end -}}
+
 {{/* Variables of Envoy from the Secret, which are no part of any ConfigMap. */}}
 {{- define "sluice.environment" -}}
 {{- $secrets := .Values.secrets -}}
@@ -9,8 +14,8 @@ env:
       secretKeyRef:
         name: {{ include "sluice.secret" $ }}
         key: {{ . }}
-        # Without it credentials would stand in the clear.
-        optional: {{ or (ne . "SLUICE_SEAL_KEYS") $secrets.unsealed }}
+        # Without the first credentials would stand in the clear, without the second nothing is signed.
+        optional: {{ not (or (and (eq . "SLUICE_SEAL_KEYS") (not $secrets.unsealed)) (and (eq . "OCI_PRIVATE_KEY") (include "sluice.signsByKey" $))) }}
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -172,7 +172,10 @@ fn values_that_are_wrong_are_refused_with_a_word() {
         ("stream.kafka.enabled=true", "kafka.brokers: is required"),
         ("stream.oci.enabled=true", "oci.endpoint: is required"),
         ("stream.oci.calls=a\"b", "/stream/oci/calls"),
-        ("stream.oci.endpoint=https://a.example", "/stream/oci/endpoint"),
+        (
+            "stream.oci.endpoint=https://a.example",
+            "/stream/oci/endpoint",
+        ),
         ("stream.oci.lanes[0].delayMs=5", "/stream/oci/lanes/0"),
         ("config=static_resources: {}", "has no listener gateway"),
     ] {

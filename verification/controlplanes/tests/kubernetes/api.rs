@@ -74,7 +74,10 @@ fn releases_come_and_go(server: &Server) {
             &[&["install", "sluice", folder], &values[..]].concat(),
         );
         assert!(notes.contains("Prefer: respond-async"), "{notes}");
-        let more = ["--set", "streamServer.logLevel=debug,gateway.logLevel=debug"];
+        let more = [
+            "--set",
+            "streamServer.logLevel=debug,gateway.logLevel=debug",
+        ];
         let upgrade = ["upgrade", "sluice", folder];
         helm(server, &[&upgrade, &values[..], &more].concat());
         let changed = server.done(&[

@@ -11,15 +11,9 @@ pub struct Kafka {
 }
 
 impl Kafka {
-    /// Returns the folder of the jars.
-    #[must_use]
-    pub fn jars(&self) -> PathBuf {
-        self.folder.join("libs")
-    }
-
     /// Returns the class path of the jars.
     pub(crate) fn class_path(&self) -> String {
-        self.jars().join("*").display().to_string()
+        self.folder.join("libs/*").display().to_string()
     }
 
     pub(crate) fn archive(&self) -> PathBuf {

@@ -1,12 +1,11 @@
 //! The Dockerfile and the files of Compose, by a real Docker.
 
 use anyhow::Result;
-use kafka_cluster::{Kafka, Provided};
+use kafka_cluster::Jars;
 use provision::Project;
 use provision::docker::images::BaseImages;
 use provision::docker::{Docker, Found, images};
 use provision::progress::say;
-use provision::tools::Tools;
 
 use super::runner::{self, Outcome, cargo};
 
@@ -64,16 +63,12 @@ fn for_kafka(project: &Project, docker: &Docker, images: &BaseImages) -> Result<
     if docker.own_engine().is_none() {
         return Ok(ForKafka::default());
     }
-    let (variables, missing) =
-        match Kafka::provide(project, &Tools::for_tests(project)?.with_parent)? {
-            Provided::Kafka(kafka) => {
-                let jars = kafka.jars();
-                let variables = images::provide_kafka(project, docker, images, &jars)?;
-                (variables, None)
-            }
-            Provided::Missing(reason) => {
-                (vec![(NO_KAFKA.to_owned(), reason.clone())], Some(reason))
-            }
-        };
+    let (variables, missing) = match Jars::provide(project)? {
+        Jars::Folder(jars) => {
+            let variables = images::provide_kafka(project, docker, images, &jars)?;
+            (variables, None)
+        }
+        Jars::Missing(reason) => (vec![(NO_KAFKA.to_owned(), reason.clone())], Some(reason)),
+    };
     Ok(ForKafka { variables, missing })
 }

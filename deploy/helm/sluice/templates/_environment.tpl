@@ -6,6 +6,13 @@
 {{/* Variables of Envoy from the Secret, which are no part of any ConfigMap. */}}
 {{- define "sluice.environment" -}}
 {{- $secrets := .Values.secrets -}}
+{{- $needed := list -}}
+{{- if not $secrets.unsealed -}}
+{{- $needed = append $needed "SLUICE_SEAL_KEYS" -}}
+{{- end -}}
+{{- if include "sluice.signsByKey" . -}}
+{{- $needed = append $needed "OCI_PRIVATE_KEY" -}}
+{{- end -}}
 {{- if or $secrets.existingSecret $secrets.generate }}
 env:
 {{- range concat (list "SLUICE_SEAL_KEYS" "SLUICE_CALLER_KEY" "SLUICE_WEBHOOK_SECRETS" "OCI_PRIVATE_KEY") $secrets.variables | uniq }}
@@ -14,8 +21,10 @@ env:
       secretKeyRef:
         name: {{ include "sluice.secret" $ }}
         key: {{ . }}
-        # Without the first credentials would stand in the clear, without the second nothing is signed.
-        optional: {{ not (or (and (eq . "SLUICE_SEAL_KEYS") (not $secrets.unsealed)) (and (eq . "OCI_PRIVATE_KEY") (include "sluice.signsByKey" $))) }}
+{{- if has . $needed }}
+        # Without it {{ ternary "credentials would stand in the clear" "nothing could be signed" (eq . "SLUICE_SEAL_KEYS") }}.
+{{- end }}
+        optional: {{ not (has . $needed) }}
 {{- end }}
 {{- end }}
 {{- end -}}

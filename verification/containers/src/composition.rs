@@ -1,5 +1,5 @@
-//! A file of Compose as it is shipped, under a name of its own. A second file changes no more than the
-//! machine forces: ports that are free, and the network of builds in stand-ins.
+//! A file of Compose as it is shipped, under a name of its own. A second file changes no more than
+//! the machine forces: ports that are free, and the network of builds in stand-ins.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

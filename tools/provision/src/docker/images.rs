@@ -102,9 +102,9 @@ pub fn provide(project: &Project, docker: &Docker) -> Result<BaseImages> {
     })
 }
 
-/// Pulls the image of Kafka's brokers. Where it can't be pulled into an engine of our own, a stand-in
-/// is made of the jars in this folder. Other engines pull by themselves. Returns the variables that
-/// docker-compose.kafka.yml needs besides those of [`provide`].
+/// Pulls the image of Kafka's brokers. Where it can't be pulled into an engine of our own, a
+/// stand-in is made of the jars in this folder. Other engines pull by themselves. Returns the
+/// variables that docker-compose.kafka.yml needs besides those of [`provide`].
 ///
 /// # Errors
 /// When the stand-in can't be made.

@@ -1,7 +1,8 @@
-# Everything of this project that runs in containers. docker-compose.yml builds these stages:
+# Everything of this project that runs in containers. docker-compose.yml and
+# docker-compose.kafka.yml build these stages:
 #
 #   gateway        Envoy's official image with the filter and its configuration
-#   stream-server  the Stream: calls, lanes, dead letters
+#   stream-server  the Stream: calls, lanes, dead letters, in a folder or on Kafka
 #   demo-function  something to call
 #
 # Releases have two images more:
@@ -39,7 +40,8 @@ RUN --mount=type=cache,id=registry-of-filter,sharing=locked,target=/usr/local/ca
 FROM build AS build-servers
 RUN --mount=type=cache,id=registry-of-servers,sharing=locked,target=/usr/local/cargo/registry \
     cargo build --locked --profile tools --package stream-server --package demo-function \
-      --package sluice-cli --package all-in-one --package local-gateway
+      --package sluice-cli --package all-in-one --package local-gateway \
+      --features stream-server/kafka
 
 FROM scratch AS filter
 COPY --from=build-filter /sluice/target/dist/sluice.wasm /
@@ -57,6 +59,10 @@ EXPOSE 10000
 CMD ["envoy", "--config-path", "/etc/envoy/envoy.json"]
 
 FROM ${DEBIAN_IMAGE} AS stream-server
+# For the engine on Kafka: OpenSSL, and the authorities of brokers.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends ca-certificates libssl3 \
+ && rm --recursive /var/lib/apt/lists/*
 COPY --from=build-servers /sluice/target/tools/stream-server /usr/local/bin/
 # A named volume takes over the owner of the folder that it covers first.
 RUN install --directory --owner=10001 --group=10001 --mode=0700 /var/lib/stream-server
@@ -82,9 +88,10 @@ CMD ["--listen", "0.0.0.0:8080"]
 FROM ${ENVOY_IMAGE} AS envoy
 
 FROM ${DEBIAN_IMAGE} AS all-in-one
-# tini collects orphans and passes signals on. The authorities are for explicit targets by https.
+# tini collects orphans and passes signals on. The authorities are for explicit targets by https,
+# libssl3 is for the stream server.
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends ca-certificates tini \
+ && apt-get install --yes --no-install-recommends ca-certificates libssl3 tini \
  && rm --recursive /var/lib/apt/lists/*
 COPY --from=envoy /usr/local/bin/envoy /usr/local/bin/
 COPY --from=build-servers /sluice/target/tools/all-in-one /sluice/target/tools/with-parent \

@@ -12,7 +12,7 @@ use super::{file, read, settle};
 
 /// An input, whom it is written for, the file that is written, and the name of the plugins'
 /// settings in `filter-config/`.
-const WRITTEN: [(&str, Host, &str, Option<&str>); 12] = [
+const WRITTEN: [(&str, Host, &str, Option<&str>); 15] = [
     ("gateway", Host::Envoy, "envoy/gateway.yaml", Some("local")),
     (
         "gateway.jwt",
@@ -60,6 +60,24 @@ const WRITTEN: [(&str, Host, &str, Option<&str>); 12] = [
         "helm.standalone",
         Host::Compose,
         "deploy/helm/sluice/files/standalone.yaml",
+        None,
+    ),
+    (
+        "helm.oci-key",
+        Host::Compose,
+        "deploy/helm/sluice/files/standalone.oci-key.yaml",
+        None,
+    ),
+    (
+        "helm.oci-instance",
+        Host::Compose,
+        "deploy/helm/sluice/files/standalone.oci-instance.yaml",
+        None,
+    ),
+    (
+        "helm.oci-workload",
+        Host::Compose,
+        "deploy/helm/sluice/files/standalone.oci-workload.yaml",
         None,
     ),
     (

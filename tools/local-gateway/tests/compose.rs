@@ -1,4 +1,4 @@
-//! docker-compose.yml and the Dockerfile name only what is there. No Docker is needed for this.
+//! The files of Compose and the Dockerfile name only what is there. No Docker is needed for this.
 #![allow(
     clippy::unwrap_used,
     clippy::indexing_slicing,
@@ -15,18 +15,56 @@ fn root() -> PathBuf {
     Project::here().root().to_path_buf()
 }
 
-fn compose() -> Value {
-    let text = fs::read_to_string(root().join("docker-compose.yml")).unwrap();
-    yaml_serde::from_str(&text).unwrap()
+const FILES: [&str; 2] = ["docker-compose.yml", "docker-compose.kafka.yml"];
+
+/// What the names of Kafka's brokers begin with. Their image isn't ours.
+const BROKERS: &str = "kafka-";
+/// It ends by itself.
+const PASSING: &str = "secret";
+
+fn compose(file: &str) -> Value {
+    let text = fs::read_to_string(root().join(file)).unwrap();
+    merged(yaml_serde::from_str(&text).unwrap())
 }
 
-fn services() -> Vec<(String, Value)> {
-    let compose = compose();
+/// A document with the members of `<<` where they belong.
+fn merged(value: Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let mut members: serde_json::Map<_, _> = members
+                .into_iter()
+                .map(|(name, member)| (name, merged(member)))
+                .collect();
+            if let Some(Value::Object(others)) = members.remove("<<") {
+                for (name, member) in others {
+                    members.entry(name).or_insert(member);
+                }
+            }
+            members.into()
+        }
+        Value::Array(items) => items.into_iter().map(merged).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value,
+    }
+}
+
+fn services_of(file: &str) -> Vec<(String, Value)> {
+    let compose = compose(file);
     let services = compose["services"].as_object().unwrap();
     services
         .iter()
         .map(|(name, service)| (name.clone(), service.clone()))
         .collect()
+}
+
+/// All services of all files.
+fn services() -> Vec<(String, Value)> {
+    FILES.into_iter().flat_map(services_of).collect()
+}
+
+/// Those that are built here.
+fn built() -> impl Iterator<Item = (String, Value)> {
+    let is_built = |(name, _): &(String, Value)| !name.starts_with(BROKERS);
+    services().into_iter().filter(is_built)
 }
 
 fn strings(list: &Value) -> Vec<String> {
@@ -46,7 +84,7 @@ fn stages(dockerfile: &str) -> Vec<String> {
 
 #[test]
 fn every_path_and_stage_of_the_services_exists() {
-    for (name, service) in services() {
+    for (name, service) in built() {
         let build = &service["build"];
         let context = root().join(build["context"].as_str().unwrap());
         assert!(context.is_dir(), "{name}: {}", context.display());
@@ -57,30 +95,43 @@ fn every_path_and_stage_of_the_services_exists() {
             stages(&dockerfile).contains(&target),
             "{name}: no stage {target}"
         );
-        let volumes = compose()["volumes"].clone();
-        for volume in strings(&service["volumes"]) {
-            let source = volume.split(':').next().unwrap();
-            let is_path = source.starts_with(['.', '/']);
-            let exists = if is_path {
-                root().join(source).exists()
-            } else {
-                volumes.get(source).is_some()
-            };
-            assert!(exists, "{name}: {volume}");
+    }
+    for file in FILES {
+        let volumes = compose(file)["volumes"].clone();
+        for (name, service) in services_of(file) {
+            the_volumes_exist(&name, &service, &volumes);
         }
+    }
+}
+
+fn the_volumes_exist(name: &str, service: &Value, volumes: &Value) {
+    for volume in strings(&service["volumes"]) {
+        let source = volume.split(':').next().unwrap();
+        let is_path = source.starts_with(['.', '/']);
+        let exists = if is_path {
+            root().join(source).exists()
+        } else {
+            volumes.get(source).is_some()
+        };
+        assert!(exists, "{name}: {volume}");
     }
 }
 
 #[test]
 fn every_service_has_a_health_check_and_only_loopback_ports() {
-    for (name, service) in services() {
-        assert!(service["healthcheck"]["test"].is_array(), "{name}");
+    for (file, (name, service)) in FILES
+        .iter()
+        .flat_map(|file| services_of(file).into_iter().map(move |one| (file, one)))
+    {
+        let is_checked = service["healthcheck"]["test"].is_array();
+        assert!(is_checked || name == PASSING, "{name}");
         for port in strings(&service["ports"]) {
             assert!(port.starts_with("127.0.0.1:"), "{name}: {port}");
         }
         for (needed, _) in service["depends_on"].as_object().into_iter().flatten() {
+            let mut others = services_of(file).into_iter();
             assert!(
-                services().iter().any(|(other, _)| other == needed),
+                others.any(|(other, _)| other == *needed),
                 "{name}: {needed}"
             );
         }
@@ -152,7 +203,7 @@ fn images_are_pinned_and_envoy_is_the_one_that_is_tested() {
         } else {
             assert!(digest.len() == 64 && is_hexadecimal, "{image}");
         }
-        for (service, description) in services() {
+        for (service, description) in built() {
             let arguments = strings(&description["build"]["args"]);
             assert!(arguments.contains(name), "{service} can't choose {name}");
         }
@@ -163,16 +214,18 @@ fn images_are_pinned_and_envoy_is_the_one_that_is_tested() {
 fn nothing_runs_with_more_rights_than_it_needs() {
     let dockerfile = fs::read_to_string(root().join("Dockerfile")).unwrap();
     for (name, service) in services() {
-        assert_eq!(service["read_only"], true, "{name}");
+        let is_read_only = service["read_only"] == true;
+        assert!(is_read_only || name.starts_with(BROKERS), "{name}");
         assert_eq!(strings(&service["cap_drop"]), ["ALL"], "{name}");
         let options = strings(&service["security_opt"]);
         assert_eq!(options, ["no-new-privileges:true"], "{name}");
-        for more in ["privileged", "cap_add", "pid", "network_mode", "user"] {
+        for more in ["privileged", "cap_add", "pid", "user"] {
             assert!(service[more].is_null(), "{name}: {more}");
         }
+        let network = &service["network_mode"];
+        assert!(network.is_null() || network == "none", "{name}: {network}");
     }
-    let services = services().into_iter();
-    let targets = services.map(|(_, service)| service["build"]["target"].clone());
+    let targets = built().map(|(_, service)| service["build"]["target"].clone());
     for target in targets.chain(["all-in-one".into(), "sluice-cli".into()]) {
         let ending = format!(" AS {}", target.as_str().unwrap());
         let mut stages = dockerfile.split("\nFROM ");
@@ -181,6 +234,33 @@ fn nothing_runs_with_more_rights_than_it_needs() {
         let mut users = lines.filter_map(|line| line.strip_prefix("USER "));
         assert_eq!(users.next_back(), Some("10001:10001"), "{target}");
     }
+}
+
+/// The brokers are those that the tests of the engine run, and nobody but stream servers reaches
+/// them.
+#[test]
+fn brokers_are_those_that_are_tested_and_apart() {
+    let pom = root().join("verification/kafka-cluster/pom.xml");
+    let pom = fs::read_to_string(pom).unwrap();
+    for (name, service) in services_of("docker-compose.kafka.yml") {
+        let networks = match &service["networks"] {
+            Value::Object(named) => named.keys().cloned().collect(),
+            list => strings(list),
+        };
+        let is_near = networks.contains(&"kafka".to_owned());
+        let is_server = name.starts_with("stream-server");
+        assert_eq!(is_near, is_server || name.starts_with(BROKERS), "{name}");
+        if name.starts_with(BROKERS) {
+            assert_eq!(networks, ["kafka"], "{name}");
+            assert!(service["ports"].is_null(), "{name}");
+            let image = service["image"].as_str().unwrap();
+            let tag = image.strip_prefix("${KAFKA_IMAGE:-apache/kafka:").unwrap();
+            let version = format!("<version>{}</version>", tag.trim_end_matches('}'));
+            assert!(pom.contains(&version), "{image}");
+        }
+    }
+    let networks = compose("docker-compose.kafka.yml")["networks"].clone();
+    assert_eq!(networks["kafka"]["internal"], true);
 }
 
 /// Who reaches Envoy's admin interface can stop it.

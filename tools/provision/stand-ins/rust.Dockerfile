@@ -2,7 +2,8 @@
 ARG DEBIAN_IMAGE
 FROM ${DEBIAN_IMAGE}
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends ca-certificates gcc git libc6-dev \
+ && apt-get install --yes --no-install-recommends ca-certificates g++ gcc git libc6-dev \
+      libssl-dev make pkg-config zlib1g-dev \
  && rm --recursive /var/lib/apt/lists/*
 # The machine may trust authorities that Debian doesn't know.
 COPY certificates/ /etc/ssl/certs/

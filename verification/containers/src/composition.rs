@@ -1,4 +1,4 @@
-//! docker-compose.yml as it is shipped, under a name of its own. A second file changes no more than
+//! A file of Compose as it is shipped, under a name of its own. A second file changes no more than
 //! the machine forces: ports that are free, and the network of builds in stand-ins.
 
 use std::collections::BTreeMap;
@@ -14,14 +14,41 @@ use provision::{Project, command};
 
 use crate::docker::docker;
 
-/// The services of docker-compose.yml, with the port that each publishes.
-const SERVICES: [(&str, Option<u16>); 3] = [
-    ("gateway", Some(10_000)),
-    ("stream-server", Some(8090)),
-    ("demo-function", None),
-];
+/// A file of Compose.
+#[derive(Clone, Copy, Debug)]
+pub struct ComposeFile {
+    name: &'static str,
+    /// The services that are built here and stay, with the port that each publishes.
+    services: &'static [(&'static str, Option<u16>)],
+    /// Services that are built here and end by themselves.
+    passing: &'static [&'static str],
+}
 
-/// The image of the Dockerfile that no service of docker-compose.yml has.
+/// One of everything.
+pub const PLAIN: ComposeFile = ComposeFile {
+    name: "docker-compose.yml",
+    services: &[
+        ("gateway", Some(10_000)),
+        ("stream-server", Some(8090)),
+        ("demo-function", None),
+    ],
+    passing: &[],
+};
+
+/// Two gateways and two stream servers before three brokers of Kafka.
+pub const ON_KAFKA: ComposeFile = ComposeFile {
+    name: "docker-compose.kafka.yml",
+    services: &[
+        ("gateway-1", Some(10_000)),
+        ("gateway-2", Some(10_000)),
+        ("stream-server-1", Some(8090)),
+        ("stream-server-2", Some(8090)),
+        ("demo-function", None),
+    ],
+    passing: &["secret"],
+};
+
+/// The image of the Dockerfile that no service has.
 const ALL_IN_ONE: &str = "all-in-one";
 
 /// Seconds until every service is healthy, on a busy machine.
@@ -30,6 +57,7 @@ const HEALTHY_WITHIN_SECONDS: &str = "180";
 /// A composition. Dropping it takes it down, with its volumes and images.
 #[derive(Debug)]
 pub struct Composition {
+    file: ComposeFile,
     name: String,
     changes: PathBuf,
     ports: BTreeMap<&'static str, u16>,
@@ -41,15 +69,15 @@ impl Composition {
     /// # Panics
     /// When there is no free port.
     #[must_use]
-    pub fn new(name: &str) -> Self {
+    pub fn new(file: ComposeFile, name: &str) -> Self {
         let name = format!("sluice-{name}-{}", std::process::id());
         let folder = Project::here().target().join("containers");
         fs::create_dir_all(&folder).unwrap();
-        let published = SERVICES
-            .iter()
-            .filter_map(|(service, port)| port.map(|_| *service));
+        let published = file.services.iter();
+        let published = published.filter_map(|(service, port)| port.map(|_| *service));
         let ports = published.map(|service| (service, ports::free().unwrap()));
         let composition = Self {
+            file,
             changes: folder.join(format!("{name}.yml")),
             ports: ports.collect(),
             name,
@@ -64,7 +92,10 @@ impl Composition {
         let network = env::var(BUILD_NETWORK).map(|network| format!("network: {network}"));
         let network = network.unwrap_or_default();
         let mut text = String::from("services:\n");
-        for (service, port) in SERVICES {
+        for service in self.file.passing {
+            let _ = writeln!(text, "  {service}:\n    build: {{ {network} }}");
+        }
+        for (service, port) in self.file.services {
             let _ = writeln!(text, "  {service}:\n    build: {{ {network} }}");
             if let (Some(inside), Some(outside)) = (port, self.ports.get(service)) {
                 let _ = writeln!(
@@ -120,9 +151,9 @@ impl Composition {
         self.run(&["down", "--volumes", "--rmi", "local"]);
     }
 
-    /// Returns the names of the services.
-    pub fn services() -> impl Iterator<Item = &'static str> {
-        SERVICES.iter().map(|(service, _)| *service)
+    /// Returns the names of the services that are built here and stay.
+    pub fn services(&self) -> impl Iterator<Item = &'static str> {
+        self.file.services.iter().map(|(service, _)| *service)
     }
 
     /// Returns the container of a service.
@@ -165,7 +196,7 @@ impl Composition {
             .current_dir(Project::here().root())
             // Its usual display is for a terminal.
             .env("BUILDKIT_PROGRESS", "plain")
-            .args(["--project-name", &self.name, "--file", "docker-compose.yml"])
+            .args(["--project-name", &self.name, "--file", self.file.name])
             .arg("--file")
             .arg(&self.changes);
         command

@@ -1,5 +1,6 @@
 //! Calls through a gateway, as its clients and the demo function see them.
 
+use anyhow::Result;
 use local_gateway::http::{self, Answer};
 use serde_json::Value;
 use testkit::{PATIENCE, wait};
@@ -31,26 +32,31 @@ impl Gateway {
     /// Sends a marked request with these options.
     #[must_use]
     pub fn ask(&self, path: &str, options: &[(&str, &str)]) -> Answer {
+        let answer = self.try_ask(path, options);
+        answer.unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    fn try_ask(&self, path: &str, options: &[(&str, &str)]) -> Result<Answer> {
         let url = format!("{}{path}", self.url);
         let headers: Vec<_> = [("prefer", "respond-async")]
             .into_iter()
             .chain(options.iter().copied())
             .collect();
-        let answer = http::post_within(PATIENCE, &url, &headers, "hello=world");
-        answer.unwrap_or_else(|error| panic!("{error:#}"))
+        http::post_within(PATIENCE, &url, &headers, "hello=world")
     }
 
     /// Has a request accepted as a call.
     #[must_use]
     pub fn accept(&self, path: &str, options: &[(&str, &str)]) -> Accepted {
         let answer = self.ask(path, options);
-        assert_eq!(answer.status, 202, "{answer:?}");
-        let told = answer.json().expect("JSON");
-        let text = |member: &str| told[member].as_str().expect("text").to_owned();
-        Accepted {
-            id: text("id"),
-            deliver_at: text("deliverAt"),
-        }
+        accepted(&answer).unwrap_or_else(|| panic!("{answer:?}"))
+    }
+
+    /// Has a request accepted as a call, unless it is refused or nobody answers.
+    #[must_use]
+    pub fn try_accept(&self, path: &str, options: &[(&str, &str)]) -> Option<Accepted> {
+        let answer = self.try_ask(path, options).ok()?;
+        accepted(&answer)
     }
 
     /// Waits until a call has arrived on this path, and returns what the function tells of it. It
@@ -85,4 +91,14 @@ impl Gateway {
         let told = told.ok().and_then(|told| told["calls"].as_array().cloned());
         told.unwrap_or_default()
     }
+}
+
+/// Returns the call that an answer tells of, if it does.
+fn accepted(answer: &Answer) -> Option<Accepted> {
+    let told = answer.json().ok().filter(|_| answer.status == 202)?;
+    let text = |member: &str| told[member].as_str().map(str::to_owned);
+    Some(Accepted {
+        id: text("id")?,
+        deliver_at: text("deliverAt")?,
+    })
 }

@@ -167,7 +167,16 @@ fn values_that_are_wrong_are_refused_with_a_word() {
             "networkPolicy.enabled=false",
             "networkPolicy.enabled: must be true",
         ),
-        ("stream.kafka.brokers=a", "stream.kafka: isn't there yet"),
+        ("stream.kafka.brokers=a", "/stream/kafka/brokers"),
+        ("stream.kafka.password=a", "'password' not allowed"),
+        ("stream.kafka.enabled=true", "kafka.brokers: is required"),
+        ("stream.oci.enabled=true", "oci.endpoint: is required"),
+        ("stream.oci.calls=a\"b", "/stream/oci/calls"),
+        (
+            "stream.oci.endpoint=https://a.example",
+            "/stream/oci/endpoint",
+        ),
+        ("stream.oci.lanes[0].delayMs=5", "/stream/oci/lanes/0"),
         ("config=static_resources: {}", "has no listener gateway"),
     ] {
         let why = refused(set);

@@ -14,5 +14,5 @@ mod setup;
 pub use cluster::Cluster;
 pub use metadata::brokers_known_to;
 pub use programs::Kafka;
-pub use provide::Provided;
+pub use provide::{Jars, Provided};
 pub use setup::Setup;

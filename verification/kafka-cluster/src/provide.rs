@@ -28,6 +28,42 @@ pub enum Provided {
     Missing(String),
 }
 
+/// Whether this machine can have what brokers are made of.
+#[derive(Clone, Debug)]
+pub enum Jars {
+    /// The folder of the jars.
+    Folder(PathBuf),
+    /// It can't, for this reason.
+    Missing(String),
+}
+
+impl Jars {
+    /// Fetches Kafka's jars if that was not done before.
+    ///
+    /// # Errors
+    /// When they can't be had although Maven is there.
+    pub fn provide(project: &Project) -> Result<Self> {
+        let folder = project.target().join("kafka");
+        fs::create_dir_all(&folder)?;
+        let lock = File::create(folder.join("lock"))?;
+        lock.lock().context("cannot lock target/kafka")?;
+        Self::in_folder(&folder)
+    }
+
+    /// Fetches them into a folder that is locked.
+    fn in_folder(folder: &Path) -> Result<Self> {
+        let libs = folder.join("libs");
+        if !libs.is_dir() {
+            let Some(maven) = on_path("mvn") else {
+                let reason = "there is no Maven (mvn) to fetch Kafka with";
+                return Ok(Self::Missing(reason.to_owned()));
+            };
+            timed("fetching Kafka", || fetch(&maven, folder, &libs))?;
+        }
+        Ok(Self::Folder(libs))
+    }
+}
+
 impl Kafka {
     /// Finds Java, and fetches Kafka's jars if that was not done before.
     ///
@@ -47,13 +83,8 @@ impl Kafka {
             folder,
             with_parent: with_parent.to_owned(),
         };
-        let libs = kafka.folder.join("libs");
-        if !libs.is_dir() {
-            let Some(maven) = on_path("mvn") else {
-                let reason = "there is no Maven (mvn) to fetch Kafka with";
-                return Ok(Provided::Missing(reason.to_owned()));
-            };
-            timed("fetching Kafka", || fetch(&maven, &kafka.folder, &libs))?;
+        if let Jars::Missing(reason) = Jars::in_folder(&kafka.folder)? {
+            return Ok(Provided::Missing(reason));
         }
         if !kafka.archive().is_file() {
             timed("preparing Kafka's classes", || kafka.write_archive())?;

@@ -4,6 +4,8 @@
       (include "sluice.mistakes.images" . | fromYamlArray)
       (include "sluice.mistakes.config" . | fromYamlArray)
       (include "sluice.mistakes.stream" . | fromYamlArray)
+      (include "sluice.mistakes.oci" . | fromYamlArray)
+      (include "sluice.mistakes.kafka" . | fromYamlArray)
       (include "sluice.mistakes.secrets" . | fromYamlArray) -}}
 {{- if $all -}}
 {{- fail (printf "\n%d mistake(s) in the values:\n  %s" (len $all) (join "\n  " $all)) -}}
@@ -86,13 +88,7 @@
 
 {{- define "sluice.mistakes.stream" -}}
 {{- $server := .Values.streamServer -}}
-{{- if .Values.stream.kafka }}
-- "stream.kafka: isn't there yet: use streamServer or stream.oci"
-{{- end }}
-{{- if and .Values.stream.oci.enabled (not .Values.config) }}
-- "config: is required with stream.oci: put your OCIDs into an input (docs/oci.md) and write it by `sluice render`"
-{{- end }}
-{{- if not (or (include "sluice.hasServer" .) .Values.config) }}
+{{- if not (or (include "sluice.hasServer" .) .Values.config .Values.stream.oci.enabled) }}
 - "config: is required without the stream server, whose streams the chart's own configuration names"
 {{- end }}
 {{- if include "sluice.hasServer" . }}
@@ -109,6 +105,89 @@
 {{- if not (contains "\"signing\"" .Values.config) }}
 - "config: is required with streamServer.access signed, with stream.signing in its input (docs/kubernetes.md)"
 {{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Of Oracle's Streaming. */}}
+{{- define "sluice.mistakes.oci" -}}
+{{- $oci := .Values.stream.oci -}}
+{{- $signing := $oci.signing -}}
+{{- $said := or $oci.endpoint $oci.calls $oci.deadLetters $oci.lanes $signing.principal $signing.tenancy $signing.user $signing.fingerprint -}}
+{{- if and $said (not $oci.enabled) }}
+- "stream.oci.enabled: must be true for the rest of stream.oci to mean something"
+{{- else if and $said .Values.config }}
+- "stream.oci: means something without config only, which names the streams itself: keep `enabled` alone, or leave config out"
+{{- else if and $oci.enabled (not .Values.config) }}
+{{- if ne .Values.mode "standalone" }}
+- "config: is required with stream.oci in the mode {{ .Values.mode }}: put your OCIDs into an input (docs/oci.md) and write it by `sluice render`"
+{{- else }}
+{{- include "sluice.mistakes.ocids" . }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "sluice.mistakes.ocids" -}}
+{{- $oci := .Values.stream.oci -}}
+{{- $signing := $oci.signing -}}
+{{- if not $oci.endpoint }}
+- "stream.oci.endpoint: is required without config: the messages endpoint that the console shows, such as https://cell-1.streaming.eu-frankfurt-1.oci.oraclecloud.com"
+{{- end }}
+{{- range list "calls" "deadLetters" -}}
+{{- if not (get $oci .) }}
+- "stream.oci.{{ . }}: is required without config: the OCID of the stream"
+{{- end }}
+{{- end }}
+{{- $ids := list $oci.calls $oci.deadLetters -}}
+{{- $delays := list -}}
+{{- range $oci.lanes -}}
+{{- $ids = append $ids .streamId -}}
+{{- $delays = append $delays (int64 .delayMs) -}}
+{{- end -}}
+{{- if or (ne (len $delays) (len (uniq $delays))) (ne (len (compact $ids)) (len (uniq (compact $ids)))) }}
+- "stream.oci: must name no stream twice, and no delayMs twice in lanes"
+{{- end }}
+{{- if $signing.principal }}
+{{- if or $signing.tenancy $signing.user $signing.fingerprint }}
+- "stream.oci.signing: has a principal and a user: keep one"
+{{- end }}
+{{- if and (eq $signing.principal "workload") (not .Values.serviceAccount.mountToken) }}
+- "serviceAccount.mountToken: must be true with the principal workload, whose token is that of the service account"
+{{- end }}
+{{- else if not (and $signing.tenancy $signing.user $signing.fingerprint) }}
+- "stream.oci.signing: needs a principal, or tenancy, user and fingerprint"
+{{- else if not .Values.secrets.existingSecret }}
+- "secrets.existingSecret: is required to sign as a user: a Secret that has the key as OCI_PRIVATE_KEY"
+{{- end }}
+{{- end -}}
+
+{{/* Of Kafka. */}}
+{{- define "sluice.mistakes.kafka" -}}
+{{- $kafka := .Values.stream.kafka -}}
+{{- $tls := $kafka.tls -}}
+{{- if and $kafka.brokers (not $kafka.enabled) }}
+- "stream.kafka.enabled: must be true for the rest of stream.kafka to mean something"
+{{- end }}
+{{- if $kafka.enabled }}
+{{- if .Values.stream.oci.enabled }}
+- "stream: has kafka.enabled and oci.enabled: keep one"
+{{- else if not .Values.streamServer.enabled }}
+- "streamServer.enabled: must be true with stream.kafka: the stream server stands before Kafka"
+{{- end }}
+{{- if not $kafka.brokers }}
+- "stream.kafka.brokers: is required: HOST:PORT of some brokers, with commas between"
+{{- end }}
+{{- if not $kafka.frontsSecret }}
+- "stream.kafka.frontsSecret: is required: a Secret whose `secret` has 32 bytes or more, by which the stream servers know each other"
+{{- end }}
+{{- if gt (int $kafka.minInsyncReplicas) (int $kafka.replicationFactor) }}
+- "stream.kafka.minInsyncReplicas: must be no more than replicationFactor"
+{{- end }}
+{{- if ne (empty $kafka.user) (empty $kafka.passwordSecret) }}
+- "stream.kafka: needs user and passwordSecret, or neither"
+{{- end }}
+{{- if and (not $tls.enabled) (or $tls.caSecret $tls.certificateSecret) }}
+- "stream.kafka.tls.enabled: must be true for its Secrets to be used"
 {{- end }}
 {{- end }}
 {{- end -}}

@@ -5,6 +5,9 @@
 {{- .Values.config -}}
 {{- else -}}
 {{- $of := "standalone" -}}
+{{- if .Values.stream.oci.enabled -}}
+{{- $of = printf "standalone.oci-%s" (.Values.stream.oci.signing.principal | default "key") -}}
+{{- end -}}
 {{- if eq .Values.mode "istio" -}}
 {{- $of = "istio" -}}
 {{- else if eq .Values.mode "envoyGateway" -}}
@@ -17,6 +20,11 @@
 {{- $host := regexReplaceAll ":[0-9]+$" $origin.host "" -}}
 {{- $port := regexFind "[0-9]+$" (regexFind ":[0-9]+$" $origin.host) | default "80" -}}
 {{- $text = $text | replace "function.sluice-chart.invalid" $host | replace "64080" $port -}}
+{{- with .Values.stream.oci -}}
+{{- if .enabled -}}
+{{- $text = include "sluice.withOci" (list . $text) -}}
+{{- end -}}
+{{- end -}}
 {{- else -}}
 {{- $names := ternary .Values.istio .Values.envoyGateway (eq .Values.mode "istio") -}}
 {{- $text = $text | replace "sluice-chart-namespace" $names.namespace -}}
@@ -38,6 +46,30 @@
 {{- end -}}
 {{- $text -}}
 {{- end -}}
+{{- end -}}
+
+{{/* The names of Oracle's Streaming in place of the file's: (list OCI TEXT). The schema has judged
+     what is put into JSON here. */}}
+{{- define "sluice.withOci" -}}
+{{- $oci := index . 0 -}}
+{{- $text := index . 1 -}}
+{{- $host := trimPrefix "https://" $oci.endpoint -}}
+{{- $ours := "cell-1.streaming.sluice-chart-region.oci.sluice-chart-realm.invalid" -}}
+{{- $place := regexReplaceAll "^[^.]+\\.streaming\\." $host "" -}}
+{{- $text = $text | replace $ours $host -}}
+{{- $text = $text | replace "sluice-chart-region" (regexReplaceAll "\\.oci\\..*$" $place "") -}}
+{{- $text = $text | replace "sluice-chart-realm.invalid" (regexReplaceAll "^[^.]+\\.oci\\." $place "") -}}
+{{- $text = $text | replace "ocid1.stream.sluice-chart-calls" $oci.calls -}}
+{{- $text = $text | replace "ocid1.stream.sluice-chart-dead" $oci.deadLetters -}}
+{{- $lanes := list -}}
+{{- range $oci.lanes -}}
+{{- $lanes = append $lanes (printf `{ "streamId": "%s", "delayMs": %d }` .streamId (int64 .delayMs)) -}}
+{{- end -}}
+{{- $lane := `{ "streamId": "ocid1.stream.sluice-chart-lane", "delayMs": 64082 }` -}}
+{{- $text = $text | replace $lane (join ", " $lanes) -}}
+{{- $text = $text | replace "ocid1.tenancy.sluice-chart-tenancy" $oci.signing.tenancy -}}
+{{- $text = $text | replace "ocid1.user.sluice-chart-user" $oci.signing.user -}}
+{{- $text | replace "64:08:35:64:08:35:64:08:35:64:08:35:64:08:35:64" $oci.signing.fingerprint -}}
 {{- end -}}
 
 {{/* Where Envoy's configuration listens, as YAML: gateway, probe and admin, each with address and

@@ -1,4 +1,5 @@
-//! The images that the Dockerfile begins with: pulled, or stand-ins where nothing can be pulled.
+//! The images that the Dockerfile begins with, and that of Kafka's brokers: pulled, or stand-ins
+//! where nothing can be pulled.
 //!
 //! A stand-in has the name of what it stands in for, so it is only ever made in an engine of our
 //! own.
@@ -25,6 +26,15 @@ const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 const RUST_DOCKERFILE: &str = include_str!("../../stand-ins/rust.Dockerfile");
 const ENVOY_DOCKERFILE: &str = include_str!("../../stand-ins/envoy.Dockerfile");
+const KAFKA_DOCKERFILE: &str = include_str!("../../stand-ins/kafka.Dockerfile");
+const KAFKA_RUN: &str = include_str!("../../stand-ins/kafka.run.sh");
+const KAFKA_LOG: &str = include_str!("../../stand-ins/kafka.log4j2.yaml");
+
+/// What a stand-in was made by, as a label of its image.
+const MADE_BY: &str = "sluice.made-by";
+
+/// The variable that names the brokers' image for docker-compose.kafka.yml.
+const KAFKA_IMAGE: &str = "KAFKA_IMAGE";
 
 /// Where builds in stand-ins find a network.
 pub const BUILD_NETWORK: &str = "SLUICE_BUILD_NETWORK";
@@ -69,17 +79,16 @@ pub fn provide(project: &Project, docker: &Docker) -> Result<BaseImages> {
     };
     let debian = find("DEBIAN_IMAGE")?;
     let (rust, envoy) = (find("RUST_IMAGE")?, find("ENVOY_IMAGE")?);
-    let make = |image: &str, make: &dyn Fn() -> Result<()>| {
-        if capture(&mut docker.command(&["image", "inspect", image])).is_ok() {
-            return Ok(());
-        }
-        timed(&format!("making a stand-in for {image}"), make)
-    };
-    make(&debian, &|| debootstrap(docker, engine.folder(), &debian))?;
-    make(&rust, &|| {
-        with_rust(docker, engine.folder(), &rust, &debian)
+    let folder = engine.folder();
+    make(docker, &debian, SUITE, || {
+        debootstrap(docker, folder, &debian)
     })?;
-    make(&envoy, &|| with_envoy(project, docker, &envoy, &debian))?;
+    make(docker, &rust, RUST_DOCKERFILE, || {
+        with_rust(docker, folder, &rust, &debian)
+    })?;
+    make(docker, &envoy, ENVOY_DOCKERFILE, || {
+        with_envoy(project, docker, folder, (&envoy, &debian))
+    })?;
     for (name, image) in [
         ("DEBIAN_IMAGE", debian),
         ("RUST_IMAGE", rust),
@@ -91,6 +100,72 @@ pub fn provide(project: &Project, docker: &Docker) -> Result<BaseImages> {
         environment,
         are_stand_ins: true,
     })
+}
+
+/// Pulls the image of Kafka's brokers. Where it can't be pulled into an engine of our own, a
+/// stand-in is made of the jars in this folder. Other engines pull by themselves. Returns the
+/// variables that docker-compose.kafka.yml needs besides those of [`provide`].
+///
+/// # Errors
+/// When the stand-in can't be made.
+pub fn provide_kafka(
+    project: &Project,
+    docker: &Docker,
+    images: &BaseImages,
+    jars: &Path,
+) -> Result<Vec<(String, String)>> {
+    let Some(engine) = docker.own_engine() else {
+        return Ok(Vec::new());
+    };
+    let image = kafka_image(project)?;
+    if is_pulled(docker, &image) {
+        return Ok(Vec::new());
+    }
+    let image = image.split('@').next().unwrap_or_default();
+    let known = images.environment.iter().cloned().chain(named(project)?);
+    let mut known = known.filter(|(name, _)| name == "DEBIAN_IMAGE");
+    let (_, debian) = known.next().context("the Dockerfile names no Debian")?;
+    make(docker, image, KAFKA_DOCKERFILE, || {
+        let context = BuildContext::new(engine.folder(), KAFKA_DOCKERFILE)?;
+        context.add(jars, "libs")?;
+        context.write("docker/run", KAFKA_RUN)?;
+        context.write("docker/server.properties", "")?;
+        context.write("docker/log4j2.yaml", KAFKA_LOG)?;
+        context.write("docker/tools-log4j2.yaml", KAFKA_LOG)?;
+        context.build(docker, image, &[&format!("DEBIAN_IMAGE={debian}")])
+    })?;
+    Ok(vec![(KAFKA_IMAGE.to_owned(), image.to_owned())])
+}
+
+/// Returns the image of the brokers in docker-compose.kafka.yml, or what this process's environment
+/// has instead.
+fn kafka_image(project: &Project) -> Result<String> {
+    if let Ok(chosen) = env::var(KAFKA_IMAGE) {
+        return Ok(chosen);
+    }
+    let file = fs::read_to_string(project.root().join("docker-compose.kafka.yml"))?;
+    let variable = format!("${{{KAFKA_IMAGE}:-");
+    let named = file.split_once(&variable).map(|(_, rest)| rest);
+    let image = named.and_then(|rest| rest.split('}').next());
+    image
+        .map(str::to_owned)
+        .context("docker-compose.kafka.yml names no image of brokers")
+}
+
+/// Makes a stand-in unless there is one that was made by this already.
+fn make(
+    docker: &Docker,
+    image: &str,
+    made_by: &str,
+    make: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let label = format!("{{{{index .Config.Labels \"{MADE_BY}\"}}}}");
+    let arguments = ["image", "inspect", "--format", label.as_str(), image];
+    let told = capture(&mut docker.command(&arguments));
+    if told.is_ok_and(|told| told.trim() == made_by.trim()) {
+        return Ok(());
+    }
+    timed(&format!("making a stand-in for {image}"), make)
 }
 
 /// Returns the variables of the Dockerfile that name images, with those images, or with what this
@@ -134,7 +209,9 @@ fn debootstrap(docker: &Docker, folder: &Path, image: &str) -> Result<()> {
         .arg("--exclude=./var/lib/apt/lists/*")
         .arg("--directory")
         .args([&root, Path::new(".")]);
-    let import = docker.command(&["import", "--change", "CMD [\"bash\"]", "-", image]);
+    let mut import = docker.command(&["import", "--change", "CMD [\"bash\"]", "--change"]);
+    import.arg(format!("LABEL {MADE_BY}={SUITE}"));
+    import.args(["-", image]);
     pipe(archive, import)?;
     remove(&root)
 }
@@ -159,9 +236,14 @@ fn with_rust(docker: &Docker, folder: &Path, image: &str, debian: &str) -> Resul
     context.build(docker, image, &[&debian, &format!("TOOLCHAIN={toolchain}")])
 }
 
-fn with_envoy(project: &Project, docker: &Docker, image: &str, debian: &str) -> Result<()> {
+fn with_envoy(
+    project: &Project,
+    docker: &Docker,
+    folder: &Path,
+    (image, debian): (&str, &str),
+) -> Result<()> {
     let envoy = envoy::install(project, envoy::VERSION)?;
-    let context = BuildContext::new(&project.target().join("docker"), ENVOY_DOCKERFILE)?;
+    let context = BuildContext::new(folder, ENVOY_DOCKERFILE)?;
     context.add(&envoy, "envoy")?;
     context.build(docker, image, &[&format!("DEBIAN_IMAGE={debian}")])
 }
@@ -169,6 +251,7 @@ fn with_envoy(project: &Project, docker: &Docker, image: &str, debian: &str) -> 
 /// The files of one build, as links to where they are.
 struct BuildContext {
     folder: PathBuf,
+    dockerfile: String,
 }
 
 impl BuildContext {
@@ -177,7 +260,8 @@ impl BuildContext {
         remove(&folder)?;
         fs::create_dir_all(&folder)?;
         fs::write(folder.join("Dockerfile"), dockerfile)?;
-        Ok(Self { folder })
+        let dockerfile = dockerfile.to_owned();
+        Ok(Self { folder, dockerfile })
     }
 
     fn add(&self, what: &Path, name: &str) -> Result<()> {
@@ -186,6 +270,14 @@ impl BuildContext {
             fs::create_dir_all(folder)?;
         }
         symlink(what, &link).with_context(|| format!("cannot make {}", link.display()))
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<()> {
+        let file = self.folder.join(name);
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))
     }
 
     fn build(self, docker: &Docker, image: &str, arguments: &[&str]) -> Result<()> {
@@ -197,6 +289,7 @@ impl BuildContext {
             .arg("--directory")
             .args([&self.folder, Path::new(".")]);
         let mut build = docker.command(&["build", "--network", "host", "--tag", image]);
+        build.args(["--label", &format!("{MADE_BY}={}", self.dockerfile)]);
         // The newer builder is a plugin that the machine may not have.
         build.env("DOCKER_BUILDKIT", "0");
         build.args(

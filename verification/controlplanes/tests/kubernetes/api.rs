@@ -74,16 +74,20 @@ fn releases_come_and_go(server: &Server) {
             &[&["install", "sluice", folder], &values[..]].concat(),
         );
         assert!(notes.contains("Prefer: respond-async"), "{notes}");
-        let more = ["--set", "streamServer.dataBytesMax=7000000000"];
+        let more = [
+            "--set",
+            "streamServer.logLevel=debug,gateway.logLevel=debug",
+        ];
         let upgrade = ["upgrade", "sluice", folder];
         helm(server, &[&upgrade, &values[..], &more].concat());
-        let map = server.done(&[
+        let changed = server.done(&[
             "get",
-            "configmaps",
+            "configmaps,deployments",
             "--output",
-            "jsonpath={.items[*].data.config\\.json}",
+            "jsonpath={.items[*].data.config\\.json}\
+             {.items[*].spec.template.spec.containers[*].args}",
         ]);
-        assert!(map.contains("7000000000"), "{name}: {map}");
+        assert!(changed.contains("\"debug\""), "{name}: {changed}");
         helm(server, &["uninstall", "sluice"]);
     }
 }

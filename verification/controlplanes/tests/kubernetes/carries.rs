@@ -2,6 +2,7 @@
 //! and addresses are this machine's.
 
 use std::fs;
+use std::process::Command;
 
 use controlplanes::calls;
 use controlplanes::kubernetes::chart;
@@ -9,6 +10,7 @@ use local_gateway::ports;
 use local_gateway::render::{egress, merge_patch};
 use provision::Project;
 use provision::dist::Variant;
+use provision::tools::Tools;
 use serde_json::{Value, json};
 use sluice_render::{Form, Host, Input, render};
 use testkit::http1::{Request, exchange};
@@ -16,7 +18,7 @@ use wasm_tests::gateway::Gateway;
 use wasm_tests::sluice;
 use wasm_tests::target::Target;
 
-use super::{at, programs};
+use super::{at, programs, said};
 
 /// What a pod has that this machine has elsewhere.
 struct Places {
@@ -144,6 +146,34 @@ fn a_configuration_of_your_own_carries_every_kind_of_call() {
     let (mut gateway, _) = start("chart-given", &rendered, calls::target(), true);
     gateway.set.wait_until_draining().unwrap();
     calls::all(&gateway, &hooks);
+}
+
+/// Before Kafka the stream server takes the file that it gets in its pod, with the arguments there.
+#[test]
+fn the_configuration_before_kafka_is_right() {
+    let Some(programs) = programs() else { return };
+    let local = Tools::for_tests(&Project::here()).unwrap();
+    for (name, tls) in [("standalone-kafka", true), ("envoy-gateway-kafka", false)] {
+        let rendered = chart::with(&programs, &chart::values()[name]);
+        let map = chart::find(&rendered, "ConfigMap", "sluice-stream-server");
+        let settings = at(&map, "/data/config.json").as_str().unwrap();
+        let file = Project::here().target().join("kubernetes");
+        fs::create_dir_all(&file).unwrap();
+        let file = file.join(format!("{name}.config.json"));
+        fs::write(&file, settings).unwrap();
+        let read: Value = serde_json::from_str(settings).unwrap();
+        assert_eq!(at(&read, "/kafka/tls"), tls);
+        let deployment = chart::find(&rendered, "Deployment", "sluice-stream-server");
+        let container = at(&deployment, "/spec/template/spec/containers/0");
+        let arguments = at(container, "/args").as_array().unwrap().iter();
+        let arguments = arguments.map(|word| match text(word) {
+            "/etc/stream-server/config.json" => file.display().to_string(),
+            word => word.replace("$(POD_IP)", "10.0.0.7"),
+        });
+        let mut command = Command::new(&local.stream_server);
+        let checked = command.args(arguments).arg("--check").output().unwrap();
+        assert!(checked.status.success(), "{name}: {}", said(&checked));
+    }
 }
 
 /// The probe's port is open to other pods: it shows whether Envoy is ready and its metrics, and

@@ -1,6 +1,8 @@
 //! What the chart renders is, byte for byte, what `sluice render` writes, and so what the tests
 //! with the control planes run.
 
+use std::fs;
+
 use controlplanes::istio::{self, Kind};
 use controlplanes::kubernetes::chart;
 use controlplanes::written::documents;
@@ -18,7 +20,7 @@ const STREAM: &str = "http://sluice-stream-server.demo.svc.cluster.local:8090";
 fn written(input: &str, host: Host, changes: &Value) -> String {
     let inputs = Project::here().root().join("deploy/inputs");
     let source = format!("deploy/inputs/{input}.yaml");
-    let yaml = std::fs::read_to_string(Project::here().root().join(&source)).unwrap();
+    let yaml = fs::read_to_string(Project::here().root().join(&source)).unwrap();
     let mut value: Value = yaml_serde::from_str(&yaml).unwrap();
     merge_patch(&mut value, &json!({ "stream": { "url": STREAM } }));
     merge_patch(&mut value, changes);
@@ -51,6 +53,54 @@ fn a_gateway_gets_what_sluice_render_writes() {
             &json!({ "function": url }),
         );
         assert!(of_envoy(&rendered) == expected, "{url}");
+    }
+}
+
+/// Envoy's configuration as Envoy understands it: with the plugins' settings, which are texts.
+fn understood(text: &str) -> Value {
+    let mut config: Value = yaml_serde::from_str(text).unwrap();
+    read_texts(&mut config);
+    config
+}
+
+fn read_texts(value: &mut Value) {
+    match value {
+        Value::String(text) if text.starts_with('{') => {
+            *value = serde_json::from_str(text).unwrap();
+        }
+        Value::Array(items) => items.iter_mut().for_each(read_texts),
+        Value::Object(members) => members.values_mut().for_each(read_texts),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => (),
+    }
+}
+
+/// With Oracle's Streaming the values alone say what an input says. The lines aren't broken in the
+/// same places.
+#[test]
+fn oracles_streaming_by_values_is_what_sluice_render_writes() {
+    let Some(programs) = programs() else { return };
+    for name in ["key", "instance", "workload"] {
+        let input = format!("helm.oci-{name}");
+        let values = match name {
+            "key" => "standalone-oci".to_owned(),
+            other => format!("standalone-oci-{other}"),
+        };
+        let values = &chart::values()[&values];
+        let rendered = chart::with(&programs, values);
+        let values: Value = yaml_serde::from_str(&fs::read_to_string(values).unwrap()).unwrap();
+        let oci = at(&values, "/stream/oci");
+        let changes = json!({
+            "function": at(&values, "/function/url"),
+            "stream": {
+                "url": at(oci, "/endpoint"),
+                "streamId": at(oci, "/calls"),
+                "signing": at(oci, "/signing"),
+            },
+            "deadLetters": { "streamId": at(oci, "/deadLetters") },
+            "lanes": oci.get("lanes").cloned().unwrap_or_else(|| json!([])),
+        });
+        let expected = written(&input, Host::Compose, &changes);
+        assert_eq!(understood(&of_envoy(&rendered)), understood(&expected));
     }
 }
 
@@ -106,13 +156,13 @@ fn manifests_of_your_own_pass_as_they_are() {
     };
     let filter = istio::manifests::envoy_filter(Kind::Istio, &values, &json!({}));
     let deploy = Project::here().root().join("deploy/envoy-gateway");
-    let shipped = |name: &str| std::fs::read_to_string(deploy.join(name)).unwrap();
+    let shipped = |name: &str| fs::read_to_string(deploy.join(name)).unwrap();
     for (name, config) in [
         ("istio", filter),
         ("envoy-gateway", shipped("sluice.yaml")),
         ("envoy-gateway-v2", shipped("sluice.image.yaml")),
     ] {
-        let base = std::fs::read_to_string(&chart::values()[name]).unwrap();
+        let base = fs::read_to_string(&chart::values()[name]).unwrap();
         let rendered = chart::with_text(&programs, name, &base, Some(&config)).unwrap();
         let expected = chart::texts(&config);
         let all = chart::texts(&rendered);

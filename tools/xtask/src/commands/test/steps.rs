@@ -371,15 +371,19 @@ fn compose(project: &Project) -> Result<Outcome> {
     if !validated.is_green() {
         return Ok(validated);
     }
-    let Some(mut command) = docker::compose() else {
-        return Ok(Outcome::success(
-            "no docker compose here: a native test reads its file",
-        ));
-    };
-    command
-        .current_dir(project.root())
-        .args(["config", "--quiet"]);
-    runner::check(&mut command)
+    for file in ["docker-compose.yml", "docker-compose.kafka.yml"] {
+        let Some(mut command) = docker::compose() else {
+            return Ok(Outcome::success(
+                "no docker compose here: a native test reads its files",
+            ));
+        };
+        let command = command.current_dir(project.root());
+        let checked = runner::check(command.args(["--file", file, "config", "--quiet"]))?;
+        if !checked.is_green() {
+            return Ok(checked);
+        }
+    }
+    Ok(validated)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 {{- $all := concat
       (include "sluice.mistakes.images" . | fromYamlArray)
       (include "sluice.mistakes.config" . | fromYamlArray)
+      (include "sluice.mistakes.grace" . | fromYamlArray)
       (include "sluice.mistakes.stream" . | fromYamlArray)
       (include "sluice.mistakes.oci" . | fromYamlArray)
       (include "sluice.mistakes.kafka" . | fromYamlArray)
@@ -57,7 +58,7 @@
 - "config: its listener {{ . }} is on {{ $at.address }}, where no other pod reaches it: {{ $render }}"
 {{- end }}
 {{- end -}}
-{{- if not (hasPrefix "127." $ports.admin.address) }}
+{{- if ne $ports.admin.address "127.0.0.1" }}
 - "config: Envoy's admin interface has to be on 127.0.0.1, because it has no authentication"
 {{- end }}
 {{- if not (contains "/etc/envoy/sluice.wasm" (include "sluice.config" .)) }}
@@ -78,8 +79,23 @@
 - "config: has a document that doesn't begin with apiVersion: write it by `sluice render`"
 {{- else if and $document (not (has (get $document "kind") $kinds)) }}
 - "config: has a document of the kind {{ get $document "kind" | default "none" | toString | trunc 40 | js }}, and {{ $.Values.mode }} takes {{ join ", " $kinds }}: write it by `sluice render`"
+{{- else }}
+{{/* A document with `items` is a list for Kubernetes' clients, whatever its kind is. */}}
+{{- range $key, $_ := $document }}
+{{- if not (has $key (list "apiVersion" "kind" "metadata" "spec")) }}
+- "config: has a document with the key {{ $key | trunc 40 | js }} beside apiVersion, kind, metadata and spec: write it by `sluice render`"
+{{- end }}
+{{- end }}
 {{- end }}
 {{- end -}}
+{{- end -}}
+
+{{/* Of how pods end. */}}
+{{- define "sluice.mistakes.grace" -}}
+{{- $grace := .Values.gateway.gracePeriod -}}
+{{- if lt (int64 $grace.leaveSeconds) (int64 $grace.leastSeconds) }}
+- "gateway.gracePeriod.leaveSeconds: has to be leastSeconds ({{ $grace.leastSeconds }}) or more"
+{{- end }}
 {{- end -}}
 
 {{- define "sluice.hasServer" -}}

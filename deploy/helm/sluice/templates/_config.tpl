@@ -77,10 +77,10 @@
 {{- define "sluice.ports" -}}
 {{- $config := include "sluice.config" . | fromYaml -}}
 {{- $none := dict "address" "" "port_value" 0 -}}
-{{- $admin := dig "admin" "address" "socket_address" $none $config -}}
-{{- $found := dict "admin" $admin "gateway" $none "probe" $none -}}
+{{- $found := dict "gateway" $none "probe" $none -}}
 {{- range dig "static_resources" "listeners" list $config -}}
 {{- $_ := set $found .name (dig "address" "socket_address" $none .) -}}
 {{- end -}}
+{{- $_ := set $found "admin" (dig "admin" "address" "socket_address" $none $config) -}}
 {{- toYaml $found -}}
 {{- end -}}

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::history::History;
+use crate::scene::Scene;
 use crate::verdict::Verdict;
 
 /// The result of a run.
@@ -13,6 +14,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// Lines of Envoys' logs about VMs that have died.
     pub traps: Vec<String>,
+    /// What became of the scene at the end, if there was one.
+    pub scene: Option<Scene>,
     /// Configurations, logs and the history.
     pub folder: PathBuf,
 }

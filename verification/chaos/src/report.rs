@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use testkit::table::{Column, Table};
 
-use crate::history::{History, Millis, Number};
+use crate::history::{Engine, History, Millis, Number};
 use crate::outcome::Outcome;
 use crate::plan::Round;
 use crate::verdict::{Verdict, Violation};
@@ -41,9 +41,26 @@ pub fn settled(took: Duration, pending: usize, is_settled: bool) {
     }
 }
 
+/// Prints that no disk can be full here.
+pub fn no_disk() {
+    println!("this system lets nobody mount: instead of a full disk, the broker dies");
+}
+
 /// Prints the table at the end, and what led to each violation.
 pub fn outcome(outcome: &Outcome) {
     print!("\n{}", table(&outcome.verdict, outcome.traps.len()));
+    if outcome.history.engine == Engine::Kafka {
+        print!("\n{}", outages(&outcome.verdict));
+    }
+    if let Some(scene) = &outcome.scene {
+        println!(
+            "\ntoo few replicas: refused with 503 and Retry-After after {} s, each time within \
+             {} s; accepted again {} s after the broker's start",
+            seconds(scene.refused_after),
+            seconds(scene.longest_refusal),
+            seconds(scene.accepted_after)
+        );
+    }
     let mut counts = BTreeMap::new();
     for (kind, violation) in outcome.verdict.violations() {
         let count: &mut usize = counts.entry(kind).or_default();
@@ -95,6 +112,23 @@ pub fn table(verdict: &Verdict, traps: usize) -> Table {
             .map(|recovery| format!("; at work again after {} s at most", seconds(recovery.took)));
         let took: String = took.collect();
         line("", *count, &format!("{kind} {how}{took}"));
+    }
+    table
+}
+
+/// Returns the table of how long nothing worked.
+#[must_use]
+pub fn outages(verdict: &Verdict) -> Table {
+    let mut table = Table::new();
+    let head = ["fault", "measured", "no accept, s", "no call, s"];
+    table.row(head.map(Column::from));
+    for ((kind, how), outage) in &verdict.outages {
+        table.row([
+            format!("{kind} {how}").into(),
+            Column::right(outage.measured),
+            Column::right(seconds(outage.accepts)),
+            Column::right(seconds(outage.arrivals)),
+        ]);
     }
     table
 }

@@ -23,7 +23,19 @@ pub fn kind(part: Part) -> &'static str {
         Part::Target(_) => "target",
         Part::ToStream(_) => "way to the stream server",
         Part::ToTarget(..) => "way to a target",
+        Part::Broker(_) => "broker",
+        Part::Controller => "active controller",
+        Part::BetweenBrokers(_) => "way between a broker and the others",
+        Part::Front(_) => "front",
+        Part::ToFront(..) => "way to a front",
+        Part::ToBrokers(_) => "way from a front to the brokers",
     }
+}
+
+/// Returns the name of a kind of fault, such as `broker killed`.
+#[must_use]
+pub fn name((part, how): (Part, How)) -> String {
+    format!("{} {how}", kind(part))
 }
 
 /// Finds the longest recovery of each kind. A recovery that another fault has interrupted doesn't
@@ -33,13 +45,7 @@ pub fn judge(case: &Case<'_>, verdict: &mut Verdict) {
         let mut arrivals = case.history.arrivals.iter();
         let next = arrivals.find(|call| call.start >= fault.until && proves(case, call, fault));
         let Some(next) = next else { continue };
-        let others = |other: &Fault| other.from > fault.from && other.from < next.start;
-        let overlaps = |other: &Fault| other.until > fault.from && other.from < fault.from;
-        if case
-            .faults(|other| others(other) || overlaps(other))
-            .next()
-            .is_some()
-        {
+        if !is_alone(case, fault, next.start) {
             continue;
         }
         let recovery = Recovery {
@@ -54,13 +60,27 @@ pub fn judge(case: &Case<'_>, verdict: &mut Verdict) {
     }
 }
 
+/// Returns whether no other fault interfered with one until this time.
+pub(super) fn is_alone(case: &Case<'_>, fault: &Fault, until: Millis) -> bool {
+    let others = |other: &Fault| other.from > fault.from && other.from < until;
+    let overlaps = |other: &Fault| other.until > fault.from && other.from < fault.from;
+    let mut faults = case.faults(|other| others(other) || overlaps(other));
+    faults.next().is_none()
+}
+
 /// Returns whether an arrival shows that a part works.
 fn proves(case: &Case<'_>, arrival: &Arrival, fault: &Fault) -> bool {
     let request = case.request(arrival);
     let is_new = request.is_some_and(|request| request.at >= fault.until);
     match fault.part {
         Part::Gateway(gateway) | Part::ToStream(gateway) => is_new && arrival.gateway == gateway,
-        Part::Stream => is_new,
+        Part::Stream
+        | Part::Broker(_)
+        | Part::Controller
+        | Part::BetweenBrokers(_)
+        | Part::Front(_)
+        | Part::ToFront(..)
+        | Part::ToBrokers(_) => is_new,
         Part::Target(target) => arrival.target == target,
         Part::ToTarget(gateway, target) => (arrival.gateway, arrival.target) == (gateway, target),
     }

@@ -17,7 +17,7 @@ use crate::history::{Engine, Letter};
 use crate::kafka::{Kafka, Provided};
 use crate::outcome::Outcome;
 use crate::plan::Round;
-use crate::plan::faults::Rounds;
+use crate::plan::faults::{BROKERS, Rounds};
 use crate::record::Record;
 use crate::report;
 use crate::scene;
@@ -91,6 +91,13 @@ pub fn run(settings: &Settings) -> Result<Outcome> {
     let verdict = judge(&history);
     report::write(&folder.join("history.txt"), &history)?;
     report::write_violations(&folder.join("violations.txt"), &history, &verdict)?;
+    if verdict.is_good() && engine == Engine::Kafka {
+        // The brokers' logs stay.
+        for broker in 0..BROKERS {
+            let data = folder.join(format!("kafka/broker-{broker}/data"));
+            let _gone = fs::remove_dir_all(data);
+        }
+    }
     Ok(Outcome {
         traps: traps(&folder)?,
         scene,

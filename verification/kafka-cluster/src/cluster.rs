@@ -24,12 +24,13 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts brokers with an empty folder of this name, and waits until each knows all of them.
+    /// Starts brokers with an empty folder, of this name unless the setup has one, and waits until each knows all of them.
     ///
     /// # Errors
     /// When one ends, or the time is up; the message has the end of its log.
     pub fn start(kafka: &Kafka, name: &str, setup: &Setup) -> Result<Self> {
-        let folder = kafka.folder.join("clusters").join(name);
+        let usual = || kafka.folder.join("clusters").join(name);
+        let folder = setup.folder.clone().unwrap_or_else(usual);
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }

@@ -17,6 +17,9 @@ pub struct Setup {
     pub java: Vec<String>,
     /// Ways to brokers that lead through something. `None`: everything is reached straight.
     pub ways: Option<Ways>,
+    /// The folder of everything, which is emptied; else one of the cluster's name below
+    /// `target/kafka`.
+    pub folder: Option<PathBuf>,
     /// Where the last broker keeps its data, if not below the cluster's folder: an empty folder.
     pub last_data: Option<PathBuf>,
 }
@@ -28,6 +31,7 @@ impl Default for Setup {
             properties: Vec::new(),
             java: Vec::new(),
             ways: None,
+            folder: None,
             last_data: None,
         }
     }

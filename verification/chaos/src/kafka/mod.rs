@@ -81,10 +81,11 @@ impl Kafka {
                 .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
                 .collect(),
             ways: Some(ways),
+            folder: Some(folder.join("kafka")),
             last_data: disk.as_ref().map(Disk::data),
             ..Setup::default()
         };
-        let cluster = Cluster::start(&provided.kafka, &name(folder), &setup)?;
+        let cluster = Cluster::start(&provided.kafka, "chaos", &setup)?;
         let mut kafka = Self {
             provided,
             folder: folder.to_path_buf(),
@@ -237,10 +238,4 @@ impl Kafka {
         }
         Ok(())
     }
-}
-
-/// Returns the name of the cluster's folder: that of the run's.
-fn name(folder: &Path) -> String {
-    let name = folder.file_name().unwrap_or_default();
-    format!("chaos-{}", name.to_string_lossy())
 }

@@ -83,14 +83,14 @@ pub fn run(settings: &Settings) -> Result<Outcome> {
     let letters = settle(&stage, &record)?;
     let mut history = record.history();
     history.letters = letters;
+    let verdict = judge(&history);
+    report::write(&folder.join("history.txt"), &history)?;
+    report::write_violations(&folder.join("violations.txt"), &history, &verdict)?;
     let scene = match engine == Engine::Kafka && settings.only.is_empty() {
         true => Some(scene::few_replicas(&mut stage, &folder)?),
         false => None,
     };
     drop(stage);
-    let verdict = judge(&history);
-    report::write(&folder.join("history.txt"), &history)?;
-    report::write_violations(&folder.join("violations.txt"), &history, &verdict)?;
     if verdict.is_good() && engine == Engine::Kafka {
         // The brokers' logs stay.
         for broker in 0..BROKERS {

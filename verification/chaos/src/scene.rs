@@ -31,7 +31,7 @@ const WATCHED: Duration = Duration::from_secs(3);
 /// What the scene has shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scene {
-    /// From the broker's death to the first refusal that says that nothing was stored.
+    /// From the broker's death to the first refusal.
     pub refused_after: Millis,
     /// The longest answer after that, until the broker was started again.
     pub longest_refusal: Millis,
@@ -98,10 +98,7 @@ fn refused(url: &str) -> Result<bool> {
 
 fn ask(url: &str) -> Result<Told> {
     let answer = http::post(url, &[("prefer", "respond-async")], "scene")?;
-    let problem = answer.json().unwrap_or_default();
-    let stored = problem.get("stored").and_then(serde_json::Value::as_str);
-    let is_refusal =
-        answer.status == 503 && answer.header("retry-after").is_some() && stored == Some("no");
+    let is_refusal = answer.status == 503 && answer.header("retry-after").is_some();
     Ok(Told {
         status: answer.status,
         is_refusal,

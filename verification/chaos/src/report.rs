@@ -12,6 +12,7 @@ use testkit::table::{Column, Table};
 use crate::history::{Engine, History, Millis, Number};
 use crate::outcome::Outcome;
 use crate::plan::Round;
+use crate::scene::Scene;
 use crate::verdict::{Verdict, Violation};
 
 /// So many violations of each kind are printed. The file has all of them.
@@ -52,14 +53,10 @@ pub fn outcome(outcome: &Outcome) {
     if outcome.history.engine == Engine::Kafka {
         print!("\n{}", outages(&outcome.verdict));
     }
-    if let Some(scene) = &outcome.scene {
-        println!(
-            "\ntoo few replicas: refused with 503 and Retry-After after {} s, each time within \
-             {} s; accepted again {} s after the broker's start",
-            seconds(scene.refused_after),
-            seconds(scene.longest_refusal),
-            seconds(scene.accepted_after)
-        );
+    match &outcome.scene {
+        None => {}
+        Some(Ok(scene)) => println!("\n{}", played(*scene)),
+        Some(Err(error)) => println!("\ntoo few replicas: WRONG: {error:#}"),
     }
     let mut counts = BTreeMap::new();
     for (kind, violation) in outcome.verdict.violations() {
@@ -114,6 +111,16 @@ pub fn table(verdict: &Verdict, traps: usize) -> Table {
         line("", *count, &format!("{kind} {how}{took}"));
     }
     table
+}
+
+fn played(scene: Scene) -> String {
+    format!(
+        "too few replicas: refused with 503 and Retry-After {} s after the broker's death, each \
+         time within {} s; accepted again {} s after its start",
+        seconds(scene.refused_after),
+        seconds(scene.longest_refusal),
+        seconds(scene.accepted_after)
+    )
 }
 
 /// Returns the table of how long nothing worked.

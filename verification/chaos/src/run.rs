@@ -87,7 +87,7 @@ pub fn run(settings: &Settings) -> Result<Outcome> {
     report::write(&folder.join("history.txt"), &history)?;
     report::write_violations(&folder.join("violations.txt"), &history, &verdict)?;
     let scene = match engine == Engine::Kafka && settings.only.is_empty() {
-        true => Some(scene::few_replicas(&mut stage, &folder)?),
+        true => Some(scene::few_replicas(&mut stage, &folder)),
         false => None,
     };
     drop(stage);

@@ -35,8 +35,13 @@ pub fn enter_namespace() {
         command
     };
     let mut trial = unshare();
-    trial.args(["mount", "-t", "tmpfs", "tmpfs"]).arg(env::temp_dir());
-    trial.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    trial
+        .args(["mount", "-t", "tmpfs", "tmpfs"])
+        .arg(env::temp_dir());
+    trial
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let (true, Ok(own)) = (
         trial.status().is_ok_and(|status| status.success()),
         env::current_exe(),
@@ -73,7 +78,10 @@ impl Disk {
         fs::create_dir_all(folder)?;
         let mut command = Command::new("mount");
         command.args(["-t", "tmpfs", "-o"]);
-        command.arg(format!("size={SIZE_MIB}m")).arg("tmpfs").arg(folder);
+        command
+            .arg(format!("size={SIZE_MIB}m"))
+            .arg("tmpfs")
+            .arg(folder);
         let status = command.status().context("cannot run mount")?;
         ensure!(status.success(), "mount has failed: {status}");
         Ok(Some(Self {

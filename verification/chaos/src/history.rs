@@ -179,7 +179,10 @@ impl Part {
     /// Returns whether it is one of the fronts, or a way to or from one.
     #[must_use]
     pub fn is_of_fronts(self) -> bool {
-        matches!(self, Self::Front(_) | Self::ToFront(..) | Self::ToBrokers(_))
+        matches!(
+            self,
+            Self::Front(_) | Self::ToFront(..) | Self::ToBrokers(_)
+        )
     }
 
     /// Returns whether calls of a gateway to a target need it.
@@ -215,7 +218,9 @@ impl fmt::Display for Part {
             Self::Controller => write!(formatter, "the active controller"),
             Self::BetweenBrokers(broker) => write!(formatter, "broker {broker} to the others"),
             Self::Front(front) => write!(formatter, "front {front}"),
-            Self::ToFront(gateway, front) => write!(formatter, "gateway {gateway} to front {front}"),
+            Self::ToFront(gateway, front) => {
+                write!(formatter, "gateway {gateway} to front {front}")
+            }
             Self::ToBrokers(front) => write!(formatter, "front {front} to the brokers"),
         }
     }

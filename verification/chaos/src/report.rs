@@ -7,6 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use testkit::stream::Stream;
 use testkit::table::{Column, Table};
 
 use crate::history::{Engine, History, Millis, Number};
@@ -115,10 +116,11 @@ pub fn table(verdict: &Verdict, traps: usize) -> Table {
 
 fn played(scene: Scene) -> String {
     format!(
-        "too few replicas: refused with 503 and Retry-After {} s after the broker's death, each \
-         time within {} s; accepted again {} s after its start",
+        "too few replicas: 503 with Retry-After {} s after the broker's death; {} refusals, half \
+         of them within {} s; accepted again {} s after its start",
         seconds(scene.refused_after),
-        seconds(scene.longest_refusal),
+        scene.refusals,
+        seconds(scene.median),
         seconds(scene.accepted_after)
     )
 }
@@ -185,6 +187,22 @@ pub fn write(file: &Path, history: &History) -> Result<()> {
     let mut text = lines(requests.chain(arrivals).chain(faults).collect());
     for letter in &history.letters {
         let _written = writeln!(text, "{letter:?}");
+    }
+    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Writes what lay on these streams at the end.
+///
+/// # Errors
+/// When the file can't be written.
+pub fn write_records(file: &Path, stream: &Stream, names: &[&str]) -> Result<()> {
+    let mut text = String::new();
+    for name in names {
+        for record in stream.records(name) {
+            let value = String::from_utf8_lossy(&record.value);
+            let (partition, offset) = (record.partition, record.offset);
+            let _written = writeln!(text, "{name} {partition}/{offset} {value}");
+        }
     }
     fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }

@@ -86,6 +86,9 @@ pub fn run(settings: &Settings) -> Result<Outcome> {
     let verdict = judge(&history);
     report::write(&folder.join("history.txt"), &history)?;
     report::write_violations(&folder.join("violations.txt"), &history, &verdict)?;
+    if engine == Engine::Kafka {
+        report::write_records(&folder.join("records.txt"), &stage.stream(), &STREAMS)?;
+    }
     let scene = match engine == Engine::Kafka && settings.only.is_empty() {
         true => Some(scene::few_replicas(&mut stage, &folder)),
         false => None,
@@ -116,12 +119,7 @@ fn streams(folder: &Path, settings: &Settings) -> Result<Streams> {
     if disk.is_none() {
         report::no_disk();
     }
-    let kafka = Kafka::start(
-        folder,
-        provided.clone(),
-        disk,
-        settings.has_default_times,
-    )?;
+    let kafka = Kafka::start(folder, provided.clone(), disk, settings.has_default_times)?;
     Ok(Streams::Kafka(Box::new(kafka)))
 }
 

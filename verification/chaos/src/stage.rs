@@ -51,12 +51,7 @@ impl Stage {
     ///
     /// # Errors
     /// When one doesn't get ready.
-    pub fn start(
-        folder: &Path,
-        seed: u64,
-        record: &Arc<Record>,
-        streams: Streams,
-    ) -> Result<Self> {
+    pub fn start(folder: &Path, seed: u64, record: &Arc<Record>, streams: Streams) -> Result<Self> {
         let targets = (0..TARGETS).map(|number| target::start(number, seed, record.clone()));
         let mut stage = Self {
             gateways: Vec::new(),

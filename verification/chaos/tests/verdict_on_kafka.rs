@@ -107,7 +107,10 @@ fn the_longest_time_without_anything_counts_if_it_began_in_the_fault() {
     let kind = ("broker", How::Kill);
     let of = |from, until| {
         let fault = fault(Part::Broker(0), How::Kill, from, until);
-        verdict(&requests, &arrivals, &[fault]).outages.get(&kind).copied()
+        verdict(&requests, &arrivals, &[fault])
+            .outages
+            .get(&kind)
+            .copied()
     };
     let outage = |length| Outage {
         measured: 1,

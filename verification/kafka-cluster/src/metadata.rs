@@ -55,7 +55,11 @@ pub fn known_to(port: u16) -> io::Result<Known> {
 pub fn controller_known_to(port: u16) -> io::Result<u32> {
     let (operation, version) = DESCRIBE_QUORUM;
     let mut body = vec![2];
-    body.push(u8::try_from(CONTROLLERS_TOPIC.len()).unwrap_or(0).saturating_add(1));
+    body.push(
+        u8::try_from(CONTROLLERS_TOPIC.len())
+            .unwrap_or(0)
+            .saturating_add(1),
+    );
     body.extend(CONTROLLERS_TOPIC.bytes());
     // One partition, number 0; and no tagged fields of anything.
     body.extend([2, 0, 0, 0, 0, 0, 0, 0]);

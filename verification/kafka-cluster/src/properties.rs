@@ -68,7 +68,10 @@ fn listeners(place: usize, all: &[Ports], setup: &Setup) -> String {
         listen("CONTROLLER", controllers),
     ];
     let mut told = vec![listen("PLAINTEXT", clients)];
-    let mut protocols = vec!["PLAINTEXT:PLAINTEXT".to_owned(), "CONTROLLER:PLAINTEXT".to_owned()];
+    let mut protocols = vec![
+        "PLAINTEXT:PLAINTEXT".to_owned(),
+        "CONTROLLER:PLAINTEXT".to_owned(),
+    ];
     let mut between = "PLAINTEXT";
     if let Some(ways) = &setup.ways {
         between = "BROKERS";
@@ -114,7 +117,10 @@ mod tests {
     #[test]
     fn a_broker_is_reached_straight() {
         let text = properties(0, "data", &[PORTS], &Setup::default());
-        assert!(text.contains("\ncontroller.quorum.voters=1@127.0.0.1:2\n"), "{text}");
+        assert!(
+            text.contains("\ncontroller.quorum.voters=1@127.0.0.1:2\n"),
+            "{text}"
+        );
         assert!(
             text.contains("\nadvertised.listeners=PLAINTEXT://127.0.0.1:1\n"),
             "{text}"

@@ -145,7 +145,10 @@ impl Kafka {
     /// Returns the port of a front, without a link between.
     #[must_use]
     pub fn stream_port(&self) -> u16 {
-        self.fronts.first().map(FrontServer::port).unwrap_or_default()
+        self.fronts
+            .first()
+            .map(FrontServer::port)
+            .unwrap_or_default()
     }
 
     /// Begins a fault.
@@ -178,7 +181,10 @@ impl Kafka {
     /// When it doesn't get ready.
     pub fn end(&mut self, part: Part, how: How) -> Result<()> {
         if part == Part::Controller {
-            let broker = self.controller.take().context("no controller was in trouble")?;
+            let broker = self
+                .controller
+                .take()
+                .context("no controller was in trouble")?;
             return self.end(Part::Broker(broker), how);
         }
         match (part, how) {
@@ -234,7 +240,8 @@ impl Kafka {
         }
         for way in ways {
             let link = self.links.get(&way);
-            link.with_context(|| format!("no link {way:?}"))?.set(manner);
+            link.with_context(|| format!("no link {way:?}"))?
+                .set(manner);
         }
         Ok(())
     }

@@ -86,7 +86,11 @@ pub(super) fn told(doors: &[Door]) -> String {
 /// Returns the ways that are cut when a part is cut off.
 pub(super) fn of(part: Part) -> Vec<Way> {
     let fronts = 0..FRONTS;
-    let to_fronts = |gateway| fronts.clone().map(move |front| Way::ToFront(gateway, front));
+    let to_fronts = |gateway| {
+        fronts
+            .clone()
+            .map(move |front| Way::ToFront(gateway, front))
+    };
     match part {
         Part::ToStream(gateway) => to_fronts(gateway).collect(),
         Part::ToFront(gateway, front) => vec![Way::ToFront(gateway, front)],

@@ -202,7 +202,11 @@ mod tests {
 
     #[test]
     fn a_seed_brings_the_same_faults_again() {
-        let some = |seed| Rounds::of(seed, Engine::Kafka, "").take(50).collect::<Vec<_>>();
+        let some = |seed| {
+            Rounds::of(seed, Engine::Kafka, "")
+                .take(50)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(some(7), some(7));
         assert_ne!(some(7), some(8));
     }
@@ -223,10 +227,9 @@ mod tests {
     #[test]
     fn one_kind_can_be_chosen() {
         let mut rounds = Rounds::of(1, Engine::Kafka, "broker killed").take(20);
-        assert!(rounds.all(|round| matches!(
-            round.faults.as_slice(),
-            [(Part::Broker(_), How::Kill)]
-        )));
+        assert!(
+            rounds.all(|round| matches!(round.faults.as_slice(), [(Part::Broker(_), How::Kill)]))
+        );
         assert!(Rounds::of(1, Engine::Embedded, "broker").is_empty());
     }
 }

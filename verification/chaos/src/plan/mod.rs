@@ -104,4 +104,3 @@ pub struct Round {
     /// How long it lasts.
     pub hold: Millis,
 }
-

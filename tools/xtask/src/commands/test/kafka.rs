@@ -37,7 +37,9 @@ pub(super) fn chaos(project: &Project) -> Result<Outcome> {
         return Ok(outcome.skipping(&format!("everything, because {reason}")));
     }
     let mut command = member::command(project);
-    command.args(["--kafka", "--seconds", "90"]).env(PREPARED, "1");
+    command
+        .args(["--kafka", "--seconds", "90"])
+        .env(PREPARED, "1");
     runner::check(&mut command)
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::recovery::{is_alone, kind};
+use super::recovery::kind;
 use super::{Case, Verdict};
 use crate::history::{Fault, How, Millis, Role, Told};
 
@@ -37,7 +37,13 @@ pub fn judge(case: &Case<'_>, verdict: &mut Verdict) {
         else {
             continue;
         };
-        if !is_alone(case, fault, no_accept.1.max(no_arrival.1)) {
+        let from = fault.from.min(no_accept.0).min(no_arrival.0);
+        let until = fault.until.max(no_accept.1).max(no_arrival.1);
+        let interferes = |other: &Fault| {
+            let is_other = (other.part, other.from) != (fault.part, fault.from);
+            is_other && other.from <= until && other.until >= from
+        };
+        if case.faults(interferes).next().is_some() {
             continue;
         }
         let known = outages.entry((kind(fault.part), fault.how)).or_default();

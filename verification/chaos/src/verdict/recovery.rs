@@ -45,7 +45,13 @@ pub fn judge(case: &Case<'_>, verdict: &mut Verdict) {
         let mut arrivals = case.history.arrivals.iter();
         let next = arrivals.find(|call| call.start >= fault.until && proves(case, call, fault));
         let Some(next) = next else { continue };
-        if !is_alone(case, fault, next.start) {
+        let others = |other: &Fault| other.from > fault.from && other.from < next.start;
+        let overlaps = |other: &Fault| other.until > fault.from && other.from < fault.from;
+        if case
+            .faults(|other| others(other) || overlaps(other))
+            .next()
+            .is_some()
+        {
             continue;
         }
         let recovery = Recovery {
@@ -58,14 +64,6 @@ pub fn judge(case: &Case<'_>, verdict: &mut Verdict) {
             None => verdict.recoveries.push(recovery),
         }
     }
-}
-
-/// Returns whether no other fault interfered with one until this time.
-pub(super) fn is_alone(case: &Case<'_>, fault: &Fault, until: Millis) -> bool {
-    let others = |other: &Fault| other.from > fault.from && other.from < until;
-    let overlaps = |other: &Fault| other.until > fault.from && other.from < fault.from;
-    let mut faults = case.faults(|other| others(other) || overlaps(other));
-    faults.next().is_none()
 }
 
 /// Returns whether an arrival shows that a part works.

@@ -45,6 +45,10 @@ struct Arguments {
     /// Make only faults whose names begin like this, one at a time, such as "broker killed"
     #[arg(long, value_name = "NAME", default_value = "")]
     only: String,
+
+    /// How long faults last; default: as the plan says
+    #[arg(long, value_name = "SECONDS")]
+    hold: Option<u64>,
 }
 
 fn main() -> ExitCode {
@@ -71,6 +75,7 @@ fn chaos(arguments: Arguments) -> Result<ExitCode> {
         kafka,
         has_default_times: arguments.default_times,
         only: arguments.only,
+        hold: arguments.hold.map(Duration::from_secs),
         seed,
         duration: Duration::from_secs(arguments.seconds),
         calls: arguments.calls,

@@ -304,14 +304,14 @@ impl AcceptEngine {
         for (request, entry) in entries {
             let position = match &entry {
                 PutEntry::Stored(position) => Some(*position),
-                PutEntry::Failed(_) => None,
+                PutEntry::Failed(_) | PutEntry::Unknown(_) => None,
             };
             self.claims.end(request, position);
             let publishing = match self.requests.get(request) {
                 Some(Accepting::Publishing(receipt)) => Some(receipt),
                 _ => None,
             };
-            match entry {
+            let (what, why, known) = match entry {
                 PutEntry::Stored(position) => {
                     stored += 1;
                     if let Some(receipt) = publishing {
@@ -319,13 +319,17 @@ impl AcceptEngine {
                         let response = receipt.response(Some(position));
                         self.answer(request, response);
                     }
+                    continue;
                 }
-                PutEntry::Failed(why) if publishing.is_some() => {
-                    let detail = format!("The Stream refused the call: {why}.");
-                    let stored = Stored::No;
-                    self.refuse(request, &Refusal::StreamUnavailable { detail, stored });
-                }
-                PutEntry::Failed(_) => {}
+                PutEntry::Failed(why) => ("The Stream refused the call", why, Stored::No),
+                PutEntry::Unknown(why) => ("The Stream is in trouble", why, Stored::Unknown),
+            };
+            if publishing.is_some() {
+                let refusal = Refusal::StreamUnavailable {
+                    detail: format!("{what}: {why}."),
+                    stored: known,
+                };
+                self.refuse(request, &refusal);
             }
         }
         self.outputs.count(Metric::PublishedBatches, 1);

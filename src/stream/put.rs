@@ -61,13 +61,18 @@ impl StreamClient {
     }
 }
 
+/// The error of a record that the Stream may have stored: that of a whole answer with status 500.
+const STREAM_IN_TROUBLE: &str = "InternalServerError";
+
 /// What happened to one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PutEntry {
     /// The Stream has stored it.
     Stored(Position),
-    /// The Stream has refused it, for this reason.
+    /// The Stream has refused it, for this reason, and hasn't stored it.
     Failed(String),
+    /// Nobody knows whether the Stream has stored it, for this reason.
+    Unknown(String),
 }
 
 /// Reads the answer to PutMessages for `records` records.
@@ -110,9 +115,13 @@ impl WireEntry {
             }
             (Some(error), _, _) => {
                 let message = self.error_message.unwrap_or_default();
-                PutEntry::Failed(format!("{error}: {message}"))
+                let why = format!("{error}: {message}");
+                match error == STREAM_IN_TROUBLE {
+                    true => PutEntry::Unknown(why),
+                    false => PutEntry::Failed(why),
+                }
             }
-            _ => PutEntry::Failed("the Stream gave neither offset nor error".to_owned()),
+            _ => PutEntry::Unknown("the Stream gave neither offset nor error".to_owned()),
         }
     }
 }
@@ -139,22 +148,24 @@ mod tests {
         let answer = br#"{"failures":1,"entries":[
             {"partition":"3","offset":7,"timestamp":"2026-11-23T04:36:00.000Z"},
             {"error":"TooManyRequests","errorMessage":"slow down"},
+            {"error":"InternalServerError","errorMessage":"who knows"},
             {"partition":"x","offset":1}]}"#;
         assert_eq!(
-            parse_put_answer(answer, 3).unwrap(),
+            parse_put_answer(answer, 4).unwrap(),
             [
                 PutEntry::Stored(Position {
                     partition: 3,
                     offset: 7
                 }),
                 PutEntry::Failed("TooManyRequests: slow down".to_owned()),
-                PutEntry::Failed("the Stream gave neither offset nor error".to_owned()),
+                PutEntry::Unknown("InternalServerError: who knows".to_owned()),
+                PutEntry::Unknown("the Stream gave neither offset nor error".to_owned()),
             ]
         );
         assert!(
             parse_put_answer(answer, 2)
                 .unwrap_err()
-                .contains("3 entries for 2")
+                .contains("4 entries for 2")
         );
         assert!(parse_put_answer(b"<html>", 2).is_err());
     }

@@ -327,6 +327,10 @@ impl<M> Judged<M> {
                     }
                     judged.problem = Some((why, Some(asked)));
                 }
+                PutEntry::Unknown(why) => {
+                    judged.again.push(message);
+                    judged.problem = Some((why, Some(Duration::ZERO)));
+                }
             }
         }
         judged

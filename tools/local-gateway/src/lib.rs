@@ -20,4 +20,4 @@ mod set;
 pub mod stats;
 pub mod supervise;
 
-pub use set::{Builder, LocalSet, Part, Ports};
+pub use set::{Builder, LocalSet, Part, Ports, STREAMS};

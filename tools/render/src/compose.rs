@@ -136,6 +136,7 @@ fn context<'a>(input: &'a Input, source: Option<&'a str>, output: Option<&'a str
         ports: Ports::of(settings.ports),
         is_local: address == "127.0.0.1" && is_near(&function) && is_near(&stream),
         function,
+        asked_by: asked_by(settings),
         stream,
         services: settings.services.iter().map(Called::service).collect(),
         own_routes: input.fragments.routes.as_deref(),
@@ -167,6 +168,13 @@ fn context<'a>(input: &'a Input, source: Option<&'a str>, output: Option<&'a str
         is_sidecar: host == Host::Sidecar,
         is_in_container,
     }
+}
+
+/// The host by which each of several stream servers is asked whether it is ready.
+fn asked_by(settings: &crate::settings::Settings) -> Option<&str> {
+    let authority = settings.authority.as_deref();
+    let host = authority.or_else(|| settings.stream.as_ref().map(Origin::host));
+    host.filter(|_| settings.several_servers)
 }
 
 /// Where a gateway listens, and where its filter is, unless the input says something else.

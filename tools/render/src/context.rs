@@ -25,6 +25,8 @@ pub(crate) struct Context<'a> {
     pub(crate) ports: Ports,
     pub(crate) function: Option<Server>,
     pub(crate) stream: Option<Server>,
+    /// The host by which each of several stream servers is asked whether it is ready.
+    pub(crate) asked_by: Option<&'a str>,
     pub(crate) services: Vec<Called<'a>>,
     pub(crate) own_routes: Option<&'a str>,
     pub(crate) own_filters: Option<&'a str>,

@@ -320,3 +320,25 @@ fn the_plugins_see_the_variables_that_they_read() {
     let drain = "host_env_keys: [SLUICE_WEBHOOK_SECRETS, SLUICE_SEAL_KEYS, KEY, THEIRS]";
     assert!(text.contains(drain));
 }
+
+#[test]
+fn each_of_several_stream_servers_is_asked_whether_it_is_ready() {
+    let several = "
+function: http://127.0.0.1:8080
+stream: { url: 'http://fronts:8090', authority: localhost, severalServers: true, streamId: a }
+deadLetters: { streamId: b }
+";
+    let stream = |yaml| {
+        let envoy = "1.40".parse().unwrap();
+        let host = Host::Envoy;
+        let (_, documents) = written(yaml, Form { host, envoy });
+        let clusters = documents[0]["static_resources"]["clusters"].clone();
+        let clusters = clusters.as_array().unwrap().clone();
+        let stream = clusters.into_iter().find(|one| one["name"] == "stream");
+        stream.unwrap()
+    };
+    let check = &stream(several)["health_checks"][0];
+    let asked = json!({ "path": "/ready", "host": "localhost" });
+    assert_eq!(check["http_health_check"], asked);
+    assert_eq!(stream(INPUT)["health_checks"], Value::Null);
+}

@@ -15,6 +15,22 @@ pub type Gateway = usize;
 /// One of the targets, from 0.
 pub type Target = usize;
 
+/// One of the stream servers in front of Kafka, from 0.
+pub type Front = usize;
+
+/// One of the brokers, from 0.
+pub type Broker = usize;
+
+/// What keeps the streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// One stream server with a disk.
+    #[default]
+    Embedded,
+    /// Brokers of Kafka, and stream servers in front of them.
+    Kafka,
+}
+
 /// What a client wanted from a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wish {
@@ -136,6 +152,56 @@ pub enum Part {
     ToStream(Gateway),
     /// The way of a gateway to a target.
     ToTarget(Gateway, Target),
+    /// A broker. Cut off, it is alone: neither brokers nor fronts reach it or are reached by it.
+    Broker(Broker),
+    /// The broker that is the active controller when the fault begins.
+    Controller,
+    /// The ways between a broker and the others. Fronts reach it.
+    BetweenBrokers(Broker),
+    /// A stream server in front of Kafka. Cut off, it is alone.
+    Front(Front),
+    /// The way of a gateway to one of the fronts.
+    ToFront(Gateway, Front),
+    /// The ways of a front to all brokers.
+    ToBrokers(Front),
+}
+
+impl Part {
+    /// Returns whether it is part of the cluster of brokers, of which one may fail at a time.
+    #[must_use]
+    pub fn is_of_brokers(self) -> bool {
+        matches!(
+            self,
+            Self::Broker(_) | Self::Controller | Self::BetweenBrokers(_)
+        )
+    }
+
+    /// Returns whether it is one of the fronts, or a way to or from one.
+    #[must_use]
+    pub fn is_of_fronts(self) -> bool {
+        matches!(
+            self,
+            Self::Front(_) | Self::ToFront(..) | Self::ToBrokers(_)
+        )
+    }
+
+    /// Returns whether calls of a gateway to a target need it.
+    #[must_use]
+    pub fn is_on_the_way(self, gateway: Gateway, target: Target) -> bool {
+        match self {
+            Self::Target(one) => one == target,
+            Self::ToTarget(from, one) => from == gateway && one == target,
+            Self::Gateway(one) => one == gateway,
+            Self::Stream
+            | Self::ToStream(_)
+            | Self::Broker(_)
+            | Self::Controller
+            | Self::BetweenBrokers(_)
+            | Self::Front(_)
+            | Self::ToFront(..)
+            | Self::ToBrokers(_) => false,
+        }
+    }
 }
 
 impl fmt::Display for Part {
@@ -148,6 +214,14 @@ impl fmt::Display for Part {
             Self::ToTarget(gateway, target) => {
                 write!(formatter, "gateway {gateway} to target {target}")
             }
+            Self::Broker(broker) => write!(formatter, "broker {broker}"),
+            Self::Controller => write!(formatter, "the active controller"),
+            Self::BetweenBrokers(broker) => write!(formatter, "broker {broker} to the others"),
+            Self::Front(front) => write!(formatter, "front {front}"),
+            Self::ToFront(gateway, front) => {
+                write!(formatter, "gateway {gateway} to front {front}")
+            }
+            Self::ToBrokers(front) => write!(formatter, "front {front} to the brokers"),
         }
     }
 }
@@ -163,6 +237,10 @@ pub enum How {
     Refuse,
     /// Connections stay and nothing comes through; what was under way is dropped.
     Drop,
+    /// `SIGTERM`, and a new start.
+    Restart,
+    /// Its disk has no room, until there is some and it is started again.
+    Full,
 }
 
 impl fmt::Display for How {
@@ -172,6 +250,8 @@ impl fmt::Display for How {
             Self::Stop => "stopped",
             Self::Refuse => "cut off, refusing",
             Self::Drop => "cut off, dropping",
+            Self::Restart => "ended and started again",
+            Self::Full => "with a full disk",
         })
     }
 }
@@ -204,6 +284,8 @@ pub struct Letter {
 /// Everything that happened.
 #[derive(Clone, Debug, Default)]
 pub struct History {
+    /// What kept the streams.
+    pub engine: Engine,
     /// All requests.
     pub requests: Vec<Request>,
     /// All arrivals, in the order of their start.

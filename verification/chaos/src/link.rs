@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -30,7 +30,7 @@ pub enum Manner {
 
 /// The proxy. Dropping it ends it.
 pub struct Link {
-    port: u16,
+    address: SocketAddr,
     shared: Arc<Shared>,
     acceptor: Option<JoinHandle<()>>,
 }
@@ -72,15 +72,23 @@ impl Link {
     /// When there is no free port.
     pub fn to(port: u16) -> Result<Self> {
         let own = local_gateway::ports::free()?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, own));
-        let listener = listener.with_context(|| format!("cannot listen on port {own}"))?;
+        Self::at((Ipv4Addr::LOCALHOST, own).into(), port)
+    }
+
+    /// Starts a proxy at an address of the loopback interface, to a port of this machine.
+    ///
+    /// # Errors
+    /// When the address can't be had.
+    pub fn at(address: SocketAddr, port: u16) -> Result<Self> {
+        let listener = TcpListener::bind(address);
+        let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
         let shared = Arc::new(Shared::default());
         let acceptor = {
             let shared = shared.clone();
             thread::spawn(move || accept(&listener, &shared, port))
         };
         Ok(Self {
-            port: own,
+            address,
             shared,
             acceptor: Some(acceptor),
         })
@@ -89,7 +97,7 @@ impl Link {
     /// Returns the port that it listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.address.port()
     }
 
     /// Sets what the link does from now on.
@@ -110,7 +118,7 @@ impl Drop for Link {
     fn drop(&mut self) {
         self.set(Manner::End);
         // Ends the wait for the next connection.
-        let _woken = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+        let _woken = TcpStream::connect(self.address);
         if let Some(acceptor) = self.acceptor.take() {
             let _ended = acceptor.join();
         }

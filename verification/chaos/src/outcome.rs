@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use anyhow::Result;
+
 use crate::history::History;
+use crate::scene::Scene;
 use crate::verdict::Verdict;
 
 /// The result of a run.
@@ -13,6 +16,8 @@ pub struct Outcome {
     pub verdict: Verdict,
     /// Lines of Envoys' logs about VMs that have died.
     pub traps: Vec<String>,
+    /// What became of the scene at the end, if there was one.
+    pub scene: Option<Result<Scene>>,
     /// Configurations, logs and the history.
     pub folder: PathBuf,
 }
@@ -21,6 +26,7 @@ impl Outcome {
     /// Returns whether nothing forbidden has happened.
     #[must_use]
     pub fn is_good(&self) -> bool {
-        self.verdict.is_good() && self.traps.is_empty()
+        let is_played = self.scene.as_ref().is_none_or(Result::is_ok);
+        self.verdict.is_good() && self.traps.is_empty() && is_played
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use crate::history::{Arrival, Fate, Fault, History, Millis, Number, Request, Told};
+use crate::history::{Arrival, Engine, Fate, Fault, History, Millis, Number, Request, Told};
 
 /// The history, and the clock that gives it its times.
 pub struct Record {
@@ -30,6 +30,14 @@ impl Default for Record {
 }
 
 impl Record {
+    /// Returns an empty history of a run on this engine.
+    #[must_use]
+    pub fn on(engine: Engine) -> Self {
+        let record = Self::default();
+        record.written().history.engine = engine;
+        record
+    }
+
     /// Returns the milliseconds since the run began.
     #[must_use]
     pub fn now(&self) -> Millis {

@@ -7,11 +7,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use testkit::stream::Stream;
 use testkit::table::{Column, Table};
 
-use crate::history::{History, Millis, Number};
+use crate::history::{Engine, History, Millis, Number};
 use crate::outcome::Outcome;
 use crate::plan::Round;
+use crate::scene::Scene;
 use crate::verdict::{Verdict, Violation};
 
 /// So many violations of each kind are printed. The file has all of them.
@@ -41,9 +43,22 @@ pub fn settled(took: Duration, pending: usize, is_settled: bool) {
     }
 }
 
+/// Prints that no disk can be full here.
+pub fn no_disk() {
+    println!("this system lets nobody mount: instead of a full disk, the broker dies");
+}
+
 /// Prints the table at the end, and what led to each violation.
 pub fn outcome(outcome: &Outcome) {
     print!("\n{}", table(&outcome.verdict, outcome.traps.len()));
+    if outcome.history.engine == Engine::Kafka {
+        print!("\n{}", outages(&outcome.verdict));
+    }
+    match &outcome.scene {
+        None => {}
+        Some(Ok(scene)) => println!("\n{}", played(*scene)),
+        Some(Err(error)) => println!("\ntoo few replicas: WRONG: {error:#}"),
+    }
     let mut counts = BTreeMap::new();
     for (kind, violation) in outcome.verdict.violations() {
         let count: &mut usize = counts.entry(kind).or_default();
@@ -99,6 +114,34 @@ pub fn table(verdict: &Verdict, traps: usize) -> Table {
     table
 }
 
+fn played(scene: Scene) -> String {
+    format!(
+        "too few replicas: 503 with Retry-After {} s after the broker's death; {} refusals, half \
+         of them within {} s; accepted again {} s after its start",
+        seconds(scene.refused_after),
+        scene.refusals,
+        seconds(scene.median),
+        seconds(scene.accepted_after)
+    )
+}
+
+/// Returns the table of how long nothing worked.
+#[must_use]
+pub fn outages(verdict: &Verdict) -> Table {
+    let mut table = Table::new();
+    let head = ["fault", "measured", "no accept, s", "no call, s"];
+    table.row(head.map(Column::from));
+    for ((kind, how), outage) in &verdict.outages {
+        table.row([
+            format!("{kind} {how}").into(),
+            Column::right(outage.measured),
+            Column::right(seconds(outage.accepts)),
+            Column::right(seconds(outage.arrivals)),
+        ]);
+    }
+    table
+}
+
 /// Returns everything that happened to a request.
 #[must_use]
 pub fn story(history: &History, number: Number) -> String {
@@ -144,6 +187,22 @@ pub fn write(file: &Path, history: &History) -> Result<()> {
     let mut text = lines(requests.chain(arrivals).chain(faults).collect());
     for letter in &history.letters {
         let _written = writeln!(text, "{letter:?}");
+    }
+    fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Writes what lay on these streams at the end.
+///
+/// # Errors
+/// When the file can't be written.
+pub fn write_records(file: &Path, stream: &Stream, names: &[&str]) -> Result<()> {
+    let mut text = String::new();
+    for name in names {
+        for record in stream.records(name) {
+            let value = String::from_utf8_lossy(&record.value);
+            let (partition, offset) = (record.partition, record.offset);
+            let _written = writeln!(text, "{name} {partition}/{offset} {value}");
+        }
     }
     fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }

@@ -7,17 +7,21 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use provision::{Project, cancel};
 use testkit::stream::Stream;
 
 use crate::clients::Clients;
-use crate::history::Letter;
+use crate::disk::Disk;
+use crate::history::{Engine, Letter};
+use crate::kafka::{Kafka, Provided};
 use crate::outcome::Outcome;
-use crate::plan::{Round, Rounds};
+use crate::plan::Round;
+use crate::plan::faults::{BROKERS, Rounds};
 use crate::record::Record;
 use crate::report;
-use crate::stage::Stage;
+use crate::scene;
+use crate::stage::{Stage, Streams};
 use crate::verdict::{judge, pending};
 
 /// How long everything may take to be settled once all parts work. Deferred calls are due within
@@ -36,8 +40,16 @@ const SLICE: Duration = Duration::from_millis(50);
 const STREAMS: [&str; 3] = ["calls", "calls-1s", "calls-5s"];
 
 /// The settings of a run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Settings {
+    /// What brokers and fronts need, where the streams are to be on Kafka.
+    pub kafka: Option<Provided>,
+    /// Whether brokers have the times of a default cluster.
+    pub has_default_times: bool,
+    /// How the names of the faults begin that are made; all, if it is empty.
+    pub only: String,
+    /// How long faults last, if not as long as the plan says.
+    pub hold: Option<Duration>,
     /// Decides load and faults.
     pub seed: u64,
     /// How long there are load and faults.
@@ -50,29 +62,67 @@ pub struct Settings {
 ///
 /// # Errors
 /// When a part can't be started, or after Ctrl-C.
-pub fn run(settings: Settings) -> Result<Outcome> {
+pub fn run(settings: &Settings) -> Result<Outcome> {
     let folder = folder(settings.seed)?;
-    let record = Arc::new(Record::default());
-    let mut stage = Stage::start(&folder, settings.seed, &record)?;
+    let engine = match &settings.kafka {
+        None => Engine::Embedded,
+        Some(_) => Engine::Kafka,
+    };
+    let rounds = Rounds::of(settings.seed, engine, &settings.only);
+    ensure!(!rounds.is_empty(), "no fault is called {:?}", settings.only);
+    let record = Arc::new(Record::on(engine));
+    let streams = streams(&folder, settings)?;
+    let mut stage = Stage::start(&folder, settings.seed, &record, streams)?;
     let (seed, calls) = (settings.seed, settings.calls);
     let clients = Clients::start(seed, stage.ports(), calls, record.clone());
-    let made = trouble(&mut stage, &clients, settings, &record);
+    let made = trouble(&mut stage, &clients, (settings, rounds), &record);
     clients.stop();
     made?;
     clients.join();
+    if let Some(kafka) = stage.kafka() {
+        kafka.wait_until_ready()?;
+    }
     let letters = settle(&stage, &record)?;
     let mut history = record.history();
     history.letters = letters;
-    drop(stage);
     let verdict = judge(&history);
     report::write(&folder.join("history.txt"), &history)?;
     report::write_violations(&folder.join("violations.txt"), &history, &verdict)?;
+    if engine == Engine::Kafka {
+        report::write_records(&folder.join("records.txt"), &stage.stream(), &STREAMS)?;
+    }
+    let scene = match engine == Engine::Kafka && settings.only.is_empty() {
+        true => Some(scene::few_replicas(&mut stage, &folder)),
+        false => None,
+    };
+    drop(stage);
+    if verdict.is_good() && engine == Engine::Kafka {
+        // The brokers' logs stay.
+        for broker in 0..BROKERS {
+            let data = folder.join(format!("kafka/broker-{broker}/data"));
+            let _gone = fs::remove_dir_all(data);
+        }
+    }
     Ok(Outcome {
         traps: traps(&folder)?,
+        scene,
         history,
         verdict,
         folder,
     })
+}
+
+/// Returns what keeps the streams.
+fn streams(folder: &Path, settings: &Settings) -> Result<Streams> {
+    let Some(provided) = &settings.kafka else {
+        return Streams::embedded();
+    };
+    let disk = Disk::mount(&folder.join("disk"))?;
+    if disk.is_none() {
+        report::no_disk();
+    }
+    let kafka = Kafka::start(folder, provided.clone(), disk, settings.has_default_times)?;
+    Ok(Streams::Kafka(Box::new(kafka)))
 }
 
 /// Returns an empty folder for the files of this run.
@@ -93,12 +143,13 @@ fn folder(seed: u64) -> Result<PathBuf> {
 fn trouble(
     stage: &mut Stage,
     clients: &Clients,
-    settings: Settings,
+    (settings, rounds): (&Settings, Rounds),
     record: &Record,
 ) -> Result<()> {
     let start = Instant::now();
     let is_over = || start.elapsed() >= settings.duration || clients.are_done();
-    for round in Rounds::of(settings.seed) {
+    for mut round in rounds {
+        round.hold = settings.hold.map_or(round.hold, scene::millis);
         rest(Duration::from_millis(round.peace), &is_over)?;
         if is_over() {
             break;

@@ -1,31 +1,49 @@
-//! The parts of a run: two gateways, a stream server, targets, and links between them that can be
-//! cut.
+//! The parts of a run: two gateways, what keeps the streams, targets, and links between them that
+//! can be cut.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use local_gateway::render::change_routes;
-use local_gateway::render::{Target as Origin, add_target, at, cluster};
+use local_gateway::render::Target as Origin;
 use local_gateway::{LocalSet, Part as Program, ports};
-use serde_json::{Value, json};
 use testkit::server::Server;
 use testkit::stream::Stream;
 
-use crate::history::{Fault, Gateway, How, Part};
+use crate::gateway::{self, Ways};
+use crate::history::{Engine, Fault, Gateway, How, Part};
+use crate::kafka::Kafka;
 use crate::link::{Link, Manner};
 use crate::plan::{GATEWAYS, TARGETS};
 use crate::record::Record;
-use crate::target::{self, GATEWAY_HEADER};
+use crate::target;
 
 /// Everything that runs.
 pub struct Stage {
     gateways: Vec<LocalSet>,
     targets: Vec<Server>,
     links: BTreeMap<Part, Link>,
-    stream_port: u16,
+    streams: Streams,
     record: Arc<Record>,
+}
+
+/// What keeps the streams.
+pub enum Streams {
+    /// A stream server on this port, which the first gateway's set has.
+    Embedded(u16),
+    /// Brokers, and fronts.
+    Kafka(Box<Kafka>),
+}
+
+impl Streams {
+    /// Returns one stream server with a disk, which is to be started.
+    ///
+    /// # Errors
+    /// When there is no free port.
+    pub fn embedded() -> Result<Self> {
+        ports::free().map(Self::Embedded)
+    }
 }
 
 impl Stage {
@@ -33,13 +51,13 @@ impl Stage {
     ///
     /// # Errors
     /// When one doesn't get ready.
-    pub fn start(folder: &Path, seed: u64, record: &Arc<Record>) -> Result<Self> {
+    pub fn start(folder: &Path, seed: u64, record: &Arc<Record>, streams: Streams) -> Result<Self> {
         let targets = (0..TARGETS).map(|number| target::start(number, seed, record.clone()));
         let mut stage = Self {
             gateways: Vec::new(),
             targets: targets.collect(),
             links: BTreeMap::new(),
-            stream_port: ports::free()?,
+            streams,
             record: record.clone(),
         };
         for gateway in 0..GATEWAYS {
@@ -66,7 +84,24 @@ impl Stage {
     /// Returns a client of the stream server, without a link between.
     #[must_use]
     pub fn stream(&self) -> Stream {
-        Stream::at(self.stream_port)
+        Stream::at(match &self.streams {
+            Streams::Embedded(port) => *port,
+            Streams::Kafka(kafka) => kafka.stream_port(),
+        })
+    }
+
+    /// Returns what there is of Kafka.
+    pub fn kafka(&mut self) -> Option<&mut Kafka> {
+        match &mut self.streams {
+            Streams::Embedded(_) => None,
+            Streams::Kafka(kafka) => Some(kafka),
+        }
+    }
+
+    /// Returns the port of the first target.
+    #[must_use]
+    pub fn target_port(&self) -> u16 {
+        self.targets.first().map(Server::port).unwrap_or_default()
     }
 
     /// Begins a fault.
@@ -75,14 +110,16 @@ impl Stage {
     /// When the system refuses.
     pub fn begin(&mut self, part: Part, how: How) -> Result<Fault> {
         let from = self.record.now();
-        match (part, how) {
-            (Part::Target(target), _) => {
+        match (self.kafka_of(part), part, how) {
+            (Some(kafka), _, _) => kafka.begin(part, how)?,
+            (None, Part::Target(target), _) => {
                 self.targets.get_mut(target).context("a target")?.kill();
             }
-            (_, How::Kill) => self.program(part, LocalSet::kill9)?,
-            (_, How::Stop) => self.program(part, LocalSet::pause)?,
-            (_, How::Refuse) => self.link(part)?.set(Manner::Refuse),
-            (_, How::Drop) => self.link(part)?.set(Manner::Drop),
+            (None, _, How::Kill) => self.program(part, LocalSet::kill9)?,
+            (None, _, How::Stop) => self.program(part, LocalSet::pause)?,
+            (None, _, How::Refuse) => self.link(part)?.set(Manner::Refuse),
+            (None, _, How::Drop) => self.link(part)?.set(Manner::Drop),
+            (None, _, How::Restart | How::Full) => bail!("{part} is never {how}"),
         }
         Ok(Fault {
             part,
@@ -100,17 +137,26 @@ impl Stage {
     pub fn end(&mut self, mut fault: Fault) -> Result<()> {
         let (part, how) = (fault.part, fault.how);
         fault.reborn = self.record.now();
-        match (part, how) {
-            (Part::Target(target), _) => {
+        match (self.kafka_of(part), part, how) {
+            (Some(kafka), _, _) => kafka.end(part, how)?,
+            (None, Part::Target(target), _) => {
                 self.targets.get_mut(target).context("a target")?.restart();
             }
-            (_, How::Kill) => self.program(part, LocalSet::restart)?,
-            (_, How::Stop) => self.program(part, LocalSet::resume)?,
-            (_, How::Refuse | How::Drop) => self.link(part)?.set(Manner::Forward),
+            (None, _, How::Kill) => self.program(part, LocalSet::restart)?,
+            (None, _, How::Stop) => self.program(part, LocalSet::resume)?,
+            (None, _, How::Refuse | How::Drop) => self.link(part)?.set(Manner::Forward),
+            (None, _, How::Restart | How::Full) => bail!("{part} is never {how}"),
         }
         fault.until = self.record.now();
         self.record.fault(fault);
         Ok(())
+    }
+
+    /// Returns Kafka, if the part belongs to it.
+    fn kafka_of(&mut self, part: Part) -> Option<&mut Kafka> {
+        let is_kafkas =
+            part.is_of_brokers() || part.is_of_fronts() || matches!(part, Part::ToStream(_));
+        self.kafka().filter(|_| is_kafkas)
     }
 
     fn program(
@@ -121,9 +167,15 @@ impl Stage {
         let (gateway, program) = match part {
             Part::Gateway(gateway) => (gateway, Program::Envoy),
             Part::Stream => (0, Program::StreamServer),
-            Part::Target(_) | Part::ToStream(_) | Part::ToTarget(..) => {
-                bail!("{part} is not a program")
-            }
+            Part::Target(_)
+            | Part::ToStream(_)
+            | Part::ToTarget(..)
+            | Part::Broker(_)
+            | Part::Controller
+            | Part::BetweenBrokers(_)
+            | Part::Front(_)
+            | Part::ToFront(..)
+            | Part::ToBrokers(_) => bail!("{part} is not a program of a gateway's set"),
         };
         act(
             self.gateways.get_mut(gateway).context("a gateway")?,
@@ -138,8 +190,9 @@ impl Stage {
     }
 
     fn add_links(&mut self, gateway: Gateway) -> Result<()> {
-        let to_stream = Link::to(self.stream_port)?;
-        self.links.insert(Part::ToStream(gateway), to_stream);
+        if let Streams::Embedded(port) = self.streams {
+            self.links.insert(Part::ToStream(gateway), Link::to(port)?);
+        }
         for (target, server) in self.targets.iter().enumerate() {
             let part = Part::ToTarget(gateway, target);
             self.links.insert(part, Link::to(server.port())?);
@@ -148,74 +201,36 @@ impl Stage {
     }
 
     fn gateway(&self, folder: &Path, gateway: Gateway) -> Result<LocalSet> {
-        let to_stream = self.link(Part::ToStream(gateway))?.port();
         let mut to_targets = Vec::new();
         for target in 0..TARGETS {
             let port = self.link(Part::ToTarget(gateway, target))?.port();
             to_targets.push((format!("t{target}"), port));
         }
+        let (engine, to_streams) = match &self.streams {
+            Streams::Embedded(_) => {
+                let port = self.link(Part::ToStream(gateway))?.port();
+                (Engine::Embedded, vec![port])
+            }
+            Streams::Kafka(kafka) => (Engine::Kafka, kafka.ports(gateway)),
+        };
         let (_, first) = to_targets.first().context("a target")?;
+        let ways = Ways {
+            to_streams,
+            to_targets: to_targets.clone(),
+        };
         let builder = LocalSet::builder()
             .folder(folder)
             .target(Origin::local(*first))
-            .accept_patch(accept_settings())
-            .drain_patch(drain_settings())
-            .edit(move |config| edit(config, gateway, to_stream, &to_targets));
-        let builder = if gateway == 0 {
-            builder.stream_port(self.stream_port)
-        } else {
-            builder.shared_stream(self.stream_port)
+            .accept_patch(gateway::accept_settings())
+            .drain_patch(gateway::drain_settings(engine))
+            .edit(move |config| gateway::edit(config, gateway, &ways));
+        let builder = match &self.streams {
+            Streams::Embedded(port) if gateway == 0 => builder.stream_port(*port),
+            Streams::Embedded(port) => builder.shared_stream(*port),
+            Streams::Kafka(kafka) => builder.shared_stream(kafka.stream_port()),
         };
         builder
             .start()
             .with_context(|| format!("gateway {gateway}"))
     }
-}
-
-/// Where replies go: to the first target's [`REPLIES`](crate::target::REPLIES).
-const REPLY_PATH: &str = "/t0/reply";
-
-/// Returns settings of the accept filter. A client that waits longer learns nothing more.
-fn accept_settings() -> Value {
-    json!({ "publish": { "timeoutMs": 2_000 }, "replies": { "paths": [REPLY_PATH] } })
-}
-
-/// Returns settings of the drain: as quick as configuration allows, so that many sessions and
-/// retries fit into a minute. No call may end because of its age or the number of its attempts.
-fn drain_settings() -> Value {
-    json!({
-        "group": { "timeoutMs": 1_000 },
-        "fetch": { "timeoutMs": 1_000 },
-        "replies": { "paths": [REPLY_PATH] },
-        "attempt": {
-            "timeoutMs": 10_000,
-            "backoffBaseMs": 50,
-            "backoffMaxMs": 2_000,
-            "retries": 10_000,
-        },
-    })
-}
-
-/// Edits the configuration so that the gateway says who it is, and reaches everything by its links.
-fn edit(
-    config: &mut Value,
-    gateway: Gateway,
-    to_stream: u16,
-    to_targets: &[(String, u16)],
-) -> Result<()> {
-    const PORT: &str = "/load_assignment/endpoints/0/lb_endpoints/0/endpoint/address\
-                        /socket_address/port_value";
-    *at(cluster(config, "stream")?, PORT)? = json!(to_stream);
-    for (name, port) in to_targets {
-        add_target(config, name, *port)?;
-    }
-    change_routes(config, |routes| {
-        for route in routes.iter_mut().filter_map(Value::as_object_mut) {
-            let header = json!({ "key": GATEWAY_HEADER, "value": gateway.to_string() });
-            route.insert(
-                "request_headers_to_add".to_owned(),
-                json!([{ "header": header }]),
-            );
-        }
-    })
 }

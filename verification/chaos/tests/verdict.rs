@@ -75,7 +75,7 @@ fn verdict(requests: &[Request], arrivals: &[Arrival], faults: &[Fault]) -> Verd
         requests: requests.to_vec(),
         arrivals: arrivals.to_vec(),
         faults: faults.to_vec(),
-        letters: Vec::new(),
+        ..History::default()
     })
 }
 
@@ -132,6 +132,7 @@ fn a_refused_call_needs_its_letter_and_only_that() {
         arrivals: vec![arrival(1, 0, 10, fate)],
         faults: Vec::new(),
         letters: letters.to_vec(),
+        ..History::default()
     };
     let kinds = |history: &History| {
         let verdict = judge(history);

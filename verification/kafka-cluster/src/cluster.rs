@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::Signal;
 
-use crate::metadata::brokers_known_to;
-use crate::node::{Node, Ports};
+use crate::metadata::{Known, controller_known_to, known_to};
+use crate::node::Node;
 use crate::programs::Kafka;
-use crate::setup::Setup;
+use crate::setup::{Ports, Setup};
 
 /// How long brokers may take until all have found each other: some 6 s on two idle cores, and these
 /// are not idle.
@@ -24,18 +24,22 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts brokers with an empty folder of this name, and waits until each knows all of them.
+    /// Starts brokers with an empty folder, of this name unless the setup has one, and waits until each knows all of them.
     ///
     /// # Errors
     /// When one ends, or the time is up; the message has the end of its log.
     pub fn start(kafka: &Kafka, name: &str, setup: &Setup) -> Result<Self> {
-        let folder = kafka.folder.join("clusters").join(name);
+        let usual = || kafka.folder.join("clusters").join(name);
+        let folder = setup.folder.clone().unwrap_or_else(usual);
         if folder.exists() {
             fs::remove_dir_all(&folder)?;
         }
-        let ports: Vec<Ports> = (0..setup.brokers)
-            .map(|_| Ports::free())
-            .collect::<Result<_>>()?;
+        let ports: Vec<Ports> = match &setup.ways {
+            Some(ways) => ways.ports.clone(),
+            None => (0..setup.brokers)
+                .map(|_| Ports::free())
+                .collect::<Result<_>>()?,
+        };
         let node = |place: usize| {
             let folder = folder.join(format!("broker-{place}"));
             Node::new(kafka, folder, (place, &ports), setup)
@@ -92,11 +96,66 @@ impl Cluster {
         self.signal(place, Signal::CONT)
     }
 
+    /// Ends a broker as an operator does (SIGTERM): it hands over what it leads. It isn't waited
+    /// for longer than this, and then killed.
+    ///
+    /// # Errors
+    /// When there is no such broker.
+    pub fn terminate(&mut self, place: usize, patience: Duration) -> Result<()> {
+        match self.node(place)?.process.take() {
+            Some(mut process) => process.terminate(patience),
+            None => Ok(()),
+        }
+    }
+
+    /// Returns whether a broker's process has ended by itself.
+    ///
+    /// # Errors
+    /// When there is no such broker.
+    pub fn has_ended(&mut self, place: usize) -> Result<bool> {
+        let process = self.node(place)?.process.as_mut();
+        Ok(process.is_none_or(|process| process.ended().is_some()))
+    }
+
+    /// Returns the place of the broker that is the active controller.
+    ///
+    /// # Errors
+    /// When no broker knows one within some time.
+    pub fn controller(&self) -> Result<usize> {
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            let running = self.nodes.iter().filter(|node| node.process.is_some());
+            let mut told = running.filter_map(|node| controller_known_to(node.ports.clients).ok());
+            if let Some(number) = told.next() {
+                let place = number.checked_sub(1).context("brokers count from 1")?;
+                return Ok(usize::try_from(place)?);
+            }
+            provision::cancel::check()?;
+            std::thread::sleep(POLL_INTERVAL);
+        }
+        bail!("no broker knows the active controller")
+    }
+
     /// Waits until each running broker knows all running brokers, and no others.
     ///
     /// # Errors
     /// When one ends, or the time is up; the message has the end of its log.
     pub fn wait_until_all_are_in(&mut self) -> Result<()> {
+        self.wait_until("whole cluster", |known, running| known.brokers == running)
+    }
+
+    /// Waits until each running broker knows all running brokers, and all replicas of all
+    /// partitions to be in sync.
+    ///
+    /// # Errors
+    /// When one ends, or the time is up; the message has the end of its log.
+    pub fn wait_until_in_sync(&mut self) -> Result<()> {
+        self.wait_until("replicas in sync", |known, running| {
+            known.brokers == running && known.short == 0
+        })
+    }
+
+    fn wait_until(&mut self, what: &str, is_enough: impl Fn(Known, u32) -> bool) -> Result<()> {
         let begun = Instant::now();
         let running = self.nodes.iter().filter(|node| node.process.is_some());
         let count = u32::try_from(running.count()).unwrap_or(u32::MAX);
@@ -106,12 +165,12 @@ impl Cluster {
                 continue;
             };
             let left = PATIENCE.saturating_sub(begun.elapsed());
-            process.wait_until(left, "whole cluster", || {
-                let knows_all = brokers_known_to(port).is_ok_and(|known| known == count);
-                if !knows_all {
+            process.wait_until(left, what, || {
+                let is_enough = known_to(port).is_ok_and(|known| is_enough(known, count));
+                if !is_enough {
                     std::thread::sleep(POLL_INTERVAL);
                 }
-                knows_all
+                is_enough
             })?;
         }
         Ok(())

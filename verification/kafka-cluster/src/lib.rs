@@ -8,11 +8,13 @@ mod cluster;
 mod metadata;
 mod node;
 mod programs;
+mod properties;
 mod provide;
 mod setup;
+mod wire;
 
 pub use cluster::Cluster;
-pub use metadata::brokers_known_to;
+pub use metadata::{Known, brokers_known_to, controller_known_to, known_to};
 pub use programs::Kafka;
 pub use provide::{Jars, Provided};
-pub use setup::Setup;
+pub use setup::{Door, Ports, Setup, Ways};

@@ -1,66 +1,169 @@
-//! Asks a broker which brokers it knows: Kafka's `Metadata` request in its version 1, by hand, so
-//! that this library needs no client.
+//! Asks a broker what it knows of its cluster: which brokers live, which partitions lack replicas,
+//! which broker is the active controller.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::time::Duration;
+use std::io;
 
-const METADATA: u16 = 3;
-const VERSION: u16 = 1;
-/// The number that the answer repeats.
-const CORRELATION: u32 = 7;
-/// Longest time that one step of the exchange takes.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// Bytes of an answer that are read at most: it has no topics.
-const ANSWER_BYTES_MAX: usize = 65_536;
+use crate::wire::{Answer, Request, ask, unreadable};
+
+/// Kafka's `Metadata`, version 1.
+const METADATA: (u16, u16) = (3, 1);
+/// Kafka's `DescribeQuorum`, version 0.
+const DESCRIBE_QUORUM: (u16, u16) = (55, 0);
+/// The topic that the controllers agree by.
+const CONTROLLERS_TOPIC: &str = "__cluster_metadata";
+
+/// What a broker knows of its cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Brokers that live.
+    pub brokers: u32,
+    /// Partitions of all topics.
+    pub partitions: u32,
+    /// Of these, those that lack a leader or replicas in sync.
+    pub short: u32,
+}
 
 /// Returns how many live brokers the broker on this port knows, itself among them.
 ///
 /// # Errors
 /// When it doesn't answer, or not like Kafka.
 pub fn brokers_known_to(port: u16) -> io::Result<u32> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(&request())?;
-    let mut length = [0; 4];
-    stream.read_exact(&mut length)?;
-    let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
-    if length > ANSWER_BYTES_MAX {
-        return Err(io::ErrorKind::InvalidData.into());
+    known_to(port).map(|known| known.brokers)
+}
+
+/// Returns what the broker on this port knows of its cluster.
+///
+/// # Errors
+/// When it doesn't answer, or not like Kafka.
+pub fn known_to(port: u16) -> io::Result<Known> {
+    let (operation, version) = METADATA;
+    let request = Request {
+        operation,
+        version,
+        is_flexible: false,
+        // All topics.
+        body: (-1_i32).to_be_bytes().to_vec(),
+    };
+    known(Answer(&ask(port, &request)?)).ok_or_else(unreadable)
+}
+
+/// Returns the number of the broker that is the active controller, as the broker on this port knows
+/// it: 1 for the first broker.
+///
+/// # Errors
+/// When it doesn't answer, or knows none.
+pub fn controller_known_to(port: u16) -> io::Result<u32> {
+    let (operation, version) = DESCRIBE_QUORUM;
+    let mut body = vec![2];
+    body.push(
+        u8::try_from(CONTROLLERS_TOPIC.len())
+            .unwrap_or(0)
+            .saturating_add(1),
+    );
+    body.extend(CONTROLLERS_TOPIC.bytes());
+    // One partition, number 0; and no tagged fields of anything.
+    body.extend([2, 0, 0, 0, 0, 0, 0, 0]);
+    let request = Request {
+        operation,
+        version,
+        is_flexible: true,
+        body,
+    };
+    leader(Answer(&ask(port, &request)?)).ok_or_else(unreadable)
+}
+
+fn known(mut answer: Answer<'_>) -> Option<Known> {
+    let mut known = Known::default();
+    let brokers = answer.count()?;
+    known.brokers = u32::try_from(brokers).ok()?;
+    for _ in 0..brokers {
+        let _number = answer.i32()?;
+        answer.skip_text()?;
+        let _port = answer.i32()?;
+        answer.skip_text()?;
     }
-    let mut answer = vec![0; length];
-    stream.read_exact(&mut answer)?;
-    count(&answer).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    let _controller = answer.i32()?;
+    for _ in 0..answer.count()? {
+        let _error = answer.i16()?;
+        answer.skip_text()?;
+        let _is_internal = answer.u8()?;
+        for _ in 0..answer.count()? {
+            let is_whole = partition(&mut answer)?;
+            known.partitions = known.partitions.saturating_add(1);
+            known.short = known.short.saturating_add(u32::from(!is_whole));
+        }
+    }
+    Some(known)
 }
 
-fn request() -> Vec<u8> {
-    let mut body = Vec::new();
-    body.extend(METADATA.to_be_bytes());
-    body.extend(VERSION.to_be_bytes());
-    body.extend(CORRELATION.to_be_bytes());
-    // No client's name, and no topics.
-    body.extend((-1_i16).to_be_bytes());
-    body.extend(0_u32.to_be_bytes());
-    let length = u32::try_from(body.len()).unwrap_or(0);
-    [length.to_be_bytes().to_vec(), body].concat()
+/// Returns whether a partition has a leader, and all of its replicas are in sync.
+fn partition(answer: &mut Answer<'_>) -> Option<bool> {
+    let error = answer.i16()?;
+    let _number = answer.i32()?;
+    let _leader = answer.i32()?;
+    let mut numbers = || {
+        let count = answer.count()?;
+        for _ in 0..count {
+            let _broker = answer.i32()?;
+        }
+        Some(count)
+    };
+    let (replicas, in_sync) = (numbers()?, numbers()?);
+    Some(error == 0 && in_sync >= replicas)
 }
 
-/// Returns the number of brokers in an answer.
-fn count(answer: &[u8]) -> Option<u32> {
-    let (correlation, rest) = answer.split_first_chunk()?;
-    let (count, _) = rest.split_first_chunk()?;
-    (u32::from_be_bytes(*correlation) == CORRELATION).then(|| u32::from_be_bytes(*count))
+fn leader(mut answer: Answer<'_>) -> Option<u32> {
+    let _tagged = answer.compact()?;
+    let error = answer.i16()?;
+    let _topics = answer.compact()?;
+    answer.skip_compact_text()?;
+    let _partitions = answer.compact()?;
+    let _number = answer.i32()?;
+    let partition_error = answer.i16()?;
+    let leader = answer.i32()?;
+    let is_good = error == 0 && partition_error == 0;
+    u32::try_from(leader).ok().filter(|_| is_good)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::count;
+    use super::*;
+
+    fn metadata(in_sync: &[i32]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend([0, 0, 0, 1]);
+        bytes.extend([0, 0, 0, 1, 0, 1, b'h', 0, 0, 0, 9, 255, 255]);
+        bytes.extend([0, 0, 0, 1]);
+        bytes.extend([0, 0, 0, 1, 0, 0, 0, 1, b't', 0, 0, 0, 0, 1]);
+        bytes.extend([0, 0, 0, 0, 0, 3, 0, 0, 0, 1]);
+        bytes.extend([0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 2]);
+        bytes.extend(u32::try_from(in_sync.len()).unwrap_or(0).to_be_bytes());
+        bytes.extend(in_sync.iter().flat_map(|one| one.to_be_bytes()));
+        bytes
+    }
 
     #[test]
-    fn the_number_of_brokers_is_read() {
-        assert_eq!(count(&[0, 0, 0, 7, 0, 0, 0, 3, 1]), Some(3));
-        assert_eq!(count(&[0, 0, 0, 8, 0, 0, 0, 3, 1]), None);
-        assert_eq!(count(&[0, 0, 0, 7, 0]), None);
+    fn brokers_and_replicas_are_counted() {
+        let told = |short| Known {
+            brokers: 1,
+            partitions: 1,
+            short,
+        };
+        assert_eq!(known(Answer(&metadata(&[1, 2]))), Some(told(0)));
+        assert_eq!(known(Answer(&metadata(&[1]))), Some(told(1)));
+        let cut = metadata(&[1, 2]);
+        let cut = cut.split_last().map(|(_, cut)| cut).unwrap_or_default();
+        assert_eq!(known(Answer(cut)), None);
+    }
+
+    #[test]
+    fn the_controller_is_read() {
+        let told = |error| {
+            let mut bytes = vec![0, 0, error, 2, 2, b't', 2, 0, 0, 0, 0, 0, 0];
+            bytes.extend([0, 0, 0, 3, 0, 0, 0, 9]);
+            leader(Answer(&bytes))
+        };
+        assert_eq!(told(0), Some(3));
+        assert_eq!(told(1), None);
     }
 }

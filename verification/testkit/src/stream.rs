@@ -2,13 +2,14 @@
 //! reads dead letters, and reads how far the group has committed.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use local_gateway::http::{self, Answer};
 use serde_json::{Value, json};
 
-use crate::PATIENCE;
+use crate::{PATIENCE, wait};
 
 /// The stream of calls.
 pub const CALLS: &str = "calls";
@@ -18,6 +19,9 @@ pub const DEAD: &str = "calls-dead";
 
 /// The group of all drains.
 const GROUP: &str = "sluice";
+
+/// The pause before a request is sent again.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// A message of a stream.
 #[derive(Clone, Debug)]
@@ -188,7 +192,15 @@ impl Stream {
         answer
     }
 
+    /// Asks again while the answer is 503: a group may be about to move to another server.
     fn request(&self, stream: &str, path: &str, body: Option<&Value>) -> Answer {
+        let answered = wait::until_some(PATIENCE, AGAIN, || {
+            Some(self.request_once(stream, path, body)).filter(|answer| answer.status != 503)
+        });
+        answered.expect("an answer other than 503")
+    }
+
+    fn request_once(&self, stream: &str, path: &str, body: Option<&Value>) -> Answer {
         let port = self.port;
         let url = format!(
             "http://127.0.0.1:{port}/20180418/streams/ocid1.stream.oc1.local.{stream}/{path}"

@@ -24,6 +24,8 @@ pub(crate) struct Settings {
     pub(crate) function: Option<Origin>,
     pub(crate) stream: Option<Origin>,
     pub(crate) authority: Option<String>,
+    /// Whether the Stream's name stands for several servers, each of which may be gone.
+    pub(crate) several_servers: bool,
     pub(crate) gateway: Gateway,
     pub(crate) ports: Ports,
     pub(crate) trust: String,
@@ -88,12 +90,13 @@ impl Document for Settings {
              as http://127.0.0.1:8080, without a path. Control planes have routes of their own.",
         );
         let function = origin(root, "function", function);
-        let (stream, authority) = root.section("stream", read_stream);
+        let (stream, authority, several_servers) = root.section("stream", read_stream);
         Self {
             module,
             function,
             stream,
             authority,
+            several_servers,
             gateway: root.section("gateway", Gateway::read),
             ports: root.section("ports", Ports::read),
             trust: read_trust(root),
@@ -158,7 +161,7 @@ fn read_trust(root: &mut Section<'_>) -> String {
     trust
 }
 
-fn read_stream(stream: &mut Section<'_>) -> (Option<Origin>, Option<String>) {
+fn read_stream(stream: &mut Section<'_>) -> (Option<Origin>, Option<String>, bool) {
     let url = stream.required_text(
         "url",
         "Where Envoy reaches the Stream's messages endpoint: a URL without a path, such as \
@@ -169,7 +172,14 @@ fn read_stream(stream: &mut Section<'_>) -> (Option<Origin>, Option<String>) {
         "authority",
         "Host that the endpoint expects. Without it: that of the URL.",
     );
-    (origin, authority)
+    let several_servers = stream.flag(
+        "severalServers",
+        false,
+        "Whether the URL's name resolves to several stream servers in front of Kafka. Envoy then \
+         asks each of them every second whether it is ready (/ready), and leaves out those that \
+         aren't.",
+    );
+    (origin, authority, several_servers)
 }
 
 impl Gateway {

@@ -10,8 +10,9 @@ use super::member;
 
 /// Kill, stop and cut off real parts under load, and see whether the guarantees hold
 ///
-/// Two Envoys with the shipped filter, a stream server and targets. Arguments go to it:
-/// `--seconds N`, `--calls N`, `--seed N`; `-- --help` explains them.
+/// Two Envoys with the shipped filter, a stream server and targets; with `--kafka`, three stream
+/// servers in front of three brokers. Arguments go to it: `--seconds N`, `--calls N`, `--seed N`,
+/// `--kafka`, `--only NAME`, `--hold N`, `--default-times`; `-- --help` explains them.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Handed on

@@ -7,16 +7,19 @@
 //! | calls with one order key | [`order`] |
 //! | nothing is early | [`early`] |
 //! | how long parts need to come back | [`recovery`] |
+//! | how long nothing worked | [`outage`] |
 
 pub mod early;
 pub mod ends;
 pub mod order;
+pub mod outage;
 pub mod recovery;
 pub mod repeats;
 
 use std::collections::BTreeMap;
 
 use crate::history::{Arrival, Fault, Gateway, History, How, Millis, Number, Part, Request, Role};
+use outage::Outage;
 use recovery::Recovery;
 use repeats::Cause;
 
@@ -59,6 +62,8 @@ pub struct Verdict {
     pub disorder: Vec<Violation>,
     /// The longest recovery of each kind of part.
     pub recoveries: Vec<Recovery>,
+    /// What each kind of fault cost at most.
+    pub outages: BTreeMap<(&'static str, How), Outage>,
     /// How many faults of each kind there were.
     pub faults: BTreeMap<(&'static str, How), usize>,
 }
@@ -152,6 +157,7 @@ pub fn judge(history: &History) -> Verdict {
     order::judge(&case, &mut verdict);
     early::judge(&case, &mut verdict);
     recovery::judge(&case, &mut verdict);
+    outage::judge(&case, &mut verdict);
     for fault in &history.faults {
         let kind = recovery::kind(fault.part);
         let count = verdict.faults.entry((kind, fault.how)).or_default();

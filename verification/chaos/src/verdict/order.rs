@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use super::repeats::{TRANSIT, is_under_way, loses, meets};
 use super::{Case, Verdict, Violation};
-use crate::history::{Arrival, Fault, Part, Request, Role, Told};
+use crate::history::{Arrival, Fault, Request, Role, Told};
 
 /// Judges each order key.
 pub fn judge(case: &Case<'_>, verdict: &mut Verdict) {
@@ -76,12 +76,7 @@ fn overlapping(case: &Case<'_>, requests: &[&Request], verdict: &mut Verdict) {
 /// still under way at its target, or may have been considered dead.
 fn is_excused(case: &Case<'_>, earlier: &Arrival, later: &Arrival) -> bool {
     let span = (earlier.start, later.start);
-    let is_way = |fault: &Fault| match fault.part {
-        Part::Target(target) => target == earlier.target,
-        Part::ToTarget(from, target) => from == earlier.gateway && target == earlier.target,
-        Part::Gateway(gateway) => gateway == earlier.gateway,
-        Part::Stream | Part::ToStream(_) => false,
-    };
+    let is_way = |fault: &Fault| fault.part.is_on_the_way(earlier.gateway, earlier.target);
     let is_lost = case.faults(is_way).any(|fault| meets(fault, span, TRANSIT));
     let is_taken_over = earlier.gateway != later.gateway && loses(case, earlier.gateway, span);
     is_lost || is_taken_over

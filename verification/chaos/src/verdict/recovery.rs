@@ -23,7 +23,19 @@ pub fn kind(part: Part) -> &'static str {
         Part::Target(_) => "target",
         Part::ToStream(_) => "way to the stream server",
         Part::ToTarget(..) => "way to a target",
+        Part::Broker(_) => "broker",
+        Part::Controller => "active controller",
+        Part::BetweenBrokers(_) => "way between a broker and the others",
+        Part::Front(_) => "front",
+        Part::ToFront(..) => "way to a front",
+        Part::ToBrokers(_) => "way from a front to the brokers",
     }
+}
+
+/// Returns the name of a kind of fault, such as `broker killed`.
+#[must_use]
+pub fn name((part, how): (Part, How)) -> String {
+    format!("{} {how}", kind(part))
 }
 
 /// Finds the longest recovery of each kind. A recovery that another fault has interrupted doesn't
@@ -60,7 +72,13 @@ fn proves(case: &Case<'_>, arrival: &Arrival, fault: &Fault) -> bool {
     let is_new = request.is_some_and(|request| request.at >= fault.until);
     match fault.part {
         Part::Gateway(gateway) | Part::ToStream(gateway) => is_new && arrival.gateway == gateway,
-        Part::Stream => is_new,
+        Part::Stream
+        | Part::Broker(_)
+        | Part::Controller
+        | Part::BetweenBrokers(_)
+        | Part::Front(_)
+        | Part::ToFront(..)
+        | Part::ToBrokers(_) => is_new,
         Part::Target(target) => arrival.target == target,
         Part::ToTarget(gateway, target) => (arrival.gateway, arrival.target) == (gateway, target),
     }

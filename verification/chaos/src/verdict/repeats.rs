@@ -20,7 +20,7 @@
 //! - **the call was made twice**, with one of the causes above, and each has its reply.
 
 use super::{Case, Verdict, Violation};
-use crate::history::{Arrival, Fate, Fault, Gateway, How, Millis, Part, Request, Role};
+use crate::history::{Arrival, Engine, Fate, Fault, Gateway, How, Millis, Part, Request, Role};
 use crate::plan::GATEWAYS;
 
 /// How long an answer may be on its way on a busy machine.
@@ -29,6 +29,13 @@ pub const TRANSIT: Millis = 500;
 /// How long after a trouble a drain may not have noticed that its session is lost, or have
 /// partitions moved because of it: the group's time limit and that of a request.
 pub const AFTERMATH: Millis = 2_500;
+
+/// The same on Kafka: the group's time limit and that of a request are longer there.
+pub const AFTERMATH_ON_KAFKA: Millis = 5_000;
+
+/// How long after a trouble of brokers or fronts groups may still move: until another broker leads,
+/// and another front has waited long enough to serve.
+pub const TAKE_OVER: Millis = 10_000;
 
 /// How long after its outcome a call may still be uncommitted. A commit waits for everything that
 /// was read before: for its retries, its turn behind others of its key, and what has to be stored.
@@ -155,12 +162,7 @@ fn cause(
 /// Returns whether the drain may not have heard the answer of the target.
 #[must_use]
 pub fn is_unheard(case: &Case<'_>, arrival: &Arrival) -> bool {
-    let is_way = |fault: &Fault| match fault.part {
-        Part::Target(target) => target == arrival.target,
-        Part::ToTarget(from, target) => from == arrival.gateway && target == arrival.target,
-        Part::Gateway(one) => one == arrival.gateway,
-        Part::Stream | Part::ToStream(_) => false,
-    };
+    let is_way = |fault: &Fault| fault.part.is_on_the_way(arrival.gateway, arrival.target);
     let under_way = (arrival.start, arrival.end.saturating_add(TRANSIT));
     // What a fault has held back arrives when it is over. The drain may have given it up.
     let mut faults = case.faults(is_way);
@@ -199,9 +201,9 @@ fn on_a_lane_since(case: &Case<'_>, request: &Request, until: Millis) -> Option<
     let calls = case.arrivals(request.number, Role::Call).iter();
     let failures = calls.filter(|call| !call.is_conclusive() && call.start < until);
     let failures = failures.map(|call| call.start);
-    let unreached = case.faults(|fault| match fault.part {
-        Part::Target(target) | Part::ToTarget(_, target) => target == request.wish.target,
-        Part::Gateway(_) | Part::Stream | Part::ToStream(_) => false,
+    let unreached = case.faults(|fault| {
+        matches!(fault.part, Part::Target(target) | Part::ToTarget(_, target)
+            if target == request.wish.target)
     });
     let unreached = unreached.filter(|fault| meets(fault, (request.at, until), 0));
     let unreached = unreached.map(|fault| fault.from.max(request.at));
@@ -249,11 +251,26 @@ fn is_same_process(case: &Case<'_>, one: &Arrival, other: &Arrival) -> bool {
 pub fn loses(case: &Case<'_>, gateway: Gateway, span: (Millis, Millis)) -> bool {
     let takes_session = |fault: &Fault| match fault.part {
         Part::Gateway(one) | Part::ToStream(one) => one == gateway,
-        Part::Stream => true,
         Part::Target(_) | Part::ToTarget(..) => false,
+        // Any front may be asked, and any may serve a group.
+        Part::Stream
+        | Part::Broker(_)
+        | Part::Controller
+        | Part::BetweenBrokers(_)
+        | Part::Front(_)
+        | Part::ToFront(..)
+        | Part::ToBrokers(_) => true,
     };
     let mut losses = case.faults(takes_session);
-    losses.any(|fault| meets(fault, span, AFTERMATH))
+    losses.any(|fault| meets(fault, span, aftermath(case, fault.part)))
+}
+
+fn aftermath(case: &Case<'_>, part: Part) -> Millis {
+    match case.history.engine {
+        Engine::Embedded => AFTERMATH,
+        Engine::Kafka if part.is_of_brokers() || part.is_of_fronts() => TAKE_OVER,
+        Engine::Kafka => AFTERMATH_ON_KAFKA,
+    }
 }
 
 /// Returns whether a fault and its aftermath overlap a span of time.

@@ -6,6 +6,7 @@ use provision::tools::{Tools, stream_server_with_kafka};
 use provision::{PREPARED, Project, oci_clients};
 
 use super::runner::{self, Outcome, cargo};
+use crate::commands::chaos as member;
 
 /// Tests of the stream server that hold on every engine, as files of `stream-server/tests/`. The
 /// others are about files of the embedded one, about what one process remembers, or about HTTP.
@@ -27,6 +28,20 @@ const BROKERS: &str = "SLUICE_KAFKA_BROKERS";
 const FRONTS: &str = "SLUICE_KAFKA_FRONTS";
 /// Names the program to test, for the tests by Oracle's clients.
 const SERVER: &str = "SLUICE_STREAM_SERVER";
+
+/// Runs the short form of `cargo xtask chaos --kafka`. The seed is printed.
+pub(super) fn chaos(project: &Project) -> Result<Outcome> {
+    let tools = Tools::of(project);
+    if let Provided::Missing(reason) = Kafka::provide(project, &tools.with_parent)? {
+        let outcome = Outcome::success("nothing was run");
+        return Ok(outcome.skipping(&format!("everything, because {reason}")));
+    }
+    let mut command = member::command(project);
+    command
+        .args(["--kafka", "--seconds", "90"])
+        .env(PREPARED, "1");
+    runner::check(&mut command)
+}
 
 /// Runs the tests with three brokers, through one server and through two.
 pub(super) fn run(project: &Project) -> Result<Outcome> {

@@ -42,6 +42,7 @@ pub(super) const ON_DEMAND: &[&str] = &[
     "kubernetes",
     "containers",
     "kafka",
+    "chaos-kafka",
 ];
 
 /// All steps: the quick ones that find most come first.
@@ -178,6 +179,13 @@ pub(super) const STEPS: &[Step] = &[
         seconds: 140,
         needs: &["dist", "local-set"],
         run: short_chaos,
+    },
+    Step {
+        name: "chaos-kafka",
+        about: "the same with the streams on three brokers, through three servers",
+        seconds: 240,
+        needs: &["dist", "local-set"],
+        run: kafka::chaos,
     },
     Step {
         name: "compose",

@@ -1,9 +1,11 @@
 //! What a seed decides: the options of each request, the answers of targets, and the faults. The
 //! results depend on the machine, so a seed does not replay a run.
 
+pub mod faults;
+
 use fastrand::Rng;
 
-use crate::history::{Gateway, How, Millis, Number, Part, Wish};
+use crate::history::{How, Millis, Number, Part, Wish};
 
 /// How many gateways there are.
 pub const GATEWAYS: usize = 2;
@@ -40,7 +42,7 @@ pub enum Script {
 }
 
 /// Returns the random numbers for one request.
-fn draws(seed: u64, number: Number, purpose: u64) -> Rng {
+pub(crate) fn draws(seed: u64, number: Number, purpose: u64) -> Rng {
     let mixed = seed ^ number.wrapping_mul(0x9E37_79B9_7F4A_7C15) ^ purpose.rotate_left(32);
     let mut rng = Rng::with_seed(mixed);
     // The first numbers of neighbouring seeds are similar.
@@ -101,83 +103,4 @@ pub struct Round {
     pub faults: Vec<(Part, How)>,
     /// How long it lasts.
     pub hold: Millis,
-}
-
-/// Rounds without end. Each kind comes once before any comes again.
-pub struct Rounds {
-    rng: Rng,
-    deck: Vec<(Kind, How)>,
-}
-
-#[derive(Clone, Copy)]
-enum Kind {
-    Gateway,
-    Stream,
-    Target,
-    ToStream,
-    ToTarget,
-}
-
-const KINDS: [(Kind, How); 10] = [
-    (Kind::Gateway, How::Kill),
-    (Kind::Gateway, How::Stop),
-    (Kind::Stream, How::Kill),
-    (Kind::Stream, How::Stop),
-    (Kind::Target, How::Kill),
-    (Kind::ToStream, How::Refuse),
-    (Kind::ToStream, How::Drop),
-    (Kind::ToTarget, How::Refuse),
-    (Kind::ToTarget, How::Drop),
-    (Kind::Gateway, How::Kill),
-];
-
-impl Rounds {
-    /// Returns the rounds of a seed.
-    #[must_use]
-    pub fn of(seed: u64) -> Self {
-        Self {
-            rng: draws(seed, 0, 4),
-            deck: Vec::new(),
-        }
-    }
-
-    fn fault(&mut self) -> (Part, How) {
-        if self.deck.is_empty() {
-            self.deck = KINDS.to_vec();
-            self.rng.shuffle(&mut self.deck);
-        }
-        let (kind, how) = self.deck.pop().unwrap_or((Kind::Stream, How::Kill));
-        let gateway: Gateway = self.rng.usize(..GATEWAYS);
-        let target = self.rng.usize(..TARGETS);
-        let part = match kind {
-            Kind::Gateway => Part::Gateway(gateway),
-            Kind::Stream => Part::Stream,
-            Kind::Target => Part::Target(target),
-            Kind::ToStream => Part::ToStream(gateway),
-            Kind::ToTarget => Part::ToTarget(gateway, target),
-        };
-        (part, how)
-    }
-}
-
-impl Iterator for Rounds {
-    type Item = Round;
-
-    fn next(&mut self) -> Option<Round> {
-        let mut faults = vec![self.fault()];
-        if self.rng.u32(..100) < 30 {
-            let second = self.fault();
-            if faults.iter().all(|(part, _)| *part != second.0) {
-                faults.push(second);
-            }
-        }
-        // Sometimes shorter and sometimes longer than the group waits for its members.
-        let hold = self.rng.u64(100..3_500);
-        let peace = self.rng.u64(2_000..7_000);
-        Some(Round {
-            peace,
-            faults,
-            hold,
-        })
-    }
 }

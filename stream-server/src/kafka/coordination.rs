@@ -48,6 +48,8 @@ pub(super) struct Coordination {
     told: watch::Sender<u64>,
     sooner: Notify,
     has_left: Notify,
+    /// Why the latest record was refused for good, if it was.
+    denial: Mutex<Option<LogError>>,
     /// The slot whose log was read to its end last, and when that end was asked.
     caught_up: tokio::sync::Mutex<Option<(u32, Instant)>>,
 }
@@ -92,6 +94,7 @@ impl Coordination {
             told: watch::Sender::new(0),
             sooner: Notify::new(),
             has_left: Notify::new(),
+            denial: Mutex::default(),
             caught_up: tokio::sync::Mutex::default(),
         });
         let performing = tokio::spawn(Arc::clone(&this).perform(wanted, orders, events));
@@ -244,6 +247,8 @@ impl Coordination {
         if let Some(error) = failure {
             tracing::debug!(?log, "a record was not confirmed: {error}");
         }
+        let denial = failure.filter(|error| matches!(error, LogError::Denied(_)));
+        *self.denial.lock().unwrap_or_else(PoisonError::into_inner) = denial.cloned();
         let offsets = appended.into_iter().map(|one| Some(one.ok()?.offset));
         let result = offsets
             .collect::<Option<Vec<u64>>>()
@@ -303,6 +308,12 @@ impl Coordination {
     async fn is_gap(&self, log: LogId, from: u64, first: Option<u64>) -> bool {
         let oldest = self.extent(log).await.map(|(oldest, _)| oldest);
         first.is_some_and(|first| first > from) && oldest.is_ok_and(|oldest| oldest <= from)
+    }
+
+    /// Returns why Kafka doesn't let this front write, if it doesn't.
+    pub(super) fn denial(&self) -> Option<LogError> {
+        let denial = self.denial.lock().unwrap_or_else(PoisonError::into_inner);
+        denial.clone()
     }
 
     /// Has the owner's log take a change. It must be an owner's request.

@@ -12,7 +12,7 @@
 //! | what offsets there are, remembered for a moment | `extents` |
 //! | unfit topics (pure) | `checks` |
 //! | runs the coordination | `coordination`, `steady` |
-//! | start, what this front owns | `front`, `startup` |
+//! | start, what this front owns | `front`, `startup`, `error` |
 //! | what the service asks for | `storage`, `streams`, `directory`, `translate` |
 //! | requests between fronts | `peers`, `seal` (pure) |
 //! | groups that nobody uses | `upkeep` |
@@ -23,6 +23,7 @@ mod client;
 mod contract;
 mod coordination;
 mod directory;
+mod error;
 mod extents;
 mod front;
 #[cfg(test)]
@@ -40,4 +41,4 @@ mod upkeep;
 pub(crate) use front::KafkaFront;
 pub(crate) use peers::Listening;
 pub(crate) use startup::Internal;
-pub use startup::KafkaError;
+pub use error::KafkaError;

@@ -25,6 +25,9 @@ pub(crate) enum LogError {
     /// Nothing was done, and trying again won't help.
     #[error("Kafka refuses it: {0}")]
     Refused(String),
+    /// Nothing was done: the user lacks a right.
+    #[error("Kafka doesn't allow it: {0}")]
+    Denied(String),
     /// Nothing was done; it may work a little later.
     #[error("Kafka can't take it now: {0}")]
     Unavailable(String),

@@ -8,6 +8,7 @@ mod cluster;
 mod metadata;
 mod node;
 mod programs;
+mod properties;
 mod provide;
 mod setup;
 
@@ -15,4 +16,4 @@ pub use cluster::Cluster;
 pub use metadata::brokers_known_to;
 pub use programs::Kafka;
 pub use provide::Provided;
-pub use setup::Setup;
+pub use setup::{Listener, Secured, Setup};

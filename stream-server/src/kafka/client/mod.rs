@@ -9,15 +9,17 @@ mod errors;
 mod following;
 mod producing;
 mod reading;
+mod told;
 mod topics;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rdkafka::Offset;
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::Consumer as _;
 
 use super::topic_log::{
     Done, Following, Log, LogError, NewRecord, Produced, Record, TopicFacts, TopicPlan, Wanted,
@@ -28,10 +30,17 @@ use crate::time::TimeMs;
 use errors::failed;
 use producing::Producing;
 use reading::Readers;
+use told::{Asking, Told};
+pub(super) use told::Unconnected;
 
 /// Longest time that a question or a read waits for a broker. A stopped broker answers nothing, and
 /// another one may lead after some seconds.
 const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Longest time that one try to connect takes, before it is looked why it hasn't succeeded.
+const CONNECT_STEP: Duration = Duration::from_millis(500);
+/// The pause between two tries.
+const CONNECT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Topics of a cluster.
 pub(crate) struct KafkaLog {
@@ -39,7 +48,7 @@ pub(crate) struct KafkaLog {
     producing: Producing,
     readers: Arc<Readers>,
     /// For questions: metadata, and offsets by time.
-    asking: Arc<BaseConsumer>,
+    asking: Arc<Asking>,
     admin: AdminClient<DefaultClientContext>,
 }
 
@@ -50,7 +59,8 @@ impl KafkaLog {
     /// When the settings are wrong, or a file of them can't be read.
     pub(crate) fn new(setting: &Arc<KafkaSetting>) -> Result<Self, LogError> {
         let common = config::common(setting)?;
-        let asking: BaseConsumer = config::asking(&common).create().map_err(failed)?;
+        let asking = config::asking(&common).create_with_context(Told::default());
+        let asking: Asking = asking.map_err(failed)?;
         let asking = Arc::new(asking);
         Ok(Self {
             setting: Arc::clone(setting),
@@ -65,13 +75,48 @@ impl KafkaLog {
         })
     }
 
+    /// Waits until a broker takes this client, at most for this time.
+    ///
+    /// # Errors
+    /// When brokers refuse this client or this client refuses them, which is noticed at once, or
+    /// when none is there in time.
+    pub(crate) async fn connect(&self, patience: Duration) -> Result<(), Unconnected> {
+        let begun = Instant::now();
+        loop {
+            let asked = self.ask(|asking| {
+                let brokers = asking.fetch_metadata(None, CONNECT_STEP);
+                Ok((brokers.map(drop).map_err(failed), told::problems(asking)))
+            });
+            let (error, problems) = match asked.await {
+                Ok((Ok(()), _)) => return Ok(()),
+                Ok((Err(error), problems)) => (error, problems),
+                Err(error) => return Err(Unconnected::other(error.to_string())),
+            };
+            if let Some(decided) = problems.decided() {
+                return Err(decided);
+            }
+            if begun.elapsed() >= patience {
+                let connection = problems.connection.map(|(_, problem)| problem);
+                let problem = connection.unwrap_or_else(|| error.to_string());
+                return Err(Unconnected::other(problem));
+            }
+            // Some errors come at once.
+            tokio::time::sleep(CONNECT_PAUSE).await;
+        }
+    }
+
     /// Does something that waits for a broker, on a thread that may wait.
     async fn ask<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&BaseConsumer) -> Result<T, LogError> + Send + 'static,
+        work: impl FnOnce(&Asking) -> Result<T, LogError> + Send + 'static,
     ) -> Result<T, LogError> {
         let asking = Arc::clone(&self.asking);
-        let asked = tokio::task::spawn_blocking(move || work(&asking)).await;
+        let asked = tokio::task::spawn_blocking(move || {
+            let done = work(&asking);
+            told::problems(&asking);
+            done
+        });
+        let asked = asked.await;
         asked.unwrap_or_else(|error| Err(LogError::Unavailable(error.to_string())))
     }
 }
@@ -93,8 +138,15 @@ impl Log for KafkaLog {
     }
 
     fn bounds<'a>(&'a self, topic: &'a str, partitions: u32) -> Done<'a, BTreeMap<u32, Extent>> {
-        let topic = topic.to_owned();
-        Box::pin(self.ask(move |asking| reading::bounds(asking, &topic, partitions)))
+        let ask = move |which: Offset| {
+            let topic = topic.to_owned();
+            self.ask(move |asking| reading::offsets(asking, &topic, partitions, which))
+        };
+        Box::pin(async move {
+            // Kafka takes these two in the place of a time.
+            let (oldest, next) = tokio::join!(ask(Offset::Beginning), ask(Offset::End));
+            Ok(reading::extents(&oldest?, next?))
+        })
     }
 
     fn offset_at<'a>(

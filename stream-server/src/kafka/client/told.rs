@@ -50,10 +50,17 @@ impl Unconnected {
 /// Returns what to change for a problem that librdkafka describes so, if that is known.
 fn change(reason: &str) -> Option<&'static str> {
     let is = |words: &[&str]| words.iter().any(|word| reason.contains(word));
-    if is(&["security.protocol", "PLAINTEXT broker listener", "wrong version number"]) {
+    if is(&[
+        "security.protocol",
+        "PLAINTEXT broker listener",
+        "wrong version number",
+    ]) {
         return Some(PROTOCOL);
     }
-    if is(&["certificate verify failed", "certificate could not be verified"]) {
+    if is(&[
+        "certificate verify failed",
+        "certificate could not be verified",
+    ]) {
         return Some(AUTHORITY);
     }
     if is(&["SASL authentication", "SaslHandshake", "SASL mechanism"]) {
@@ -89,9 +96,15 @@ impl ClientContext for Told {
             Some(Code::SSL) => !reason.contains("Disconnected"),
             Some(_) | None => false,
         };
+        if error.rdkafka_error_code() == Some(Code::AllBrokersDown) {
+            // That one can't be reached says more.
+            return;
+        }
         let mut problems = self.problems();
         if is_refusal {
-            tracing::warn!("Kafka: {reason}");
+            if problems.refusal.is_none() {
+                tracing::warn!("Kafka: {reason}");
+            }
             problems.refusal = Some(Unconnected::other(reason.to_owned()));
         } else {
             tracing::debug!("Kafka: {error}: {reason}");
@@ -134,7 +147,10 @@ mod tests {
     #[test]
     fn what_to_change_follows_from_what_librdkafka_says() {
         for (reason, expected) in [
-            ("SASL authentication error: Authentication failed", Some(USER)),
+            (
+                "SASL authentication error: Authentication failed",
+                Some(USER),
+            ),
             (
                 "SSL handshake failed: error:0A000086:SSL routines::certificate verify failed",
                 Some(AUTHORITY),
@@ -144,8 +160,14 @@ mod tests {
                  SSL listener?)",
                 Some(PROTOCOL),
             ),
-            ("tlsv13 alert certificate required: SSL alert number 116", Some(CERTIFICATE)),
-            ("Connect to ipv4#127.0.0.1:1 failed: Connection refused", None),
+            (
+                "tlsv13 alert certificate required: SSL alert number 116",
+                Some(CERTIFICATE),
+            ),
+            (
+                "Connect to ipv4#127.0.0.1:1 failed: Connection refused",
+                None,
+            ),
         ] {
             assert_eq!(change(reason), expected, "{reason}");
         }

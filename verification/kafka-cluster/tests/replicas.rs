@@ -35,7 +35,7 @@ fn with_two_of_three_brokers_gone_publishing_gets_503_until_one_is_back() {
     let refused = wait::until_some(PATIENCE, std::time::Duration::from_millis(100), || {
         tried += 1;
         let value = format!("meanwhile-{tried}");
-        let answer = client.put(&[value.clone()]).unwrap();
+        let answer = client.put(std::slice::from_ref(&value)).unwrap();
         match answer.status {
             200 if answer.json()["failures"] == 0 => acknowledged.push(value),
             // Nobody knows of those that were under way.

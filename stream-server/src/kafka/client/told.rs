@@ -52,6 +52,7 @@ fn change(reason: &str) -> Option<&'static str> {
     let is = |words: &[&str]| words.iter().any(|word| reason.contains(word));
     if is(&[
         "security.protocol",
+        "ApiVersion",
         "PLAINTEXT broker listener",
         "wrong version number",
     ]) {

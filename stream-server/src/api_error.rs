@@ -228,6 +228,16 @@ impl ApiError {
         Self::invalid_parameter("The cursor is outside the retention period and is now invalid.")
     }
 
+    /// 400: the partition has fewer messages than the cursor has read. A group goes on after
+    /// UpdateGroup.
+    #[must_use]
+    pub fn cursor_behind_the_end(partition: u32) -> Self {
+        Self::invalid_parameter(format!(
+            "The cursor is behind the end of partition {partition}: messages were removed from the \
+             stream. Create a new cursor, and move a group with UpdateGroup."
+        ))
+    }
+
     /// 400: the text that clients match; it makes them create a new cursor.
     #[must_use]
     pub fn cursor_invalid() -> Self {

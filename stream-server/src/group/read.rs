@@ -22,6 +22,9 @@ pub struct Read {
     cursor: GroupCursor,
     /// What to read, in this order, as far as the answer's bounds allow.
     pub ranges: Vec<ReadRange>,
+    /// A partition whose next message comes after what `next_of` tells, and that message's offset:
+    /// messages were removed, or somebody has read more since `next_of` was asked.
+    pub behind_the_end: Option<(u32, u64)>,
 }
 
 impl Group {
@@ -46,7 +49,7 @@ impl Group {
             .range(member.turn..)
             .chain(member.held.range(..member.turn));
         let mut room = CURSOR_POSITIONS_MAX.saturating_sub(carried.len());
-        let mut ranges = Vec::new();
+        let (mut ranges, mut behind_the_end) = (Vec::new(), None);
         for (partition, held) in in_turn {
             let carried_from = carried.get(partition).copied();
             let from = carried_from.unwrap_or_else(|| self.committed_next(*partition));
@@ -56,7 +59,11 @@ impl Group {
             } else {
                 u64::MAX
             };
-            if from >= next_of(*partition).min(until) {
+            let next = next_of(*partition);
+            if from > next {
+                behind_the_end = Some((*partition, from));
+            }
+            if from >= next.min(until) {
                 continue;
             }
             if carried_from.is_none() {
@@ -72,7 +79,11 @@ impl Group {
             });
         }
         self.count_reads(cursor.epoch, &ranges, |reads| reads.saturating_add(1));
-        Ok(Read { cursor, ranges })
+        Ok(Read {
+            cursor,
+            ranges,
+            behind_the_end,
+        })
     }
 
     /// Ends a read. `delivered` has the last offset that goes to the client, by partition; it is

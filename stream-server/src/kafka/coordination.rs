@@ -11,8 +11,8 @@ use stream_coordination::io::{Answer, AppendResult, Input, LogId, Output, Route}
 use stream_coordination::record::Change;
 use stream_coordination::state::SlotState;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
 
+use super::running::{Event, Running};
 use super::steady;
 use super::topic_log::{Follow, Followed, InternalTopics, Log, LogError, NewRecord, Record};
 
@@ -24,15 +24,6 @@ const SLEEP_MIN: Duration = Duration::from_millis(1);
 const TOLD_MAX: usize = 256;
 /// How much longer than the coordination's own bound a request waits for its answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// What its owner has to follow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Event {
-    /// This front owns the slot now.
-    Gained { slot: u32, epoch: u64 },
-    /// This front doesn't own the slot any more.
-    Lost { slot: u32 },
-}
 
 /// The coordination of this front, with its logs.
 pub(super) struct Coordination {
@@ -48,6 +39,8 @@ pub(super) struct Coordination {
     told: watch::Sender<u64>,
     sooner: Notify,
     has_left: Notify,
+    /// Why the latest record was refused for good, if it was.
+    denial: Mutex<Option<LogError>>,
     /// The slot whose log was read to its end last, and when that end was asked.
     caught_up: tokio::sync::Mutex<Option<(u32, Instant)>>,
 }
@@ -56,15 +49,6 @@ pub(super) struct Coordination {
 struct Place {
     log: LogId,
     next: u64,
-}
-
-/// The tasks that run a coordination, ended when this is dropped.
-pub(super) struct Running(Vec<JoinHandle<()>>);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.iter().for_each(JoinHandle::abort);
-    }
 }
 
 impl Coordination {
@@ -92,6 +76,7 @@ impl Coordination {
             told: watch::Sender::new(0),
             sooner: Notify::new(),
             has_left: Notify::new(),
+            denial: Mutex::default(),
             caught_up: tokio::sync::Mutex::default(),
         });
         let performing = tokio::spawn(Arc::clone(&this).perform(wanted, orders, events));
@@ -226,7 +211,8 @@ impl Coordination {
 
     async fn extent(&self, log: LogId) -> Result<(u64, u64), LogError> {
         let (topic, partition) = self.topic(log);
-        let bounds = self.log.bounds(topic, partition.saturating_add(1)).await?;
+        let partitions = partition.saturating_add(1);
+        let bounds = self.log.all_bounds(topic, partitions).await?;
         let extent = bounds.get(&partition).ok_or(LogError::NoTopic)?;
         Ok((extent.oldest, extent.next))
     }
@@ -244,6 +230,8 @@ impl Coordination {
         if let Some(error) = failure {
             tracing::debug!(?log, "a record was not confirmed: {error}");
         }
+        let denial = failure.filter(|error| matches!(error, LogError::Denied(_)));
+        *self.denial.lock().unwrap_or_else(PoisonError::into_inner) = denial.cloned();
         let offsets = appended.into_iter().map(|one| Some(one.ok()?.offset));
         let result = offsets
             .collect::<Option<Vec<u64>>>()
@@ -303,6 +291,12 @@ impl Coordination {
     async fn is_gap(&self, log: LogId, from: u64, first: Option<u64>) -> bool {
         let oldest = self.extent(log).await.map(|(oldest, _)| oldest);
         first.is_some_and(|first| first > from) && oldest.is_ok_and(|oldest| oldest <= from)
+    }
+
+    /// Returns why Kafka doesn't let this front write, if it doesn't.
+    pub(super) fn denial(&self) -> Option<LogError> {
+        let denial = self.denial.lock().unwrap_or_else(PoisonError::into_inner);
+        denial.clone()
     }
 
     /// Has the owner's log take a change. It must be an owner's request.

@@ -11,8 +11,8 @@
 //! | the seam to a cluster; in memory; Kafka's client | `topic_log`, `memory`, `client` |
 //! | what offsets there are, remembered for a moment | `extents` |
 //! | unfit topics (pure) | `checks` |
-//! | runs the coordination | `coordination`, `steady` |
-//! | start, what this front owns | `front`, `startup` |
+//! | runs the coordination | `coordination`, `running`, `steady` |
+//! | start, what this front owns | `front`, `startup`, `error` |
 //! | what the service asks for | `storage`, `streams`, `directory`, `translate` |
 //! | requests between fronts | `peers`, `seal` (pure) |
 //! | groups that nobody uses | `upkeep` |
@@ -23,11 +23,13 @@ mod client;
 mod contract;
 mod coordination;
 mod directory;
+mod error;
 mod extents;
 mod front;
 #[cfg(test)]
 mod memory;
 mod peers;
+mod running;
 mod seal;
 mod startup;
 mod steady;
@@ -37,7 +39,7 @@ mod topic_log;
 mod translate;
 mod upkeep;
 
+pub use error::KafkaError;
 pub(crate) use front::KafkaFront;
 pub(crate) use peers::Listening;
 pub(crate) use startup::Internal;
-pub use startup::KafkaError;

@@ -1,6 +1,5 @@
 //! How a front starts: its topics, its coordination, the secret that all fronts share.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,8 +13,9 @@ use stream_coordination::record::{self, Change, FrontId};
 use tokio::net::TcpListener;
 
 use super::checks::Findings;
-use super::client::KafkaLog;
+use super::client::{KafkaLog, Unconnected};
 use super::coordination::Coordination;
+use super::error::{KafkaError, cluster, of_topic};
 use super::front::KafkaFront;
 use super::peers::{Listening, Peers};
 use super::seal::Seal;
@@ -34,54 +34,6 @@ const AGAIN: Duration = Duration::from_millis(300);
 const SECRET_BYTES_MIN: usize = 32;
 /// The document that keeps the shared secret.
 const SECRET: (&str, &str) = ("secret", "fronts");
-
-/// Why a front doesn't start on a cluster.
-#[derive(Debug, thiserror::Error)]
-pub enum KafkaError {
-    /// The cluster doesn't answer, or refuses.
-    #[error(
-        "cannot use Kafka at {brokers}: {problem}. Correct the brokers or the security settings"
-    )]
-    Cluster {
-        /// What the settings say.
-        brokers: String,
-        /// What is wrong.
-        problem: String,
-    },
-    /// Topics would lose or falsify messages.
-    #[error("these topics are unfit:{}", listed(.0))]
-    Topics(Vec<String>),
-    /// The secret that all fronts share can't be used.
-    #[error(
-        "the secret of the fronts in {0}: {1}. Give all fronts the same file of 32 bytes or more"
-    )]
-    Secret(PathBuf, String),
-    /// Other fronts can't reach this one.
-    #[error(
-        "cannot listen on {0} for other fronts: {1}. Name another address with --internal-listen"
-    )]
-    Listen(SocketAddr, std::io::Error),
-    /// Other machines could reach the internal listener, and its secret is in a topic.
-    #[error(
-        "refusing to listen on {0} for other fronts without a secret of their own: name a file \
-         with --secret-file, the same for all fronts"
-    )]
-    Remote(SocketAddr),
-    /// Nobody came to serve the control plane.
-    #[error("the cluster has no working front after {0} seconds: {1}")]
-    Late(u64, String),
-}
-
-impl KafkaError {
-    /// Returns whether the settings are to blame (as opposed to the cluster or the machine).
-    pub(crate) fn is_usage(&self) -> bool {
-        matches!(self, Self::Topics(_) | Self::Secret(..) | Self::Remote(_))
-    }
-}
-
-fn listed(problems: &[String]) -> String {
-    problems.iter().map(|one| format!("\n  {one}")).collect()
-}
 
 /// What a front needs that is bound before it starts.
 pub(crate) struct Internal {
@@ -105,6 +57,12 @@ impl KafkaFront {
     pub(crate) async fn start(setting: KafkaSetting) -> Result<(Arc<Self>, Internal), KafkaError> {
         let setting = Arc::new(setting);
         let log = KafkaLog::new(&setting).map_err(|error| cluster(&setting, &error))?;
+        let connected = log.connect(START_TIMEOUT).await;
+        connected.map_err(|Unconnected { problem, change }| KafkaError::Refused {
+            brokers: setting.brokers.clone(),
+            problem,
+            change,
+        })?;
         Self::start_on(setting, Arc::new(log)).await
     }
 
@@ -161,6 +119,9 @@ impl KafkaFront {
             if let Some(secret) = self.shared_secret() {
                 return Ok(secret);
             }
+            if let Some(error) = self.coordination.denial() {
+                return Err(of_topic(&self.setting, &self.topics.slots, &error));
+            }
             let is_owner = matches!(
                 self.coordination.route(CONTROL_SLOT),
                 stream_coordination::io::Route::Here { .. }
@@ -215,7 +176,7 @@ impl KafkaFront {
                      stream",
                     stream.name
                 )),
-                Err(error) => return Err(cluster(&self.setting, &error)),
+                Err(error) => return Err(of_topic(&self.setting, &topic, &error)),
             }
         }
         told(findings)
@@ -307,13 +268,6 @@ fn told(findings: Findings) -> Result<(), KafkaError> {
     }
 }
 
-fn cluster(setting: &KafkaSetting, error: &LogError) -> KafkaError {
-    KafkaError::Cluster {
-        brokers: setting.brokers.clone(),
-        problem: error.to_string(),
-    }
-}
-
 fn read_secret(file: &PathBuf) -> Result<Vec<u8>, KafkaError> {
     let wrong = |problem: String| KafkaError::Secret(file.clone(), problem);
     let secret = std::fs::read(file).map_err(|error| wrong(error.to_string()))?;
@@ -366,7 +320,7 @@ async fn make_internal_topics(
                 ) if begun.elapsed() < START_TIMEOUT => {
                     tokio::time::sleep(AGAIN).await;
                 }
-                Err(error) => return Err(cluster(setting, &error)),
+                Err(error) => return Err(of_topic(setting, topic, &error)),
             }
         };
         // It may have been created with another number of partitions.

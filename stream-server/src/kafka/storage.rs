@@ -165,7 +165,6 @@ impl Storage for KafkaFront {
         messages: Vec<NewMessage>,
     ) -> Answer<'a, Vec<Result<Stamp, StorageError>>> {
         Box::pin(async move {
-            let partitions: Vec<u32> = messages.iter().map(|one| one.partition).collect();
             let bytes: usize = messages.iter().map(|one| one.value.len()).sum();
             let record = |message: NewMessage| NewRecord {
                 partition: message.partition,
@@ -175,10 +174,6 @@ impl Storage for KafkaFront {
             let records = messages.into_iter().map(record).collect();
             let begun = Instant::now();
             let stamps = self.log.produce(&self.topic(&stream.name), records).await;
-            let stored = partitions.iter().zip(&stamps);
-            let stored = stored
-                .filter_map(|(partition, stamp)| Some((*partition, stamp.as_ref().ok()?.offset)));
-            self.extents.note_stored(stream, stored);
             let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
             let failures = stamps.iter().filter(|stamp| stamp.is_err()).count();
             self.metrics
@@ -225,14 +220,11 @@ impl Storage for KafkaFront {
     ) -> Answer<'a, Vec<Message>> {
         Box::pin(async move {
             let topic = self.topic(&stream.name);
-            let extents = self.extents.get(stream, &topic).await.map_err(failed)?;
             let wanted = ranges.iter().filter_map(|range| {
-                // Whoever reads knows what is there, and needn't wait for the end.
-                let until = extents.get(&range.partition)?.next.min(range.until);
-                (range.from < until).then_some(Wanted {
+                (range.from < range.until).then_some(Wanted {
                     partition: range.partition,
                     from: range.from,
-                    until,
+                    until: range.until,
                 })
             });
             let wanted: Vec<Wanted> = wanted.collect();
@@ -241,10 +233,7 @@ impl Storage for KafkaFront {
             }
             let (count_max, bytes_max) = (bounds.count_max, bounds.bytes_max);
             let read = self.log.fetch(&topic, wanted, count_max, bytes_max).await;
-            let records = read.map_err(|error| {
-                self.extents.forget(stream.key);
-                failed(error)
-            })?;
+            let records = read.map_err(failed)?;
             let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
             let bytes: usize = records.iter().map(|record| record.value.len()).sum();
             self.metrics.read.inc_by(whole(records.len()));

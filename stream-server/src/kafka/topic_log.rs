@@ -25,6 +25,9 @@ pub(crate) enum LogError {
     /// Nothing was done, and trying again won't help.
     #[error("Kafka refuses it: {0}")]
     Refused(String),
+    /// Nothing was done: the user lacks a right.
+    #[error("Kafka doesn't allow it: {0}")]
+    Denied(String),
     /// Nothing was done; it may work a little later.
     #[error("Kafka can't take it now: {0}")]
     Unavailable(String),
@@ -155,6 +158,11 @@ pub(crate) trait Log: Send + Sync {
 
     /// Returns the offsets of each partition. What is before `next` can be read.
     fn bounds<'a>(&'a self, topic: &'a str, partitions: u32) -> Done<'a, BTreeMap<u32, Extent>>;
+
+    /// Returns the offsets of each partition as those who [follow](Self::follow) it see them: with
+    /// records of other clients' transactions that are open or aborted.
+    fn all_bounds<'a>(&'a self, topic: &'a str, partitions: u32)
+    -> Done<'a, BTreeMap<u32, Extent>>;
 
     /// Returns the first offset whose record has at least this time; `None` if there is none.
     fn offset_at<'a>(

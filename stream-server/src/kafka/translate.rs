@@ -16,7 +16,7 @@ pub(super) fn failed(error: LogError) -> StorageError {
         LogError::Exists => StorageError::StreamExists,
         // What is kept has changed since it was looked at.
         LogError::OutOfRange => StorageError::Unavailable(text),
-        LogError::Refused(_) | LogError::Unknown(_) | LogError::NoTopic => {
+        LogError::Refused(_) | LogError::Denied(_) | LogError::Unknown(_) | LogError::NoTopic => {
             StorageError::Failed(text)
         }
     }

@@ -158,11 +158,14 @@ impl Service {
         };
         let extents = self.storage.extents(stream).await?;
         check_kept(&extents, partition, from)?;
-        let range = ReadRange {
-            partition,
-            from,
-            until: u64::MAX,
-        };
+        let range = within(
+            &extents,
+            ReadRange {
+                partition,
+                from,
+                until: u64::MAX,
+            },
+        );
         let messages = self.storage.read(stream, &[range], bounds).await?;
         let next = messages
             .last()
@@ -190,15 +193,25 @@ impl Service {
         let extents = self.storage.extents(stream).await?;
         let next_of = |partition: u32| extents.get(&partition).map_or(0, |extent| extent.next);
         let read = self.with_group(key, |group| group.begin_read(&get.cursor, next_of))?;
-        let kept = |range: &ReadRange| check_kept(&extents, range.partition, range.from);
-        if let Err(outside) = read.ranges.iter().try_for_each(kept) {
+        let is_kept = |range: &ReadRange| check_kept(&extents, range.partition, range.from);
+        let mut kept = read.ranges.iter().try_for_each(is_kept);
+        if let Some((partition, from)) = read.behind_the_end {
+            let now = self.storage.extents(stream).await;
+            kept = kept.and(
+                now.map_err(Into::into)
+                    .and_then(|now| check_kept(&now, partition, from)),
+            );
+        }
+        if let Err(outside) = kept {
             // A read must be ended, whatever its result.
             self.with_group(key, |group| group.finish_read(read, &BTreeMap::new()))?;
             return Err(outside);
         }
-        let result = match read.ranges.is_empty() {
+        let ranges = read.ranges.iter().map(|range| within(&extents, *range));
+        let ranges: Vec<ReadRange> = ranges.collect();
+        let result = match ranges.is_empty() {
             true => Ok(Vec::new()),
-            false => self.storage.read(stream, &read.ranges, bounds).await,
+            false => self.storage.read(stream, &ranges, bounds).await,
         };
         let messages = result.as_deref().unwrap_or_default();
         let delivered: BTreeMap<u32, u64> = messages
@@ -210,11 +223,25 @@ impl Service {
     }
 }
 
+/// Returns the range as far as messages are known to be there: a read needn't wait for more.
+fn within(extents: &BTreeMap<u32, Extent>, range: ReadRange) -> ReadRange {
+    let next = extents
+        .get(&range.partition)
+        .map_or(0, |extent| extent.next);
+    ReadRange {
+        until: range.until.min(next),
+        ..range
+    }
+}
+
 /// Refuses to go on if messages were removed before they were read. Otherwise the client would
 /// never know.
 fn check_kept(extents: &BTreeMap<u32, Extent>, partition: u32, from: u64) -> Result<(), ApiError> {
     match extents.get(&partition) {
         Some(extent) if from < extent.oldest => Err(ApiError::cursor_outside_retention()),
+        // Whoever has made the stream's topic anew has taken messages away. The client would wait
+        // until there are as many new ones, and never see these.
+        Some(extent) if from > extent.next => Err(ApiError::cursor_behind_the_end(partition)),
         Some(_) | None => Ok(()),
     }
 }

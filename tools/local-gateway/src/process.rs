@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 use std::{io, thread};
 
 use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use provision::command::tail;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 const LOG_TAIL_LINES: usize = 25;
+/// How long a program may take to stop where it is.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A program to start.
 #[derive(Clone, Debug)]
@@ -160,7 +162,8 @@ impl Process {
         &self.log
     }
 
-    /// Sends a signal, unless the program has ended.
+    /// Sends a signal, unless the program has ended. After `SIGSTOP` it waits until all threads of
+    /// the program have stopped, which takes a while on a busy machine.
     ///
     /// # Errors
     /// When the system refuses.
@@ -168,8 +171,29 @@ impl Process {
         // A process that has ended but was not waited for still has its id, so this can never reach
         // another process.
         if self.ended().is_none() {
-            kill_process(Pid::from_child(&self.child), signal)
+            let pid = Pid::from_child(&self.child);
+            kill_process(pid, signal)
                 .with_context(|| format!("cannot send a signal to {}", self.name))?;
+            if signal == Signal::STOP {
+                self.wait_until_stopped(pid)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wait_until_stopped(&mut self, pid: Pid) -> Result<()> {
+        let start = Instant::now();
+        // Its end is left for those who wait for it.
+        let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+        while self.ended().is_none() && start.elapsed() < STOP_PATIENCE {
+            let stopped = waitid(WaitId::Pid(pid), options);
+            if stopped
+                .with_context(|| format!("cannot stop {}", self.name))?
+                .is_some()
+            {
+                return Ok(());
+            }
+            thread::sleep(POLL_INTERVAL);
         }
         Ok(())
     }

@@ -9,17 +9,21 @@ use rustix::process::Signal;
 use crate::metadata::{Known, controller_known_to, known_to};
 use crate::node::Node;
 use crate::programs::Kafka;
-use crate::setup::{Ports, Setup};
+use crate::setup::{Listener, Ports, Setup};
 
 /// How long brokers may take until all have found each other: some 6 s on two idle cores, and these
 /// are not idle.
 const PATIENCE: Duration = Duration::from_secs(180);
+
+/// The class of `kafka-acls.sh`.
+const ACL_COMMAND: &str = "org.apache.kafka.tools.AclCommand";
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Running brokers. Dropping it kills them, and nothing else.
 #[derive(Debug)]
 pub struct Cluster {
+    kafka: Kafka,
     nodes: Vec<Node>,
 }
 
@@ -45,7 +49,10 @@ impl Cluster {
             Node::new(kafka, folder, (place, &ports), setup)
         };
         let nodes = (0..setup.brokers).map(node).collect::<Result<_>>()?;
-        let mut cluster = Self { nodes };
+        let mut cluster = Self {
+            kafka: kafka.clone(),
+            nodes,
+        };
         for node in &mut cluster.nodes {
             node.start()?;
         }
@@ -56,8 +63,38 @@ impl Cluster {
     /// Returns the brokers' addresses as clients take them: `127.0.0.1:PORT,…`.
     #[must_use]
     pub fn brokers(&self) -> String {
-        let address = |node: &Node| format!("127.0.0.1:{}", node.ports.clients);
+        self.brokers_by(Listener::Plain)
+    }
+
+    /// Returns the brokers' addresses of a listener, as clients take them: `127.0.0.1:PORT,…`.
+    #[must_use]
+    pub fn brokers_by(&self, listener: Listener) -> String {
+        let address = |node: &Node| {
+            let port = match listener {
+                Listener::Plain => node.ports.clients,
+                Listener::Scram => node.ports.scram,
+                Listener::MutualTls => node.ports.mutual_tls,
+            };
+            format!("127.0.0.1:{port}")
+        };
         self.nodes.iter().map(address).collect::<Vec<_>>().join(",")
+    }
+
+    /// Lets a principal (`User:NAME`) do things: Kafka's names of operations, on what these
+    /// arguments of its `kafka-acls` name.
+    ///
+    /// # Errors
+    /// When the tool fails; the message has what it wrote.
+    pub fn allow(&self, principal: &str, operations: &[&str], on: &[&str]) -> Result<()> {
+        let brokers = self.brokers();
+        let mut arguments = vec!["--bootstrap-server", &brokers, "--add"];
+        arguments.extend(["--allow-principal", principal]);
+        for operation in operations {
+            arguments.extend(["--operation", operation]);
+        }
+        arguments.extend(on);
+        let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+        self.kafka.tool(ACL_COMMAND, &arguments)
     }
 
     /// Kills a broker, by its place from 0, as `kill -9` does.

@@ -17,4 +17,4 @@ pub use cluster::Cluster;
 pub use metadata::{Known, brokers_known_to, controller_known_to, known_to};
 pub use programs::Kafka;
 pub use provide::{Jars, Provided};
-pub use setup::{Door, Ports, Setup, Ways};
+pub use setup::{Door, Listener, Ports, Secured, Setup, Ways};

@@ -7,7 +7,7 @@ use anyhow::Result;
 use local_gateway::process::{Process, Program};
 
 use crate::programs::Kafka;
-use crate::properties::{hosts, properties};
+use crate::properties::{self, Files, hosts};
 use crate::setup::{Ports, Setup};
 
 /// Names the cluster in its brokers' files: any 16 bytes in base64url.
@@ -39,18 +39,30 @@ impl Node {
         for folder in [&folder, &data] {
             fs::create_dir_all(folder)?;
         }
-        // Two digits at the end of 16 bytes in base64url make each broker's id its own.
-        let meta = format!(
-            "version=1\nnode.id={number}\ncluster.id={CLUSTER_ID}\n\
-             directory.id=c2x1aWNlLWthZmthLW4{number:02}A\n"
-        );
-        fs::write(data.join("meta.properties"), meta)?;
         let ports = all.get(place).copied().map_or_else(Ports::free, Ok)?;
         let file = folder.join("server.properties");
-        fs::write(
-            &file,
-            properties(place, &data.display().to_string(), all, setup),
-        )?;
+        let (identity, authority) = (folder.join("identity.pem"), folder.join("authority.pem"));
+        let files = Files {
+            data: &data,
+            identity: &identity,
+            authority: &authority,
+        };
+        fs::write(&file, properties::text(place, all, &files, setup))?;
+        match &setup.secured {
+            Some(secured) => {
+                fs::write(&identity, &secured.identity)?;
+                fs::write(&authority, &secured.authority)?;
+                kafka.format(CLUSTER_ID, &file, &secured.users)?;
+            }
+            // Two digits at the end of 16 bytes in base64url make each broker's id its own.
+            None => fs::write(
+                data.join("meta.properties"),
+                format!(
+                    "version=1\nnode.id={number}\ncluster.id={CLUSTER_ID}\n\
+                     directory.id=c2x1aWNlLWthZmthLW4{number:02}A\n"
+                ),
+            )?,
+        }
         let mut arguments = vec![
             format!("-Xmx{HEAP_MIB}m"),
             "-XX:+UseSerialGC".to_owned(),

@@ -1,6 +1,15 @@
 //! What stands in a broker's file of settings.
 
+use std::path::Path;
+
 use crate::setup::{Ports, Setup, Ways};
+
+/// Where the files of a broker lie.
+pub(crate) struct Files<'a> {
+    pub(crate) data: &'a Path,
+    pub(crate) identity: &'a Path,
+    pub(crate) authority: &'a Path,
+}
 
 /// Returns the name by which brokers find one another, where the way leads through something.
 fn name(place: usize) -> String {
@@ -14,12 +23,11 @@ pub(crate) fn hosts(place: usize, ways: &Ways) -> String {
     peers.enumerate().map(line).collect()
 }
 
-/// Returns the settings of the broker with this place. The times are short, so that tests needn't
-/// wait for the brokers' defaults.
-pub(crate) fn properties(place: usize, data: &str, all: &[Ports], setup: &Setup) -> String {
-    let number = place.saturating_add(1);
-    let ways = setup.ways.as_ref();
-    let host = |peer: usize| match ways {
+/// Returns the settings of the broker with this place, from 0, among all. Times are short, so that
+/// tests needn't wait for the brokers' defaults.
+pub(crate) fn text(place: usize, all: &[Ports], files: &Files<'_>, setup: &Setup) -> String {
+    let controllers = setup.controllers.unwrap_or(all.len()).max(1);
+    let host = |peer: usize| match setup.ways {
         Some(_) => name(peer),
         None => "127.0.0.1".to_owned(),
     };
@@ -27,20 +35,25 @@ pub(crate) fn properties(place: usize, data: &str, all: &[Ports], setup: &Setup)
         let number = peer.saturating_add(1);
         format!("{number}@{}:{}", host(peer), ports.controllers)
     };
-    let voters: Vec<String> = all.iter().enumerate().map(voter).collect();
-    let (voters, copies) = (voters.join(","), all.len().min(3));
-    let in_sync = copies.saturating_sub(1).max(1);
-    let listeners = listeners(place, all, setup);
+    let voters = all.iter().take(controllers).enumerate().map(voter);
+    let voters: Vec<String> = voters.collect();
+    let copies = all.len().min(3);
+    let roles = match place < controllers {
+        true => "broker,controller",
+        false => "broker",
+    };
     let mut text = format!(
-        "process.roles=broker,controller\n\
-         node.id={number}\n\
-         controller.quorum.voters={voters}\n\
-         {listeners}\
+        "process.roles={roles}\n\
+         node.id={}\n\
+         controller.quorum.voters={}\n\
          controller.listener.names=CONTROLLER\n\
-         log.dirs={data}\n\
+         log.dirs={}\n\
          default.replication.factor={copies}\n\
-         min.insync.replicas={in_sync}\n\
+         min.insync.replicas={}\n\
          offsets.topic.replication.factor={copies}\n\
+         transaction.state.log.replication.factor={copies}\n\
+         transaction.state.log.min.isr=1\n\
+         transaction.state.log.num.partitions=1\n\
          offsets.topic.num.partitions=1\n\
          auto.create.topics.enable=false\n\
          broker.session.timeout.ms=3000\n\
@@ -48,56 +61,115 @@ pub(crate) fn properties(place: usize, data: &str, all: &[Ports], setup: &Setup)
          log.cleaner.dedupe.buffer.size=8388608\n\
          log.retention.check.interval.ms=1000\n\
          log.initial.task.delay.ms=1000\n\
-         file.delete.delay.ms=1000\n"
+         file.delete.delay.ms=1000\n",
+        place.saturating_add(1),
+        voters.join(","),
+        files.data.display(),
+        copies.saturating_sub(1).max(1),
     );
+    if let Some(ports) = all.get(place) {
+        let mut listeners = Listeners::new(*ports, place < controllers);
+        if setup.secured.is_some() {
+            listeners.secure(*ports);
+        }
+        if let Some(ways) = &setup.ways {
+            listeners.lead(place, *ports, ways);
+        }
+        text.push_str(&listeners.text());
+    }
+    if setup.secured.is_some() {
+        text.push_str(&secured(files));
+    }
     for (name, value) in &setup.properties {
         text.push_str(&format!("{name}={value}\n"));
     }
     text
 }
 
-/// Returns where a broker listens, and where it tells others to find it.
-fn listeners(place: usize, all: &[Ports], setup: &Setup) -> String {
-    let Some(ports) = all.get(place) else {
-        return String::new();
-    };
-    let (clients, controllers) = (ports.clients, ports.controllers);
-    let listen = |name: &str, port: u16| format!("{name}://127.0.0.1:{port}");
-    let mut listens = vec![
-        listen("PLAINTEXT", clients),
-        listen("CONTROLLER", controllers),
-    ];
-    let mut told = vec![listen("PLAINTEXT", clients)];
-    let mut protocols = vec![
-        "PLAINTEXT:PLAINTEXT".to_owned(),
-        "CONTROLLER:PLAINTEXT".to_owned(),
-    ];
-    let mut between = "PLAINTEXT";
-    if let Some(ways) = &setup.ways {
-        between = "BROKERS";
+/// Where a broker listens, and where it tells others to find it.
+struct Listeners {
+    listens: Vec<String>,
+    told: Vec<String>,
+    protocols: Vec<String>,
+    /// The listener of other brokers.
+    between: &'static str,
+}
+
+impl Listeners {
+    fn new(ports: Ports, is_controller: bool) -> Self {
+        let mut new = Self {
+            listens: Vec::new(),
+            told: Vec::new(),
+            protocols: vec!["CONTROLLER:PLAINTEXT".to_owned()],
+            between: "PLAINTEXT",
+        };
+        new.add("PLAINTEXT", "PLAINTEXT", ports.clients, ports.clients);
+        if is_controller {
+            new.listens
+                .push(format!("CONTROLLER://127.0.0.1:{}", ports.controllers));
+        }
+        new
+    }
+
+    /// Adds a listener for clients.
+    fn add(&mut self, name: &str, protocol: &str, port: u16, told: u16) {
+        self.listens.push(format!("{name}://127.0.0.1:{port}"));
+        self.told.push(format!("{name}://127.0.0.1:{told}"));
+        self.protocols.push(format!("{name}:{protocol}"));
+    }
+
+    fn secure(&mut self, ports: Ports) {
+        self.add("SASL_SSL", "SASL_SSL", ports.scram, ports.scram);
+        self.add("SSL", "SSL", ports.mutual_tls, ports.mutual_tls);
+    }
+
+    /// Brokers find one another, and clients find the broker, through something.
+    fn lead(&mut self, place: usize, ports: Ports, ways: &Ways) {
+        self.between = "BROKERS";
         let host = name(place);
-        listens.push(listen(between, ports.brokers));
-        told.push(format!("CONTROLLER://{host}:{controllers}"));
-        told.push(format!("{between}://{host}:{}", ports.brokers));
-        protocols.push(format!("{between}:PLAINTEXT"));
+        self.listens
+            .push(format!("{}://127.0.0.1:{}", self.between, ports.brokers));
+        self.told
+            .push(format!("CONTROLLER://{host}:{}", ports.controllers));
+        self.told
+            .push(format!("{}://{host}:{}", self.between, ports.brokers));
+        self.protocols.push(format!("{}:PLAINTEXT", self.between));
         for (client, doors) in ways.doors.iter().enumerate() {
-            let Some(door) = doors.get(place) else {
-                continue;
-            };
-            let name = format!("CLIENT{client}");
-            listens.push(listen(&name, door.listens));
-            told.push(listen(&name, door.told));
-            protocols.push(format!("{name}:PLAINTEXT"));
+            if let Some(door) = doors.get(place) {
+                let name = format!("CLIENT{client}");
+                self.add(&name, "PLAINTEXT", door.listens, door.told);
+            }
         }
     }
+
+    fn text(&self) -> String {
+        format!(
+            "listeners={}\n\
+             advertised.listeners={}\n\
+             listener.security.protocol.map={}\n\
+             inter.broker.listener.name={}\n",
+            self.listens.join(","),
+            self.told.join(","),
+            self.protocols.join(","),
+            self.between
+        )
+    }
+}
+
+fn secured(files: &Files<'_>) -> String {
     format!(
-        "listeners={}\n\
-         advertised.listeners={}\n\
-         listener.security.protocol.map={}\n\
-         inter.broker.listener.name={between}\n",
-        listens.join(","),
-        told.join(","),
-        protocols.join(",")
+        "sasl.enabled.mechanisms=SCRAM-SHA-512\n\
+         listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=\
+         org.apache.kafka.common.security.scram.ScramLoginModule required;\n\
+         listener.name.ssl.ssl.client.auth=required\n\
+         ssl.keystore.type=PEM\n\
+         ssl.keystore.location={}\n\
+         ssl.truststore.type=PEM\n\
+         ssl.truststore.location={}\n\
+         authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
+         super.users=User:ANONYMOUS\n",
+        files.identity.display(),
+        files.authority.display(),
     )
 }
 
@@ -112,11 +184,23 @@ mod tests {
         clients: 1,
         controllers: 2,
         brokers: 3,
+        scram: 6,
+        mutual_tls: 7,
     };
+
+    fn of(place: usize, all: &[Ports], setup: &Setup) -> String {
+        let here = Path::new("here");
+        let files = Files {
+            data: here,
+            identity: here,
+            authority: here,
+        };
+        text(place, all, &files, setup)
+    }
 
     #[test]
     fn a_broker_is_reached_straight() {
-        let text = properties(0, "data", &[PORTS], &Setup::default());
+        let text = of(0, &[PORTS], &Setup::default());
         assert!(
             text.contains("\ncontroller.quorum.voters=1@127.0.0.1:2\n"),
             "{text}"
@@ -144,7 +228,7 @@ mod tests {
             ways: Some(ways),
             ..Setup::default()
         };
-        let text = properties(1, "data", &[PORTS; 2], &setup);
+        let text = of(1, &[PORTS; 2], &setup);
         assert!(text.contains("CLIENT0://127.0.0.1:4\n"), "{text}");
         assert!(text.contains("CLIENT0://127.0.0.1:5\n"), "{text}");
         assert!(text.contains("BROKERS://broker-1.test:3"), "{text}");

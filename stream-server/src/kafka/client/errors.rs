@@ -22,10 +22,13 @@ pub(super) fn unpublished(error: &KafkaError) -> LogError {
             | Code::InvalidTopic
             | Code::InvalidRecord
             | Code::PolicyViolation
-            | Code::TopicAuthorizationFailed
-            | Code::ClusterAuthorizationFailed
             | Code::UnknownPartition),
         ) => LogError::Refused(code.to_string()),
+        Some(
+            code @ (Code::TopicAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::TransactionalIdAuthorizationFailed),
+        ) => LogError::Denied(code.to_string()),
         Some(Code::UnknownTopicOrPartition | Code::UnknownTopic) => LogError::NoTopic,
         Some(code) => LogError::Unknown(code.to_string()),
         None => LogError::Unknown(error.to_string()),
@@ -45,9 +48,8 @@ pub(super) fn of_code(code: Code) -> LogError {
         | Code::InvalidReplicationFactor
         | Code::InvalidConfig
         | Code::PolicyViolation
-        | Code::TopicAuthorizationFailed
-        | Code::ClusterAuthorizationFailed
         | Code::InvalidArgument => LogError::Refused(text),
+        Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => LogError::Denied(text),
         _ => LogError::Unavailable(text),
     }
 }

@@ -9,15 +9,17 @@ mod errors;
 mod following;
 mod producing;
 mod reading;
+mod told;
 mod topics;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rdkafka::Offset;
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::Consumer as _;
 
 use super::topic_log::{
     Done, Following, Log, LogError, NewRecord, Produced, Record, TopicFacts, TopicPlan, Wanted,
@@ -28,18 +30,24 @@ use crate::time::TimeMs;
 use errors::failed;
 use producing::Producing;
 use reading::Readers;
+pub(super) use told::Unconnected;
+use told::{Asking, Told};
 
 /// Longest time that a question or a read waits for a broker. A stopped broker answers nothing, and
 /// another one may lead after some seconds.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// How often it is looked why nobody can be asked.
+const CONNECT_LOOK: Duration = Duration::from_millis(100);
 /// Topics of a cluster.
 pub(crate) struct KafkaLog {
     setting: Arc<KafkaSetting>,
     producing: Producing,
     readers: Arc<Readers>,
     /// For questions: metadata, and offsets by time.
-    asking: Arc<BaseConsumer>,
+    asking: Arc<Asking>,
+    /// For offsets of internal topics.
+    asking_all: Arc<Asking>,
     admin: AdminClient<DefaultClientContext>,
 }
 
@@ -50,8 +58,11 @@ impl KafkaLog {
     /// When the settings are wrong, or a file of them can't be read.
     pub(crate) fn new(setting: &Arc<KafkaSetting>) -> Result<Self, LogError> {
         let common = config::common(setting)?;
-        let asking: BaseConsumer = config::asking(&common).create().map_err(failed)?;
+        let asking = config::asking(&common).create_with_context(Told::default());
+        let asking: Asking = asking.map_err(failed)?;
         let asking = Arc::new(asking);
+        let all = config::seeing_all(config::asking(&common));
+        let all: Asking = all.create_with_context(Told::default()).map_err(failed)?;
         Ok(Self {
             setting: Arc::clone(setting),
             producing: Producing::new(
@@ -62,18 +73,78 @@ impl KafkaLog {
             readers: Arc::new(Readers::new(config::reading(&common))),
             admin: common.create().map_err(failed)?,
             asking,
+            asking_all: Arc::new(all),
         })
+    }
+
+    /// Waits until a broker takes this client, at most for this time.
+    ///
+    /// # Errors
+    /// When brokers refuse this client or this client refuses them, which is noticed at once, or
+    /// when none is there in time.
+    pub(crate) async fn connect(&self, patience: Duration) -> Result<(), Unconnected> {
+        let asking = self.ask(move |asking| {
+            let brokers = asking.fetch_metadata(None, patience);
+            brokers.map(drop).map_err(failed)
+        });
+        let mut asking = std::pin::pin!(tokio::time::timeout(patience, asking));
+        loop {
+            // The question isn't answered before the time is up, if nobody can be asked. What
+            // librdkafka tells meanwhile says why.
+            let asked = tokio::time::timeout(CONNECT_LOOK, &mut asking).await;
+            let problems = told::problems(&self.asking);
+            let error = match asked {
+                Ok(Ok(Ok(()))) => return Ok(()),
+                Ok(Ok(Err(error))) => error.to_string(),
+                Ok(Err(_)) => "no broker answers".to_owned(),
+                Err(_) => match problems.decided() {
+                    Some(decided) => return Err(decided),
+                    None => continue,
+                },
+            };
+            let connection = problems.connection.map(|(_, problem)| problem);
+            let other = || Unconnected::other(connection.unwrap_or(error));
+            return Err(problems.refusal.unwrap_or_else(other));
+        }
     }
 
     /// Does something that waits for a broker, on a thread that may wait.
     async fn ask<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&BaseConsumer) -> Result<T, LogError> + Send + 'static,
+        work: impl FnOnce(&Asking) -> Result<T, LogError> + Send + 'static,
     ) -> Result<T, LogError> {
-        let asking = Arc::clone(&self.asking);
-        let asked = tokio::task::spawn_blocking(move || work(&asking)).await;
-        asked.unwrap_or_else(|error| Err(LogError::Unavailable(error.to_string())))
+        ask(&self.asking, work).await
     }
+}
+
+async fn ask<T: Send + 'static>(
+    asking: &Arc<Asking>,
+    work: impl FnOnce(&Asking) -> Result<T, LogError> + Send + 'static,
+) -> Result<T, LogError> {
+    let asking = Arc::clone(asking);
+    let asked = tokio::task::spawn_blocking(move || {
+        let done = work(&asking);
+        told::problems(&asking);
+        done
+    });
+    let asked = asked.await;
+    asked.unwrap_or_else(|error| Err(LogError::Unavailable(error.to_string())))
+}
+
+async fn bounds(
+    asking: &Arc<Asking>,
+    topic: &str,
+    partitions: u32,
+) -> Result<BTreeMap<u32, Extent>, LogError> {
+    let offsets = |which: Offset| {
+        let topic = topic.to_owned();
+        ask(asking, move |asking| {
+            reading::offsets(asking, &topic, partitions, which)
+        })
+    };
+    // Kafka takes these two in the place of a time.
+    let (oldest, next) = tokio::join!(offsets(Offset::Beginning), offsets(Offset::End));
+    Ok(reading::extents(&oldest?, next?))
 }
 
 impl Log for KafkaLog {
@@ -93,8 +164,15 @@ impl Log for KafkaLog {
     }
 
     fn bounds<'a>(&'a self, topic: &'a str, partitions: u32) -> Done<'a, BTreeMap<u32, Extent>> {
-        let topic = topic.to_owned();
-        Box::pin(self.ask(move |asking| reading::bounds(asking, &topic, partitions)))
+        Box::pin(bounds(&self.asking, topic, partitions))
+    }
+
+    fn all_bounds<'a>(
+        &'a self,
+        topic: &'a str,
+        partitions: u32,
+    ) -> Done<'a, BTreeMap<u32, Extent>> {
+        Box::pin(bounds(&self.asking_all, topic, partitions))
     }
 
     fn offset_at<'a>(

@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::message::{Timestamp, ToBytes};
 use rdkafka::producer::future_producer::Delivery;
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _};
 
 use super::PATIENCE;
 use super::errors::{failed, unpublished};
+use super::told::Asking;
 use crate::kafka::topic_log::{LogError, NewRecord};
 use crate::partition_log::Stamp;
 use crate::time::TimeMs;
@@ -21,11 +22,26 @@ const SLOW: Duration = Duration::from_millis(1_500);
 /// How long it is believed that a topic lacks replicas, before it is looked at again.
 const SHORT_LIFE: Duration = Duration::from_millis(500);
 
+/// How long records that were sent before this was known are waited for.
+const SHORT_PATIENCE: Duration = Duration::from_secs(2);
+const SHORT: &str = "the topic has fewer replicas in sync than it must have";
+
+/// How long the records of one request are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    /// As long as librdkafka tries, after a look at what is wrong.
+    Whole,
+    /// As long as librdkafka tries.
+    Looked,
+    /// Until this time: replicas are missing.
+    Until(Instant),
+}
+
 /// The producer, which is replaced when it has failed for good.
 pub(super) struct Producing {
     config: ClientConfig,
     producer: RwLock<FutureProducer>,
-    asking: Arc<BaseConsumer>,
+    asking: Arc<Asking>,
     min_in_sync: u16,
     /// Topics that lack replicas, and when that was seen.
     short: Mutex<BTreeMap<String, Instant>>,
@@ -34,7 +50,7 @@ pub(super) struct Producing {
 impl Producing {
     pub(super) fn new(
         config: ClientConfig,
-        asking: Arc<BaseConsumer>,
+        asking: Arc<Asking>,
         min_in_sync: u16,
     ) -> Result<Self, LogError> {
         Ok(Self {
@@ -56,7 +72,7 @@ impl Producing {
         records: Vec<NewRecord>,
     ) -> Vec<Result<Stamp, LogError>> {
         if self.is_short(topic).await {
-            let short = || LogError::Unavailable("it has fewer replicas than it must".to_owned());
+            let short = || LogError::Unavailable(SHORT.to_owned());
             return records.iter().map(|_| Err(short())).collect();
         }
         let producer = self.producer();
@@ -65,7 +81,7 @@ impl Producing {
             .map(|record| send(&producer, topic, record))
             .collect();
         let mut results = Vec::with_capacity(sent.len());
-        let mut patience = Some(SLOW);
+        let mut patience = Patience::Whole;
         for sending in sent {
             results.push(match sending {
                 Err(error) => Err(error),
@@ -83,18 +99,26 @@ impl Producing {
         &self,
         topic: &str,
         mut delivery: DeliveryFuture,
-        patience: &mut Option<Duration>,
+        patience: &mut Patience,
     ) -> Result<Stamp, LogError> {
-        if let Some(short_time) = patience.take() {
-            match tokio::time::timeout(short_time, &mut delivery).await {
-                Ok(done) => {
-                    *patience = Some(short_time);
-                    return stamp(done);
-                }
-                Err(_) => self.look(topic).await,
+        if *patience == Patience::Whole {
+            if let Ok(done) = tokio::time::timeout(SLOW, &mut delivery).await {
+                return stamp(done);
             }
+            self.look(topic).await;
+            *patience = match self.short().contains_key(topic) {
+                true => Patience::Until(Instant::now() + SHORT_PATIENCE),
+                false => Patience::Looked,
+            };
         }
-        stamp(delivery.await)
+        let Patience::Until(end) = *patience else {
+            return stamp(delivery.await);
+        };
+        // Replicas that are missing may stay away for long. librdkafka goes on trying.
+        match tokio::time::timeout_at(end.into(), delivery).await {
+            Ok(done) => stamp(done),
+            Err(_) => Err(LogError::Unknown(SHORT.to_owned())),
+        }
     }
 
     fn producer(&self) -> FutureProducer {

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use super::PATIENCE;
 use super::errors::failed;
 use super::producing::time;
+use super::told::Asking;
 use crate::kafka::topic_log::{LogError, Record, Wanted};
 use crate::partition_log::{Extent, Stamp};
 use crate::time::TimeMs;
@@ -194,24 +195,21 @@ pub(super) fn record(message: &BorrowedMessage<'_>) -> Record {
     }
 }
 
-/// Returns the offsets of each partition.
-pub(super) fn bounds(
-    asking: &BaseConsumer,
-    topic: &str,
-    partitions: u32,
-) -> Result<BTreeMap<u32, Extent>, LogError> {
-    // Kafka takes these two in the place of a time.
-    let oldest = offsets(asking, topic, partitions, Offset::Beginning)?;
-    let next = offsets(asking, topic, partitions, Offset::End)?;
+/// Returns the partitions from their oldest and next offsets.
+pub(super) fn extents(
+    oldest: &BTreeMap<u32, u64>,
+    next: BTreeMap<u32, u64>,
+) -> BTreeMap<u32, Extent> {
     let extent = |(partition, next): (u32, u64)| {
         let oldest = oldest.get(&partition).copied().unwrap_or(0).min(next);
         (partition, Extent { oldest, next })
     };
-    Ok(next.into_iter().map(extent).collect())
+    next.into_iter().map(extent).collect()
 }
 
-fn offsets(
-    asking: &BaseConsumer,
+/// Returns an offset of each partition.
+pub(super) fn offsets(
+    asking: &Asking,
     topic: &str,
     partitions: u32,
     which: Offset,
@@ -235,7 +233,7 @@ fn offsets(
 
 /// Returns the first offset with at least this time.
 pub(super) fn offset_at(
-    asking: &BaseConsumer,
+    asking: &Asking,
     topic: &str,
     partition: u32,
     time: TimeMs,

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::PATIENCE;
 use super::errors::{failed, of_code};
+use super::told::Asking;
 use crate::kafka::topic_log::{LogError, TopicPlan};
 use crate::limits::VALUE_BYTES_MAX;
 use crate::settings::KafkaSetting;
@@ -102,7 +103,7 @@ pub(super) async fn delete_records(
 
 /// Returns the fewest replicas of a partition and the number of partitions; `None` if there is no
 /// such topic.
-pub(super) fn copies(asking: &BaseConsumer, topic: &str) -> Result<Option<(usize, u32)>, LogError> {
+pub(super) fn copies(asking: &Asking, topic: &str) -> Result<Option<(usize, u32)>, LogError> {
     let metadata = asking
         .fetch_metadata(Some(topic), PATIENCE)
         .map_err(failed)?;

@@ -229,7 +229,8 @@ impl Coordination {
 
     async fn extent(&self, log: LogId) -> Result<(u64, u64), LogError> {
         let (topic, partition) = self.topic(log);
-        let bounds = self.log.bounds(topic, partition.saturating_add(1)).await?;
+        let only = partition..partition.saturating_add(1);
+        let bounds = self.log.bounds(topic, only).await?;
         let extent = bounds.get(&partition).ok_or(LogError::NoTopic)?;
         Ok((extent.oldest, extent.next))
     }

@@ -38,7 +38,7 @@ mod topic_log;
 mod translate;
 mod upkeep;
 
+pub use error::KafkaError;
 pub(crate) use front::KafkaFront;
 pub(crate) use peers::Listening;
 pub(crate) use startup::Internal;
-pub use error::KafkaError;

@@ -30,6 +30,8 @@ use crate::settings::{KafkaSetting, StreamSetting};
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// The pause between two tries.
 const AGAIN: Duration = Duration::from_millis(300);
+/// Milliseconds of an hour.
+const HOUR_MS: u64 = 3_600_000;
 /// Bytes of the shared secret at least.
 const SECRET_BYTES_MIN: usize = 32;
 /// The document that keeps the shared secret.
@@ -169,7 +171,9 @@ impl KafkaFront {
             let topic = self.topic(&stream.name);
             match self.log.describe(&topic).await {
                 Ok(Some(facts)) => {
-                    findings.look(&topic, &facts, stream.partitions, &self.setting);
+                    let kept_ms = u64::from(stream.retention_hours).saturating_mul(HOUR_MS);
+                    let wanted = (stream.partitions, Some(kept_ms));
+                    findings.look(&topic, &facts, wanted, &self.setting);
                 }
                 Ok(None) => findings.warnings.push(format!(
                     "{topic}: is gone, and the stream {} can't be used. Restore it, or delete the \
@@ -324,15 +328,9 @@ async fn make_internal_topics(
             }
         };
         // It may have been created with another number of partitions.
-        findings.look(topic, &facts, facts.partitions, setting);
+        findings.look(topic, &facts, (facts.partitions, retention_ms), setting);
+        findings.look_at_internal(topic, &facts);
         slots = facts.partitions;
-        let kept = facts.settings.get("retention.ms").map(String::as_str);
-        if retention_ms.is_none() && kept.is_some_and(|kept| kept != "-1") {
-            findings.refused.push(format!(
-                "{topic}: retention.ms is {}: Kafka would forget groups. Set it to -1",
-                kept.unwrap_or_default()
-            ));
-        }
     }
     told(findings).map(|()| slots)
 }

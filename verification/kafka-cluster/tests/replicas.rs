@@ -70,7 +70,10 @@ fn with_two_of_three_brokers_gone_publishing_gets_503_until_one_is_back() {
         "it comes back by itself"
     );
     let read = client.read_all(4);
-    let missing: Vec<_> = acknowledged.iter().filter(|one| !read.contains(one)).collect();
+    let missing: Vec<_> = acknowledged
+        .iter()
+        .filter(|one| !read.contains(one))
+        .collect();
     assert!(missing.is_empty(), "{missing:?}");
     assert!(!read.iter().any(|value| value.starts_with("refused")));
     let mut once = read.clone();

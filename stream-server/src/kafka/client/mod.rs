@@ -7,31 +7,34 @@
 mod config;
 mod errors;
 mod following;
+mod offsets;
 mod producing;
 mod reading;
+mod stepping;
 mod told;
 mod topics;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::Offset;
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::Consumer as _;
 
 use super::topic_log::{
-    Done, Following, Log, LogError, NewRecord, Produced, Record, TopicFacts, TopicPlan, Wanted,
+    Done, Fetched, Following, Log, LogError, NewRecord, Produced, TopicFacts, TopicPlan, Wanted,
 };
 use crate::partition_log::Extent;
 use crate::settings::KafkaSetting;
 use crate::time::TimeMs;
 use errors::failed;
+use offsets::Offsets;
 use producing::Producing;
 use reading::Readers;
-use told::{Asking, Told};
 pub(super) use told::Unconnected;
+use told::{Asking, Told};
 
 /// Longest time that a question or a read waits for a broker. A stopped broker answers nothing, and
 /// another one may lead after some seconds.
@@ -49,6 +52,7 @@ pub(crate) struct KafkaLog {
     readers: Arc<Readers>,
     /// For questions: metadata, and offsets by time.
     asking: Arc<Asking>,
+    offsets: Offsets,
     admin: AdminClient<DefaultClientContext>,
 }
 
@@ -71,6 +75,7 @@ impl KafkaLog {
             )?,
             readers: Arc::new(Readers::new(config::reading(&common))),
             admin: common.create().map_err(failed)?,
+            offsets: Offsets::new(Arc::clone(&asking)),
             asking,
         })
     }
@@ -132,21 +137,17 @@ impl Log for KafkaLog {
         wanted: Vec<Wanted>,
         count_max: usize,
         bytes_max: usize,
-    ) -> Done<'a, Vec<Record>> {
+    ) -> Done<'a, Fetched> {
         let read = Readers::read(&self.readers, topic, wanted, (count_max, bytes_max));
         Box::pin(read)
     }
 
-    fn bounds<'a>(&'a self, topic: &'a str, partitions: u32) -> Done<'a, BTreeMap<u32, Extent>> {
-        let ask = move |which: Offset| {
-            let topic = topic.to_owned();
-            self.ask(move |asking| reading::offsets(asking, &topic, partitions, which))
-        };
-        Box::pin(async move {
-            // Kafka takes these two in the place of a time.
-            let (oldest, next) = tokio::join!(ask(Offset::Beginning), ask(Offset::End));
-            Ok(reading::extents(&oldest?, next?))
-        })
+    fn bounds<'a>(
+        &'a self,
+        topic: &'a str,
+        partitions: Range<u32>,
+    ) -> Done<'a, BTreeMap<u32, Extent>> {
+        Box::pin(self.offsets.bounds(topic, partitions))
     }
 
     fn offset_at<'a>(
@@ -156,7 +157,7 @@ impl Log for KafkaLog {
         time: TimeMs,
     ) -> Done<'a, Option<u64>> {
         let topic = topic.to_owned();
-        Box::pin(self.ask(move |asking| reading::offset_at(asking, &topic, partition, time)))
+        Box::pin(self.ask(move |asking| offsets::offset_at(asking, &topic, partition, time)))
     }
 
     fn follow(&self) -> Result<Following, LogError> {

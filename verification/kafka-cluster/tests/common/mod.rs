@@ -210,8 +210,7 @@ impl Client {
 
     /// Publishes values under keys of their own.
     pub fn put(&self, values: &[String]) -> std::io::Result<Answer> {
-        let message =
-            |value: &String| json!({ "key": STANDARD.encode(value), "value": STANDARD.encode(value) });
+        let message = |value: &String| json!({ "key": STANDARD.encode(value), "value": STANDARD.encode(value) });
         let messages: Vec<Value> = values.iter().map(message).collect();
         self.request("POST", "messages", &json!({ "messages": messages }))
     }

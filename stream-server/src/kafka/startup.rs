@@ -13,7 +13,7 @@ use stream_coordination::record::{self, Change, FrontId};
 use tokio::net::TcpListener;
 
 use super::checks::Findings;
-use super::client::{KafkaLog, Unconnected};
+use super::client::{INTERNAL, KafkaLog, Unconnected};
 use super::coordination::Coordination;
 use super::error::{KafkaError, cluster, of_topic};
 use super::front::KafkaFront;
@@ -84,8 +84,8 @@ impl KafkaFront {
         let url = setting.internal_url.clone();
         let url = url.unwrap_or_else(|| format!("http://{bound}"));
         let topics = InternalTopics {
-            members: format!("{}__sluice.members", setting.topic_prefix),
-            slots: format!("{}__sluice.slots", setting.topic_prefix),
+            members: format!("{}{INTERNAL}members", setting.topic_prefix),
+            slots: format!("{}{INTERNAL}slots", setting.topic_prefix),
         };
         let slots = make_internal_topics(&*log, &setting, &topics).await?;
         let front = FrontId(format!("{:032x}", fastrand::u128(..)));

@@ -1,8 +1,9 @@
 //! A client of Apache Kafka, on librdkafka.
 //!
 //! A broker works on one request of a connection at a time, and librdkafka has one connection to
-//! each broker for each of its clients. So whatever may wait has a client of its own: one producer,
-//! some consumers for reads, one consumer for each thing that is followed, one for questions.
+//! each broker for each of its clients. So whatever may wait has a client of its own: a producer for
+//! messages and one for internal topics, some consumers for reads, one consumer for each thing that
+//! is followed, one for questions.
 
 mod config;
 mod errors;
@@ -10,6 +11,7 @@ mod following;
 mod offsets;
 mod producing;
 mod reading;
+mod short;
 mod stepping;
 mod told;
 mod topics;
@@ -40,6 +42,8 @@ use told::{Asking, Told};
 /// another one may lead after some seconds.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// What the names of internal topics begin with, after the prefix of all topics.
+pub(super) const INTERNAL: &str = "__sluice.";
 /// Longest time that one try to connect takes, before it is looked why it hasn't succeeded.
 const CONNECT_STEP: Duration = Duration::from_millis(500);
 /// The pause between two tries.
@@ -49,6 +53,8 @@ const CONNECT_PAUSE: Duration = Duration::from_millis(50);
 pub(crate) struct KafkaLog {
     setting: Arc<KafkaSetting>,
     producing: Producing,
+    /// For internal topics: no client's messages stand before a sign of life.
+    producing_internal: Producing,
     readers: Arc<Readers>,
     /// For questions: metadata, and offsets by time.
     asking: Arc<Asking>,
@@ -66,13 +72,14 @@ impl KafkaLog {
         let asking = config::asking(&common).create_with_context(Told::default());
         let asking: Asking = asking.map_err(failed)?;
         let asking = Arc::new(asking);
+        let producing = || {
+            let config = config::producing(&common);
+            Producing::new(config, Arc::clone(&asking), setting.min_in_sync)
+        };
         Ok(Self {
             setting: Arc::clone(setting),
-            producing: Producing::new(
-                config::producing(&common),
-                Arc::clone(&asking),
-                setting.min_in_sync,
-            )?,
+            producing: producing()?,
+            producing_internal: producing()?,
             readers: Arc::new(Readers::new(config::reading(&common))),
             admin: common.create().map_err(failed)?,
             offsets: Offsets::new(Arc::clone(&asking)),
@@ -110,6 +117,11 @@ impl KafkaLog {
         }
     }
 
+    fn is_internal(&self, topic: &str) -> bool {
+        let name = topic.strip_prefix(&self.setting.topic_prefix);
+        name.is_some_and(|name| name.starts_with(INTERNAL))
+    }
+
     /// Does something that waits for a broker, on a thread that may wait.
     async fn ask<T: Send + 'static>(
         &self,
@@ -128,7 +140,11 @@ impl KafkaLog {
 
 impl Log for KafkaLog {
     fn produce<'a>(&'a self, topic: &'a str, records: Vec<NewRecord>) -> Produced<'a> {
-        Box::pin(self.producing.produce(topic, records))
+        let producing = match self.is_internal(topic) {
+            true => &self.producing_internal,
+            false => &self.producing,
+        };
+        Box::pin(producing.produce(topic, records))
     }
 
     fn fetch<'a>(

@@ -11,7 +11,7 @@
 //! | the seam to a cluster; in memory; Kafka's client | `topic_log`, `memory`, `client` |
 //! | what offsets there are, remembered for a moment | `extents` |
 //! | unfit topics (pure) | `checks` |
-//! | runs the coordination | `coordination`, `steady` |
+//! | runs the coordination | `coordination`, `running`, `steady` |
 //! | start, what this front owns | `front`, `startup`, `error` |
 //! | what the service asks for | `storage`, `streams`, `directory`, `translate` |
 //! | requests between fronts | `peers`, `seal` (pure) |
@@ -29,6 +29,7 @@ mod front;
 #[cfg(test)]
 mod memory;
 mod peers;
+mod running;
 mod seal;
 mod startup;
 mod steady;

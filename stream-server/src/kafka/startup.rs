@@ -77,6 +77,9 @@ impl KafkaFront {
         if own_secret.is_none() && !address.ip().is_loopback() {
             return Err(KafkaError::Remote(address));
         }
+        if setting.internal_url.is_none() && address.ip().is_unspecified() {
+            return Err(KafkaError::Unreachable(address));
+        }
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|error| KafkaError::Listen(address, error))?;
         let bound = listener.local_addr();
@@ -97,8 +100,9 @@ impl KafkaFront {
         drop(tokio::spawn(Arc::clone(&front).follow(events)));
         let secret = front.await_secret(own_secret).await?;
         // Both are set once.
-        let _ = front.secret.set(derived(&secret, b"cursors"));
-        let seal = Seal::new(&derived(&secret, b"fronts"));
+        let prefix = front.setting.topic_prefix.as_bytes();
+        let _ = front.secret.set(derived(&secret, b"cursors", prefix));
+        let seal = Seal::new(&derived(&secret, b"fronts", prefix));
         let _ = front.peers.set(Peers::new(seal.clone()));
         front.check_topics().await?;
         Ok((front, Internal { listener, seal }))
@@ -281,14 +285,15 @@ fn read_secret(file: &PathBuf) -> Result<Vec<u8>, KafkaError> {
     }
 }
 
-/// Returns a key for one use of the secret.
-fn derived(secret: &[u8], usage: &[u8]) -> [u8; 64] {
+/// Returns a key for one use of the secret by one service. Several services may have the same file.
+fn derived(secret: &[u8], usage: &[u8], prefix: &[u8]) -> [u8; 64] {
     let mut key = [0; 64];
     for (part, half) in key.chunks_mut(32).enumerate() {
         let mac = Hmac::<Sha256>::new_from_slice(secret);
         // HMAC takes a key of any length.
         let Ok(mac) = mac else { continue };
         let mac = mac.chain_update(usage).chain_update(part.to_be_bytes());
+        let mac = mac.chain_update(prefix);
         half.copy_from_slice(&mac.finalize().into_bytes());
     }
     key

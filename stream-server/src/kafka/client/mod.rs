@@ -19,7 +19,7 @@ mod topics;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
@@ -44,11 +44,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 
 /// What the names of internal topics begin with, after the prefix of all topics.
 pub(super) const INTERNAL: &str = "__sluice.";
-/// Longest time that one try to connect takes, before it is looked why it hasn't succeeded.
-const CONNECT_STEP: Duration = Duration::from_millis(500);
-/// The pause between two tries.
-const CONNECT_PAUSE: Duration = Duration::from_millis(50);
-
+/// How often it is looked why nobody can be asked.
+const CONNECT_LOOK: Duration = Duration::from_millis(100);
 /// Topics of a cluster.
 pub(crate) struct KafkaLog {
     setting: Arc<KafkaSetting>,
@@ -93,27 +90,28 @@ impl KafkaLog {
     /// When brokers refuse this client or this client refuses them, which is noticed at once, or
     /// when none is there in time.
     pub(crate) async fn connect(&self, patience: Duration) -> Result<(), Unconnected> {
-        let begun = Instant::now();
+        let asking = self.ask(move |asking| {
+            let brokers = asking.fetch_metadata(None, patience);
+            brokers.map(drop).map_err(failed)
+        });
+        let mut asking = std::pin::pin!(tokio::time::timeout(patience, asking));
         loop {
-            let asked = self.ask(|asking| {
-                let brokers = asking.fetch_metadata(None, CONNECT_STEP);
-                Ok((brokers.map(drop).map_err(failed), told::problems(asking)))
-            });
-            let (error, problems) = match asked.await {
-                Ok((Ok(()), _)) => return Ok(()),
-                Ok((Err(error), problems)) => (error, problems),
-                Err(error) => return Err(Unconnected::other(error.to_string())),
+            // The question isn't answered before the time is up, if nobody can be asked. What
+            // librdkafka tells meanwhile says why.
+            let asked = tokio::time::timeout(CONNECT_LOOK, &mut asking).await;
+            let problems = told::problems(&self.asking);
+            let error = match asked {
+                Ok(Ok(Ok(()))) => return Ok(()),
+                Ok(Ok(Err(error))) => error.to_string(),
+                Ok(Err(_)) => "no broker answers".to_owned(),
+                Err(_) => match problems.decided() {
+                    Some(decided) => return Err(decided),
+                    None => continue,
+                },
             };
-            if let Some(decided) = problems.decided() {
-                return Err(decided);
-            }
-            if begun.elapsed() >= patience {
-                let connection = problems.connection.map(|(_, problem)| problem);
-                let problem = connection.unwrap_or_else(|| error.to_string());
-                return Err(Unconnected::other(problem));
-            }
-            // Some errors come at once.
-            tokio::time::sleep(CONNECT_PAUSE).await;
+            let connection = problems.connection.map(|(_, problem)| problem);
+            let other = || Unconnected::other(connection.unwrap_or(error));
+            return Err(problems.refusal.unwrap_or_else(other));
         }
     }
 

@@ -1,10 +1,11 @@
-//! Partitions that lack replicas.
+//! Partitions that lack replicas, or a leader.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer as _;
+use rdkafka::metadata::MetadataPartition as Partition;
 
 use super::PATIENCE;
 use super::told::Asking;
@@ -81,8 +82,10 @@ impl Short {
         let found = tokio::task::spawn_blocking(move || {
             let metadata = asking.fetch_metadata(Some(&name), PATIENCE).ok()?;
             let partitions = metadata.topics().first()?.partitions();
-            let short = partitions.iter().filter(|one| one.isr().len() < least);
-            let number = |one: &rdkafka::metadata::MetadataPartition| u32::try_from(one.id()).ok();
+            // Without a leader nobody takes anything, however many were in sync with it.
+            let is_short = |one: &&Partition| one.leader() < 0 || one.isr().len() < least;
+            let short = partitions.iter().filter(is_short);
+            let number = |one: &Partition| u32::try_from(one.id()).ok();
             Some(short.filter_map(number).collect::<BTreeSet<u32>>())
         });
         let found = found.await;

@@ -96,9 +96,15 @@ impl ClientContext for Told {
             Some(Code::SSL) => !reason.contains("Disconnected"),
             Some(_) | None => false,
         };
+        if error.rdkafka_error_code() == Some(Code::AllBrokersDown) {
+            // That one can't be reached says more.
+            return;
+        }
         let mut problems = self.problems();
         if is_refusal {
-            tracing::warn!("Kafka: {reason}");
+            if problems.refusal.is_none() {
+                tracing::warn!("Kafka: {reason}");
+            }
             problems.refusal = Some(Unconnected::other(reason.to_owned()));
         } else {
             tracing::debug!("Kafka: {error}: {reason}");

@@ -10,7 +10,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::task::JoinSet;
 
 use super::PATIENCE;
-use super::errors::failed;
+use super::errors::{failed, of_code};
 use super::told::{Asking, problems};
 use crate::kafka::topic_log::LogError;
 use crate::partition_log::Extent;
@@ -85,6 +85,7 @@ impl Offsets {
     /// Asks each leader for its own partitions.
     async fn one_by_one(&self, topic: &str, wanted: &BTreeSet<u32>) -> Result<Extents, LogError> {
         let leaders = self.leaders(topic, wanted).await?;
+        let mut pending: BTreeSet<i32> = leaders.keys().copied().collect();
         let mut asked = JoinSet::new();
         for (leader, partitions) in leaders {
             let (asking, topic) = (Arc::clone(&self.asking), topic.to_owned());
@@ -97,18 +98,17 @@ impl Offsets {
             let next = tokio::time::timeout_at(deadline.into(), asked.join_next()).await;
             match next {
                 Ok(Some(Ok((leader, Ok(extents))))) => {
-                    held(&self.silent).remove(&leader);
+                    pending.remove(&leader);
                     told.extend(extents);
                     deadline = deadline.min(Instant::now() + OTHERS);
                 }
-                Ok(Some(Ok((leader, Err(error))))) => {
-                    held(&self.silent).insert(leader, Instant::now());
-                    failure = Some(error);
-                }
+                Ok(Some(Ok((_, Err(error))))) => failure = Some(error),
                 Ok(Some(Err(_))) => {}
                 Ok(None) | Err(_) => break,
             }
         }
+        let silent = pending.into_iter().map(|leader| (leader, Instant::now()));
+        held(&self.silent).extend(silent);
         match told.is_empty() {
             true => Err(failure.unwrap_or_else(nobody)),
             false => Ok(told),
@@ -125,11 +125,12 @@ impl Offsets {
         let looked = tokio::task::spawn_blocking(move || {
             let metadata = asking.fetch_metadata(Some(&name), PATIENCE);
             let metadata = metadata.map_err(failed)?;
-            let found = metadata
-                .topics()
-                .first()
-                .map_or(&[][..], |one| one.partitions());
-            let led = found.iter().map(|one| (one.id(), one.leader()));
+            let found = metadata.topics().first().ok_or(LogError::NoTopic)?;
+            if let Some(error) = found.error() {
+                return Err(of_code(error.into()));
+            }
+            let led = found.partitions().iter();
+            let led = led.map(|one| (one.id(), one.leader()));
             Ok(led.collect::<Vec<(i32, i32)>>())
         });
         let looked = looked.await;

@@ -31,14 +31,13 @@ const RECORD_BYTES: usize = 512;
 const REPLACED_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long the records of one request are waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Patience {
-    /// As long as librdkafka tries, after a look at what is wrong.
-    Whole,
-    /// As long as librdkafka tries.
-    Looked,
-    /// Until this time: replicas are missing.
-    Until(Instant),
+struct Waiting {
+    /// Until then nothing is wrong.
+    slow_at: Instant,
+    /// How long those are waited for whose partition lacks replicas, once that was looked at.
+    short_until: Option<Instant>,
+    /// What isn't waited for any more.
+    late: Vec<DeliveryFuture>,
 }
 
 /// A producer, which is replaced when it has failed for good.
@@ -94,22 +93,25 @@ impl Producing {
             }
             sent.push((record.partition, sending));
         }
-        let (mut results, mut late) = (Vec::with_capacity(sent.len()), Vec::new());
-        let mut patience = BTreeMap::new();
+        let mut results = Vec::with_capacity(sent.len());
+        let mut waiting = Waiting {
+            slow_at: Instant::now() + SLOW,
+            short_until: None,
+            late: Vec::new(),
+        };
         for (partition, sending) in sent {
             results.push(match sending {
                 Err(error) => Err(error),
                 Ok(delivery) => {
                     let place = (topic, partition);
-                    let patience = patience.entry(partition).or_insert(Patience::Whole);
-                    self.delivered(place, delivery, patience, &mut late).await
+                    self.delivered(place, delivery, &mut waiting).await
                 }
             });
         }
         if producer.client().fatal_error().is_some() {
             self.replace_producer();
         }
-        keep_until_delivered(room, late);
+        keep_until_delivered(room, waiting.late);
         results
     }
 
@@ -125,33 +127,31 @@ impl Producing {
         tokio::time::timeout(PATIENCE, room).await.ok()?.ok()
     }
 
-    /// Waits for the result of one record, and looks what is wrong if that takes long. What isn't
-    /// waited for any more is added to `late`.
+    /// Waits for the result of one record, and looks what is wrong if that takes long.
     async fn delivered(
         &self,
         (topic, partition): (&str, u32),
         mut delivery: DeliveryFuture,
-        patience: &mut Patience,
-        late: &mut Vec<DeliveryFuture>,
+        waiting: &mut Waiting,
     ) -> Result<Stamp, LogError> {
-        if *patience == Patience::Whole {
-            if let Ok(done) = tokio::time::timeout(SLOW, &mut delivery).await {
-                return stamp(done);
-            }
-            self.short.look(topic).await;
-            *patience = match self.short.is(topic, partition) {
-                true => Patience::Until(Instant::now() + SHORT_PATIENCE),
-                false => Patience::Looked,
-            };
+        let slow_at = waiting.slow_at.into();
+        if let Ok(done) = tokio::time::timeout_at(slow_at, &mut delivery).await {
+            return stamp(done);
         }
-        let Patience::Until(end) = *patience else {
+        if waiting.short_until.is_none() {
+            self.short.look(topic).await;
+        }
+        let until = waiting
+            .short_until
+            .get_or_insert_with(|| Instant::now() + SHORT_PATIENCE);
+        if !self.short.is(topic, partition) {
             return stamp(delivery.await);
-        };
+        }
         // Replicas that are missing may stay away for long. librdkafka goes on trying.
-        match tokio::time::timeout_at(end.into(), &mut delivery).await {
+        match tokio::time::timeout_at((*until).into(), &mut delivery).await {
             Ok(done) => stamp(done),
             Err(_) => {
-                late.push(delivery);
+                waiting.late.push(delivery);
                 Err(LogError::Unknown(SHORT.to_owned()))
             }
         }

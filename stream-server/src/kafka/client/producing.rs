@@ -88,8 +88,10 @@ impl Producing {
                 Some(earlier) => Err(earlier.clone()),
                 None => send(&producer, topic, record),
             };
-            if let Err(error) = &sending {
-                refused.insert(record.partition, error.clone());
+            if sending.is_err() {
+                let earlier = "an earlier message of its partition was refused".to_owned();
+                let later = refused.entry(record.partition);
+                later.or_insert(LogError::Unavailable(earlier));
             }
             sent.push((record.partition, sending));
         }

@@ -170,6 +170,11 @@ fn every_other_answer_of_the_stream_refuses_the_call() {
             Answer::json(500, &json!({ "code": "InternalError" })),
             "unknown",
         ),
+        // As a stream server on Kafka says while a topic lacks replicas.
+        (
+            Answer::json(503, &json!({ "code": "ServiceUnavailable" })).with("retry-after", "1"),
+            "unknown",
+        ),
         (
             Answer::json(401, &json!({ "code": "NotAuthenticated" })),
             "no",

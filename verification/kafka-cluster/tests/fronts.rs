@@ -81,11 +81,12 @@ fn publish(
 #[derive(Default)]
 struct Seen {
     delivered: BTreeSet<String>,
+    /// Of these a commit was acknowledged. Of others that may be in doubt.
     committed: BTreeSet<String>,
     again: usize,
 }
 
-/// Reads as one instance of a group, and commits, until all is delivered and committed.
+/// Reads as one instance of a group, and commits, until all is delivered.
 fn consume(clients: &Anywhere, is_all: impl Fn(&Seen) -> bool) -> (Seen, Gap) {
     let (mut seen, mut gap) = (Seen::default(), Gap::new());
     let begun = Instant::now();
@@ -176,7 +177,7 @@ fn nothing_is_lost_and_no_commit_is_undone_while_servers_come_and_go() {
     let (publishing, reading, checking) = (clients(), clients(), clients());
     let (is_over, acknowledged) = (AtomicBool::new(false), Mutex::<BTreeSet<String>>::default());
     let is_all = |seen: &Seen| {
-        is_over.load(Ordering::Relaxed) && locked(&acknowledged).is_subset(&seen.committed)
+        is_over.load(Ordering::Relaxed) && locked(&acknowledged).is_subset(&seen.delivered)
     };
     thread::scope(|scope| {
         let publisher = scope.spawn(|| publish(&publishing, &is_over, &acknowledged));

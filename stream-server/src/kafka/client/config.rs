@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 
 use crate::kafka::checks::BATCH_BYTES_MAX;
 use crate::kafka::topic_log::LogError;
@@ -33,7 +34,12 @@ pub(super) fn common(setting: &KafkaSetting) -> Result<ClientConfig, LogError> {
         .set("socket.keepalive.enable", "true")
         .set("socket.nagle.disable", "true")
         .set("reconnect.backoff.max.ms", "1000")
-        .set("topic.metadata.refresh.fast.interval.ms", "100");
+        .set("topic.metadata.refresh.fast.interval.ms", "100")
+        // A broker that doesn't know a new topic yet is asked again after this time. The default is
+        // five minutes.
+        .set("topic.metadata.refresh.interval.ms", "5000")
+        // Its log would wait in the same queue as its errors, which say the same.
+        .set_log_level(RDKafkaLogLevel::Emerg);
     let security = &setting.security;
     let protocol = match (security.tls, security.user.is_some()) {
         (false, false) => "PLAINTEXT",

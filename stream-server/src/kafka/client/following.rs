@@ -1,7 +1,7 @@
 //! Following partitions as they grow.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
@@ -18,16 +18,27 @@ const WAITING_MAX: usize = 1_024;
 /// How often a follower looks for orders.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// After so long without a record or an end of a partition another consumer is tried. One was seen
+/// to wait for minutes for a topic that a broker hadn't known yet.
+const DEAF: Duration = Duration::from_secs(10);
+
 /// A partition that is followed.
 struct Place {
     order: u64,
     next: u64,
+    /// Whether a record has come since the consumer got its places.
+    is_heard: bool,
 }
 
 struct Follower {
+    config: ClientConfig,
     consumer: BaseConsumer,
     places: BTreeMap<(String, i32), Place>,
     sender: mpsc::Sender<Followed>,
+    /// When the consumer got its places.
+    assigned_at: Instant,
+    /// How many ends of partitions have been told since, by partition.
+    ends: BTreeMap<i32, usize>,
 }
 
 /// Starts a thread that follows; see [`crate::kafka::topic_log::Log::follow`].
@@ -35,9 +46,12 @@ pub(super) fn follow(config: &ClientConfig) -> Result<Following, LogError> {
     let (orders, given) = mpsc::unbounded_channel();
     let (sender, receiver) = mpsc::channel(WAITING_MAX);
     let mut follower = Follower {
+        config: config.clone(),
         consumer: config.create().map_err(failed)?,
         places: BTreeMap::new(),
         sender,
+        assigned_at: Instant::now(),
+        ends: BTreeMap::new(),
     };
     let thread = std::thread::Builder::new().name("kafka-follower".to_owned());
     let started = thread.spawn(move || follower.run(given));
@@ -48,7 +62,11 @@ pub(super) fn follow(config: &ClientConfig) -> Result<Following, LogError> {
 impl Follower {
     fn run(&mut self, mut orders: mpsc::UnboundedReceiver<Follow>) {
         while !self.sender.is_closed() {
-            if self.obey(&mut orders) {
+            let is_deaf = self.is_deaf();
+            if is_deaf {
+                self.replace_consumer();
+            }
+            if self.obey(&mut orders) || is_deaf {
                 // Everything that was on its way is forgotten by this.
                 if let Err(error) = self.assign() {
                     tracing::warn!("following Kafka's topics: {error}");
@@ -68,14 +86,52 @@ impl Follower {
             let partition = i32::try_from(given.partition).unwrap_or(i32::MAX);
             let (place, order) = ((given.topic, partition), given.order);
             match given.from {
-                Some(next) => self.places.insert(place, Place { order, next }),
+                Some(next) => {
+                    let is_heard = false;
+                    let new = Place {
+                        order,
+                        next,
+                        is_heard,
+                    };
+                    self.places.insert(place, new)
+                }
                 None => self.places.remove(&place),
             };
         }
         any
     }
 
-    fn assign(&self) -> Result<(), LogError> {
+    /// Returns whether a partition has said nothing for too long.
+    fn is_deaf(&self) -> bool {
+        if self.assigned_at.elapsed() < DEAF {
+            return false;
+        }
+        let mut silent: BTreeMap<i32, usize> = BTreeMap::new();
+        for ((_, partition), _) in self.places.iter().filter(|(_, place)| !place.is_heard) {
+            let count = silent.entry(*partition).or_default();
+            *count = count.saturating_add(1);
+        }
+        let ends = |partition: &i32| self.ends.get(partition).copied().unwrap_or(0);
+        silent
+            .iter()
+            .any(|(partition, count)| ends(partition) < *count)
+    }
+
+    fn replace_consumer(&mut self) {
+        tracing::debug!("following Kafka's topics: nothing comes, so another consumer is tried");
+        if let Ok(new) = self.config.create() {
+            let old = std::mem::replace(&mut self.consumer, new);
+            // It may take a while to end.
+            drop(std::thread::spawn(move || drop(old)));
+        }
+    }
+
+    fn assign(&mut self) -> Result<(), LogError> {
+        self.assigned_at = Instant::now();
+        self.ends.clear();
+        for place in self.places.values_mut() {
+            place.is_heard = false;
+        }
         let mut places = TopicPartitionList::new();
         for ((topic, partition), place) in &self.places {
             let offset = Offset::Offset(i64::try_from(place.next).unwrap_or(i64::MAX));
@@ -95,10 +151,15 @@ impl Follower {
                 };
                 let record = record(&message);
                 place.next = record.stamp.offset.saturating_add(1);
+                place.is_heard = true;
                 let followed = Followed::Record(place.order, record);
                 self.sender.blocking_send(followed).ok()
             }
-            Some(Err(KafkaError::PartitionEOF(_))) => self.tell_positions(),
+            Some(Err(KafkaError::PartitionEOF(partition))) => {
+                let ends = self.ends.entry(partition).or_default();
+                *ends = ends.saturating_add(1);
+                self.tell_positions()
+            }
             // librdkafka goes on by itself, with other brokers or the same ones.
             Some(Err(error)) => {
                 tracing::debug!("following Kafka's topics: {error}");

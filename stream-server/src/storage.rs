@@ -79,6 +79,39 @@ pub struct Message {
     pub value: Bytes,
 }
 
+/// What a read has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The messages, in the order of the ranges.
+    pub messages: Vec<Message>,
+    /// The offsets to go on with where they come after the last message of a partition: there is
+    /// no message in between. By partition.
+    pub reached: BTreeMap<u32, u64>,
+}
+
+impl From<Vec<Message>> for Found {
+    fn from(messages: Vec<Message>) -> Self {
+        Self {
+            messages,
+            reached: BTreeMap::new(),
+        }
+    }
+}
+
+impl Found {
+    /// Returns the offset to go on with in each partition that the read has come further in.
+    #[must_use]
+    pub fn next(&self) -> BTreeMap<u32, u64> {
+        let mut next = self.reached.clone();
+        for message in &self.messages {
+            let after = message.stamp.offset.saturating_add(1);
+            let known = next.entry(message.partition).or_default();
+            *known = after.max(*known);
+        }
+        next
+    }
+}
+
 /// Bounds of one read.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadBounds {
@@ -148,7 +181,8 @@ pub trait Storage: Send + Sync {
         messages: Vec<NewMessage>,
     ) -> Answer<'a, Vec<Result<Stamp, StorageError>>>;
 
-    /// Returns the offsets of each partition. They are never ahead of what can be read.
+    /// Returns the offsets of each partition. They are never ahead of what can be read. A partition
+    /// that can't be asked now may be left out.
     fn extents<'a>(&'a self, stream: &'a Stream) -> Answer<'a, BTreeMap<u32, Extent>>;
 
     /// Returns the first offset whose message has at least this time; `None` if there is none yet.
@@ -166,7 +200,7 @@ pub trait Storage: Send + Sync {
         stream: &'a Stream,
         ranges: &'a [ReadRange],
         bounds: ReadBounds,
-    ) -> Answer<'a, Vec<Message>>;
+    ) -> Answer<'a, Found>;
 
     /// Returns all groups of all streams.
     fn groups(&self) -> Answer<'_, Vec<GroupRecord>>;

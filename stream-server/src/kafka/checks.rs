@@ -13,19 +13,23 @@ pub(crate) struct Findings {
     pub(crate) warnings: Vec<String>,
 }
 
+/// Bytes of a batch of records at most. Reads of a topic that takes larger ones would need more
+/// memory than they are given.
+pub(super) const BATCH_BYTES_MAX: usize = 16 * VALUE_BYTES_MAX;
 /// Bytes that Kafka's own frame of a largest message takes beside it.
 const FRAME_BYTES: usize = 1_024;
 
 impl Findings {
-    /// Looks at the topic of a stream with so many partitions; `retained` says whether Kafka may
-    /// remove old records of it.
+    /// Looks at a topic that should have so many partitions, and keep records for so long (in
+    /// milliseconds; for ever if `None`).
     pub(crate) fn look(
         &mut self,
         topic: &str,
         facts: &TopicFacts,
-        partitions: u32,
+        (partitions, retention_ms): (u32, Option<u64>),
         setting: &KafkaSetting,
     ) {
+        self.look_at_retention(topic, facts, retention_ms);
         let text = |name: &str| facts.settings.get(name).map(String::as_str);
         let number = |name: &str| text(name)?.parse::<usize>().ok();
         let mut refuse = |problem: String| self.refused.push(format!("{topic}: {problem}"));
@@ -70,7 +74,44 @@ impl Findings {
                 facts.partitions
             ));
         }
+        if let Some(bytes) = number("max.message.bytes").filter(|one| *one > BATCH_BYTES_MAX) {
+            refuse(format!(
+                "max.message.bytes is {bytes}: this server can't read so large batches. Set it to \
+                 {BATCH_BYTES_MAX} or less"
+            ));
+        }
         self.warn(topic, facts, partitions, setting);
+    }
+
+    /// Looks whether Kafka removes records before their time.
+    fn look_at_retention(&mut self, topic: &str, facts: &TopicFacts, retention_ms: Option<u64>) {
+        let number = |name: &str| facts.settings.get(name)?.parse::<i64>().ok();
+        let mut refuse = |problem: String| self.refused.push(format!("{topic}: {problem}"));
+        if let Some(bytes) = number("retention.bytes").filter(|bytes| *bytes >= 0) {
+            refuse(format!(
+                "retention.bytes is {bytes}: Kafka would remove records that nobody has read yet. \
+                 Set it to -1"
+            ));
+        }
+        let wanted = retention_ms.map_or(i64::MAX, |ms| i64::try_from(ms).unwrap_or(i64::MAX));
+        let kept = number("retention.ms").filter(|kept| (0..wanted).contains(kept));
+        if let Some(kept) = kept {
+            let least = retention_ms.map_or("-1".to_owned(), |ms| format!("{ms} or more, or -1"));
+            refuse(format!(
+                "retention.ms is {kept}: Kafka would remove records too early. Set it to {least}"
+            ));
+        }
+    }
+
+    /// Looks at what an internal topic needs beside.
+    pub(crate) fn look_at_internal(&mut self, topic: &str, facts: &TopicFacts) {
+        let flushed = facts.settings.get("flush.messages").map(String::as_str);
+        if let Some(every) = flushed.filter(|every| *every != "1") {
+            self.warnings.push(format!(
+                "{topic}: flush.messages is {every}: if all brokers lose their power at once, the \
+                 latest commits of groups may be lost. Set it to 1"
+            ));
+        }
     }
 
     fn warn(&mut self, topic: &str, facts: &TopicFacts, partitions: u32, setting: &KafkaSetting) {
@@ -115,17 +156,20 @@ mod tests {
         }
     }
 
-    const SAFE: [(&str, &str); 5] = [
+    const SAFE: [(&str, &str); 7] = [
         ("min.insync.replicas", "2"),
         ("unclean.leader.election.enable", "false"),
         ("message.timestamp.type", "LogAppendTime"),
         ("cleanup.policy", "delete"),
         ("max.message.bytes", "2097152"),
+        ("retention.ms", "86400000"),
+        ("retention.bytes", "-1"),
     ];
 
     fn look(facts: &TopicFacts) -> Findings {
         let mut findings = Findings::default();
-        findings.look("sluice.calls", facts, 4, &KafkaSetting::local("b:1"));
+        let wanted = (4, Some(86_400_000));
+        findings.look("sluice.calls", facts, wanted, &KafkaSetting::local("b:1"));
         findings
     }
 
@@ -141,6 +185,9 @@ mod tests {
             ("unclean.leader.election.enable", "true"),
             ("message.timestamp.type", "CreateTime"),
             ("cleanup.policy", "compact,delete"),
+            ("retention.ms", "3600000"),
+            ("retention.bytes", "1073741824"),
+            ("max.message.bytes", "104857600"),
         ] {
             let changed = SAFE.map(|(own, safe)| (own, if own == name { value } else { safe }));
             let findings = look(&facts(&changed));
@@ -172,7 +219,11 @@ mod tests {
             ..KafkaSetting::local("b:1")
         };
         let mut findings = Findings::default();
-        findings.look("t", &facts, 5, &strict);
+        findings.look("t", &facts, (5, Some(1)), &strict);
         assert_eq!(findings.warnings.len(), 2, "{findings:?}");
+        assert_eq!(findings.refused, Vec::<String>::new());
+        // For ever is longer than any time.
+        findings.look("t", &facts, (5, None), &strict);
+        assert_eq!(findings.refused.len(), 1, "{findings:?}");
     }
 }

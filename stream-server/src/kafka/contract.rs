@@ -50,7 +50,7 @@ async fn appends_and_reads(log: &dyn Log, topic: &str) {
         .map(|stamp| stamp.as_ref().unwrap().offset)
         .collect();
     assert_eq!(offsets, [0, 0, 1, 2]);
-    let bounds = log.bounds(topic, 2).await.unwrap();
+    let bounds = log.bounds(topic, 0..2).await.unwrap();
     let extent = |next| Extent { oldest: 0, next };
     assert_eq!(bounds, BTreeMap::from([(0, extent(3)), (1, extent(1))]));
     // A read may give fewer than there are.
@@ -63,7 +63,7 @@ async fn appends_and_reads(log: &dyn Log, topic: &str) {
             wanted(partition, u64::try_from(known.count()).unwrap())
         };
         let all = vec![next(1), next(0)];
-        read.extend(log.fetch(topic, all, 10, 1_000).await.unwrap());
+        read.extend(log.fetch(topic, all, 10, 1_000).await.unwrap().records);
     }
     read.sort_by_key(|record| std::cmp::Reverse(record.partition));
     let values: Vec<_> = read
@@ -94,7 +94,10 @@ async fn reads_within_bounds(log: &dyn Log, topic: &str, time: TimeMs) {
         let read = log
             .fetch(topic, vec![wanted(0, 0)], count_max, bytes_max)
             .await;
-        assert_eq!(read.unwrap().len(), expected, "{count_max} {bytes_max}");
+        let read = read.unwrap();
+        assert_eq!(read.records.len(), expected, "{count_max} {bytes_max}");
+        let reached = u64::try_from(expected).unwrap();
+        assert_eq!(read.reached, BTreeMap::from([(0, reached)]));
     }
     let until = Wanted {
         until: 2,
@@ -104,6 +107,7 @@ async fn reads_within_bounds(log: &dyn Log, topic: &str, time: TimeMs) {
         log.fetch(topic, vec![until], 10, 1_000)
             .await
             .unwrap()
+            .records
             .len(),
         1
     );
@@ -116,7 +120,7 @@ async fn reads_within_bounds(log: &dyn Log, topic: &str, time: TimeMs) {
 /// Deletes records and topics.
 async fn deletes(log: &dyn Log, topic: &str) {
     log.delete_records(topic, 0, 2).await.unwrap();
-    let bounds = log.bounds(topic, 2).await.unwrap();
+    let bounds = log.bounds(topic, 0..2).await.unwrap();
     assert_eq!(bounds[&0], Extent { oldest: 2, next: 3 });
     let gone = log.fetch(topic, vec![wanted(0, 1)], 10, 1_000).await;
     assert_eq!(gone, Err(LogError::OutOfRange));
@@ -124,6 +128,7 @@ async fn deletes(log: &dyn Log, topic: &str) {
         log.fetch(topic, vec![wanted(0, 2)], 10, 1_000)
             .await
             .unwrap()
+            .records
             .len(),
         1
     );

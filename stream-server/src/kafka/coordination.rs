@@ -211,8 +211,8 @@ impl Coordination {
 
     async fn extent(&self, log: LogId) -> Result<(u64, u64), LogError> {
         let (topic, partition) = self.topic(log);
-        let partitions = partition.saturating_add(1);
-        let bounds = self.log.all_bounds(topic, partitions).await?;
+        let only = partition..partition.saturating_add(1);
+        let bounds = self.log.bounds(topic, only).await?;
         let extent = bounds.get(&partition).ok_or(LogError::NoTopic)?;
         Ok((extent.oldest, extent.next))
     }

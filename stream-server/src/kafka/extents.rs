@@ -4,11 +4,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::topic_log::{Log, LogError};
 use crate::partition_log::Extent;
 use crate::storage::Stream;
+
+/// What isn't asked for that long is forgotten: its stream may be gone.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 
 /// The extents of all streams, by the streams' keys.
 pub(super) struct Extents {
@@ -22,7 +25,20 @@ type Known = tokio::sync::Mutex<Option<Told>>;
 
 struct Told {
     asked_at: Instant,
-    extents: BTreeMap<u32, Extent>,
+    told_at: Instant,
+    extents: Result<BTreeMap<u32, Extent>, LogError>,
+}
+
+impl Told {
+    /// Returns what this says to somebody who has begun to wait at that time. A failure is shared by
+    /// all who have waited for its end: each of them would wait as long for the next one.
+    fn answer(&self, wanted_at: Instant) -> Option<Result<BTreeMap<u32, Extent>, LogError>> {
+        let since = match self.extents {
+            Ok(_) => self.asked_at,
+            Err(_) => self.told_at,
+        };
+        (since >= wanted_at).then(|| self.extents.clone())
+    }
 }
 
 impl Extents {
@@ -35,10 +51,14 @@ impl Extents {
 
     fn of(&self, stream: &Stream) -> Arc<Known> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if !known.contains_key(&stream.key) {
+            known.retain(|_, one| is_wanted(one));
+        }
         Arc::clone(known.entry(stream.key).or_default())
     }
 
-    /// Returns the extents of a stream's partitions, as they are after this call.
+    /// Returns the extents of a stream's partitions, as they are after this call. A partition whose
+    /// brokers don't answer is left out, unless all are.
     pub(super) async fn get(
         &self,
         stream: &Stream,
@@ -47,16 +67,17 @@ impl Extents {
         let wanted_at = Instant::now();
         let known = self.of(stream);
         let mut latest = known.lock().await;
-        if let Some(told) = latest.as_ref().filter(|told| told.asked_at >= wanted_at) {
-            return Ok(told.extents.clone());
+        if let Some(answer) = latest.as_ref().and_then(|told| told.answer(wanted_at)) {
+            return answer;
         }
         let asked_at = Instant::now();
-        let extents = self.log.bounds(topic, stream.partitions).await?;
+        let extents = self.log.bounds(topic, 0..stream.partitions).await;
         *latest = Some(Told {
             asked_at,
+            told_at: Instant::now(),
             extents: extents.clone(),
         });
-        Ok(extents)
+        extents
     }
 
     /// Forgets what is known of a stream that is gone.
@@ -64,4 +85,16 @@ impl Extents {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.remove(&stream_key);
     }
+}
+
+/// Returns whether somebody asks for it, or has done so lately.
+fn is_wanted(known: &Arc<Known>) -> bool {
+    if Arc::strong_count(known) > 1 {
+        return true;
+    }
+    let latest = known.try_lock();
+    latest.is_ok_and(|told| {
+        let told = told.as_ref();
+        told.is_some_and(|told| told.told_at.elapsed() < FORGOTTEN_AFTER)
+    })
 }

@@ -177,7 +177,7 @@ impl Backend for KafkaFront {
 
     fn probe(&self) -> Answer<'_, ()> {
         Box::pin(async {
-            let asked = self.log.bounds(&self.topics.slots, self.slots).await;
+            let asked = self.log.bounds(&self.topics.slots, 0..self.slots).await;
             asked.map(drop).map_err(failed)?;
             self.listed().map(drop)
         })

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::future::ready;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 
 use super::topic_log::{
-    Done, Follow, Followed, Following, Log, LogError, NewRecord, Produced, Record, TopicFacts,
-    TopicPlan, Wanted,
+    Done, Fetched, Follow, Followed, Following, Log, LogError, NewRecord, Produced, Record,
+    TopicFacts, TopicPlan, Wanted,
 };
 use crate::partition_log::{Extent, Stamp};
 use crate::time::{Clock, TimeMs};
@@ -125,9 +126,9 @@ impl Log for MemoryLog {
         wanted: Vec<Wanted>,
         count_max: usize,
         bytes_max: usize,
-    ) -> Done<'a, Vec<Record>> {
+    ) -> Done<'a, Fetched> {
         let read = self.with(topic, |partitions| {
-            let (mut records, mut bytes) = (Vec::new(), 0_usize);
+            let (mut fetched, mut bytes) = (Fetched::default(), 0_usize);
             for range in wanted {
                 let partition = find(partitions, range.partition)?;
                 if range.from < partition.oldest || range.from > partition.next() {
@@ -141,35 +142,32 @@ impl Log for MemoryLog {
                     bytes = bytes
                         .saturating_add(key_bytes)
                         .saturating_add(record.value.len());
-                    let is_full = records.len() >= count_max || bytes > bytes_max;
-                    if is_full && !records.is_empty() {
-                        return Ok(records);
+                    let is_full = fetched.records.len() >= count_max || bytes > bytes_max;
+                    if is_full && !fetched.records.is_empty() {
+                        return Ok(fetched);
                     }
-                    records.push(record.clone());
+                    fetched.records.push(record.clone());
+                    let next = offset.saturating_add(1);
+                    fetched.reached.insert(range.partition, next);
                 }
             }
-            Ok(records)
+            Ok(fetched)
         });
         Box::pin(ready(read))
     }
 
-    fn bounds<'a>(&'a self, topic: &'a str, _: u32) -> Done<'a, BTreeMap<u32, Extent>> {
+    fn bounds<'a>(&'a self, topic: &'a str, asked: Range<u32>) -> Done<'a, BTreeMap<u32, Extent>> {
         let bounds = self.with(topic, |partitions| {
             let extent = |partition: &Partition| Extent {
                 oldest: partition.oldest,
                 next: partition.next(),
             };
-            Ok((0..).zip(partitions.iter().map(extent)).collect())
+            let extents = (0..).zip(partitions.iter().map(extent));
+            Ok(extents
+                .filter(|(number, _)| asked.contains(number))
+                .collect())
         });
         Box::pin(ready(bounds))
-    }
-
-    fn all_bounds<'a>(
-        &'a self,
-        topic: &'a str,
-        partitions: u32,
-    ) -> Done<'a, BTreeMap<u32, Extent>> {
-        self.bounds(topic, partitions)
     }
 
     fn offset_at<'a>(

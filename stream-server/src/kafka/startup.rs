@@ -13,7 +13,7 @@ use stream_coordination::record::{self, Change, FrontId};
 use tokio::net::TcpListener;
 
 use super::checks::Findings;
-use super::client::{KafkaLog, Unconnected};
+use super::client::{INTERNAL, KafkaLog, Unconnected};
 use super::coordination::Coordination;
 use super::error::{KafkaError, cluster, of_topic};
 use super::front::KafkaFront;
@@ -30,6 +30,8 @@ use crate::settings::{KafkaSetting, StreamSetting};
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// The pause between two tries.
 const AGAIN: Duration = Duration::from_millis(300);
+/// Milliseconds of an hour.
+const HOUR_MS: u64 = 3_600_000;
 /// Bytes of the shared secret at least.
 const SECRET_BYTES_MIN: usize = 32;
 /// The document that keeps the shared secret.
@@ -75,6 +77,9 @@ impl KafkaFront {
         if own_secret.is_none() && !address.ip().is_loopback() {
             return Err(KafkaError::Remote(address));
         }
+        if setting.internal_url.is_none() && address.ip().is_unspecified() {
+            return Err(KafkaError::Unreachable(address));
+        }
         let listener = TcpListener::bind(address).await;
         let listener = listener.map_err(|error| KafkaError::Listen(address, error))?;
         let bound = listener.local_addr();
@@ -82,8 +87,8 @@ impl KafkaFront {
         let url = setting.internal_url.clone();
         let url = url.unwrap_or_else(|| format!("http://{bound}"));
         let topics = InternalTopics {
-            members: format!("{}__sluice.members", setting.topic_prefix),
-            slots: format!("{}__sluice.slots", setting.topic_prefix),
+            members: format!("{}{INTERNAL}members", setting.topic_prefix),
+            slots: format!("{}{INTERNAL}slots", setting.topic_prefix),
         };
         let slots = make_internal_topics(&*log, &setting, &topics).await?;
         let front = FrontId(format!("{:032x}", fastrand::u128(..)));
@@ -95,8 +100,9 @@ impl KafkaFront {
         drop(tokio::spawn(Arc::clone(&front).follow(events)));
         let secret = front.await_secret(own_secret).await?;
         // Both are set once.
-        let _ = front.secret.set(derived(&secret, b"cursors"));
-        let seal = Seal::new(&derived(&secret, b"fronts"));
+        let prefix = front.setting.topic_prefix.as_bytes();
+        let _ = front.secret.set(derived(&secret, b"cursors", prefix));
+        let seal = Seal::new(&derived(&secret, b"fronts", prefix));
         let _ = front.peers.set(Peers::new(seal.clone()));
         front.check_topics().await?;
         Ok((front, Internal { listener, seal }))
@@ -169,7 +175,9 @@ impl KafkaFront {
             let topic = self.topic(&stream.name);
             match self.log.describe(&topic).await {
                 Ok(Some(facts)) => {
-                    findings.look(&topic, &facts, stream.partitions, &self.setting);
+                    let kept_ms = u64::from(stream.retention_hours).saturating_mul(HOUR_MS);
+                    let wanted = (stream.partitions, Some(kept_ms));
+                    findings.look(&topic, &facts, wanted, &self.setting);
                 }
                 Ok(None) => findings.warnings.push(format!(
                     "{topic}: is gone, and the stream {} can't be used. Restore it, or delete the \
@@ -277,14 +285,15 @@ fn read_secret(file: &PathBuf) -> Result<Vec<u8>, KafkaError> {
     }
 }
 
-/// Returns a key for one use of the secret.
-fn derived(secret: &[u8], usage: &[u8]) -> [u8; 64] {
+/// Returns a key for one use of the secret by one service. Several services may have the same file.
+fn derived(secret: &[u8], usage: &[u8], prefix: &[u8]) -> [u8; 64] {
     let mut key = [0; 64];
     for (part, half) in key.chunks_mut(32).enumerate() {
         let mac = Hmac::<Sha256>::new_from_slice(secret);
         // HMAC takes a key of any length.
         let Ok(mac) = mac else { continue };
         let mac = mac.chain_update(usage).chain_update(part.to_be_bytes());
+        let mac = mac.chain_update(prefix);
         half.copy_from_slice(&mac.finalize().into_bytes());
     }
     key
@@ -324,15 +333,9 @@ async fn make_internal_topics(
             }
         };
         // It may have been created with another number of partitions.
-        findings.look(topic, &facts, facts.partitions, setting);
+        findings.look(topic, &facts, (facts.partitions, retention_ms), setting);
+        findings.look_at_internal(topic, &facts);
         slots = facts.partitions;
-        let kept = facts.settings.get("retention.ms").map(String::as_str);
-        if retention_ms.is_none() && kept.is_some_and(|kept| kept != "-1") {
-            findings.refused.push(format!(
-                "{topic}: retention.ms is {}: Kafka would forget groups. Set it to -1",
-                kept.unwrap_or_default()
-            ));
-        }
     }
     told(findings).map(|()| slots)
 }

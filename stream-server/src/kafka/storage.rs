@@ -10,12 +10,12 @@ use stream_coordination::record::{self, Change, NewStream};
 use stream_coordination::state::{SlotState, WhyRefused};
 
 use super::front::KafkaFront;
-use super::topic_log::{NewRecord, Record, Wanted};
+use super::topic_log::{Fetched, NewRecord, Record, Wanted};
 use super::translate::{failed, group_record, wall_ms};
 use crate::fronts::CONTROL_SLOT;
 use crate::group::{Commit, GroupRecord, ReadRange};
 use crate::partition_log::{Extent, Stamp};
-use crate::storage::{Answer, Document, Message, NewMessage, ReadBounds, Storage};
+use crate::storage::{Answer, Document, Found, Message, NewMessage, ReadBounds, Storage};
 use crate::storage::{StorageError, Stream};
 use crate::time::TimeMs;
 
@@ -217,7 +217,7 @@ impl Storage for KafkaFront {
         stream: &'a Stream,
         ranges: &'a [ReadRange],
         bounds: ReadBounds,
-    ) -> Answer<'a, Vec<Message>> {
+    ) -> Answer<'a, Found> {
         Box::pin(async move {
             let topic = self.topic(&stream.name);
             let wanted = ranges.iter().filter_map(|range| {
@@ -229,11 +229,11 @@ impl Storage for KafkaFront {
             });
             let wanted: Vec<Wanted> = wanted.collect();
             if wanted.is_empty() {
-                return Ok(Vec::new());
+                return Ok(Found::default());
             }
             let (count_max, bytes_max) = (bounds.count_max, bounds.bytes_max);
             let read = self.log.fetch(&topic, wanted, count_max, bytes_max).await;
-            let records = read.map_err(failed)?;
+            let Fetched { records, reached } = read.map_err(failed)?;
             let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
             let bytes: usize = records.iter().map(|record| record.value.len()).sum();
             self.metrics.read.inc_by(whole(records.len()));
@@ -244,7 +244,8 @@ impl Storage for KafkaFront {
                 key: record.key,
                 value: record.value,
             };
-            Ok(records.into_iter().map(message).collect())
+            let messages = records.into_iter().map(message).collect();
+            Ok(Found { messages, reached })
         })
     }
 

@@ -39,7 +39,9 @@ impl KafkaFront {
             return Err(LogError::Exists);
         };
         let mut findings = Findings::default();
-        findings.look(&topic, &facts, stream.partitions, &self.setting);
+        let plan = self.plan(stream);
+        let wanted = (plan.partitions, plan.retention_ms);
+        findings.look(&topic, &facts, wanted, &self.setting);
         for warning in &findings.warnings {
             tracing::warn!("{warning}");
         }

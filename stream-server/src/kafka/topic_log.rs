@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::ops::Range;
 use std::pin::Pin;
 
 use bytes::Bytes;
@@ -80,6 +81,16 @@ pub(crate) struct Wanted {
     pub(crate) until: u64,
 }
 
+/// What was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fetched {
+    /// The records, partition by partition.
+    pub(crate) records: Vec<Record>,
+    /// The offset to go on with, for each partition that was read: every record before it is among
+    /// those above, or can't be delivered.
+    pub(crate) reached: BTreeMap<u32, u64>,
+}
+
 /// A partition to follow from an offset on, instead of wherever it is followed now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Follow {
@@ -147,22 +158,24 @@ pub(crate) trait Log: Send + Sync {
 
     /// Reads records of some partitions: at most `count_max`, and at most `bytes_max` of keys and
     /// values except that one record always fits. Those of one partition are in order and without
-    /// gaps except for what other clients' transactions leave. It may give fewer than there are.
+    /// gaps except for the ends of other clients' transactions, and for batches that can't be read at
+    /// all. It may give fewer than there are. A partition in trouble doesn't stop the others: it
+    /// fails only if nothing could be read of any.
     fn fetch<'a>(
         &'a self,
         topic: &'a str,
         wanted: Vec<Wanted>,
         count_max: usize,
         bytes_max: usize,
-    ) -> Done<'a, Vec<Record>>;
+    ) -> Done<'a, Fetched>;
 
-    /// Returns the offsets of each partition. What is before `next` can be read.
-    fn bounds<'a>(&'a self, topic: &'a str, partitions: u32) -> Done<'a, BTreeMap<u32, Extent>>;
-
-    /// Returns the offsets of each partition as those who [follow](Self::follow) it see them: with
-    /// records of other clients' transactions that are open or aborted.
-    fn all_bounds<'a>(&'a self, topic: &'a str, partitions: u32)
-    -> Done<'a, BTreeMap<u32, Extent>>;
+    /// Returns the offsets of these partitions, as they are after this call. What is before `next`
+    /// can be read. A partition that nobody answers for is left out; it fails if all are.
+    fn bounds<'a>(
+        &'a self,
+        topic: &'a str,
+        partitions: Range<u32>,
+    ) -> Done<'a, BTreeMap<u32, Extent>>;
 
     /// Returns the first offset whose record has at least this time; `None` if there is none.
     fn offset_at<'a>(

@@ -8,7 +8,7 @@ use crate::cursor::Cursor;
 use crate::group::{GroupCursor, ReadRange};
 use crate::limits::{GET_BYTES_MAX, GET_COUNT_MAX};
 use crate::partition_log::{Extent, Position, Start};
-use crate::storage::{Message, ReadBounds, Stream};
+use crate::storage::{Found, Message, ReadBounds, StorageError, Stream};
 use crate::throttle::Bucket;
 use crate::time::TimeMs;
 
@@ -48,9 +48,12 @@ impl Service {
         let partition = request.partition;
         let extent = extents.get(&partition).ok_or_else(|| {
             let last = stream.partitions.saturating_sub(1);
-            ApiError::invalid_parameter(format!(
-                "There is no partition {partition}, the stream has partitions 0 to {last}"
-            ))
+            match partition <= last {
+                true => untold(partition).into(),
+                false => ApiError::invalid_parameter(format!(
+                    "There is no partition {partition}, the stream has partitions 0 to {last}"
+                )),
+            }
         })?;
         let position = extent.position(request.start).map_err(|out| {
             let allowed = match out.allowed {
@@ -157,6 +160,9 @@ impl Service {
             ));
         };
         let extents = self.storage.extents(stream).await?;
+        if !extents.contains_key(&partition) {
+            return Err(untold(partition).into());
+        }
         check_kept(&extents, partition, from)?;
         let range = within(
             &extents,
@@ -166,10 +172,10 @@ impl Service {
                 until: u64::MAX,
             },
         );
-        let messages = self.storage.read(stream, &[range], bounds).await?;
-        let next = messages
-            .last()
-            .map_or(from, |message| message.stamp.offset.saturating_add(1));
+        let found = self.storage.read(stream, &[range], bounds).await?;
+        let next = found.next().get(&partition).copied();
+        let next = next.unwrap_or(from).max(from);
+        let messages = found.messages;
         let position = Position::Offset(next);
         Ok((
             messages,
@@ -210,17 +216,25 @@ impl Service {
         let ranges = read.ranges.iter().map(|range| within(&extents, *range));
         let ranges: Vec<ReadRange> = ranges.collect();
         let result = match ranges.is_empty() {
-            true => Ok(Vec::new()),
+            true => Ok(Found::default()),
             false => self.storage.read(stream, &ranges, bounds).await,
         };
-        let messages = result.as_deref().unwrap_or_default();
-        let delivered: BTreeMap<u32, u64> = messages
-            .iter()
-            .map(|message| (message.partition, message.stamp.offset))
-            .collect();
+        let next = result.as_ref().map(Found::next).unwrap_or_default();
+        let last = next.into_iter().filter_map(|(partition, next)| {
+            // What has no message counts as delivered, too: nobody will ever get more of it.
+            Some((partition, next.checked_sub(1)?))
+        });
+        let delivered: BTreeMap<u32, u64> = last.collect();
         let next = self.with_group(key, |group| group.finish_read(read, &delivered))?;
-        Ok((result?, Cursor::Group(next)))
+        Ok((result?.messages, Cursor::Group(next)))
     }
+}
+
+/// Returns why nothing is known of a partition that is there.
+pub(super) fn untold(partition: u32) -> StorageError {
+    StorageError::Unavailable(format!(
+        "nobody tells the offsets of partition {partition} now"
+    ))
 }
 
 /// Returns the range as far as messages are known to be there: a read needn't wait for more.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Service;
+use super::consume::untold;
 use crate::api_error::ApiError;
 use crate::cursor::Cursor;
 use crate::group::{Commit, Group, GroupCursor, Join, Reservation};
@@ -223,7 +224,12 @@ impl Service {
         start: GroupStart,
     ) -> Result<BTreeMap<u32, u64>, ApiError> {
         let mut starts = BTreeMap::new();
-        for (partition, extent) in self.storage.extents(stream).await? {
+        let extents = self.storage.extents(stream).await?;
+        // A group without a start in some partition would never read that.
+        if let Some(missing) = (0..stream.partitions).find(|one| !extents.contains_key(one)) {
+            return Err(untold(missing).into());
+        }
+        for (partition, extent) in extents {
             let offset = match start {
                 GroupStart::TrimHorizon => extent.oldest,
                 GroupStart::Latest => extent.next,

@@ -15,7 +15,7 @@ use crate::group::{Commit, GroupRecord, ReadRange};
 use crate::metric::Metrics;
 use crate::partition_log::{Extent, Stamp};
 use crate::storage::{
-    Answer, Document, Message, NewMessage, ReadBounds, Storage, StorageError, Stream,
+    Answer, Document, Found, NewMessage, ReadBounds, Storage, StorageError, Stream,
 };
 use crate::time::TimeMs;
 
@@ -140,7 +140,7 @@ impl Storage for Store {
         stream: &'a Stream,
         ranges: &'a [ReadRange],
         bounds: ReadBounds,
-    ) -> Answer<'a, Vec<Message>> {
+    ) -> Answer<'a, Found> {
         Box::pin(async move {
             let with_partition = |range: &ReadRange| {
                 let partition = self.directory.partition((stream.key, range.partition))?;
@@ -148,7 +148,7 @@ impl Storage for Store {
             };
             let ranges: Vec<_> = ranges.iter().filter_map(with_partition).collect();
             if ranges.is_empty() {
-                return Ok(Vec::new());
+                return Ok(Found::default());
             }
             let read =
                 move |log: &Segments, patience| log_reader::read(log, &ranges, bounds, patience);
@@ -157,7 +157,7 @@ impl Storage for Store {
             let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
             self.metrics.read.inc_by(whole(messages.len()));
             self.metrics.read_bytes.inc_by(whole(bytes));
-            Ok(messages)
+            Ok(messages.into())
         })
     }
 

@@ -120,6 +120,11 @@ impl Cluster {
         });
     }
 
+    /// Returns the settings that a topic has of its own.
+    pub fn own_settings(&self, topic: &str) -> HashMap<String, String> {
+        self.settings(&self.config().create().unwrap(), topic)
+    }
+
     /// Returns the settings of a topic that differ from the brokers' defaults.
     fn settings(
         &self,

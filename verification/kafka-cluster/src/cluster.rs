@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The class of `kafka-acls.sh`.
 const ACL_COMMAND: &str = "org.apache.kafka.tools.AclCommand";
+/// The class of `kafka-topics.sh`.
+const TOPIC_COMMAND: &str = "org.apache.kafka.tools.TopicCommand";
 
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -95,6 +97,27 @@ impl Cluster {
         arguments.extend(on);
         let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
         self.kafka.tool(ACL_COMMAND, &arguments)
+    }
+
+    /// Creates a topic with settings of its own, and each partition on these brokers by their
+    /// numbers from 1: `1:2,2:3` are two partitions of two copies.
+    ///
+    /// # Errors
+    /// When the tool fails; the message has what it wrote.
+    pub fn create_topic(
+        &self,
+        name: &str,
+        brokers_of_partitions: &str,
+        settings: &[&str],
+    ) -> Result<()> {
+        let brokers = self.brokers();
+        let mut arguments = vec!["--bootstrap-server", &brokers, "--create", "--topic", name];
+        arguments.extend(["--replica-assignment", brokers_of_partitions]);
+        for setting in settings {
+            arguments.extend(["--config", setting]);
+        }
+        let arguments: Vec<String> = arguments.into_iter().map(str::to_owned).collect();
+        self.kafka.tool(TOPIC_COMMAND, &arguments)
     }
 
     /// Kills a broker, by its place from 0, as `kill -9` does.

@@ -5,12 +5,19 @@ use std::path::Path;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
+use crate::kafka::checks::BATCH_BYTES_MAX;
 use crate::kafka::topic_log::LogError;
 use crate::limits::VALUE_BYTES_MAX;
 use crate::settings::KafkaSetting;
 
 /// Names the password's variable, for those who don't give a file.
 const PASSWORD_VARIABLE: &str = "STREAM_SERVER_KAFKA_PASSWORD";
+
+/// Bytes that a broker is asked for at a time. A first batch that is larger comes whole.
+const FETCH_BYTES: usize = 4 * VALUE_BYTES_MAX;
+/// Bytes of one answer at most, and those that a batch of zstd may unpack to. A topic whose batches
+/// may be larger is unfit: its reads would end here for ever.
+const RECEIVE_BYTES_MAX: usize = BATCH_BYTES_MAX + FETCH_BYTES;
 
 /// librdkafka assigns partitions only to a consumer that names a group. It never joins it.
 const GROUP: &str = "stream-server";
@@ -90,25 +97,25 @@ pub(super) fn producing(common: &ClientConfig) -> ClientConfig {
         // A leader's death takes up to 13 s with the brokers' defaults. Shorter times would give
         // up what is about to succeed.
         .set("message.timeout.ms", "30000")
-        .set("queue.buffering.max.kbytes", "65536");
+        // A topic that somebody has deleted doesn't come back with the brokers' own settings.
+        .set("allow.auto.create.topics", "false")
+        // Whoever publishes takes a share of `WAITING_BYTES_MAX` first, which is less than this.
+        .set("queue.buffering.max.messages", "1000000")
+        .set("queue.buffering.max.kbytes", "131072");
     config
 }
 
 /// Returns the settings of consumers that only ask.
+///
+/// All records are seen, those of open and aborted transactions too. Otherwise any client that
+/// begins a transaction and leaves it open would hide all messages that come after it, for as long
+/// as the brokers let it (15 minutes by default), again and again.
 pub(super) fn asking(common: &ClientConfig) -> ClientConfig {
     let mut config = common.clone();
     config
         .set("enable.auto.commit", "false")
         .set("allow.auto.create.topics", "false")
-        .set("isolation.level", "read_committed");
-    config
-}
-
-/// Returns the settings of consumers that see records of transactions too that are open or aborted:
-/// those of internal topics, in which nobody of ours uses any. Otherwise whoever leaves one open
-/// would hide what comes after it.
-pub(super) fn seeing_all(mut config: ClientConfig) -> ClientConfig {
-    config.set("isolation.level", "read_uncommitted");
+        .set("isolation.level", "read_uncommitted");
     config
 }
 
@@ -126,12 +133,20 @@ pub(super) fn reading(common: &ClientConfig) -> ClientConfig {
         .set("fetch.queue.backoff.ms", "1")
         .set("queued.max.messages.kbytes", "4096")
         .set("fetch.message.max.bytes", VALUE_BYTES_MAX.to_string());
+    bounded(&mut config);
     config
+}
+
+/// Bounds what comes from a broker at a time.
+fn bounded(config: &mut ClientConfig) {
+    config
+        .set("fetch.max.bytes", FETCH_BYTES.to_string())
+        .set("receive.message.max.bytes", RECEIVE_BYTES_MAX.to_string());
 }
 
 /// Returns the settings of consumers that follow.
 pub(super) fn following(common: &ClientConfig) -> ClientConfig {
-    let mut config = seeing_all(asking(common));
+    let mut config = asking(common);
     config
         .set("group.id", GROUP)
         .set("enable.partition.eof", "true")
@@ -140,5 +155,6 @@ pub(super) fn following(common: &ClientConfig) -> ClientConfig {
         .set("fetch.error.backoff.ms", "50")
         .set("fetch.queue.backoff.ms", "10")
         .set("queued.max.messages.kbytes", "8192");
+    bounded(&mut config);
     config
 }

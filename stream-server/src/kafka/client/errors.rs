@@ -12,6 +12,15 @@ pub(super) fn failed(error: KafkaError) -> LogError {
     }
 }
 
+/// Returns whether a batch of records is meant that librdkafka can't unpack, now or later.
+pub(super) fn is_unreadable(error: &KafkaError) -> bool {
+    let code = error.rdkafka_error_code();
+    matches!(
+        code,
+        Some(Code::BadCompression | Code::BadMessage | Code::NotImplemented)
+    )
+}
+
 /// Returns what an error of publishing says. Whatever isn't known to have been refused may still
 /// be in the log, or come there later.
 pub(super) fn unpublished(error: &KafkaError) -> LogError {

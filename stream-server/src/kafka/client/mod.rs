@@ -1,33 +1,38 @@
 //! A client of Apache Kafka, on librdkafka.
 //!
 //! A broker works on one request of a connection at a time, and librdkafka has one connection to
-//! each broker for each of its clients. So whatever may wait has a client of its own: one producer,
-//! some consumers for reads, one consumer for each thing that is followed, one for questions.
+//! each broker for each of its clients. So whatever may wait has a client of its own: a producer for
+//! messages and one for internal topics, some consumers for reads, one consumer for each thing that
+//! is followed, one for questions.
 
 mod config;
 mod errors;
 mod following;
+mod offsets;
 mod producing;
 mod reading;
+mod short;
+mod stepping;
 mod told;
 mod topics;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::Offset;
 use rdkafka::admin::AdminClient;
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::Consumer as _;
 
 use super::topic_log::{
-    Done, Following, Log, LogError, NewRecord, Produced, Record, TopicFacts, TopicPlan, Wanted,
+    Done, Fetched, Following, Log, LogError, NewRecord, Produced, TopicFacts, TopicPlan, Wanted,
 };
 use crate::partition_log::Extent;
 use crate::settings::KafkaSetting;
 use crate::time::TimeMs;
 use errors::failed;
+use offsets::Offsets;
 use producing::Producing;
 use reading::Readers;
 pub(super) use told::Unconnected;
@@ -37,17 +42,20 @@ use told::{Asking, Told};
 /// another one may lead after some seconds.
 const PATIENCE: Duration = Duration::from_secs(8);
 
+/// What the names of internal topics begin with, after the prefix of all topics.
+pub(super) const INTERNAL: &str = "__sluice.";
 /// How often it is looked why nobody can be asked.
 const CONNECT_LOOK: Duration = Duration::from_millis(100);
 /// Topics of a cluster.
 pub(crate) struct KafkaLog {
     setting: Arc<KafkaSetting>,
     producing: Producing,
+    /// For internal topics: no client's messages stand before a sign of life.
+    producing_internal: Producing,
     readers: Arc<Readers>,
     /// For questions: metadata, and offsets by time.
     asking: Arc<Asking>,
-    /// For offsets of internal topics.
-    asking_all: Arc<Asking>,
+    offsets: Offsets,
     admin: AdminClient<DefaultClientContext>,
 }
 
@@ -61,19 +69,18 @@ impl KafkaLog {
         let asking = config::asking(&common).create_with_context(Told::default());
         let asking: Asking = asking.map_err(failed)?;
         let asking = Arc::new(asking);
-        let all = config::seeing_all(config::asking(&common));
-        let all: Asking = all.create_with_context(Told::default()).map_err(failed)?;
+        let producing = || {
+            let config = config::producing(&common);
+            Producing::new(config, Arc::clone(&asking), setting.min_in_sync)
+        };
         Ok(Self {
             setting: Arc::clone(setting),
-            producing: Producing::new(
-                config::producing(&common),
-                Arc::clone(&asking),
-                setting.min_in_sync,
-            )?,
+            producing: producing()?,
+            producing_internal: producing()?,
             readers: Arc::new(Readers::new(config::reading(&common))),
             admin: common.create().map_err(failed)?,
+            offsets: Offsets::new(Arc::clone(&asking)),
             asking,
-            asking_all: Arc::new(all),
         })
     }
 
@@ -108,48 +115,34 @@ impl KafkaLog {
         }
     }
 
+    fn is_internal(&self, topic: &str) -> bool {
+        let name = topic.strip_prefix(&self.setting.topic_prefix);
+        name.is_some_and(|name| name.starts_with(INTERNAL))
+    }
+
     /// Does something that waits for a broker, on a thread that may wait.
     async fn ask<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Asking) -> Result<T, LogError> + Send + 'static,
     ) -> Result<T, LogError> {
-        ask(&self.asking, work).await
+        let asking = Arc::clone(&self.asking);
+        let asked = tokio::task::spawn_blocking(move || {
+            let done = work(&asking);
+            told::problems(&asking);
+            done
+        });
+        let asked = asked.await;
+        asked.unwrap_or_else(|error| Err(LogError::Unavailable(error.to_string())))
     }
-}
-
-async fn ask<T: Send + 'static>(
-    asking: &Arc<Asking>,
-    work: impl FnOnce(&Asking) -> Result<T, LogError> + Send + 'static,
-) -> Result<T, LogError> {
-    let asking = Arc::clone(asking);
-    let asked = tokio::task::spawn_blocking(move || {
-        let done = work(&asking);
-        told::problems(&asking);
-        done
-    });
-    let asked = asked.await;
-    asked.unwrap_or_else(|error| Err(LogError::Unavailable(error.to_string())))
-}
-
-async fn bounds(
-    asking: &Arc<Asking>,
-    topic: &str,
-    partitions: u32,
-) -> Result<BTreeMap<u32, Extent>, LogError> {
-    let offsets = |which: Offset| {
-        let topic = topic.to_owned();
-        ask(asking, move |asking| {
-            reading::offsets(asking, &topic, partitions, which)
-        })
-    };
-    // Kafka takes these two in the place of a time.
-    let (oldest, next) = tokio::join!(offsets(Offset::Beginning), offsets(Offset::End));
-    Ok(reading::extents(&oldest?, next?))
 }
 
 impl Log for KafkaLog {
     fn produce<'a>(&'a self, topic: &'a str, records: Vec<NewRecord>) -> Produced<'a> {
-        Box::pin(self.producing.produce(topic, records))
+        let producing = match self.is_internal(topic) {
+            true => &self.producing_internal,
+            false => &self.producing,
+        };
+        Box::pin(producing.produce(topic, records))
     }
 
     fn fetch<'a>(
@@ -158,21 +151,17 @@ impl Log for KafkaLog {
         wanted: Vec<Wanted>,
         count_max: usize,
         bytes_max: usize,
-    ) -> Done<'a, Vec<Record>> {
+    ) -> Done<'a, Fetched> {
         let read = Readers::read(&self.readers, topic, wanted, (count_max, bytes_max));
         Box::pin(read)
     }
 
-    fn bounds<'a>(&'a self, topic: &'a str, partitions: u32) -> Done<'a, BTreeMap<u32, Extent>> {
-        Box::pin(bounds(&self.asking, topic, partitions))
-    }
-
-    fn all_bounds<'a>(
+    fn bounds<'a>(
         &'a self,
         topic: &'a str,
-        partitions: u32,
+        partitions: Range<u32>,
     ) -> Done<'a, BTreeMap<u32, Extent>> {
-        Box::pin(bounds(&self.asking_all, topic, partitions))
+        Box::pin(self.offsets.bounds(topic, partitions))
     }
 
     fn offset_at<'a>(
@@ -182,7 +171,7 @@ impl Log for KafkaLog {
         time: TimeMs,
     ) -> Done<'a, Option<u64>> {
         let topic = topic.to_owned();
-        Box::pin(self.ask(move |asking| reading::offset_at(asking, &topic, partition, time)))
+        Box::pin(self.ask(move |asking| offsets::offset_at(asking, &topic, partition, time)))
     }
 
     fn follow(&self) -> Result<Following, LogError> {

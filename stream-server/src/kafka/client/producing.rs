@@ -5,46 +5,49 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientConfig;
-use rdkafka::consumer::Consumer as _;
 use rdkafka::message::{Timestamp, ToBytes};
 use rdkafka::producer::future_producer::Delivery;
 use rdkafka::producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::PATIENCE;
 use super::errors::{failed, unpublished};
+use super::short::{SHORT, Short};
 use super::told::Asking;
 use crate::kafka::topic_log::{LogError, NewRecord};
 use crate::partition_log::Stamp;
 use crate::time::TimeMs;
 
-/// A topic that takes longer than this is looked at: it may lack replicas.
+/// A partition that takes longer than this is looked at: it may lack replicas.
 const SLOW: Duration = Duration::from_millis(1_500);
-/// How long it is believed that a topic lacks replicas, before it is looked at again.
-const SHORT_LIFE: Duration = Duration::from_millis(500);
-
 /// How long records that were sent before this was known are waited for.
 const SHORT_PATIENCE: Duration = Duration::from_secs(2);
-const SHORT: &str = "the topic has fewer replicas in sync than it must have";
+/// Bytes that wait for brokers, with [`RECORD_BYTES`] for each record. librdkafka's own bounds are
+/// beyond it: once it refuses a record, later ones of the same request could still be taken.
+const WAITING_BYTES_MAX: usize = 67_108_864;
+/// Bytes that a record takes beside its key and its value.
+const RECORD_BYTES: usize = 512;
+/// The pause between two producers, if they fail for good again and again.
+const REPLACED_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long the records of one request are waited for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Patience {
-    /// As long as librdkafka tries, after a look at what is wrong.
-    Whole,
-    /// As long as librdkafka tries.
-    Looked,
-    /// Until this time: replicas are missing.
-    Until(Instant),
+struct Waiting {
+    /// Until then nothing is wrong.
+    slow_at: Instant,
+    /// How long those are waited for whose partition lacks replicas, once that was looked at.
+    short_until: Option<Instant>,
+    /// What isn't waited for any more.
+    late: Vec<DeliveryFuture>,
 }
 
-/// The producer, which is replaced when it has failed for good.
+/// A producer, which is replaced when it has failed for good.
 pub(super) struct Producing {
     config: ClientConfig,
     producer: RwLock<FutureProducer>,
-    asking: Arc<Asking>,
-    min_in_sync: u16,
-    /// Topics that lack replicas, and when that was seen.
-    short: Mutex<BTreeMap<String, Instant>>,
+    replaced_at: Mutex<Option<Instant>>,
+    /// Bytes that may wait for brokers.
+    room: Arc<Semaphore>,
+    short: Short,
 }
 
 impl Producing {
@@ -56,68 +59,103 @@ impl Producing {
         Ok(Self {
             producer: RwLock::new(config.create().map_err(failed)?),
             config,
-            asking,
-            min_in_sync,
-            short: Mutex::default(),
+            replaced_at: Mutex::default(),
+            room: Arc::new(Semaphore::new(WAITING_BYTES_MAX)),
+            short: Short::new(asking, min_in_sync),
         })
     }
 
     /// Publishes records; see [`crate::kafka::topic_log::Log::produce`].
     ///
-    /// While a topic lacks replicas, its records are refused at once. librdkafka would try for the
-    /// whole time-out, and nobody would know whether they come later.
+    /// While a partition lacks replicas, its records are refused at once. librdkafka would try for
+    /// the whole time-out, and nobody would know whether they come later.
     pub(super) async fn produce(
         &self,
         topic: &str,
         records: Vec<NewRecord>,
     ) -> Vec<Result<Stamp, LogError>> {
-        if self.is_short(topic).await {
-            let short = || LogError::Unavailable(SHORT.to_owned());
-            return records.iter().map(|_| Err(short())).collect();
-        }
+        let Some(room) = self.room_for(&records).await else {
+            let busy = || LogError::Unavailable("too much is waiting".to_owned());
+            return records.iter().map(|_| Err(busy())).collect();
+        };
+        let mut refused = self.short.among(topic, &records).await;
         let producer = self.producer();
-        let sent: Vec<_> = records
-            .iter()
-            .map(|record| send(&producer, topic, record))
-            .collect();
+        let mut sent = Vec::with_capacity(records.len());
+        for record in &records {
+            // Once a record is refused, all later ones of its partition are: their order is the
+            // caller's.
+            let sending = match refused.get(&record.partition) {
+                Some(earlier) => Err(earlier.clone()),
+                None => send(&producer, topic, record),
+            };
+            if sending.is_err() {
+                let earlier = "an earlier message of its partition was refused".to_owned();
+                let later = refused.entry(record.partition);
+                later.or_insert(LogError::Unavailable(earlier));
+            }
+            sent.push((record.partition, sending));
+        }
         let mut results = Vec::with_capacity(sent.len());
-        let mut patience = Patience::Whole;
-        for sending in sent {
+        let mut waiting = Waiting {
+            slow_at: Instant::now() + SLOW,
+            short_until: None,
+            late: Vec::new(),
+        };
+        for (partition, sending) in sent {
             results.push(match sending {
                 Err(error) => Err(error),
-                Ok(delivery) => self.delivered(topic, delivery, &mut patience).await,
+                Ok(delivery) => {
+                    let place = (topic, partition);
+                    self.delivered(place, delivery, &mut waiting).await
+                }
             });
         }
         if producer.client().fatal_error().is_some() {
             self.replace_producer();
         }
+        keep_until_delivered(room, waiting.late);
         results
+    }
+
+    /// Takes room for these records as a whole; `None` if there is none in time.
+    async fn room_for(&self, records: &[NewRecord]) -> Option<OwnedSemaphorePermit> {
+        let bytes = records.iter().fold(0_usize, |bytes, record| {
+            let key_bytes = record.key.as_ref().map_or(0, bytes::Bytes::len);
+            let own = key_bytes.saturating_add(record.value.len());
+            bytes.saturating_add(own).saturating_add(RECORD_BYTES)
+        });
+        let bytes = u32::try_from(bytes.min(WAITING_BYTES_MAX)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).acquire_many_owned(bytes);
+        tokio::time::timeout(PATIENCE, room).await.ok()?.ok()
     }
 
     /// Waits for the result of one record, and looks what is wrong if that takes long.
     async fn delivered(
         &self,
-        topic: &str,
+        (topic, partition): (&str, u32),
         mut delivery: DeliveryFuture,
-        patience: &mut Patience,
+        waiting: &mut Waiting,
     ) -> Result<Stamp, LogError> {
-        if *patience == Patience::Whole {
-            if let Ok(done) = tokio::time::timeout(SLOW, &mut delivery).await {
-                return stamp(done);
-            }
-            self.look(topic).await;
-            *patience = match self.short().contains_key(topic) {
-                true => Patience::Until(Instant::now() + SHORT_PATIENCE),
-                false => Patience::Looked,
-            };
+        let slow_at = waiting.slow_at.into();
+        if let Ok(done) = tokio::time::timeout_at(slow_at, &mut delivery).await {
+            return stamp(done);
         }
-        let Patience::Until(end) = *patience else {
+        if waiting.short_until.is_none() {
+            self.short.look(topic).await;
+        }
+        let until = waiting
+            .short_until
+            .get_or_insert_with(|| Instant::now() + SHORT_PATIENCE);
+        if !self.short.is(topic, partition) {
             return stamp(delivery.await);
-        };
+        }
         // Replicas that are missing may stay away for long. librdkafka goes on trying.
-        match tokio::time::timeout_at(end.into(), delivery).await {
+        match tokio::time::timeout_at((*until).into(), &mut delivery).await {
             Ok(done) => stamp(done),
-            Err(_) => Err(LogError::Unknown(SHORT.to_owned())),
+            Err(_) => {
+                waiting.late.push(delivery);
+                Err(LogError::Unknown(SHORT.to_owned()))
+            }
         }
     }
 
@@ -127,65 +165,45 @@ impl Producing {
     }
 
     fn replace_producer(&self) {
+        let mut replaced_at = held(&self.replaced_at);
+        // Another request may have done it, or it may have been in vain.
+        if self.producer().client().fatal_error().is_none()
+            || replaced_at.is_some_and(|at| at.elapsed() < REPLACED_PAUSE)
+        {
+            return;
+        }
+        *replaced_at = Some(Instant::now());
+        tracing::warn!("Kafka's producer has failed for good, and another one takes its place");
+        let Ok(new) = self.config.create() else {
+            return;
+        };
         let mut producer = self
             .producer
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        // Another request may have done it.
-        if producer.client().fatal_error().is_none() {
-            return;
-        }
-        tracing::warn!("Kafka's producer has failed for good, and another one takes its place");
-        if let Ok(new) = self.config.create() {
-            *producer = new;
-        }
+        let former = std::mem::replace(&mut *producer, new);
+        drop(producer);
+        // Its end waits for its thread.
+        drop(tokio::task::spawn_blocking(move || drop(former)));
     }
+}
 
-    fn short(&self) -> MutexGuard<'_, BTreeMap<String, Instant>> {
-        self.short.lock().unwrap_or_else(PoisonError::into_inner)
+/// Keeps the room of records that nobody waits for any more, until librdkafka is done with them.
+fn keep_until_delivered(room: OwnedSemaphorePermit, late: Vec<DeliveryFuture>) {
+    if late.is_empty() {
+        return;
     }
-
-    /// Returns whether the topic lacks replicas.
-    async fn is_short(&self, topic: &str) -> bool {
-        let seen = self.short().get(topic).copied();
-        match seen {
-            None => false,
-            Some(at) if at.elapsed() < SHORT_LIFE => true,
-            Some(_) => {
-                self.look(topic).await;
-                self.short().contains_key(topic)
-            }
+    tokio::spawn(async move {
+        for delivery in late {
+            // Whatever it is, nobody wants to know.
+            let _ = delivery.await;
         }
-    }
+        drop(room);
+    });
+}
 
-    /// Finds out whether the topic lacks replicas.
-    async fn look(&self, topic: &str) {
-        let (asking, name) = (Arc::clone(&self.asking), topic.to_owned());
-        let least = usize::from(self.min_in_sync);
-        let looked = tokio::task::spawn_blocking(move || {
-            let metadata = asking.fetch_metadata(Some(&name), PATIENCE).ok()?;
-            let found = metadata.topics().first()?.partitions();
-            Some(found.iter().any(|partition| partition.isr().len() < least))
-        });
-        match looked.await {
-            Ok(Some(true)) => {
-                let known = self.short().insert(topic.to_owned(), Instant::now());
-                if known.is_none() {
-                    tracing::warn!(
-                        topic,
-                        "the topic has fewer replicas in sync than it must have"
-                    );
-                }
-            }
-            Ok(Some(false)) => {
-                if self.short().remove(topic).is_some() {
-                    tracing::info!(topic, "the topic has enough replicas again");
-                }
-            }
-            // Nobody answers, so nothing is known.
-            Ok(None) | Err(_) => {}
-        }
-    }
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn send(

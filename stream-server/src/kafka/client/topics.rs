@@ -51,6 +51,9 @@ pub(super) async fn create(
         .set("message.timestamp.type", "LogAppendTime")
         .set("max.message.bytes", &bytes_max)
         .set("cleanup.policy", "delete")
+        // The brokers' own settings may bound a partition's size, or pack all records anew.
+        .set("retention.bytes", "-1")
+        .set("compression.type", "producer")
         .set("retention.ms", &retention);
     if let Some(segment_ms) = &segment_ms {
         new = new.set("segment.ms", segment_ms);

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use stream_server::group::{Commit, CommittedPosition, GroupRecord, ReadRange};
 use stream_server::partition_log::{Extent, PartitionLog, Stamp};
 use stream_server::storage::{
-    Answer, Document, Message, NewMessage, ReadBounds, Storage, StorageError, Stream,
+    Answer, Document, Found, Message, NewMessage, ReadBounds, Storage, StorageError, Stream,
 };
 use stream_server::time::TimeMs;
 
@@ -186,7 +186,7 @@ impl Storage for Memory {
         stream: &'a Stream,
         ranges: &'a [ReadRange],
         bounds: ReadBounds,
-    ) -> Answer<'a, Vec<Message>> {
+    ) -> Answer<'a, Found> {
         let state = self.state();
         let mut found: Vec<Message> = Vec::new();
         let mut bytes = 0_usize;
@@ -204,7 +204,7 @@ impl Storage for Memory {
                 found.push(message.clone());
             }
         }
-        give(Ok(found))
+        give(Ok(found.into()))
     }
 
     fn groups(&self) -> Answer<'_, Vec<GroupRecord>> {

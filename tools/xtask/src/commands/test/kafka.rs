@@ -15,6 +15,7 @@ const TESTS: &[&str] = &[
     "cursors",
     "groups",
     "kafka",
+    "kafka_clients",
     "kafka_hostile",
     "messages",
     "streams",

@@ -35,6 +35,7 @@ use crate::fronts::Fronts;
 use crate::limits::{ANSWERS_BYTES_MAX, BODIES_BYTES_MAX};
 use crate::service::Service;
 use crate::time::Clock;
+pub(crate) use answer_body::AnswerBody;
 use body_room::BodyRoom;
 pub(crate) use gate::{Gate, parse_host};
 pub(crate) use respond::{Dropped, REQUEST_ID, Reply, Response, request_id};

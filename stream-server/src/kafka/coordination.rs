@@ -43,6 +43,9 @@ pub(super) struct Coordination {
     waiting: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
     /// What is followed, by the order that it was asked with.
     followed: Mutex<HashMap<u64, Place>>,
+    /// The latest time at which brokers have appended a record to a slot, in milliseconds of their
+    /// clocks. A front's own clock may be wrong by days.
+    log_times: Mutex<BTreeMap<u32, u64>>,
     numbers: AtomicU64,
     /// Counts what was told: whoever waits for something looks again.
     told: watch::Sender<u64>,
@@ -90,6 +93,7 @@ impl Coordination {
             outputs,
             waiting: Mutex::default(),
             followed: Mutex::default(),
+            log_times: Mutex::default(),
             numbers: AtomicU64::new(1),
             told: watch::Sender::new(0),
             sooner: Notify::new(),
@@ -294,6 +298,11 @@ impl Coordination {
         if let Some(place) = self.followed().get_mut(&order) {
             place.next = next;
         }
+        if let (LogId::Slot(slot), Some(last)) = (log, records.last()) {
+            let mut times = self.log_times();
+            let latest = times.entry(slot).or_default();
+            *latest = last.stamp.time.0.max(*latest);
+        }
         let value = |record: Record| (record.stamp.offset, record.value.to_vec());
         self.tell(Input::Fetched {
             log,
@@ -301,6 +310,18 @@ impl Coordination {
             records: records.into_iter().map(value).collect(),
             next,
         });
+    }
+
+    fn log_times(&self) -> MutexGuard<'_, BTreeMap<u32, u64>> {
+        self.log_times
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what time it is for a slot: when its latest record was appended, in milliseconds of
+    /// the brokers' clocks. `None` before one was read.
+    pub(super) fn log_ms(&self, slot: u32) -> Option<u64> {
+        self.log_times().get(&slot).copied()
     }
 
     /// Returns whether offsets are left out because they have no records. Otherwise the log was cut

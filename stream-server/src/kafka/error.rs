@@ -62,6 +62,12 @@ pub enum KafkaError {
          with --secret-file, the same for all fronts"
     )]
     Remote(SocketAddr),
+    /// Other fronts would call themselves.
+    #[error(
+        "other fronts can't reach this one at {0}: name the URL that they call it with \
+         --internal-url"
+    )]
+    Unreachable(SocketAddr),
     /// Nobody came to serve the control plane.
     #[error("the cluster has no working front after {0} seconds: {1}")]
     Late(u64, String),
@@ -77,6 +83,7 @@ impl KafkaError {
                 | Self::Refused { .. }
                 | Self::Secret(..)
                 | Self::Remote(_)
+                | Self::Unreachable(_)
         )
     }
 }

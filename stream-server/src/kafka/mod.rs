@@ -28,17 +28,21 @@ mod extents;
 mod front;
 #[cfg(test)]
 mod memory;
+mod names;
 mod peers;
+mod remade;
 mod seal;
 mod startup;
 mod steady;
 mod storage;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod topic_log;
 mod translate;
 mod upkeep;
 
+pub use error::KafkaError;
 pub(crate) use front::KafkaFront;
 pub(crate) use peers::Listening;
 pub(crate) use startup::Internal;
-pub use error::KafkaError;

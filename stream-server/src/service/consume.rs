@@ -60,8 +60,8 @@ impl Service {
             let partition = format!("The offset is not within partition {partition}");
             ApiError::invalid_parameter(format!("{partition}: {allowed}"))
         })?;
-        Ok(self.codec.seal(
-            stream.key,
+        Ok(self.seal(
+            &stream,
             now,
             &Cursor::Partition {
                 partition,
@@ -106,7 +106,7 @@ impl Service {
             }
             Cursor::Group(cursor) => self.read_group(&stream, now, &cursor, bounds).await?,
         };
-        let next_cursor = self.codec.seal(stream.key, now, &next);
+        let next_cursor = self.seal(&stream, now, &next);
         Ok(Fetched {
             stream_name: stream.name.clone(),
             messages,
@@ -197,7 +197,10 @@ impl Service {
         let mut kept = read.ranges.iter().try_for_each(is_kept);
         if let Some((partition, from)) = read.behind_the_end {
             let now = self.storage.extents(stream).await;
-            kept = kept.and(now.map_err(Into::into).and_then(|now| check_kept(&now, partition, from)));
+            kept = kept.and(
+                now.map_err(Into::into)
+                    .and_then(|now| check_kept(&now, partition, from)),
+            );
         }
         if let Err(outside) = kept {
             // A read must be ended, whatever its result.
@@ -222,7 +225,9 @@ impl Service {
 
 /// Returns the range as far as messages are known to be there: a read needn't wait for more.
 fn within(extents: &BTreeMap<u32, Extent>, range: ReadRange) -> ReadRange {
-    let next = extents.get(&range.partition).map_or(0, |extent| extent.next);
+    let next = extents
+        .get(&range.partition)
+        .map_or(0, |extent| extent.next);
     ReadRange {
         until: range.until.min(next),
         ..range

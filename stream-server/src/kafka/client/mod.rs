@@ -10,6 +10,7 @@ mod following;
 mod producing;
 mod reading;
 mod told;
+mod topic_ids;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -30,8 +31,8 @@ use crate::time::TimeMs;
 use errors::failed;
 use producing::Producing;
 use reading::Readers;
-use told::{Asking, Told};
 pub(super) use told::Unconnected;
+use told::{Asking, Told};
 
 /// Longest time that a question or a read waits for a broker. A stopped broker answers nothing, and
 /// another one may lead after some seconds.
@@ -178,6 +179,11 @@ impl Log for KafkaLog {
             partition,
             before,
         ))
+    }
+
+    fn topic_ids<'a>(&'a self, topics: &'a [String]) -> Done<'a, BTreeMap<String, String>> {
+        let topics = topics.to_vec();
+        Box::pin(self.ask(move |asking| topic_ids::ids(asking, &topics)))
     }
 
     fn describe<'a>(&'a self, topic: &'a str) -> Done<'a, Option<TopicFacts>> {

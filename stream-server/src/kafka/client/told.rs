@@ -50,10 +50,17 @@ impl Unconnected {
 /// Returns what to change for a problem that librdkafka describes so, if that is known.
 fn change(reason: &str) -> Option<&'static str> {
     let is = |words: &[&str]| words.iter().any(|word| reason.contains(word));
-    if is(&["security.protocol", "PLAINTEXT broker listener", "wrong version number"]) {
+    if is(&[
+        "security.protocol",
+        "PLAINTEXT broker listener",
+        "wrong version number",
+    ]) {
         return Some(PROTOCOL);
     }
-    if is(&["certificate verify failed", "certificate could not be verified"]) {
+    if is(&[
+        "certificate verify failed",
+        "certificate could not be verified",
+    ]) {
         return Some(AUTHORITY);
     }
     if is(&["SASL authentication", "SaslHandshake", "SASL mechanism"]) {
@@ -134,7 +141,10 @@ mod tests {
     #[test]
     fn what_to_change_follows_from_what_librdkafka_says() {
         for (reason, expected) in [
-            ("SASL authentication error: Authentication failed", Some(USER)),
+            (
+                "SASL authentication error: Authentication failed",
+                Some(USER),
+            ),
             (
                 "SSL handshake failed: error:0A000086:SSL routines::certificate verify failed",
                 Some(AUTHORITY),
@@ -144,8 +154,14 @@ mod tests {
                  SSL listener?)",
                 Some(PROTOCOL),
             ),
-            ("tlsv13 alert certificate required: SSL alert number 116", Some(CERTIFICATE)),
-            ("Connect to ipv4#127.0.0.1:1 failed: Connection refused", None),
+            (
+                "tlsv13 alert certificate required: SSL alert number 116",
+                Some(CERTIFICATE),
+            ),
+            (
+                "Connect to ipv4#127.0.0.1:1 failed: Connection refused",
+                None,
+            ),
         ] {
             assert_eq!(change(reason), expected, "{reason}");
         }

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -21,6 +22,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const FAILURE: u8 = 1;
 /// The command line or the configuration is wrong; also clap's own code.
 const USAGE: u8 = 2;
+
+/// How long threads that wait for something are waited for at the end.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -49,7 +53,10 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return complain(FAILURE, &format!("cannot start threads: {error}")),
     };
-    runtime.block_on(run(settings))
+    let code = runtime.block_on(run(settings));
+    // What still waits for others (brokers that don't answer) is not waited for.
+    runtime.shutdown_timeout(END_TIMEOUT);
+    code
 }
 
 async fn run(settings: Settings) -> ExitCode {
@@ -63,7 +70,12 @@ async fn run(settings: Settings) -> ExitCode {
     };
     let remote = !settings.listen.ip().is_loopback();
     let (open, faults) = (settings.auth == AuthSetting::Open, settings.faults);
-    let server = match Server::start(settings).await {
+    let started = tokio::select! {
+        started = Server::start(settings) => started,
+        _ = terminate.recv() => return complain(FAILURE, &"stopped before it was ready"),
+        _ = interrupt.recv() => return complain(FAILURE, &"stopped before it was ready"),
+    };
+    let server = match started {
         Ok(server) => server,
         Err(error) if error.is_usage() => return complain(USAGE, &error),
         Err(error) => return complain(FAILURE, &error),

@@ -10,95 +10,11 @@
 
 mod common;
 
-use std::time::Duration;
-
+use common::cluster::Cluster;
+use common::process::Process;
 use common::{Client, encode, text, value, wait_until};
-use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::{Value, json};
-use stream_server::server::{Server, StartError};
-use stream_server::settings::{EngineSetting, KafkaSetting, Settings};
-use tokio::runtime::Runtime;
-
-/// A cluster that the test may use, with topics that begin with a name of their own.
-struct Cluster {
-    runtime: Runtime,
-    setting: KafkaSetting,
-}
-
-impl Cluster {
-    /// Returns `None` where no brokers are named.
-    fn find() -> Option<Self> {
-        let Ok(brokers) = std::env::var("SLUICE_KAFKA_BROKERS") else {
-            eprintln!("SKIPPED: SLUICE_KAFKA_BROKERS names no brokers");
-            return None;
-        };
-        let prefix = format!("test-{:08x}.", fastrand::u32(..));
-        let setting = KafkaSetting {
-            topic_prefix: prefix,
-            slots: 4,
-            ..KafkaSetting::local(brokers)
-        };
-        let runtime = Runtime::new().unwrap();
-        Some(Self { runtime, setting })
-    }
-
-    fn config(&self) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.setting.brokers);
-        config
-    }
-
-    fn try_start(&self, partitions: u32) -> Result<Server, StartError> {
-        let engine = EngineSetting::Kafka(Box::new(self.setting.clone()));
-        let settings = Settings::of(engine).with_stream("calls", partitions);
-        self.runtime.block_on(Server::start(settings))
-    }
-
-    fn start(&self, partitions: u32) -> Server {
-        self.try_start(partitions).unwrap()
-    }
-
-    fn stop(&self, server: Server) {
-        self.runtime.block_on(server.stop());
-    }
-
-    fn topic(&self) -> String {
-        format!("{}calls", self.setting.topic_prefix)
-    }
-
-    /// Publishes a record as any client of Kafka can; returns its offset.
-    fn publish(&self, key: Option<&str>, payload: Option<&str>) -> i64 {
-        let producer: FutureProducer = self.config().create().unwrap();
-        let topic = self.topic();
-        let header = Header {
-            key: "any",
-            value: Some("thing"),
-        };
-        let mut record: FutureRecord<'_, str, str> = FutureRecord::to(&topic)
-            .partition(0)
-            .headers(OwnedHeaders::new().insert(header));
-        record.key = key;
-        record.payload = payload;
-        let sent = producer.send(record, Duration::from_secs(20));
-        self.runtime.block_on(sent).unwrap().offset
-    }
-
-    fn create_topic(&self, settings: &[(&str, &str)]) {
-        let admin: AdminClient<DefaultClientContext> = self.config().create().unwrap();
-        let topic = self.topic();
-        let mut new = NewTopic::new(&topic, 1, TopicReplication::Fixed(3));
-        for (name, value) in settings {
-            new = new.set(name, value);
-        }
-        let options = AdminOptions::new().operation_timeout(Some(Duration::from_secs(20)));
-        let created = self.runtime.block_on(admin.create_topics([&new], &options));
-        created.unwrap()[0].as_ref().unwrap();
-    }
-}
+use stream_server::server::Server;
 
 fn client(server: &Server) -> Client {
     Client::connect(server.address())
@@ -146,24 +62,128 @@ fn names_of_internal_topics_are_nobodys_streams() {
     cluster.stop(server);
 }
 
+/// A topic that nothing is wrong with.
+const SAFE: [(&str, &str); 4] = [
+    ("min.insync.replicas", "2"),
+    ("unclean.leader.election.enable", "false"),
+    ("message.timestamp.type", "LogAppendTime"),
+    ("max.message.bytes", "2097152"),
+];
+
+/// Returns a safe topic's settings with one that differs.
+fn safe_but<'a>(name: &'a str, value: &'a str) -> Vec<(&'a str, &'a str)> {
+    let others = SAFE.into_iter().filter(|(own, _)| *own != name);
+    others.chain([(name, value)]).collect()
+}
+
 #[test]
-fn an_unfit_topic_is_refused_with_what_to_change() {
+fn each_topic_that_could_lose_messages_is_refused_with_what_to_change() {
+    for (name, value, change) in [
+        ("min.insync.replicas", "1", "Set it to 2 or more"),
+        ("unclean.leader.election.enable", "true", "Set it to false"),
+        (
+            "message.timestamp.type",
+            "CreateTime",
+            "Set it to LogAppendTime",
+        ),
+        ("cleanup.policy", "compact", "Set it to delete"),
+    ] {
+        let Some(cluster) = Cluster::find() else {
+            return;
+        };
+        cluster.create_topic(&safe_but(name, value));
+        let Err(error) = cluster.try_start(1) else {
+            panic!("it has started with {name}={value}");
+        };
+        let error = error.to_string();
+        assert!(error.contains(&format!("{name} is {value}")), "{error}");
+        assert!(error.contains(change), "{error}");
+        assert!(error.contains(&cluster.topic()), "{error}");
+    }
+}
+
+#[test]
+fn a_topic_with_too_few_copies_or_partitions_is_refused() {
     let Some(cluster) = Cluster::find() else {
         return;
     };
-    cluster.create_topic(&[
-        ("min.insync.replicas", "1"),
-        ("message.timestamp.type", "CreateTime"),
-    ]);
-    let Err(error) = cluster.try_start(1) else {
+    cluster.create_topic_of(1, &SAFE);
+    let Err(error) = cluster.try_start(2) else {
         panic!("it has started");
     };
     let error = error.to_string();
-    assert!(error.contains("min.insync.replicas is 1"), "{error}");
+    for words in [
+        "has 1 copies of a partition, not 3",
+        "--replication-factor",
+        "has 1 partitions, and the stream has 2",
+    ] {
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+#[test]
+fn a_topic_that_is_made_unsafe_later_is_refused_at_the_next_start() {
+    let Some(cluster) = Cluster::find() else {
+        return;
+    };
+    let server = cluster.start(1);
+    client(&server).put(None, &["a"]);
+    cluster.stop(server);
+    cluster.set(&cluster.topic(), "min.insync.replicas", "1");
+    let Err(error) = cluster.try_start(1) else {
+        panic!("it has started");
+    };
     assert!(
-        error.contains("message.timestamp.type is CreateTime"),
+        error.to_string().contains("min.insync.replicas is 1"),
         "{error}"
     );
+    cluster.set(&cluster.slots_topic(), "retention.ms", "3600000");
+    let Err(error) = cluster.try_start(1) else {
+        panic!("it has started");
+    };
+    assert!(
+        error.to_string().contains("retention.ms is 3600000"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_only_inconvenient_is_in_the_log() {
+    let Some(cluster) = Cluster::find() else {
+        return;
+    };
+    let small = [
+        ("min.insync.replicas", "3"),
+        ("message.timestamp.type", "LogAppendTime"),
+        ("max.message.bytes", "1000012"),
+    ];
+    cluster.create_topic(&small);
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let setting = &cluster.setting;
+    let arguments = [
+        "--engine",
+        "kafka",
+        "--listen",
+        "127.0.0.1:0",
+        "--stream",
+        "calls",
+    ];
+    let named = [
+        "--brokers",
+        &setting.brokers,
+        "--topic-prefix",
+        &setting.topic_prefix,
+    ];
+    let all = [&arguments[..], &named].concat();
+    let process = Process::start_with_log(&all, log.reopen().unwrap());
+    let told = std::fs::read_to_string(log.path()).unwrap();
+    drop(process);
+    for words in [
+        "max.message.bytes is 1000012: larger messages get an error",
+        "needs all of its 3 copies in sync",
+    ] {
+        assert!(told.contains(words), "{told}");
+    }
 }
 
 #[test]

@@ -11,8 +11,8 @@ use stream_coordination::io::{Answer, AppendResult, Input, LogId, Output, Route}
 use stream_coordination::record::Change;
 use stream_coordination::state::SlotState;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
 
+use super::running::{Event, Running};
 use super::steady;
 use super::topic_log::{Follow, Followed, InternalTopics, Log, LogError, NewRecord, Record};
 
@@ -24,15 +24,6 @@ const SLEEP_MIN: Duration = Duration::from_millis(1);
 const TOLD_MAX: usize = 256;
 /// How much longer than the coordination's own bound a request waits for its answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// What its owner has to follow.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Event {
-    /// This front owns the slot now.
-    Gained { slot: u32, epoch: u64 },
-    /// This front doesn't own the slot any more.
-    Lost { slot: u32 },
-}
 
 /// The coordination of this front, with its logs.
 pub(super) struct Coordination {
@@ -61,15 +52,6 @@ pub(super) struct Coordination {
 struct Place {
     log: LogId,
     next: u64,
-}
-
-/// The tasks that run a coordination, ended when this is dropped.
-pub(super) struct Running(Vec<JoinHandle<()>>);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.iter().for_each(JoinHandle::abort);
-    }
 }
 
 impl Coordination {
@@ -233,7 +215,8 @@ impl Coordination {
 
     async fn extent(&self, log: LogId) -> Result<(u64, u64), LogError> {
         let (topic, partition) = self.topic(log);
-        let bounds = self.log.bounds(topic, partition.saturating_add(1)).await?;
+        let partitions = partition.saturating_add(1);
+        let bounds = self.log.all_bounds(topic, partitions).await?;
         let extent = bounds.get(&partition).ok_or(LogError::NoTopic)?;
         Ok((extent.oldest, extent.next))
     }

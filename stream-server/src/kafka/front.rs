@@ -9,11 +9,12 @@ use stream_coordination::io::Route;
 use stream_coordination::placement::{slot_of_group, slot_of_key};
 use tokio::sync::mpsc;
 
-use super::coordination::{Coordination, Event, Running};
+use super::coordination::Coordination;
 use super::directory::{Directory, Listed};
 use super::extents::Extents;
 use super::peers::Peers;
 use super::remade::Remade;
+use super::running::{Event, Running};
 use super::topic_log::{InternalTopics, Log};
 use super::translate::{failed, group_record};
 use crate::backend::Backend;

@@ -215,6 +215,14 @@ impl Log for MemoryLog {
         Box::pin(ready(bounds))
     }
 
+    fn all_bounds<'a>(
+        &'a self,
+        topic: &'a str,
+        partitions: u32,
+    ) -> Done<'a, BTreeMap<u32, Extent>> {
+        self.bounds(topic, partitions)
+    }
+
     fn offset_at<'a>(
         &'a self,
         topic: &'a str,

@@ -159,6 +159,11 @@ pub(crate) trait Log: Send + Sync {
     /// Returns the offsets of each partition. What is before `next` can be read.
     fn bounds<'a>(&'a self, topic: &'a str, partitions: u32) -> Done<'a, BTreeMap<u32, Extent>>;
 
+    /// Returns the offsets of each partition as those who [follow](Self::follow) it see them: with
+    /// records of other clients' transactions that are open or aborted.
+    fn all_bounds<'a>(&'a self, topic: &'a str, partitions: u32)
+    -> Done<'a, BTreeMap<u32, Extent>>;
+
     /// Returns the first offset whose record has at least this time; `None` if there is none.
     fn offset_at<'a>(
         &'a self,

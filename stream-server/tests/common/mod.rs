@@ -13,6 +13,8 @@
     reason = "tests"
 )]
 
+#[cfg(feature = "kafka")]
+pub mod cluster;
 pub mod process;
 pub mod signing;
 

@@ -187,7 +187,10 @@ impl Process {
         let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
         while self.ended().is_none() && start.elapsed() < STOP_PATIENCE {
             let stopped = waitid(WaitId::Pid(pid), options);
-            if stopped.with_context(|| format!("cannot stop {}", self.name))?.is_some() {
+            if stopped
+                .with_context(|| format!("cannot stop {}", self.name))?
+                .is_some()
+            {
                 return Ok(());
             }
             thread::sleep(POLL_INTERVAL);

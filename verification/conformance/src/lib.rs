@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -20,8 +21,10 @@ use provision::tools::Tools;
 use provision::{Project, oci_clients};
 use serde_json::{Value, json};
 
+mod come_and_go;
 mod spread;
 
+use come_and_go::{ComeAndGo, Gate, Mortal};
 use spread::Spread;
 
 /// Makes a test of each named function of a client's script. The first name is the method of
@@ -56,6 +59,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const BROKERS: &str = "SLUICE_KAFKA_BROKERS";
 /// How many servers there are in front of that cluster; each request goes to any of them.
 const FRONTS: &str = "SLUICE_KAFKA_FRONTS";
+/// Whether these servers are killed, ended and started again all the time.
+const COME_AND_GO: &str = "SLUICE_KAFKA_COME_AND_GO";
 /// Names the program to test, instead of the one that is built for the other tests.
 const SERVER: &str = "SLUICE_STREAM_SERVER";
 
@@ -88,6 +93,7 @@ pub struct Server {
     folder: PathBuf,
     url: String,
     fingerprints: Value,
+    _come_and_go: Option<ComeAndGo>,
     _processes: Vec<Process>,
     _spread: Option<Spread>,
 }
@@ -129,36 +135,26 @@ impl Server {
         let mut arguments: Vec<OsString> = vec!["--auth".into(), "keys".into(), keys.into()];
         arguments.extend(engine(&folder)?);
         arguments.extend(["--stream", "calls:4", "--faults"].map(OsString::from));
-        let (mut processes, mut server_ports) = (Vec::new(), Vec::new());
+        let mut servers = Vec::new();
         for number in 0..fronts() {
-            let port = ports::free()?;
-            let listen = ["--listen".into(), format!("127.0.0.1:{port}").into()];
-            let mut process = Process::start(&Program {
-                name: "stream-server",
-                with_parent: tools.with_parent.clone(),
-                path: env::var_os(SERVER).map_or(tools.stream_server.clone(), PathBuf::from),
-                arguments: arguments.iter().cloned().chain(listen).collect(),
-                environment: Vec::new(),
-                folder: folder.clone(),
-                log: folder.join(format!("stream-server-{number}.log")),
-            })?;
-            let health = format!("http://127.0.0.1:{port}/health");
-            process.wait_until(PATIENCE, "answer to GET /health", || {
-                http::get(&health).is_ok_and(|answer| answer.status == 200)
-            })?;
-            processes.push(process);
-            server_ports.push(port);
+            servers.push(start(&tools, &folder, number, &arguments)?);
         }
-        let spread = (server_ports.len() > 1).then(|| Spread::start(server_ports.clone()));
-        let port = match &spread {
-            Some(spread) => spread.port(),
-            None => *server_ports.first().context("no server")?,
+        let server_ports: Vec<u16> = servers.iter().map(|server| server.port).collect();
+        let first = *server_ports.first().context("no server")?;
+        let gate = env::var_os(COME_AND_GO).map(|_| Arc::<Gate>::default());
+        let is_one = server_ports.len() == 1;
+        let spread = (!is_one).then(|| Spread::start(server_ports, gate.clone()));
+        let (processes, come_and_go) = match gate {
+            Some(gate) => (Vec::new(), Some(ComeAndGo::start(servers, gate))),
+            None => (servers.into_iter().map(|one| one.process).collect(), None),
         };
+        let port = spread.as_ref().map_or(first, Spread::port);
         Ok(Self {
             project,
             folder,
             url: format!("http://127.0.0.1:{port}"),
             fingerprints,
+            _come_and_go: come_and_go,
             _processes: processes,
             _spread: spread,
         })
@@ -272,6 +268,31 @@ impl Server {
         fs::write(&file, config)?;
         Ok(file)
     }
+}
+
+/// Starts a server and waits until it is ready.
+fn start(tools: &Tools, folder: &Path, number: usize, arguments: &[OsString]) -> Result<Mortal> {
+    let port = ports::free()?;
+    let listen = ["--listen".into(), format!("127.0.0.1:{port}").into()];
+    let program = Program {
+        name: "stream-server",
+        with_parent: tools.with_parent.clone(),
+        path: env::var_os(SERVER).map_or(tools.stream_server.clone(), PathBuf::from),
+        arguments: arguments.iter().cloned().chain(listen).collect(),
+        environment: Vec::new(),
+        folder: folder.to_owned(),
+        log: folder.join(format!("stream-server-{number}.log")),
+    };
+    let mut process = Process::start(&program)?;
+    let health = format!("http://127.0.0.1:{port}/health");
+    process.wait_until(PATIENCE, "answer to GET /health", || {
+        http::get(&health).is_ok_and(|answer| answer.status == 200)
+    })?;
+    Ok(Mortal {
+        program,
+        process,
+        port,
+    })
 }
 
 fn script(name: &str) -> PathBuf {

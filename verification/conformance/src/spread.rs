@@ -3,11 +3,20 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use testkit::http1::{Connection, Message};
 use testkit::server::{After, Answer, Server};
+use testkit::wait;
+
+use crate::come_and_go::Gate;
+
+/// How long a request that no server takes is sent to one after the other.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The pause between two tries.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A proxy. Dropping it ends it.
 pub(crate) struct Spread(Server);
@@ -19,8 +28,9 @@ impl fmt::Debug for Spread {
 }
 
 impl Spread {
-    /// Starts one on a free port, in front of these ports.
-    pub(crate) fn start(ports: Vec<u16>) -> Self {
+    /// Starts one on a free port, in front of these ports. With a gate the servers come and go:
+    /// what isn't taken (no connection, or 503) goes to another one.
+    pub(crate) fn start(ports: Vec<u16>, gate: Option<Arc<Gate>>) -> Self {
         let next = AtomicUsize::new(0);
         Self(Server::start(Arc::new(move |incoming| {
             // Every server gets the rules of faults.
@@ -32,9 +42,18 @@ impl Spread {
                     Some(Err(_)) | None => Answer::Close,
                 };
             }
-            let place = next.fetch_add(1, Ordering::Relaxed) % ports.len().max(1);
-            let port = ports.get(place).copied().unwrap_or_default();
-            match passed_on(port, &incoming.message) {
+            let to_any = || {
+                let place = next.fetch_add(1, Ordering::Relaxed) % ports.len().max(1);
+                passed_on(
+                    ports.get(place).copied().unwrap_or_default(),
+                    &incoming.message,
+                )
+            };
+            let answer = match &gate {
+                None => to_any(),
+                Some(gate) => taken(gate, to_any),
+            };
+            match answer {
                 Ok(bytes) => Answer::Raw(bytes, After::Next),
                 Err(_) => Answer::Close,
             }
@@ -45,6 +64,22 @@ impl Spread {
     pub(crate) fn port(&self) -> u16 {
         self.0.port()
     }
+}
+
+/// Tries until a server takes the request.
+fn taken(gate: &Gate, to_any: impl Fn() -> io::Result<Vec<u8>>) -> io::Result<Vec<u8>> {
+    let mut last = Err(io::ErrorKind::TimedOut.into());
+    wait::until_some(PATIENCE, PAUSE, || {
+        let open = gate.door.read().unwrap_or_else(PoisonError::into_inner);
+        last = to_any();
+        drop(open);
+        let is_taken = last
+            .as_ref()
+            .is_ok_and(|bytes| !bytes.starts_with(b"HTTP/1.1 503"));
+        is_taken.then_some(())
+    });
+    gate.answered.fetch_add(1, Ordering::Relaxed);
+    last
 }
 
 /// Has a server answer a request.

@@ -57,7 +57,11 @@ impl Gap {
 }
 
 /// Publishes numbered values until it is told to end. Returns those that were acknowledged.
-fn publish(clients: &Anywhere, is_over: &AtomicBool, acknowledged: &Mutex<BTreeSet<String>>) -> Gap {
+fn publish(
+    clients: &Anywhere,
+    is_over: &AtomicBool,
+    acknowledged: &Mutex<BTreeSet<String>>,
+) -> Gap {
     let mut gap = Gap::new();
     let mut number = 0;
     while !is_over.load(Ordering::Relaxed) {
@@ -77,26 +81,33 @@ fn publish(clients: &Anywhere, is_over: &AtomicBool, acknowledged: &Mutex<BTreeS
 #[derive(Default)]
 struct Seen {
     delivered: BTreeSet<String>,
+    /// Of these a commit was acknowledged. Of others that may be in doubt.
     committed: BTreeSet<String>,
     again: usize,
 }
 
-/// Reads as one instance of a group, and commits, until all is delivered and committed.
+/// Reads as one instance of a group, and commits, until all is delivered.
 fn consume(clients: &Anywhere, is_all: impl Fn(&Seen) -> bool) -> (Seen, Gap) {
     let (mut seen, mut gap) = (Seen::default(), Gap::new());
     let begun = Instant::now();
     let mut cursor: Option<String> = None;
     let mut uncommitted: Vec<String> = Vec::new();
     while !is_all(&seen) {
-        assert!(gap.since.elapsed() < PATIENCE, "the group has come to a stand");
+        assert!(
+            gap.since.elapsed() < PATIENCE,
+            "the group has come to a stand"
+        );
         assert!(begun.elapsed() < 10 * PATIENCE, "it never ends");
         let Some(own) = &cursor else {
             uncommitted.clear();
             let joined = clients.any().join("g", "one");
-            cursor = joined.ok().filter(|answer| answer.status == 200).map(|answer| {
-                let value = answer.json();
-                value.get("value").unwrap().as_str().unwrap().to_owned()
-            });
+            cursor = joined
+                .ok()
+                .filter(|answer| answer.status == 200)
+                .map(|answer| {
+                    let value = answer.json();
+                    value.get("value").unwrap().as_str().unwrap().to_owned()
+                });
             continue;
         };
         let Ok(batch) = clients.any().get(own) else {
@@ -149,7 +160,10 @@ fn come_and_go(fronts: &mut [Front]) {
         }
         front.restart();
         front.wait_until_ready();
-        println!("round {round}: server {place} is back after {:?}", begun.elapsed());
+        println!(
+            "round {round}: server {place} is back after {:?}",
+            begun.elapsed()
+        );
     }
 }
 
@@ -163,7 +177,7 @@ fn nothing_is_lost_and_no_commit_is_undone_while_servers_come_and_go() {
     let (publishing, reading, checking) = (clients(), clients(), clients());
     let (is_over, acknowledged) = (AtomicBool::new(false), Mutex::<BTreeSet<String>>::default());
     let is_all = |seen: &Seen| {
-        is_over.load(Ordering::Relaxed) && locked(&acknowledged).is_subset(&seen.committed)
+        is_over.load(Ordering::Relaxed) && locked(&acknowledged).is_subset(&seen.delivered)
     };
     thread::scope(|scope| {
         let publisher = scope.spawn(|| publish(&publishing, &is_over, &acknowledged));
@@ -188,7 +202,10 @@ fn nothing_is_lost_and_no_commit_is_undone_while_servers_come_and_go() {
     });
     // What one server acknowledges, another one shows in the same moment.
     let mut last = String::new();
-    assert!(wait::until(PATIENCE, || checking.0.iter().all(|client| client.put_one("x"))));
+    assert!(wait::until(PATIENCE, || checking
+        .0
+        .iter()
+        .all(|client| client.put_one("x"))));
     for number in 0..100 {
         last = format!("last-{number}");
         assert!(checking.any().put_one(&last));

@@ -41,11 +41,24 @@ impl Guarded {
         let ground = Ground::start("security", &setup)?;
         // As docs/kafka.md lists them.
         let topics = ["--topic", PREFIX, "--resource-pattern-type", "prefixed"];
-        let operations = ["Create", "Delete", "Describe", "DescribeConfigs", "Read", "Write"];
+        let operations = [
+            "Create",
+            "Delete",
+            "Describe",
+            "DescribeConfigs",
+            "Read",
+            "Write",
+        ];
         for principal in ["User:alice", "User:CN=gateway"] {
-            ground.cluster.allow(principal, &operations, &topics).unwrap();
+            ground
+                .cluster
+                .allow(principal, &operations, &topics)
+                .unwrap();
             let cluster = ["IdempotentWrite"];
-            ground.cluster.allow(principal, &cluster, &["--cluster"]).unwrap();
+            ground
+                .cluster
+                .allow(principal, &cluster, &["--cluster"])
+                .unwrap();
         }
         ground.file("alice", "alices password\n");
         ground.file("mallory", "mallorys password\n");
@@ -109,7 +122,10 @@ impl Guarded {
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         let mut front = self.ground.begin(&arguments);
         let (code, said) = front.end(AT_ONCE);
-        assert!(code.is_some_and(|code| code != 0), "{more:?} {code:?}: {said}");
+        assert!(
+            code.is_some_and(|code| code != 0),
+            "{more:?} {code:?}: {said}"
+        );
         for word in words {
             assert!(said.contains(word), "{more:?}: no {word:?} in {said}");
         }
@@ -155,7 +171,12 @@ fn users_and_certificates_are_taken_and_refusals_say_what_to_change() {
     guarded.is_refused(Listener::MutualTls, &with(&[&ca, &stranger]), &words);
     guarded.is_refused(Listener::MutualTls, &with(&[&ca]), &words);
 
-    let mallory = ["--kafka-user", "mallory", "--kafka-password-file", "mallory"];
+    let mallory = [
+        "--kafka-user",
+        "mallory",
+        "--kafka-password-file",
+        "mallory",
+    ];
     let words = ["secure.__sluice.members", "right"];
     guarded.is_refused(Listener::Scram, &with(&[&ca, &mallory]), &words);
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rdkafka::ClientConfig;
+use rdkafka::config::RDKafkaLogLevel;
 
 use crate::kafka::topic_log::LogError;
 use crate::limits::VALUE_BYTES_MAX;
@@ -26,7 +27,12 @@ pub(super) fn common(setting: &KafkaSetting) -> Result<ClientConfig, LogError> {
         .set("socket.keepalive.enable", "true")
         .set("socket.nagle.disable", "true")
         .set("reconnect.backoff.max.ms", "1000")
-        .set("topic.metadata.refresh.fast.interval.ms", "100");
+        .set("topic.metadata.refresh.fast.interval.ms", "100")
+        // A broker that doesn't know a new topic yet is asked again after this time. The default is
+        // five minutes.
+        .set("topic.metadata.refresh.interval.ms", "5000")
+        // Its log would wait in the same queue as its errors, which say the same.
+        .set_log_level(RDKafkaLogLevel::Emerg);
     let security = &setting.security;
     let protocol = match (security.tls, security.user.is_some()) {
         (false, false) => "PLAINTEXT",
@@ -98,6 +104,14 @@ pub(super) fn asking(common: &ClientConfig) -> ClientConfig {
     config
 }
 
+/// Returns the settings of consumers that see records of transactions too that are open or aborted:
+/// those of internal topics, in which nobody of ours uses any. Otherwise whoever leaves one open
+/// would hide what comes after it.
+pub(super) fn seeing_all(mut config: ClientConfig) -> ClientConfig {
+    config.set("isolation.level", "read_uncommitted");
+    config
+}
+
 /// Returns the settings of consumers that read a little, from anywhere.
 pub(super) fn reading(common: &ClientConfig) -> ClientConfig {
     let mut config = asking(common);
@@ -117,7 +131,7 @@ pub(super) fn reading(common: &ClientConfig) -> ClientConfig {
 
 /// Returns the settings of consumers that follow.
 pub(super) fn following(common: &ClientConfig) -> ClientConfig {
-    let mut config = asking(common);
+    let mut config = seeing_all(asking(common));
     config
         .set("group.id", GROUP)
         .set("enable.partition.eof", "true")

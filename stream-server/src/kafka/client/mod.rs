@@ -15,7 +15,7 @@ mod topics;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rdkafka::Offset;
 use rdkafka::admin::AdminClient;
@@ -38,11 +38,8 @@ use told::{Asking, Told};
 /// another one may lead after some seconds.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// Longest time that one try to connect takes, before it is looked why it hasn't succeeded.
-const CONNECT_STEP: Duration = Duration::from_millis(500);
-/// The pause between two tries.
-const CONNECT_PAUSE: Duration = Duration::from_millis(50);
-
+/// How often it is looked why nobody can be asked.
+const CONNECT_LOOK: Duration = Duration::from_millis(100);
 /// Topics of a cluster.
 pub(crate) struct KafkaLog {
     setting: Arc<KafkaSetting>,
@@ -50,6 +47,8 @@ pub(crate) struct KafkaLog {
     readers: Arc<Readers>,
     /// For questions: metadata, and offsets by time.
     asking: Arc<Asking>,
+    /// For offsets of internal topics.
+    asking_all: Arc<Asking>,
     admin: AdminClient<DefaultClientContext>,
 }
 
@@ -63,6 +62,8 @@ impl KafkaLog {
         let asking = config::asking(&common).create_with_context(Told::default());
         let asking: Asking = asking.map_err(failed)?;
         let asking = Arc::new(asking);
+        let all = config::seeing_all(config::asking(&common));
+        let all: Asking = all.create_with_context(Told::default()).map_err(failed)?;
         Ok(Self {
             setting: Arc::clone(setting),
             producing: Producing::new(
@@ -73,6 +74,7 @@ impl KafkaLog {
             readers: Arc::new(Readers::new(config::reading(&common))),
             admin: common.create().map_err(failed)?,
             asking,
+            asking_all: Arc::new(all),
         })
     }
 
@@ -82,27 +84,28 @@ impl KafkaLog {
     /// When brokers refuse this client or this client refuses them, which is noticed at once, or
     /// when none is there in time.
     pub(crate) async fn connect(&self, patience: Duration) -> Result<(), Unconnected> {
-        let begun = Instant::now();
+        let asking = self.ask(move |asking| {
+            let brokers = asking.fetch_metadata(None, patience);
+            brokers.map(drop).map_err(failed)
+        });
+        let mut asking = std::pin::pin!(tokio::time::timeout(patience, asking));
         loop {
-            let asked = self.ask(|asking| {
-                let brokers = asking.fetch_metadata(None, CONNECT_STEP);
-                Ok((brokers.map(drop).map_err(failed), told::problems(asking)))
-            });
-            let (error, problems) = match asked.await {
-                Ok((Ok(()), _)) => return Ok(()),
-                Ok((Err(error), problems)) => (error, problems),
-                Err(error) => return Err(Unconnected::other(error.to_string())),
+            // The question isn't answered before the time is up, if nobody can be asked. What
+            // librdkafka tells meanwhile says why.
+            let asked = tokio::time::timeout(CONNECT_LOOK, &mut asking).await;
+            let problems = told::problems(&self.asking);
+            let error = match asked {
+                Ok(Ok(Ok(()))) => return Ok(()),
+                Ok(Ok(Err(error))) => error.to_string(),
+                Ok(Err(_)) => "no broker answers".to_owned(),
+                Err(_) => match problems.decided() {
+                    Some(decided) => return Err(decided),
+                    None => continue,
+                },
             };
-            if let Some(decided) = problems.decided() {
-                return Err(decided);
-            }
-            if begun.elapsed() >= patience {
-                let connection = problems.connection.map(|(_, problem)| problem);
-                let problem = connection.unwrap_or_else(|| error.to_string());
-                return Err(Unconnected::other(problem));
-            }
-            // Some errors come at once.
-            tokio::time::sleep(CONNECT_PAUSE).await;
+            let connection = problems.connection.map(|(_, problem)| problem);
+            let other = || Unconnected::other(connection.unwrap_or(error));
+            return Err(problems.refusal.unwrap_or_else(other));
         }
     }
 
@@ -111,15 +114,38 @@ impl KafkaLog {
         &self,
         work: impl FnOnce(&Asking) -> Result<T, LogError> + Send + 'static,
     ) -> Result<T, LogError> {
-        let asking = Arc::clone(&self.asking);
-        let asked = tokio::task::spawn_blocking(move || {
-            let done = work(&asking);
-            told::problems(&asking);
-            done
-        });
-        let asked = asked.await;
-        asked.unwrap_or_else(|error| Err(LogError::Unavailable(error.to_string())))
+        ask(&self.asking, work).await
     }
+}
+
+async fn ask<T: Send + 'static>(
+    asking: &Arc<Asking>,
+    work: impl FnOnce(&Asking) -> Result<T, LogError> + Send + 'static,
+) -> Result<T, LogError> {
+    let asking = Arc::clone(asking);
+    let asked = tokio::task::spawn_blocking(move || {
+        let done = work(&asking);
+        told::problems(&asking);
+        done
+    });
+    let asked = asked.await;
+    asked.unwrap_or_else(|error| Err(LogError::Unavailable(error.to_string())))
+}
+
+async fn bounds(
+    asking: &Arc<Asking>,
+    topic: &str,
+    partitions: u32,
+) -> Result<BTreeMap<u32, Extent>, LogError> {
+    let offsets = |which: Offset| {
+        let topic = topic.to_owned();
+        ask(asking, move |asking| {
+            reading::offsets(asking, &topic, partitions, which)
+        })
+    };
+    // Kafka takes these two in the place of a time.
+    let (oldest, next) = tokio::join!(offsets(Offset::Beginning), offsets(Offset::End));
+    Ok(reading::extents(&oldest?, next?))
 }
 
 impl Log for KafkaLog {
@@ -139,15 +165,15 @@ impl Log for KafkaLog {
     }
 
     fn bounds<'a>(&'a self, topic: &'a str, partitions: u32) -> Done<'a, BTreeMap<u32, Extent>> {
-        let ask = move |which: Offset| {
-            let topic = topic.to_owned();
-            self.ask(move |asking| reading::offsets(asking, &topic, partitions, which))
-        };
-        Box::pin(async move {
-            // Kafka takes these two in the place of a time.
-            let (oldest, next) = tokio::join!(ask(Offset::Beginning), ask(Offset::End));
-            Ok(reading::extents(&oldest?, next?))
-        })
+        Box::pin(bounds(&self.asking, topic, partitions))
+    }
+
+    fn all_bounds<'a>(
+        &'a self,
+        topic: &'a str,
+        partitions: u32,
+    ) -> Done<'a, BTreeMap<u32, Extent>> {
+        Box::pin(bounds(&self.asking_all, topic, partitions))
     }
 
     fn offset_at<'a>(

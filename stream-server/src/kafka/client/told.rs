@@ -10,7 +10,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 /// Brokers that end connections for so long don't just start.
 const CERTAIN: Duration = Duration::from_secs(5);
 /// Events that are taken at a time.
-const EVENTS_MAX: usize = 1_000;
+const EVENTS_MAX: usize = 64;
 
 /// A consumer that only asks.
 pub(super) type Asking = BaseConsumer<Told>;
@@ -96,9 +96,15 @@ impl ClientContext for Told {
             Some(Code::SSL) => !reason.contains("Disconnected"),
             Some(_) | None => false,
         };
+        if error.rdkafka_error_code() == Some(Code::AllBrokersDown) {
+            // That one can't be reached says more.
+            return;
+        }
         let mut problems = self.problems();
         if is_refusal {
-            tracing::warn!("Kafka: {reason}");
+            if problems.refusal.is_none() {
+                tracing::warn!("Kafka: {reason}");
+            }
             problems.refusal = Some(Unconnected::other(reason.to_owned()));
         } else {
             tracing::debug!("Kafka: {error}: {reason}");
@@ -126,9 +132,8 @@ impl Problems {
 /// Returns what was told until now. Otherwise it would be kept until somebody wants it.
 pub(super) fn problems(asking: &Asking) -> Problems {
     for _ in 0..EVENTS_MAX {
-        if asking.poll(Duration::ZERO).is_none() {
-            break;
-        }
+        // `None` may be an event too, and the queue is looked at in no time.
+        drop(asking.poll(Duration::ZERO));
     }
     let context = rdkafka::consumer::Consumer::context(asking);
     context.problems().clone()

@@ -210,8 +210,7 @@ impl Client {
 
     /// Publishes values under keys of their own.
     pub fn put(&self, values: &[String]) -> std::io::Result<Answer> {
-        let message =
-            |value: &String| json!({ "key": STANDARD.encode(value), "value": STANDARD.encode(value) });
+        let message = |value: &String| json!({ "key": STANDARD.encode(value), "value": STANDARD.encode(value) });
         let messages: Vec<Value> = values.iter().map(message).collect();
         self.request("POST", "messages", &json!({ "messages": messages }))
     }
@@ -245,10 +244,22 @@ impl Client {
         let mut values = Vec::new();
         for partition in 0..partitions {
             let details = json!({ "partition": partition.to_string(), "type": "TRIM_HORIZON" });
-            let made = self.request("POST", "cursors", &details).unwrap();
-            let mut cursor = made.json()["value"].as_str().expect("a cursor").to_owned();
+            let mut made = None;
+            wait::until(PATIENCE, || {
+                made = self.request("POST", "cursors", &details).ok();
+                made.as_ref().is_some_and(|made| made.status == 200)
+            });
+            let made = made.expect("an answer");
+            assert_eq!(made.status, 200, "{made:?}");
+            let mut cursor = made.json()["value"].as_str().unwrap().to_owned();
             loop {
-                let batch = self.get(&cursor).unwrap();
+                let mut batch = self.get(&cursor).unwrap();
+                wait::until(PATIENCE, || {
+                    if batch.status == 503 {
+                        batch = self.get(&cursor).unwrap();
+                    }
+                    batch.status != 503
+                });
                 assert_eq!(batch.status, 200, "{batch:?}");
                 let read = batch.values();
                 cursor = batch.next.expect("a next cursor");

@@ -14,6 +14,7 @@ const TESTS: &[&str] = &[
     "cursors",
     "groups",
     "kafka",
+    "kafka_hostile",
     "messages",
     "streams",
 ];
@@ -25,7 +26,12 @@ pub(super) const KAFKA_CLUSTER: &str = "kafka-cluster";
 const BROKERS: &str = "SLUICE_KAFKA_BROKERS";
 /// How many servers stand in front of them, for the tests.
 const FRONTS: &str = "SLUICE_KAFKA_FRONTS";
-/// Names the program to test, for the tests by Oracle's clients.
+/// Has these servers killed, ended and started again while Oracle's clients use them.
+const COME_AND_GO: &str = "SLUICE_KAFKA_COME_AND_GO";
+/// Tests that count on servers which stay: the members of a group are in one server's memory, and so
+/// are the rules of faults.
+const NOT_WHILE_THEY_GO: &[&str] = &["group", "bad_days", "errors"];
+/// Names the program to test, for the tests with servers of their own.
 const SERVER: &str = "SLUICE_STREAM_SERVER";
 
 /// Runs the tests with three brokers, through one server and through two.
@@ -42,6 +48,7 @@ pub(super) fn run(project: &Project) -> Result<Outcome> {
     oci_clients::python_sdk(project)?;
     oci_clients::typescript_sdk(project)?;
     let mut brokers_own = cargo(project, &["test", "--package", KAFKA_CLUSTER, "--locked"]);
+    brokers_own.arg("--no-fail-fast").env(SERVER, &server);
     let mut outcome = runner::tests(brokers_own.env(PREPARED, "1"))?;
     let cluster = Cluster::start(&kafka, "step", &Setup::default())?;
     let brokers = cluster.brokers();
@@ -58,5 +65,20 @@ pub(super) fn run(project: &Project) -> Result<Outcome> {
             outcome = ran.and(outcome);
         }
     }
-    Ok(outcome)
+    println!("through two of its servers, which come and go");
+    let mut clients = cargo(project, &["test", "--package=conformance", "--locked"]);
+    clients.args([
+        "--no-fail-fast",
+        "--test=python",
+        "--test=typescript",
+        "--test=cli",
+        "--",
+    ]);
+    clients.args(NOT_WHILE_THEY_GO.iter().flat_map(|name| ["--skip", *name]));
+    clients
+        .env(SERVER, &server)
+        .env(BROKERS, &brokers)
+        .env(FRONTS, "2");
+    let ran = runner::tests(clients.env(COME_AND_GO, "1").env(PREPARED, "1"))?;
+    Ok(ran.and(outcome))
 }

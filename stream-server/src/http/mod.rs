@@ -35,6 +35,7 @@ use crate::fronts::Fronts;
 use crate::limits::{ANSWERS_BYTES_MAX, BODIES_BYTES_MAX};
 use crate::service::Service;
 use crate::time::Clock;
+#[cfg(feature = "kafka")]
 pub(crate) use answer_body::AnswerBody;
 use body_room::BodyRoom;
 pub(crate) use gate::{Gate, parse_host};

@@ -12,6 +12,7 @@ use stream_coordination::record::Change;
 use stream_coordination::state::SlotState;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use super::log_times::LogTimes;
 use super::running::{Event, Running};
 use super::steady;
 use super::topic_log::{Follow, Followed, InternalTopics, Log, LogError, NewRecord, Record};
@@ -34,9 +35,7 @@ pub(super) struct Coordination {
     waiting: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
     /// What is followed, by the order that it was asked with.
     followed: Mutex<HashMap<u64, Place>>,
-    /// The latest time at which brokers have appended a record to a slot, in milliseconds of their
-    /// clocks. A front's own clock may be wrong by days.
-    log_times: Mutex<BTreeMap<u32, u64>>,
+    pub(super) log_times: LogTimes,
     numbers: AtomicU64,
     /// Counts what was told: whoever waits for something looks again.
     told: watch::Sender<u64>,
@@ -75,7 +74,7 @@ impl Coordination {
             outputs,
             waiting: Mutex::default(),
             followed: Mutex::default(),
-            log_times: Mutex::default(),
+            log_times: LogTimes::default(),
             numbers: AtomicU64::new(1),
             told: watch::Sender::new(0),
             sooner: Notify::new(),
@@ -281,11 +280,7 @@ impl Coordination {
         if let Some(place) = self.followed().get_mut(&order) {
             place.next = next;
         }
-        if let (LogId::Slot(slot), Some(last)) = (log, records.last()) {
-            let mut times = self.log_times();
-            let latest = times.entry(slot).or_default();
-            *latest = last.stamp.time.0.max(*latest);
-        }
+        self.log_times.note(log, &records);
         let value = |record: Record| (record.stamp.offset, record.value.to_vec());
         self.tell(Input::Fetched {
             log,
@@ -293,18 +288,6 @@ impl Coordination {
             records: records.into_iter().map(value).collect(),
             next,
         });
-    }
-
-    fn log_times(&self) -> MutexGuard<'_, BTreeMap<u32, u64>> {
-        self.log_times
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns what time it is for a slot: when its latest record was appended, in milliseconds of
-    /// the brokers' clocks. `None` before one was read.
-    pub(super) fn log_ms(&self, slot: u32) -> Option<u64> {
-        self.log_times().get(&slot).copied()
     }
 
     /// Returns whether offsets are left out because they have no records. Otherwise the log was cut

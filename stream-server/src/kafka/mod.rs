@@ -11,7 +11,7 @@
 //! | the seam to a cluster; in memory; Kafka's client | `topic_log`, `memory`, `client` |
 //! | what offsets there are, remembered for a moment | `extents` |
 //! | unfit topics (pure) | `checks` |
-//! | runs the coordination | `coordination`, `running`, `steady` |
+//! | runs the coordination | `coordination`, `running`, `log_times`, `steady` |
 //! | start, what this front owns | `front`, `startup`, `error` |
 //! | names that streams can't have (pure); topics that somebody made anew | `names`, `remade` |
 //! | what the service asks for | `storage`, `streams`, `directory`, `translate` |
@@ -27,6 +27,7 @@ mod directory;
 mod error;
 mod extents;
 mod front;
+mod log_times;
 #[cfg(test)]
 mod memory;
 mod names;

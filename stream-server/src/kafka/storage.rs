@@ -301,7 +301,7 @@ impl Storage for KafkaFront {
                 stream: stream.key,
                 name: name.to_owned(),
                 starts,
-                at_ms: self.coordination.log_ms(slot).unwrap_or_else(wall_ms),
+                at_ms: self.coordination.log_times.of(slot).unwrap_or_else(wall_ms),
             };
             let key = self.change(slot, open).await?;
             self.group_after(key)

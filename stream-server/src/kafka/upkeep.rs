@@ -40,7 +40,7 @@ async fn look_after(
     clock: &Clock,
 ) {
     // Not this machine's time: it may be wrong by days.
-    let Some(now_ms) = front.coordination.log_ms(slot) else {
+    let Some(now_ms) = front.coordination.log_times.of(slot) else {
         return;
     };
     let streams = front.coordination.with_state(CONTROL_SLOT, |state| {

@@ -233,8 +233,9 @@ impl ApiError {
     #[must_use]
     pub fn cursor_behind_the_end(partition: u32) -> Self {
         Self::invalid_parameter(format!(
-            "The cursor is behind the end of partition {partition}: messages were removed from the \
-             stream. Create a new cursor, and move a group with UpdateGroup."
+            "The cursor is outside the retention period and is now invalid: it is behind the end \
+             of partition {partition}, because messages were removed from the stream. Create a \
+             new cursor, and move a group with UpdateGroup."
         ))
     }
 
@@ -291,6 +292,7 @@ impl From<StorageError> for ApiError {
                 "NotAuthorizedOrResourceAlreadyExists",
                 error.to_string(),
             ),
+            StorageError::GroupMoved => Self::cursor_invalid(),
             StorageError::TooMany(message) => Self::limit_exceeded(message),
             StorageError::Unavailable(message) => Self::unavailable(message),
             StorageError::Failed(_) => Self::internal(error.to_string()),

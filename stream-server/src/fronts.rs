@@ -8,6 +8,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use tokio::sync::OwnedSemaphorePermit;
 
 /// The slot that serves the control plane.
 pub(crate) const CONTROL_SLOT: u32 = 0;
@@ -70,11 +71,13 @@ impl EnsureStream {
 }
 
 /// What another front has answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct HandedBack {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Bytes,
+    /// The part of the room for answers that the body takes.
+    pub(crate) room: Option<OwnedSemaphorePermit>,
 }
 
 /// Why another front hasn't answered.

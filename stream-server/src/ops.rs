@@ -1,24 +1,31 @@
 //! Answers the requests of operators: `/ready` and `/metrics`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::body::Body;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, StatusCode};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::task::JoinSet;
 
 use crate::backend::Backend;
 use crate::connections::Seat;
 use crate::http::{REQUEST_ID, Response, ToTheEnd, request_id};
 use crate::limits::READY_LIFE;
 use crate::metric::{LagLabels, Metrics, Snapshot};
+use crate::partition_log::Extent;
 use crate::service::Service;
-use crate::storage::StorageError;
+use crate::storage::{StorageError, Stream};
 use crate::time::Clock;
 
 /// A store that does not write within this time is not ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long figures wait for the offsets of streams: less than those who ask for them wait.
+const EXTENTS_TIMEOUT: Duration = Duration::from_secs(5);
+/// Streams whose offsets are asked for at the same time.
+const QUESTIONS_MAX: usize = 16;
 const JSON: &str = "application/json";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -94,19 +101,24 @@ impl Ops {
         }
     }
 
-    async fn snapshot(&self) -> Result<Snapshot, StorageError> {
+    pub(crate) async fn snapshot(&self) -> Result<Snapshot, StorageError> {
         let mut snapshot = Snapshot {
             database_bytes: self.store.bytes(),
             ..Snapshot::default()
         };
         let streams = self.store.streams().await?;
-        for group in self.service.group_states(self.clock.steady()) {
+        let groups = self.service.group_states(self.clock.steady());
+        let used: BTreeSet<u64> = groups.iter().map(|group| group.record.stream_key).collect();
+        let asked = streams.iter().filter(|stream| used.contains(&stream.key));
+        let extents = self.extents(asked.cloned()).await;
+        for group in groups {
             snapshot.groups = snapshot.groups.saturating_add(1);
             snapshot.members = snapshot.members.saturating_add(group.members);
-            let Some(stream) = streams.iter().find(|s| s.key == group.record.stream_key) else {
+            let stream = streams.iter().find(|s| s.key == group.record.stream_key);
+            let (Some(stream), Some(extents)) = (stream, extents.get(&group.record.stream_key))
+            else {
                 continue;
             };
-            let extents = self.store.extents(stream).await?;
             for (partition, position) in &group.record.positions {
                 let labels = LagLabels {
                     stream: stream.name.clone(),
@@ -120,6 +132,33 @@ impl Ops {
             }
         }
         Ok(snapshot)
+    }
+
+    /// Returns the extents of streams, by key. Those that can't be told in time are left out: the
+    /// other figures are needed then.
+    async fn extents(
+        &self,
+        streams: impl Iterator<Item = Arc<Stream>>,
+    ) -> BTreeMap<u64, BTreeMap<u32, Extent>> {
+        let mut asked = JoinSet::new();
+        let places = Arc::new(Semaphore::new(QUESTIONS_MAX));
+        for stream in streams {
+            let (store, places) = (Arc::clone(&self.store), Arc::clone(&places));
+            asked.spawn(async move {
+                let _place = places.acquire().await.ok()?;
+                let extents = store.extents(&stream).await.ok()?;
+                Some((stream.key, extents))
+            });
+        }
+        let mut told = BTreeMap::new();
+        let telling = async {
+            while let Some(one) = asked.join_next().await {
+                told.extend(one.ok().flatten());
+            }
+        };
+        // Whoever is late is aborted with the set.
+        let _ = tokio::time::timeout(EXTENTS_TIMEOUT, telling).await;
+        told
     }
 }
 

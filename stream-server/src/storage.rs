@@ -121,12 +121,26 @@ pub struct ReadBounds {
     pub bytes_max: usize,
 }
 
+/// What has become of a group, behind the back of whoever remembers it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GroupNews {
+    /// It is the same.
+    None,
+    /// It was moved: this is the group now.
+    Moved(Box<GroupRecord>),
+    /// It was forgotten.
+    Gone,
+}
+
 /// Why an operation of the storage failed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StorageError {
     /// There is a stream of that name or id; nothing was created.
     #[error("a stream of that name exists already")]
     StreamExists,
+    /// The group was moved or forgotten meanwhile; nothing was committed.
+    #[error("the group was moved meanwhile")]
+    GroupMoved,
     /// The limit of streams, partitions or groups is reached.
     #[error("{0}")]
     TooMany(String),
@@ -147,6 +161,18 @@ pub trait Storage: Send + Sync {
     /// groups have no cursors from before a start.
     fn boot_id(&self) -> Option<u64> {
         None
+    }
+
+    /// Returns the time that cursors expire by. Several servers that take each other's cursors have
+    /// to agree on it.
+    fn cursor_time(&self, now: TimeMs) -> TimeMs {
+        now
+    }
+
+    /// Returns for how many milliseconds a cursor is taken after it has expired: by so much the
+    /// clocks of several servers may differ.
+    fn cursor_grace_ms(&self) -> u64 {
+        0
     }
 
     /// Returns all streams, by key.
@@ -212,6 +238,12 @@ pub trait Storage: Send + Sync {
         name: &'a str,
         starts: BTreeMap<u32, u64>,
     ) -> Answer<'a, GroupRecord>;
+
+    /// Returns what has become of a group that the service remembers with this incarnation. Only
+    /// a storage that may do later what it couldn't confirm has news here.
+    fn news_of(&self, _group_key: u64, _incarnation: u64) -> GroupNews {
+        GroupNews::None
+    }
 
     /// Commits offsets. Offsets before the committed position, and commits of an earlier
     /// incarnation of the group, change nothing.

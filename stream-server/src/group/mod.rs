@@ -242,6 +242,14 @@ impl Group {
         self.record = moved;
     }
 
+    /// Takes the group as it is kept now: it was moved, and nobody here knew. All instances must
+    /// create a new cursor.
+    pub(crate) fn follow(&mut self, moved: GroupRecord) {
+        self.members.clear();
+        self.departed.clear();
+        self.record = moved;
+    }
+
     /// Ends all instances as if they had timed out. What they have not committed is free again.
     pub fn forget_members(&mut self, now: TimeMs) {
         for epoch in self.members.keys().copied().collect::<Vec<_>>() {

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::messages_json::MessagesJson;
 
@@ -17,6 +18,8 @@ pub(crate) struct AnswerBody {
     announced: u64,
     /// Whether the server has been told to write what it has.
     flushed: bool,
+    /// Its part of the room for answers.
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// The end of an answer that is cut off; the server closes the connection on it.
@@ -32,6 +35,15 @@ impl AnswerBody {
             rest: None,
             announced,
             flushed: false,
+            _room: None,
+        }
+    }
+
+    /// Returns the same with its part of the room for answers.
+    pub(crate) fn held(data: Bytes, room: Option<OwnedSemaphorePermit>) -> Self {
+        Self {
+            _room: room,
+            ..Self::whole(data)
         }
     }
 
@@ -49,6 +61,7 @@ impl AnswerBody {
         let whole = Self::whole(data.clone());
         Self {
             flushed: false,
+            _room: None,
             data: data.slice(..bytes.min(data.len())),
             rest: None,
             announced: whole

@@ -31,6 +31,11 @@ impl Body {
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
+
+    /// Returns the same bytes, which stay where they are.
+    pub(crate) fn shared(&self) -> Bytes {
+        self.bytes.clone()
+    }
 }
 
 /// Reads the body of a refused request without keeping it. Otherwise a client that is still sending

@@ -83,7 +83,7 @@ impl App {
         Ok(Reply::messages(json, fetched.next_cursor))
     }
 
-    async fn answer_room(&self) -> Result<OwnedSemaphorePermit, ApiError> {
+    pub(super) async fn answer_room(&self) -> Result<OwnedSemaphorePermit, ApiError> {
         let room = Arc::clone(&self.answers_room);
         if let Ok(permit) = Arc::clone(&room).try_acquire_many_owned(FETCH_ROOM_BYTES) {
             return Ok(permit);

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use hyper::Method;
+use hyper::body::Incoming;
 use hyper::header::HeaderName;
+use hyper::{Method, Request};
+use tokio::sync::OwnedSemaphorePermit;
 
+use super::body::Body;
 use super::respond::Reply;
 use super::route::Route;
 use super::{App, Call, body, route, wire, wire_control};
@@ -43,9 +45,10 @@ impl App {
                     }
                 }
                 Place::Elsewhere { epoch, url } => {
-                    let handed = fronts.hand(&url, slot, epoch, &call.handed()).await;
+                    let room = self.room_for(call).await?;
+                    let handed = hand(fronts, &url, (slot, epoch), call).await;
                     match handed {
-                        Ok(back) => return Ok(reply(back)),
+                        Ok(back) => return Ok(reply(back, room)),
                         Err(NotHanded::Moved) => {}
                         Err(NotHanded::Lost(problem)) => return Err(lost(&problem)),
                     }
@@ -61,27 +64,43 @@ impl App {
     pub(crate) async fn perform_handed(
         &self,
         request: Handed,
-        slot: u32,
-        epoch: u64,
+        body: Body,
+        (slot, epoch): (u32, u64),
     ) -> Option<HandedBack> {
         let fronts = self.fronts.as_deref()?;
         if fronts.place(slot) != (Place::Here { epoch }) {
             return None;
         }
-        let done = match handed_call(&request) {
-            _ if request.path == EnsureStream::PATH => self.ensure_stream(&request.body).await,
-            Ok(call) => self.perform_held(fronts, &call, Held { slot, epoch }).await,
+        let done = match handed_call(request, body) {
+            Ok(Given::Ensure(body)) => self.ensure_stream(body.bytes()).await,
+            Ok(Given::Call(call)) => self.perform_held(fronts, &call, Held { slot, epoch }).await,
             Err(api_error) => Err(api_error),
         };
-        let (status, headers, body) = Reply::from(done).into_parts();
-        let headers = headers.into_iter();
-        Some(HandedBack {
-            status,
-            headers: headers
-                .map(|(name, value)| (name.as_str().to_owned(), value))
-                .collect(),
-            body,
-        })
+        Some(Reply::from(done).into_handed_back())
+    }
+
+    /// Reads the body of a request that another front has handed over, whose head is its own.
+    ///
+    /// # Errors
+    /// When it is too long or too slow, or too much comes at once: nothing was done.
+    pub(crate) async fn read_handed(&self, request: Request<Incoming>) -> Result<Body, ApiError> {
+        body::read(request, &self.bodies_room).await
+    }
+
+    /// Takes room for the answer of another front, which comes as a whole.
+    async fn room_for(&self, call: &Call) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
+        match call.route {
+            Route::GetMessages { .. } => self.answer_room().await.map(Some),
+            Route::Health
+            | Route::PutMessages { .. }
+            | Route::CreateCursor { .. }
+            | Route::Commit { .. }
+            | Route::Heartbeat { .. }
+            | Route::CreateGroupCursor { .. }
+            | Route::GetGroup { .. }
+            | Route::UpdateGroup { .. }
+            | Route::Control(_) => Ok(None),
+        }
     }
 
     /// Creates a stream that the operator of another front has named.
@@ -149,6 +168,49 @@ impl App {
     }
 }
 
+/// Has another front serve a request, as long as it is the one to do so: one that is stopped would
+/// be waited for when another one serves already.
+async fn hand(
+    fronts: &dyn Fronts,
+    url: &str,
+    (slot, epoch): (u32, u64),
+    call: &Call,
+) -> Result<HandedBack, NotHanded> {
+    let handed = call.handed();
+    let mut handing = fronts.hand(url, slot, epoch, &handed);
+    loop {
+        tokio::select! {
+            biased;
+            back = &mut handing => return back,
+            () = fronts.changed() => {
+                let is_there = matches!(
+                    fronts.place(slot),
+                    Place::Elsewhere { epoch: now, .. } if now == epoch
+                );
+                if !is_there {
+                    break;
+                }
+            }
+        }
+    }
+    match call.route {
+        // It may have been done. Who asks again finds out.
+        Route::Control(_) => Err(NotHanded::Lost(
+            "another one has taken its place".to_owned(),
+        )),
+        // The log has refused what wasn't done by now, and what was does no harm twice.
+        Route::Health
+        | Route::PutMessages { .. }
+        | Route::CreateCursor { .. }
+        | Route::GetMessages { .. }
+        | Route::Commit { .. }
+        | Route::Heartbeat { .. }
+        | Route::CreateGroupCursor { .. }
+        | Route::GetGroup { .. }
+        | Route::UpdateGroup { .. } => Err(NotHanded::Moved),
+    }
+}
+
 /// Returns whether this front may answer the request: the log guards the control plane, and a lease
 /// guards what is read for groups.
 fn may_answer(fronts: &dyn Fronts, call: &Call, Held { slot, epoch }: Held) -> bool {
@@ -163,33 +225,43 @@ impl Call {
             query: self.query.clone(),
             if_match: self.headers.if_match.clone(),
             retry_token: self.headers.retry_token.clone(),
-            body: Bytes::copy_from_slice(self.body.bytes()),
+            body: self.body.shared(),
         }
     }
 }
 
-fn handed_call(request: &Handed) -> Result<Call, ApiError> {
-    let method = Method::from_bytes(request.method.as_bytes())
-        .map_err(|_| ApiError::unknown_path(&request.method, &request.path))?;
-    Ok(Call {
-        route: route(&method, &request.path)?,
-        method,
-        path: request.path.clone(),
-        query: request.query.clone(),
-        headers: wire_control::ControlHeaders {
-            if_match: request.if_match.clone(),
-            retry_token: request.retry_token.clone(),
-        },
-        body: body::Body::given(&request.body),
-    })
+/// What another front has handed over.
+enum Given {
+    Call(Box<Call>),
+    Ensure(Body),
 }
 
-fn reply(back: HandedBack) -> Reply {
+fn handed_call(request: Handed, body: Body) -> Result<Given, ApiError> {
+    if request.path == EnsureStream::PATH {
+        return Ok(Given::Ensure(body));
+    }
+    let method = Method::from_bytes(request.method.as_bytes())
+        .map_err(|_| ApiError::unknown_path(&request.method, &request.path))?;
+    Ok(Given::Call(Box::new(Call {
+        route: route(&method, &request.path)?,
+        method,
+        path: request.path,
+        query: request.query,
+        headers: wire_control::ControlHeaders {
+            if_match: request.if_match,
+            retry_token: request.retry_token,
+        },
+        body,
+    })))
+}
+
+fn reply(back: HandedBack, room: Option<OwnedSemaphorePermit>) -> Reply {
     let headers = back.headers.into_iter().filter_map(|(name, value)| {
         let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
         Some((name, value))
     });
-    Reply::handed_back(back.status, back.body, headers.collect())
+    let room = room.and_then(|mut room| room.split(back.body.len().min(room.num_permits())));
+    Reply::handed_back(back.status, (back.body, room), headers.collect())
 }
 
 fn moving() -> ApiError {

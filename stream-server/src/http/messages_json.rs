@@ -19,7 +19,7 @@ pub(super) struct MessagesJson {
     has_ended: bool,
     times: TimeText,
     /// Its part of the room for answers.
-    _room: Option<OwnedSemaphorePermit>,
+    room: Option<OwnedSemaphorePermit>,
 }
 
 impl MessagesJson {
@@ -34,8 +34,13 @@ impl MessagesJson {
             has_begun: false,
             has_ended: false,
             times: TimeText::default(),
-            _room: room,
+            room,
         }
+    }
+
+    /// Takes its part of the room for answers, which the pieces go on to need.
+    pub(super) fn take_room(&mut self) -> Option<OwnedSemaphorePermit> {
+        self.room.take()
     }
 
     /// Returns how long all pieces are together, before the first is taken.

@@ -35,6 +35,7 @@ use crate::fronts::Fronts;
 use crate::limits::{ANSWERS_BYTES_MAX, BODIES_BYTES_MAX};
 use crate::service::Service;
 use crate::time::Clock;
+pub(crate) use answer_body::AnswerBody;
 use body_room::BodyRoom;
 pub(crate) use gate::{Gate, parse_host};
 pub(crate) use respond::{Dropped, REQUEST_ID, Reply, Response, request_id};
@@ -213,7 +214,7 @@ impl App {
 
 /// Returns an answer with this content and nothing else.
 pub(crate) fn plain(content: bytes::Bytes) -> Response {
-    Response::new(answer_body::AnswerBody::whole(content))
+    Response::new(AnswerBody::whole(content))
 }
 
 /// A request that is complete and may be performed.

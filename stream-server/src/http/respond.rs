@@ -5,10 +5,12 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use hyper::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::answer_body::AnswerBody;
 use super::messages_json::MessagesJson;
 use crate::api_error::ApiError;
+use crate::fronts::HandedBack;
 
 /// An answer on its way to the client.
 pub(crate) type Response = hyper::Response<AnswerBody>;
@@ -41,14 +43,20 @@ pub(crate) struct Reply {
 /// The content of an answer.
 enum Content {
     Whole(Bytes),
+    /// With its part of the room for answers.
+    Held(Bytes, Option<OwnedSemaphorePermit>),
     Messages(MessagesJson),
 }
 
 impl Content {
-    fn into_bytes(self) -> Bytes {
+    fn into_bytes(self) -> (Bytes, Option<OwnedSemaphorePermit>) {
         match self {
-            Self::Whole(bytes) => bytes,
-            Self::Messages(json) => json.collect::<Vec<_>>().concat().into(),
+            Self::Whole(bytes) => (bytes, None),
+            Self::Held(bytes, room) => (bytes, room),
+            Self::Messages(mut json) => {
+                let room = json.take_room();
+                (json.collect::<Vec<_>>().concat().into(), room)
+            }
         }
     }
 }
@@ -126,11 +134,14 @@ impl Reply {
     /// Returns what another front has answered.
     pub(super) fn handed_back(
         status: u16,
-        body: Bytes,
+        (body, room): (Bytes, Option<OwnedSemaphorePermit>),
         headers: Vec<(HeaderName, String)>,
     ) -> Self {
-        let reply = Self::new(status, body);
-        Self { headers, ..reply }
+        Self {
+            headers,
+            body: Content::Held(body, room),
+            ..Self::empty(status)
+        }
     }
 
     fn with(mut self, name: HeaderName, value: Option<String>) -> Self {
@@ -160,16 +171,31 @@ impl Reply {
 
     /// Returns the status, the headers that the operation adds, and the content.
     pub(crate) fn into_parts(self) -> (u16, Vec<(HeaderName, String)>, Bytes) {
-        (self.status, self.headers, self.body.into_bytes())
+        (self.status, self.headers, self.body.into_bytes().0)
+    }
+
+    /// Returns the answer as another front takes it.
+    pub(super) fn into_handed_back(self) -> HandedBack {
+        let (body, room) = self.body.into_bytes();
+        let headers = self.headers.into_iter();
+        HandedBack {
+            status: self.status,
+            headers: headers
+                .map(|(name, value)| (name.as_str().to_owned(), value))
+                .collect(),
+            body,
+            room,
+        }
     }
 
     pub(crate) fn into_response(self, request_id: &str) -> Result<Response, Dropped> {
         let body = match self.ending {
             Ending::Whole => match self.body {
                 Content::Whole(bytes) => AnswerBody::whole(bytes),
+                Content::Held(bytes, room) => AnswerBody::held(bytes, room),
                 Content::Messages(json) => AnswerBody::messages(json),
             },
-            Ending::CutOff(bytes) => AnswerBody::cut_off(&self.body.into_bytes(), bytes),
+            Ending::CutOff(bytes) => AnswerBody::cut_off(&self.body.into_bytes().0, bytes),
             Ending::Dropped => return Err(Dropped),
         };
         let mut response = Response::new(body);

@@ -12,6 +12,7 @@ use stream_coordination::record::Change;
 use stream_coordination::state::SlotState;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use super::log_times::LogTimes;
 use super::running::{Event, Running};
 use super::steady;
 use super::topic_log::{Follow, Followed, InternalTopics, Log, LogError, NewRecord, Record};
@@ -34,6 +35,7 @@ pub(super) struct Coordination {
     waiting: Mutex<HashMap<u64, oneshot::Sender<Answer>>>,
     /// What is followed, by the order that it was asked with.
     followed: Mutex<HashMap<u64, Place>>,
+    pub(super) log_times: LogTimes,
     numbers: AtomicU64,
     /// Counts what was told: whoever waits for something looks again.
     told: watch::Sender<u64>,
@@ -72,6 +74,7 @@ impl Coordination {
             outputs,
             waiting: Mutex::default(),
             followed: Mutex::default(),
+            log_times: LogTimes::default(),
             numbers: AtomicU64::new(1),
             told: watch::Sender::new(0),
             sooner: Notify::new(),
@@ -277,6 +280,7 @@ impl Coordination {
         if let Some(place) = self.followed().get_mut(&order) {
             place.next = next;
         }
+        self.log_times.note(log, &records);
         let value = |record: Record| (record.stamp.offset, record.value.to_vec());
         self.tell(Input::Fetched {
             log,

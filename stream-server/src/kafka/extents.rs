@@ -80,10 +80,17 @@ impl Extents {
         extents
     }
 
-    /// Forgets what is known of a stream that is gone.
-    pub(super) fn forget(&self, stream_key: u64) {
+    /// Returns of how many streams something is known.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.len()
+    }
+
+    /// Forgets what is known of streams that are gone.
+    pub(super) fn forget(&self, is_gone: impl Fn(u64) -> bool) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.remove(&stream_key);
+        known.retain(|key, _| !is_gone(*key));
     }
 }
 

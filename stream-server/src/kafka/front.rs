@@ -1,9 +1,9 @@
 //! One front of a cluster: what it serves, and where the rest is served.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use stream_coordination::io::Route;
 use stream_coordination::placement::{slot_of_group, slot_of_key};
@@ -13,6 +13,7 @@ use super::coordination::Coordination;
 use super::directory::{Directory, Listed};
 use super::extents::Extents;
 use super::peers::Peers;
+use super::remade::Remade;
 use super::running::{Event, Running};
 use super::topic_log::{InternalTopics, Log};
 use super::translate::{failed, group_record};
@@ -35,14 +36,19 @@ pub(crate) struct KafkaFront {
     pub(super) coordination: Arc<Coordination>,
     pub(super) extents: Extents,
     pub(super) directory: Directory,
+    pub(super) remade: Remade,
     pub(super) metrics: Arc<Metrics>,
     pub(super) secret: OnceLock<[u8; 64]>,
     pub(super) peers: OnceLock<Peers>,
     pub(super) topics: InternalTopics,
-    /// Partitions of the topic of slots. Each group belongs to one of them for ever.
-    pub(super) slots: u32,
+    /// The number of slots, which is known before anything is served. Each group belongs to one of
+    /// them for ever.
+    pub(super) slots: OnceLock<u32>,
+    /// Held by whoever makes or deletes the topic of a stream.
+    pub(super) making: tokio::sync::Mutex<()>,
     service: OnceLock<Arc<Service>>,
     owned: Mutex<Owned>,
+    control: Mutex<Control>,
     running: Mutex<Option<Running>>,
 }
 
@@ -53,13 +59,24 @@ struct Owned {
     gained: BTreeMap<u32, u64>,
     /// Those of them whose groups the service has.
     loaded: BTreeMap<u32, u64>,
+    /// Since when.
+    since: BTreeMap<u32, Instant>,
+}
+
+/// What the owner of the first slot remembers of its ownership.
+#[derive(Default)]
+pub(super) struct Control {
+    /// When it took the slot over, if there was an owner before.
+    pub(super) taken_over_at: Option<Instant>,
+    /// The keys of streams whose deletion began since.
+    pub(super) deleted_here: BTreeSet<u64>,
 }
 
 impl KafkaFront {
     pub(super) fn new(
         setting: Arc<KafkaSetting>,
         log: Arc<dyn Log>,
-        (topics, slots): (InternalTopics, u32),
+        topics: InternalTopics,
         (coordination, running): (Arc<Coordination>, Running),
     ) -> Self {
         Self {
@@ -68,15 +85,23 @@ impl KafkaFront {
             log,
             coordination,
             directory: Directory::default(),
+            remade: Remade::default(),
             metrics: Metrics::new(),
             secret: OnceLock::new(),
             peers: OnceLock::new(),
             topics,
-            slots,
+            slots: OnceLock::new(),
+            making: tokio::sync::Mutex::default(),
             service: OnceLock::new(),
             owned: Mutex::default(),
+            control: Mutex::default(),
             running: Mutex::new(Some(running)),
         }
+    }
+
+    /// Returns the number of slots.
+    pub(super) fn slots(&self) -> u32 {
+        self.slots.get().copied().unwrap_or(1)
     }
 
     /// Returns the name of a stream's topic.
@@ -88,9 +113,28 @@ impl KafkaFront {
         self.owned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn control(&self) -> MutexGuard<'_, Control> {
+        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns where the control plane is served, whether or not the service has it.
+    pub(super) fn control_place(&self) -> Place {
+        match self.coordination.route(CONTROL_SLOT) {
+            Route::Here { epoch } => Place::Here { epoch },
+            Route::Elsewhere { epoch, url, .. } => Place::Elsewhere { epoch, url },
+            Route::Nowhere => Place::Nowhere,
+        }
+    }
+
     /// Returns the slots that the service serves here.
     pub(super) fn owned_slots(&self) -> Vec<u32> {
         self.owned().loaded.keys().copied().collect()
+    }
+
+    /// Returns for how long a slot has been served here.
+    pub(super) fn owned_for(&self, slot: u32) -> Duration {
+        let since = self.owned().since.get(&slot).copied();
+        since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
     /// Returns the streams that clients see.
@@ -111,6 +155,12 @@ impl KafkaFront {
             match event {
                 Event::Gained { slot, epoch } => {
                     tracing::info!(slot, epoch, "this front serves the slot");
+                    if slot == CONTROL_SLOT {
+                        *self.control() = Control {
+                            taken_over_at: (epoch > 1).then(Instant::now),
+                            ..Control::default()
+                        };
+                    }
                     self.owned().gained.insert(slot, epoch);
                     self.load(slot, epoch).await;
                 }
@@ -119,6 +169,7 @@ impl KafkaFront {
                     let mut owned = self.owned();
                     owned.gained.remove(&slot);
                     owned.loaded.remove(&slot);
+                    owned.since.remove(&slot);
                     if let Some(service) = self.service.get() {
                         service.drop_groups(|key| slot_of_key(key) == slot);
                     }
@@ -129,9 +180,6 @@ impl KafkaFront {
 
     /// Has the service serve a slot, if there is a service already.
     async fn load(self: &Arc<Self>, slot: u32, epoch: u64) {
-        if slot == CONTROL_SLOT {
-            tokio::spawn(Arc::clone(self).finish_streams());
-        }
         let Some(service) = self.service.get() else {
             return;
         };
@@ -147,6 +195,7 @@ impl KafkaFront {
         let mut owned = self.owned();
         if owned.gained.get(&slot) == Some(&epoch) {
             owned.loaded.insert(slot, epoch);
+            owned.since.insert(slot, Instant::now());
         }
     }
 
@@ -157,6 +206,22 @@ impl KafkaFront {
         let gained = self.owned().gained.clone();
         for (slot, epoch) in gained {
             self.load(slot, epoch).await;
+        }
+    }
+
+    /// Forgets what belongs to streams that are gone: another front may have deleted them.
+    pub(super) fn drop_gone(&self) {
+        // A stream that is created from now on may not be in the list.
+        let position = self.coordination.position(CONTROL_SLOT);
+        let known = self.coordination.with_state(CONTROL_SLOT, |state| {
+            let keys = state.streams().map(|stream| stream.key);
+            keys.collect::<BTreeSet<_>>()
+        });
+        let Some(known) = known else { return };
+        let is_gone = |key: u64| key < position && !known.contains(&key);
+        self.extents.forget(is_gone);
+        if let Some(service) = self.service.get() {
+            service.drop_groups_of(is_gone);
         }
     }
 
@@ -177,7 +242,7 @@ impl Backend for KafkaFront {
 
     fn probe(&self) -> Answer<'_, ()> {
         Box::pin(async {
-            let asked = self.log.bounds(&self.topics.slots, 0..self.slots).await;
+            let asked = self.log.bounds(&self.topics.slots, 0..self.slots()).await;
             asked.map(drop).map_err(failed)?;
             self.listed().map(drop)
         })
@@ -194,7 +259,7 @@ impl Backend for KafkaFront {
 
 impl Fronts for KafkaFront {
     fn slot_of_group(&self, stream_key: u64, name: &str) -> u32 {
-        slot_of_group(stream_key, name, self.slots)
+        slot_of_group(stream_key, name, self.slots())
     }
 
     fn slot_of_key(&self, group_key: u64) -> u32 {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::future::ready;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,8 +28,25 @@ pub(crate) struct MemoryLog {
 
 #[derive(Debug, Default)]
 struct Shared {
-    topics: Mutex<BTreeMap<String, Vec<Partition>>>,
+    topics: Mutex<BTreeMap<String, Topic>>,
+    made: AtomicU64,
+    fault: Mutex<Option<Fault>>,
     appended: Notify,
+}
+
+#[derive(Debug)]
+struct Topic {
+    id: u64,
+    partitions: Vec<Partition>,
+}
+
+/// What goes wrong with the next creation or deletion of a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// It is done, and nobody says so.
+    DoneUnsaid,
+    /// It isn't done, and nobody says so.
+    UndoneUnsaid,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -63,7 +81,35 @@ impl MemoryLog {
         work: impl FnOnce(&mut Vec<Partition>) -> Result<T, LogError>,
     ) -> Result<T, LogError> {
         let mut topics = self.shared.topics();
-        work(topics.get_mut(topic).ok_or(LogError::NoTopic)?)
+        work(&mut topics.get_mut(topic).ok_or(LogError::NoTopic)?.partitions)
+    }
+
+    /// Has the next creation or deletion of a topic go wrong.
+    pub(crate) fn fail_once(&self, fault: Fault) {
+        *self.shared.fault() = Some(fault);
+    }
+
+    /// Returns whether there is a topic of this name.
+    pub(crate) fn has_topic(&self, topic: &str) -> bool {
+        self.shared.topics().contains_key(topic)
+    }
+
+    /// Gives a topic another number of partitions.
+    pub(crate) fn resize(&self, topic: &str, partitions: usize) {
+        if let Some(topic) = self.shared.topics().get_mut(topic) {
+            topic.partitions.resize(partitions, Partition::default());
+        }
+    }
+
+    /// Does something with topics, unless it is to go wrong.
+    fn change<T>(&self, work: impl FnOnce() -> Result<T, LogError>) -> Result<T, LogError> {
+        let fault = self.shared.fault().take();
+        let unsaid = LogError::Unavailable("no answer".to_owned());
+        match fault {
+            None => work(),
+            Some(Fault::DoneUnsaid) => work().and(Err(unsaid)),
+            Some(Fault::UndoneUnsaid) => Err(unsaid),
+        }
     }
 
     fn append(&self, topic: &str, record: NewRecord) -> Result<Stamp, LogError> {
@@ -88,7 +134,8 @@ impl Shared {
     fn news(&self, followed: &mut BTreeMap<(String, u32), (u64, u64)>) -> Vec<Followed> {
         let (mut topics, mut found) = (self.topics(), Vec::new());
         for ((topic, number), (order, next)) in followed {
-            let partitions = topics.get_mut(topic).map(Vec::as_mut_slice);
+            let partitions = topics.get_mut(topic);
+            let partitions = partitions.map(|topic| topic.partitions.as_mut_slice());
             let Ok(partition) = find(partitions.unwrap_or_default(), *number) else {
                 continue;
             };
@@ -101,8 +148,12 @@ impl Shared {
         found
     }
 
-    fn topics(&self) -> MutexGuard<'_, BTreeMap<String, Vec<Partition>>> {
+    fn topics(&self) -> MutexGuard<'_, BTreeMap<String, Topic>> {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fault(&self) -> MutexGuard<'_, Option<Fault>> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -217,21 +268,33 @@ impl Log for MemoryLog {
     }
 
     fn create_topic<'a>(&'a self, topic: &'a str, plan: TopicPlan) -> Done<'a, ()> {
-        let mut topics = self.shared.topics();
-        let created = match topics.contains_key(topic) {
-            true => Err(LogError::Exists),
-            false => {
-                let count = usize::try_from(plan.partitions).unwrap_or(0);
-                topics.insert(topic.to_owned(), vec![Partition::default(); count]);
-                Ok(())
+        let created = self.change(|| {
+            let mut topics = self.shared.topics();
+            if topics.contains_key(topic) {
+                return Err(LogError::Exists);
             }
-        };
+            let count = usize::try_from(plan.partitions).unwrap_or(0);
+            let id = self.shared.made.fetch_add(1, Ordering::Relaxed);
+            let partitions = vec![Partition::default(); count];
+            topics.insert(topic.to_owned(), Topic { id, partitions });
+            Ok(())
+        });
         Box::pin(ready(created))
     }
 
     fn delete_topic<'a>(&'a self, topic: &'a str) -> Done<'a, ()> {
-        let deleted = self.shared.topics().remove(topic);
-        Box::pin(ready(deleted.map(drop).ok_or(LogError::NoTopic)))
+        let deleted = self.change(|| {
+            let deleted = self.shared.topics().remove(topic);
+            deleted.map(drop).ok_or(LogError::NoTopic)
+        });
+        Box::pin(ready(deleted))
+    }
+
+    fn topic_ids<'a>(&'a self, topics: &'a [String]) -> Done<'a, BTreeMap<String, String>> {
+        let known = self.shared.topics();
+        let id = |topic: &String| Some((topic.clone(), known.get(topic)?.id.to_string()));
+        let ids = topics.iter().filter_map(id).collect();
+        Box::pin(ready(Ok(ids)))
     }
 
     fn delete_records<'a>(&'a self, topic: &'a str, partition: u32, before: u64) -> Done<'a, ()> {
@@ -250,9 +313,9 @@ impl Log for MemoryLog {
 
     fn describe<'a>(&'a self, topic: &'a str) -> Done<'a, Option<TopicFacts>> {
         let topics = self.shared.topics();
-        let facts = topics.get(topic).map(|partitions| TopicFacts {
+        let facts = topics.get(topic).map(|topic| TopicFacts {
             replicas: 1,
-            partitions: u32::try_from(partitions.len()).unwrap_or(u32::MAX),
+            partitions: u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX),
             settings: BTreeMap::new(),
         });
         Box::pin(ready(Ok(facts)))

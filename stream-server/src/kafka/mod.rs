@@ -11,8 +11,9 @@
 //! | the seam to a cluster; in memory; Kafka's client | `topic_log`, `memory`, `client` |
 //! | what offsets there are, remembered for a moment | `extents` |
 //! | unfit topics (pure) | `checks` |
-//! | runs the coordination | `coordination`, `running`, `steady` |
+//! | runs the coordination | `coordination`, `running`, `log_times`, `steady` |
 //! | start, what this front owns | `front`, `startup`, `error` |
+//! | names that streams can't have (pure); topics that somebody made anew | `names`, `remade` |
 //! | what the service asks for | `storage`, `streams`, `directory`, `translate` |
 //! | requests between fronts | `peers`, `seal` (pure) |
 //! | groups that nobody uses | `upkeep` |
@@ -26,15 +27,20 @@ mod directory;
 mod error;
 mod extents;
 mod front;
+mod log_times;
 #[cfg(test)]
 mod memory;
+mod names;
 mod peers;
+mod remade;
 mod running;
 mod seal;
 mod startup;
 mod steady;
 mod storage;
 mod streams;
+#[cfg(test)]
+mod tests;
 mod topic_log;
 mod translate;
 mod upkeep;

@@ -3,9 +3,12 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
@@ -21,23 +24,27 @@ use tokio::task::JoinHandle;
 use super::seal::{Code, Seal, Seen, hex, unhex};
 use super::translate::wall_ms;
 use crate::fronts::{Handed, HandedBack, NotHanded};
-use crate::http::App;
-use crate::limits::{BODY_BYTES_MAX, GET_BYTES_MAX};
+use crate::http::{AnswerBody, App};
+use crate::limits::{GET_BYTES_MAX, HEAD_BYTES_MAX, IDLE_TIMEOUT};
 
 /// The one path of the listener.
 const PATH: &str = "/front";
+/// The fields that have the head of a request or an answer, and its code.
+const HEAD: &str = "x-front-head";
 const CODE: &str = "x-front-code";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Longest time that another front may take: as long as Kafka may take to confirm.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(40);
 /// Connections to one front that are kept while nobody needs them.
 const IDLE_MAX: usize = 32;
+/// How long a connection has until it has brought a request with the fronts' secret.
+const FIRST_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections of other fronts at a time.
 const CONNECTIONS_MAX: usize = 1_024;
-/// Bytes of a request: a client's body, and the line before it.
-const REQUEST_BYTES_MAX: usize = BODY_BYTES_MAX + 65_536;
+/// Bytes of what comes before a body: a client's head in base64, with what seals it.
+const HEAD_BUFFER_BYTES: usize = 2 * HEAD_BYTES_MAX;
 /// Bytes of an answer: JSON and base64 of the largest GetMessages, with foreign records' room.
-const ANSWER_BYTES_MAX: usize = 16 * GET_BYTES_MAX;
+const ANSWER_BYTES_MAX: usize = 8 * GET_BYTES_MAX;
 
 type Sender = SendRequest<Full<Bytes>>;
 
@@ -68,8 +75,8 @@ impl Peers {
         };
         let authority = authority.trim_end_matches('/');
         let nonce = format!("{:032x}", fastrand::u128(..));
-        let (bytes, code) = self.seal.seal(request, (slot, epoch), wall_ms(), nonce);
-        let sent = self.send(authority, bytes, &code);
+        let sealed = self.seal.seal(request, (slot, epoch), wall_ms(), nonce);
+        let sent = self.send(authority, sealed, request.body.clone());
         let answered = tokio::time::timeout(ANSWER_TIMEOUT, sent).await;
         answered.unwrap_or_else(|_| Err(NotHanded::Lost("it takes too long".to_owned())))
     }
@@ -77,8 +84,8 @@ impl Peers {
     async fn send(
         &self,
         authority: &str,
-        bytes: Bytes,
-        code: &Code,
+        (head, code): (Vec<u8>, Code),
+        body: Bytes,
     ) -> Result<HandedBack, NotHanded> {
         let mut sender = self.sender(authority).await?;
         let lost = |error: &dyn std::fmt::Display| NotHanded::Lost(error.to_string());
@@ -86,25 +93,35 @@ impl Peers {
             .method(Method::POST)
             .uri(PATH)
             .header(HOST, authority)
-            .header(CONTENT_LENGTH, bytes.len())
-            .header(CODE, hex(code))
-            .body(Full::new(bytes))
+            .header(CONTENT_LENGTH, body.len())
+            .header(HEAD, STANDARD.encode(head))
+            .header(CODE, hex(&code))
+            .body(Full::new(body))
             .map_err(|error| lost(&error))?;
         let response = sender.send_request(request).await;
         let response = response.map_err(|error| lost(&error))?;
-        let status = response.status();
-        let answer_code = code_of(response.headers());
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect();
-        let body = body.await.map_err(|error| lost(&error))?.to_bytes();
-        self.keep(authority, sender);
-        match (status, answer_code) {
-            (StatusCode::OK, Some(answer_code)) => {
-                let opened = self.seal.open_back(code, &body, &answer_code);
-                opened.ok_or_else(|| lost(&"its answer has another secret"))
-            }
-            (StatusCode::CONFLICT, _) => Err(NotHanded::Moved),
-            (status, _) => Err(lost(&format!("it answers {status}"))),
+        match response.status() {
+            StatusCode::OK => {}
+            // It has done nothing: it doesn't serve this any more, or has no room.
+            StatusCode::CONFLICT | StatusCode::SERVICE_UNAVAILABLE => return Err(NotHanded::Moved),
+            status => return Err(lost(&format!("it answers {status}"))),
         }
+        let opened = sealed_head(response.headers())
+            .and_then(|(head, answer_code)| self.seal.open_back(&code, &head, &answer_code))
+            .filter(|opened| opened.body.bytes <= ANSWER_BYTES_MAX)
+            .ok_or_else(|| lost(&"its answer has another secret"))?;
+        let body = Limited::new(response.into_body(), opened.body.bytes).collect();
+        let body = body.await.map_err(|error| lost(&error))?.to_bytes();
+        if !opened.body.fit(&body) {
+            return Err(lost(&"its answer isn't whole"));
+        }
+        self.keep(authority, sender);
+        Ok(HandedBack {
+            status: opened.status,
+            headers: opened.headers,
+            body,
+            room: None,
+        })
     }
 
     /// Returns a connection. A front that can't be reached has done nothing.
@@ -146,8 +163,11 @@ impl Peers {
     }
 }
 
-fn code_of(headers: &hyper::HeaderMap) -> Option<Code> {
-    unhex(headers.get(CODE)?.to_str().ok()?)
+/// Returns the head of a request or an answer, with its code.
+fn sealed_head(headers: &hyper::HeaderMap) -> Option<(Vec<u8>, Code)> {
+    let code = unhex(headers.get(CODE)?.to_str().ok()?)?;
+    let head = STANDARD.decode(headers.get(HEAD)?.as_bytes()).ok()?;
+    Some((head, code))
 }
 
 /// The listener for other fronts, ended when this is dropped.
@@ -189,44 +209,47 @@ async fn accept(listener: TcpListener, serving: Arc<Serving>) {
         let serving = Arc::clone(&serving);
         tokio::spawn(async move {
             let _place = place;
+            let is_known = Arc::new(AtomicBool::new(false));
+            let knows = Arc::clone(&is_known);
             let service = service_fn(move |request| {
-                let serving = Arc::clone(&serving);
-                async move { Ok::<_, Infallible>(serving.answer(request, peer).await) }
+                let (serving, knows) = (Arc::clone(&serving), Arc::clone(&knows));
+                async move { Ok::<_, Infallible>(serving.answer(request, peer, &knows).await) }
             });
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
-                .header_read_timeout(ANSWER_TIMEOUT)
+                .max_buf_size(HEAD_BUFFER_BYTES)
+                .header_read_timeout(IDLE_TIMEOUT)
                 .serve_connection(TokioIo::new(stream), service);
-            // Errors are the other front's: it has gone away.
-            let _ = connection.await;
+            let mut connection = std::pin::pin!(connection);
+            // Errors are the other front's: it has gone away. A stranger keeps no place.
+            if tokio::time::timeout(FIRST_TIMEOUT, &mut connection)
+                .await
+                .is_err()
+                && is_known.load(Ordering::Relaxed)
+            {
+                let _ = connection.await;
+            }
         });
     }
 }
 
 impl Serving {
-    async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
-        let only = |status: StatusCode| {
-            let mut response = Response::new(Full::default());
-            *response.status_mut() = status;
-            response
-        };
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        is_known: &AtomicBool,
+    ) -> Response<AnswerBody> {
         if request.method() != Method::POST || request.uri().path() != PATH {
             return only(StatusCode::NOT_FOUND);
         }
-        let Some(code) = code_of(request.headers()) else {
-            return only(StatusCode::UNAUTHORIZED);
-        };
-        let body = Limited::new(request.into_body(), REQUEST_BYTES_MAX).collect();
-        let body = tokio::time::timeout(ANSWER_TIMEOUT, body).await;
-        let Some(body) = body.ok().and_then(Result::ok) else {
-            return only(StatusCode::PAYLOAD_TOO_LARGE);
-        };
-        let opened = {
+        // Nothing of a body is read before this.
+        let opened = sealed_head(request.headers()).and_then(|(head, code)| {
             let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            self.seal
-                .open(&body.to_bytes(), &code, wall_ms(), &mut seen)
-        };
-        let Some(opened) = opened else {
+            let opened = self.seal.open(&head, &code, wall_ms(), &mut seen)?;
+            Some((opened, code))
+        });
+        let Some((opened, code)) = opened else {
             tracing::warn!(
                 %peer,
                 "a request for another front was refused: it has another secret, was seen before, \
@@ -234,17 +257,27 @@ impl Serving {
             );
             return only(StatusCode::UNAUTHORIZED);
         };
-        let (slot, epoch) = (opened.slot, opened.epoch);
+        is_known.store(true, Ordering::Relaxed);
+        let Ok(body) = self.app.read_handed(request).await else {
+            return only(StatusCode::SERVICE_UNAVAILABLE);
+        };
+        if !opened.body.fit(body.bytes()) {
+            return only(StatusCode::UNAUTHORIZED);
+        }
+        let place = (opened.slot, opened.epoch);
         let app = Arc::clone(&self.app);
         // A front that goes away must not stop an operation half-way.
         let done =
-            tokio::spawn(async move { app.perform_handed(opened.request, slot, epoch).await });
+            tokio::spawn(async move { app.perform_handed(opened.request, body, place).await });
         match done.await {
             Ok(Some(answer)) => {
-                let (bytes, answer_code) = self.seal.seal_back(&code, &answer);
-                let mut response = Response::new(Full::new(bytes));
-                if let Ok(value) = hex(&answer_code).try_into() {
-                    response.headers_mut().insert(CODE, value);
+                let (head, answer_code) = self.seal.seal_back(&code, &answer);
+                let mut response = Response::new(AnswerBody::held(answer.body, answer.room));
+                let fields = [(HEAD, STANDARD.encode(head)), (CODE, hex(&answer_code))];
+                for (name, value) in fields {
+                    if let Ok(value) = value.try_into() {
+                        response.headers_mut().insert(name, value);
+                    }
                 }
                 response
             }
@@ -252,4 +285,10 @@ impl Serving {
             Err(_) => only(StatusCode::INTERNAL_SERVER_ERROR),
         }
     }
+}
+
+fn only(status: StatusCode) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::whole(Bytes::new()));
+    *response.status_mut() = status;
+    response
 }

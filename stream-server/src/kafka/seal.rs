@@ -1,16 +1,16 @@
 //! Requests between fronts as bytes, authenticated. Pure.
 //!
-//! A request is one line of JSON, a line feed, and the body of the client's request. An answer is
-//! the same with another line. Each has an HMAC-SHA256 of all of it; that of an answer also covers
-//! the request's, so that no answer fits another request. A request is good for
-//! [`LIFE_MS`], and once.
+//! A request is a head of JSON and the body of the client's request; an answer is the same with
+//! another head. Each head has an HMAC-SHA256, and says how long the body is and which SHA-256 it
+//! has, so that nobody reads a body of a stranger. That of an answer also covers the request's, so
+//! that no answer fits another request. A request is good for [`LIFE_MS`], and once.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
 use crate::fronts::{Handed, HandedBack};
 
@@ -23,7 +23,28 @@ const SEEN_MAX: usize = 262_144;
 /// A code that authenticates a request or an answer.
 pub(super) type Code = [u8; 32];
 
-/// What precedes the body of a request.
+/// What a head says of its body.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct BodyFacts {
+    pub(super) bytes: usize,
+    sha256: String,
+}
+
+impl BodyFacts {
+    fn of(body: &[u8]) -> Self {
+        Self {
+            bytes: body.len(),
+            sha256: hex(&Sha256::digest(body).into()),
+        }
+    }
+
+    /// Returns whether this is the body.
+    pub(super) fn fit(&self, body: &[u8]) -> bool {
+        self.bytes == body.len() && *self == Self::of(body)
+    }
+}
+
+/// What a request says before its body.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Head {
@@ -37,21 +58,33 @@ struct Head {
     retry_token: Option<String>,
     /// Makes each request another one.
     nonce: String,
+    body: BodyFacts,
 }
 
-/// What precedes the body of an answer.
+/// What an answer says before its body.
 #[derive(Serialize, Deserialize)]
 struct BackHead {
     status: u16,
     headers: Vec<(String, String)>,
+    body: BodyFacts,
 }
 
-/// A request that was opened.
+/// The head of a request that was opened.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) slot: u32,
     pub(super) epoch: u64,
+    /// The request, without its body.
     pub(super) request: Handed,
+    pub(super) body: BodyFacts,
+}
+
+/// The head of an answer that was opened.
+#[derive(Debug)]
+pub(super) struct OpenedBack {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(String, String)>,
+    pub(super) body: BodyFacts,
 }
 
 /// Seals and opens with the secret that all fronts share.
@@ -74,14 +107,14 @@ impl Seal {
         mac
     }
 
-    /// Returns a request with its code.
+    /// Returns the head of a request with its code.
     pub(super) fn seal(
         &self,
         request: &Handed,
         (slot, epoch): (u32, u64),
         at_ms: u64,
         nonce: String,
-    ) -> (Bytes, Code) {
+    ) -> (Vec<u8>, Code) {
         let head = Head {
             at_ms,
             slot,
@@ -92,23 +125,24 @@ impl Seal {
             if_match: request.if_match.clone(),
             retry_token: request.retry_token.clone(),
             nonce,
+            body: BodyFacts::of(&request.body),
         };
-        let bytes = joined(&head, &request.body);
-        let code = self.code(b"request", &[&bytes]).finalize().into_bytes();
-        (bytes, code.into())
+        let head = written(&head);
+        let code = self.code(b"request", &[&head]).finalize().into_bytes();
+        (head, code.into())
     }
 
-    /// Opens a request. `None` if it wasn't sealed with this secret, is too old, or was seen.
+    /// Opens the head of a request. `None` if it wasn't sealed with this secret, is too old, or was seen.
     pub(super) fn open(
         &self,
-        bytes: &Bytes,
+        head: &[u8],
         code: &Code,
         now_ms: u64,
         seen: &mut Seen,
     ) -> Option<Opened> {
-        let mac = self.code(b"request", &[bytes]);
+        let mac = self.code(b"request", &[head]);
         mac.verify_slice(code).ok()?;
-        let (head, body): (Head, Bytes) = split(bytes)?;
+        let head: Head = serde_json::from_slice(head).ok()?;
         let is_fresh = now_ms.abs_diff(head.at_ms) <= LIFE_MS;
         if !is_fresh || !seen.add(*code) {
             return None;
@@ -122,52 +156,40 @@ impl Seal {
                 query: head.query,
                 if_match: head.if_match,
                 retry_token: head.retry_token,
-                body,
+                body: Bytes::new(),
             },
+            body: head.body,
         })
     }
 
-    /// Returns an answer with its code.
-    pub(super) fn seal_back(&self, request: &Code, answer: &HandedBack) -> (Bytes, Code) {
+    /// Returns the head of an answer with its code.
+    pub(super) fn seal_back(&self, request: &Code, answer: &HandedBack) -> (Vec<u8>, Code) {
         let head = BackHead {
             status: answer.status,
             headers: answer.headers.clone(),
+            body: BodyFacts::of(&answer.body),
         };
-        let bytes = joined(&head, &answer.body);
-        let code = self.code(b"answer", &[request, &bytes]).finalize();
-        (bytes, code.into_bytes().into())
+        let head = written(&head);
+        let code = self.code(b"answer", &[request, &head]).finalize();
+        (head, code.into_bytes().into())
     }
 
-    /// Opens the answer to a request. `None` if it isn't the answer to this one.
-    pub(super) fn open_back(
-        &self,
-        request: &Code,
-        bytes: &Bytes,
-        code: &Code,
-    ) -> Option<HandedBack> {
-        let mac = self.code(b"answer", &[request, bytes]);
+    /// Opens the head of the answer to a request. `None` if it isn't the answer to this one.
+    pub(super) fn open_back(&self, request: &Code, head: &[u8], code: &Code) -> Option<OpenedBack> {
+        let mac = self.code(b"answer", &[request, head]);
         mac.verify_slice(code).ok()?;
-        let (head, body): (BackHead, Bytes) = split(bytes)?;
-        Some(HandedBack {
+        let head: BackHead = serde_json::from_slice(head).ok()?;
+        Some(OpenedBack {
             status: head.status,
             headers: head.headers,
-            body,
+            body: head.body,
         })
     }
 }
 
-fn joined(head: &impl Serialize, body: &[u8]) -> Bytes {
+fn written(head: &impl Serialize) -> Vec<u8> {
     // Texts and numbers can always be written.
-    let mut bytes = serde_json::to_vec(head).unwrap_or_default();
-    bytes.push(b'\n');
-    bytes.extend_from_slice(body);
-    bytes.into()
-}
-
-fn split<T: for<'de> Deserialize<'de>>(bytes: &Bytes) -> Option<(T, Bytes)> {
-    let end = memchr::memchr(b'\n', bytes)?;
-    let head = serde_json::from_slice(bytes.get(..end)?).ok()?;
-    Some((head, bytes.slice(end.saturating_add(1)..)))
+    serde_json::to_vec(head).unwrap_or_default()
 }
 
 /// Requests that were taken.
@@ -232,48 +254,61 @@ mod tests {
         Seal::new(&[7; 32])
     }
 
-    fn sealed() -> (Bytes, Code) {
+    fn sealed() -> (Vec<u8>, Code) {
         seal().seal(&request(), (3, 9), NOW, "n".to_owned())
     }
 
     #[test]
     fn a_request_and_its_answer_come_as_they_went() {
-        let (bytes, code) = sealed();
-        let opened = seal().open(&bytes, &code, NOW, &mut Seen::default());
+        let (head, code) = sealed();
+        let opened = seal().open(&head, &code, NOW, &mut Seen::default());
         let opened = opened.unwrap();
         assert_eq!((opened.slot, opened.epoch), (3, 9));
-        assert_eq!(opened.request, request());
+        assert!(opened.body.fit(&request().body));
+        for other in [&b""[..], b"{\n]", b"{\n} "] {
+            assert!(!opened.body.fit(other));
+        }
+        let body = request().body;
+        assert_eq!(
+            Handed {
+                body,
+                ..opened.request
+            },
+            request()
+        );
         let answer = HandedBack {
             status: 200,
             headers: vec![("opc-next-cursor".to_owned(), "c".to_owned())],
             body: Bytes::from_static(b"[]\n"),
+            room: None,
         };
         let (back, back_code) = seal().seal_back(&code, &answer);
-        assert_eq!(seal().open_back(&code, &back, &back_code), Some(answer));
-        assert_eq!(seal().open_back(&[0; 32], &back, &back_code), None);
+        let opened = seal().open_back(&code, &back, &back_code).unwrap();
+        assert_eq!((opened.status, &opened.headers), (200, &answer.headers));
+        assert!(opened.body.fit(&answer.body));
+        assert!(seal().open_back(&[0; 32], &back, &back_code).is_none());
     }
 
     #[test]
     fn a_request_is_good_once_and_for_a_while() {
-        let (bytes, code) = sealed();
+        let (head, code) = sealed();
         let mut seen = Seen::default();
         for wrong in [NOW - LIFE_MS - 1, NOW + LIFE_MS + 1] {
-            assert!(seal().open(&bytes, &code, wrong, &mut seen).is_none());
+            assert!(seal().open(&head, &code, wrong, &mut seen).is_none());
         }
-        assert!(seal().open(&bytes, &code, NOW, &mut seen).is_some());
-        assert!(seal().open(&bytes, &code, NOW, &mut seen).is_none());
+        assert!(seal().open(&head, &code, NOW, &mut seen).is_some());
+        assert!(seal().open(&head, &code, NOW, &mut seen).is_none());
     }
 
     #[test]
     fn a_request_of_another_secret_or_with_any_byte_changed_is_refused() {
-        let (bytes, code) = sealed();
+        let (head, code) = sealed();
         let stranger = Seal::new(&[8; 32]);
         let mut seen = Seen::default();
-        assert!(stranger.open(&bytes, &code, NOW, &mut seen).is_none());
-        for at in 0..bytes.len() {
-            let mut forged = bytes.to_vec();
+        assert!(stranger.open(&head, &code, NOW, &mut seen).is_none());
+        for at in 0..head.len() {
+            let mut forged = head.clone();
             forged[at] ^= 1;
-            let forged = Bytes::from(forged);
             assert!(seal().open(&forged, &code, NOW, &mut seen).is_none());
         }
         let (_, answer_code) = seal().seal_back(
@@ -282,9 +317,10 @@ mod tests {
                 status: 200,
                 headers: Vec::new(),
                 body: Bytes::new(),
+                room: None,
             },
         );
-        assert!(seal().open(&bytes, &answer_code, NOW, &mut seen).is_none());
+        assert!(seal().open(&head, &answer_code, NOW, &mut seen).is_none());
     }
 
     #[test]

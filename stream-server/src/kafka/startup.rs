@@ -36,6 +36,9 @@ const HOUR_MS: u64 = 3_600_000;
 const SECRET_BYTES_MIN: usize = 32;
 /// The document that keeps the shared secret.
 const SECRET: (&str, &str) = ("secret", "fronts");
+/// The document that keeps the number of slots: groups stay where they are, whatever becomes of the
+/// topic.
+const SLOTS: (&str, &str) = ("slots", "fronts");
 
 /// What a front needs that is bound before it starts.
 pub(crate) struct Internal {
@@ -90,16 +93,21 @@ impl KafkaFront {
             members: format!("{}{INTERNAL}members", setting.topic_prefix),
             slots: format!("{}{INTERNAL}slots", setting.topic_prefix),
         };
-        let slots = make_internal_topics(&*log, &setting, &topics).await?;
+        let partitions = make_internal_topics(&*log, &setting, &topics).await?;
         let front = FrontId(format!("{:032x}", fastrand::u128(..)));
-        let config = Config::new(front, url, slots);
+        let config = Config::new(front, url, partitions);
         let started = Coordination::start(Arc::clone(&log), topics.clone(), config);
         let (coordination, running, events) = started.map_err(|error| cluster(&setting, &error))?;
-        let front = Self::new(setting, log, (topics, slots), (coordination, running));
+        let front = Self::new(setting, log, topics, (coordination, running));
         let front = Arc::new(front);
         drop(tokio::spawn(Arc::clone(&front).follow(events)));
-        let secret = front.await_secret(own_secret).await?;
-        // Both are set once.
+        drop(tokio::spawn(Self::keep_finishing(Arc::downgrade(&front))));
+        drop(tokio::spawn(Self::keep_looking(Arc::downgrade(&front))));
+        let (secret, slots) = front.await_shared(own_secret, partitions).await?;
+        // All are set once.
+        let _ = front
+            .slots
+            .set(kept_slots(&front.topics.slots, slots, partitions)?);
         let prefix = front.setting.topic_prefix.as_bytes();
         let _ = front.secret.set(derived(&secret, b"cursors", prefix));
         let seal = Seal::new(&derived(&secret, b"fronts", prefix));
@@ -108,44 +116,39 @@ impl KafkaFront {
         Ok((front, Internal { listener, seal }))
     }
 
-    /// Waits until the streams are known, and returns the secret that all fronts share. The first
-    /// owner of the first slot makes it up, unless the operator has given one.
-    async fn await_secret(&self, own: Option<Vec<u8>>) -> Result<Vec<u8>, KafkaError> {
+    /// Waits until the streams are known, and returns what all fronts share: the secret, and the
+    /// number of slots. The first owner of the first slot makes them up, unless the operator has
+    /// given a secret.
+    async fn await_shared(
+        &self,
+        own: Option<Vec<u8>>,
+        partitions: u32,
+    ) -> Result<(Vec<u8>, u32), KafkaError> {
         let ready = self
             .coordination
             .wait_until(START_TIMEOUT, |one| one.is_ready());
         if !ready.await {
             return Err(self.late("its internal topics can't be read"));
         }
-        if let Some(own) = own {
-            return Ok(own);
-        }
         let begun = std::time::Instant::now();
         while begun.elapsed() < START_TIMEOUT {
-            if let Some(secret) = self.shared_secret() {
-                return Ok(secret);
+            let secret = own.clone().or_else(|| self.shared_secret());
+            let slots = self.shared(SLOTS).and_then(|json| json.parse().ok());
+            if let (Some(secret), Some(slots)) = (&secret, slots) {
+                return Ok((secret.clone(), slots));
             }
             if let Some(error) = self.coordination.denial() {
                 return Err(of_topic(&self.setting, &self.topics.slots, &error));
             }
-            let is_owner = matches!(
-                self.coordination.route(CONTROL_SLOT),
-                stream_coordination::io::Route::Here { .. }
-            );
-            if is_owner {
-                let secret: [u128; 4] = std::array::from_fn(|_| random());
-                let bytes: Vec<u8> = secret.iter().flat_map(|one| one.to_be_bytes()).collect();
-                let document = record::Document {
-                    kind: SECRET.0.to_owned(),
-                    id: SECRET.1.to_owned(),
-                    json: format!("\"{}\"", STANDARD.encode(bytes)),
-                };
-                // It is seen above, if it has worked.
-                let put = self
-                    .change(CONTROL_SLOT, Change::PutDocument(document))
-                    .await;
-                if let Err(error) = put {
-                    tracing::debug!("the secret isn't kept yet: {error}");
+            if matches!(self.control_place(), Place::Here { .. }) {
+                if secret.is_none() {
+                    let secret: [u128; 4] = std::array::from_fn(|_| random());
+                    let bytes: Vec<u8> = secret.iter().flat_map(|one| one.to_be_bytes()).collect();
+                    self.share(SECRET, format!("\"{}\"", STANDARD.encode(bytes)))
+                        .await;
+                }
+                if slots.is_none() {
+                    self.share(SLOTS, partitions.to_string()).await;
                 }
             }
             self.coordination.wait_for_news(AGAIN).await;
@@ -153,12 +156,25 @@ impl KafkaFront {
         Err(self.late("nobody serves its control plane"))
     }
 
-    fn shared_secret(&self) -> Option<Vec<u8>> {
-        let json = self.coordination.with_state(CONTROL_SLOT, |state| {
+    /// Keeps something for all fronts. It is seen by the one that asks, if it has worked.
+    async fn share(&self, (kind, id): (&str, &str), json: String) {
+        let (kind, id) = (kind.to_owned(), id.to_owned());
+        let put = Change::PutDocument(record::Document { kind, id, json });
+        if let Err(error) = self.change(CONTROL_SLOT, put).await {
+            tracing::debug!("what all fronts share isn't kept yet: {error}");
+        }
+    }
+
+    fn shared(&self, name: (&str, &str)) -> Option<String> {
+        self.coordination.with_state(CONTROL_SLOT, |state| {
             let mut documents = state.documents();
-            let found = documents.find(|one| (one.kind.as_str(), one.id.as_str()) == SECRET);
+            let found = documents.find(|one| (one.kind.as_str(), one.id.as_str()) == name);
             found.map(|one| one.json.clone())
-        })??;
+        })?
+    }
+
+    fn shared_secret(&self) -> Option<Vec<u8>> {
+        let json = self.shared(SECRET)?;
         let secret = STANDARD.decode(json.trim_matches('"')).ok()?;
         (secret.len() >= SECRET_BYTES_MIN).then_some(secret)
     }
@@ -187,6 +203,9 @@ impl KafkaFront {
                 Err(error) => return Err(of_topic(&self.setting, &topic, &error)),
             }
         }
+        let remade = self.look_for_remade().await;
+        let remade = remade.map_err(|error| cluster(&self.setting, &error))?;
+        findings.warnings.extend(remade);
         told(findings)
     }
 
@@ -283,6 +302,22 @@ fn read_secret(file: &PathBuf) -> Result<Vec<u8>, KafkaError> {
         0..SECRET_BYTES_MIN => Err(wrong(format!("it has {} bytes", secret.len()))),
         _ => Ok(secret),
     }
+}
+
+/// Returns the number of slots that groups lie in, if the topic still has them.
+fn kept_slots(topic: &str, kept: u32, partitions: u32) -> Result<u32, KafkaError> {
+    if partitions < kept {
+        return Err(KafkaError::Topics(vec![format!(
+            "{topic}: has {partitions} partitions, and groups lie in {kept}. Restore the topic"
+        )]));
+    }
+    if partitions > kept {
+        tracing::warn!(
+            topic,
+            "has {partitions} partitions, and groups lie in {kept}: the others stay empty"
+        );
+    }
+    Ok(kept)
 }
 
 /// Returns a key for one use of the secret by one service. Several services may have the same file.

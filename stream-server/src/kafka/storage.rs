@@ -10,19 +10,23 @@ use stream_coordination::record::{self, Change, NewStream};
 use stream_coordination::state::{SlotState, WhyRefused};
 
 use super::front::KafkaFront;
+use super::names;
 use super::topic_log::{Fetched, NewRecord, Record, Wanted};
 use super::translate::{failed, group_record, wall_ms};
 use crate::fronts::CONTROL_SLOT;
 use crate::group::{Commit, GroupRecord, ReadRange};
 use crate::partition_log::{Extent, Stamp};
-use crate::storage::{Answer, Document, Found, Message, NewMessage, ReadBounds, Storage};
+use crate::storage::{
+    Answer, Document, Found, GroupNews, Message, NewMessage, ReadBounds, Storage,
+};
 use crate::storage::{StorageError, Stream};
 use crate::time::TimeMs;
 
 /// How long a request waits for news of streams that other fronts have created.
 const NEWS_TIMEOUT: Duration = Duration::from_secs(2);
-/// What no stream's name begins with: names of internal topics do, ours and Kafka's.
-const RESERVED: &str = "__";
+
+/// By how many milliseconds the clocks of fronts may differ.
+const CLOCKS_DIFFER_MS: u64 = 30_000;
 
 impl KafkaFront {
     /// Has the owner's log take a change; this front must be the owner. Returns the key of what was
@@ -35,7 +39,8 @@ impl KafkaFront {
         match self.coordination.request(slot, change).await {
             Answered::Done { key, .. } => Ok(key),
             Answered::Refused(why) => match why {
-                WhyRefused::NoGroup | WhyRefused::GroupMoved | WhyRefused::NoStream => Ok(None),
+                WhyRefused::NoGroup | WhyRefused::GroupMoved => Err(StorageError::GroupMoved),
+                WhyRefused::NoStream => Ok(None),
                 WhyRefused::StreamExists => Err(StorageError::StreamExists),
                 WhyRefused::TooMany(which) => Err(StorageError::TooMany(which)),
                 WhyRefused::BadSize => Err(StorageError::TooMany("it is too long".to_owned())),
@@ -49,6 +54,20 @@ impl KafkaFront {
             Answered::Unknown => Err(StorageError::Failed(
                 "Kafka did not confirm it in time".to_owned(),
             )),
+        }
+    }
+
+    /// Refuses a name that Kafka takes for that of another stream.
+    fn check_alike(&self, name: &str) -> Result<(), StorageError> {
+        let listed = self.listed()?;
+        let topic = self.topic(name);
+        let alike = |other: &&Arc<Stream>| names::collide(&topic, &self.topic(&other.name));
+        match listed.all.iter().find(alike) {
+            None => Ok(()),
+            Some(other) => Err(StorageError::TooMany(format!(
+                "Kafka takes '.' and '_' in names of topics for the same, and there is a stream {}",
+                other.name
+            ))),
         }
     }
 
@@ -70,6 +89,14 @@ impl Storage for KafkaFront {
 
     fn boot_id(&self) -> Option<u64> {
         Some(0)
+    }
+
+    fn cursor_time(&self, _: TimeMs) -> TimeMs {
+        TimeMs(wall_ms())
+    }
+
+    fn cursor_grace_ms(&self) -> u64 {
+        CLOCKS_DIFFER_MS
     }
 
     fn streams(&self) -> Answer<'_, Vec<Arc<Stream>>> {
@@ -123,11 +150,17 @@ impl Storage for KafkaFront {
 
     fn delete_stream<'a>(&'a self, stream: &'a Stream) -> Answer<'a, ()> {
         Box::pin(async move {
+            let _making = self.making.lock().await;
             let deletion = Change::DeleteStream { stream: stream.key };
             self.change(CONTROL_SLOT, deletion).await?;
-            self.extents.forget(stream.key);
-            // It is gone for clients. If this fails, the next owner does it.
-            if let Err(error) = self.delete_topic(stream.key, &stream.name).await {
+            self.control().deleted_here.insert(stream.key);
+            let begun = self
+                .coordination
+                .with_state(CONTROL_SLOT, |state| state.stream(stream.key).cloned());
+            // It is gone for clients. If this fails, it is tried again.
+            if let Some(begun) = begun.flatten()
+                && let Err(error) = self.delete_topic(&begun).await
+            {
                 tracing::warn!(stream = stream.name, "its topic isn't deleted yet: {error}");
             }
             Ok(())
@@ -136,11 +169,8 @@ impl Storage for KafkaFront {
 
     fn create_stream(&self, stream: Stream) -> Answer<'_, Arc<Stream>> {
         Box::pin(async move {
-            if stream.name.starts_with(RESERVED) {
-                let reserved =
-                    format!("names that begin with {RESERVED} are Kafka's and this server's own");
-                return Err(StorageError::TooMany(reserved));
-            }
+            names::check(&stream.name, &self.topic(&stream.name)).map_err(StorageError::TooMany)?;
+            self.check_alike(&stream.name)?;
             let new = NewStream {
                 id: stream.id,
                 name: stream.name,
@@ -150,10 +180,17 @@ impl Storage for KafkaFront {
                 retention_hours: stream.retention_hours,
                 created_ms: stream.created.0,
             };
+            let _making = self.making.lock().await;
+            if self.is_unfinished(&new.name) {
+                let unfinished =
+                    "a stream of that name is being created or deleted, try again".to_owned();
+                return Err(StorageError::Unavailable(unfinished));
+            }
+            self.check_free(&new).await?;
             let created = self.change(CONTROL_SLOT, Change::CreateStream(new.clone()));
             let gone = || StorageError::Unavailable("the stream is gone again".to_owned());
             let key = created.await?.ok_or_else(gone)?;
-            self.activate(key, &new, false).await?;
+            self.activate(key, &new).await?;
             self.listed()?.by_id(&new.id).ok_or_else(gone)
         })
     }
@@ -165,6 +202,7 @@ impl Storage for KafkaFront {
         messages: Vec<NewMessage>,
     ) -> Answer<'a, Vec<Result<Stamp, StorageError>>> {
         Box::pin(async move {
+            let topic = self.topic_of(stream)?;
             let bytes: usize = messages.iter().map(|one| one.value.len()).sum();
             let record = |message: NewMessage| NewRecord {
                 partition: message.partition,
@@ -173,7 +211,7 @@ impl Storage for KafkaFront {
             };
             let records = messages.into_iter().map(record).collect();
             let begun = Instant::now();
-            let stamps = self.log.produce(&self.topic(&stream.name), records).await;
+            let stamps = self.log.produce(&topic, records).await;
             let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
             let failures = stamps.iter().filter(|stamp| stamp.is_err()).count();
             self.metrics
@@ -194,7 +232,7 @@ impl Storage for KafkaFront {
 
     fn extents<'a>(&'a self, stream: &'a Stream) -> Answer<'a, BTreeMap<u32, Extent>> {
         Box::pin(async move {
-            let topic = self.topic(&stream.name);
+            let topic = self.topic_of(stream)?;
             self.extents.get(stream, &topic).await.map_err(failed)
         })
     }
@@ -206,7 +244,7 @@ impl Storage for KafkaFront {
         time: TimeMs,
     ) -> Answer<'a, Option<u64>> {
         Box::pin(async move {
-            let topic = self.topic(&stream.name);
+            let topic = self.topic_of(stream)?;
             let found = self.log.offset_at(&topic, partition, time).await;
             found.map_err(failed)
         })
@@ -219,7 +257,7 @@ impl Storage for KafkaFront {
         bounds: ReadBounds,
     ) -> Answer<'a, Found> {
         Box::pin(async move {
-            let topic = self.topic(&stream.name);
+            let topic = self.topic_of(stream)?;
             let wanted = ranges.iter().filter_map(|range| {
                 (range.from < range.until).then_some(Wanted {
                     partition: range.partition,
@@ -261,16 +299,26 @@ impl Storage for KafkaFront {
         starts: BTreeMap<u32, u64>,
     ) -> Answer<'a, GroupRecord> {
         Box::pin(async move {
-            let slot = slot_of_group(stream.key, name, self.slots);
+            let slot = slot_of_group(stream.key, name, self.slots());
             let open = Change::OpenGroup {
                 stream: stream.key,
                 name: name.to_owned(),
                 starts,
-                at_ms: wall_ms(),
+                at_ms: self.coordination.log_times.of(slot).unwrap_or_else(wall_ms),
             };
             let key = self.change(slot, open).await?;
             self.group_after(key)
         })
+    }
+
+    fn news_of(&self, group_key: u64, incarnation: u64) -> GroupNews {
+        let look = |state: &SlotState| match state.group(group_key) {
+            None => GroupNews::Gone,
+            Some(group) if group.incarnation == incarnation => GroupNews::None,
+            Some(group) => GroupNews::Moved(Box::new(group_record(group))),
+        };
+        let news = self.coordination.with_state(slot_of_key(group_key), look);
+        news.unwrap_or(GroupNews::None)
     }
 
     fn commit<'a>(&'a self, commit: &'a Commit) -> Answer<'a, ()> {

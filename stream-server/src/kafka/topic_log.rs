@@ -198,6 +198,10 @@ pub(crate) trait Log: Send + Sync {
     /// Deletes the records of a partition before an offset.
     fn delete_records<'a>(&'a self, topic: &'a str, partition: u32, before: u64) -> Done<'a, ()>;
 
+    /// Returns the ids of those of the topics that exist: an empty text where the cluster has no
+    /// ids. A topic that is deleted and created anew has another one.
+    fn topic_ids<'a>(&'a self, topics: &'a [String]) -> Done<'a, BTreeMap<String, String>>;
+
     /// Returns what a topic is like; `None` if there is none of that name.
     fn describe<'a>(&'a self, topic: &'a str) -> Done<'a, Option<TopicFacts>>;
 }

@@ -6,16 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use stream_coordination::placement::slot_of_key;
-use stream_coordination::record::Change;
+use stream_coordination::record::{Change, GroupState, StreamState};
 
 use super::front::KafkaFront;
-use super::translate::wall_ms;
 use crate::fronts::CONTROL_SLOT;
 use crate::service::Service;
 use crate::time::Clock;
 
 const PAUSE: Duration = Duration::from_secs(60);
 const HOUR_MS: u64 = 3_600_000;
+/// How long a slot is owned before a group of it leaves. After a pause of the whole service, nobody
+/// has used any group for long.
+const OWNED_MIN: Duration = Duration::from_secs(600);
 
 /// Works as long as the server runs.
 pub(super) async fn run(front: Arc<KafkaFront>, service: Arc<Service>) {
@@ -37,19 +39,23 @@ async fn look_after(
     used: Vec<u64>,
     clock: &Clock,
 ) {
-    let now_ms = wall_ms();
+    // Not this machine's time: it may be wrong by days.
+    let Some(now_ms) = front.coordination.log_times.of(slot) else {
+        return;
+    };
     let streams = front.coordination.with_state(CONTROL_SLOT, |state| {
-        let retention = |one: &stream_coordination::record::StreamState| {
+        let retention = |one: &StreamState| {
             let hours = u64::from(one.stream.retention_hours);
             (one.key, hours.saturating_mul(HOUR_MS))
         };
         state.streams().map(retention).collect::<HashMap<_, _>>()
     });
     let Some(streams) = streams else { return };
+    let owned_for = front.owned_for(slot);
     let unused = front.coordination.with_state(slot, |state| {
-        let is_unused = |group: &&stream_coordination::record::GroupState| {
+        let is_unused = |group: &&GroupState| {
             let kept_ms = streams.get(&group.stream).copied().unwrap_or(0);
-            group.used_ms.saturating_add(kept_ms) < now_ms && !used.contains(&group.key)
+            is_over(group.used_ms, kept_ms, now_ms, owned_for) && !used.contains(&group.key)
         };
         let unused = state.groups().filter(is_unused);
         unused.map(|group| group.key).collect::<Vec<_>>()
@@ -69,5 +75,26 @@ async fn look_after(
         if let Err(error) = front.change(slot, change).await {
             tracing::debug!(slot, "the groups' use isn't noted: {error}");
         }
+    }
+}
+
+/// Returns whether a group leaves that was last used then, if its stream keeps messages for so
+/// long. Whoever has come back with this owner gets some time to join.
+fn is_over(used_ms: u64, kept_ms: u64, now_ms: u64, owned_for: Duration) -> bool {
+    owned_for >= OWNED_MIN && used_ms.saturating_add(kept_ms) < now_ms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_leaves_when_its_stream_has_forgotten_what_it_could_read() {
+        let (day_ms, used_ms) = (24 * HOUR_MS, 1_800_000_000_000);
+        let then = used_ms + day_ms;
+        assert!(is_over(used_ms, day_ms, then + 1, OWNED_MIN));
+        assert!(!is_over(used_ms, day_ms, then, OWNED_MIN));
+        let just_taken_over = Duration::from_secs(60);
+        assert!(!is_over(used_ms, day_ms, then + 1, just_taken_over));
     }
 }

@@ -63,8 +63,8 @@ impl Service {
             let partition = format!("The offset is not within partition {partition}");
             ApiError::invalid_parameter(format!("{partition}: {allowed}"))
         })?;
-        Ok(self.codec.seal(
-            stream.key,
+        Ok(self.seal(
+            &stream,
             now,
             &Cursor::Partition {
                 partition,
@@ -109,7 +109,7 @@ impl Service {
             }
             Cursor::Group(cursor) => self.read_group(&stream, now, &cursor, bounds).await?,
         };
-        let next_cursor = self.codec.seal(stream.key, now, &next);
+        let next_cursor = self.seal(&stream, now, &next);
         Ok(Fetched {
             stream_name: stream.name.clone(),
             messages,

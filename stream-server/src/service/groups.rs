@@ -212,10 +212,10 @@ impl Service {
     }
 
     fn group_key(&self, stream: &Stream, name: &str) -> Option<u64> {
-        self.groups()
-            .key_by_name
-            .get(&(stream.key, name.to_owned()))
-            .copied()
+        let mut groups = self.groups();
+        let name = (stream.key, name.to_owned());
+        let key = groups.key_by_name.get(&name).copied()?;
+        groups.current(&*self.storage, key).map(|_| key)
     }
 
     async fn starts(

@@ -32,7 +32,7 @@ use crate::api_error::ApiError;
 use crate::cursor::{Cursor, CursorCodec};
 use crate::group::{Group, GroupCursor, GroupRecord};
 use crate::limits::{CURSOR_CHARS_MAX, CURSOR_LIFE_MS, STREAM_ID_CHARS_MAX};
-use crate::storage::{Storage, StorageError, Stream};
+use crate::storage::{GroupNews, Storage, StorageError, Stream};
 use crate::throttle::{Bucket, Throttle};
 use crate::time::TimeMs;
 
@@ -79,6 +79,21 @@ impl GroupTable {
 }
 
 impl GroupTable {
+    /// Returns a group in line with what is kept. A move or an end that nobody could confirm in
+    /// time may have happened since: what is committed to the group of before would be lost.
+    fn current(&mut self, storage: &dyn Storage, key: u64) -> Option<&mut Group> {
+        let incarnation = self.by_key.get(&key)?.record().incarnation;
+        match storage.news_of(key, incarnation) {
+            GroupNews::None => {}
+            GroupNews::Moved(record) => self.by_key.get_mut(&key)?.follow(*record),
+            GroupNews::Gone => {
+                self.by_key.remove(&key);
+                self.key_by_name.retain(|_, named| *named != key);
+            }
+        }
+        self.by_key.get_mut(&key)
+    }
+
     fn forget_stream(&mut self, stream_key: u64) {
         self.by_key
             .retain(|_, group| group.record().stream_key != stream_key);
@@ -131,6 +146,20 @@ impl Service {
         let mut groups = self.groups();
         groups.by_key.retain(|key, _| !is_gone(*key));
         groups.key_by_name.retain(|_, key| !is_gone(*key));
+    }
+
+    /// Drops the groups of streams with such keys, which another server has deleted.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn drop_groups_of(&self, is_gone: impl Fn(u64) -> bool) {
+        let mut groups = self.groups();
+        groups
+            .by_key
+            .retain(|_, group| !is_gone(group.record().stream_key));
+        groups
+            .key_by_name
+            .retain(|(stream, _), _| !is_gone(*stream));
+        drop(groups);
+        self.expired_until().retain(|stream, _| !is_gone(*stream));
     }
 
     /// Reads what the control plane keeps again, because another server may have changed it.
@@ -259,6 +288,12 @@ impl Service {
         if text.is_empty() || text.len() > CURSOR_CHARS_MAX {
             return Err(ApiError::cursor_invalid());
         }
+        let now = TimeMs(
+            self.storage
+                .cursor_time(now)
+                .0
+                .saturating_sub(self.storage.cursor_grace_ms()),
+        );
         let expired_until = self.expired_until();
         // The moment at which the latest of them would have expired by itself.
         let then = expired_until
@@ -299,7 +334,12 @@ impl Service {
     }
 
     fn seal_group(&self, stream: &Stream, now: TimeMs, cursor: GroupCursor) -> String {
-        self.codec.seal(stream.key, now, &Cursor::Group(cursor))
+        self.seal(stream, now, &Cursor::Group(cursor))
+    }
+
+    fn seal(&self, stream: &Stream, now: TimeMs, cursor: &Cursor) -> String {
+        let now = self.storage.cursor_time(now);
+        self.codec.seal(stream.key, now, cursor)
     }
 
     /// Does something to a live group.
@@ -310,8 +350,7 @@ impl Service {
     ) -> Result<T, ApiError> {
         let mut groups = self.groups();
         let group = groups
-            .by_key
-            .get_mut(&key)
+            .current(&*self.storage, key)
             .ok_or_else(ApiError::cursor_invalid)?;
         Ok(work(group)?)
     }

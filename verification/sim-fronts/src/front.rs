@@ -46,6 +46,8 @@ pub struct Front {
     pub paused_until: u64,
     /// Until when it reaches nobody.
     pub cut_until: u64,
+    /// Until when it doesn't reach these logs.
+    pub deaf_until: BTreeMap<LogId, u64>,
     /// When its next tick comes.
     pub wakes_at: Option<u64>,
     /// When it starts again after it has left.
@@ -67,6 +69,7 @@ impl Front {
             readers: BTreeMap::new(),
             paused_until: 0,
             cut_until: 0,
+            deaf_until: BTreeMap::new(),
             wakes_at: None,
             returns_after: None,
             finishing: BTreeSet::new(),
@@ -99,6 +102,13 @@ impl Front {
         self.wakes_at = None;
         self.paused_until = 0;
         self.returns_after = None;
+    }
+
+    /// Returns until when it doesn't reach a log.
+    #[must_use]
+    pub fn blocked_until(&self, log: LogId) -> u64 {
+        let deaf_until = self.deaf_until.get(&log).copied().unwrap_or(0);
+        self.cut_until.max(deaf_until)
     }
 
     /// Returns what its steady clock shows at a true time.

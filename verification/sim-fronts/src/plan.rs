@@ -60,6 +60,8 @@ pub enum Trouble {
     Leave(usize, u64),
     /// A front reaches neither brokers nor other fronts for so many milliseconds.
     CutOff(usize, u64),
+    /// A front reaches one log alone no more, for so many milliseconds; 0 is `members`.
+    Deaf(usize, u32, u64),
     /// The broker of one log is away for so many milliseconds; 0 is `members`.
     BrokerAway(u32, u64),
     /// All brokers are away for so many milliseconds.
@@ -98,10 +100,14 @@ impl Plan {
             let at = rng.between(2_000, calm_at.saturating_sub(1_000));
             (at, trouble(rng, fronts, slots))
         });
-        let troubles = match is_quiet && fronts > 1 {
+        let mut troubles = match is_quiet && fronts > 1 {
             true => vec![(15_000, quiet_trouble(rng, fronts))],
             false => troubles.collect(),
         };
+        if !is_quiet && fronts > 2 && rng.per_mille(250) {
+            let at = rng.between(5_000, calm_at.saturating_sub(15_000));
+            troubles.extend(unheard(rng, at, (fronts, slots)));
+        }
         Self {
             fronts,
             slots,
@@ -126,10 +132,34 @@ fn quiet_trouble(rng: &mut Rng, fronts: usize) -> Trouble {
     }
 }
 
+/// Returns what makes the others take a front for dead that serves on: they don't hear of it, and
+/// it is late to read that another one has taken its slots. That one ends soon.
+fn unheard(rng: &mut Rng, at: u64, (fronts, slots): (usize, u32)) -> Vec<(u64, Trouble)> {
+    let front = index(rng, fronts);
+    let taken_over_at = at + rng.between(6_000, 10_000);
+    let mut troubles = vec![(at, Trouble::Deaf(front, 0, rng.between(9_000, 15_000)))];
+    for slot in 1..=slots {
+        let from = taken_over_at.saturating_sub(rng.below(1_000));
+        troubles.push((from, Trouble::Deaf(front, slot, rng.between(1_000, 4_000))));
+    }
+    for other in (0..fronts).filter(|other| *other != front) {
+        if rng.coin() {
+            let then = taken_over_at + rng.below(2_000);
+            troubles.push((then, Trouble::Leave(other, rng.between(300, 10_000))));
+        }
+    }
+    troubles
+}
+
 fn trouble(rng: &mut Rng, fronts: usize, slots: u32) -> Trouble {
     let front = index(rng, fronts);
     let slot = u32::try_from(rng.below(u64::from(slots))).unwrap_or(0);
-    match rng.below(10) {
+    match rng.below(11) {
+        10 => Trouble::Deaf(
+            front,
+            u32::try_from(rng.below(u64::from(slots) + 1)).unwrap_or(0),
+            rng.between(500, 20_000),
+        ),
         0 | 1 => Trouble::Pause(front, rng.between(500, 25_000)),
         2 => Trouble::Kill(front, rng.between(300, 15_000)),
         3 => Trouble::Leave(front, rng.between(300, 10_000)),

@@ -28,6 +28,8 @@ pub enum Kind {
     Left,
     /// A front is cut off.
     CutOff,
+    /// A front doesn't reach one log.
+    Deaf,
     /// One broker is away.
     BrokerAway,
     /// All brokers are away.
@@ -54,7 +56,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Lost,
         Self::AckLost,
         Self::Late,
@@ -66,6 +68,7 @@ impl Kind {
         Self::Killed,
         Self::Left,
         Self::CutOff,
+        Self::Deaf,
         Self::BrokerAway,
         Self::AllAway,
         Self::StartGoesBack,

@@ -44,6 +44,9 @@ pub(crate) struct Slot {
     heard_ms: u64,
     /// The same in the time that [`Members`] counts.
     heard_counted_ms: u64,
+    /// Another front's lease may last until then, whatever this front owns: what is left of the
+    /// wait of an ownership that it has lost.
+    not_before_ms: u64,
 }
 
 /// The slot is this front's own.
@@ -73,6 +76,7 @@ impl Slot {
             claim: Claim::default(),
             heard_ms: 0,
             heard_counted_ms: 0,
+            not_before_ms: 0,
         }
     }
 
@@ -264,7 +268,9 @@ impl Slot {
             Some(previous) if previous != own => {
                 heard_ms.saturating_add(around.config.times.wait_ms)
             }
-            Some(_) | None => around.now_ms,
+            // Whoever releases has waited for the owner before.
+            None => around.now_ms,
+            Some(_) => around.now_ms.max(self.not_before_ms),
         };
         self.claim = Claim::default();
         self.ownership = Some(Ownership {
@@ -290,6 +296,7 @@ impl Slot {
         let Some(own) = self.ownership.take() else {
             return;
         };
+        self.not_before_ms = own.serve_from_ms;
         let (slot, epoch) = (self.number, own.epoch);
         own.writer
             .end(sent_are, |request, answer| out.answer(request, answer));
@@ -302,7 +309,12 @@ impl Slot {
     }
 
     fn note_known(&mut self, was_known: bool, around: Around<'_>, out: &mut Outbox) {
-        if !was_known && self.folded().is_some() {
+        if let Some(folded) = self.folded().filter(|_| !was_known) {
+            // A claim of this front's own was found, and nobody knows whose lease it has ended.
+            if folded.owner.as_ref() == Some(&around.config.front) {
+                let wait_ms = around.config.times.wait_ms;
+                self.not_before_ms = around.now_ms.saturating_add(wait_ms);
+            }
             self.note_heard(around);
             out.note_changed(self.number);
         }
@@ -360,7 +372,8 @@ impl Slot {
             own.writer.begin_snapshot(job);
         }
         let ticket = out.peek_ticket();
-        let is_last = own.is_ending;
+        // What is released may be served at once: the lease of the owner before must be over.
+        let is_last = own.is_ending && now_ms >= own.serve_from_ms;
         if let Some(records) = own.writer.next_write(ticket, is_last, now_ms, times) {
             out.append(log, records);
         }

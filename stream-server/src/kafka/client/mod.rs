@@ -14,6 +14,7 @@ mod reading;
 mod short;
 mod stepping;
 mod told;
+mod topic_ids;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -193,6 +194,11 @@ impl Log for KafkaLog {
             partition,
             before,
         ))
+    }
+
+    fn topic_ids<'a>(&'a self, topics: &'a [String]) -> Done<'a, BTreeMap<String, String>> {
+        let topics = topics.to_vec();
+        Box::pin(self.ask(move |asking| topic_ids::ids(asking, &topics)))
     }
 
     fn describe<'a>(&'a self, topic: &'a str) -> Done<'a, Option<TopicFacts>> {

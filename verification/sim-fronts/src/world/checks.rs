@@ -55,6 +55,7 @@ impl World {
             Trouble::AllAway(away) => (away + 3_000, "all brokers were away"),
             Trouble::Pause(..)
             | Trouble::CutOff(..)
+            | Trouble::Deaf(..)
             | Trouble::BrokerAway(..)
             | Trouble::StartGoesBack(..) => return Ok(()),
         };

@@ -81,6 +81,13 @@ impl World {
                     found.cut_until = now + millis;
                 }
             }
+            Trouble::Deaf(front, log, millis) => {
+                self.count(Kind::Deaf);
+                let log = log.checked_sub(1).map_or(LogId::Members, LogId::Slot);
+                if let Some(found) = self.fronts.get_mut(front) {
+                    found.deaf_until.insert(log, now + millis);
+                }
+            }
             Trouble::BrokerAway(log, millis) => {
                 self.count(Kind::BrokerAway);
                 let log = log.checked_sub(1).map_or(LogId::Members, LogId::Slot);
@@ -120,6 +127,7 @@ impl World {
             if let Some(found) = self.fronts.get_mut(front) {
                 found.paused_until = 0;
                 found.cut_until = 0;
+                found.deaf_until.clear();
             }
             self.after(1_000, Event::Start(front));
         }

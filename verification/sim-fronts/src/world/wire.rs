@@ -89,8 +89,8 @@ impl World {
         let (by, log, is_told) = (append.by, append.log, append.is_told);
         let records = append.records.get(from..to).unwrap_or_default().to_vec();
         let away_until = self.log(log).map_or(0, |log| log.away_until);
-        let cut_until = match self.is_there(by) && self.is_cut(by.0) {
-            true => self.front(by.0).map_or(0, |front| front.cut_until),
+        let cut_until = match self.is_there(by) {
+            true => self.front(by.0).map_or(0, |front| front.blocked_until(log)),
             false => 0,
         };
         let blocked_until = away_until.max(cut_until);
@@ -237,7 +237,8 @@ impl World {
 
     pub(super) fn fetch(&mut self, life: Life, log: LogId, generation: u64) {
         let away_until = self.log(log).map_or(0, |log| log.away_until);
-        let cut_until = self.front(life.0).map_or(0, |front| front.cut_until);
+        let cut_until = self.front(life.0);
+        let cut_until = cut_until.map_or(0, |front| front.blocked_until(log));
         let blocked_until = away_until.max(cut_until);
         if blocked_until > self.now {
             let at = blocked_until + self.rng.below(200);
@@ -299,7 +300,8 @@ impl World {
 
     pub(super) fn bounds(&mut self, life: Life, log: LogId) {
         let away_until = self.log(log).map_or(0, |log| log.away_until);
-        let cut_until = self.front(life.0).map_or(0, |front| front.cut_until);
+        let cut_until = self.front(life.0);
+        let cut_until = cut_until.map_or(0, |front| front.blocked_until(log));
         let blocked_until = away_until.max(cut_until);
         if blocked_until > self.now {
             let at = blocked_until + self.rng.below(200);

@@ -73,8 +73,8 @@ pub fn edit(config: &mut Value, gateway: Gateway, ways: &Ways) -> Result<()> {
     })
 }
 
-/// Has a cluster reach several stream servers, as `docs/kafka.md` tells operators: those that aren't
-/// ready are left out, and what they have under way is given up.
+/// Has a cluster reach several stream servers, as `docs/kafka.md` tells operators: those that
+/// aren't ready are left out, and what they have under way is given up.
 fn reach_several(stream: &mut Value, ports: &[u16]) -> Result<()> {
     let endpoint = |port: &u16| {
         let address = json!({ "address": "127.0.0.1", "port_value": port });

@@ -1,6 +1,7 @@
-//! Chaos on real processes: two gateways with the shipped filter, a stream server or several of them
-//! in front of Kafka, and targets, under a load of calls of every kind, while parts are killed, stopped and cut off from one
-//! another. A ledger of every answer and every arrival says at the end whether the guarantees held.
+//! Chaos on real processes: two gateways with the shipped filter, a stream server or several of
+//! them in front of Kafka, and targets, under a load of calls of every kind, while parts are
+//! killed, stopped and cut off from one another. A ledger of every answer and every arrival says at
+//! the end whether the guarantees held.
 //!
 //! | what | where |
 //! |---|---|

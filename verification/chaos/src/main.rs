@@ -16,9 +16,9 @@ use provision::{Programs, Project, cancel};
 /// Kill, stop and cut off real parts under load, and see whether the guarantees hold
 ///
 /// Two gateways with the shipped filter, a stream server and targets; with --kafka, three stream
-/// servers in front of three brokers of Apache Kafka, which need Java and, once, Maven. A seed decides what clients
-/// ask for, what targets answer and which faults come when. What comes of that depends on the
-/// machine, so the same seed is the same plan, and no replay.
+/// servers in front of three brokers of Apache Kafka, which need Java and, once, Maven. A seed
+/// decides what clients ask for, what targets answer and which faults come when. What comes of that
+/// depends on the machine, so the same seed is the same plan, and no replay.
 #[derive(Parser)]
 #[command(name = "cargo xtask chaos", about, version)]
 struct Arguments {
@@ -45,10 +45,6 @@ struct Arguments {
     /// Make only faults whose names begin like this, one at a time, such as "broker killed"
     #[arg(long, value_name = "NAME", default_value = "")]
     only: String,
-
-    /// How long faults last; default: as the plan says
-    #[arg(long, value_name = "SECONDS")]
-    hold: Option<u64>,
 }
 
 fn main() -> ExitCode {
@@ -75,7 +71,6 @@ fn chaos(arguments: Arguments) -> Result<ExitCode> {
         kafka,
         has_default_times: arguments.default_times,
         only: arguments.only,
-        hold: arguments.hold.map(Duration::from_secs),
         seed,
         duration: Duration::from_secs(arguments.seconds),
         calls: arguments.calls,

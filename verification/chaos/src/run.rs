@@ -48,8 +48,6 @@ pub struct Settings {
     pub has_default_times: bool,
     /// How the names of the faults begin that are made; all, if it is empty.
     pub only: String,
-    /// How long faults last, if not as long as the plan says.
-    pub hold: Option<Duration>,
     /// Decides load and faults.
     pub seed: u64,
     /// How long there are load and faults.
@@ -148,8 +146,7 @@ fn trouble(
 ) -> Result<()> {
     let start = Instant::now();
     let is_over = || start.elapsed() >= settings.duration || clients.are_done();
-    for mut round in rounds {
-        round.hold = settings.hold.map_or(round.hold, scene::millis);
+    for round in rounds {
         rest(Duration::from_millis(round.peace), &is_over)?;
         if is_over() {
             break;

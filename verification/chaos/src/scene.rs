@@ -126,6 +126,6 @@ fn median(mut times: Vec<Millis>) -> Millis {
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
 
-pub(crate) fn millis(duration: Duration) -> Millis {
+fn millis(duration: Duration) -> Millis {
     u64::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
 }

@@ -30,7 +30,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Starts brokers with an empty folder, of this name unless the setup has one, and waits until each knows all of them.
+    /// Starts brokers with an empty folder, of this name unless the setup has one, and waits until
+    /// each knows all of them.
     ///
     /// # Errors
     /// When one ends, or the time is up; the message has the end of its log.

@@ -19,8 +19,8 @@ use crate::{http, stats};
 use provision::Project;
 use provision::progress::say;
 
-/// The streams that `filter-config/*.local.json` and `*.sidecar*.json` name, as a stream server takes
-/// them.
+/// The streams that `filter-config/*.local.json` and `*.sidecar*.json` name, as a stream server
+/// takes them.
 pub const STREAMS: [&str; 8] = [
     "calls:4",
     "calls-dead:1",

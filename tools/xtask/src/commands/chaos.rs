@@ -12,7 +12,7 @@ use super::member;
 ///
 /// Two Envoys with the shipped filter, a stream server and targets; with `--kafka`, three stream
 /// servers in front of three brokers. Arguments go to it: `--seconds N`, `--calls N`, `--seed N`,
-/// `--kafka`, `--only NAME`, `--hold N`, `--default-times`; `-- --help` explains them.
+/// `--kafka`, `--only NAME`, `--default-times`; `-- --help` explains them.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Handed on

@@ -1,5 +1,5 @@
-//! The streams on Kafka: brokers, the stream servers in front of them, and links between all of them
-//! that can be cut.
+//! The streams on Kafka: brokers, the stream servers in front of them, and links between all of
+//! them that can be cut.
 //!
 //! Each front has a door of its own into each broker, and each broker finds each other one at an
 //! address of its own, so that every way leads through its own link.

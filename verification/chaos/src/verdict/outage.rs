@@ -1,8 +1,8 @@
 //! How long a fault kept everything from working: the longest time without any accepted request,
 //! and without any arrival of a call.
 //!
-//! A time counts if it began before the fault was over. Faults of the same moment aren't told apart,
-//! so that only those count with which no other fault interfered.
+//! A time counts if it began before the fault was over. Faults of the same moment aren't told
+//! apart, so that only those count with which no other fault interfered.
 
 use std::collections::BTreeMap;
 

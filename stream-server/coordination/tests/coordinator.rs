@@ -25,13 +25,17 @@ struct Rig {
 
 impl Rig {
     fn start() -> Self {
+        Self::start_on(Vec::new())
+    }
+
+    fn start_on(slot: Vec<SlotRecord>) -> Self {
         let id = FrontId("a-1".to_owned());
         let mut config = Config::new(id, "http://a".to_owned(), 1);
         config.times.gather_ms = 0;
         let mut rig = Self {
             front: Coordinator::new(config, 0).unwrap(),
             now: 0,
-            logs: [Vec::new(), Vec::new()],
+            logs: [Vec::new(), slot.iter().map(SlotRecord::bytes).collect()],
             is_mute: false,
             answers: Vec::new(),
             has_left: false,
@@ -65,6 +69,7 @@ impl Rig {
                     records,
                 } => self.append(log, ticket, records),
                 Output::Answer { request, answer } => self.answers.push((request, answer)),
+                Output::Read { log, from } if log == SLOT && from == 0 => self.read_all(),
                 Output::Read { .. } => {}
                 Output::Left => self.has_left = true,
                 Output::DeleteBefore { .. }
@@ -73,6 +78,20 @@ impl Rig {
                 | Output::Changed { .. } => {}
             }
         }
+    }
+
+    fn read_all(&mut self) {
+        let [_, slot] = &self.logs;
+        let records: Vec<_> = (0..).zip(slot.iter().cloned()).collect();
+        let next = u64::try_from(records.len()).unwrap();
+        let (log, from) = (SLOT, 0);
+        let fetched = Input::Fetched {
+            log,
+            from,
+            records,
+            next,
+        };
+        self.front.handle(fetched, self.now);
     }
 
     fn append(&mut self, log: LogId, ticket: u64, records: Vec<Vec<u8>>) {
@@ -191,4 +210,44 @@ fn an_owner_keeps_its_slot_when_the_bounds_that_it_is_told_are_old() {
         end,
     });
     assert_eq!(rig.front.route(0), Route::Here { epoch: 1 });
+}
+
+#[test]
+fn a_slot_is_not_released_before_the_lease_of_its_owner_before_is_over() {
+    let mut rig = Rig::start_on(vec![SlotRecord {
+        epoch: 1,
+        seq: 0,
+        body: SlotBody::Claim {
+            front: FrontId("b-1".to_owned()),
+        },
+    }]);
+    for _ in 0..6 {
+        rig.pass(1_000);
+    }
+    // The owner serves on, though nobody hears that it lives.
+    let renewal = SlotRecord {
+        epoch: 1,
+        seq: 1,
+        body: SlotBody::Renew,
+    };
+    rig.logs[1].push(renewal.bytes());
+    rig.tell(Input::Fetched {
+        log: SLOT,
+        from: 1,
+        records: vec![(1, renewal.bytes())],
+        next: 2,
+    });
+    for _ in 0..3 {
+        rig.pass(1_000);
+    }
+    assert_eq!(rig.front.route(0), Route::Here { epoch: 2 });
+    assert!(!rig.front.may_serve(0, 2, rig.now), "the lease may last");
+    rig.tell(Input::Leave);
+    assert!(!rig.bodies().contains(&SlotBody::Release));
+    assert_eq!(rig.front.route(0), Route::Nowhere, "it takes nothing more");
+    for _ in 0..4 {
+        rig.pass(1_000);
+    }
+    assert_eq!(rig.bodies().last(), Some(&SlotBody::Release));
+    assert!(rig.has_left);
 }

@@ -132,7 +132,8 @@ impl Seal {
         (head, code.into())
     }
 
-    /// Opens the head of a request. `None` if it wasn't sealed with this secret, is too old, or was seen.
+    /// Opens the head of a request. `None` if it wasn't sealed with this secret, is too old, or was
+    /// seen.
     pub(super) fn open(
         &self,
         head: &[u8],

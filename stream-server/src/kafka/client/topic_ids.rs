@@ -72,9 +72,9 @@ pub(super) fn ids(
 }
 
 fn checked(error: RDKafkaRespErr) -> Result<(), LogError> {
-    match error {
-        RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR => Ok(()),
-        error => Err(of_code(Code::from(error))),
+    match error == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+        true => Ok(()),
+        false => Err(of_code(Code::from(error))),
     }
 }
 

@@ -13,6 +13,7 @@
     reason = "tests"
 )]
 
+pub mod copying;
 pub mod process;
 pub mod signing;
 

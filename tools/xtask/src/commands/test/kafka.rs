@@ -11,6 +11,9 @@ use super::runner::{self, Outcome, cargo};
 /// others are about files of the embedded one, about what one process remembers, or about HTTP.
 const TESTS: &[&str] = &[
     "control_plane",
+    "copy",
+    "copy_kafka",
+    "copy_trouble",
     "cursors",
     "groups",
     "kafka",
@@ -48,7 +51,7 @@ pub(super) fn run(project: &Project) -> Result<Outcome> {
     for fronts in ["1", "2"] {
         println!("through {fronts} of its servers");
         let mut own = cargo(project, &["test", "--package=stream-server", "--locked"]);
-        own.args(["--features=kafka", "--lib", "--no-fail-fast"]);
+        own.args(["--features=kafka,copy", "--lib", "--no-fail-fast"]);
         own.args(TESTS.iter().flat_map(|file| ["--test", *file]));
         let mut clients = cargo(project, &["test", "--package=conformance", "--locked"]);
         clients.arg("--no-fail-fast").env(SERVER, &server);
@@ -58,5 +61,9 @@ pub(super) fn run(project: &Project) -> Result<Outcome> {
             outcome = ran.and(outcome);
         }
     }
-    Ok(outcome)
+    // A gateway, `sluice`, and clients of Kafka that know nothing of either.
+    let mut others = cargo(project, &["test", "--package=wasm-tests", "--locked"]);
+    others.args(["--test=kafka_clients", "--no-fail-fast"]);
+    others.env(BROKERS, &brokers).env(SERVER, &server);
+    Ok(runner::tests(others.env(PREPARED, "1"))?.and(outcome))
 }

@@ -41,7 +41,7 @@ FROM build AS build-servers
 RUN --mount=type=cache,id=registry-of-servers,sharing=locked,target=/usr/local/cargo/registry \
     cargo build --locked --profile tools --package stream-server --package demo-function \
       --package sluice-cli --package all-in-one --package local-gateway \
-      --features stream-server/kafka
+      --features stream-server/kafka,stream-server/copy
 
 FROM scratch AS filter
 COPY --from=build-filter /sluice/target/dist/sluice.wasm /

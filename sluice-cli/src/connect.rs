@@ -2,7 +2,7 @@
 
 use crate::arguments::Common;
 use crate::files::expand_home;
-use crate::identity::Environment;
+use crate::identity::{Credentials, Environment};
 use crate::stream::{Endpoint, StreamClient, read_authorities};
 
 /// The local stream server.
@@ -13,12 +13,32 @@ const ENDPOINT_DEFAULT: &str = "http://127.0.0.1:8090";
 /// # Errors
 /// Which option to change.
 pub fn client(common: &Common, environment: Environment<'_>) -> Result<StreamClient, String> {
-    let given = common.endpoint.as_deref().map(Endpoint::parse).transpose();
+    let given = common.endpoint.as_deref();
+    client_of(
+        given,
+        common.ca_file.as_deref(),
+        &common.credentials,
+        environment,
+    )
+}
+
+/// Returns a client of an endpoint; nothing is sent yet. `ca_file` names the certificates to trust
+/// instead of the public ones.
+///
+/// # Errors
+/// Which option to change.
+pub fn client_of(
+    endpoint_given: Option<&str>,
+    ca_file: Option<&str>,
+    credentials: &Credentials,
+    environment: Environment<'_>,
+) -> Result<StreamClient, String> {
+    let given = endpoint_given.map(Endpoint::parse).transpose();
     let given = given.map_err(|problem| format!("--endpoint: {problem}"))?;
     // Oracle's service is behind TLS, and only Oracle's service wants signatures.
-    let signs = common.credentials.are_given() || given.as_ref().is_some_and(Endpoint::is_tls);
+    let signs = credentials.are_given() || given.as_ref().is_some_and(Endpoint::is_tls);
     let identity = if signs {
-        Some(common.credentials.identity(environment)?)
+        Some(credentials.identity(environment)?)
     } else {
         None
     };
@@ -33,7 +53,7 @@ pub fn client(common: &Common, environment: Environment<'_>) -> Result<StreamCli
             endpoint.as_str()
         ));
     }
-    let authorities = match &common.ca_file {
+    let authorities = match ca_file {
         Some(_) if !endpoint.is_tls() => {
             return Err("--ca-file is for https endpoints only: leave it out".to_owned());
         }

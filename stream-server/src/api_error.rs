@@ -86,6 +86,15 @@ impl ApiError {
         )
     }
 
+    /// 400: the stream has fewer partitions.
+    #[must_use]
+    pub(crate) fn unknown_partition(partition: u32, partitions: u32) -> Self {
+        let last = partitions.saturating_sub(1);
+        Self::invalid_parameter(format!(
+            "There is no partition {partition}, the stream has partitions 0 to {last}"
+        ))
+    }
+
     /// 404: no group of this name.
     #[must_use]
     pub fn unknown_group(name: &str) -> Self {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use serde::Deserialize;
 
 use crate::cli_engine::{EngineArguments, EngineName, KafkaEntry};
@@ -25,11 +25,15 @@ const LISTEN_DEFAULT: ([u8; 4], u16) = ([127, 0, 0, 1], 8090);
 #[command(
     name = "stream-server",
     version,
+    args_conflicts_with_subcommands = true,
     after_help = "Example:\n  stream-server --data ./data --stream calls:4 --stream dead\n\n\
         Exit codes: 0 stopped by a signal (or checked), 1 failure at run time, 2 wrong usage or \
         configuration."
 )]
 pub struct Arguments {
+    /// Something else than serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8090]
     #[arg(long, value_name = "ADDR:PORT", help_heading = "Network")]
     listen: Option<SocketAddr>,
@@ -118,6 +122,23 @@ pub struct Arguments {
     /// interface; the README has the rules
     #[arg(long, help_heading = "Tests of clients")]
     faults: bool,
+}
+
+/// What the program does instead of serving.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Copies streams with their groups from one Stream to another
+    #[cfg(feature = "copy")]
+    #[command(after_help = crate::copy::AFTER_HELP)]
+    Copy(Box<crate::copy::CopyArguments>),
+    /// Copies streams; this build can't
+    #[cfg(not(feature = "copy"))]
+    #[command(hide = true, disable_help_flag = true)]
+    Copy {
+        /// Anything.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        rest: Vec<String>,
+    },
 }
 
 /// The configuration file.

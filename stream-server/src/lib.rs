@@ -18,6 +18,7 @@
 //! | the same without a network | [`protocol`] |
 //! | the seam to any store | [`storage`] |
 //! | a log for messages, SQLite for the rest, group commit | [`store`] |
+//! | `stream-server copy`, with the feature `copy` | `copy` |
 //! | topics of Apache Kafka, with the feature `kafka` | `kafka` |
 //! | other servers of the same cluster | `fronts` |
 //!
@@ -42,6 +43,8 @@ mod cli_engine;
 mod config_check;
 mod connection_threads;
 mod connections;
+#[cfg(feature = "copy")]
+pub mod copy;
 pub mod cursor;
 mod faults;
 #[cfg_attr(

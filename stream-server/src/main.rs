@@ -2,11 +2,15 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+#[cfg(feature = "copy")]
+use std::sync::Arc;
+#[cfg(feature = "copy")]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Parser as _;
 use rustix::process::{Resource, getrlimit, setrlimit};
-use stream_server::cli::Arguments;
+use stream_server::cli::{Arguments, Command};
 use stream_server::limits::{CONNECTIONS_MAX, OTHER_FILES_MAX};
 use stream_server::logging;
 use stream_server::server::Server;
@@ -27,7 +31,10 @@ const USAGE: u8 = 2;
 const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let mut arguments = Arguments::parse();
+    if let Some(command) = arguments.command.take() {
+        return run_command(command);
+    }
     let only_check = arguments.check;
     let settings = match arguments.settings() {
         Ok(settings) => settings,
@@ -57,6 +64,58 @@ fn main() -> ExitCode {
     // What still waits for others (brokers that don't answer) is not waited for.
     runtime.shutdown_timeout(END_TIMEOUT);
     code
+}
+
+/// Does something else than serving.
+#[cfg(feature = "copy")]
+fn run_command(command: Command) -> ExitCode {
+    let Command::Copy(arguments) = command;
+    let stop = Arc::new(AtomicBool::new(false));
+    if let Err(error) = stop_by_signals(&stop) {
+        eprintln!("stream-server: cannot handle signals: {error}");
+        return ExitCode::from(FAILURE);
+    }
+    let mut out = std::io::stdout().lock();
+    match stream_server::copy::copy(&arguments, stop, &mut out) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("stream-server: {error}");
+            ExitCode::from(if error.is_usage() { USAGE } else { FAILURE })
+        }
+    }
+}
+
+/// Sets `stop` at the first SIGINT or SIGTERM. The second one ends the process.
+#[cfg(feature = "copy")]
+fn stop_by_signals(stop: &Arc<AtomicBool>) -> std::io::Result<()> {
+    let stop = Arc::clone(stop);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let entered = runtime.enter();
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    drop(entered);
+    let wait = async move {
+        for last in [false, true] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            stop.store(true, Ordering::Relaxed);
+            if last {
+                std::process::exit(i32::from(FAILURE));
+            }
+        }
+    };
+    std::thread::spawn(move || runtime.block_on(wait));
+    Ok(())
+}
+
+#[cfg(not(feature = "copy"))]
+fn run_command(Command::Copy { .. }: Command) -> ExitCode {
+    eprintln!("stream-server: this build can't copy: build it with --features copy");
+    ExitCode::from(USAGE)
 }
 
 async fn run(settings: Settings) -> ExitCode {

@@ -33,7 +33,10 @@ fn with_service(test: impl AsyncFnOnce(&Service)) {
             value: b"x".to_vec().into(),
         };
         let messages = vec![message.clone(), message];
-        service.put_messages(BEGIN, STREAM, messages).await.unwrap();
+        service
+            .put_messages(BEGIN, STREAM, None, messages)
+            .await
+            .unwrap();
         test(&service).await;
         store.close();
     });

@@ -21,6 +21,8 @@ use crate::text;
 pub struct Message {
     /// Where it stands.
     pub position: Position,
+    /// The key, decoded.
+    pub key: Option<Vec<u8>>,
     /// When the Stream stored it.
     pub stored_at: Option<Timestamp>,
     /// The value, decoded.
@@ -49,6 +51,16 @@ impl Outgoing {
     }
 }
 
+/// What GetStream tells of a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamFacts {
+    /// Number of partitions.
+    pub partitions: u32,
+    /// How long messages are kept, in hours.
+    pub retention_in_hours: Option<u32>,
+}
+
 /// Where a partition cursor begins (CreateCursor's `type`).
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Start {
@@ -66,15 +78,15 @@ struct CreateCursorDetails {
 }
 
 #[derive(Serialize)]
-struct PutMessagesDetails<'a> {
-    messages: Vec<PutMessageDetails<'a>>,
+pub(super) struct PutMessagesDetails<'a> {
+    pub(super) messages: Vec<PutMessageDetails<'a>>,
 }
 
 #[derive(Serialize)]
-struct PutMessageDetails<'a> {
+pub(super) struct PutMessageDetails<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    key: Option<&'a str>,
-    value: String,
+    pub(super) key: Option<Cow<'a, str>>,
+    pub(super) value: String,
 }
 
 impl StreamClient {
@@ -83,10 +95,14 @@ impl StreamClient {
     /// # Errors
     /// [`StreamError`] says what to do.
     pub fn partitions(&self, stream: &str) -> Result<u32, StreamError> {
-        #[derive(Deserialize)]
-        struct Stream {
-            partitions: u32,
-        }
+        Ok(self.facts(stream)?.partitions)
+    }
+
+    /// Asks GetStream what the stream is like.
+    ///
+    /// # Errors
+    /// [`StreamError`] says what to do.
+    pub fn facts(&self, stream: &str) -> Result<StreamFacts, StreamError> {
         let call = Call {
             operation: "GetStream",
             method: "GET",
@@ -94,7 +110,7 @@ impl StreamClient {
             body: Rc::default(),
             paced: Some("GetStream".to_owned()),
         };
-        let stream: Stream = json("GetStream", &self.perform(&call)?)?;
+        let stream: StreamFacts = json("GetStream", &self.perform(&call)?)?;
         if stream.partitions > PARTITIONS_MAX {
             let problem = format!("{} partitions", stream.partitions);
             return Err(StreamError::Foreign {
@@ -102,7 +118,7 @@ impl StreamClient {
                 problem,
             });
         }
-        Ok(stream.partitions)
+        Ok(stream)
     }
 
     /// Asks CreateCursor for a cursor.
@@ -201,7 +217,7 @@ impl StreamClient {
         for message in messages {
             let value = BASE64.encode(&message.value);
             details.push(PutMessageDetails {
-                key: message.key.as_deref(),
+                key: message.key.as_deref().map(Cow::Borrowed),
                 value,
             });
         }
@@ -224,16 +240,19 @@ impl StreamClient {
     }
 }
 
-fn path(stream: &str, rest: &str) -> String {
+pub(super) fn path(stream: &str, rest: &str) -> String {
     format!("{BASE_PATH}/streams/{stream}{rest}")
 }
 
-fn body(details: &impl Serialize) -> Rc<Vec<u8>> {
+pub(super) fn body(details: &impl Serialize) -> Rc<Vec<u8>> {
     // This can't fail: there are only strings and numbers in it.
     Rc::new(serde_json::to_vec(details).unwrap_or_default())
 }
 
-fn json<T: DeserializeOwned>(operation: &'static str, answer: &Answer) -> Result<T, StreamError> {
+pub(super) fn json<T: DeserializeOwned>(
+    operation: &'static str,
+    answer: &Answer,
+) -> Result<T, StreamError> {
     serde_json::from_slice(&answer.body).map_err(|error| StreamError::Foreign {
         operation,
         problem: error.to_string(),
@@ -272,6 +291,8 @@ fn read_messages(body: &[u8], partition: u32) -> Result<Vec<Message>, String> {
     struct Wire<'a> {
         offset: u64,
         #[serde(borrow)]
+        key: Option<Cow<'a, str>>,
+        #[serde(borrow)]
         value: Cow<'a, str>,
         #[serde(borrow)]
         timestamp: Option<Cow<'a, str>>,
@@ -280,11 +301,15 @@ fn read_messages(body: &[u8], partition: u32) -> Result<Vec<Message>, String> {
         serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let message = |wire: Wire<'_>| {
         let offset = wire.offset;
-        let value = BASE64.decode(wire.value.as_bytes());
+        let decode = |text: &Cow<'_, str>| {
+            let decoded = BASE64.decode(text.as_bytes());
+            decoded.map_err(|error| format!("offset {offset}: {error}"))
+        };
         Ok(Message {
             position: Position { partition, offset },
+            key: wire.key.as_ref().map(decode).transpose()?,
             stored_at: wire.timestamp.as_deref().and_then(moment::parse),
-            value: value.map_err(|error| format!("offset {offset}: {error}"))?,
+            value: decode(&wire.value)?,
         })
     };
     messages.into_iter().map(message).collect()
@@ -324,7 +349,10 @@ mod tests {
         let good = r#"[{"stream":"s","partition":"0","key":null,"value":"YQ==","offset":3,
             "timestamp":"2026-11-23T04:36:00.000Z"}]"#;
         let messages = read_messages(good.as_bytes(), 1).unwrap();
-        assert_eq!(messages[0].value, b"a");
+        assert_eq!(
+            (&messages[0].key, &messages[0].value[..]),
+            (&None, &b"a"[..])
+        );
         assert_eq!(
             messages[0].position,
             Position {

@@ -1,11 +1,12 @@
-//! OCI Streaming's REST protocol (API version 20180418), as far as this tool needs it: GetStream,
-//! CreateCursor, GetMessages and PutMessages.
+//! OCI Streaming's REST protocol (API version 20180418), as far as this tool and `stream-server
+//! copy` need it: GetStream, CreateCursor, GetMessages, PutMessages and what moves groups.
 //!
 //! Every request goes through `StreamClient::send`; nothing else uses the network.
 
 mod endpoint;
 mod error;
 mod messages;
+mod moving;
 mod pacing;
 mod reader;
 mod tls;
@@ -23,7 +24,8 @@ use ureq::{Agent, Error};
 
 pub use endpoint::Endpoint;
 pub use error::StreamError;
-pub use messages::{Message, Outgoing};
+pub use messages::{Message, Outgoing, StreamFacts};
+pub use moving::{Piece, Placed, Reservation};
 pub use reader::PartitionReader;
 pub use tls::read_authorities;
 

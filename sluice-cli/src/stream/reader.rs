@@ -12,18 +12,33 @@ pub struct PartitionReader<'a> {
     partition: u32,
     cursor: Option<String>,
     last: Option<u64>,
+    /// How often messages were gone before they were read.
+    gaps: u64,
 }
 
 impl<'a> PartitionReader<'a> {
     /// Returns a reader before the oldest message; nothing is sent yet.
     #[must_use]
     pub fn new(client: &'a StreamClient, stream: &'a str, partition: u32) -> Self {
+        Self::after(client, stream, partition, None)
+    }
+
+    /// Returns a reader behind the message with the offset `last`, or before the oldest one;
+    /// nothing is sent yet.
+    #[must_use]
+    pub fn after(
+        client: &'a StreamClient,
+        stream: &'a str,
+        partition: u32,
+        last: Option<u64>,
+    ) -> Self {
         Self {
             client,
             stream,
             partition,
             cursor: None,
-            last: None,
+            last,
+            gaps: 0,
         }
     }
 
@@ -47,13 +62,23 @@ impl<'a> PartitionReader<'a> {
         }
     }
 
+    /// Returns how often retention has removed messages before they were read.
+    #[must_use]
+    pub fn gaps(&self) -> u64 {
+        self.gaps
+    }
+
     fn read_on(&mut self) -> Result<(Vec<Message>, String), StreamError> {
         let Some(cursor) = self.cursor.take() else {
-            return self.read(&self.new_cursor()?);
+            let cursor = self.new_cursor()?;
+            return self.read(&cursor);
         };
         match self.read(&cursor) {
             // The cursor has expired while the earlier messages were used.
-            Err(StreamError::Refused { status: 400, .. }) => self.read(&self.new_cursor()?),
+            Err(StreamError::Refused { status: 400, .. }) => {
+                let cursor = self.new_cursor()?;
+                self.read(&cursor)
+            }
             other => other,
         }
     }
@@ -63,14 +88,18 @@ impl<'a> PartitionReader<'a> {
             .messages(self.stream, self.partition, cursor, GET_MESSAGES_MAX)
     }
 
-    fn new_cursor(&self) -> Result<String, StreamError> {
-        let create = |start| self.client.cursor(self.stream, self.partition, start);
+    fn new_cursor(&mut self) -> Result<String, StreamError> {
+        let (client, stream, partition) = (self.client, self.stream, self.partition);
+        let create = |start| client.cursor(stream, partition, start);
         let Some(last) = self.last else {
             return create(Start::TrimHorizon);
         };
         match create(Start::AfterOffset(last)) {
             // Retention has removed the last message, and the oldest one left comes after it.
-            Err(StreamError::Refused { status: 400, .. }) => create(Start::TrimHorizon),
+            Err(StreamError::Refused { status: 400, .. }) => {
+                self.gaps = self.gaps.saturating_add(1);
+                create(Start::TrimHorizon)
+            }
             other => other,
         }
     }

@@ -91,6 +91,12 @@ impl Group {
         self.reissue(cursor)
     }
 
+    /// Returns the commit of these offsets, whoever has read them.
+    #[must_use]
+    pub fn commit_at(&self, committed: BTreeMap<u32, u64>) -> Commit {
+        self.commit_of(committed)
+    }
+
     fn commit_of(&self, committed: BTreeMap<u32, u64>) -> Commit {
         let (group_key, incarnation) = (self.record.key, self.record.incarnation);
         Commit {

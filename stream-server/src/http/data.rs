@@ -1,5 +1,6 @@
 //! The data plane: messages, cursors, groups.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,13 +19,19 @@ use crate::time::TimeMs;
 /// Room that a GetMessages takes while it is read: the values with what is between them in the log,
 /// and the JSON of the largest in base64.
 const FETCH_ROOM_BYTES: u32 = 4 * 1_048_576;
+/// A type of UpdateGroup that OCI Streaming doesn't have: `stream-server copy` needs it.
+const AT_OFFSETS: &str = "AT_OFFSETS";
 
 impl App {
-    pub(super) async fn put_messages(&self, stream: &str, body: &[u8]) -> Result<Reply, ApiError> {
+    pub(super) async fn put_messages(
+        &self,
+        (stream, partition): (&str, Option<u32>),
+        body: &[u8],
+    ) -> Result<Reply, ApiError> {
         let messages = wire::put_messages(body)?;
         let entries = self
             .service
-            .put_messages(self.clock.wall(), stream, messages)
+            .put_messages(self.clock.wall(), stream, partition, messages)
             .await?;
         let result = wire::put_messages_result(entries.into_iter().map(entry));
         Ok(Reply::content(result))
@@ -33,7 +40,7 @@ impl App {
     /// Publishes all but every so many-th message, which fail with this error and message.
     pub(super) async fn put_some_messages(
         &self,
-        stream: &str,
+        (stream, partition): (&str, Option<u32>),
         body: &[u8],
         (every, error, error_message): (usize, &str, &str),
     ) -> Result<Reply, ApiError> {
@@ -49,7 +56,7 @@ impl App {
             true => Vec::new(),
             false => {
                 self.service
-                    .put_messages(self.clock.wall(), stream, stored)
+                    .put_messages(self.clock.wall(), stream, partition, stored)
                     .await?
             }
         };
@@ -182,6 +189,14 @@ impl App {
         body: &[u8],
     ) -> Result<Reply, ApiError> {
         let details: wire::UpdateGroupDetails = wire::parse(body)?;
+        if details.kind.as_deref() == Some(AT_OFFSETS) {
+            let committed = committed_offsets(details.offsets.unwrap_or_default())?;
+            let placed = self
+                .service
+                .place_group(self.clock.steady(), stream, group, committed);
+            placed.await?;
+            return Ok(Reply::empty(200));
+        }
         let start = match details.kind {
             Some(kind) => Some(group_start(&kind, details.time.as_deref())?),
             None => None,
@@ -208,6 +223,16 @@ fn room_needed(messages: &[Message]) -> usize {
     let all = messages.iter().map(bytes).fold(0, usize::saturating_add);
     let largest = messages.iter().map(bytes).max().unwrap_or(0);
     all.saturating_add(largest).saturating_mul(2)
+}
+
+fn committed_offsets(offsets: BTreeMap<String, u64>) -> Result<BTreeMap<u32, u64>, ApiError> {
+    let number = |(partition, offset): (String, u64)| match partition.parse() {
+        Ok(partition) => Ok((partition, offset)),
+        Err(_) => Err(ApiError::invalid_parameter(
+            "offsets must have numbers of partitions, such as {\"0\": 17}",
+        )),
+    };
+    offsets.into_iter().map(number).collect()
 }
 
 fn group_start(kind: &str, at: Option<&str>) -> Result<GroupStart, ApiError> {

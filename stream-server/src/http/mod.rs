@@ -5,6 +5,7 @@ mod body;
 mod body_room;
 pub(crate) mod connection;
 mod control;
+mod control_route;
 mod data;
 #[cfg_attr(
     not(feature = "kafka"),
@@ -198,7 +199,9 @@ impl App {
         let (body, query) = (call.body.bytes(), call.query.as_str());
         match &call.route {
             Route::Health => Ok(Reply::json(200, &wire::Health { status: "ready" })),
-            Route::PutMessages { stream } => self.put_messages(stream, body).await,
+            Route::PutMessages { stream, partition } => {
+                self.put_messages((stream, *partition), body).await
+            }
             Route::GetMessages { stream } => self.get_messages(stream, query).await,
             Route::CreateCursor { stream } => self.create_cursor(stream, body).await,
             Route::CreateGroupCursor { stream } => self.create_group_cursor(stream, body).await,

@@ -3,6 +3,7 @@
 use hyper::Method;
 use percent_encoding::percent_decode_str;
 
+pub(crate) use super::control_route::Control;
 use crate::api_error::ApiError;
 use crate::auth::Right;
 
@@ -40,36 +41,35 @@ pub(crate) const OPERATIONS: &[&str] = &[
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
     Health,
-    PutMessages { stream: String },
-    GetMessages { stream: String },
-    CreateCursor { stream: String },
-    CreateGroupCursor { stream: String },
-    Commit { stream: String },
-    Heartbeat { stream: String },
-    GetGroup { stream: String, group: String },
-    UpdateGroup { stream: String, group: String },
+    PutMessages {
+        stream: String,
+        /// The partition that the client has chosen, which OCI Streaming doesn't have.
+        partition: Option<u32>,
+    },
+    GetMessages {
+        stream: String,
+    },
+    CreateCursor {
+        stream: String,
+    },
+    CreateGroupCursor {
+        stream: String,
+    },
+    Commit {
+        stream: String,
+    },
+    Heartbeat {
+        stream: String,
+    },
+    GetGroup {
+        stream: String,
+        group: String,
+    },
+    UpdateGroup {
+        stream: String,
+        group: String,
+    },
     Control(Control),
-}
-
-/// An operation of the control plane on the stream, pool or work request with this id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Control {
-    CreateStream,
-    ListStreams,
-    GetStream(String),
-    UpdateStream(String),
-    DeleteStream(String),
-    ChangeStreamCompartment(String),
-    CreatePool,
-    ListPools,
-    GetPool(String),
-    UpdatePool(String),
-    DeletePool(String),
-    ChangePoolCompartment(String),
-    ListWorkRequests,
-    GetWorkRequest(String),
-    WorkRequestErrors(String),
-    WorkRequestLogs(String),
 }
 
 impl Route {
@@ -110,7 +110,7 @@ impl Route {
     pub(crate) fn stream(&self) -> Option<&str> {
         match self {
             Self::Health => None,
-            Self::PutMessages { stream }
+            Self::PutMessages { stream, .. }
             | Self::GetMessages { stream }
             | Self::CreateCursor { stream }
             | Self::CreateGroupCursor { stream }
@@ -119,51 +119,6 @@ impl Route {
             | Self::GetGroup { stream, .. }
             | Self::UpdateGroup { stream, .. } => Some(stream),
             Self::Control(control) => control.stream(),
-        }
-    }
-}
-
-impl Control {
-    /// Returns OCI's name of the operation.
-    pub(super) fn operation(&self) -> &'static str {
-        match self {
-            Self::CreateStream => "CreateStream",
-            Self::ListStreams => "ListStreams",
-            Self::GetStream(_) => "GetStream",
-            Self::UpdateStream(_) => "UpdateStream",
-            Self::DeleteStream(_) => "DeleteStream",
-            Self::ChangeStreamCompartment(_) => "ChangeStreamCompartment",
-            Self::CreatePool => "CreateStreamPool",
-            Self::ListPools => "ListStreamPools",
-            Self::GetPool(_) => "GetStreamPool",
-            Self::UpdatePool(_) => "UpdateStreamPool",
-            Self::DeletePool(_) => "DeleteStreamPool",
-            Self::ChangePoolCompartment(_) => "ChangeStreamPoolCompartment",
-            Self::ListWorkRequests => "ListWorkRequests",
-            Self::GetWorkRequest(_) => "GetWorkRequest",
-            Self::WorkRequestErrors(_) => "ListWorkRequestErrors",
-            Self::WorkRequestLogs(_) => "ListWorkRequestLogs",
-        }
-    }
-
-    fn stream(&self) -> Option<&str> {
-        match self {
-            Self::GetStream(id)
-            | Self::UpdateStream(id)
-            | Self::DeleteStream(id)
-            | Self::ChangeStreamCompartment(id) => Some(id),
-            Self::CreateStream
-            | Self::ListStreams
-            | Self::CreatePool
-            | Self::ListPools
-            | Self::GetPool(_)
-            | Self::UpdatePool(_)
-            | Self::DeletePool(_)
-            | Self::ChangePoolCompartment(_)
-            | Self::ListWorkRequests
-            | Self::GetWorkRequest(_)
-            | Self::WorkRequestErrors(_)
-            | Self::WorkRequestLogs(_) => None,
         }
     }
 }
@@ -221,8 +176,12 @@ fn stream_routes(stream: String, what: &str, name: &str) -> Result<Vec<(Method, 
         ]),
         ("messages", "") => vec![
             (Method::GET, Route::GetMessages { stream }),
-            (Method::POST, Route::PutMessages { stream: again }),
+            put_messages(again, None),
         ],
+        ("partitions", name) => match name.split_once('/') {
+            Some((number, "messages")) => vec![put_into(stream, number)?],
+            Some(_) | None => Vec::new(),
+        },
         ("cursors", "") => vec![(Method::POST, Route::CreateCursor { stream })],
         ("groupCursors", "") => vec![(Method::POST, Route::CreateGroupCursor { stream })],
         ("commit", "") => vec![(Method::POST, Route::Commit { stream })],
@@ -244,6 +203,18 @@ fn stream_routes(stream: String, what: &str, name: &str) -> Result<Vec<(Method, 
         }
         (_, _) => Vec::new(),
     })
+}
+
+/// Returns the operation that publishes into one partition. It isn't OCI's: `stream-server copy`
+/// needs it, because messages without a key have to stay where they are.
+fn put_into(stream: String, partition: &str) -> Result<(Method, Route), ApiError> {
+    let number = partition.parse();
+    let unfit = |_| ApiError::invalid_parameter("The path has to name a partition by its number");
+    Ok(put_messages(stream, Some(number.map_err(unfit)?)))
+}
+
+fn put_messages(stream: String, partition: Option<u32>) -> (Method, Route) {
+    (Method::POST, Route::PutMessages { stream, partition })
 }
 
 fn pool_routes(pool: String, what: &str, name: &str) -> Vec<(Method, Route)> {
@@ -303,6 +274,7 @@ mod tests {
     #[test]
     fn paths_lead_to_operations() {
         let stream = || "ocid1.stream.a".to_owned();
+        let put = |partition| put_messages(stream(), partition).1;
         let group = |name: &str| Route::GetGroup {
             stream: stream(),
             group: name.to_owned(),
@@ -327,7 +299,12 @@ mod tests {
             (
                 Method::POST,
                 "//20180418//streams/ocid1.stream.a//messages/",
-                Route::PutMessages { stream: stream() },
+                put(None),
+            ),
+            (
+                Method::POST,
+                "/20180418/streams/ocid1.stream.a/partitions/7/messages",
+                put(Some(7)),
             ),
             (
                 Method::GET,
@@ -359,6 +336,12 @@ mod tests {
             (Method::GET, "/20180418/workRequest", 404),
             (Method::GET, "/20180418/streams/a/groups", 404),
             (Method::GET, "/20180418/streams/a/messages/b", 404),
+            (Method::POST, "/20180418/streams/a/partitions/0", 404),
+            (
+                Method::POST,
+                "/20180418/streams/a/partitions/x/messages",
+                400,
+            ),
             (Method::POST, "/health", 405),
             (Method::PUT, "/20180418/streams", 405),
             (Method::DELETE, "/20180418/streams/a/messages", 405),

@@ -103,10 +103,10 @@ impl App {
                 error,
                 error_message,
             } => {
-                if let Route::PutMessages { stream } = route {
+                if let Route::PutMessages { stream, partition } = route {
                     let failing = (*every, error.as_str(), error_message.as_str());
                     return self
-                        .put_some_messages(stream, call.body.bytes(), failing)
+                        .put_some_messages((stream, *partition), call.body.bytes(), failing)
                         .await;
                 }
             }

@@ -1,6 +1,7 @@
 //! The JSON of requests and answers, as OCI's contract writes it.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::LazyLock;
 
@@ -146,6 +147,8 @@ pub(super) struct UpdateGroupDetails {
     #[serde(rename = "type")]
     pub(super) kind: Option<String>,
     pub(super) time: Option<String>,
+    /// The last committed offset of each partition, for `AT_OFFSETS`.
+    pub(super) offsets: Option<BTreeMap<String, u64>>,
 }
 
 /// The answer of operations that return a cursor.

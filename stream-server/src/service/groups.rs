@@ -80,11 +80,7 @@ impl Service {
             Some(key) => key,
             None => {
                 let starts = self.starts(&stream, request.start).await?;
-                let record = self
-                    .storage
-                    .open_group(&stream, &request.group, starts)
-                    .await?;
-                self.groups().add(Group::new(record))
+                self.open_group(&stream, &request.group, starts).await?
             }
         };
         let (timeout_ms, commit_on_get) = (request.timeout_ms, request.commit_on_get);
@@ -181,6 +177,60 @@ impl Service {
             group.reset(now, moved);
             Ok(())
         })
+    }
+
+    /// Moves a group to where its last commits are at these offsets, or to the oldest message of
+    /// the partitions that have none, and creates it if it is new. This is not OCI's. Its instances
+    /// get "The cursor is invalid", as after UpdateGroup.
+    ///
+    /// # Errors
+    /// 400 for the name and for offsets that no message has had, 404 for the stream, 500 if the
+    /// store failed. Then the group may have been moved, and GetGroup may not show its commits.
+    pub async fn place_group(
+        &self,
+        now: TimeMs,
+        stream_id: &str,
+        name: &str,
+        committed: BTreeMap<u32, u64>,
+    ) -> Result<(), ApiError> {
+        check_name("groupName", name)?;
+        let stream = self.find_stream_for(now, "UpdateGroup", stream_id).await?;
+        let mut starts = self.starts(&stream, GroupStart::TrimHorizon).await?;
+        let ends = self.starts(&stream, GroupStart::Latest).await?;
+        for (partition, offset) in &committed {
+            let there = ends.get(partition).is_some_and(|next| offset < next);
+            let Some(start) = starts.get_mut(partition).filter(|_| there) else {
+                return Err(ApiError::invalid_parameter(format!(
+                    "No message of partition {partition} has had the offset {offset}"
+                )));
+            };
+            *start = offset.saturating_add(1);
+        }
+        let key = match self.group_key(&stream, name) {
+            Some(key) => {
+                let moved = self.storage.move_group(key, starts).await?;
+                self.with_group(key, |group| {
+                    group.reset(now, moved);
+                    Ok(())
+                })?;
+                key
+            }
+            None => self.open_group(&stream, name, starts).await?,
+        };
+        // The group reads on from the right place already; now GetGroup tells it.
+        let commit = self.with_group(key, |group| Ok(group.commit_at(committed)))?;
+        self.make_durable(&commit).await
+    }
+
+    /// Opens a group that isn't known; returns its key.
+    async fn open_group(
+        &self,
+        stream: &Stream,
+        name: &str,
+        starts: BTreeMap<u32, u64>,
+    ) -> Result<u64, ApiError> {
+        let record = self.storage.open_group(stream, name, starts).await?;
+        Ok(self.groups().add(Group::new(record)))
     }
 
     /// Stores a commit, and tells the group once it is durable.

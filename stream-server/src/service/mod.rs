@@ -23,7 +23,7 @@ pub use page::{Filter, Page, Paging};
 pub use pools::PoolRequest;
 pub use produce::{PutEntry, PutMessage};
 pub use resources::{KafkaSettings, StreamPool, StreamSettings, Tags, TagsUpdate, WorkRequest};
-#[cfg(feature = "kafka")]
+#[cfg(any(feature = "kafka", feature = "copy"))]
 pub(crate) use streams::id_of_named;
 pub use streams::{ListRequest, StreamRequest, StreamUpdate, StreamView};
 pub use work::WorkFilter;

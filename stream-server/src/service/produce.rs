@@ -31,29 +31,36 @@ pub struct PutEntry {
 }
 
 impl Service {
-    /// Publishes messages (OCI PutMessages). The partition comes from the key
-    /// ([`partition_of_key`]), or is random without one. All messages are durable when this
-    /// returns, except those of partitions that have already had their bytes: their entries are
-    /// 429. Once one message is refused, all later ones of its partition are, so that their order
-    /// is the client's. The entries are in the order of the messages.
+    /// Publishes messages (OCI PutMessages). The partition is the given one, which OCI Streaming
+    /// doesn't have; else it comes from the key ([`partition_of_key`]), or is random without one.
+    /// All messages are durable when this returns, except those of partitions that have already had
+    /// their bytes: their entries are 429. Once one message is refused, all later ones of its
+    /// partition are, so that their order is the client's. The entries are in the order of the
+    /// messages.
     ///
     /// # Errors
-    /// 400 for sizes and an empty list, 404 for the stream, 429 if no partition takes any message,
-    /// 503 if the store takes none now, 500 if it failed. Then nothing was published, unless the
-    /// store failed in the very moment of writing. A store that may fail for some messages alone
-    /// gives these an error each, 503 if that message was not stored, 500 if nobody knows.
+    /// 400 for sizes, an empty list and a partition that isn't there, 404 for the stream, 429 if no
+    /// partition takes any message, 503 if the store takes none now, 500 if it failed. Then nothing
+    /// was published, unless the store failed in the very moment of writing. A store that may fail
+    /// for some messages alone gives these an error each, 503 if that message was not stored, 500
+    /// if nobody knows.
     pub async fn put_messages(
         &self,
         now: TimeMs,
         stream_id: &str,
+        partition: Option<u32>,
         messages: Vec<PutMessage>,
     ) -> Result<Vec<Result<PutEntry, ApiError>>, ApiError> {
         check_sizes(&messages)?;
         let stream = self.find_stream(stream_id).await?;
+        if let Some(unknown) = partition.filter(|chosen| *chosen >= stream.partitions) {
+            return Err(ApiError::unknown_partition(unknown, stream.partitions));
+        }
         let place = |PutMessage { key, value }| {
-            let partition = match &key {
-                Some(key) => partition_of_key(key, stream.partitions),
-                None => partition_of_random((self.entropy)(), stream.partitions),
+            let partition = match (partition, &key) {
+                (Some(partition), _) => partition,
+                (None, Some(key)) => partition_of_key(key, stream.partitions),
+                (None, None) => partition_of_random((self.entropy)(), stream.partitions),
             };
             NewMessage {
                 partition,

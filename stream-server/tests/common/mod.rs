@@ -15,6 +15,7 @@
 
 #[cfg(feature = "kafka")]
 pub mod cluster;
+pub mod copying;
 pub mod process;
 pub mod signing;
 

@@ -10,6 +10,7 @@
 //! | Envoy, Node and our own programs, found, installed or built | [`envoy`], [`node`], [`tools`] |
 //! | pinned packages for Python, Node and Go | [`python`], [`npm`], [`go`] |
 //! | Oracle's own clients | [`oci_clients`] |
+//! | other people's clients of Kafka | [`kafka_clients`] |
 //! | Docker's engine, found or one of our own, and the images to build from | [`docker`] |
 //! | all that a local set consists of | [`Programs`] |
 //! | running other programs, and ending when we are asked to | [`command`], [`cancel`] |
@@ -22,6 +23,7 @@ pub mod envoy;
 pub mod go;
 pub mod image;
 pub mod inspect;
+pub mod kafka_clients;
 pub mod node;
 pub mod npm;
 pub mod oci_clients;

@@ -78,8 +78,8 @@ impl Tools {
     }
 }
 
-/// Builds the stream server with the engine kafka, and returns a copy of it: the next build of the
-/// other programs replaces the file that cargo writes.
+/// Builds the stream server with the engine kafka and the command copy, and returns a copy of it:
+/// the next build of the other programs replaces the file that cargo writes.
 ///
 /// # Errors
 /// When it does not compile.
@@ -88,7 +88,7 @@ pub fn stream_server_with_kafka(project: &Project) -> Result<PathBuf> {
         run(cargo_build(project).args([
             "--profile=tools",
             "--package=stream-server",
-            "--features=kafka",
+            "--features=kafka,copy",
         ]))
     };
     timed("building the stream server with Kafka", built)

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use provision::{Programs, cancel};
+use provision::cancel;
 use testkit::wait::until_some;
 
 use super::latency::answer;
@@ -25,7 +25,7 @@ pub(super) struct Deferral {
     pub(super) early: usize,
 }
 
-pub(super) fn measure(programs: &Programs, arguments: &Arguments) -> Result<Deferral> {
+pub(super) fn measure(programs: &sets::Programs, arguments: &Arguments) -> Result<Deferral> {
     let target = Target::start()?;
     let set = sets::whole(programs, target.port)?;
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, set.ports().gateway))?;

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use provision::{Programs, cancel};
+use provision::cancel;
 use testkit::http1::framing::{Kind, first};
 use testkit::wait::until_some;
 
@@ -25,17 +25,20 @@ const PAUSE_MS: std::ops::Range<u64> = 20..60;
 /// How long each call took until it arrived.
 pub(super) struct Latencies {
     pub(super) from_request: Vec<Duration>,
+    /// How long each 202 took.
+    pub(super) to_answer: Vec<Duration>,
     /// Zero for a call that arrived before its caller had read the answer.
     pub(super) from_answer: Vec<Duration>,
 }
 
-pub(super) fn measure(programs: &Programs, arguments: &Arguments) -> Result<Latencies> {
+pub(super) fn measure(programs: &sets::Programs, arguments: &Arguments) -> Result<Latencies> {
     let target = Target::start()?;
     let set = sets::whole(programs, target.port)?;
     let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, set.ports().gateway))?;
     let mut socket = Socket::new(stream)?;
     let mut latencies = Latencies {
         from_request: Vec::new(),
+        to_answer: Vec::new(),
         from_answer: Vec::new(),
     };
     for number in 0..arguments.calls + WARM_UP_COUNT {
@@ -47,6 +50,7 @@ pub(super) fn measure(programs: &Programs, arguments: &Arguments) -> Result<Late
         let arrived = arrival(&target, &path)?;
         if number >= WARM_UP_COUNT {
             latencies.from_request.push(arrived - sent);
+            latencies.to_answer.push(answered - sent);
             latencies
                 .from_answer
                 .push(arrived.saturating_duration_since(answered));

@@ -6,6 +6,7 @@
 //! is asserted.
 
 mod deferral;
+mod kafka;
 mod latency;
 mod load;
 mod neighbour;
@@ -56,10 +57,19 @@ pub(crate) struct Arguments {
     /// Measure nothing but how long calls take beside a bad target
     #[arg(long)]
     only_neighbours: bool,
+
+    /// Measure the stream server on Apache Kafka beside the embedded engine: on three brokers that
+    /// are started, or on those of a cluster that is there
+    #[arg(long, value_name = "BROKERS", num_args = 0..=1, default_missing_value = kafka::OWN)]
+    kafka: Option<String>,
 }
 
 pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> {
-    let programs = Programs::provide(project, Variant::Shipped)?;
+    let programs = Programs::for_tests(project, Variant::Shipped)?;
+    if let Some(brokers) = &arguments.kafka {
+        return kafka::run(project, programs, arguments, brokers);
+    }
+    let programs = sets::Programs::embedded(programs);
     println!(
         "\nOne Envoy worker, {} connections, POST of {} bytes.\n",
         arguments.connections, arguments.body

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use local_gateway::{LocalSet, ports};
-use provision::{Programs, cancel};
+use provision::cancel;
 
 use super::deferral::arrival;
 use super::latency::answer;
@@ -29,7 +29,7 @@ pub(super) struct Neighbourhood {
     pub(super) beside_hanging: Vec<Duration>,
 }
 
-pub(super) fn measure(programs: &Programs, arguments: &Arguments) -> Result<Neighbourhood> {
+pub(super) fn measure(programs: &sets::Programs, arguments: &Arguments) -> Result<Neighbourhood> {
     // Connections are accepted, but nobody ever reads them.
     let hanging = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let hanging_port = hanging.local_addr()?.port();
@@ -44,7 +44,7 @@ pub(super) fn measure(programs: &Programs, arguments: &Arguments) -> Result<Neig
 
 /// Has a backlog of calls to the neighbour accepted, and then times calls to the quick target.
 fn beside(
-    programs: &Programs,
+    programs: &sets::Programs,
     arguments: &Arguments,
     neighbour_port: u16,
     backlog: usize,

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use local_gateway::{LocalSet, Part, ports};
+use provision::cancel;
 use provision::progress::say;
-use provision::{Programs, cancel};
 use testkit::wait::until_some;
 
 use super::Arguments;
@@ -23,7 +23,7 @@ const DELIVERY_DEADLINE: Duration = Duration::from_secs(10);
 const SKIPPED_SHARE: u64 = 20;
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(1);
 
-pub(super) fn measure(programs: &Programs, arguments: &Arguments) -> Result<Round> {
+pub(super) fn measure(programs: &sets::Programs, arguments: &Arguments) -> Result<Round> {
     let target = Target::start()?;
     let plain = PlainPorts {
         plain: ports::free()?,

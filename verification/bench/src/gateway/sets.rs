@@ -1,19 +1,74 @@
 //! The local sets that are measured.
 
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use anyhow::{Context, Result};
 use local_gateway::render::{Target as Function, add_target, at, cluster, listener};
 use local_gateway::{Builder, LocalSet};
-use provision::Programs;
 use serde_json::{Value, json};
 
 /// The path that Envoy answers itself.
 pub(super) const DIRECT_PATH: &str = "/direct";
 
+/// The programs that are measured, and the engine of the stream server.
+#[derive(Clone, Debug)]
+pub(crate) struct Programs {
+    programs: provision::Programs,
+    /// The brokers that keep the streams; without any, the stream server does it itself.
+    brokers: Option<String>,
+}
+
+impl Programs {
+    /// Returns the programs with the embedded engine.
+    pub(crate) fn embedded(programs: provision::Programs) -> Self {
+        let brokers = None;
+        Self { programs, brokers }
+    }
+
+    /// Returns the programs with these brokers.
+    pub(crate) fn on_kafka(programs: provision::Programs, brokers: String) -> Self {
+        let brokers = Some(brokers);
+        Self { programs, brokers }
+    }
+
+    /// Returns the stream server's program.
+    pub(crate) fn stream_server(&self) -> &Path {
+        &self.programs.tools.stream_server
+    }
+
+    /// Returns the program that ends others with this one.
+    pub(crate) fn with_parent(&self) -> &Path {
+        &self.programs.tools.with_parent
+    }
+
+    /// Returns the arguments that choose the engine, with topics that are new.
+    pub(crate) fn engine(&self) -> Vec<String> {
+        static SETS: AtomicUsize = AtomicUsize::new(0);
+        let Some(brokers) = &self.brokers else {
+            return Vec::new();
+        };
+        let number = SETS.fetch_add(1, Ordering::Relaxed);
+        let prefix = format!("bench-{number}.");
+        [
+            "--engine",
+            "kafka",
+            "--brokers",
+            brokers,
+            "--topic-prefix",
+            &prefix,
+        ]
+        .map(str::to_owned)
+        .to_vec()
+    }
+}
+
 /// Returns a set with one Envoy worker that calls this target.
 fn base(programs: &Programs, name: &str, target_port: u16) -> Builder {
     LocalSet::builder()
         .name(name)
-        .programs(programs.clone())
+        .programs(programs.programs.clone())
+        .stream_server_arguments(programs.engine())
         .target(Function::local(target_port))
         .concurrency(1)
         .log_level("warning")

@@ -7,11 +7,11 @@
 
 mod disk;
 mod nats;
-mod ours;
+pub(crate) mod ours;
 mod redis;
 mod servers;
 mod table;
-mod talk;
+pub(crate) mod talk;
 
 use std::fs;
 use std::path::PathBuf;

@@ -14,13 +14,13 @@ use super::talk::{Taken, Talk};
 const ID_PREFIX: &str = "ocid1.stream.oc1.local.";
 
 /// PutMessages of one batch.
-pub(super) struct Put {
+pub(crate) struct Put {
     request: Vec<u8>,
     batch: usize,
 }
 
 impl Put {
-    pub(super) fn new(stream: &str, batch: usize, bytes: usize) -> Self {
+    pub(crate) fn new(stream: &str, batch: usize, bytes: usize) -> Self {
         let message = format!("{{\"key\":null,\"value\":\"{}\"}}", base64_of_x(bytes));
         let body = format!("{{\"messages\":[{}]}}", vec![message; batch].join(","));
         let path = format!("/20180418/streams/{ID_PREFIX}{stream}/messages");
@@ -56,14 +56,14 @@ impl Talk for Put {
 }
 
 /// GetMessages from the oldest message on.
-pub(super) struct Get {
+pub(crate) struct Get {
     path: String,
     cursor: String,
     batch: usize,
 }
 
 impl Get {
-    pub(super) fn new(port: u16, stream: &str, batch: usize) -> Result<Self> {
+    pub(crate) fn new(port: u16, stream: &str, batch: usize) -> Result<Self> {
         let path = format!("/20180418/streams/{ID_PREFIX}{stream}");
         let body = json!({ "partition": "0", "type": "TRIM_HORIZON" }).to_string();
         let url = format!("http://127.0.0.1:{port}{path}/cursors");

@@ -15,15 +15,15 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The meaning of the first bytes that have come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Taken {
+pub(crate) struct Taken {
     /// How many bytes they are.
-    pub(super) length: usize,
+    pub(crate) length: usize,
     /// How many messages they acknowledge or carry.
-    pub(super) messages: usize,
+    pub(crate) messages: usize,
 }
 
 /// What one connection says again and again: a request for a batch, until all of it is answered.
-pub(super) trait Talk {
+pub(crate) trait Talk {
     /// Returns what is said once, before the first request.
     fn opening(&self) -> Vec<u8> {
         Vec::new()
@@ -81,7 +81,7 @@ impl<T: Talk> Connection<T> {
 
 /// Talks on all connections for a while, until every request is answered. Returns messages per
 /// second and how many there were.
-pub(super) fn rate<T: Talk>(
+pub(crate) fn rate<T: Talk>(
     port: u16,
     talks: impl Iterator<Item = T>,
     duration: Duration,
@@ -105,7 +105,7 @@ pub(super) fn rate<T: Talk>(
 }
 
 /// Talks on one connection until so many messages have come. Returns messages per second.
-pub(super) fn rate_of(port: u16, talk: impl Talk, messages_max: u64) -> Result<f64> {
+pub(crate) fn rate_of(port: u16, talk: impl Talk, messages_max: u64) -> Result<f64> {
     let start = Instant::now();
     let mut connection = [Connection::open(port, talk)?];
     let (mut messages, mut progress) = (0, start);
@@ -139,12 +139,12 @@ fn turn<T: Talk>(connections: &mut [Connection<T>], go_on: bool) -> Result<u64> 
     Ok(u64::try_from(messages)?)
 }
 
-pub(super) fn per_second(count: u64, time: Duration) -> Result<f64> {
+pub(crate) fn per_second(count: u64, time: Duration) -> Result<f64> {
     Ok(f64::from(u32::try_from(count)?) / time.as_secs_f64())
 }
 
 /// Returns the first line with its end, and what comes after it.
-pub(super) fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = bytes.iter().position(|byte| *byte == b'\n')?;
     bytes.split_at_checked(end + 1)
 }

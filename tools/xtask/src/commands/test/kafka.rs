@@ -12,6 +12,9 @@ use crate::commands::chaos as member;
 /// others are about files of the embedded one, about what one process remembers, or about HTTP.
 const TESTS: &[&str] = &[
     "control_plane",
+    "copy",
+    "copy_kafka",
+    "copy_trouble",
     "cursors",
     "groups",
     "kafka",
@@ -71,7 +74,7 @@ pub(super) fn run(project: &Project) -> Result<Outcome> {
     for fronts in ["1", "2"] {
         println!("through {fronts} of its servers");
         let mut own = cargo(project, &["test", "--package=stream-server", "--locked"]);
-        own.args(["--features=kafka", "--lib", "--no-fail-fast"]);
+        own.args(["--features=kafka,copy", "--lib", "--no-fail-fast"]);
         own.args(TESTS.iter().flat_map(|file| ["--test", *file]));
         let mut clients = cargo(project, &["test", "--package=conformance", "--locked"]);
         clients.arg("--no-fail-fast").env(SERVER, &server);
@@ -96,5 +99,10 @@ pub(super) fn run(project: &Project) -> Result<Outcome> {
         .env(BROKERS, &brokers)
         .env(FRONTS, "2");
     let ran = runner::tests(clients.env(COME_AND_GO, "1").env(PREPARED, "1"))?;
-    Ok(ran.and(outcome))
+    let outcome = ran.and(outcome);
+    // A gateway, `sluice`, and clients of Kafka that know nothing of either.
+    let mut others = cargo(project, &["test", "--package=wasm-tests", "--locked"]);
+    others.args(["--test=kafka_clients", "--no-fail-fast"]);
+    others.env(BROKERS, &brokers).env(SERVER, &server);
+    Ok(runner::tests(others.env(PREPARED, "1"))?.and(outcome))
 }

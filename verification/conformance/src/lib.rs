@@ -135,15 +135,21 @@ impl Server {
         let mut arguments: Vec<OsString> = vec!["--auth".into(), "keys".into(), keys.into()];
         arguments.extend(engine(&folder)?);
         arguments.extend(["--stream", "calls:4", "--faults"].map(OsString::from));
-        let mut servers = Vec::new();
-        for number in 0..fronts() {
-            servers.push(start(&tools, &folder, number, &arguments)?);
-        }
-        let server_ports: Vec<u16> = servers.iter().map(|server| server.port).collect();
+        let server_ports = (0..fronts()).map(|_| ports::free());
+        let server_ports = server_ports.collect::<Result<Vec<u16>>>()?;
         let first = *server_ports.first().context("no server")?;
         let gate = env::var_os(COME_AND_GO).map(|_| Arc::<Gate>::default());
         let is_one = server_ports.len() == 1;
-        let spread = (!is_one).then(|| Spread::start(server_ports, gate.clone()));
+        let spread = (!is_one).then(|| Spread::start(server_ports.clone(), gate.clone()));
+        if let Some(spread) = &spread {
+            // What clients are told, and sign, is the address that all servers share.
+            let url = format!("http://127.0.0.1:{}", spread.port());
+            arguments.extend(["--external-url", &url].map(OsString::from));
+        }
+        let mut servers = Vec::new();
+        for port in server_ports {
+            servers.push(start(&tools, &folder, port, &arguments)?);
+        }
         let (processes, come_and_go) = match gate {
             Some(gate) => (Vec::new(), Some(ComeAndGo::start(servers, gate))),
             None => (servers.into_iter().map(|one| one.process).collect(), None),
@@ -270,9 +276,8 @@ impl Server {
     }
 }
 
-/// Starts a server and waits until it is ready.
-fn start(tools: &Tools, folder: &Path, number: usize, arguments: &[OsString]) -> Result<Mortal> {
-    let port = ports::free()?;
+/// Starts a server on this port and waits until it is ready.
+fn start(tools: &Tools, folder: &Path, port: u16, arguments: &[OsString]) -> Result<Mortal> {
     let listen = ["--listen".into(), format!("127.0.0.1:{port}").into()];
     let program = Program {
         name: "stream-server",
@@ -281,7 +286,7 @@ fn start(tools: &Tools, folder: &Path, number: usize, arguments: &[OsString]) ->
         arguments: arguments.iter().cloned().chain(listen).collect(),
         environment: Vec::new(),
         folder: folder.to_owned(),
-        log: folder.join(format!("stream-server-{number}.log")),
+        log: folder.join(format!("stream-server-{port}.log")),
     };
     let mut process = Process::start(&program)?;
     let health = format!("http://127.0.0.1:{port}/health");

@@ -84,7 +84,8 @@ fn used_by(name: &str, text: &str, files: &BTreeMap<String, PathBuf>) -> BTreeSe
     for (start, base) in [("crate::", ""), ("super::", above)] {
         for piece in code.split(start).skip(1) {
             let is_path = |character: char| character.is_alphanumeric() || "_:".contains(character);
-            let end = piece.find(|character| !is_path(character)).unwrap();
+            let end = piece.find(|character| !is_path(character));
+            let end = end.unwrap_or(piece.len());
             let (path, behind) = piece.split_at(end);
             let group = behind
                 .strip_prefix('{')

@@ -70,8 +70,8 @@ pub struct GroupConfig {
     pub timeout: Duration,
     /// A worker without a health check for this long stops fetching.
     pub lease: Duration,
-    /// After that, a worker waits this long for the attempts under way. Then it leaves them in doubt,
-    /// so that the calls of others can be committed.
+    /// After that, a worker waits this long for the attempts under way. Then it leaves them in
+    /// doubt, so that the calls of others can be committed.
     pub leave: Duration,
 }
 

@@ -316,7 +316,7 @@ impl<'a> PartitionCopy<'a> {
     fn refused(&self, problem: &str) -> CopyError {
         let (partition, stream) = (self.task.partition, &self.task.pair.to);
         CopyError::Refused(format!(
-            "partition {partition} of the destination's {stream} is no copy: {problem}. Nothing \
+            "partition {partition} of the destination's {stream} is not a copy: {problem}. Nothing \
              was deleted. Delete that stream and create it anew, or name another one"
         ))
     }

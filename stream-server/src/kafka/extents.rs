@@ -30,8 +30,8 @@ struct Told {
 }
 
 impl Told {
-    /// Returns what this says to somebody who has begun to wait at that time. A failure is shared by
-    /// all who have waited for its end: each of them would wait as long for the next one.
+    /// Returns what this says to somebody who has begun to wait at that time. A failure is shared
+    /// by all who have waited for its end: each of them would wait as long for the next one.
     fn answer(&self, wanted_at: Instant) -> Option<Result<BTreeMap<u32, Extent>, LogError>> {
         let since = match self.extents {
             Ok(_) => self.asked_at,

@@ -158,8 +158,8 @@ pub(crate) trait Log: Send + Sync {
 
     /// Reads records of some partitions: at most `count_max`, and at most `bytes_max` of keys and
     /// values except that one record always fits. Those of one partition are in order and without
-    /// gaps except for the ends of other clients' transactions, and for batches that can't be read at
-    /// all. It may give fewer than there are. A partition in trouble doesn't stop the others: it
+    /// gaps except for the ends of other clients' transactions, and for batches that can't be read
+    /// at all. It may give fewer than there are. A partition in trouble doesn't stop the others: it
     /// fails only if nothing could be read of any.
     fn fetch<'a>(
         &'a self,

@@ -1,8 +1,9 @@
 //! Servers that are killed, ended and started again while clients use them.
 //!
-//! No request is under way when a server goes: clients that see one lost would have to find out what
-//! became of it, and Oracle's don't. (`kafka-cluster`'s tests have a client that does.) What is tried
-//! is everything that lasts longer than a request: streams, cursors, the control plane's owner.
+//! No request is under way when a server goes: clients that see one lost would have to find out
+//! what became of it, and Oracle's don't. (`kafka-cluster`'s tests have a client that does.) What
+//! is tried is everything that lasts longer than a request: streams, cursors, the control plane's
+//! owner.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};

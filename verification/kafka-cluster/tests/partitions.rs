@@ -1,5 +1,5 @@
-//! A partition in trouble keeps its trouble to itself: other partitions of the topic are written and
-//! read, other slots are served, and the server stays ready.
+//! A partition in trouble keeps its trouble to itself: other partitions of the topic are written
+//! and read, other slots are served, and the server stays ready.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

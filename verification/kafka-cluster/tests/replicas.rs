@@ -1,4 +1,5 @@
-//! Fewer copies in sync than there must be: publishing is refused at once, and comes back by itself.
+//! Fewer copies in sync than there must be: publishing is refused at once, and comes back by
+//! itself.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -52,7 +53,8 @@ fn with_two_of_three_brokers_gone_publishing_gets_503_until_one_is_back() {
         let answer = client.put(&[format!("refused-{number}")]).unwrap();
         assert_eq!(answer.status, 503, "{answer:?}");
     }
-    // What there is to read isn't known while a leader is new and alone: 503 too, and no other error.
+    // What there is to read isn't known while a leader is new and alone: 503 too, and no other
+    // error.
     let oldest = json!({ "partition": "0", "type": "TRIM_HORIZON" });
     let asked = client.request("POST", "cursors", &oldest).unwrap();
     assert!([200, 503].contains(&asked.status), "{asked:?}");

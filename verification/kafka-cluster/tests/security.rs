@@ -1,5 +1,5 @@
-//! Brokers that want a user and a password, or a certificate: the server uses them, and says at once
-//! what to change when they refuse.
+//! Brokers that want a user and a password, or a certificate: the server uses them, and says at
+//! once what to change when they refuse.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,9 +1,9 @@
 //! A client of Apache Kafka, on librdkafka.
 //!
 //! A broker works on one request of a connection at a time, and librdkafka has one connection to
-//! each broker for each of its clients. So whatever may wait has a client of its own: a producer for
-//! messages and one for internal topics, some consumers for reads, one consumer for each thing that
-//! is followed, one for questions.
+//! each broker for each of its clients. So whatever may wait has a client of its own: a producer
+//! for messages and one for internal topics, some consumers for reads, one consumer for each thing
+//! that is followed, one for questions.
 
 mod config;
 mod errors;

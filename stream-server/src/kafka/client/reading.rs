@@ -280,7 +280,7 @@ pub(super) fn record(message: &BorrowedMessage<'_>) -> Record {
             topic = message.topic(),
             partition = message.partition(),
             offset = message.offset(),
-            "a record of {bytes} bytes is larger than {RECORD_BYTES_MAX}: it is read as an empty one"
+            "a record of {bytes} bytes is above {RECORD_BYTES_MAX}: it is read as an empty one"
         );
         (key, value) = (None, &[]);
     }

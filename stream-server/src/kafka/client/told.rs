@@ -16,8 +16,8 @@ const EVENTS_MAX: usize = 64;
 pub(super) type Asking = BaseConsumer<Told>;
 
 /// What to change if brokers refuse the user.
-const USER: &str = "Correct --kafka-user, or the password in the file of --kafka-password-file or in \
-    STREAM_SERVER_KAFKA_PASSWORD";
+const USER: &str = "Correct --kafka-user, or the password in the file of --kafka-password-file or \
+    in STREAM_SERVER_KAFKA_PASSWORD";
 /// What to change if a broker's certificate isn't trusted.
 const AUTHORITY: &str = "Name the authority of the brokers' certificates with --kafka-ca-file, and \
     the brokers in --brokers by the names that are in their certificates";

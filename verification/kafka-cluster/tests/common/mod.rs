@@ -210,7 +210,10 @@ impl Client {
 
     /// Publishes values under keys of their own.
     pub fn put(&self, values: &[String]) -> std::io::Result<Answer> {
-        let message = |value: &String| json!({ "key": STANDARD.encode(value), "value": STANDARD.encode(value) });
+        let message = |value: &String| {
+            let value = STANDARD.encode(value);
+            json!({ "key": value, "value": value })
+        };
         let messages: Vec<Value> = values.iter().map(message).collect();
         self.request("POST", "messages", &json!({ "messages": messages }))
     }

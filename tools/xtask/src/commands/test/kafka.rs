@@ -33,8 +33,8 @@ const BROKERS: &str = "SLUICE_KAFKA_BROKERS";
 const FRONTS: &str = "SLUICE_KAFKA_FRONTS";
 /// Has these servers killed, ended and started again while Oracle's clients use them.
 const COME_AND_GO: &str = "SLUICE_KAFKA_COME_AND_GO";
-/// Tests that count on servers which stay: the members of a group are in one server's memory, and so
-/// are the rules of faults.
+/// Tests that count on servers which stay: the members of a group are in one server's memory, and
+/// so are the rules of faults.
 const NOT_WHILE_THEY_GO: &[&str] = &["group", "bad_days", "errors"];
 /// Names the program to test, for the tests with servers of their own.
 const SERVER: &str = "SLUICE_STREAM_SERVER";

@@ -13,10 +13,10 @@ use super::coordination::Coordination;
 use super::directory::{Directory, Listed};
 use super::extents::Extents;
 use super::peers::Peers;
-use super::remade::Remade;
 use super::running::{Event, Running};
 use super::topic_log::{InternalTopics, Log};
 use super::translate::{failed, group_record};
+use super::unfit::Unfit;
 use crate::backend::Backend;
 use crate::fronts::{CONTROL_SLOT, Fronts, Handed, Handing, Place};
 use crate::metric::Metrics;
@@ -36,7 +36,7 @@ pub(crate) struct KafkaFront {
     pub(super) coordination: Arc<Coordination>,
     pub(super) extents: Extents,
     pub(super) directory: Directory,
-    pub(super) remade: Remade,
+    pub(super) unfit: Unfit,
     pub(super) metrics: Arc<Metrics>,
     pub(super) secret: OnceLock<[u8; 64]>,
     pub(super) peers: OnceLock<Peers>,
@@ -85,7 +85,7 @@ impl KafkaFront {
             log,
             coordination,
             directory: Directory::default(),
-            remade: Remade::default(),
+            unfit: Unfit::default(),
             metrics: Metrics::new(),
             secret: OnceLock::new(),
             peers: OnceLock::new(),

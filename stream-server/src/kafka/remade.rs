@@ -2,7 +2,7 @@
 //! other messages than those that groups have committed, so nobody reads or writes it any more.
 
 use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::Weak;
 use std::time::Duration;
 
 use stream_coordination::record::{Stage, StreamState};
@@ -15,20 +15,10 @@ use crate::storage::{StorageError, Stream};
 /// How often the ids of all topics are asked for: one question.
 const PAUSE: Duration = Duration::from_secs(10);
 
-/// The keys of streams whose topics were made anew.
-#[derive(Default)]
-pub(super) struct Remade(Mutex<BTreeSet<u64>>);
-
-impl Remade {
-    fn keys(&self) -> MutexGuard<'_, BTreeSet<u64>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl KafkaFront {
     /// Returns the topic of a stream.
     pub(super) fn topic_of(&self, stream: &Stream) -> Result<String, StorageError> {
-        if self.remade.keys().contains(&stream.key) {
+        if self.unfit.keys().contains(&stream.key) {
             return Err(StorageError::Unavailable(problem(&stream.name)));
         }
         Ok(self.topic(&stream.name))
@@ -53,7 +43,7 @@ impl KafkaFront {
             found.is_some_and(|found| !found.is_empty() && found != id)
         };
         let remade = own.iter().filter(|(_, name, id)| is_other((name, id)));
-        let mut known = self.remade.keys();
+        let mut known = self.unfit.keys();
         let (mut keys, mut problems) = (BTreeSet::new(), Vec::new());
         for (key, name, _) in remade {
             keys.insert(*key);

@@ -191,7 +191,7 @@ async fn a_refused_creation_leaves_somebodys_topic_alone() {
     let begin = Change::CreateStream(new_stream("orders"));
     rig.front.change(CONTROL_SLOT, begin).await.unwrap();
     rig.until(|rig| rig.stages().is_empty()).await;
-    let bounds = rig.log.bounds("sluice.orders", 1).await.unwrap();
+    let bounds = rig.log.bounds("sluice.orders", 0..1).await.unwrap();
     assert_eq!(bounds[&0].next, 1, "it has its message");
 }
 

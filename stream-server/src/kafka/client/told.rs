@@ -25,8 +25,8 @@ const AUTHORITY: &str = "Name the authority of the brokers' certificates with --
 const CERTIFICATE: &str = "Give this server a certificate that the brokers trust, with \
     --kafka-certificate-file and --kafka-key-file";
 /// What to change if brokers speak another protocol.
-const PROTOCOL: &str = "Give --kafka-tls if the listener of the brokers has TLS, and only then; and \
-    --kafka-user if it wants a user, and only then";
+const PROTOCOL: &str = "Give --kafka-tls if the listener of the brokers has TLS, and only then; \
+    and --kafka-user if it wants a user, and only then";
 /// What to change if nothing else is known.
 const BROKERS: &str = "Correct --brokers, or start the brokers";
 

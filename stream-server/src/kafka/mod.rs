@@ -13,7 +13,7 @@
 //! | unfit topics (pure) | `checks` |
 //! | runs the coordination | `coordination`, `running`, `log_times`, `steady` |
 //! | start, what this front owns | `front`, `startup`, `error` |
-//! | names that streams can't have (pure); topics that were made anew | `names`, `remade`, `unfit` |
+//! | names that streams can't have (pure); topics made anew | `names`, `remade`, `unfit` |
 //! | what the service asks for | `storage`, `streams`, `directory`, `translate` |
 //! | requests between fronts | `peers`, `seal` (pure) |
 //! | groups that nobody uses | `upkeep` |

@@ -11,26 +11,16 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use common::{Ground, PATIENCE};
+use common::{Client, Ground, PATIENCE};
 use kafka_cluster::Setup;
 use serde_json::json;
 use testkit::wait;
 
 /// The partition of the stream that has its only copy on the broker that dies.
 const LOST: u64 = 2;
-const STEP: Duration = Duration::from_millis(200);
-
-#[test]
-fn a_partition_without_a_leader_stops_neither_the_others_nor_the_server() {
-    let setup = Setup {
-        controllers: Some(1),
-        ..Setup::default()
-    };
-    let Some(mut ground) = Ground::start("partitions", &setup) else {
-        return;
-    };
+/// Topics whose partitions lie on chosen brokers.
+fn make_topics(ground: &Ground) {
     let own = [
         "message.timestamp.type=LogAppendTime",
         "min.insync.replicas=1",
@@ -41,75 +31,89 @@ fn a_partition_without_a_leader_stops_neither_the_others_nor_the_server() {
         ("sluice.calls", "1,2,3,1", "retention.ms=-1"),
     ] {
         let settings = [&own[..], &[kept]].concat();
-        ground
-            .cluster
-            .create_topic(topic, places, &settings)
-            .unwrap();
+        let made = ground.cluster.create_topic(topic, places, &settings);
+        made.unwrap();
     }
+}
+
+/// Publishes until one partition refuses at once and the others take messages. Returns what they
+/// took.
+fn publish_beside_trouble(client: &Client) -> BTreeSet<String> {
+    let mut kept = BTreeSet::new();
+    let mut round = 0;
+    let are_others_taken = || {
+        round += 1;
+        let values: Vec<String> = (0..40).map(|number| format!("{round}-{number}")).collect();
+        let answer = client.put(&values).unwrap();
+        let entries = answer.json()["entries"].as_array().cloned();
+        let entries = entries.unwrap_or_default();
+        let (mut refused, mut are_known) = (0, true);
+        for (value, entry) in values.iter().zip(&entries) {
+            if entry["error"].is_null() {
+                kept.insert(value.clone());
+            } else {
+                refused += 1;
+                are_known &= entry["error"] == "ServiceUnavailable";
+            }
+        }
+        are_known && (1..30).contains(&refused)
+    };
+    let is_so = wait::until(PATIENCE, are_others_taken);
+    assert!(is_so, "one partition refuses at once, the others take");
+    kept
+}
+
+/// Returns how many groups read all of this.
+fn count_served(client: &Client, cursors: Vec<String>, kept: &BTreeSet<String>) -> usize {
+    let reads_all = |mut cursor: String| {
+        let mut read = BTreeSet::new();
+        for _ in 0..40 {
+            let batch = client.get(&cursor).unwrap();
+            if batch.status != 200 {
+                return false;
+            }
+            read.extend(batch.values());
+            if kept.is_subset(&read) {
+                return true;
+            }
+            cursor = batch.next.expect("a next cursor");
+        }
+        false
+    };
+    cursors
+        .into_iter()
+        .filter(|cursor| reads_all(cursor.clone()))
+        .count()
+}
+
+#[test]
+fn a_partition_without_a_leader_stops_neither_the_others_nor_the_server() {
+    let setup = Setup {
+        controllers: Some(1),
+        ..Setup::default()
+    };
+    let Some(mut ground) = Ground::start("partitions", &setup) else {
+        return;
+    };
+    make_topics(&ground);
     let one_copy = ["--replication-factor", "1", "--min-insync-replicas", "1"];
     let front = ground.front(&one_copy);
     let client = front.client();
     let groups: Vec<String> = (0..12).map(|number| format!("g{number}")).collect();
     let join = |group: &String| {
-        let joined = client.join(group, "i").unwrap();
-        joined.json()["value"]
-            .as_str()
-            .expect("a cursor")
-            .to_owned()
+        let joined = client.join(group, "i").unwrap().json();
+        joined["value"].as_str().expect("a cursor").to_owned()
     };
     let cursors: Vec<String> = groups.iter().map(join).collect();
     ground.cluster.kill(2).unwrap();
-
-    // Publishing to the others goes on, and that one refuses at once.
-    let mut kept = BTreeSet::new();
-    let mut round = 0;
-    let refused = wait::until_some(PATIENCE, STEP, || {
-        round += 1;
-        let values: Vec<String> = (0..40).map(|number| format!("{round}-{number}")).collect();
-        let answer = client.put(&values).unwrap();
-        let entries = answer.json()["entries"]
-            .as_array()
-            .cloned()
-            .unwrap_or_default();
-        for (value, entry) in values.iter().zip(&entries) {
-            if entry["error"].is_null() {
-                kept.insert(value.clone());
-            }
-        }
-        let errors: Vec<_> = entries
-            .iter()
-            .filter(|entry| !entry["error"].is_null())
-            .collect();
-        let are_refused = |entry: &&serde_json::Value| entry["error"] == "ServiceUnavailable";
-        let is_so = !errors.is_empty() && errors.iter().all(are_refused) && errors.len() < 30;
-        is_so.then_some(errors.len())
-    });
-    assert!(
-        refused.is_some(),
-        "one partition refuses at once, the others take messages"
-    );
+    let kept = publish_beside_trouble(&client);
 
     // Nobody knows where that partition begins and ends. The others are read by all groups but
     // those of the slot that is lost with it.
     let details = json!({ "partition": LOST.to_string(), "type": "TRIM_HORIZON" });
     let asked = client.request("POST", "cursors", &details).unwrap();
     assert_eq!(asked.status, 503, "{asked:?}");
-    let mut served = 0;
-    for mut cursor in cursors {
-        let mut read = BTreeSet::new();
-        for _ in 0..40 {
-            let batch = client.get(&cursor).unwrap();
-            if batch.status != 200 {
-                break;
-            }
-            read.extend(batch.values());
-            cursor = batch.next.expect("a next cursor");
-            if kept.is_subset(&read) {
-                served += 1;
-                break;
-            }
-        }
-    }
+    let served = count_served(&client, cursors, &kept);
     assert!(served >= 4, "only {served} of 12 groups are served");
     let ready = local_gateway::http::get(&format!("http://127.0.0.1:{}/ready", front.port));
     assert_eq!(ready.unwrap().status, 200);

@@ -177,7 +177,7 @@ fn messages_that_are_alike_do_not_mislead_a_copy() {
     ends.forget_all();
     ends.source().put(None, &["same"; 100]);
     let refused = ends.copy(&["--no-groups"]);
-    assert!(refused.refused(1).contains("is no copy"), "{refused:?}");
+    assert!(refused.refused(1).contains("is not a copy"), "{refused:?}");
 }
 
 #[test]

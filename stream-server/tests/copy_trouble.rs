@@ -97,9 +97,9 @@ fn a_request_that_was_stored_in_parts_is_no_copy() {
         "effect": { "kind": "failEntries", "every": 2, "error": "E", "errorMessage": "m" } }]);
     arm(&mut ends.destination(), &holes);
     let refused = ends.copy(&[]);
-    assert!(refused.refused(1).contains("is no copy"), "{refused:?}");
+    assert!(refused.refused(1).contains("is not a copy"), "{refused:?}");
     let again = ends.copy(&[]);
-    assert!(again.refused(1).contains("is no copy"), "{again:?}");
+    assert!(again.refused(1).contains("is not a copy"), "{again:?}");
 }
 
 #[test]

@@ -69,9 +69,9 @@ impl<'a> PartitionReader<'a> {
     }
 
     fn read_on(&mut self) -> Result<(Vec<Message>, String), StreamError> {
-        let Some(cursor) = self.cursor.take() else {
-            let cursor = self.new_cursor()?;
-            return self.read(&cursor);
+        let cursor = match self.cursor.take() {
+            Some(cursor) => cursor,
+            None => self.new_cursor()?,
         };
         match self.read(&cursor) {
             // The cursor has expired while the earlier messages were used.

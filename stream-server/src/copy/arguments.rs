@@ -188,7 +188,9 @@ fn pair(text: &str) -> Result<Pair, String> {
             false => id_of_named(text),
         };
         let problem = || format!("{text:?} is neither the id nor the name of a stream");
-        is_stream_id(&id).then_some(id).ok_or_else(problem)
+        (!text.is_empty() && is_stream_id(&id))
+            .then_some(id)
+            .ok_or_else(problem)
     };
     Ok(Pair {
         from: id(from)?,

@@ -243,10 +243,12 @@ fn brokers_are_those_that_are_tested_and_apart() {
     let pom = root().join("verification/kafka-cluster/pom.xml");
     let pom = fs::read_to_string(pom).unwrap();
     for (name, service) in services_of("docker-compose.kafka.yml") {
-        let networks = match &service["networks"] {
-            Value::Object(named) => named.keys().cloned().collect(),
-            list => strings(list),
-        };
+        let networks = &service["networks"];
+        let named = networks.as_object();
+        let networks = named.map_or_else(
+            || strings(networks),
+            |named| named.keys().cloned().collect(),
+        );
         let is_near = networks.contains(&"kafka".to_owned());
         let is_server = name.starts_with("stream-server");
         assert_eq!(is_near, is_server || name.starts_with(BROKERS), "{name}");

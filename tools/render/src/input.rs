@@ -178,7 +178,8 @@ fn of_the_host(value: &Value) -> Value {
         if key.name == "stream"
             && let Some(stream) = member.as_object_mut()
         {
-            stream.retain(|name, _| ["url", "authority"].contains(&name.as_str()));
+            stream
+                .retain(|name, _| ["url", "authority", "severalServers"].contains(&name.as_str()));
         }
         own.insert(key.name.clone(), member);
     }

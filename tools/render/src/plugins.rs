@@ -65,6 +65,9 @@ pub(crate) struct Documents {
     answer: Value,
 }
 
+/// What of `stream` is for the renderer alone.
+const OWN: [&str; 2] = ["url", "severalServers"];
+
 /// Makes the documents of an input whose unknown keys are out. `authority` is the Stream's.
 /// `has_egress`: whether there is a way to explicit targets.
 pub(crate) fn documents(
@@ -78,7 +81,7 @@ pub(crate) fn documents(
     for document in [&mut accept, &mut drain] {
         let stream = document.entry("stream").or_insert_with(|| json!({}));
         if let Some(stream) = stream.as_object_mut() {
-            stream.remove("url");
+            stream.retain(|name, _| !OWN.contains(&name.as_str()));
             stream.insert("cluster".into(), json!("stream"));
             stream.insert("authority".into(), json!(authority));
         }

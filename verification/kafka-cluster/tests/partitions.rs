@@ -26,8 +26,8 @@ fn make_topics(ground: &Ground) {
         "min.insync.replicas=1",
     ];
     for (topic, places, kept) in [
-        ("sluice.__sluice.members", "1:2", "retention.ms=3600000"),
-        ("sluice.__sluice.slots", "1:2,2:1,1:2,3", "retention.ms=-1"),
+        ("sluice.__sluice.members", "1", "retention.ms=3600000"),
+        ("sluice.__sluice.slots", "1,2,1,3", "retention.ms=-1"),
         ("sluice.calls", "1,2,3,1", "retention.ms=-1"),
     ] {
         let settings = [&own[..], &[kept]].concat();

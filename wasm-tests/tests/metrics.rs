@@ -151,6 +151,8 @@ fn expected_values() -> BTreeMap<Metric, u64> {
         (Metric::PrincipalFailures, 0),
         // The calls and six lanes.
         (Metric::Memberships, 7),
+        (Metric::ActiveDrains, 1),
+        (Metric::LeftAttempts, 0),
     ])
 }
 

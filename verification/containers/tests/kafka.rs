@@ -15,6 +15,9 @@ const NO_KAFKA: &str = "SLUICE_NO_KAFKA";
 /// Long enough that a call is still waiting when something is done at once after it.
 const LATER: [(&str, &str); 1] = [("async-delay", "5s")];
 
+/// Long enough that none is made before all parts are down: the demo function forgets its calls.
+const MUCH_LATER: [(&str, &str); 1] = [("async-delay", "40s")];
+
 #[test]
 fn on_kafka_calls_arrive_whatever_is_killed() {
     if let Ok(reason) = env::var(NO_KAFKA) {
@@ -36,7 +39,7 @@ fn on_kafka_calls_arrive_whatever_is_killed() {
     for part in ["stream-server-1", "kafka-2", "gateway-1"] {
         let container = composition.container(part);
         let path = format!("/before-{part}-is-killed");
-        let before = accept_some(&gateways, &path);
+        let before = accept_some(&gateways, &path, LATER);
         let _killed = docker(&["kill", &container]);
         // Both gateways may hold calls, and the demo function is behind the second one too.
         let [_, second] = &gateways;
@@ -47,7 +50,7 @@ fn on_kafka_calls_arrive_whatever_is_killed() {
         let _started = docker(&["start", &container]);
     }
 
-    let before = accept_some(&gateways[1..], "/before-the-end");
+    let before = accept_some(&gateways[1..], "/before-the-end", MUCH_LATER);
     composition.down();
     composition.up();
     wait_for_all(&gateways[1], &before, "/before-the-end");
@@ -58,11 +61,11 @@ fn on_kafka_calls_arrive_whatever_is_killed() {
 }
 
 /// Some calls by each gateway. After a kill the first answers may be refusals.
-fn accept_some(gateways: &[Gateway], path: &str) -> Vec<Accepted> {
+fn accept_some(gateways: &[Gateway], path: &str, later: [(&str, &str); 1]) -> Vec<Accepted> {
     let each = gateways.iter().cycle().take(6);
     each.map(|gateway| {
         let accepted = wait::until_some(PATIENCE, wait::POLL_INTERVAL, || {
-            gateway.try_accept(path, &LATER)
+            gateway.try_accept(path, &later)
         });
         accepted.unwrap_or_else(|| panic!("{path} is not accepted"))
     })

@@ -145,6 +145,7 @@ fn an_instance_signs_by_a_token_that_its_certificate_brings() {
     wait_for_tokens(&gateway);
     let id = call(&gateway, "/as-instance");
     gateway.wait_for_call(&id);
+    wait_for_workers(&gateway);
     let late = Request::new("POST", "/late")
         .marked()
         .field("async-delay", "6s");

@@ -356,3 +356,25 @@ fn a_record_that_cannot_be_moved_lets_no_others_begin() {
     }
     assert_eq!(lab.said.counted(Metric::Memberships), 0);
 }
+
+#[test]
+fn a_call_that_cannot_be_moved_is_not_made_again_and_again_by_a_drain_that_leaves() {
+    let lanes = r#","lanes":[{"streamId":"lane","delayMs":60000}]"#;
+    let group = r#","group":{"leaseMs":1000,"timeoutMs":600000,"leaveMs":5000}"#;
+    let mut lab = Lab::joined(&format!(
+        r#","attempt":{{"timeoutMs":300000}}{group}{lanes}"#
+    ));
+    lab.answer(
+        "lane/groupCursors",
+        answer(200, &[], r#"{"value":"start"}"#),
+    );
+    let short = json!({ "id": "/short", "path": "/short", "maxAgeMs": 50_000 });
+    lab.bring("calls", 0, &[json!({ "id": "/a", "path": "/a" }), short]);
+    lab.deliver("/a");
+    lab.wait(6_100);
+    for _ in 0..20 {
+        lab.wait(100);
+    }
+    assert_eq!(lab.said.counted(Metric::Attempts), 2, "{:?}", lab.open);
+    assert_eq!(lab.said.counted(Metric::LeftAttempts), 1);
+}

@@ -48,7 +48,10 @@ impl DrainEngine {
         let Some(shortest) = self.config.lanes.shortest() else {
             return true;
         };
-        self.leave_attempts(now);
+        let is_patient = self.is_patient(now.steady);
+        if !is_patient {
+            self.leave_attempts(now);
+        }
         // Others may have the partitions of a worker that the group has not heard of.
         let heard = self.sessions.iter();
         let heard = heard.filter(|(_, session)| !session.is_unheard(now.steady));
@@ -63,7 +66,8 @@ impl DrainEngine {
             }
         }
         self.wake_in_order(now);
-        if stuck.is_empty() {
+        // Later, an attempt that began would be left at once, and begun anew.
+        if stuck.is_empty() || !is_patient {
             return false;
         }
         let until = now.steady.plus(OTHERS_WAIT);
@@ -74,13 +78,15 @@ impl DrainEngine {
         true
     }
 
-    /// Waits no longer for attempts under way, once the drain has left for long enough. Their calls
-    /// are in doubt as if the gateway had been killed: they are made again, with the same number.
+    /// Returns whether a drain that leaves still waits for attempts under way.
+    fn is_patient(&self, now: Steady) -> bool {
+        let since = self.active_until.unwrap_or(now);
+        since.plus(self.config.group.leave) > now
+    }
+
+    /// Waits no longer for attempts under way. Their calls are in doubt as if the gateway had been
+    /// killed: they are made again, with the same number.
     fn leave_attempts(&mut self, now: Now) {
-        let since = self.active_until.unwrap_or(now.steady);
-        if since.plus(self.config.group.leave) > now.steady {
-            return;
-        }
         let attempts = self.open.iter().filter_map(|(ticket, (_, purpose))| {
             let Purpose::Attempt(id, _) = purpose else {
                 return None;

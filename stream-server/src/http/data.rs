@@ -87,7 +87,8 @@ impl App {
         let needed = room_needed(&fetched.messages);
         drop(room.split(room.num_permits().saturating_sub(needed)));
         let json = MessagesJson::new(fetched.stream_name, fetched.messages, Some(room));
-        Ok(Reply::messages(json, fetched.next_cursor))
+        let offsets = fetched.offsets.map(|offsets| offsets.to_string());
+        Ok(Reply::messages(json, fetched.next_cursor, offsets))
     }
 
     pub(super) async fn answer_room(&self) -> Result<OwnedSemaphorePermit, ApiError> {

@@ -72,7 +72,7 @@ impl StreamClient {
     pub fn is_stream_of(
         &self,
         stream: &str,
-        (there, other): (&StreamClient, &str),
+        (there, other): (&Self, &str),
     ) -> Result<bool, StreamError> {
         let cursor = there.cursor(other, 0, Start::TrimHorizon)?;
         match self.messages(stream, 0, &cursor, 1) {

@@ -100,6 +100,8 @@ pub struct Reservation {
     pub partition: u32,
     /// The last offset that was committed.
     pub committed: Option<u64>,
+    /// The first offset that is not committed.
+    pub next: u64,
     /// The instance that holds it, and until when if nothing is heard of it.
     pub holder: Option<(String, TimeMs)>,
 }
@@ -220,6 +222,7 @@ impl Group {
             Reservation {
                 partition: *partition,
                 committed: position.committed,
+                next: position.next(),
                 holder: holder.map(|m| (m.join.instance.clone(), m.alive_until)),
             }
         };

@@ -91,7 +91,8 @@ impl App {
         let needed = room_needed(&fetched.messages);
         drop(room.split(room.num_permits().saturating_sub(needed)));
         let json = MessagesJson::new(fetched.stream_name, fetched.messages, Some(room));
-        Ok(Reply::messages(json, fetched.next_cursor))
+        let offsets = fetched.offsets.map(|offsets| offsets.to_string());
+        Ok(Reply::messages(json, fetched.next_cursor, offsets))
     }
 
     /// Takes room for an answer, to a client or to another front.

@@ -17,7 +17,7 @@ mod work;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use consume::{CursorRequest, Fetched};
+pub use consume::{CursorRequest, Fetched, ReadOffsets};
 pub use groups::{GroupCursorRequest, GroupStart, GroupView};
 pub use page::{Filter, Page, Paging};
 pub use pools::PoolRequest;

@@ -14,6 +14,7 @@ const TESTS: &[&str] = &[
     "control_plane",
     "copy",
     "copy_kafka",
+    "copy_refusals",
     "copy_trouble",
     "cursors",
     "groups",

@@ -129,7 +129,7 @@ fn count(
         more: waiting > count_max,
         oldest: oldest.map(moment::exact),
         instance: place.and_then(|place| place.reserved_instance.clone()),
-        removed: reader.gaps() > 0,
+        removed: reader.missed().gaps > 0,
     })
 }
 

@@ -4,6 +4,7 @@ use anyhow::Result;
 use kafka_cluster::{Cluster, Kafka, Provided, Setup};
 use provision::tools::{Tools, stream_server_with_kafka};
 use provision::{PREPARED, Project, oci_clients};
+use testkit::kafka::{BROKERS, COME_AND_GO, FRONTS, SERVER};
 
 use super::runner::{self, Outcome, cargo};
 use crate::commands::chaos as member;
@@ -27,18 +28,9 @@ const TESTS: &[&str] = &[
 /// The package that starts brokers, and whose own tests kill them.
 pub(super) const KAFKA_CLUSTER: &str = "kafka-cluster";
 
-/// Names the brokers, for the tests.
-const BROKERS: &str = "SLUICE_KAFKA_BROKERS";
-/// How many servers stand in front of them, for the tests.
-const FRONTS: &str = "SLUICE_KAFKA_FRONTS";
-/// Has these servers killed, ended and started again while Oracle's clients use them.
-const COME_AND_GO: &str = "SLUICE_KAFKA_COME_AND_GO";
 /// Tests that count on servers which stay: the members of a group are in one server's memory, and
 /// so are the rules of faults.
 const NOT_WHILE_THEY_GO: &[&str] = &["group", "bad_days", "errors"];
-/// Names the program to test, for the tests with servers of their own.
-const SERVER: &str = "SLUICE_STREAM_SERVER";
-
 /// Runs the short form of `cargo xtask chaos --kafka`. The seed is printed.
 pub(super) fn chaos(project: &Project) -> Result<Outcome> {
     let tools = Tools::of(project);

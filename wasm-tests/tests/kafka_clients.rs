@@ -197,7 +197,7 @@ fn sluice_lists_shows_and_redrives_letters_on_kafka() {
     };
     let (gateway, id) = (&kafka.gateway, kafka.letter("/gone"));
     let shown = dead(gateway, &["show", &id, "--json"]).expect(0);
-    assert_eq!(shown.json()["reason"], "rejected");
+    assert_eq!(shown.json()["letters"][0]["reason"], "rejected");
     let _said = dead(gateway, &["redrive", &id]).expect(0);
     gateway.wait_for("/gone", 2);
     // It dies again, and has a second letter; the first one is marked.

@@ -9,20 +9,18 @@ use testkit::kafka::{BROKERS, COME_AND_GO, FRONTS, SERVER};
 use super::runner::{self, Outcome, cargo};
 use crate::commands::chaos as member;
 
-/// Tests of the stream server that hold on every engine, as files of `stream-server/tests/`. The
-/// others are about files of the embedded one, about what one process remembers, or about HTTP.
-const TESTS: &[&str] = &[
-    "control_plane",
+/// Tests of the stream server that hold on every engine and through any server, as files of
+/// `stream-server/tests/`. The others are about files of the embedded one, about what one process
+/// remembers, or about HTTP.
+const ANY: &[&str] = &["control_plane", "cursors", "groups", "messages", "streams"];
+/// Tests that start as many servers as they need, as such files.
+const OWN: &[&str] = &[
     "copy",
     "copy_kafka",
     "copy_trouble",
-    "cursors",
-    "groups",
     "kafka",
     "kafka_clients",
     "kafka_hostile",
-    "messages",
-    "streams",
 ];
 
 /// The package that starts brokers, and whose own tests kill them.
@@ -66,8 +64,12 @@ pub(super) fn run(project: &Project) -> Result<Outcome> {
     for fronts in ["1", "2"] {
         println!("through {fronts} of its servers");
         let mut own = cargo(project, &["test", "--package=stream-server", "--locked"]);
-        own.args(["--features=kafka,copy", "--lib", "--no-fail-fast"]);
-        own.args(TESTS.iter().flat_map(|file| ["--test", *file]));
+        own.args(["--features=kafka,copy", "--no-fail-fast"]);
+        own.args(ANY.iter().flat_map(|file| ["--test", *file]));
+        if fronts == "1" {
+            own.arg("--lib");
+            own.args(OWN.iter().flat_map(|file| ["--test", *file]));
+        }
         let mut clients = cargo(project, &["test", "--package=conformance", "--locked"]);
         clients.arg("--no-fail-fast").env(SERVER, &server);
         for command in [&mut own, &mut clients] {

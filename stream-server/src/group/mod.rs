@@ -32,9 +32,6 @@ use crate::time::TimeMs;
 
 /// How long a departed instance is remembered: no cursor lives longer.
 const DEPARTED_LIFE_MS: u64 = CURSOR_LIFE_MS;
-/// Joinings of a group under one ownership. A group has far fewer in a year.
-#[cfg(feature = "kafka")]
-const JOININGS_OF_OWNERSHIP: u64 = 1 << 32;
 /// How many departed instances are remembered. The oldest are forgotten first.
 const DEPARTED_COUNT_MAX: usize = 1_024;
 
@@ -135,13 +132,11 @@ impl Group {
         }
     }
 
-    /// Returns a group without instances, taken over from another server. Cursors that were issued
-    /// under an earlier ownership are invalid: joinings are numbered on from another number, and
-    /// so are assignments.
+    /// Returns a group without instances, taken over from another server. Joinings are numbered on
+    /// from `first`, and so are assignments, so that cursors from before are invalid.
     #[cfg(feature = "kafka")]
     #[must_use]
-    pub(crate) fn taken_over(record: GroupRecord, ownership: u64) -> Self {
-        let first = ownership.saturating_mul(JOININGS_OF_OWNERSHIP);
+    pub(crate) fn taken_over(record: GroupRecord, first: u64) -> Self {
         Self {
             generation: first,
             last_epoch: first,

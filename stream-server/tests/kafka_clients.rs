@@ -227,7 +227,7 @@ fn topics_keep_what_is_not_read_yet_whatever_the_brokers_default_is() {
             "{error}"
         );
     }
-    let server = cluster.start(1);
+    let _server = cluster.start(1);
     for topic in [
         cluster.topic(),
         format!("{}__sluice.slots", cluster.setting.topic_prefix),

@@ -11,7 +11,7 @@
 mod common;
 
 use common::cluster::Cluster;
-use common::{Client, wait_until};
+use common::wait_until;
 use serde_json::{Value, json};
 
 /// Slots of the clusters here.

@@ -181,11 +181,12 @@ fn write_table(
         .iter()
         .fold(0, |sum: u64, row| sum.saturating_add(row.waiting));
     let records = text::count(waiting, "record waits", "records wait");
-    Ok(match (waiting, rows.iter().any(|row| row.more)) {
-        (0, _) => writeln!(out, "nothing waits")?,
-        (_, true) => writeln!(out, "at least {records}")?,
-        (_, false) => writeln!(out, "{records}")?,
-    })
+    let sum = match (waiting, rows.iter().any(|row| row.more)) {
+        (0, _) => "nothing waits".to_owned(),
+        (_, true) => format!("at least {records}"),
+        (_, false) => records,
+    };
+    Ok(writeln!(out, "{sum}")?)
 }
 
 fn write_json(

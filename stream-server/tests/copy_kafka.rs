@@ -9,60 +9,33 @@
 
 mod common;
 
-use std::time::Duration;
-
 use common::cluster::Cluster;
 use common::copying::{read, run};
 use common::process::Process;
 use common::{Client, text};
-use rdkafka::ClientConfig;
 use rdkafka::producer::{FutureProducer, FutureRecord};
 use serde_json::json;
 
-/// Publishes records as any client of Kafka can.
-fn publish(brokers: &str, topic: &str, records: &[(Option<&str>, Option<&str>)]) {
-    let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", brokers).set("acks", "all");
-    let producer: FutureProducer = config.create().unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    for (key, payload) in records {
-        let mut record: FutureRecord<'_, str, str> = FutureRecord::to(topic).partition(0);
-        record.key = *key;
-        record.payload = *payload;
-        let sent = producer.send(record, Duration::from_secs(20));
-        runtime.block_on(sent).unwrap();
-    }
-}
-
 #[test]
 fn records_of_other_clients_are_copied_as_far_as_they_fit() {
-    let Ok(brokers) = std::env::var("SLUICE_KAFKA_BROKERS") else {
-        eprintln!("SKIPPED: SLUICE_KAFKA_BROKERS names no brokers");
+    let Some(cluster) = Cluster::find() else {
         return;
     };
     let folder = tempfile::tempdir().unwrap();
-    let prefix = format!("away-{}.", fastrand::u32(..));
-    let usual = ["--listen", "127.0.0.1:0", "--stream", "calls:1"];
-    let engine = [
-        "--engine",
-        "kafka",
-        "--brokers",
-        &brokers,
-        "--topic-prefix",
-        &prefix,
-    ];
-    let from = Process::start_with(&[&usual[..], &engine].concat());
+    let from = cluster.start(1);
     let to = Process::start(folder.path(), "calls:1");
     let long = "k".repeat(300);
-    Client::connect(from.address).put(Some("own"), &["first"]);
+    from.client().put(Some("own"), &["first"]);
     let records = [
         (Some("theirs"), Some("second")),
         (Some("gone"), None),
         (Some(long.as_str()), Some("long key")),
         (Some(""), Some("last")),
     ];
-    publish(&brokers, &format!("{prefix}calls"), &records);
-    let urls = [from.address, to.address].map(|address| format!("http://{address}"));
+    for (key, payload) in records {
+        cluster.publish(key, payload);
+    }
+    let urls = [from.address(), to.address].map(|address| format!("http://{address}"));
     let [from_url, to_url] = &urls;
     let arguments = [
         "copy", "--from", from_url, "--to", to_url, "--stream", "calls", "--json",
@@ -150,5 +123,4 @@ fn what_cannot_be_unpacked_does_not_end_a_copy() {
     let mut client = Client::connect(to.address);
     let values = read(&mut client, 0).into_iter().map(|(_, _, value)| value);
     assert_eq!(values.collect::<Vec<_>>(), ["first", "last"]);
-    cluster.stop(server);
 }

@@ -11,14 +11,9 @@
 mod common;
 
 use common::cluster::Cluster;
-use common::process::Process;
+use common::process::{Process, on_kafka};
 use common::{Client, encode, text, value, wait_until};
 use serde_json::{Value, json};
-use stream_server::server::Server;
-
-fn client(server: &Server) -> Client {
-    Client::connect(server.address())
-}
 
 #[test]
 fn records_of_any_client_are_read_as_they_are() {
@@ -26,7 +21,7 @@ fn records_of_any_client_are_read_as_they_are() {
         return;
     };
     let server = cluster.start(1);
-    let mut client = client(&server);
+    let mut client = server.client();
     let long_key = "k".repeat(10_000);
     client.put(Some("own"), &["first"]);
     cluster.publish(None, None);
@@ -40,7 +35,6 @@ fn records_of_any_client_are_read_as_they_are() {
     assert_eq!(text(&batch.messages[2]["key"]), long_key);
     assert_eq!(batch.messages[1]["key"], Value::Null);
     assert_eq!(client.get(&batch.next, 10).values(), Vec::<String>::new());
-    cluster.stop(server);
 }
 
 #[test]
@@ -49,7 +43,7 @@ fn names_of_internal_topics_are_nobodys_streams() {
         return;
     };
     let server = cluster.start(1);
-    let mut client = client(&server);
+    let mut client = server.client();
     for name in ["__sluice.slots", "__consumer_offsets"] {
         let body = json!({ "name": name, "partitions": 1, "compartmentId": "ocid1.compartment.a" });
         let answer = client.request("POST", "/20180418/streams", &body.to_string());
@@ -59,7 +53,6 @@ fn names_of_internal_topics_are_nobodys_streams() {
     let taken = json!({ "name": "calls", "partitions": 1, "compartmentId": "ocid1.compartment.a" });
     let answer = client.request("POST", "/20180418/streams", &taken.to_string());
     answer.refused(409, "NotAuthorizedOrResourceAlreadyExists");
-    cluster.stop(server);
 }
 
 /// A topic that nothing is wrong with.
@@ -127,8 +120,8 @@ fn a_topic_that_is_made_unsafe_later_is_refused_at_the_next_start() {
         return;
     };
     let server = cluster.start(1);
-    client(&server).put(None, &["a"]);
-    cluster.stop(server);
+    server.client().put(None, &["a"]);
+    drop(server);
     cluster.set(&cluster.topic(), "min.insync.replicas", "1");
     let Err(error) = cluster.try_start(1) else {
         panic!("it has started");
@@ -160,22 +153,8 @@ fn what_is_only_inconvenient_is_in_the_log() {
     cluster.create_topic(&small);
     let log = tempfile::NamedTempFile::new().unwrap();
     let setting = &cluster.setting;
-    let arguments = [
-        "--engine",
-        "kafka",
-        "--listen",
-        "127.0.0.1:0",
-        "--stream",
-        "calls",
-    ];
-    let named = [
-        "--brokers",
-        &setting.brokers,
-        "--topic-prefix",
-        &setting.topic_prefix,
-    ];
-    let all = [&arguments[..], &named].concat();
-    let process = Process::start_with_log(&all, log.reopen().unwrap());
+    let arguments = on_kafka(&setting.brokers, &setting.topic_prefix, "calls");
+    let process = Process::start_with_log(&arguments, log.reopen().unwrap());
     let told = std::fs::read_to_string(log.path()).unwrap();
     drop(process);
     for words in [
@@ -197,10 +176,9 @@ fn a_topic_that_is_there_becomes_the_stream_that_the_operator_names() {
     ]);
     cluster.publish(None, Some("before"));
     let server = cluster.start(1);
-    let mut client = client(&server);
+    let mut client = server.client();
     let cursor = client.cursor(&json!({ "partition": "0", "type": "TRIM_HORIZON" }));
     assert_eq!(client.get(&cursor, 10).values(), ["before"]);
-    cluster.stop(server);
 }
 
 #[test]
@@ -210,7 +188,7 @@ fn groups_go_on_when_the_front_that_serves_them_ends() {
     };
     let first = cluster.start(2);
     let second = cluster.start(2);
-    let (mut one, mut other) = (client(&first), client(&second));
+    let (mut one, mut other) = (first.client(), second.client());
     one.put(Some("k"), &["a", "b"]);
     // Whoever serves the group, both fronts answer for it.
     let cursor = other.join("i", &json!({}));
@@ -219,7 +197,7 @@ fn groups_go_on_when_the_front_that_serves_them_ends() {
     let next = other.commit(&batch.next);
     assert_eq!(one.committed(), other.committed());
     one.put(Some("k"), &["c"]);
-    cluster.stop(first);
+    drop(first);
     // The cursor is good if the second front has always served the group, and is invalid after it
     // has taken it over.
     let mut cursor = next;
@@ -236,7 +214,6 @@ fn groups_go_on_when_the_front_that_serves_them_ends() {
     });
     let values: Vec<String> = values.iter().map(|one| text(&one["value"])).collect();
     assert_eq!(values, ["c"]);
-    cluster.stop(second);
 }
 
 fn join(client: &mut Client) -> common::Answer {
@@ -250,7 +227,7 @@ fn what_one_front_creates_the_others_have_at_once() {
         return;
     };
     let (first, second) = (cluster.start(1), cluster.start(1));
-    let (mut creator, mut user) = (client(&first), client(&second));
+    let (mut creator, mut user) = (first.client(), second.client());
     let details = json!({ "name": "new", "partitions": 2, "compartmentId": "ocid1.compartment.a" });
     let created = creator.request("POST", "/20180418/streams", &details.to_string());
     let id = created.ok()["id"].as_str().unwrap().to_owned();
@@ -263,6 +240,4 @@ fn what_one_front_creates_the_others_have_at_once() {
     wait_until("the stream is gone", || {
         creator.request("POST", &messages, &body).status == 404
     });
-    cluster.stop(first);
-    cluster.stop(second);
 }

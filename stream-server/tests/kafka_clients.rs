@@ -17,16 +17,11 @@ use common::cluster::Cluster;
 use common::{Client, encode, value, wait_until};
 use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, Producer as _};
 use serde_json::{Value, json};
-use stream_server::server::Server;
 
 /// Longest time that a client of Kafka waits for brokers.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Bytes of zeros that no reader here may unpack: they take some kilobytes.
 const BOMB: usize = 30_000_000;
-
-fn client(server: &Server) -> Client {
-    Client::connect(server.address())
-}
 
 /// Publishes records as one batch that is packed so.
 fn publish_packed(cluster: &Cluster, partition: i32, codec: &str, values: &[Vec<u8>]) {
@@ -74,10 +69,9 @@ fn batches_are_read_however_they_are_packed() {
     for codec in codecs {
         publish_packed(&cluster, 0, codec, &[codec.into(), "second".into()]);
     }
-    let values = read(&mut client(&server), 0, 2 * codecs.len());
+    let values = read(&mut server.client(), 0, 2 * codecs.len());
     let expected: Vec<&str> = codecs.iter().flat_map(|codec| [*codec, "second"]).collect();
     assert_eq!(values, expected);
-    cluster.stop(server);
 }
 
 #[test]
@@ -86,7 +80,7 @@ fn what_cannot_be_unpacked_is_left_out_and_nothing_else() {
         return;
     };
     let server = cluster.start(2);
-    let mut client = client(&server);
+    let mut client = server.client();
     let bomb = || vec![0_u8; BOMB];
     let text = |text: &str| text.as_bytes().to_vec();
     publish_packed(&cluster, 0, "none", &[text("a")]);
@@ -111,7 +105,6 @@ fn what_cannot_be_unpacked_is_left_out_and_nothing_else() {
     assert_eq!(read(&mut client, 0, 4), ["a", "b", "c", "d"]);
     client.put(None, &["later"]);
     client.commit(&batch.next);
-    cluster.stop(server);
 }
 
 #[test]
@@ -129,8 +122,7 @@ fn a_record_that_is_too_large_is_an_empty_message() {
     publish_packed(&cluster, 0, "gzip", &[vec![b'x'; 9_000_000]]);
     publish_packed(&cluster, 0, "none", &["last".into()]);
     let server = cluster.start(1);
-    assert_eq!(read(&mut client(&server), 0, 4), ["", "small", "", "last"]);
-    cluster.stop(server);
+    assert_eq!(read(&mut server.client(), 0, 4), ["", "small", "", "last"]);
 }
 
 #[test]
@@ -160,8 +152,7 @@ fn brokers_unpack_and_refuse_where_the_topic_wants_it() {
         code,
         Some(rdkafka::types::RDKafkaErrorCode::MessageSizeTooLarge)
     );
-    assert_eq!(read(&mut client(&server), 0, 1), ["small"]);
-    cluster.stop(server);
+    assert_eq!(read(&mut server.client(), 0, 1), ["small"]);
 }
 
 /// A client that has begun a transaction and published a record in it.
@@ -184,7 +175,7 @@ fn a_transaction_that_is_left_open_hides_nothing() {
         return;
     };
     let server = cluster.start(1);
-    let mut client = client(&server);
+    let mut client = server.client();
     let transaction = begin_transaction(&cluster, "open");
     let entries = client.put(None, &["acknowledged"]);
     assert_eq!(read(&mut client, 0, 2), ["open", "acknowledged"]);
@@ -195,7 +186,6 @@ fn a_transaction_that_is_left_open_hides_nothing() {
     // It stays although it is given up. Its end is an offset that has no message.
     transaction.abort_transaction(PATIENCE).unwrap();
     assert_eq!(read(&mut client, 0, 2), ["open", "acknowledged"]);
-    cluster.stop(server);
 }
 
 #[test]
@@ -204,7 +194,7 @@ fn a_group_goes_on_behind_ends_of_transactions() {
         return;
     };
     let server = cluster.start(1);
-    let mut client = client(&server);
+    let mut client = server.client();
     let transaction = begin_transaction(&cluster, "kept");
     transaction.commit_transaction(PATIENCE).unwrap();
     let mut cursor = client.join(
@@ -219,7 +209,6 @@ fn a_group_goes_on_behind_ends_of_transactions() {
         client.committed() == [Some(1)]
     });
     assert_eq!(values, ["kept"]);
-    cluster.stop(server);
 }
 
 #[test]
@@ -238,7 +227,7 @@ fn topics_keep_what_is_not_read_yet_whatever_the_brokers_default_is() {
             "{error}"
         );
     }
-    let server = cluster.start(1);
+    let _server = cluster.start(1);
     for topic in [
         cluster.topic(),
         format!("{}__sluice.slots", cluster.setting.topic_prefix),
@@ -250,7 +239,6 @@ fn topics_keep_what_is_not_read_yet_whatever_the_brokers_default_is() {
             "{topic}: {own:?}"
         );
     }
-    cluster.stop(server);
 }
 
 #[test]
@@ -263,7 +251,7 @@ fn a_flood_of_small_messages_refuses_nobody_in_the_middle() {
     let body = json!({ "messages": vec![message; 60_000] });
     let floods: Vec<_> = (0..3)
         .map(|_| {
-            let (mut client, body) = (client(&server), body.clone());
+            let (mut client, body) = (server.client(), body.clone());
             std::thread::spawn(move || client.on_stream("POST", "messages", &body).ok())
         })
         .collect();
@@ -278,7 +266,6 @@ fn a_flood_of_small_messages_refuses_nobody_in_the_middle() {
             .collect();
         assert!(offsets.is_sorted());
     }
-    cluster.stop(server);
 }
 
 #[test]
@@ -287,7 +274,7 @@ fn a_stream_that_is_made_anew_is_written_and_read_at_once() {
         return;
     };
     let (first, second) = (cluster.start(1), cluster.start(1));
-    let (mut creator, mut user) = (client(&first), client(&second));
+    let (mut creator, mut user) = (first.client(), second.client());
     let details =
         json!({ "name": "anew", "partitions": 3, "compartmentId": "ocid1.compartment.a" });
     for round in 0..4 {
@@ -315,6 +302,4 @@ fn a_stream_that_is_made_anew_is_written_and_read_at_once() {
         let deleted = user.request("DELETE", &own, "");
         assert_eq!(deleted.status, 204, "{deleted:?}");
     }
-    cluster.stop(first);
-    cluster.stop(second);
 }

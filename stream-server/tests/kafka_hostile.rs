@@ -11,18 +11,13 @@
 mod common;
 
 use common::cluster::Cluster;
-use common::{Client, wait_until};
+use common::wait_until;
 use serde_json::{Value, json};
-use stream_server::server::Server;
 
 /// Slots of the clusters here.
 const SLOTS: i32 = 4;
 /// Offsets that a forger tries as keys of groups.
 const GUESSES: u64 = 60;
-
-fn client(server: &Server) -> Client {
-    Client::connect(server.address())
-}
 
 /// Records that nobody of ours writes, for the internal topics.
 fn foreign() -> Vec<Option<Vec<u8>>> {
@@ -72,7 +67,7 @@ fn whatever_others_write_to_the_internal_topics_changes_nothing() {
         return;
     };
     let server = cluster.start(1);
-    let mut one = client(&server);
+    let mut one = server.client();
     one.put(Some("k"), &["a", "b", "c"]);
     let cursor = one.join("i", &json!({ "commitOnGet": false }));
     let batch = one.get(&cursor, 2);
@@ -101,9 +96,9 @@ fn whatever_others_write_to_the_internal_topics_changes_nothing() {
     assert_eq!(one.committed(), [Some(2)]);
     // And so does one that reads all of it from the beginning, and takes over.
     let second = cluster.start(1);
-    let mut other = client(&second);
+    let mut other = second.client();
     assert_eq!(other.committed(), [Some(2)]);
-    cluster.stop(server);
+    drop(server);
     wait_until("the second server serves the group", || {
         let group = other.on_stream("GET", "groups/g", &Value::Null);
         group.status == 200
@@ -112,7 +107,6 @@ fn whatever_others_write_to_the_internal_topics_changes_nothing() {
     other.put(Some("k"), &["d"]);
     let cursor = other.join("i", &json!({}));
     assert_eq!(other.get(&cursor, 10).values(), ["d"]);
-    cluster.stop(second);
 }
 
 #[test]
@@ -121,7 +115,7 @@ fn transactions_and_huge_records_of_others_are_read_past() {
         return;
     };
     let server = cluster.start(1);
-    let mut client = client(&server);
+    let mut client = server.client();
     let topic = cluster.topic();
     client.put(None, &["first"]);
     cluster.publish_in_transaction(&topic, "committed", true);
@@ -149,7 +143,6 @@ fn transactions_and_huge_records_of_others_are_read_past() {
     let batch = client.get(&cursor, 10);
     assert_eq!(batch.values(), ["last"]);
     client.commit(&batch.next);
-    cluster.stop(server);
 }
 
 #[test]
@@ -158,7 +151,7 @@ fn a_stream_whose_topic_is_gone_says_so_and_can_be_deleted() {
         return;
     };
     let server = cluster.start(1);
-    let mut client = client(&server);
+    let mut client = server.client();
     client.put(None, &["a"]);
     let cursor = client.join("i", &json!({}));
     cluster.delete_topic();
@@ -175,7 +168,6 @@ fn a_stream_whose_topic_is_gone_says_so_and_can_be_deleted() {
     let path = format!("/20180418/streams/{}", common::STREAM);
     assert_eq!(client.request("DELETE", &path, "").status, 204);
     assert_eq!(client.request("GET", &path, "").status, 404);
-    cluster.stop(server);
 }
 
 #[test]
@@ -184,7 +176,7 @@ fn a_topic_that_was_made_anew_is_noticed() {
         return;
     };
     let server = cluster.start(1);
-    let mut client = client(&server);
+    let mut client = server.client();
     client.put(None, &["a", "b", "c"]);
     let single = json!({ "partition": "0", "type": "TRIM_HORIZON" });
     let single = client.cursor(&single);
@@ -217,5 +209,4 @@ fn a_topic_that_was_made_anew_is_noticed() {
     assert_eq!(client.on_stream("PUT", "groups/g", &update).status, 200);
     let cursor = client.join("i", &json!({}));
     assert!(client.get(&cursor, 10).values().contains(&"x".to_owned()));
-    cluster.stop(server);
 }

@@ -12,21 +12,20 @@
 
 use std::env;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use provision::command::capture;
 use provision::dist::Variant;
+use provision::tools::stream_server_with_kafka;
 use provision::{Programs, Project, kafka_clients};
 use serde_json::{Value, json};
 use testkit::http1::Request;
+use testkit::kafka;
 use testkit::server::Answer;
 use wasm_tests::gateway::Gateway;
 use wasm_tests::sluice::dead;
 use wasm_tests::target::Target;
-
-const BROKERS: &str = "SLUICE_KAFKA_BROKERS";
-const SERVER: &str = "SLUICE_STREAM_SERVER";
 
 /// A gateway on a Kafka cluster.
 struct OnKafka {
@@ -38,23 +37,16 @@ struct OnKafka {
 impl OnKafka {
     /// Starts one, if the tests have brokers.
     fn start(name: &str) -> Option<Self> {
-        let (Ok(brokers), Ok(server)) = (env::var(BROKERS), env::var(SERVER)) else {
-            eprintln!("SKIPPED: {BROKERS} and {SERVER} name no brokers and no stream server");
-            return None;
+        let brokers = kafka::brokers_or_skip()?;
+        let project = Project::here();
+        let mut programs = Programs::for_tests(&project, Variant::Shipped).unwrap();
+        programs.tools.stream_server = match env::var_os(kafka::SERVER) {
+            Some(server) => server.into(),
+            None => stream_server_with_kafka(&project).unwrap(),
         };
-        let mut programs = Programs::for_tests(&Project::here(), Variant::Shipped).unwrap();
-        programs.tools.stream_server = PathBuf::from(server);
         // Brokers remember topics of earlier runs.
         let prefix = format!("{name}-{}.", std::process::id());
-        let engine = [
-            "--engine",
-            "kafka",
-            "--brokers",
-            &brokers,
-            "--topic-prefix",
-            &prefix,
-        ];
-        let engine: Vec<String> = engine.iter().map(|one| (*one).to_owned()).collect();
+        let engine = kafka::engine(&brokers, &prefix).map(str::to_owned).to_vec();
         let target = Target::scripted(|seen| {
             Answer::status(if seen.path().starts_with("/gone") {
                 404
@@ -205,7 +197,7 @@ fn sluice_lists_shows_and_redrives_letters_on_kafka() {
     };
     let (gateway, id) = (&kafka.gateway, kafka.letter("/gone"));
     let shown = dead(gateway, &["show", &id, "--json"]).expect(0);
-    assert_eq!(shown.json()["reason"], "rejected");
+    assert_eq!(shown.json()["letters"][0]["reason"], "rejected");
     let _said = dead(gateway, &["redrive", &id]).expect(0);
     gateway.wait_for("/gone", 2);
     // It dies again, and has a second letter; the first one is marked.

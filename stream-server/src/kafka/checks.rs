@@ -80,7 +80,7 @@ impl Findings {
                  {BATCH_BYTES_MAX} or less"
             ));
         }
-        self.warn(topic, facts, partitions, setting);
+        self.warn(topic, facts, partitions);
     }
 
     /// Looks whether Kafka removes records before their time.
@@ -114,12 +114,11 @@ impl Findings {
         }
     }
 
-    fn warn(&mut self, topic: &str, facts: &TopicFacts, partitions: u32, setting: &KafkaSetting) {
+    fn warn(&mut self, topic: &str, facts: &TopicFacts, partitions: u32) {
         let mut warn = |problem: String| self.warnings.push(format!("{topic}: {problem}"));
-        let bytes_max = facts.settings.get("max.message.bytes");
-        let bytes_max = bytes_max.and_then(|bytes| bytes.parse::<usize>().ok());
+        let number = |name: &str| facts.settings.get(name)?.parse::<usize>().ok();
         let needed = VALUE_BYTES_MAX.saturating_add(FRAME_BYTES);
-        if let Some(bytes_max) = bytes_max.filter(|bytes_max| *bytes_max < needed) {
+        if let Some(bytes_max) = number("max.message.bytes").filter(|most| *most < needed) {
             warn(format!(
                 "max.message.bytes is {bytes_max}: larger messages get an error. Set it to \
                  {needed} or more"
@@ -131,7 +130,9 @@ impl Findings {
                 facts.partitions
             ));
         }
-        if usize::from(setting.min_in_sync) >= facts.replicas && facts.replicas > 1 {
+        // The topic's own number decides, which may be more than is demanded here.
+        let in_sync = number("min.insync.replicas").unwrap_or_default();
+        if in_sync >= facts.replicas && facts.replicas > 1 {
             warn(format!(
                 "needs all of its {} copies in sync: one broker that is down stops publishing",
                 facts.replicas
@@ -213,7 +214,7 @@ mod tests {
         facts.partitions = 5;
         let findings = look(&facts);
         assert_eq!(findings.refused, Vec::<String>::new());
-        assert_eq!(findings.warnings.len(), 2, "{findings:?}");
+        assert_eq!(findings.warnings.len(), 3, "{findings:?}");
         let strict = KafkaSetting {
             min_in_sync: 3,
             ..KafkaSetting::local("b:1")

@@ -189,14 +189,13 @@ async fn a_log_in_memory_keeps_the_contract() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_real_broker_keeps_the_contract() {
-    let Some(brokers) = std::env::var_os("SLUICE_KAFKA_BROKERS") else {
-        eprintln!("SKIPPED: SLUICE_KAFKA_BROKERS names no brokers");
+    let Some(brokers) = testkit::kafka::brokers_or_skip() else {
         return;
     };
     let setting = crate::settings::KafkaSetting {
         replication: 1,
         min_in_sync: 1,
-        ..crate::settings::KafkaSetting::local(brokers.to_str().unwrap())
+        ..crate::settings::KafkaSetting::local(brokers)
     };
     let log = super::client::KafkaLog::new(&Arc::new(setting)).unwrap();
     keeps_the_contract(&log).await;

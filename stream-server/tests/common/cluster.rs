@@ -1,6 +1,8 @@
 //! A cluster of Kafka's brokers that tests may use, and what any client of Kafka can do to it.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::ClientConfig;
@@ -13,28 +15,53 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use stream_server::server::{Server, StartError};
 use stream_server::settings::{EngineSetting, KafkaSetting, Settings};
+use testkit::kafka;
 use tokio::runtime::Runtime;
+
+use super::Client;
 
 /// A cluster that the test may use, with topics that begin with a name of their own.
 pub struct Cluster {
-    pub runtime: Runtime,
+    pub runtime: Arc<Runtime>,
     pub setting: KafkaSetting,
+}
+
+/// A server in this process, on a cluster. Dropping it ends it in order.
+pub struct Front {
+    runtime: Arc<Runtime>,
+    server: Option<Server>,
+}
+
+impl Front {
+    pub fn address(&self) -> SocketAddr {
+        self.server.as_ref().unwrap().address()
+    }
+
+    /// Returns a new connection to it.
+    pub fn client(&self) -> Client {
+        Client::connect(self.address())
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            self.runtime.block_on(server.stop());
+        }
+    }
 }
 
 impl Cluster {
     /// Returns `None` where no brokers are named.
     pub fn find() -> Option<Self> {
-        let Ok(brokers) = std::env::var("SLUICE_KAFKA_BROKERS") else {
-            eprintln!("SKIPPED: SLUICE_KAFKA_BROKERS names no brokers");
-            return None;
-        };
+        let brokers = kafka::brokers_or_skip()?;
         let prefix = format!("test-{:08x}.", fastrand::u32(..));
         let setting = KafkaSetting {
             topic_prefix: prefix,
             slots: 4,
             ..KafkaSetting::local(brokers)
         };
-        let runtime = Runtime::new().unwrap();
+        let runtime = Arc::new(Runtime::new().unwrap());
         Some(Self { runtime, setting })
     }
 
@@ -44,18 +71,17 @@ impl Cluster {
         config
     }
 
-    pub fn try_start(&self, partitions: u32) -> Result<Server, StartError> {
+    /// Starts a server with the stream `calls`.
+    pub fn try_start(&self, partitions: u32) -> Result<Front, StartError> {
         let engine = EngineSetting::Kafka(Box::new(self.setting.clone()));
         let settings = Settings::of(engine).with_stream("calls", partitions);
-        self.runtime.block_on(Server::start(settings))
+        let server = Some(self.runtime.block_on(Server::start(settings))?);
+        let runtime = Arc::clone(&self.runtime);
+        Ok(Front { runtime, server })
     }
 
-    pub fn start(&self, partitions: u32) -> Server {
+    pub fn start(&self, partitions: u32) -> Front {
         self.try_start(partitions).unwrap()
-    }
-
-    pub fn stop(&self, server: Server) {
-        self.runtime.block_on(server.stop());
     }
 
     pub fn topic(&self) -> String {

@@ -6,9 +6,10 @@ use std::process::{Child, Stdio};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use testkit::kafka;
 
 use super::process::{Process, command};
-use super::{BROKERS, Client, text, wait_until};
+use super::{Client, text, wait_until};
 
 /// A source and a destination with the stream `calls`.
 pub struct Ends {
@@ -138,20 +139,11 @@ impl Ends {
 }
 
 fn start_destination(folder: &Path, stream: &str, more: &[&str]) -> Process {
-    let Ok(brokers) = std::env::var(BROKERS) else {
+    let Some(brokers) = kafka::brokers() else {
         return Process::start_also_with(&folder.join("to"), stream, more);
     };
     let prefix = format!("copy-{}.", fastrand::u32(..));
-    let usual = ["--listen", "127.0.0.1:0", "--stream", stream];
-    let engine = [
-        "--engine",
-        "kafka",
-        "--brokers",
-        &brokers,
-        "--topic-prefix",
-        &prefix,
-    ];
-    Process::start_with(&[&usual[..], &engine, more].concat())
+    Process::start_on_kafka(&brokers, &prefix, stream, more)
 }
 
 /// Runs the program.

@@ -32,18 +32,13 @@ use stream_server::server::Server;
 use stream_server::settings::{EngineSetting, KafkaSetting, Settings};
 use tempfile::TempDir;
 use testkit::http1::{Connection, Response};
-use testkit::wait;
+use testkit::{kafka, wait};
 
 /// How long a test waits for what must come.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// What every program sends.
 pub const FIELDS: &str = "host: localhost\r\ncontent-type: application/json\r\n";
 pub const STREAM: &str = "ocid1.stream.oc1.local.calls";
-
-/// Names the brokers of a Kafka cluster that keeps the streams of all servers here.
-const BROKERS: &str = "SLUICE_KAFKA_BROKERS";
-/// How many servers there are in front of that cluster; each connection takes any of them.
-const FRONTS: &str = "SLUICE_KAFKA_FRONTS";
 
 /// A server in this process, in a folder of its own, or some in front of a Kafka cluster.
 pub struct TestServer {
@@ -56,7 +51,7 @@ pub struct TestServer {
 
 /// Returns the settings of a server that keeps its streams in this folder, or in topics of its own.
 fn settings(folder: &Path) -> Settings {
-    let Ok(brokers) = std::env::var(BROKERS) else {
+    let Some(brokers) = kafka::brokers() else {
         return Settings::local(folder);
     };
     let name = folder.file_name().unwrap().to_str().unwrap();
@@ -67,11 +62,6 @@ fn settings(folder: &Path) -> Settings {
         ..KafkaSetting::local(brokers)
     };
     Settings::of(EngineSetting::Kafka(Box::new(setting)))
-}
-
-fn fronts() -> usize {
-    let fronts = std::env::var(FRONTS).ok();
-    fronts.map_or(1, |fronts| fronts.parse().unwrap())
 }
 
 impl TestServer {
@@ -89,7 +79,7 @@ impl TestServer {
             .build()
             .unwrap();
         let start = || runtime.block_on(Server::start(settings.clone())).unwrap();
-        let servers: Vec<Server> = (0..fronts()).map(|_| start()).collect();
+        let servers: Vec<Server> = (0..kafka::fronts()).map(|_| start()).collect();
         let address = servers[0].address();
         Self {
             runtime,

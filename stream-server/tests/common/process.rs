@@ -25,6 +25,12 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// Returns the arguments of a server on a free port whose streams these brokers keep.
+pub fn on_kafka<'a>(brokers: &'a str, prefix: &'a str, stream: &'a str) -> Vec<&'a str> {
+    let usual = ["--listen", "127.0.0.1:0", "--stream", stream];
+    [&usual[..], &testkit::kafka::engine(brokers, prefix)].concat()
+}
+
 impl Process {
     /// Starts it on a free port with the stream `calls`, and waits until it is ready.
     pub fn start(folder: &Path, stream: &str) -> Self {
@@ -43,6 +49,12 @@ impl Process {
             stream,
         ];
         Self::start_with(&[&usual[..], more].concat())
+    }
+
+    /// Starts it on a free port with the stream, kept by these brokers in topics that begin with
+    /// this prefix, and waits until it is ready.
+    pub fn start_on_kafka(brokers: &str, prefix: &str, stream: &str, more: &[&str]) -> Self {
+        Self::start_with(&[&on_kafka(brokers, prefix, stream)[..], more].concat())
     }
 
     /// Starts it, and waits until it is ready.

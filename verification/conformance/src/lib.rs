@@ -20,6 +20,7 @@ use provision::command::capture;
 use provision::tools::Tools;
 use provision::{Project, oci_clients};
 use serde_json::{Value, json};
+use testkit::kafka;
 
 mod come_and_go;
 mod spread;
@@ -55,34 +56,14 @@ const SESSION_TOKEN: &str = "eyJhbGciOiJSUzI1NiJ9.eyJpYXQiOjE3MDAwMDAwMDAsImV4cC
 /// How long a test waits for the server.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Names the brokers of a Kafka cluster that keeps the streams of all servers here.
-const BROKERS: &str = "SLUICE_KAFKA_BROKERS";
-/// How many servers there are in front of that cluster; each request goes to any of them.
-const FRONTS: &str = "SLUICE_KAFKA_FRONTS";
-/// Whether these servers are killed, ended and started again all the time.
-const COME_AND_GO: &str = "SLUICE_KAFKA_COME_AND_GO";
-/// Names the program to test, instead of the one that is built for the other tests.
-const SERVER: &str = "SLUICE_STREAM_SERVER";
-
-fn fronts() -> usize {
-    let fronts = env::var(FRONTS).ok().and_then(|text| text.parse().ok());
-    fronts.unwrap_or(1)
-}
-
 /// Returns the arguments that say where the streams are kept.
 fn engine(folder: &Path) -> Result<Vec<OsString>> {
-    let Ok(brokers) = env::var(BROKERS) else {
+    let Some(brokers) = kafka::brokers() else {
         return Ok(vec!["--data".into(), folder.join("data").into()]);
     };
     // A port is handed out once, and a prefix is short.
     let prefix = format!("conformance-{}.", ports::free()?);
-    let arguments = ["--engine", "kafka", "--brokers", &brokers];
-    let named = ["--topic-prefix", &prefix];
-    Ok(arguments
-        .into_iter()
-        .chain(named)
-        .map(OsString::from)
-        .collect())
+    Ok(kafka::engine(&brokers, &prefix).map(OsString::from).into())
 }
 
 /// A `stream-server --auth keys --faults` with the stream `calls` of four partitions, the one key
@@ -135,10 +116,10 @@ impl Server {
         let mut arguments: Vec<OsString> = vec!["--auth".into(), "keys".into(), keys.into()];
         arguments.extend(engine(&folder)?);
         arguments.extend(["--stream", "calls:4", "--faults"].map(OsString::from));
-        let server_ports = (0..fronts()).map(|_| ports::free());
+        let server_ports = (0..kafka::fronts()).map(|_| ports::free());
         let server_ports = server_ports.collect::<Result<Vec<u16>>>()?;
         let first = *server_ports.first().context("no server")?;
-        let gate = env::var_os(COME_AND_GO).map(|_| Arc::<Gate>::default());
+        let gate = env::var_os(kafka::COME_AND_GO).map(|_| Arc::<Gate>::default());
         let is_one = server_ports.len() == 1;
         let spread = (!is_one).then(|| Spread::start(server_ports.clone(), gate.clone()));
         if let Some(spread) = &spread {
@@ -282,7 +263,7 @@ fn start(tools: &Tools, folder: &Path, port: u16, arguments: &[OsString]) -> Res
     let program = Program {
         name: "stream-server",
         with_parent: tools.with_parent.clone(),
-        path: env::var_os(SERVER).map_or(tools.stream_server.clone(), PathBuf::from),
+        path: env::var_os(kafka::SERVER).map_or(tools.stream_server.clone(), PathBuf::from),
         arguments: arguments.iter().cloned().chain(listen).collect(),
         environment: Vec::new(),
         folder: folder.to_owned(),

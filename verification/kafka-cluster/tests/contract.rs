@@ -6,9 +6,9 @@
     reason = "a test fails by panicking"
 )]
 
-use kafka_cluster::{Cluster, Kafka, Provided, Setup, brokers_known_to};
-use provision::Project;
-use provision::tools::Tools;
+mod common;
+
+use kafka_cluster::{Cluster, Setup, brokers_known_to};
 
 fn ports(cluster: &Cluster) -> Vec<u16> {
     let port = |address: &str| address.rsplit(':').next().unwrap().parse().unwrap();
@@ -17,14 +17,8 @@ fn ports(cluster: &Cluster) -> Vec<u16> {
 
 #[test]
 fn brokers_find_each_other_are_killed_and_come_back() {
-    let project = Project::here();
-    let tools = Tools::for_tests(&project).unwrap();
-    let kafka = match Kafka::provide(&project, &tools.with_parent).unwrap() {
-        Provided::Kafka(kafka) => kafka,
-        Provided::Missing(reason) => {
-            eprintln!("SKIPPED: {reason}");
-            return;
-        }
+    let Some((kafka, _)) = common::kafka() else {
+        return;
     };
     let mut cluster = Cluster::start(&kafka, "contract", &Setup::default()).unwrap();
     let ports = ports(&cluster);

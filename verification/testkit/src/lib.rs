@@ -9,6 +9,7 @@
 //! | a server in this process that can be killed and restarted | [`server`] |
 //! | the Stream, as another client of it sees it | [`stream`] |
 //! | TLS before a server, by an authority of its own | `tls` |
+//! | brokers of Kafka that are there for tests | [`kafka`] |
 //! | waiting for a condition | [`wait`] |
 //! | medians and percentiles | [`figures`] |
 //! | tables | [`table`] |
@@ -30,6 +31,7 @@ pub mod figures;
 pub mod http1;
 #[cfg(feature = "http")]
 pub mod http2;
+pub mod kafka;
 #[cfg(feature = "http")]
 pub mod request;
 #[cfg(feature = "http")]

@@ -38,7 +38,7 @@ pub(super) fn common(setting: &KafkaSetting) -> Result<ClientConfig, LogError> {
         // A broker that doesn't know a new topic yet is asked again after this time. The default is
         // five minutes.
         .set("topic.metadata.refresh.interval.ms", "5000")
-        // Its log would wait in the same queue as its errors, which say the same.
+        // Its log would wait in the same queue as its errors, and nobody wants it.
         .set_log_level(RDKafkaLogLevel::Emerg);
     let security = &setting.security;
     let protocol = match (security.tls, security.user.is_some()) {
@@ -105,17 +105,25 @@ pub(super) fn producing(common: &ClientConfig) -> ClientConfig {
     config
 }
 
-/// Returns the settings of consumers that only ask.
+/// Returns what all consumers share.
 ///
 /// All records are seen, those of open and aborted transactions too. Otherwise any client that
 /// begins a transaction and leaves it open would hide all messages that come after it, for as long
 /// as the brokers let it (15 minutes by default), again and again.
-pub(super) fn asking(common: &ClientConfig) -> ClientConfig {
+fn asking(common: &ClientConfig) -> ClientConfig {
     let mut config = common.clone();
     config
         .set("enable.auto.commit", "false")
         .set("allow.auto.create.topics", "false")
         .set("isolation.level", "read_uncommitted");
+    config
+}
+
+/// Returns the settings of the consumer that only asks, and is told why it can't connect: some of
+/// that stands in the log alone.
+pub(super) fn told(common: &ClientConfig) -> ClientConfig {
+    let mut config = asking(common);
+    config.set_log_level(RDKafkaLogLevel::Info);
     config
 }
 

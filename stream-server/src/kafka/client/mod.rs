@@ -67,7 +67,7 @@ impl KafkaLog {
     /// When the settings are wrong, or a file of them can't be read.
     pub(crate) fn new(setting: &Arc<KafkaSetting>) -> Result<Self, LogError> {
         let common = config::common(setting)?;
-        let asking = config::asking(&common).create_with_context(Told::default());
+        let asking = config::told(&common).create_with_context(Told::default());
         let asking: Asking = asking.map_err(failed)?;
         let asking = Arc::new(asking);
         let producing = || {
@@ -110,7 +110,7 @@ impl KafkaLog {
                     None => continue,
                 },
             };
-            let connection = problems.connection.map(|(_, problem)| problem);
+            let connection = problems.connection.map(|failure| failure.problem);
             let other = || Unconnected::other(connection.unwrap_or(error));
             return Err(problems.refusal.unwrap_or_else(other));
         }

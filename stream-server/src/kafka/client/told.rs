@@ -4,11 +4,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel as Level;
 use rdkafka::consumer::{BaseConsumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 
 /// Brokers that end connections for so long don't just start.
 const CERTAIN: Duration = Duration::from_secs(5);
+/// Failures that lie further apart have nothing to do with each other: librdkafka tells a lasting
+/// one each 30 s.
+const APART: Duration = Duration::from_secs(60);
+/// A broker that expects another protocol ends a connection within this time. So does librdkafka
+/// judge.
+const AT_ONCE_MS: u64 = 2_000;
 /// Events that are taken at a time.
 const EVENTS_MAX: usize = 64;
 
@@ -55,7 +62,10 @@ fn change(reason: &str) -> Option<&'static str> {
         "ApiVersion",
         "PLAINTEXT broker listener",
         "wrong version number",
-    ]) {
+        // What TLS answers to plain text isn't Kafka's.
+        "Invalid response size",
+    ]) || is_ended_at_once(reason)
+    {
         return Some(PROTOCOL);
     }
     if is(&[
@@ -70,6 +80,21 @@ fn change(reason: &str) -> Option<&'static str> {
     is(&["alert", "SSL"]).then_some(CERTIFICATE)
 }
 
+/// Returns whether a broker has ended a connection without a word, as soon as it was asked
+/// something: `Disconnected: … (after 3ms in state APIVERSION_QUERY)`. It expects TLS, no
+/// TLS, or a user.
+fn is_ended_at_once(reason: &str) -> bool {
+    let ended = reason.split_once("Disconnected");
+    let after = ended.and_then(|(_, rest)| rest.split_once("(after "));
+    let Some((ms, rest)) = after.and_then(|(_, rest)| rest.split_once("ms in state ")) else {
+        return false;
+    };
+    let is_asked = ["SSL_HANDSHAKE", "APIVERSION_QUERY", "UP"]
+        .iter()
+        .any(|state| rest.starts_with(state));
+    is_asked && ms.parse().is_ok_and(|ms: u64| ms < AT_ONCE_MS)
+}
+
 /// What was told last.
 #[derive(Debug, Default)]
 pub(super) struct Told(Mutex<Problems>);
@@ -79,13 +104,63 @@ pub(super) struct Told(Mutex<Problems>);
 pub(super) struct Problems {
     /// A broker refuses this client, or this client a broker: the settings are to blame.
     pub(super) refusal: Option<Unconnected>,
-    /// The latest failure of another kind, and when the first one of these was told.
-    pub(super) connection: Option<(Instant, String)>,
+    /// The latest failure of another kind.
+    pub(super) connection: Option<Failure>,
+}
+
+/// Why a connection has failed.
+#[derive(Clone, Debug)]
+pub(super) struct Failure {
+    /// What librdkafka says.
+    pub(super) problem: String,
+    /// What the operator has to change, if that is known.
+    change: Option<&'static str>,
+    /// When the first one of this kind was told: with a change that is known, or without.
+    first: Instant,
+    latest: Instant,
+}
+
+impl Failure {
+    /// Returns the failure that follows on this one.
+    fn after(before: Option<Self>, problem: &str) -> Self {
+        let (change, latest) = (change(problem), Instant::now());
+        // A refusal may look in one way or the other. What isn't known to be one may pass.
+        let is_one = |one: &Self| {
+            let are_alike = one.change.is_some() == change.is_some();
+            are_alike && one.latest.elapsed() < APART
+        };
+        let first = before.filter(is_one).map_or(latest, |one| one.first);
+        Self {
+            problem: problem.to_owned(),
+            change,
+            first,
+            latest,
+        }
+    }
+
+    /// Returns what to change, if that is known and it doesn't pass by itself.
+    fn lasting(&self) -> Option<Unconnected> {
+        let change = self.change.filter(|_| self.first.elapsed() >= CERTAIN)?;
+        Some(Unconnected {
+            problem: self.problem.clone(),
+            change,
+        })
+    }
 }
 
 impl Told {
     fn problems(&self) -> MutexGuard<'_, Problems> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failed(&self, problem: &str) {
+        let mut problems = self.problems();
+        let failure = Failure::after(problems.connection.take(), problem);
+        match failure.lasting() {
+            Some(Unconnected { problem, change }) => tracing::warn!("Kafka: {problem}. {change}"),
+            None => tracing::debug!("Kafka: {problem}"),
+        }
+        problems.connection = Some(failure);
     }
 }
 
@@ -101,17 +176,23 @@ impl ClientContext for Told {
             // That one can't be reached says more.
             return;
         }
+        if !is_refusal {
+            return self.failed(reason);
+        }
         let mut problems = self.problems();
-        if is_refusal {
-            if problems.refusal.is_none() {
-                tracing::warn!("Kafka: {reason}");
-            }
-            problems.refusal = Some(Unconnected::other(reason.to_owned()));
-        } else {
-            tracing::debug!("Kafka: {error}: {reason}");
-            let first = problems.connection.take().map(|(first, _)| first);
-            let first = first.unwrap_or_else(Instant::now);
-            problems.connection = Some((first, reason.to_owned()));
+        if problems.refusal.is_none() {
+            tracing::warn!("Kafka: {reason}");
+        }
+        problems.refusal = Some(Unconnected::other(reason.to_owned()));
+    }
+
+    /// A connection that a broker ends is no error to librdkafka: only its log has it. The log's
+    /// errors come as errors too.
+    fn log(&self, level: Level, facility: &str, message: &str) {
+        if facility == "FAIL" && matches!(level, Level::Warning | Level::Notice | Level::Info) {
+            // The thread's name stands before it.
+            let message = message.split_once("]: ").map_or(message, |(_, rest)| rest);
+            self.failed(message);
         }
     }
 }
@@ -121,12 +202,8 @@ impl ConsumerContext for Told {}
 impl Problems {
     /// Returns why there is no sense in trying longer, if there is none.
     pub(super) fn decided(&self) -> Option<Unconnected> {
-        let lasting = |(first, problem): &(Instant, String)| {
-            let is_known = change(problem).is_some() && first.elapsed() >= CERTAIN;
-            is_known.then(|| Unconnected::other(problem.clone()))
-        };
         let refusal = self.refusal.clone();
-        refusal.or_else(|| self.connection.as_ref().and_then(lasting))
+        refusal.or_else(|| self.connection.as_ref().and_then(Failure::lasting))
     }
 }
 
@@ -159,6 +236,29 @@ mod tests {
                 "might be caused by incorrect security.protocol configuration (connecting to a \
                  SSL listener?)",
                 Some(PROTOCOL),
+            ),
+            (
+                "127.0.0.1:1/bootstrap: Disconnected: connection closed by peer: receive 0 after \
+                 POLLIN (after 1ms in state APIVERSION_QUERY)",
+                Some(PROTOCOL),
+            ),
+            (
+                "127.0.0.1:1/1: Disconnected (after 0ms in state UP, 1 identical error(s) \
+                 suppressed)",
+                Some(PROTOCOL),
+            ),
+            (
+                "Receive failed: Invalid response size 352518912 (0..100000000)",
+                Some(PROTOCOL),
+            ),
+            (
+                "ssl://127.0.0.1:1/bootstrap: Disconnected: SSL connection closed by peer (after 1ms \
+                 in state SSL_HANDSHAKE)",
+                Some(PROTOCOL),
+            ),
+            (
+                "127.0.0.1:1/1: Disconnected (after 600000ms in state UP)",
+                None,
             ),
             (
                 "tlsv13 alert certificate required: SSL alert number 116",

@@ -29,32 +29,36 @@ use testkit::wait;
 
 /// How long a test waits for what must come.
 pub const PATIENCE: Duration = Duration::from_secs(90);
-/// Names the program to test; built if there is none.
-const SERVER: &str = "SLUICE_STREAM_SERVER";
 const STREAM: &str = "ocid1.stream.oc1.local.calls";
 
 /// What a test with brokers of its own needs.
 pub struct Ground {
-    pub kafka: Kafka,
     pub cluster: Cluster,
     pub folder: PathBuf,
     with_parent: PathBuf,
     server: PathBuf,
 }
 
+/// Returns what runs brokers, and the program that ends programs with this one. `None` on a machine
+/// that can't run brokers, which is said.
+pub fn kafka() -> Option<(Kafka, PathBuf)> {
+    let project = Project::here();
+    let with_parent = Tools::for_tests(&project).unwrap().with_parent;
+    match Kafka::provide(&project, &with_parent).unwrap() {
+        Provided::Kafka(kafka) => Some((kafka, with_parent)),
+        Provided::Missing(reason) => {
+            eprintln!("SKIPPED: {reason}");
+            None
+        }
+    }
+}
+
 impl Ground {
     /// Starts brokers. `None` on a machine that can't, which is said.
     pub fn start(name: &str, setup: &Setup) -> Option<Self> {
+        let (kafka, with_parent) = kafka()?;
         let project = Project::here();
-        let tools = Tools::for_tests(&project).unwrap();
-        let kafka = match Kafka::provide(&project, &tools.with_parent).unwrap() {
-            Provided::Kafka(kafka) => kafka,
-            Provided::Missing(reason) => {
-                eprintln!("SKIPPED: {reason}");
-                return None;
-            }
-        };
-        let server = match std::env::var_os(SERVER) {
+        let server = match std::env::var_os(testkit::kafka::SERVER) {
             Some(server) => server.into(),
             None => stream_server_with_kafka(&project).unwrap(),
         };
@@ -65,10 +69,9 @@ impl Ground {
         fs::create_dir_all(&folder).unwrap();
         let cluster = Cluster::start(&kafka, name, setup).unwrap();
         Some(Self {
-            kafka,
             cluster,
             folder,
-            with_parent: tools.with_parent,
+            with_parent,
             server,
         })
     }

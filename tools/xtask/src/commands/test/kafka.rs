@@ -4,42 +4,32 @@ use anyhow::Result;
 use kafka_cluster::{Cluster, Kafka, Provided, Setup};
 use provision::tools::{Tools, stream_server_with_kafka};
 use provision::{PREPARED, Project, oci_clients};
+use testkit::kafka::{BROKERS, COME_AND_GO, FRONTS, SERVER};
 
 use super::runner::{self, Outcome, cargo};
 use crate::commands::chaos as member;
 
-/// Tests of the stream server that hold on every engine, as files of `stream-server/tests/`. The
-/// others are about files of the embedded one, about what one process remembers, or about HTTP.
-const TESTS: &[&str] = &[
-    "control_plane",
+/// Tests of the stream server that hold on every engine and through any server, as files of
+/// `stream-server/tests/`. The others are about files of the embedded one, about what one process
+/// remembers, or about HTTP.
+const ANY: &[&str] = &["control_plane", "cursors", "groups", "messages", "streams"];
+/// Tests that start as many servers as they need, as such files.
+const OWN: &[&str] = &[
     "copy",
     "copy_kafka",
     "copy_refusals",
     "copy_trouble",
-    "cursors",
-    "groups",
     "kafka",
     "kafka_clients",
     "kafka_hostile",
-    "messages",
-    "streams",
 ];
 
 /// The package that starts brokers, and whose own tests kill them.
 pub(super) const KAFKA_CLUSTER: &str = "kafka-cluster";
 
-/// Names the brokers, for the tests.
-const BROKERS: &str = "SLUICE_KAFKA_BROKERS";
-/// How many servers stand in front of them, for the tests.
-const FRONTS: &str = "SLUICE_KAFKA_FRONTS";
-/// Has these servers killed, ended and started again while Oracle's clients use them.
-const COME_AND_GO: &str = "SLUICE_KAFKA_COME_AND_GO";
 /// Tests that count on servers which stay: the members of a group are in one server's memory, and
 /// so are the rules of faults.
 const NOT_WHILE_THEY_GO: &[&str] = &["group", "bad_days", "errors"];
-/// Names the program to test, for the tests with servers of their own.
-const SERVER: &str = "SLUICE_STREAM_SERVER";
-
 /// Runs the short form of `cargo xtask chaos --kafka`. The seed is printed.
 pub(super) fn chaos(project: &Project) -> Result<Outcome> {
     let tools = Tools::of(project);
@@ -75,8 +65,12 @@ pub(super) fn run(project: &Project) -> Result<Outcome> {
     for fronts in ["1", "2"] {
         println!("through {fronts} of its servers");
         let mut own = cargo(project, &["test", "--package=stream-server", "--locked"]);
-        own.args(["--features=kafka,copy", "--lib", "--no-fail-fast"]);
-        own.args(TESTS.iter().flat_map(|file| ["--test", *file]));
+        own.args(["--features=kafka,copy", "--no-fail-fast"]);
+        own.args(ANY.iter().flat_map(|file| ["--test", *file]));
+        if fronts == "1" {
+            own.arg("--lib");
+            own.args(OWN.iter().flat_map(|file| ["--test", *file]));
+        }
         let mut clients = cargo(project, &["test", "--package=conformance", "--locked"]);
         clients.arg("--no-fail-fast").env(SERVER, &server);
         for command in [&mut own, &mut clients] {

@@ -37,8 +37,13 @@ impl Step {
 /// Steps that are run only where they are asked for: building their control planes, or everything
 /// in containers, takes some ten minutes each on two cores, and Oracle's clients take as long to go
 /// through several servers.
-pub(super) const ON_DEMAND: &[&str] =
-    &["istio", "envoy-gateway", "kubernetes", "containers", "kafka"];
+pub(super) const ON_DEMAND: &[&str] = &[
+    "istio",
+    "envoy-gateway",
+    "kubernetes",
+    "containers",
+    "kafka",
+];
 
 /// All steps: the quick ones that find most come first.
 pub(super) const STEPS: &[Step] = &[

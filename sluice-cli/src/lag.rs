@@ -111,7 +111,10 @@ fn count(
     count_max: u64,
 ) -> Result<Row, Failure> {
     let committed = place.and_then(|place| place.committed_offset);
-    let mut reader = PartitionReader::after(client, stream, partition, committed);
+    // A group that was moved has committed nothing since, and goes on there.
+    let next = place.and_then(|place| place.next_offset);
+    let before = next.map_or(committed, |next| next.checked_sub(1));
+    let mut reader = PartitionReader::after(client, stream, partition, before);
     let (mut waiting, mut oldest): (u64, Option<Timestamp>) = (0, None);
     while waiting <= count_max {
         let messages = reader.next_messages()?;

@@ -377,4 +377,9 @@ fn a_call_that_cannot_be_moved_is_not_made_again_and_again_by_a_drain_that_leave
     }
     assert_eq!(lab.said.counted(Metric::Attempts), 2, "{:?}", lab.open);
     assert_eq!(lab.said.counted(Metric::LeftAttempts), 1);
+    let behind = lab.put("calls");
+    assert_eq!(
+        behind[0]["path"], "/short",
+        "it doesn't keep the drain from its end"
+    );
 }

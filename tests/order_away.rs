@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use sluice::metric::Metric;
 
 use support::lab::Lab;
-use support::{answer, at, ids};
+use support::{answer, at, ids, messages_stored_at};
 
 /// How long the longer one of two lanes is.
 const LONG: u64 = 20_000;
@@ -252,4 +252,112 @@ fn a_call_that_never_comes_back_is_not_waited_for_for_ever() {
     }
     assert!(lab.millis > 60_000);
     lab.deliver("/next");
+}
+
+/// Another drain's note that the first call of key "a" is away.
+fn foreign_note(back_in: u64) -> Value {
+    let back_at = at(back_in).wall.0;
+    json!({ "version": 1, "parked": {
+        "by": "another", "epoch": 1, "serial": 1, "partition": 0, "route": "a",
+        "keys": [["ca978112ca1bbdca", [[0, back_at]]]],
+    } })
+}
+
+/// The first call of key "a", as it comes back.
+fn first_call_back() -> Value {
+    let mut call = keyed("/1", "a");
+    call["progress"] = json!({ "hops": 2, "order": { "partition": 0, "offset": 0 } });
+    call
+}
+
+/// The same records, stored at the same time.
+fn bring_same(lab: &mut Lab, offset: usize, list: &[Value]) {
+    let stored_at = at(0).wall.to_string();
+    let list: Vec<String> = list.iter().map(Value::to_string).collect();
+    let list: Vec<&str> = list.iter().map(String::as_str).collect();
+    lab.bring_answer("calls", messages_stored_at(&stored_at, offset, &list));
+}
+
+fn lose_session(lab: &mut Lab) {
+    let lost = r#"{"code":"InvalidParameter","message":"expired"}"#;
+    lab.bring_answer("calls", answer(400, &[], lost));
+    lab.wait(200);
+    let start = answer(200, &[], r#"{"value":"start"}"#);
+    lab.answer("calls/groupCursors", start);
+}
+
+#[test]
+fn a_call_that_is_back_is_not_away_again_because_its_note_is_read_again() {
+    let mut lab = lab("");
+    let list = [foreign_note(LONG), first_call_back()];
+    bring_same(&mut lab, 1, &list);
+    lab.deliver("/1");
+    lose_session(&mut lab);
+    bring_same(&mut lab, 1, &list);
+    lab.take_notes();
+    lab.bring("calls", 3, &[keyed("/2", "a")]);
+    assert_eq!(lab.calls(), ["GET /2"]);
+}
+
+#[test]
+fn a_call_that_has_come_back_to_another_drain_is_not_waited_for() {
+    let mut lab = lab("");
+    lab.bring("calls", 0, &[deferred("/1", "a", LONG + 10)]);
+    leaving(&mut lab, "long");
+    lab.take_notes();
+    // Another drain has the partition meanwhile, makes the call, and commits that.
+    lose_session(&mut lab);
+    lab.bring("calls", 7, &[keyed("/2", "a")]);
+    assert!(lab.calls().is_empty(), "a note may be behind it");
+    let own = lab.take_notes();
+    assert_eq!(own.len(), 1, "it asks how far the partition was read");
+    lab.bring("calls", 8, &own);
+    assert_eq!(lab.calls(), ["GET /2"]);
+}
+
+#[test]
+fn a_call_that_is_away_is_still_away_after_a_lost_session() {
+    let mut lab = lab("");
+    lab.bring("calls", 0, &[deferred("/1", "a", LONG + 10)]);
+    leaving(&mut lab, "long");
+    let notes = lab.take_notes();
+    bring_same(&mut lab, 1, &notes);
+    lose_session(&mut lab);
+    let mut again = notes;
+    again.push(keyed("/2", "a"));
+    bring_same(&mut lab, 1, &again);
+    for offset in 3..6 {
+        let own = lab.take_notes();
+        lab.bring("calls", offset, &own);
+    }
+    assert!(lab.calls().is_empty(), "/1 is away");
+}
+
+#[test]
+fn a_note_of_a_drain_that_has_lost_the_partition_comes_too_late() {
+    let mut lab = lab("");
+    lab.bring("calls", 1, &[json!({ "path": "/other" })]);
+    lab.deliver("/other");
+    lab.bring("calls", 2, &[foreign_note(LONG)]);
+    lab.bring("calls", 3, &[keyed("/2", "a")]);
+    assert_eq!(lab.calls(), ["GET /2"]);
+}
+
+#[test]
+fn a_call_is_back_when_the_next_note_of_the_same_drain_does_not_tell_of_it() {
+    let mut lab = lab(r#","fetch":{"records":2}"#);
+    let mut later = foreign_note(LONG);
+    later["parked"]["serial"] = json!(2);
+    later["parked"]["keys"] = json!([]);
+    lab.bring("calls", 5, &[foreign_note(LONG), keyed("/2", "a")]);
+    lab.bring("calls", 7, &[later]);
+    assert_eq!(lab.calls(), ["GET /2"]);
+    // The other way round it is a copy that has landed late.
+    let mut lab = self::lab(r#","fetch":{"records":2}"#);
+    let mut earlier = foreign_note(LONG);
+    earlier["parked"]["serial"] = json!(0);
+    earlier["parked"]["keys"] = json!([]);
+    lab.bring("calls", 5, &[foreign_note(LONG), keyed("/2", "a")]);
+    lab.bring("calls", 7, &[earlier]);
+    assert!(lab.calls().is_empty());
 }

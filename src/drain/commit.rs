@@ -47,6 +47,13 @@ impl CommitTracker {
         }
     }
 
+    /// Something else than a record holds up the commit of this fetch, until [`Self::settle`].
+    pub fn hold(&mut self, number: FetchNumber) {
+        if let Some(fetch) = self.fetch(number) {
+            fetch.unsettled = fetch.unsettled.saturating_add(1);
+        }
+    }
+
     /// A record of this fetch is settled.
     pub fn settle(&mut self, number: FetchNumber) {
         if let Some(fetch) = self.fetch(number) {

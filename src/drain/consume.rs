@@ -182,8 +182,12 @@ impl DrainEngine {
         for id in ids {
             match self.window.state(id) {
                 Some(State::New) => self.begin(id, now),
-                Some(State::Suspended { until, .. }) => self.resume(id, until, now),
-                _ => {}
+                Some(State::Suspended { until, .. }) => {
+                    self.read_again_in_order(id);
+                    self.resume(id, until, now);
+                }
+                Some(_) => self.read_again_in_order(id),
+                None => {}
             }
         }
     }

@@ -89,7 +89,7 @@ impl DrainEngine {
         {
             let key = (order.partition, KeyDigest::of(order_key));
             let back_at = Return::at(not_before, now);
-            self.parked.moves_on(key, order.offset, back_at);
+            self.parked.absent.moves_on(key, order.offset, back_at);
         }
         let progress = Progress {
             not_before: Some(not_before),
@@ -105,18 +105,19 @@ impl DrainEngine {
             return false;
         };
         let key = plan.order_key.as_ref().unwrap_or(&plan.id).to_string();
-        let metric = match to {
-            StreamName::Lane(_) => Metric::EnteredLanes,
-            StreamName::Calls | StreamName::Dead => Metric::LeftLanes,
+        let metric = match (id.source, to) {
+            (_, StreamName::Lane(_)) => Some(Metric::EnteredLanes),
+            (StreamName::Lane(_), StreamName::Calls) => Some(Metric::LeftLanes),
+            _ => None,
         };
         let publication = Publication {
             record: id,
             message,
             key: Some(key),
             content: Content::Hop,
-            metric: Some(metric),
+            metric,
         };
-        if leaves_order && self.is_too_many(id) {
+        if leaves_order && to != StreamName::Calls && self.is_too_many(id) {
             let detail = "too many calls with order keys wait on lanes, many of them with this \
                           one's key (window.parkedCalls)";
             self.give_up(id, Reason::TooManyWaiting, detail.to_owned(), None, now);

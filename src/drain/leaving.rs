@@ -60,7 +60,10 @@ impl DrainEngine {
         for source in sources {
             for (id, until) in self.window.take_unbegun(source, now.steady) {
                 let until = until.unwrap_or(now.steady);
-                if !self.moves_off(id, until, shortest, now) {
+                let is_moved = self.moves_off(id, until, shortest, now)
+                    || !is_patient && self.moves_behind(id, until, now);
+                if !is_moved {
+                    self.keep(id, until, now);
                     stuck.insert(id);
                 }
             }
@@ -103,24 +106,35 @@ impl DrainEngine {
     }
 
     /// Moves a record to another stream: a call onto a lane, a record of a lane to the calls.
-    /// Returns false if it has to stay.
+    /// Returns false if that is impossible.
     fn moves_off(&mut self, id: RecordId, until: Steady, shortest: Duration, now: Now) -> bool {
         let left = until.since(now.steady);
-        let is_moved = match id.source {
+        match id.source {
             // It would become a dead letter.
             StreamName::Calls if self.is_too_many(id) => false,
             StreamName::Calls => self.move_aside(id, left.max(shortest), now),
             StreamName::Lane(_) => self.hop(id, StreamName::Calls, Duration::ZERO, now),
             StreamName::Dead => false,
-        };
-        if !is_moved {
-            let stays = match left.is_zero() && id.source == StreamName::Calls {
-                true => Transition::Enqueue,
-                false => Transition::Wait { until },
-            };
-            self.window.apply(id, stays, now.steady);
         }
-        is_moved
+    }
+
+    /// Puts a call that no lane is short enough for onto its own stream once more, where whoever
+    /// has the partition next reads it. It would keep the drain from its end, although nothing
+    /// begins here any more. Returns false if that is impossible.
+    fn moves_behind(&mut self, id: RecordId, until: Steady, now: Now) -> bool {
+        // It is away for a moment only: there is room for it beyond the share of its caller.
+        let may_move = id.source == StreamName::Calls && !self.parked.is_full();
+        may_move && self.hop(id, StreamName::Calls, until.since(now.steady), now)
+    }
+
+    /// Keeps a record that can't be moved.
+    fn keep(&mut self, id: RecordId, until: Steady, now: Now) {
+        let is_due = until <= now.steady && id.source == StreamName::Calls;
+        let stays = match is_due {
+            true => Transition::Enqueue,
+            false => Transition::Wait { until },
+        };
+        self.window.apply(id, stays, now.steady);
     }
 
     /// Leaves the groups of whose streams nothing has begun that isn't committed.
@@ -130,7 +144,9 @@ impl DrainEngine {
         }
         let sources: Vec<StreamName> = self.sessions.keys().copied().collect();
         for source in sources {
-            if self.window.last_begun(source).is_none()
+            let is_held_up = source == StreamName::Calls && self.parked.is_contradicted();
+            if !is_held_up
+                && self.window.last_begun(source).is_none()
                 && let Some(session) = self.sessions.get_mut(&source)
                 && session.leave()
             {

@@ -7,7 +7,8 @@
 //! | [`lifecycle`] | holds what is read until it is committed, and changes its states |
 //! | [`disposition`], [`lane`] | decides what becomes of a record |
 //! | [`misrouted`] | puts calls under their order keys that stand elsewhere |
-//! | [`order`], [`parked`], [`notes`] | keeps the order of keys, also of what is away |
+//! | [`order`] | keeps the order of keys |
+//! | [`parked`], [`absent`], [`learning`], [`notes`] | know which of their calls are away |
 //! | [`target_queue`], [`queue`], [`pace`] | calls wait for their target and turn |
 //! | [`backpressure`] | moves calls aside that are in the way of others |
 //! | [`leaving`] | leaves the groups before the gateway ends |
@@ -21,6 +22,7 @@
 //!
 //! After every input [`DrainEngine::advance`] starts whatever may start.
 
+mod absent;
 mod attempt;
 mod backpressure;
 pub mod commit;
@@ -31,6 +33,7 @@ pub mod dispatch;
 mod disposition;
 mod hop_dedup;
 mod lane;
+mod learning;
 mod leaving;
 mod lifecycle;
 mod misrouted;

@@ -4,7 +4,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::drain::commit::FetchNumber;
 use crate::id::RecordId;
+use crate::record::note::Note;
 use crate::time::Steady;
 
 /// How long a note holds back commits, if it is small.
@@ -21,6 +23,25 @@ const URGENT_BYTES_PER_SECOND: usize = 1_048_576;
 /// is committed.
 const NOTE_AGE_MAX: Duration = Duration::from_secs(5);
 
+/// What is to be done about the notes of a partition.
+pub(super) enum NoteStep {
+    /// Nothing is away any more, so these notes are settled.
+    Settle(Vec<RecordId>),
+    /// This note has to be stored.
+    Write(Note),
+}
+
+/// What waits for a note that is being stored.
+#[derive(Debug, Default)]
+pub(super) struct UnderWay {
+    /// The calls that it tells of.
+    pub(super) covered: Vec<RecordId>,
+    /// The notes that it replaces.
+    pub(super) replaced: Vec<RecordId>,
+    /// Fetches that may be committed then.
+    pub(super) released: Vec<FetchNumber>,
+}
+
 /// The notes of one partition.
 #[derive(Debug)]
 pub(super) struct Notes {
@@ -32,9 +53,11 @@ pub(super) struct Notes {
     pub(super) own: Vec<(RecordId, u64)>,
     /// Calls on their way to a lane that no note tells of yet.
     pub(super) waiting: Vec<RecordId>,
-    /// The note that is being stored: first the calls that it tells of, then the notes that it
-    /// replaces.
-    pub(super) under_way: Option<(Vec<RecordId>, Vec<RecordId>)>,
+    /// Fetches that have brought calls back, while a note behind them says that they are away. They
+    /// are not committed before a later note.
+    pub(super) contradicted: Vec<FetchNumber>,
+    /// The note that is being stored.
+    pub(super) under_way: Option<UnderWay>,
     /// Whether the latest note of this drain is stored but was not read yet. The partition may
     /// belong to another drain.
     pub(super) is_unread: bool,
@@ -58,6 +81,7 @@ impl Notes {
             held: Vec::new(),
             own: Vec::new(),
             waiting: Vec::new(),
+            contradicted: Vec::new(),
             under_way: None,
             is_unread: false,
             is_wanted: false,
@@ -85,15 +109,28 @@ impl Notes {
         let seconds = u64::try_from(self.bytes / NOTE_BYTES_PER_SECOND).unwrap_or(u64::MAX);
         // If the drain's own note isn't read, the partition may be about to move. Commits are due
         // before that.
-        let is_urgent = is_crowded || self.is_in_the_way && !self.is_unread;
+        let is_held_up = !self.contradicted.is_empty();
+        let is_urgent = is_crowded || is_held_up || self.is_in_the_way && !self.is_unread;
         let pause = match is_urgent {
             true => NOTE_INTERVAL.saturating_add(Duration::from_secs(seconds)),
             false => NOTE_AGE_MAX.saturating_add(Duration::from_secs(seconds)),
         };
-        (!self.held.is_empty()).then(|| self.written_at.plus(pause))
+        (is_held_up || !self.held.is_empty()).then(|| self.written_at.plus(pause))
+    }
+
+    /// Returns whether the latest note of this drain is behind everything that was read.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.under_way.is_some() || self.is_unread
+    }
+
+    /// Returns whether records of the partition are held because of notes: they are not committed.
+    pub(super) fn holds(&self) -> bool {
+        let covered = self.under_way.as_ref().map_or(0, |all| all.covered.len());
+        !self.held.is_empty() || !self.waiting.is_empty() || covered > 0
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.waiting.is_empty() && self.under_way.is_none() && !self.is_wanted
+        let is_done = self.waiting.is_empty() && self.contradicted.is_empty();
+        is_done && self.under_way.is_none() && !self.is_wanted
     }
 }

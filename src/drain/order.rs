@@ -10,13 +10,13 @@ use std::time::Duration;
 use crate::drain::DrainEngine;
 use crate::drain::backpressure::{is_room_to_fetch, orphaned_max};
 use crate::drain::lifecycle::state::{State, Transition};
+use crate::drain::notes::NoteStep;
 use crate::drain::outbox::{Content, Publication};
 use crate::drain::owners::Key;
-use crate::drain::parked::NoteStep;
 use crate::drain::returning::Return;
 use crate::id::{RecordId, StreamName};
 use crate::lanes::Wait;
-use crate::record::note::{KeyDigest, Note};
+use crate::record::note::Note;
 use crate::stream::consume::Message;
 use crate::time::{Now, Steady};
 
@@ -70,8 +70,7 @@ impl DrainEngine {
     /// The order key of a call and its place in the order.
     pub(super) fn place(&self, id: RecordId) -> Option<(Key, u64)> {
         let tracked = self.window.get(id)?;
-        let key = tracked.plan.as_ref()?.order_key.as_ref()?;
-        let key = (id.position.partition, KeyDigest::of(key));
+        let key = (id.position.partition, tracked.order_digest()?);
         Some((key, tracked.number(id)))
     }
 
@@ -85,7 +84,31 @@ impl DrainEngine {
         if let Some(order) = order
             && let Some(((_, key), _)) = self.place(id)
         {
-            self.parked.came_back((order.partition, key), order.offset);
+            let key = (order.partition, key);
+            if self.parked.is_told_behind(key, order.offset) {
+                self.hold_for_a_note(id, order.partition);
+            }
+            self.parked.came_back(key, order.offset);
+        }
+    }
+
+    /// A note that says that this call is away is behind the call's record. Whoever reads on
+    /// between them would wait for the call. So the record is not committed before the next note.
+    fn hold_for_a_note(&mut self, id: RecordId, partition: u32) {
+        if let Some(fetch) = self.window.fetch(id)
+            && let Some(session) = self.sessions.get_mut(&id.source)
+        {
+            session.commits.hold(fetch);
+            self.parked.contradict(partition, fetch);
+        }
+    }
+
+    /// A record was read again that was read before the session was lost.
+    pub(super) fn read_again_in_order(&mut self, id: RecordId) {
+        if id.source == StreamName::Calls
+            && let Some((key, number)) = self.place(id)
+        {
+            self.parked.read_again(key, number);
         }
     }
 
@@ -107,12 +130,13 @@ impl DrainEngine {
             self.window.apply(id, stay, now.steady);
             return true;
         }
-        let Some(back_at) = self.parked.first_before(key, number) else {
+        let Some(back_at) = self.parked.absent.first_before(key, number) else {
             return false;
         };
         let (left, late) = (back_at.left(now), back_at.late(now));
         let shortest = self.config.lanes.shortest();
         let leaves = shortest.is_some_and(|shortest| left >= shortest) || late > BACK_SOON;
+        let leaves = leaves && self.parked.absent.unsure_since(partition).is_none();
         if !leaves || !self.follows(id, left.max(late.min(LATE_PAUSE_MAX)), now) {
             let look = now.steady.plus(left).plus(BACK_SOON);
             let stay = Transition::StayBehind { look: Some(look) };
@@ -266,7 +290,8 @@ impl DrainEngine {
         if !self.parked.note_read(id, note, now) {
             self.settle(id, now);
         }
-        if !was_complete && self.parked.is_complete(note.partition) {
+        let is_complete = !was_complete && self.parked.is_complete(note.partition);
+        if self.parked.take_clearer() || is_complete {
             self.wake_first();
         }
     }
@@ -302,12 +327,17 @@ impl DrainEngine {
 
     /// A note is stored: the calls that it tells of may be settled, and the notes before it.
     pub(super) fn note_stored(&mut self, partition: u32, now: Now) {
-        let (covered, replaced) = self.parked.note_stored(partition);
-        for id in covered {
+        let waited = self.parked.note_stored(partition);
+        for id in waited.covered {
             self.message_stored(id, now);
         }
-        for id in replaced {
+        for id in waited.replaced {
             self.settle(id, now);
+        }
+        if let Some(session) = self.sessions.get_mut(&StreamName::Calls) {
+            for fetch in waited.released {
+                session.commits.settle(fetch);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Which calls with an order key are away on lanes, and which notes tell of them. This module holds
-//! containers and their indexes; [`crate::drain::order`] decides what follows from them.
+//! containers and their indexes; [`crate::drain::order`] decides what follows from them, and
+//! [`crate::drain::learning`] learns from notes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -7,24 +8,17 @@ use std::time::Duration;
 
 use crate::caller::CallerKey;
 use crate::caller::share::SHARE_OF_FREE;
-use crate::drain::notes::Notes;
+use crate::drain::absent::Absent;
+use crate::drain::notes::{NoteStep, Notes, UnderWay};
 use crate::drain::owners::{Key, Owners};
 use crate::drain::plan::Plan;
 use crate::drain::returning::Return;
 use crate::id::{Position, RecordId};
-use crate::record::note::{Away, KeyDigest, Note};
+use crate::record::note::Note;
 use crate::time::{Now, Steady};
 
 /// So many calls of a key may be away even if others have many away.
 const KEY_CALLS_MIN: usize = 8;
-
-/// What is to be done about the notes of a partition.
-pub(super) enum NoteStep {
-    /// Nothing is away any more, so these notes are settled.
-    Settle(Vec<RecordId>),
-    /// This note has to be stored.
-    Write(Note),
-}
 
 /// Everything that is known of calls that are away.
 #[derive(Debug)]
@@ -32,20 +26,22 @@ pub(super) struct Parked {
     writer: String,
     /// How often this drain has got partitions anew. A note of this epoch is behind everything that
     /// was in the partition before.
-    epoch: u64,
+    pub(super) epoch: u64,
+    /// The number of the latest note.
+    serial: u64,
     calls_max: usize,
     overdue: Duration,
-    /// When each call comes back, by key and number.
-    away: BTreeMap<Key, BTreeMap<u64, Return>>,
-    count: usize,
-    owners: Owners,
-    notes: BTreeMap<u32, Notes>,
+    pub(super) absent: Absent,
+    pub(super) owners: Owners,
+    pub(super) notes: BTreeMap<u32, Notes>,
     /// The partitions of which this drain has read everything that was there when it got them.
     complete: BTreeSet<u32>,
     /// The latest offset that this session has read.
     read: BTreeMap<u32, u64>,
     /// Calls that have come back before their partition was complete.
-    back: BTreeSet<(u32, u64)>,
+    pub(super) back: BTreeSet<(u32, u64)>,
+    /// Whether calls were found to be back.
+    pub(super) is_clearer: bool,
     /// Calls whose turn may have come.
     pub(super) wakes: VecDeque<RecordId>,
     /// When calls that have waited for too long are looked for next.
@@ -62,15 +58,16 @@ impl Parked {
         Self {
             writer,
             epoch: 0,
+            serial: 0,
             calls_max,
             overdue,
-            away: BTreeMap::new(),
-            count: 0,
+            absent: Absent::default(),
             owners: Owners::default(),
             notes: BTreeMap::new(),
             complete: BTreeSet::new(),
             read: BTreeMap::new(),
             back: BTreeSet::new(),
+            is_clearer: false,
             wakes: VecDeque::new(),
             next_look: Steady(0),
             trouble_at: Steady(0),
@@ -79,7 +76,7 @@ impl Parked {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.count == 0
+        self.absent.count() == 0
     }
 
     /// Returns whether this drain has read everything of a partition that was there when it got it.
@@ -97,40 +94,23 @@ impl Parked {
 
     /// Returns whether a call waits only for its partition to be read, and for no other call.
     pub(super) fn is_unread(&self, key: Key, number: u64) -> bool {
-        self.is_to_be_read(key.0) && self.first_before(key, number).is_none()
+        self.is_to_be_read(key.0) && self.absent.first_before(key, number).is_none()
     }
 
     /// Returns whether another call of a key may leave. The more calls are away, the fewer more may
     /// a key or a caller have that has many already. A few are always left for each.
     pub(super) fn has_room(&self, key: Key, caller: CallerKey) -> bool {
-        let own = self.away.get(&key).map_or(0, BTreeMap::len);
-        let free = self.calls_max.saturating_sub(self.count);
+        let own = self.absent.count_of(key);
+        let free = self.calls_max.saturating_sub(self.absent.count());
         let of_caller = free.saturating_mul(SHARE_OF_FREE).max(KEY_CALLS_MIN);
         own < free.max(KEY_CALLS_MIN) && self.owners.count(caller) < of_caller && !self.is_full()
     }
 
-    fn is_full(&self) -> bool {
-        self.count >= self.calls_max.saturating_mul(2)
+    pub(super) fn is_full(&self) -> bool {
+        self.absent.count() >= self.calls_max.saturating_mul(2)
     }
 
-    /// Returns whether this call is away.
-    pub(super) fn is_known(&self, key: Key, number: u64) -> bool {
-        self.away
-            .get(&key)
-            .is_some_and(|calls| calls.contains_key(&number))
-    }
-
-    /// Returns when the first call of a key before this number comes back.
-    pub(super) fn first_before(&self, key: Key, number: u64) -> Option<Return> {
-        let (_, back_at) = self.away.get(&key)?.range(..number).next()?;
-        Some(*back_at)
-    }
-
-    fn add(&mut self, key: Key, number: u64, back_at: Return) {
-        let calls = self.away.entry(key).or_default();
-        if calls.insert(number, back_at).is_none() {
-            self.count = self.count.saturating_add(1);
-        }
+    pub(super) fn look_for(&mut self, back_at: Return) {
         let overdue = back_at.steady.plus(self.overdue);
         let next = self.next_overdue.map_or(overdue, |next| next.min(overdue));
         self.next_overdue = Some(next);
@@ -150,34 +130,32 @@ impl Parked {
             return;
         };
         let unread = self.is_unread(key, number);
-        self.add(key, number, back_at);
+        self.absent.leaves(key, number, back_at, self.epoch);
+        self.look_for(back_at);
         self.owners.add(key, number, plan.caller, unread);
         let notes = self.notes.entry(key.0);
         let notes = notes.or_insert_with(|| Notes::new(route.clone(), now));
         notes.waiting.push(id);
     }
 
-    /// Notes that a call that is away moves on there. It is not lost, however late it comes back.
-    pub(super) fn moves_on(&mut self, key: Key, number: u64, back_at: Return) {
-        if let Some(known) = self.away.get_mut(&key).and_then(|all| all.get_mut(&number)) {
-            *known = back_at;
+    /// Notes that a call has come back.
+    pub(super) fn came_back(&mut self, key: Key, number: u64) {
+        self.remember_back(key, number);
+        self.owners.remove(key, number);
+        self.absent.remove(key, number);
+    }
+
+    /// Notes that a record of a call was read again that this drain has dealt with before it lost
+    /// its session. Notes that were read again before it don't tell what has become of it.
+    pub(super) fn read_again(&mut self, key: Key, number: u64) {
+        if !self.absent.dealt_with(key, number, self.epoch) {
+            self.remember_back(key, number);
         }
     }
 
-    /// Notes that a call has come back.
-    pub(super) fn came_back(&mut self, key: Key, number: u64) {
+    fn remember_back(&mut self, key: Key, number: u64) {
         if !self.is_complete(key.0) && self.back.len() < self.calls_max {
             self.back.insert((key.0, number));
-        }
-        self.owners.remove(key, number);
-        let Some(calls) = self.away.get_mut(&key) else {
-            return;
-        };
-        if calls.remove(&number).is_some() {
-            self.count = self.count.saturating_sub(1);
-        }
-        if calls.is_empty() {
-            self.away.remove(&key);
         }
     }
 
@@ -189,6 +167,12 @@ impl Parked {
             if last.is_none_or(|last| offset != last.saturating_add(1)) {
                 self.complete.remove(&partition);
                 self.epoch = self.epoch.saturating_add(1);
+                // Some logs have offsets without records. Another drain has had the partition only
+                // if this one had nothing there that was not committed.
+                let holds = self.notes.get(&partition).is_some_and(Notes::holds);
+                if last.is_none() || !holds {
+                    self.absent.got(partition, self.epoch);
+                }
             }
         }
     }
@@ -199,6 +183,7 @@ impl Parked {
         self.complete.extend(self.read.keys());
         self.owners.were_read(&self.complete);
         self.back.clear();
+        self.ask_for_the_unconfirmed();
         self.complete.len() > before
     }
 
@@ -215,9 +200,14 @@ impl Parked {
         self.epoch = self.epoch.saturating_add(1);
         self.complete.clear();
         self.read.clear();
+        self.absent.lost();
         for notes in self.notes.values_mut() {
             notes.held.clear();
             notes.own.clear();
+            notes.contradicted.clear();
+            if let Some(under_way) = &mut notes.under_way {
+                under_way.released.clear();
+            }
         }
     }
 
@@ -231,14 +221,7 @@ impl Parked {
     /// A note was read. Returns whether it has to be kept.
     pub(super) fn note_read(&mut self, id: RecordId, note: &Note, now: Now) -> bool {
         let is_own = note.by == self.writer;
-        for away in note.away.iter().filter(|_| !is_own) {
-            let key = (note.partition, away.key);
-            let is_back = self.back.contains(&(note.partition, away.number));
-            if !is_back && !self.is_known(key, away.number) && !self.is_full() {
-                let back_at = Return::at(away.back_at, now);
-                self.add(key, away.number, back_at);
-            }
-        }
+        self.learn(note, is_own, now);
         let route = Rc::from(note.route.as_str());
         let notes = self.notes.entry(note.partition);
         let notes = notes.or_insert_with(|| Notes::new(route, now.steady));
@@ -257,14 +240,14 @@ impl Parked {
         !is_replaced
     }
 
-    /// A note of this drain is stored. Returns first the calls that it tells of, then the notes
-    /// that it replaces.
-    pub(super) fn note_stored(&mut self, partition: u32) -> (Vec<RecordId>, Vec<RecordId>) {
+    /// A note of this drain is stored. Returns what has waited for it.
+    pub(super) fn note_stored(&mut self, partition: u32) -> UnderWay {
         let Some(notes) = self.notes.get_mut(&partition) else {
-            return (Vec::new(), Vec::new());
+            return UnderWay::default();
         };
         notes.stored = notes.serial;
-        let (covered, mut replaced) = notes.under_way.take().unwrap_or_default();
+        let mut waited = notes.under_way.take().unwrap_or_default();
+        let replaced = &mut waited.replaced;
         // Of this drain's own notes, those that were read meanwhile are older too, except the very
         // one that was read before the drain learned that it is stored.
         let own = std::mem::take(&mut notes.own);
@@ -278,7 +261,7 @@ impl Parked {
         replaced.dedup();
         notes.own = kept;
         notes.held.retain(|held| !replaced.contains(held));
-        (covered, replaced)
+        waited
     }
 
     /// The latest note of a partition was not stored after all, so another one is needed.
@@ -296,31 +279,25 @@ impl Parked {
         }
         let (overdue, trouble_at) = (self.overdue, self.trouble_at);
         let ends = |back_at: &Return| back_at.steady.max(trouble_at).plus(overdue);
-        for calls in self.away.values_mut() {
-            calls.retain(|_, back| ends(back) > now.steady || back.late(now) < overdue);
-        }
-        self.away.retain(|_, calls| !calls.is_empty());
-        let away = &self.away;
-        let is_away = |key, number| away.get(&key).is_some_and(|all| all.contains_key(&number));
-        self.owners.retain(is_away);
-        let all = self.away.values().flat_map(BTreeMap::values);
+        self.absent
+            .retain_returns(|back| ends(back) > now.steady || back.late(now) < overdue);
+        self.retain_owners();
         // If the wall clock was set back, look again after a while.
         let again = now.steady.plus(Duration::from_secs(1));
-        self.next_overdue = all.clone().map(|back| ends(back).max(again)).min();
-        self.count = all.count();
+        self.next_overdue = self.absent.returns().map(|b| ends(b).max(again)).min();
     }
 
-    fn is_away(&self, partition: u32) -> bool {
-        let lowest = KeyDigest::LOWEST;
-        let mut keys = self.away.range((partition, lowest)..);
-        keys.next().is_some_and(|((of, _), _)| *of == partition)
+    pub(super) fn retain_owners(&mut self) {
+        let absent = &self.absent;
+        let is_away = |key, number| absent.is_known(key, number);
+        self.owners.retain(is_away);
     }
 
     /// Returns what has to be done about notes now. `is_crowded` means that nothing can be fetched.
     pub(super) fn next_step(&mut self, is_crowded: bool, now: Now) -> Option<NoteStep> {
         let partitions: Vec<u32> = self.notes.keys().copied().collect();
         for partition in partitions {
-            let is_away = self.is_away(partition);
+            let is_away = self.absent.is_any_of(partition);
             let Some(notes) = self.notes.get_mut(&partition) else {
                 continue;
             };
@@ -337,12 +314,17 @@ impl Parked {
             }
             let due = notes.due(is_crowded);
             if due.is_some_and(|due| due <= now.steady) {
-                notes.under_way = Some((std::mem::take(&mut notes.waiting), notes.held.clone()));
+                notes.under_way = Some(UnderWay {
+                    covered: std::mem::take(&mut notes.waiting),
+                    replaced: notes.held.clone(),
+                    released: std::mem::take(&mut notes.contradicted),
+                });
                 notes.is_in_the_way = false;
                 notes.is_wanted = false;
                 notes.epoch = Some(self.epoch);
-                notes.serial = notes.serial.saturating_add(1);
-                let serial = notes.serial;
+                self.serial = self.serial.saturating_add(1);
+                notes.serial = self.serial;
+                let serial = self.serial;
                 notes.written_at = now.steady;
                 let route = notes.route.to_string();
                 return Some(NoteStep::Write(self.note(partition, route, serial)));
@@ -352,24 +334,13 @@ impl Parked {
     }
 
     fn note(&self, partition: u32, route: String, serial: u64) -> Note {
-        let of_partition = self
-            .away
-            .range((partition, KeyDigest::LOWEST)..)
-            .take_while(|((of, _), _)| *of == partition);
-        let away = of_partition.flat_map(|((_, key), calls)| {
-            calls.iter().map(|(number, back_at)| Away {
-                key: *key,
-                number: *number,
-                back_at: back_at.wall,
-            })
-        });
         Note {
             by: self.writer.clone(),
             epoch: self.epoch,
             serial,
             partition,
             route,
-            away: away.collect(),
+            away: self.absent.of(partition),
         }
     }
 

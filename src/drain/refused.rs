@@ -65,7 +65,7 @@ impl DrainEngine {
         }
         // Later calls of its key wait for its end here, and no longer for its return.
         if let Some((key, number)) = self.place(id).filter(|_| id.source == StreamName::Calls)
-            && self.parked.is_known(key, number)
+            && self.parked.absent.is_known(key, number)
         {
             self.parked.came_back(key, number);
             self.window.stand_in_order(id, now.steady);

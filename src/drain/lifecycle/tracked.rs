@@ -8,6 +8,7 @@ use crate::drain::plan::Plan;
 use crate::http::IncomingResponse;
 use crate::id::RecordId;
 use crate::record::Call;
+use crate::record::note::KeyDigest;
 use crate::record::progress::Progress;
 use crate::stream::consume::Message;
 use crate::time::{Steady, Wall};
@@ -30,6 +31,8 @@ pub(in crate::drain) struct TrackedRecord {
     pub(in crate::drain) progress: Progress,
     /// The record is not a call but a note ([`crate::record::note`]).
     pub(super) is_note: bool,
+    /// The order key of a call that is settled, as notes name it.
+    settled_key: Option<KeyDigest>,
     /// When the record was first read.
     pub(in crate::drain) since: Steady,
     /// The result of the last attempt, kept only while the call waits for its end.
@@ -67,10 +70,17 @@ impl TrackedRecord {
 
     /// Forgets what a settled record doesn't need.
     pub(super) fn forget_call(&mut self) {
+        self.settled_key = self.order_digest();
         self.bytes = 0;
         self.progress.history = Vec::new();
         self.last = None;
         self.plan = None;
+    }
+
+    /// Returns the order key of its call, as notes name it, also after the call is settled.
+    pub(in crate::drain) fn order_digest(&self) -> Option<KeyDigest> {
+        let key = self.plan.as_ref().and_then(|plan| plan.order_key.as_ref());
+        key.map(|key| KeyDigest::of(key)).or(self.settled_key)
     }
 
     /// Returns whether the record is a call that isn't settled.
@@ -94,6 +104,7 @@ impl TrackedRecord {
             call: None,
             progress: Progress::default(),
             is_note: false,
+            settled_key: None,
             since: Steady(0),
             last: None,
             is_sent_again: false,

@@ -22,6 +22,8 @@ pub struct Plan {
     pub clients: usize,
     /// What goes wrong between fronts and brokers.
     pub wire: Wire,
+    /// What goes wrong when a slot changes hands.
+    pub hand_over: HandOver,
     /// What goes wrong with processes and brokers, and when.
     pub troubles: Vec<(u64, Trouble)>,
     /// When nothing goes wrong any more.
@@ -39,7 +41,7 @@ pub struct Wire {
     pub late: u64,
     /// A copy of it reaches the log later.
     pub copied: u64,
-    /// It reaches the log in two pieces.
+    /// It reaches the log in two or three pieces, some of which may be lost.
     pub split: u64,
     /// Records are read late.
     pub read_late: u64,
@@ -47,6 +49,19 @@ pub struct Wire {
     pub client_lost: u64,
     /// Somebody else writes into the log, before an append.
     pub foreign: u64,
+}
+
+/// How often something goes wrong just when a slot changes hands, in a thousand: moments that a
+/// trouble drawn by the clock hardly ever meets.
+#[derive(Clone, Debug, Default)]
+pub struct HandOver {
+    /// A front stands still when its release reaches the log, so that it doesn't know of it.
+    pub releaser_pauses: u64,
+    /// A front whose slot is claimed by another one doesn't reach the log for a while, so that it
+    /// takes the slot for its own.
+    pub loser_is_deaf: u64,
+    /// A front that has claimed the slot of another one is told to end.
+    pub taker_leaves: u64,
 }
 
 /// Something that goes wrong at one moment.
@@ -94,6 +109,14 @@ impl Plan {
                 foreign: rng.below(20),
             },
         };
+        let hand_over = match !is_quiet && rng.coin() {
+            true => HandOver {
+                releaser_pauses: rng.below(500),
+                loser_is_deaf: rng.below(1_000),
+                taker_leaves: rng.below(1_000),
+            },
+            false => HandOver::default(),
+        };
         let calm_at = rng.between(30_000, 80_000);
         let count = rng.below(12);
         let troubles = (0..count).map(|_| {
@@ -117,6 +140,7 @@ impl Plan {
             is_quiet: is_quiet && fronts > 1,
             clients: index(rng, 6) + 1,
             wire,
+            hand_over,
             troubles,
             calm_at,
         }

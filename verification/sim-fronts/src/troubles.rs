@@ -16,8 +16,10 @@ pub enum Kind {
     Copied,
     /// A copy of an append reaches the log after a later claim.
     CopiedLate,
-    /// An append reaches the log in two pieces.
+    /// An append reaches the log in pieces.
     Split,
+    /// A piece of an append reaches the log although one before it is lost.
+    Gap,
     /// Somebody else writes into the log.
     Foreign,
     /// A front stands still while it owns a slot.
@@ -52,17 +54,24 @@ pub enum Kind {
     Unknown,
     /// Records of a slot were deleted.
     Deleted,
+    /// A front stands still when its release reaches the log.
+    PausedAtRelease,
+    /// A front that serves a slot isn't told that another one has claimed it.
+    DeafAtClaim,
+    /// A front that has claimed the slot of another one is told to end.
+    LeftAtClaim,
 }
 
 impl Kind {
     /// All kinds.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 27] = [
         Self::Lost,
         Self::AckLost,
         Self::Late,
         Self::Copied,
         Self::CopiedLate,
         Self::Split,
+        Self::Gap,
         Self::Foreign,
         Self::Paused,
         Self::Killed,
@@ -80,6 +89,9 @@ impl Kind {
         Self::Misdirected,
         Self::Unknown,
         Self::Deleted,
+        Self::PausedAtRelease,
+        Self::DeafAtClaim,
+        Self::LeftAtClaim,
     ];
 }
 

@@ -52,6 +52,8 @@ pub enum FaultKind {
     GatewayDied,
     /// A gateway has left its groups, and ends.
     GatewayRetired,
+    /// A drain that leaves its group waits no longer for an attempt.
+    AttemptLeft,
     /// A gateway stands still.
     GatewayStopped,
     /// A wall clock is set forward.
@@ -96,7 +98,7 @@ pub enum FaultKind {
 
 impl FaultKind {
     /// All kinds.
-    pub const ALL: [Self; 43] = [
+    pub const ALL: [Self; 44] = [
         Self::NotSent,
         Self::RequestLost,
         Self::AnswerLost,
@@ -120,6 +122,7 @@ impl FaultKind {
         Self::VmTrapped,
         Self::GatewayDied,
         Self::GatewayRetired,
+        Self::AttemptLeft,
         Self::GatewayStopped,
         Self::ClockForward,
         Self::ClockBack,

@@ -93,6 +93,9 @@ pub struct Attempt {
     pub end: Option<(u64, End)>,
     /// What the wall clock of its gateway showed then.
     pub end_wall: u64,
+    /// Whether the drain has left its group meanwhile, and waits no longer for the result: the call
+    /// is in doubt.
+    pub is_left: bool,
 }
 
 /// Everything that is true.
@@ -106,6 +109,8 @@ pub struct Ledger {
     pub places: BTreeMap<String, Vec<Place>>,
     /// Dead letters by the place of the record that died, and how many there are.
     pub dead: BTreeMap<Place, usize>,
+    /// When something last ended a call, by its id: a result of an attempt, or a dead letter.
+    pub ended_at: BTreeMap<String, u64>,
     /// All attempts, by call id.
     pub attempts: BTreeMap<String, Vec<Attempt>>,
     /// Calls that were answered with 202.
@@ -269,8 +274,17 @@ impl Ledger {
         self.attempts.get(id).into_iter().flatten()
     }
 
+    /// Notes that an engine waits no longer for its attempts, because it leaves its group.
+    pub fn leave_attempts(&mut self, by: Engine) {
+        let all = self.attempts.values_mut().flatten();
+        for attempt in all.filter(|attempt| attempt.by == by && attempt.end.is_none()) {
+            attempt.is_left = true;
+        }
+    }
+
     /// Notes the end of an attempt.
     pub fn attempt_ended(&mut self, id: &str, exchange: u64, (at, wall): (u64, Wall), end: End) {
+        self.ended_at.insert(id.to_owned(), at);
         let attempts = self.attempts.get_mut(id).into_iter().flatten();
         let open = |attempt: &&mut Attempt| attempt.exchange == exchange && attempt.end.is_none();
         for attempt in attempts.filter(open) {

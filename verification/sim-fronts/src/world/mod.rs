@@ -3,6 +3,7 @@
 mod checks;
 mod clients;
 mod coordination;
+mod hand_over;
 mod op;
 mod processes;
 mod service;
@@ -56,6 +57,8 @@ enum Event {
     Wake(Life),
     Start(usize),
     Trouble(usize),
+    /// A front is told to end.
+    Leave(Life),
     ClientTurn(usize),
     /// A client's request reaches a front, perhaps from another one that names the ownership.
     Arrive(u64, usize, Option<u64>),
@@ -226,6 +229,10 @@ impl World {
             }
             Event::Start(front) => self.start(front)?,
             Event::Trouble(number) => self.trouble(number)?,
+            Event::Leave(life) => {
+                let back_after = self.rng.between(300, 10_000);
+                self.leave(life, back_after);
+            }
             Event::ClientTurn(client) => self.client_turn(client),
             Event::Arrive(op, front, epoch) => self.arrive(op, front, epoch)?,
             Event::ReadDone(life, op, reading) => self.read_done(life, op, *reading),
@@ -317,6 +324,7 @@ fn concerned(event: &Event) -> Option<Life> {
         | Event::Bounds(life, ..)
         | Event::BoundsTold(life, ..)
         | Event::Wake(life)
+        | Event::Leave(life)
         | Event::ReadDone(life, ..) => Some(*life),
         Event::Land { .. }
         | Event::TimedOut(_)

@@ -1,9 +1,10 @@
 //! Processes and brokers that start, stand still, end, and are away.
 
 use sim::invariants::Violation;
-use stream_coordination::io::{Input, LogId};
+use stream_coordination::io::LogId;
 
 use super::{Event, World};
+use crate::front::Front;
 use crate::plan::Trouble;
 use crate::troubles::Kind;
 
@@ -42,6 +43,15 @@ impl World {
         self.after(after.unwrap_or(1_000), Event::Start(front));
     }
 
+    /// Lets a front stand still from now on.
+    pub(super) fn pause(&mut self, front: usize, millis: u64) {
+        let until = self.now + millis;
+        if let Some(found) = self.fronts.get_mut(front) {
+            found.paused_until = found.paused_until.max(until);
+            self.resumed.insert(front, found.paused_until);
+        }
+    }
+
     pub(super) fn trouble(&mut self, number: usize) -> Result<(), Violation> {
         let Some((_, trouble)) = self.plan.troubles.get(number).copied() else {
             return Ok(());
@@ -50,12 +60,10 @@ impl World {
         let now = self.now;
         match trouble {
             Trouble::Pause(front, millis) => {
-                self.resumed.insert(front, now + millis);
-                if let Some(found) = self.fronts.get_mut(front) {
-                    found.paused_until = now + millis;
-                    if !found.tables.is_empty() {
-                        self.count(Kind::Paused);
-                    }
+                self.pause(front, millis);
+                let owns = |found: &Front| !found.tables.is_empty();
+                if self.front(front).is_some_and(owns) {
+                    self.count(Kind::Paused);
                 }
             }
             Trouble::Kill(front, millis) => {
@@ -70,10 +78,7 @@ impl World {
             }
             Trouble::Leave(front, millis) => {
                 self.count(Kind::Left);
-                if let Some(found) = self.fronts.get_mut(front) {
-                    found.returns_after = Some(millis);
-                }
-                self.tell(self.life(front), Input::Leave);
+                self.leave(self.life(front), millis);
             }
             Trouble::CutOff(front, millis) => {
                 self.count(Kind::CutOff);

@@ -1,12 +1,12 @@
 //! Between fronts and brokers: appends, reads, and what goes wrong with them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sim::invariants::Violation;
 use stream_coordination::io::{AppendResult, Input, LogId};
 
 use super::{Event, Fetched, World};
-use crate::cluster::Life;
+use crate::cluster::{Life, Log};
 use crate::troubles::Kind;
 
 /// Records that a front has sent.
@@ -67,13 +67,27 @@ impl World {
             return;
         }
         self.count(Kind::Split);
-        let most = u64::try_from(count - 1).unwrap_or(1);
-        let first = usize::try_from(self.rng.between(1, most)).unwrap_or(1);
-        self.after(delay, land(0, first, false));
-        if self.rng.coin() {
-            let second = delay + self.rng.between(1, 3_000);
-            self.after(second, land(first, count, false));
+        let (mut from, mut is_gap) = (0, false);
+        for to in self.draw_cuts(count).into_iter().chain([count]) {
+            if self.rng.below(4) == 0 {
+                is_gap = true;
+            } else {
+                self.after(delay, land(from, to, false));
+                if is_gap {
+                    self.count(Kind::Gap);
+                }
+            }
+            from = to;
+            delay += self.rng.between(1, 3_000);
         }
+    }
+
+    /// Returns where an append of so many records is cut: once or twice.
+    fn draw_cuts(&mut self, count: usize) -> BTreeSet<usize> {
+        let most = u64::try_from(count.saturating_sub(1)).unwrap_or(1);
+        let cuts = self.rng.between(1, 2);
+        let cuts = (0..cuts).map(|_| self.rng.between(1, most));
+        cuts.filter_map(|cut| usize::try_from(cut).ok()).collect()
     }
 
     /// A part of an append reaches its log, or waits for its broker.
@@ -189,22 +203,14 @@ impl World {
         let Some(found) = self.logs.get_mut(&log) else {
             return Ok(0);
         };
-        let before = found
-            .truth()
-            .map(|truth| (truth.epoch, truth.owner.clone()));
+        let ownership = |log: &Log| Some((log.truth()?.epoch, log.truth()?.owner.clone()));
+        let before = ownership(found);
         let offset = found.append(record, by)?;
+        let after = ownership(found);
         if let (LogId::Slot(slot), Some(truth)) = (log, found.truth()) {
             self.ledger.check(slot, truth)?;
-            if let Some((epoch, owner)) = before.filter(|(epoch, _)| *epoch < truth.epoch) {
-                let text = format!("slot {slot} is {:?}'s: epoch {}", truth.owner, truth.epoch);
-                let kind = match owner {
-                    Some(_) => Kind::TakenOver,
-                    None => Kind::HandedOver,
-                };
-                if epoch > 0 {
-                    self.count(kind);
-                }
-                self.note("log", text);
+            if let (Some(before), Some(after)) = (before, after) {
+                self.changed_hands(slot, &before, &after);
             }
         }
         for front in 0..self.plan.fronts {

@@ -17,7 +17,7 @@ const GIVEN_UP_MS: u64 = 5_000;
 pub fn check(ledger: &Ledger, drain: &DrainConfig, start: &Start<'_>) -> Result<(), Violation> {
     let caller = caller(ledger, start.call);
     let is_open = |attempt: &Attempt| {
-        let is_own = attempt.by == start.by && attempt.end.is_none();
+        let is_own = attempt.by == start.by && attempt.end.is_none() && !attempt.is_left;
         is_own && start.at < attempt.at.saturating_add(GIVEN_UP_MS)
     };
     let open = ledger.attempts.iter();

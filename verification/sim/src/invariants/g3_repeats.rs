@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use sluice::drain::config::DrainConfig;
 
-use super::{Start, Violation};
+use super::{Start, Violation, millis};
 use crate::callout::field;
 use crate::ledger::{Attempt, End, Ledger, Place, Record};
 
@@ -30,7 +30,7 @@ pub fn check(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>) -> Result
             "nothing but the replacement of gateways happened, and its end was known: {known:?}"
         ));
     }
-    let own = |attempt: &&Attempt| attempt.by == start.by;
+    let own = |attempt: &&Attempt| attempt.by == start.by && !attempt.is_left;
     let mut mine = ledger.attempts_of(start.call).filter(own);
     let is_recent = |at: u64| start.at < at.saturating_add(REMEMBERED_MS);
     let known = mine.clone().find_map(|attempt| match attempt.end {
@@ -72,7 +72,7 @@ pub fn check(ledger: &Ledger, config: &DrainConfig, start: &Start<'_>) -> Result
 }
 
 fn has_ended(attempt: &&Attempt) -> bool {
-    matches!(attempt.end, Some((_, End::Delivered | End::Refused)))
+    !attempt.is_left && matches!(attempt.end, Some((_, End::Delivered | End::Refused)))
 }
 
 /// Returns whether there are two records of the same call that have never hopped. Nobody can tell
@@ -104,6 +104,21 @@ fn is_in_doubt(ledger: &Ledger, start: &Start<'_>) -> bool {
         || records.len() > 1
             && (later.any(|record| record.by != Some(start.by))
                 || attempts.any(|attempt| attempt.by != start.by))
+}
+
+/// Checks that a drain leaves attempts in doubt, which are made again. Those that take no longer
+/// than `group.leaveMs` have come to their ends before.
+///
+/// # Errors
+/// If it is too early.
+pub fn left(config: &DrainConfig, checked_at: u64, now: u64) -> Result<(), Violation> {
+    let patience = millis(config.group.lease.saturating_add(config.group.leave));
+    let waited = now.saturating_sub(checked_at);
+    if waited < patience {
+        let text = format!("attempts were left {waited} ms after the last health check");
+        return Err(Violation::new("G3", "", text));
+    }
+    Ok(())
 }
 
 /// Checks a stored record: a reply is stored once for each end of its call, and once more for each

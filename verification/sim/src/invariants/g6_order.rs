@@ -40,7 +40,8 @@ pub fn check(ledger: &Ledger, start: &Start<'_>) -> Result<(), Violation> {
             let text = format!("it overtakes call {}, which {what}", record.id);
             return Err(Violation::new("G6", start.call, text));
         }
-        let is_open = |attempt: &Attempt| attempt.by == start.by && attempt.end.is_none();
+        let is_open =
+            |attempt: &Attempt| attempt.by == start.by && attempt.end.is_none() && !attempt.is_left;
         // If the host never tells the end of a callout, it is given up after a while.
         let is_open = |a: &Attempt| is_open(a) && start.at < a.at.saturating_add(5_000);
         if ledger.attempts_of(&record.id).any(is_open) {

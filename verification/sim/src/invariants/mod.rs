@@ -11,6 +11,7 @@ pub mod g3_repeats;
 pub mod g4_commit;
 pub mod g5_time;
 pub mod g6_order;
+pub mod g6_waits;
 pub mod g7_allowed;
 pub mod g8_headers;
 pub mod g9_bounds;
@@ -98,6 +99,7 @@ pub fn at_an_attempt(
         deadline: start.at.saturating_add(millis(start.callout.timeout)),
         end: None,
         end_wall: 0,
+        is_left: false,
     });
     Ok(())
 }

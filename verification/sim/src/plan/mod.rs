@@ -41,6 +41,8 @@ pub struct Plan {
     pub begun_within: Option<u64>,
     /// Set if nothing goes wrong, but gateways are replaced, one after the other.
     pub is_rolling: bool,
+    /// Whether no wall clock is ever set.
+    pub are_clocks_right: bool,
     /// When faults stop, in milliseconds.
     pub calm_at: u64,
     /// When everything has to be done at the latest, in milliseconds.
@@ -127,6 +129,7 @@ impl Plan {
             },
             begun_within: hoarded.then_some(BEGUN_WITHIN_MS),
             is_rolling,
+            are_clocks_right: jumps == 0,
             process_faults,
             gateways,
             workers,
@@ -259,6 +262,7 @@ fn drain_config(rng: &mut Rng, lanes: &[u64], max_age: u64) -> Value {
         "lanes": lanes_config(lanes),
         "group": {
             "timeoutMs": rng.between(2_000, 10_000), "leaseMs": rng.between(3_000, 10_000),
+            "leaveMs": rng.one_of(&[0, 0, 500, 6_000]),
         },
         "fetch": {
             "idleIntervalMs": rng.one_of(&[300, 1_000, 3_000]),

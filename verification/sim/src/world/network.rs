@@ -158,6 +158,9 @@ impl World {
         if let Some(within) = self.plan.begun_within {
             invariants::g11_hoards::check(&self.ledger, within, &attempt)?;
         }
+        if self.plan.are_clocks_right && !self.plan.lanes.is_empty() {
+            invariants::g6_waits::check(&self.ledger, self.plan.calm_at, &attempt)?;
+        }
         invariants::at_an_attempt(&mut self.ledger, &self.drain, &attempt)
     }
 

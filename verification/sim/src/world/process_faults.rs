@@ -5,7 +5,7 @@ use sluice::time::Wall;
 
 use super::{Event, World};
 use crate::fault_counts::FaultKind;
-use crate::invariants::Violation;
+use crate::invariants::{Violation, g3_repeats};
 use crate::ledger::Engine;
 use crate::plan::{Faults, ProcessFault};
 
@@ -109,6 +109,22 @@ impl World {
         if let Some(slot) = self.workers.get_mut(worker) {
             *slot = new;
         }
+    }
+
+    /// Notes that a drain gets a health check.
+    pub(super) fn note_check(&mut self, by: Engine) {
+        let now = self.now;
+        if let Some(worker) = self.workers.get_mut(by.worker) {
+            worker.checked_at = now;
+        }
+    }
+
+    /// A drain that leaves its group waits no longer for its attempts.
+    pub(super) fn leave_attempts(&mut self, by: Engine) -> Result<(), Violation> {
+        self.count_fault(FaultKind::AttemptLeft);
+        self.ledger.leave_attempts(by);
+        let checked_at = self.workers.get(by.worker).map_or(0, |w| w.checked_at);
+        g3_repeats::left(&self.drain, checked_at, self.now)
     }
 
     /// Ends a gateway that is to end, if its drains have left their groups.

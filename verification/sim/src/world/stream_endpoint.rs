@@ -236,6 +236,7 @@ impl World {
             invariants::expiry::check(&self.ledger, &self.drain, source, &letter)?;
             let dead = self.ledger.dead.entry(source).or_default();
             *dead = dead.saturating_add(1);
+            self.ledger.ended_at.insert(id.clone(), self.now);
             return Ok(id);
         }
         let key = message.key.as_deref();

@@ -37,6 +37,8 @@ pub(super) struct Worker {
     pub(super) traps_after: Option<u64>,
     /// When Envoy's timer rings.
     alarm: Option<u64>,
+    /// When it last got a health check.
+    pub(super) checked_at: u64,
     pub(super) gauges: g9_bounds::Gauges,
 }
 
@@ -65,6 +67,7 @@ impl World {
             vm: Some(vm),
             alarm: None,
             traps_after: None,
+            checked_at: self.now,
             gauges: g9_bounds::Gauges::default(),
         }
     }
@@ -125,7 +128,10 @@ impl World {
             return Ok(());
         }
         match self.checked_worker(gateway) {
-            Some(by) => self.drain_input(by, DrainInput::HealthCheck),
+            Some(by) => {
+                self.note_check(by);
+                self.drain_input(by, DrainInput::HealthCheck)
+            }
             None => Ok(()),
         }
     }
@@ -333,6 +339,9 @@ impl World {
             Output::Count(metric, change) => {
                 if metric == Metric::Sessions {
                     self.ledger.joins.entry(by).or_default().push(self.now);
+                }
+                if metric == Metric::LeftAttempts {
+                    self.leave_attempts(by)?;
                 }
                 let (drain, accept) = (&self.drain, &self.accept);
                 if let Some(worker) = self.workers.get_mut(by.worker) {

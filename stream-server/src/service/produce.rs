@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::Service;
 use crate::api_error::ApiError;
 use crate::limits::{KEY_BYTES_MAX, REQUEST_BYTES_MAX, VALUE_BYTES_MAX};
-use crate::partition_log::{Stamp, partition_of_key, partition_of_random};
+use crate::partition_log::{Stamp, partition_of_key};
 use crate::storage::{NewMessage, StorageError, Stream};
 use crate::throttle::{Bucket, Throttled};
 use crate::time::TimeMs;
@@ -32,7 +32,8 @@ pub struct PutEntry {
 
 impl Service {
     /// Publishes messages (OCI PutMessages). The partition is the given one, which OCI Streaming
-    /// doesn't have; else it comes from the key ([`partition_of_key`]), or is random without one.
+    /// doesn't have; else it comes from the key ([`partition_of_key`]), or is random without one, and may be
+    /// the same for some messages that come together.
     /// All messages are durable when this returns, except those of partitions that have already had
     /// their bytes: their entries are 429. Once one message is refused, all later ones of its
     /// partition are, so that their order is the client's. The entries are in the order of the
@@ -60,7 +61,10 @@ impl Service {
             let partition = match (partition, &key) {
                 (Some(partition), _) => partition,
                 (None, Some(key)) => partition_of_key(key, stream.partitions),
-                (None, None) => partition_of_random((self.entropy)(), stream.partitions),
+                (None, None) => {
+                    let random = (self.entropy)();
+                    self.storage.partition_of_random(random, stream.partitions)
+                }
             };
             NewMessage {
                 partition,

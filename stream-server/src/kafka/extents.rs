@@ -147,22 +147,30 @@ impl Extents {
         *held(&known.good) = None;
     }
 
-    /// Returns a former answer, if there is one that isn't too old, and asks for the next one if it
-    /// isn't new.
-    pub(super) fn lately(&self, stream: &Stream, topic: &str) -> Option<Offsets> {
-        let known = self.of(stream);
-        let good = held(&known.good).clone();
-        let (asked_at, extents) = good.filter(|(at, _)| at.elapsed() < LATELY)?;
-        // Whoever holds it asks already.
-        if asked_at.elapsed() >= OLD && known.latest.try_lock().is_ok() {
-            let (log, topic) = (Arc::clone(&self.log), topic.to_owned());
-            let partitions = stream.partitions;
-            tokio::spawn(async move {
-                // Whoever needs the answer asks again if this fails.
-                let _ = known.ask(&*log, &topic, (partitions, Which::Next)).await;
-            });
-        }
+    /// Returns a former answer, if there is one that isn't too old.
+    pub(super) fn lately(&self, stream: &Stream) -> Option<Offsets> {
+        let good = held(&self.of(stream).good).clone();
+        let (_, extents) = good.filter(|(at, _)| at.elapsed() < LATELY)?;
         Some(extents)
+    }
+
+    /// Has the next answer asked for if the latest one isn't new, without waiting for it. Whoever
+    /// has read by a former answer calls this, so that the next read sees what others publish.
+    pub(super) fn renew(&self, stream: &Stream, topic: &str) {
+        let known = self.of(stream);
+        let is_new = held(&known.good)
+            .as_ref()
+            .is_some_and(|(at, _)| at.elapsed() < OLD);
+        // Whoever holds it asks already.
+        if is_new || known.latest.try_lock().is_err() {
+            return;
+        }
+        let (log, topic) = (Arc::clone(&self.log), topic.to_owned());
+        let partitions = stream.partitions;
+        tokio::spawn(async move {
+            // Whoever needs the answer asks again if this fails.
+            let _ = known.ask(&*log, &topic, (partitions, Which::Next)).await;
+        });
     }
 
     /// Returns of how many streams something is known.

@@ -9,7 +9,7 @@
 //! | | |
 //! |---|---|
 //! | the seam to a cluster; in memory; Kafka's client | `topic_log`, `memory`, `client` |
-//! | what offsets there are; what was just published, remembered for a moment | `extents`, `recent` |
+//! | what offsets there are; what was published a moment ago | `extents`, `recent` |
 //! | the partition of messages without a key | `sticky` |
 //! | unfit topics (pure) | `checks` |
 //! | runs the coordination | `coordination`, `running`, `log_times`, `steady` |

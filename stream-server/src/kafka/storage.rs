@@ -249,8 +249,7 @@ impl Storage for KafkaFront {
     }
 
     fn extents_lately(&self, stream: &Stream) -> Option<BTreeMap<u32, Extent>> {
-        let topic = self.topic_of(stream).ok()?;
-        let mut extents = self.extents.lately(stream, &topic)?;
+        let mut extents = self.extents.lately(stream)?;
         // What this front has published since can be read.
         for (partition, next) in self.recent.ends(stream.key, stream.partitions) {
             if let Some(extent) = extents.get_mut(&partition) {
@@ -308,6 +307,7 @@ impl Storage for KafkaFront {
             if wanted.is_empty() {
                 return Ok(Found::default());
             }
+            self.extents.renew(stream, &topic);
             if let Some(messages) = self.recent.read(stream.key, ranges, bounds) {
                 self.count_read(&messages);
                 return Ok(Found::from(messages));

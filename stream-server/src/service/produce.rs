@@ -32,12 +32,11 @@ pub struct PutEntry {
 
 impl Service {
     /// Publishes messages (OCI PutMessages). The partition is the given one, which OCI Streaming
-    /// doesn't have; else it comes from the key ([`partition_of_key`]), or is random without one, and may be
-    /// the same for some messages that come together.
-    /// All messages are durable when this returns, except those of partitions that have already had
-    /// their bytes: their entries are 429. Once one message is refused, all later ones of its
-    /// partition are, so that their order is the client's. The entries are in the order of the
-    /// messages.
+    /// doesn't have; else it comes from the key ([`partition_of_key`]), or is random without one. A
+    /// storage may choose the same one for some that come together. All messages are durable when
+    /// this returns, except those of partitions that have already had their bytes: their entries
+    /// are 429. Once one message is refused, all later ones of its partition are, so that their
+    /// order is the client's. The entries are in the order of the messages.
     ///
     /// # Errors
     /// 400 for sizes, an empty list and a partition that isn't there, 404 for the stream, 429 if no

@@ -8,6 +8,7 @@ use crate::dead::filter::Filter;
 use crate::destination::Configured;
 use crate::failure::Failure;
 use crate::identity::Credentials;
+use crate::lag::{self, Lag};
 use crate::leave::{self, Leave};
 use crate::list::ListOptions;
 use crate::moment;
@@ -44,8 +45,8 @@ Examples:
 Exit codes: 0 done, 1 failed (the endpoint can't be reached, or not everything could be done), \
 2 wrong usage, 3 no letter matched.";
 
-/// Looks at calls that Sluice has given up and puts them back; writes what hosts need; sees
-/// whether the filter is there; prepares a gateway for its end.
+/// Looks at calls that Sluice has given up and puts them back; tells what waits; writes what hosts
+/// need; sees whether the filter is there; prepares a gateway for its end.
 #[derive(Debug, Parser)]
 #[command(name = "sluice", version, after_help = AFTER_HELP)]
 pub struct Arguments {
@@ -104,7 +105,7 @@ pub struct Common {
 }
 
 /// The stream that calls go to by default.
-const STREAM_DEFAULT: &str = "ocid1.stream.oc1.local.calls";
+pub(crate) const STREAM_DEFAULT: &str = "ocid1.stream.oc1.local.calls";
 
 /// Returns the stream that calls go to; `stream` is the value of `--stream`.
 pub(crate) fn configured(stream: Option<String>) -> Configured {
@@ -118,6 +119,9 @@ pub enum Command {
     /// Dead letters: calls that were given up
     #[command(subcommand)]
     Dead(DeadCommand),
+    /// What isn't done yet: records that the gateways' group hasn't committed
+    #[command(after_help = lag::AFTER_HELP)]
+    Lag(Lag),
     /// Writes what a host needs, Envoy or a control plane, from one small input
     #[command(after_help = render::AFTER_HELP)]
     Render(Render),
@@ -271,7 +275,7 @@ impl Redrive {
     }
 }
 
-fn stream_id(text: &str) -> Result<String, String> {
+pub(crate) fn stream_id(text: &str) -> Result<String, String> {
     if is_stream_id(text) {
         return Ok(text.to_owned());
     }

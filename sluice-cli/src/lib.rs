@@ -1,5 +1,5 @@
-//! The command line: dead letters, which are calls that Sluice has given up, what hosts need, and
-//! whether the filter is there; and the end of a gateway.
+//! The command line: dead letters, which are calls that Sluice has given up, what waits, what hosts
+//! need, and whether the filter is there; and the end of a gateway.
 //!
 //! | what | where |
 //! |---|---|
@@ -9,7 +9,7 @@
 //! | what stands on the dead stream, and how it is gone through | [`dead`] |
 //! | the call record in a letter | [`call`] |
 //! | where calls go back to | [`destination`] |
-//! | the commands | [`list`], [`show`], [`redrive`], [`render`], [`check`], [`leave`] |
+//! | the commands | [`list`], [`show`], [`redrive`], [`lag`], [`render`], [`check`], [`leave`] |
 //! | what people and programs get to see | [`table`], [`json`], [`text`], [`progress`] |
 //!
 //! Everything on the dead stream is untrusted: it is bounded ([`limits`]), and escaped before it
@@ -25,6 +25,7 @@ pub mod failure;
 pub mod files;
 pub mod identity;
 pub mod json;
+pub mod lag;
 pub mod leave;
 pub mod limits;
 pub mod list;
@@ -51,16 +52,23 @@ use failure::Failure;
 /// [`Failure`] says what to do, and has the exit code.
 pub fn run(arguments: Arguments, now: Timestamp, out: &mut dyn Write) -> Result<(), Failure> {
     let common = arguments.common;
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let connect = || connect::client(&common, &variable).map_err(Failure::Usage);
     let command = match arguments.command {
         Command::Dead(command) => command,
+        Command::Lag(command) => {
+            let client = connect()?;
+            let default = common.stream;
+            let default = default.unwrap_or_else(|| arguments::STREAM_DEFAULT.to_owned());
+            return lag::lag(&client, command, default, out);
+        }
         Command::Render(command) => return render::render(&command, out),
         Command::Leave(command) => return leave::leave(&command, out),
         Command::Check(command) => {
             return check::check(&command, common.ca_file.as_deref(), out);
         }
     };
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let client = connect::client(&common, &variable).map_err(Failure::Usage)?;
+    let client = connect()?;
     let dead = DeadStream {
         client: &client,
         id: &common.dead_stream,

@@ -116,7 +116,7 @@ fn gather(dead: &DeadStream<'_>, options: &ListOptions) -> Result<List, Failure>
                 }
             }
             Found::Letter(letter) if options.filter.matches(&letter) => {
-                let redriven_at = survey.redriven_at(letter.position);
+                let redriven_at = survey.redriven_at(&letter);
                 if redriven_at.is_some() && !options.all {
                     list.hidden = list.hidden.saturating_add(1);
                 } else {

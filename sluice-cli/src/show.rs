@@ -42,7 +42,7 @@ pub fn show(
         Found::Letter(letter) if filter.matches(&letter) => {
             progress.wipe();
             shown = true;
-            let redriven_at = survey.redriven_at(letter.position).map(moment::exact);
+            let redriven_at = survey.redriven_at(&letter).map(moment::exact);
             Ok(sink.letter(&letter, redriven_at)?)
         }
         Found::Letter(_) | Found::Unreadable(..) => Ok(()),

@@ -99,7 +99,9 @@ fn a_call_that_dies_again_has_a_letter_of_its_own() {
     stream.put_dead(&letters(1));
     assert_eq!(stream.run(&["dead", "redrive", "--all"]).code, 0);
     let record = stream.records(CALLS).remove(0);
-    stream.put_dead(&[letter("c0", &record)]);
+    let mut again = letter("c0", &record);
+    again["deadAt"] = json!("2026-11-23T05:36:00.123Z");
+    stream.put_dead(&[again]);
     let list = stream.run(&["dead", "list", "--json"]).json();
     assert_eq!(ids(&list, "letters"), ["c0"]);
     assert_eq!(stream.run(&["dead", "redrive", "c0"]).code, 0);
@@ -117,6 +119,36 @@ fn a_call_that_dies_again_has_a_letter_of_its_own() {
         "{}",
         show.out
     );
+}
+
+#[test]
+fn marks_hold_for_letters_that_were_copied() {
+    let stream = Stream::start(1);
+    let earlier = |id: &str, offset: u64| {
+        json!({ "version": 1, "redriven": { "id": id, "partition": "0", "offset": offset,
+            "at": "2026-11-23T06:00:00.000Z" } })
+    };
+    let mut all = letters(5);
+    all.extend([letter("p0-o7", &json!({ "path": "/" })), earlier("c3", 3)]);
+    // Another call without an id, of another stream of calls.
+    all.push(earlier("p0-o7", 999));
+    stream.put_dead(&all);
+    assert_eq!(stream.run(&["dead", "redrive", "c1"]).code, 0);
+    // The copy begins with another message, so all places are new.
+    let copy: Vec<Vec<u8>> = stream.read(DEAD).into_iter().map(|(_, v)| v).collect();
+    stream.put(OTHER, None, &copy[1..]);
+    let dead = ["--dead-stream", OTHER];
+    let list = stream.run(&[&["dead", "list", "--json"][..], &dead].concat());
+    assert_eq!(ids(&list.json(), "letters"), ["c2", "c4", "p0-o7"]);
+    let redriven = stream.run(&[&["dead", "redrive", "--all"][..], &dead].concat());
+    assert_eq!(redriven.code, 0, "{redriven:?}");
+    let mut made: Vec<String> = stream
+        .records(CALLS)
+        .iter()
+        .map(|record| record["id"].as_str().unwrap().to_owned())
+        .collect();
+    made.sort_unstable();
+    assert_eq!(made, ["c1", "c2", "c4", "p0-o7"]);
 }
 
 #[test]

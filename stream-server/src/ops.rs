@@ -125,10 +125,11 @@ impl Ops {
                     group: group.record.name.clone(),
                     partition: *partition,
                 };
-                let next = extents.get(partition).map_or(0, |extent| extent.next);
-                snapshot
-                    .lags
-                    .push((labels, next.saturating_sub(position.next())));
+                // What nobody tells isn't zero.
+                if let Some(extent) = extents.get(partition) {
+                    let lag = extent.next.saturating_sub(position.next());
+                    snapshot.lags.push((labels, lag));
+                }
             }
         }
         Ok(snapshot)

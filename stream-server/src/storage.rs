@@ -237,6 +237,22 @@ pub trait Storage: Send + Sync {
         time: TimeMs,
     ) -> Answer<'a, Option<u64>>;
 
+    /// Returns the same of all partitions that have such a message.
+    fn offsets_at<'a>(
+        &'a self,
+        stream: &'a Stream,
+        time: TimeMs,
+    ) -> Answer<'a, BTreeMap<u32, u64>> {
+        Box::pin(async move {
+            let mut offsets = BTreeMap::new();
+            for partition in 0..stream.partitions {
+                let found = self.offset_at(stream, partition, time).await?;
+                offsets.extend(found.map(|offset| (partition, offset)));
+            }
+            Ok(offsets)
+        })
+    }
+
     /// Reads the ranges one after the other, each in order of offsets, until the bounds are
     /// reached.
     fn read<'a>(

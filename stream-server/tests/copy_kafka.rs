@@ -11,6 +11,7 @@ mod common;
 
 use std::time::Duration;
 
+use common::cluster::Cluster;
 use common::copying::{read, run};
 use common::process::Process;
 use common::{Client, text};
@@ -91,4 +92,63 @@ fn records_of_other_clients_are_copied_as_far_as_they_fit() {
     let batch = client.get(&cursor, 10);
     assert_eq!(text(&batch.messages[1]["key"]), "theirs");
     assert_eq!(text(&batch.messages[2]["key"]), "");
+}
+
+/// Publishes a batch that no server unpacks, of so many records.
+fn publish_bomb(cluster: &Cluster, records: usize) {
+    let mut config = cluster.config();
+    config
+        .set("compression.type", "zstd")
+        .set("message.max.bytes", "200000000")
+        .set("batch.size", "200000000")
+        .set("linger.ms", "1000");
+    let producer: FutureProducer = config.create().unwrap();
+    let topic = cluster.topic();
+    let bomb = vec![0_u8; 30_000_000];
+    let sent: Vec<_> = (0..records)
+        .map(|number| {
+            let value = if number == 0 { bomb.as_slice() } else { b"x" };
+            let record: FutureRecord<'_, [u8], [u8]> = FutureRecord::to(&topic).partition(0);
+            let sent = producer.send_result(record.payload(value));
+            sent.map_err(|(error, _)| error).unwrap()
+        })
+        .collect();
+    for sent in sent {
+        cluster.runtime.block_on(sent).unwrap().unwrap();
+    }
+}
+
+#[test]
+fn what_cannot_be_unpacked_does_not_end_a_copy() {
+    let Some(cluster) = Cluster::find() else {
+        return;
+    };
+    let server = cluster.start(1);
+    cluster.publish(None, Some("first"));
+    // More than a server steps over during one read.
+    publish_bomb(&cluster, 2_000);
+    cluster.publish(None, Some("last"));
+    publish_bomb(&cluster, 2);
+    let folder = tempfile::tempdir().unwrap();
+    let to = Process::start(folder.path(), "calls:1");
+    let urls = [server.address(), to.address].map(|address| format!("http://{address}"));
+    let arguments = ["copy", "--from", &urls[0], "--to", &urls[1], "--json"];
+    let copy = |more: &[&str]| {
+        let usual = arguments.iter().chain(&["--stream", "calls"]);
+        run(&usual
+            .chain(more)
+            .map(|one| (*one).to_owned())
+            .collect::<Vec<_>>())
+    };
+    let refused = copy(&[]);
+    assert!(
+        refused.refused(1).contains("--leave-out-unfit"),
+        "{refused:?}"
+    );
+    let report = copy(&["--leave-out-unfit", "--settle", "1s"]).report();
+    assert_eq!(report["partitions"][0]["unreadable"], 2_002);
+    let mut client = Client::connect(to.address);
+    let values = read(&mut client, 0).into_iter().map(|(_, _, value)| value);
+    assert_eq!(values.collect::<Vec<_>>(), ["first", "last"]);
+    cluster.stop(server);
 }

@@ -174,10 +174,16 @@ fn a_call_that_expires_does_so_at_its_time_and_its_reply_has_the_last_answer() {
     let last = letter["attempts"].as_array().unwrap().last().unwrap();
     assert!(time(&last["at"]).0 >= until.0 - 800, "{letter}");
     let reply = gateway.target.of("/inbox").remove(0).message;
+    let attempts: Vec<String> = gateway
+        .target
+        .of("/busy")
+        .iter()
+        .map(|seen| seen.attempt())
+        .collect();
     assert_eq!(
-        gateway.target.of("/busy").len(),
-        2,
-        "the first one, and one at the end"
+        attempts,
+        ["1", "2"],
+        "the first one, and one at the end: {letter}"
     );
     assert_eq!(reply.text("async-outcome"), "expired");
     assert_eq!(reply.text("async-status"), "503");

@@ -2,34 +2,19 @@
 //! something that nobody can read.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::marks::Mark;
+pub use super::position::Position;
 use crate::call::Content;
 use crate::limits::{ID_CHARS_MAX, PARTS_MAX};
 use crate::moment;
-
-/// The place of a message on the dead stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
-    /// From 0.
-    pub partition: u32,
-    /// Strictly increasing in a partition, not dense.
-    pub offset: u64,
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { partition, offset } = self;
-        write!(formatter, "partition {partition}, offset {offset}")
-    }
-}
 
 /// What a message of the dead stream is.
 #[derive(Debug)]
@@ -104,15 +89,6 @@ pub struct Attempt {
     pub gateway: Option<String>,
 }
 
-/// The mark of a letter that was redriven: the letter is identified by its place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// Where the letter's first message stands.
-    pub letter: Position,
-    /// When it was redriven.
-    pub at: Timestamp,
-}
-
 impl Head {
     /// Returns how many attempts were made. The letter has only the latest ones, but their numbers
     /// go on.
@@ -130,35 +106,6 @@ impl Head {
     pub fn last_status(&self) -> Option<u64> {
         self.attempts.last()?.status
     }
-}
-
-/// Returns the JSON of the message that says that a letter was redriven.
-#[must_use]
-pub fn mark_json(id: &str, letter: Position, at: Timestamp) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Wire<'a> {
-        version: u32,
-        redriven: Redriven<'a>,
-    }
-    #[derive(Serialize)]
-    struct Redriven<'a> {
-        id: &'a str,
-        partition: String,
-        offset: u64,
-        at: String,
-    }
-    let redriven = Redriven {
-        id,
-        partition: letter.partition.to_string(),
-        offset: letter.offset,
-        at: moment::exact(at),
-    };
-    // This can't fail: there are only strings and numbers in it.
-    serde_json::to_vec(&Wire {
-        version: 1,
-        redriven,
-    })
-    .unwrap_or_default()
 }
 
 #[derive(Deserialize)]
@@ -186,10 +133,15 @@ struct Wire<'a> {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct WireMark<'a> {
+    #[serde(borrow)]
+    id: Cow<'a, str>,
     #[serde(borrow)]
     partition: Cow<'a, str>,
     offset: u64,
+    #[serde(borrow, default)]
+    dead_at: Option<Cow<'a, str>>,
     #[serde(borrow)]
     at: Cow<'a, str>,
 }
@@ -216,7 +168,7 @@ fn read(value: &[u8], position: Position, stored_at: Option<Timestamp>) -> Resul
         ));
     }
     if let Some(mark) = &wire.redriven {
-        return read_mark(mark).ok_or_else(|| "a mark that names no place".to_owned());
+        return read_mark(mark).ok_or_else(|| "a mark that names no letter".to_owned());
     }
     let (parts, number) = (wire.parts, wire.part);
     let record = match (wire.call, &wire.record_base64) {
@@ -254,8 +206,19 @@ fn read_mark(mark: &WireMark<'_>) -> Option<Entry> {
         partition: mark.partition.parse().ok()?,
         offset: mark.offset,
     };
-    let at = moment::parse(&mark.at)?;
-    Some(Entry::Mark(Mark { letter, at }))
+    let dead_at = match &mark.dead_at {
+        Some(text) => Some(moment::parse(text)?),
+        None => None,
+    };
+    (1..=ID_CHARS_MAX)
+        .contains(&mark.id.chars().count())
+        .then_some(())?;
+    Some(Entry::Mark(Mark {
+        id: mark.id.clone().into_owned(),
+        letter,
+        dead_at,
+        at: moment::parse(&mark.at)?,
+    }))
 }
 
 fn read_head(wire: Wire<'_>, stored_at: Option<Timestamp>) -> Result<Head, String> {
@@ -353,13 +316,28 @@ mod tests {
     #[test]
     fn a_mark_is_read_as_it_is_written() {
         let at = moment::parse("2026-11-23T04:36:00.123Z").unwrap();
-        let json = mark_json("c\"1", AT, at);
+        let mut mark = Mark {
+            id: "c\"1".to_owned(),
+            letter: AT,
+            dead_at: moment::parse("2026-11-22T00:00:00.5Z"),
+            at,
+        };
         let text = concat!(
+            r#"{"version":1,"redriven":{"id":"c\"1","partition":"2","offset":9,"#,
+            r#""deadAt":"2026-11-22T00:00:00.500Z","at":"2026-11-23T04:36:00.123Z"}}"#
+        );
+        assert_eq!(String::from_utf8(mark.json()).unwrap(), text);
+        let is_read = |text: &str, mark: &Mark| {
+            let entry = parse(text);
+            matches!(&entry, Entry::Mark(read) if read == mark)
+        };
+        assert!(is_read(text, &mark));
+        mark.dead_at = None;
+        let earlier = concat!(
             r#"{"version":1,"redriven":{"id":"c\"1","partition":"2","offset":9,"#,
             r#""at":"2026-11-23T04:36:00.123Z"}}"#
         );
-        assert_eq!(String::from_utf8(json).unwrap(), text);
-        assert!(matches!(parse(text), Entry::Mark(mark) if mark == Mark { letter: AT, at }));
+        assert!(is_read(earlier, &mark));
     }
 
     #[test]
@@ -382,7 +360,8 @@ mod tests {
             r#"{"id":"c1","part":0,"parts":2,"recordBase64":""}"#,
             r#"{"id":"c1","part":1,"parts":4000000000,"recordBase64":""}"#,
             r#"{"id":"c1","part":1,"recordBase64":""}"#,
-            r#"{"version":1,"redriven":{"partition":"x","offset":1,"at":"2026-11-23T00:00:00Z"}}"#,
+            r#"{"redriven":{"id":"c","partition":"x","offset":1,"at":"2026-11-23T00:00:00Z"}}"#,
+            r#"{"redriven":{"id":"","partition":"1","offset":1,"at":"2026-11-23T00:00:00Z"}}"#,
             &long,
         ] {
             assert!(matches!(parse(json), Entry::Unreadable(_)), "{json}");

@@ -7,9 +7,9 @@
 
 pub mod filter;
 pub mod letter;
+pub mod marks;
 pub mod parts;
-
-use std::collections::BTreeMap;
+pub mod position;
 
 use jiff::Timestamp;
 
@@ -19,6 +19,7 @@ use crate::progress::Progress;
 use crate::stream::{PartitionReader, StreamClient, StreamError};
 use crate::text;
 use letter::{Entry, Letter, Part, Position};
+use marks::Marks;
 use parts::{Incomplete, PartSets};
 
 /// The dead stream at its endpoint.
@@ -33,7 +34,7 @@ pub struct DeadStream<'a> {
 /// What the first pass has found.
 #[derive(Debug, Default)]
 pub struct Survey {
-    marks: BTreeMap<Position, Timestamp>,
+    marks: Marks,
     sets: PartSets,
     /// The last offset of each partition.
     ends: Vec<Option<u64>>,
@@ -66,9 +67,7 @@ impl Survey {
                 for message in &messages {
                     survey.messages = survey.messages.saturating_add(1);
                     match Entry::parse(&message.value, message.position, message.stored_at) {
-                        Entry::Mark(mark) => {
-                            survey.marks.insert(mark.letter, mark.at);
-                        }
+                        Entry::Mark(mark) => survey.marks.note(mark),
                         Entry::Part(part) => survey.sets.note(&part, message.position),
                         Entry::Letter(_) | Entry::Unreadable(_) => {}
                     }
@@ -83,10 +82,12 @@ impl Survey {
         Ok(survey)
     }
 
-    /// Returns when the letter at this place was redriven; `None` if it wasn't.
+    /// Returns when this letter was redriven; `None` if it wasn't.
     #[must_use]
-    pub fn redriven_at(&self, letter: Position) -> Option<Timestamp> {
-        self.marks.get(&letter).copied()
+    pub fn redriven_at(&self, letter: &Letter) -> Option<Timestamp> {
+        let head = &letter.head;
+        self.marks
+            .redriven_at(&head.id, letter.position, head.dead_at)
     }
 
     /// Returns the letters some of whose messages are missing.

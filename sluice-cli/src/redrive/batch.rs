@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use crate::call::Call;
-use crate::dead::letter::{Letter, Position, mark_json};
+use crate::dead::letter::{Letter, Position};
+use crate::dead::marks::Mark;
 use crate::limits::{BACKOFF, ENTRY_TRIES_MAX, PUT_BYTES_MAX};
 use crate::moment;
 use crate::stream::{Outgoing, StreamClient, StreamError};
@@ -18,6 +19,8 @@ pub(super) struct Item {
     /// Method and target, for people.
     pub(super) call: String,
     message: Outgoing,
+    /// The letter's mark, but for its time.
+    mark: Mark,
 }
 
 impl Item {
@@ -41,6 +44,12 @@ impl Item {
             stream: stream.to_owned(),
             call: format!("{} {}", call.method(), call.target()),
             message,
+            mark: Mark {
+                id: letter.head.id.clone(),
+                letter: letter.position,
+                dead_at: letter.head.dead_at,
+                at: now,
+            },
         })
     }
 }
@@ -109,7 +118,11 @@ impl Batch {
         let marks: Vec<Outgoing> = there
             .map(|(item, _)| Outgoing {
                 key: None,
-                value: mark_json(&item.id, item.position, now),
+                value: Mark {
+                    at: now,
+                    ..item.mark.clone()
+                }
+                .json(),
             })
             .collect();
         let marks: Vec<&Outgoing> = marks.iter().collect();

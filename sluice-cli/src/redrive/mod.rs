@@ -113,7 +113,7 @@ impl Redrive<'_> {
         if !self.options.filter.ids.is_empty() {
             self.met.insert(letter.head.id.clone());
         }
-        if self.survey.redriven_at(letter.position).is_some() && !self.options.again {
+        if self.survey.redriven_at(letter).is_some() && !self.options.again {
             self.report.redriven_before();
             return Ok(());
         }

@@ -10,7 +10,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, BASE_PATH, Call, StreamClient, StreamError};
+use super::{Answer, BASE_PATH, Call, Page, StreamClient, StreamError};
 use crate::dead::letter::Position;
 use crate::limits::{ERROR_CHARS_MAX, PARTITIONS_MAX};
 use crate::moment;
@@ -153,15 +153,14 @@ impl StreamClient {
         json::<Cursor>("CreateCursor", &self.perform(&call)?).map(|cursor| cursor.value)
     }
 
-    /// Asks GetMessages for messages of `partition` from a cursor on. Returns them with the cursor
-    /// behind them.
+    /// Asks GetMessages for messages of `partition` from a cursor on.
     pub(super) fn messages(
         &self,
         stream: &str,
         partition: u32,
         cursor: &str,
         limit: usize,
-    ) -> Result<(Vec<Message>, String), StreamError> {
+    ) -> Result<Page, StreamError> {
         let operation = "GetMessages";
         let cursor = utf8_percent_encode(cursor, NON_ALPHANUMERIC);
         let call = Call {
@@ -173,12 +172,19 @@ impl StreamClient {
         };
         let answer = self.perform(&call)?;
         let messages = read_messages(&answer.body, partition);
-        let messages = messages.map_err(|problem| StreamError::Foreign { operation, problem })?;
+        let foreign = |problem| StreamError::Foreign { operation, problem };
+        let messages = messages.map_err(foreign)?;
+        let offsets = answer.offsets.as_deref().map(str::parse).transpose();
+        let offsets = offsets.map_err(foreign)?;
         let next = answer.next_cursor.ok_or_else(|| {
             let problem = "it has no opc-next-cursor".to_owned();
             StreamError::Foreign { operation, problem }
         })?;
-        Ok((messages, next))
+        Ok(Page {
+            messages,
+            next,
+            offsets,
+        })
     }
 
     /// Returns the message at a place; `None` if it is gone.
@@ -196,8 +202,9 @@ impl StreamClient {
             Err(StreamError::Refused { status: 400, .. }) => return Ok(None),
             other => other?,
         };
-        let (messages, _) = self.messages(stream, position.partition, &cursor, 1)?;
-        Ok(messages
+        let page = self.messages(stream, position.partition, &cursor, 1)?;
+        Ok(page
+            .messages
             .into_iter()
             .find(|message| message.position == position))
     }
@@ -322,6 +329,7 @@ mod tests {
     fn answer(body: &str) -> Answer {
         Answer {
             next_cursor: None,
+            offsets: None,
             body: body.into(),
         }
     }

@@ -26,7 +26,7 @@ pub use endpoint::Endpoint;
 pub use error::StreamError;
 pub use messages::{Message, Outgoing, StreamFacts};
 pub use moving::{Piece, Placed, Reservation};
-pub use reader::PartitionReader;
+pub use reader::{Missed, PartitionReader, ReadOffsets};
 pub use tls::read_authorities;
 
 use crate::identity::Signing;
@@ -57,7 +57,18 @@ struct Call {
 #[derive(Debug)]
 struct Answer {
     next_cursor: Option<String>,
+    offsets: Option<String>,
     body: Vec<u8>,
+}
+
+/// What a GetMessages has given.
+#[derive(Debug)]
+struct Page {
+    messages: Vec<Message>,
+    /// The cursor behind them.
+    next: String,
+    /// Which offsets it has gone through, if the endpoint tells it.
+    offsets: Option<ReadOffsets>,
 }
 
 /// Signs requests, and sends them no faster than OCI allows.
@@ -179,6 +190,7 @@ impl StreamClient {
                 .map(str::to_owned)
         };
         let (next_cursor, date) = (field("opc-next-cursor"), field("date"));
+        let offsets = field("sluice-offsets");
         let body = response
             .body_mut()
             .with_config()
@@ -186,7 +198,11 @@ impl StreamClient {
             .read_to_vec();
         let body = body.map_err(|error| failure(operation, endpoint, &error))?;
         if status == 200 {
-            return Ok(Answer { next_cursor, body });
+            return Ok(Answer {
+                next_cursor,
+                offsets,
+                body,
+            });
         }
         let problem = describe(&body);
         Err(if status >= 500 {
@@ -205,6 +221,15 @@ impl StreamClient {
                 advice: self.advice(status, date.as_deref()),
             }
         })
+    }
+
+    /// Returns the error of a GetMessages whose answers lead nowhere.
+    fn unanswered(&self, problem: &str) -> StreamError {
+        StreamError::Unanswered {
+            endpoint: self.endpoint.as_str().to_owned(),
+            operation: "GetMessages",
+            problem: problem.to_owned(),
+        }
     }
 
     fn endpoint_of(&self, operation: &str) -> &Endpoint {

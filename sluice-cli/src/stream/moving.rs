@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 
-use super::messages::{PutMessageDetails, PutMessagesDetails, body, json, path};
+use super::messages::{PutMessageDetails, PutMessagesDetails, Start, body, json, path};
 use super::{Call, StreamClient, StreamError};
 use crate::limits::ERROR_CHARS_MAX;
 use crate::text;
@@ -29,6 +29,8 @@ pub struct Reservation {
     pub partition: String,
     /// The last offset that was committed.
     pub committed_offset: Option<u64>,
+    /// Where the group goes on, which stream servers of ours tell.
+    pub next_offset: Option<u64>,
     /// The instance that reads it now.
     pub reserved_instance: Option<String>,
 }
@@ -58,6 +60,26 @@ impl StreamClient {
         match self.perform(&call) {
             Ok(answer) => json::<Group>(operation, &answer).map(|group| Some(group.reservations)),
             Err(StreamError::Refused { status: 404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns whether a stream of this client is the very one that another client calls `other`:
+    /// nobody else can read its cursors.
+    ///
+    /// # Errors
+    /// [`StreamError`] says what to do.
+    pub fn is_stream_of(
+        &self,
+        stream: &str,
+        (there, other): (&Self, &str),
+    ) -> Result<bool, StreamError> {
+        let cursor = there.cursor(other, 0, Start::TrimHorizon)?;
+        match self.messages(stream, 0, &cursor, 1) {
+            Ok(_) => Ok(true),
+            Err(StreamError::Refused {
+                status: 400 | 404, ..
+            }) => Ok(false),
             Err(error) => Err(error),
         }
     }

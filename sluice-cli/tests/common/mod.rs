@@ -211,6 +211,26 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
         messages
     }
 
+    /// Has a group read and commit all that there is.
+    pub fn commit_all(&self, stream: &str, group: &str) {
+        let base = format!("{}/20180418/streams/{stream}", self.url);
+        let details = json!({ "groupName": group, "type": "TRIM_HORIZON" }).to_string();
+        let mut answer = post(&format!("{base}/groupCursors"), &details);
+        let cursor = answer.body_mut().read_to_string().unwrap();
+        let cursor: Value = serde_json::from_str(&cursor).unwrap();
+        let mut cursor = cursor["value"].as_str().unwrap().to_owned();
+        loop {
+            let url = format!("{base}/messages?cursor={cursor}");
+            let mut answer = ureq::get(&url).call().unwrap();
+            let next = answer.headers()["opc-next-cursor"].to_str();
+            cursor = next.unwrap().to_owned();
+            if answer.body_mut().read_to_string().unwrap() == "[]" {
+                return;
+            }
+            // A group cursor commits what it has read with its next request, unless told otherwise.
+        }
+    }
+
     /// Returns the records on a stream, as JSON.
     pub fn records(&self, stream: &str) -> Vec<Value> {
         let records = self.read(stream);

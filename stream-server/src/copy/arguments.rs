@@ -26,8 +26,8 @@ Examples:
   stream-server copy --from https://cell-1.streaming.eu-frankfurt-1.oci.oraclecloud.com \\
     --from-profile DEFAULT --to http://127.0.0.1:8090 --stream ocid1.stream.oc1...=calls
 
-Exit codes: 0 everything that the source had is at the destination and is verified, 1 failed or \
-stopped, 2 wrong usage.";
+Exit codes: 0 everything that the source had is at the destination and is verified, 1 failed, \
+stopped or incomplete, 2 wrong usage.";
 
 /// Copies streams with their groups from one Stream to another.
 #[derive(Debug, Args)]
@@ -61,8 +61,8 @@ pub struct CopyArguments {
     #[arg(long, conflicts_with = "groups", help_heading = "What")]
     no_groups: bool,
     /// Leave out messages that OCI Streaming couldn't have (no value, more than 1 MiB, a key of
-    /// more than 256 bytes), as other clients of Kafka may publish them, instead of refusing to go
-    /// on
+    /// more than 256 bytes) and offsets without a message that can be read, as other clients of
+    /// Kafka may leave them, instead of refusing to go on
     #[arg(long, help_heading = "What")]
     pub(super) leave_out_unfit: bool,
     /// Copy messages whose key leads to another partition at the destination, instead of refusing
@@ -70,6 +70,19 @@ pub struct CopyArguments {
     /// them
     #[arg(long, help_heading = "What")]
     pub(super) foreign_keys: bool,
+    /// Copy calls with an order key that wait on lanes, or have waited there, instead of refusing
+    /// to go on. Later calls with their keys may overtake them
+    #[arg(long, help_heading = "What")]
+    pub(super) lose_order: bool,
+    /// Copy calls without an id whose offset changes, instead of refusing to go on. Their ids are
+    /// made of their places and change too, and their targets may take them for other calls
+    #[arg(long, help_heading = "What")]
+    pub(super) new_ids: bool,
+    /// Let a group begin with the oldest message of a partition of which the source tells no
+    /// commit, instead of refusing to go on. Only stream servers of ours tell where a group stands
+    /// that was moved, or was created at the latest message
+    #[arg(long, help_heading = "What")]
+    pub(super) from_oldest: bool,
     /// Go on with what is published meanwhile, until SIGINT or SIGTERM; then copy the rest, move
     /// the groups and end
     #[arg(long, conflicts_with = "dry_run", help_heading = "How")]

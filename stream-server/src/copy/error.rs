@@ -12,6 +12,9 @@ pub enum CopyError {
     /// The copy would not be one, or is none.
     #[error("{0}")]
     Refused(String),
+    /// All is done, but the source has lost messages on the way.
+    #[error("{0}")]
+    Lost(String),
     /// Somebody has asked for it.
     #[error("stopped. What is copied stays: run it again, and it goes on")]
     Stopped,

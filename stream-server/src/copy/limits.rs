@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use jiff::SignedDuration;
+
 /// Partitions at a time, unless told.
 pub(super) const PARALLEL_DEFAULT: u16 = 4;
 /// Partitions at a time at the most: each takes a thread and some megabytes.
@@ -16,6 +18,9 @@ pub(super) const BATCH_COUNT_MAX: usize = 1_000;
 pub(super) const TRIES_MAX: u32 = 8;
 /// Messages that tell where a copy ends, if the beginning of either stream is gone.
 pub(super) const WINDOW_COUNT: usize = 32;
+/// How far the clocks of both ends may be apart. A message whose copy is older by more is another
+/// one.
+pub(super) const CLOCKS_APART_MAX: SignedDuration = SignedDuration::from_mins(1);
 /// Runs of offsets without gaps in one partition, 24 bytes each. Clients of Kafka that use
 /// transactions leave a gap behind each.
 pub(super) const RUNS_MAX: usize = 1_000_000;

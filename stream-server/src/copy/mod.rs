@@ -6,7 +6,8 @@
 //! | the command line, the two ends | [`arguments`], [`side`] |
 //! | what the threads do and share | [`work`], [`job`] |
 //! | one partition: compare, copy, read back | [`partition`], [`walk`], [`shift`], [`sums`] |
-//! | offsets and groups | [`offsets`], [`groups`] |
+//! | what has become of it | [`copied`] |
+//! | offsets and groups | [`offsets`], [`groups`], [`place`], [`bound`] |
 //! | what it says | [`report`], [`error`] |
 //!
 //! The client is that of `sluice`. Both ends are asked by OCI's protocol; the destination also gets
@@ -14,12 +15,15 @@
 //! groups have to go on at exact offsets.
 
 mod arguments;
+mod bound;
+mod copied;
 mod error;
 mod groups;
 mod job;
 mod limits;
 mod offsets;
 mod partition;
+mod place;
 mod report;
 mod shift;
 mod side;
@@ -56,6 +60,10 @@ pub fn copy(
     let tasks = tasks(&job, (&from, &to), &arguments.streams)?;
     job.resumes = has_begun(&job, &to, &tasks)?;
     groups::check_unused(&job, &to, &arguments.streams, arguments.groups())?;
+    if !job.follow && !job.dry_run {
+        let what = (arguments.streams.as_slice(), arguments.groups());
+        groups::check_movable(&job, &from, what, &tasks)?;
+    }
     let mut progress = Progress::start();
     let mut told = false;
     let mut watch = |caught_up: bool| {
@@ -71,10 +79,13 @@ pub fn copy(
     let copied = work::copy_all(&job, &tasks, parallel, &mut watch)?;
     let moved = groups::move_groups(&job, &arguments.streams, arguments.groups(), &copied)?;
     progress.wipe();
+    let lost = report::lost(&copied, &moved);
     match arguments.json {
         true => report::tell_json(&copied, &moved, job.dry_run, out),
         false => report::tell(&copied, &moved, job.dry_run, out),
-    }
+    }?;
+    lost.filter(|_| !job.dry_run)
+        .map_or(Ok(()), |lost| Err(CopyError::Lost(lost)))
 }
 
 /// Returns whether the destination has messages.
@@ -86,6 +97,18 @@ fn has_begun(job: &Job, to: &StreamClient, tasks: &[Task]) -> Result<bool, CopyE
         }
     }
     Ok(false)
+}
+
+/// Refuses to copy a stream onto itself, whatever its names are.
+fn refuse_same((from, to): (&StreamClient, &StreamClient), pair: &Pair) -> Result<(), CopyError> {
+    // What fails here is told by what comes next.
+    match to.is_stream_of(&pair.to, (from, &pair.from)) {
+        Ok(true) => Err(CopyError::Usage(format!(
+            "--from and --to name the same stream: {} is {} there",
+            pair.from, pair.to
+        ))),
+        Ok(false) | Err(_) => Ok(()),
+    }
 }
 
 /// Returns the partitions to copy.
@@ -103,6 +126,7 @@ fn tasks(
         let facts = from.facts(&pair.from);
         let facts = facts.map_err(|error| job.from.error(&error))?;
         let there = to.facts(&pair.to).map_err(|error| job.to.error(&error))?;
+        refuse_same((from, to), pair)?;
         let partitions = facts.partitions;
         if there.partitions != partitions {
             return Err(CopyError::Usage(format!(

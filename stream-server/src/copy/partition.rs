@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use sluice_cli::limits::BACKOFF;
 use sluice_cli::stream::{Message, Piece, StreamClient, StreamError};
 
+use super::copied::{Copied, Skipped};
 use super::error::CopyError;
 use super::job::{Job, Task};
 use super::limits::{BATCH_COUNT_MAX, TRIES_MAX, VISIBLE_WITHIN};
@@ -31,23 +32,9 @@ pub(super) struct PartitionCopy<'a> {
     at_source: Sums,
     at_copy: Sums,
     copied: u64,
-    not_compared: u64,
-}
-
-/// What has become of a partition.
-#[derive(Clone, Debug)]
-pub(super) struct Copied {
-    pub(super) task: Task,
-    pub(super) offsets: OffsetMap,
-    /// What both ends have; at a dry run, what the destination has.
-    pub(super) sums: Sums,
-    /// Messages that this run has copied; at a dry run, those that it would.
-    pub(super) copied: u64,
-    /// Messages of an earlier copy that the source no longer has.
-    pub(super) not_compared: u64,
-    pub(super) oddities: Oddities,
-    /// How often the source's retention removed messages before they were read.
-    pub(super) gaps: u64,
+    skipped: Skipped,
+    /// Whether the source may have lost messages that the destination has.
+    may_be_the_last: bool,
 }
 
 impl<'a> PartitionCopy<'a> {
@@ -67,7 +54,8 @@ impl<'a> PartitionCopy<'a> {
             at_source: Sums::default(),
             at_copy: Sums::default(),
             copied: 0,
-            not_compared: 0,
+            skipped: Skipped::default(),
+            may_be_the_last: false,
         }
     }
 
@@ -76,14 +64,44 @@ impl<'a> PartitionCopy<'a> {
         let Some(first_copy) = self.copy.peek()? else {
             return Ok(());
         };
-        let Some(first) = self.source.walk.peek()? else {
-            return Err(self.refused("it has messages, and the source has none to compare them"));
+        let mut first = self.source.walk.peek()?;
+        if first.is_none() {
+            self.source.walk.renew();
+            first = self.source.walk.peek()?;
+        }
+        self.may_be_the_last = first != Some(0);
+        let Some(first) = first else {
+            return self.skip_all();
         };
         // Nothing was ever removed where the first offset is 0: both begin with the same message.
-        if (first.position.offset, first_copy.position.offset) != (0, 0) {
+        if (first, first_copy) != (0, 0) {
             self.skip()?;
         }
         self.compare()
+    }
+
+    /// Skips everything that the destination has, because the source has nothing any more.
+    fn skip_all(&mut self) -> Result<(), CopyError> {
+        while self.skip_one()? {}
+        let end = self.source.walk.end();
+        if end.is_some_and(|end| end < self.skipped.count) {
+            self.may_be_the_last = false;
+            return Err(self.refused("it has messages that the source never had"));
+        }
+        self.skipped.source_end = end;
+        Ok(())
+    }
+
+    /// Skips a message of the destination. Returns false at the end.
+    fn skip_one(&mut self) -> Result<bool, CopyError> {
+        let Some(message) = self.copy.next()? else {
+            return Ok(false);
+        };
+        let offset = message.position.offset;
+        let first = self.skipped.offsets.map_or(offset, |(first, _)| first);
+        self.skipped.offsets = Some((first, offset));
+        self.skipped.count = self.skipped.count.saturating_add(1);
+        Ok(true)
     }
 
     /// Skips what only one end still has.
@@ -97,10 +115,21 @@ impl<'a> PartitionCopy<'a> {
         }
         self.source.oddities = Oddities::default();
         for _ in 0..copy {
-            self.copy.next()?;
+            self.skip_one()?;
         }
-        self.not_compared = copy;
         Ok(())
+    }
+
+    /// Returns the last message that the destination is known to have.
+    fn last_copy(&self) -> Option<u64> {
+        let compared = self.offsets.last().map(|(_, copy)| copy);
+        compared.or(self.skipped.offsets.map(|(_, last)| last))
+    }
+
+    /// Forgets what was read ahead.
+    pub(super) fn forget_ahead(&mut self) {
+        self.source.walk.forget_ahead();
+        self.copy.forget_ahead();
     }
 
     /// Compares what the destination has behind what is compared already.
@@ -108,7 +137,7 @@ impl<'a> PartitionCopy<'a> {
         while let Some(copy) = self.copy.next()? {
             self.job.check()?;
             let offset = copy.position.offset;
-            let Some(message) = self.source.next()? else {
+            let Some(message) = self.source.next_surely()? else {
                 return Err(self.refused(&format!(
                     "at offset {offset} it has more than the source: somebody publishes there \
                      already"
@@ -133,12 +162,18 @@ impl<'a> PartitionCopy<'a> {
     }
 
     /// Copies what the source has; at a dry run, counts it.
-    pub(super) fn advance(&mut self) -> Result<(), CopyError> {
+    pub(super) fn advance(&mut self, is_last: bool) -> Result<(), CopyError> {
+        let mut is_sure = !is_last;
         loop {
             self.job.check()?;
             let batch = self.gather()?;
-            if batch.is_empty() {
+            if batch.is_empty() && is_sure {
                 return Ok(());
+            }
+            is_sure |= batch.is_empty();
+            if batch.is_empty() {
+                self.source.walk.renew();
+                continue;
             }
             if self.job.dry_run {
                 let count = u64::try_from(batch.len()).unwrap_or(u64::MAX);
@@ -220,7 +255,7 @@ impl<'a> PartitionCopy<'a> {
 
     /// Refuses an offset that doesn't follow the last one.
     fn expect(&self, offset: u64) -> Result<(), CopyError> {
-        let expected = self.offsets.last().map(|(_, copy)| copy.saturating_add(1));
+        let expected = self.last_copy().map(|last| last.saturating_add(1));
         match expected {
             Some(expected) if expected != offset => Err(self.refused(&format!(
                 "the copy's next message got offset {offset} and not {expected}: somebody else \
@@ -232,8 +267,7 @@ impl<'a> PartitionCopy<'a> {
 
     /// Looks how many of the messages the destination has behind those that are known.
     fn look_for(&mut self, messages: &[Message]) -> Result<usize, CopyError> {
-        let last = self.offsets.last().map(|(_, copy)| copy);
-        let mut walk = self.new_copy_walk(last);
+        let mut walk = self.new_copy_walk(self.last_copy());
         let mut stored = 0;
         while let Some(copy) = walk.next()? {
             let offset = copy.position.offset;
@@ -291,9 +325,11 @@ impl<'a> PartitionCopy<'a> {
             offsets: self.offsets.clone(),
             sums: self.at_copy.clone(),
             copied: self.copied,
-            not_compared: self.not_compared,
+            skipped: self.skipped,
             oddities: self.source.oddities,
-            gaps: self.source.walk.gaps(),
+            bound: self.source.bound,
+            missed: self.source.walk.missed(),
+            reached: self.source.walk.reached(),
         }
     }
 
@@ -315,9 +351,16 @@ impl<'a> PartitionCopy<'a> {
 
     fn refused(&self, problem: &str) -> CopyError {
         let (partition, stream) = (self.task.partition, &self.task.pair.to);
+        let advice = match self.may_be_the_last {
+            true => {
+                "It may have the only copy of messages that the source has lost: keep it, and name \
+                 another one"
+            }
+            false => "Delete that stream and create it anew, or name another one",
+        };
         CopyError::Refused(format!(
             "partition {partition} of the destination's {stream} is not a copy: {problem}. Nothing \
-             was deleted. Delete that stream and create it anew, or name another one"
+             was deleted. {advice}"
         ))
     }
 }

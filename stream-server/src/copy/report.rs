@@ -5,9 +5,9 @@ use std::io::Write;
 use serde_json::{Value, json};
 use sluice_cli::table::Table;
 
+use super::copied::Copied;
 use super::error::CopyError;
 use super::groups::MovedGroup;
-use super::partition::Copied;
 
 /// Digits of a digest that people get to see.
 const DIGEST_DIGITS: usize = 16;
@@ -72,9 +72,10 @@ pub(super) fn tell(
     for line in remarks(copied, groups) {
         writeln!(out, "{line}")?;
     }
-    let end = match is_dry {
-        true => "nothing was changed",
-        false => "everything that the source had is at the destination and is verified",
+    let end = match (is_dry, lost(copied, groups)) {
+        (true, _) => "nothing was changed",
+        (false, None) => "everything that the source had is at the destination and is verified",
+        (false, Some(_)) => "everything that the source still had is at the destination, verified",
     };
     Ok(writeln!(out, "{end}")?)
 }
@@ -94,9 +95,9 @@ pub(super) fn tell_json(
             "sourceOffsets": range(ends.map(|(first, last)| (first.0, last.0))),
             "copyOffsets": range(ends.map(|(first, last)| (first.1, last.1))),
             "copied": one.copied, "messages": one.sums.count, "bytes": one.sums.bytes,
-            "sha256": one.sums.digest(), "notCompared": one.not_compared,
+            "sha256": one.sums.digest(), "notCompared": one.skipped.count,
             "leftOut": one.oddities.left_out, "foreignKeys": one.oddities.foreign_keys,
-            "gaps": one.gaps,
+            "unreadable": one.missed.holes, "gaps": one.missed.gaps,
         })
     };
     let group = |group: &MovedGroup| {
@@ -106,7 +107,7 @@ pub(super) fn tell_json(
         };
         let places: Vec<Value> = group.places.iter().map(place).collect();
         json!({ "from": group.stream.from, "to": group.stream.to, "name": group.name,
-            "partitions": places, "isRead": group.is_read })
+            "partitions": places, "isRead": group.is_read, "problems": group.problems })
     };
     let report = json!({
         "dryRun": is_dry,
@@ -114,6 +115,33 @@ pub(super) fn tell_json(
         "groups": groups.iter().map(group).collect::<Vec<_>>(),
     });
     Ok(writeln!(out, "{report}")?)
+}
+
+/// Returns which messages the source has lost before they were copied, unless all groups had
+/// committed them.
+pub(super) fn lost(copied: &[Copied], groups: &[MovedGroup]) -> Option<String> {
+    let is_lost = |one: &&Copied| {
+        let of_stream = groups.iter().filter(|group| group.stream == one.task.pair);
+        let mut places = of_stream
+            .flat_map(|group| &group.places)
+            .filter(|place| place.partition == one.task.partition)
+            .peekable();
+        let is_alone = places.peek().is_none();
+        let gone_before = one.missed.gone_before;
+        gone_before.is_some_and(|gone| is_alone || places.any(|place| place.is_before(gone)))
+    };
+    let lost: Vec<String> = copied
+        .iter()
+        .filter(is_lost)
+        .map(|one| format!("{} of {}", one.task.partition, short(&one.task.pair.from)))
+        .collect();
+    (!lost.is_empty()).then(|| {
+        format!(
+            "the source's retention has removed messages before they were copied, in the \
+             partitions {}: they are lost. All others are copied and verified",
+            lost.join(", ")
+        )
+    })
 }
 
 /// Returns what somebody should know.
@@ -126,11 +154,11 @@ fn remarks(copied: &[Copied], groups: &[MovedGroup]) -> Vec<String> {
         }
     };
     say(
-        sum(|one| one.not_compared),
+        sum(|one| one.skipped.count),
         "messages of an earlier copy are no longer at the source, and were not compared again",
     );
     say(
-        sum(|one| one.gaps),
+        sum(|one| one.missed.gaps),
         "times the source's retention removed messages before they were read: they are lost",
     );
     say(
@@ -138,10 +166,25 @@ fn remarks(copied: &[Copied], groups: &[MovedGroup]) -> Vec<String> {
         "messages are unfit for OCI Streaming and are left out (--leave-out-unfit)",
     );
     say(
+        sum(|one| one.missed.holes),
+        "offsets of the source have no message that can be read, and are left out \
+         (--leave-out-unfit)",
+    );
+    say(
         sum(|one| one.oddities.foreign_keys),
         "messages have keys that lead to other partitions at the destination (--foreign-keys): \
          later calls with these keys may overtake them",
     );
+    for group in groups {
+        let stream = short(&group.stream.from);
+        let problems = group.problems.iter();
+        lines.extend(problems.map(|problem| {
+            format!(
+                "the group {} can't be moved: {stream}, {problem}",
+                group.name
+            )
+        }));
+    }
     let read = groups.iter().filter(|group| group.is_read);
     let read: Vec<String> = read
         .map(|group| format!("{} of {}", group.name, short(&group.stream.from)))

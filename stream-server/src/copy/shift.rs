@@ -2,9 +2,12 @@
 
 use std::collections::VecDeque;
 
+use jiff::Timestamp;
+use sluice_cli::stream::Message;
+
 use super::error::CopyError;
 use super::job::Job;
-use super::limits::WINDOW_COUNT;
+use super::limits::{CLOCKS_APART_MAX, WINDOW_COUNT};
 use super::sums::fingerprint;
 use super::walk::{Source, Walk};
 
@@ -19,22 +22,30 @@ type Print = [u8; 16];
 
 /// Finds the place behind which the source isn't copied yet by the last messages of the copy.
 /// Messages can be alike, so the place must be the only one: a wrong one would lose or repeat some.
+/// A message that is younger than its copy is no place, and neither is one that the copy would have
+/// begun before: as long as a copy has its offset 0, it begins with the oldest message that the
+/// source had, and the source has none that is older.
 pub(super) fn find_shift(
     copy: &mut Walk<'_>,
     source: &mut Source<'_>,
     job: &Job,
 ) -> Result<Result<Shift, &'static str>, CopyError> {
     let mut last = Window::default();
+    let is_whole = copy.peek()? == Some(0);
     while let Some(message) = copy.next()? {
         job.check()?;
-        last.push(fingerprint(message.key.as_deref(), &message.value));
+        last.push(print(&message), message.stored_at);
     }
-    let mut places = Places::new(&last);
-    while let Some(message) = source.next()? {
+    let mut places = Places::new(&last, is_whole);
+    while let Some(message) = source.next_surely()? {
         job.check()?;
-        places.look(fingerprint(message.key.as_deref(), &message.value));
+        places.look(print(&message), message.stored_at);
     }
     Ok(places.shift())
+}
+
+fn print(message: &Message) -> Print {
+    fingerprint(message.key.as_deref(), &message.value)
 }
 
 /// The latest messages.
@@ -42,10 +53,13 @@ pub(super) fn find_shift(
 struct Window {
     prints: VecDeque<Print>,
     count: u64,
+    /// When the last one was stored.
+    stored_at: Option<Timestamp>,
 }
 
 impl Window {
-    fn push(&mut self, print: Print) {
+    fn push(&mut self, print: Print, stored_at: Option<Timestamp>) {
+        self.stored_at = stored_at;
         self.count = self.count.saturating_add(1);
         self.prints.push_back(print);
         if self.prints.len() > WINDOW_COUNT {
@@ -57,29 +71,37 @@ impl Window {
 /// Where the source has the last messages of the copy.
 struct Places<'a> {
     wanted: &'a Window,
+    /// The copy's first message has the offset 0.
+    is_whole: bool,
     seen: Window,
     found: Vec<u64>,
 }
 
 impl<'a> Places<'a> {
-    fn new(wanted: &'a Window) -> Self {
+    fn new(wanted: &'a Window, is_whole: bool) -> Self {
         Self {
             wanted,
+            is_whole,
             seen: Window::default(),
             found: Vec::new(),
         }
     }
 
-    fn look(&mut self, print: Print) {
-        self.seen.push(print);
+    fn look(&mut self, print: Print, stored_at: Option<Timestamp>) {
+        self.seen.push(print, stored_at);
         let length = self.wanted.prints.len();
         let skipped = self.seen.prints.len().checked_sub(length);
         let is_there = skipped.is_some_and(|skipped| {
             let latest = self.seen.prints.iter().skip(skipped);
             latest.eq(self.wanted.prints.iter())
         });
+        let copied_at = self.wanted.stored_at;
+        let is_younger = stored_at
+            .zip(copied_at)
+            .is_some_and(|(source, copy)| source.duration_since(copy) > CLOCKS_APART_MAX);
+        let is_too_late = self.is_whole && self.seen.count > self.wanted.count;
         // Two are as bad as more.
-        if is_there && self.found.len() < 2 {
+        if is_there && !is_younger && !is_too_late && self.found.len() < 2 {
             self.found.push(self.seen.count);
         }
     }
@@ -103,15 +125,26 @@ impl<'a> Places<'a> {
 mod tests {
     use super::*;
 
-    fn shift(copy: &str, source: &str) -> Result<Shift, &'static str> {
+    fn at(second: usize) -> Option<Timestamp> {
+        Timestamp::from_second(i64::try_from(second).unwrap()).ok()
+    }
+
+    /// The source got its messages at the seconds 0, 1 and so on, and the copy later.
+    fn shift_of(copy: &str, source: &str, is_whole: bool) -> Result<Shift, &'static str> {
         let prints = |text: &str| text.bytes().map(|byte| [byte; 16]).collect::<Vec<_>>();
         let mut last = Window::default();
-        prints(copy).into_iter().for_each(|print| last.push(print));
-        let mut places = Places::new(&last);
-        prints(source)
-            .into_iter()
-            .for_each(|print| places.look(print));
+        for print in prints(copy) {
+            last.push(print, at(100));
+        }
+        let mut places = Places::new(&last, is_whole);
+        for (second, print) in prints(source).into_iter().enumerate() {
+            places.look(print, at(second));
+        }
         places.shift()
+    }
+
+    fn shift(copy: &str, source: &str) -> Result<Shift, &'static str> {
+        shift_of(copy, source, false)
     }
 
     #[test]
@@ -129,5 +162,18 @@ mod tests {
         assert!(shift("a", "aab").is_err_and(|problem| problem.contains("several times")));
         assert!(shift("x", "abc").is_err_and(|problem| problem.contains("doesn't have")));
         assert!(shift("abc", "bc").is_err());
+    }
+
+    #[test]
+    fn what_the_copy_cannot_end_with_is_no_place() {
+        // The copy would have begun with the source's b.
+        assert!(shift_of("a", "ba", true).is_err());
+        // A later message that is alike.
+        let later = format!("{}a", "b".repeat(170));
+        assert!(shift("a", &later).is_err());
+        assert_eq!(
+            shift("a", &format!("a{later}")),
+            Ok(Shift { source: 0, copy: 0 })
+        );
     }
 }

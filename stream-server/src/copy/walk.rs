@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 
-use sluice_cli::stream::{Message, PartitionReader, StreamClient};
+use sluice_cli::stream::{Message, Missed, PartitionReader, StreamClient};
 
+use super::bound::Bound;
 use super::error::CopyError;
 use super::job::Job;
 use super::side::Side;
@@ -15,6 +16,8 @@ pub(super) struct Walk<'a> {
     side: &'a Side,
     reader: PartitionReader<'a>,
     ahead: VecDeque<Message>,
+    /// The last message that was taken.
+    taken: Option<u64>,
 }
 
 impl<'a> Walk<'a> {
@@ -29,30 +32,63 @@ impl<'a> Walk<'a> {
             side,
             reader: PartitionReader::after(client, stream, partition, last),
             ahead: VecDeque::new(),
+            taken: last,
         }
     }
 
     /// Returns the next message; `None` at the end, where a later one may come.
     pub(super) fn next(&mut self) -> Result<Option<Message>, CopyError> {
-        if self.ahead.is_empty() {
-            let read = self.reader.next_messages();
-            self.ahead = read.map_err(|error| self.side.error(&error))?.into();
-        }
-        Ok(self.ahead.pop_front())
-    }
-
-    /// Returns the next message without taking it.
-    pub(super) fn peek(&mut self) -> Result<Option<Message>, CopyError> {
-        let message = self.next()?;
+        self.look_ahead()?;
+        let message = self.ahead.pop_front();
         if let Some(message) = &message {
-            self.ahead.push_front(message.clone());
+            self.taken = Some(message.position.offset);
         }
         Ok(message)
     }
 
-    /// Returns how often messages were gone before they were read.
-    pub(super) fn gaps(&self) -> u64 {
-        self.reader.gaps()
+    /// Returns the offset of the next message without taking it.
+    pub(super) fn peek(&mut self) -> Result<Option<u64>, CopyError> {
+        self.look_ahead()?;
+        Ok(self.ahead.front().map(|message| message.position.offset))
+    }
+
+    fn look_ahead(&mut self) -> Result<(), CopyError> {
+        if self.ahead.is_empty() {
+            let read = self.reader.next_messages();
+            self.ahead = read.map_err(|error| self.side.error(&error))?.into();
+        }
+        Ok(())
+    }
+
+    /// Forgets the messages that were read and not taken, which may be a mebibyte.
+    pub(super) fn forget_ahead(&mut self) {
+        if !self.ahead.is_empty() {
+            self.ahead.clear();
+            self.reader.go_back(self.taken);
+        }
+    }
+
+    /// Asks with a new cursor next time. Oracle's service promises nowhere that an empty answer is
+    /// the end.
+    pub(super) fn renew(&mut self) {
+        self.reader.renew();
+    }
+
+    /// Returns which messages were gone before they were read, and which can't be read.
+    pub(super) fn missed(&self) -> Missed {
+        self.reader.missed()
+    }
+
+    /// Returns the offset that the next message published gets, if the endpoint tells it.
+    pub(super) fn end(&self) -> Option<u64> {
+        self.reader.end()
+    }
+
+    /// Returns the offset behind all that was looked at.
+    pub(super) fn reached(&self) -> u64 {
+        let taken = self.taken.map_or(0, |taken| taken.saturating_add(1));
+        let is_all = self.ahead.is_empty();
+        taken.max(self.reader.looked().filter(|_| is_all).unwrap_or(0))
     }
 }
 
@@ -74,6 +110,8 @@ pub(super) struct Source<'a> {
     /// A message that was taken and put back.
     held: Option<Message>,
     pub(super) oddities: Oddities,
+    /// What is bound to its place at the source.
+    pub(super) bound: Bound,
 }
 
 impl<'a> Source<'a> {
@@ -85,6 +123,7 @@ impl<'a> Source<'a> {
             partitions,
             held: None,
             oddities: Oddities::default(),
+            bound: Bound::default(),
         }
     }
 
@@ -96,10 +135,16 @@ impl<'a> Source<'a> {
         if let Some(message) = self.held.take() {
             return Ok(Some(message));
         }
-        while let Some(message) = self.walk.next()? {
+        loop {
+            let next = self.walk.next()?;
+            self.look_for_holes()?;
+            let Some(message) = next else {
+                return Ok(None);
+            };
             match unfit(&message) {
                 None => {
                     self.look_at_key(&message)?;
+                    self.bound.look(message.position.offset, &message.value);
                     return Ok(Some(message));
                 }
                 Some(_) if self.job.leave_out_unfit || self.job.dry_run => {
@@ -113,7 +158,30 @@ impl<'a> Source<'a> {
                 }
             }
         }
-        Ok(None)
+    }
+
+    /// Returns the next message as [`Self::next`] does, but asks twice before there is none.
+    pub(super) fn next_surely(&mut self) -> Result<Option<Message>, CopyError> {
+        let next = self.next()?;
+        if next.is_some() {
+            return Ok(next);
+        }
+        self.walk.renew();
+        self.next()
+    }
+
+    /// Refuses offsets without a message that can be read.
+    fn look_for_holes(&self) -> Result<(), CopyError> {
+        let hole = self.walk.missed().last_hole;
+        let hole = hole.filter(|_| !self.job.leave_out_unfit && !self.job.dry_run);
+        hole.map_or(Ok(()), |offset| {
+            Err(CopyError::Refused(format!(
+                "the source has no message at offset {offset} of partition {}: its server can't \
+                 unpack it, or it is an end of another client's transaction, or Kafka has removed \
+                 it. Leave such offsets out by --leave-out-unfit",
+                self.partition
+            )))
+        })
     }
 
     /// Takes a message back that was taken last.

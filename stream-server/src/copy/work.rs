@@ -3,10 +3,11 @@
 use std::thread;
 use std::time::Duration;
 
+use super::copied::Copied;
 use super::error::CopyError;
 use super::job::{Job, Task};
 use super::limits::FOLLOW_PAUSE;
-use super::partition::{Copied, PartitionCopy};
+use super::partition::PartitionCopy;
 
 /// Time between two looks at the threads.
 const WATCH_PAUSE: Duration = Duration::from_millis(50);
@@ -55,11 +56,27 @@ pub(super) fn copy_all(
 }
 
 fn work(job: &Job, tasks: &[&Task]) -> Result<Vec<Copied>, CopyError> {
+    let mut ending = Ending {
+        job,
+        is_good: false,
+    };
     let done = work_on(job, tasks);
-    if done.is_err() {
-        job.fail();
-    }
+    ending.is_good = done.is_ok();
     done
+}
+
+/// Tells the other threads if one has failed, also by a panic.
+struct Ending<'a> {
+    job: &'a Job,
+    is_good: bool,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if !self.is_good {
+            self.job.fail();
+        }
+    }
 }
 
 fn work_on(job: &Job, tasks: &[&Task]) -> Result<Vec<Copied>, CopyError> {
@@ -72,19 +89,22 @@ fn work_on(job: &Job, tasks: &[&Task]) -> Result<Vec<Copied>, CopyError> {
     for copy in &mut copies {
         copy.begin()?;
         waits |= job.resumes && copy.is_behind()?;
+        // All partitions wait with what they have read.
+        copy.forget_ahead();
     }
     if waits && !job.dry_run {
         // The last request of an earlier copy may still be under way.
         pause(job, job.settle)?;
         for copy in &mut copies {
             copy.compare()?;
+            copy.forget_ahead();
         }
     }
     let mut is_first = true;
     loop {
         let is_last = !job.follow || job.is_stopping();
         for copy in &mut copies {
-            copy.advance()?;
+            copy.advance(is_last)?;
             copy.verify()?;
         }
         if std::mem::take(&mut is_first) {

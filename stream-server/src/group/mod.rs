@@ -32,9 +32,6 @@ use crate::time::TimeMs;
 
 /// How long a departed instance is remembered: no cursor lives longer.
 const DEPARTED_LIFE_MS: u64 = CURSOR_LIFE_MS;
-/// Joinings of a group under one ownership. A group has far fewer in a year.
-#[cfg(feature = "kafka")]
-const JOININGS_OF_OWNERSHIP: u64 = 1 << 32;
 /// How many departed instances are remembered. The oldest are forgotten first.
 const DEPARTED_COUNT_MAX: usize = 1_024;
 
@@ -103,6 +100,8 @@ pub struct Reservation {
     pub partition: u32,
     /// The last offset that was committed.
     pub committed: Option<u64>,
+    /// The first offset that is not committed.
+    pub next: u64,
     /// The instance that holds it, and until when if nothing is heard of it.
     pub holder: Option<(String, TimeMs)>,
 }
@@ -135,13 +134,11 @@ impl Group {
         }
     }
 
-    /// Returns a group without instances, taken over from another server. Cursors that were issued
-    /// under an earlier ownership are invalid: joinings are numbered on from another number, and
-    /// so are assignments.
+    /// Returns a group without instances, taken over from another server. Joinings are numbered on
+    /// from `first`, and so are assignments, so that cursors from before are invalid.
     #[cfg(feature = "kafka")]
     #[must_use]
-    pub(crate) fn taken_over(record: GroupRecord, ownership: u64) -> Self {
-        let first = ownership.saturating_mul(JOININGS_OF_OWNERSHIP);
+    pub(crate) fn taken_over(record: GroupRecord, first: u64) -> Self {
         Self {
             generation: first,
             last_epoch: first,
@@ -225,6 +222,7 @@ impl Group {
             Reservation {
                 partition: *partition,
                 committed: position.committed,
+                next: position.next(),
                 holder: holder.map(|m| (m.join.instance.clone(), m.alive_until)),
             }
         };

@@ -69,7 +69,12 @@ impl App {
         Ok(Reply::content(wire::put_messages_result(results)))
     }
 
-    pub(super) async fn get_messages(&self, stream: &str, query: &str) -> Result<Reply, ApiError> {
+    pub(super) async fn get_messages(
+        &self,
+        stream: &str,
+        query: &str,
+        mut room: OwnedSemaphorePermit,
+    ) -> Result<Reply, ApiError> {
         let cursor = required(query, "cursor")?;
         let limit = match parameter(query, "limit") {
             None => None,
@@ -77,7 +82,6 @@ impl App {
                 ApiError::invalid_parameter("limit must be a number between 1 and 10000")
             })?),
         };
-        let mut room = self.answer_room().await?;
         let now = self.clock.steady();
         let fetched = self
             .service
@@ -87,11 +91,19 @@ impl App {
         let needed = room_needed(&fetched.messages);
         drop(room.split(room.num_permits().saturating_sub(needed)));
         let json = MessagesJson::new(fetched.stream_name, fetched.messages, Some(room));
-        Ok(Reply::messages(json, fetched.next_cursor))
+        let offsets = fetched.offsets.map(|offsets| offsets.to_string());
+        Ok(Reply::messages(json, fetched.next_cursor, offsets))
     }
 
-    pub(super) async fn answer_room(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        let room = Arc::clone(&self.answers_room);
+    /// Takes room for an answer, to a client or to another front.
+    pub(super) async fn answer_room(
+        &self,
+        to_front: bool,
+    ) -> Result<OwnedSemaphorePermit, ApiError> {
+        let room = match to_front {
+            true => Arc::clone(&self.handed_answers_room),
+            false => Arc::clone(&self.answers_room),
+        };
         if let Ok(permit) = Arc::clone(&room).try_acquire_many_owned(FETCH_ROOM_BYTES) {
             return Ok(permit);
         }

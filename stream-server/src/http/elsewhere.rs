@@ -90,7 +90,7 @@ impl App {
     /// Takes room for the answer of another front, which comes as a whole.
     async fn room_for(&self, call: &Call) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
         match call.route {
-            Route::GetMessages { .. } => self.answer_room().await.map(Some),
+            Route::GetMessages { .. } => self.answer_room(false).await.map(Some),
             Route::Health
             | Route::PutMessages { .. }
             | Route::CreateCursor { .. }
@@ -252,6 +252,7 @@ fn handed_call(request: Handed, body: Body) -> Result<Given, ApiError> {
             retry_token: request.retry_token,
         },
         body,
+        is_handed: true,
     })))
 }
 

@@ -59,8 +59,11 @@ pub(crate) struct App {
     fronts: Option<Arc<dyn Fronts>>,
     /// Room for bodies, in bytes.
     bodies_room: Arc<BodyRoom>,
-    /// Room for answers of GetMessages, in bytes.
+    /// Room for answers of GetMessages to clients, in bytes.
     answers_room: Arc<Semaphore>,
+    /// The same for answers to other fronts. They hold room of the first kind meanwhile, so two
+    /// fronts that ask each other would wait for each other.
+    handed_answers_room: Arc<Semaphore>,
 }
 
 impl App {
@@ -72,7 +75,7 @@ impl App {
         faults: Option<Faults>,
     ) -> Self {
         let bodies_room = BodyRoom::new(BODIES_BYTES_MAX);
-        let answers_room = Arc::new(Semaphore::new(ANSWERS_BYTES_MAX));
+        let answers_room = || Arc::new(Semaphore::new(ANSWERS_BYTES_MAX));
         Self {
             service,
             clock,
@@ -81,7 +84,8 @@ impl App {
             faults,
             fronts: None,
             bodies_room,
-            answers_room,
+            answers_room: answers_room(),
+            handed_answers_room: answers_room(),
         }
     }
 
@@ -148,6 +152,7 @@ impl App {
             query,
             headers,
             body,
+            is_handed: false,
         };
         // A client that goes away must not stop an operation half-way.
         let done = ToTheEnd::new(self.perform_with_faults(call)).await;
@@ -190,6 +195,7 @@ impl App {
             query: query.to_owned(),
             headers: wire_control::ControlHeaders::default(),
             body: body::Body::given(body),
+            is_handed: false,
         };
         self.perform(&call).await
     }
@@ -202,7 +208,10 @@ impl App {
             Route::PutMessages { stream, partition } => {
                 self.put_messages((stream, *partition), body).await
             }
-            Route::GetMessages { stream } => self.get_messages(stream, query).await,
+            Route::GetMessages { stream } => {
+                let room = self.answer_room(call.is_handed).await?;
+                self.get_messages(stream, query, room).await
+            }
             Route::CreateCursor { stream } => self.create_cursor(stream, body).await,
             Route::CreateGroupCursor { stream } => self.create_group_cursor(stream, body).await,
             Route::Commit { stream } => self.commit(stream, query).await,
@@ -229,4 +238,6 @@ struct Call {
     query: String,
     headers: wire_control::ControlHeaders,
     body: body::Body,
+    /// Whether another front has handed it over.
+    is_handed: bool,
 }

@@ -23,6 +23,8 @@ pub(crate) struct Dropped;
 /// OCI's field for the id of a request.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("opc-request-id");
 const NEXT_CURSOR: HeaderName = HeaderName::from_static("opc-next-cursor");
+/// Which offsets a read of one partition has gone through: `FROM-NEXT/END`. OCI has no such field.
+const OFFSETS: HeaderName = HeaderName::from_static("sluice-offsets");
 const NEXT_PAGE: HeaderName = HeaderName::from_static("opc-next-page");
 const WORK_REQUEST: HeaderName = HeaderName::from_static("opc-work-request-id");
 /// When a client that got 503 may try again (RFC 9110 §10.2.3). What it waits for is quick.
@@ -111,12 +113,17 @@ impl Reply {
         }
     }
 
-    pub(super) fn messages(json: MessagesJson, next_cursor: String) -> Self {
+    pub(super) fn messages(
+        json: MessagesJson,
+        next_cursor: String,
+        offsets: Option<String>,
+    ) -> Self {
         let reply = Self {
             body: Content::Messages(json),
             ..Self::empty(200)
         };
-        reply.with(NEXT_CURSOR, Some(next_cursor))
+        let reply = reply.with(NEXT_CURSOR, Some(next_cursor));
+        reply.with(OFFSETS, offsets)
     }
 
     pub(crate) fn with_next_page(self, page: Option<String>) -> Self {

@@ -171,6 +171,9 @@ struct ReservationBody {
     partition: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     committed_offset: Option<u64>,
+    /// Not OCI's: where the group goes on, which a group that has committed nothing since it was
+    /// created or moved can't tell otherwise.
+    next_offset: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     reserved_instance: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -184,6 +187,7 @@ impl From<GroupView> for GroupBody {
             ReservationBody {
                 partition: reservation.partition.to_string(),
                 committed_offset: reservation.committed,
+                next_offset: reservation.next,
                 reserved_instance,
                 time_reserved_until: until.map(|until| until.to_string()),
             }

@@ -192,7 +192,7 @@ impl KafkaFront {
         let records = self.coordination.with_state(slot, |state| {
             state.groups().map(group_record).collect::<Vec<_>>()
         });
-        service.take_groups(records.unwrap_or_default(), epoch);
+        service.take_groups(records.unwrap_or_default(), first_joining(epoch));
         if slot == CONTROL_SLOT
             && let Err(error) = service.reload_catalog().await
         {
@@ -303,4 +303,12 @@ impl Fronts for KafkaFront {
             self.coordination.wait_for_news(CHANGED_TIMEOUT).await;
         })
     }
+}
+
+/// Returns from where the joinings of an ownership are numbered: apart from those of all earlier
+/// ones, of which a group has far fewer than the room for it, and from those of another ownership
+/// with this epoch, in case that the log of slots has lost its end.
+fn first_joining(epoch: u64) -> u64 {
+    let part = u64::from(fastrand::u32(..) >> 1);
+    epoch.saturating_mul(1 << 32).saturating_add(part)
 }

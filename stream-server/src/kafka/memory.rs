@@ -226,16 +226,20 @@ impl Log for MemoryLog {
         Box::pin(ready(bounds))
     }
 
-    fn offset_at<'a>(
+    fn offsets_at<'a>(
         &'a self,
         topic: &'a str,
-        partition: u32,
+        asked: Range<u32>,
         time: TimeMs,
-    ) -> Done<'a, Option<u64>> {
+    ) -> Done<'a, BTreeMap<u32, u64>> {
         let found = self.with(topic, |partitions| {
-            let records = &find(partitions, partition)?.records;
-            let first = records.iter().find(|record| record.stamp.time >= time);
-            Ok(first.map(|record| record.stamp.offset))
+            let mut found = BTreeMap::new();
+            for partition in asked {
+                let records = &find(partitions, partition)?.records;
+                let first = records.iter().find(|record| record.stamp.time >= time);
+                found.extend(first.map(|record| (partition, record.stamp.offset)));
+            }
+            Ok(found)
         });
         Box::pin(ready(found))
     }

@@ -21,7 +21,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use super::seal::{Code, Seal, Seen, hex, unhex};
+use super::seal::{Code, Opened, Seal, Seen, Unopened, hex, unhex};
 use super::translate::wall_ms;
 use crate::fronts::{Handed, HandedBack, NotHanded};
 use crate::http::{AnswerBody, App};
@@ -234,6 +234,13 @@ async fn accept(listener: TcpListener, serving: Arc<Serving>) {
 }
 
 impl Serving {
+    fn open(&self, headers: &hyper::HeaderMap) -> Result<(Opened, Code), Unopened> {
+        let (head, code) = sealed_head(headers).ok_or(Unopened::Refused)?;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let opened = self.seal.open(&head, &code, wall_ms(), &mut seen)?;
+        Ok((opened, code))
+    }
+
     async fn answer(
         &self,
         request: Request<Incoming>,
@@ -244,18 +251,17 @@ impl Serving {
             return only(StatusCode::NOT_FOUND);
         }
         // Nothing of a body is read before this.
-        let opened = sealed_head(request.headers()).and_then(|(head, code)| {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            let opened = self.seal.open(&head, &code, wall_ms(), &mut seen)?;
-            Some((opened, code))
-        });
-        let Some((opened, code)) = opened else {
-            tracing::warn!(
-                %peer,
-                "a request for another front was refused: it has another secret, was seen before, \
-                 or comes from a machine whose clock differs by more than 30 seconds"
-            );
-            return only(StatusCode::UNAUTHORIZED);
+        let (opened, code) = match self.open(request.headers()) {
+            Ok(opened) => opened,
+            Err(Unopened::Busy) => return only(StatusCode::SERVICE_UNAVAILABLE),
+            Err(Unopened::Refused) => {
+                tracing::warn!(
+                    %peer,
+                    "a request for another front was refused: it has another secret, was seen \
+                     before, or comes from a machine whose clock differs by more than 30 seconds"
+                );
+                return only(StatusCode::UNAUTHORIZED);
+            }
         };
         is_known.store(true, Ordering::Relaxed);
         let Ok(body) = self.app.read_handed(request).await else {

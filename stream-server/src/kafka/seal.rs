@@ -5,7 +5,7 @@
 //! has, so that nobody reads a body of a stranger. That of an answer also covers the request's, so
 //! that no answer fits another request. A request is good for [`LIFE_MS`], and once.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -16,8 +16,8 @@ use crate::fronts::{Handed, HandedBack};
 
 /// How old a request may be, and how far ahead of this machine's clock.
 const LIFE_MS: u64 = 30_000;
-/// Requests that are remembered, so that none is taken twice. Older ones are past [`LIFE_MS`]
-/// unless a front gets thousands in a second.
+/// Requests that are remembered until they are too old, so that none is taken twice: some 30 MB.
+/// If there are more, new ones are refused.
 const SEEN_MAX: usize = 262_144;
 
 /// A code that authenticates a request or an answer.
@@ -79,6 +79,15 @@ pub(super) struct Opened {
     pub(super) body: BodyFacts,
 }
 
+/// Why the head of a request wasn't opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unopened {
+    /// It wasn't sealed with this secret, is too old, or was seen.
+    Refused,
+    /// There is no room to remember it.
+    Busy,
+}
+
 /// The head of an answer that was opened.
 #[derive(Debug)]
 pub(super) struct OpenedBack {
@@ -132,23 +141,25 @@ impl Seal {
         (head, code.into())
     }
 
-    /// Opens the head of a request. `None` if it wasn't sealed with this secret, is too old, or was
-    /// seen.
+    /// Opens the head of a request.
+    ///
+    /// # Errors
+    /// [`Unopened`].
     pub(super) fn open(
         &self,
         head: &[u8],
         code: &Code,
         now_ms: u64,
         seen: &mut Seen,
-    ) -> Option<Opened> {
+    ) -> Result<Opened, Unopened> {
         let mac = self.code(b"request", &[head]);
-        mac.verify_slice(code).ok()?;
-        let head: Head = serde_json::from_slice(head).ok()?;
-        let is_fresh = now_ms.abs_diff(head.at_ms) <= LIFE_MS;
-        if !is_fresh || !seen.add(*code) {
-            return None;
+        mac.verify_slice(code).map_err(|_| Unopened::Refused)?;
+        let head: Head = serde_json::from_slice(head).map_err(|_| Unopened::Refused)?;
+        if now_ms.abs_diff(head.at_ms) > LIFE_MS {
+            return Err(Unopened::Refused);
         }
-        Some(Opened {
+        seen.add(*code, head.at_ms, now_ms)?;
+        Ok(Opened {
             slot: head.slot,
             epoch: head.epoch,
             request: Handed {
@@ -193,26 +204,23 @@ fn written(head: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(head).unwrap_or_default()
 }
 
-/// Requests that were taken.
+/// Requests that were taken, each as long as it would be taken again, with the time after which it
+/// is too old.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
-    codes: BTreeSet<Code>,
-    order: VecDeque<Code>,
-}
+pub(super) struct Seen(BTreeSet<(u64, Code)>);
 
 impl Seen {
-    /// Returns whether this one is new.
-    fn add(&mut self, code: Code) -> bool {
-        if !self.codes.insert(code) {
-            return false;
+    fn add(&mut self, code: Code, at_ms: u64, now_ms: u64) -> Result<(), Unopened> {
+        while self.0.first().is_some_and(|(end_ms, _)| *end_ms < now_ms) {
+            self.0.pop_first();
         }
-        self.order.push_back(code);
-        while self.order.len() > SEEN_MAX {
-            if let Some(oldest) = self.order.pop_front() {
-                self.codes.remove(&oldest);
-            }
+        if self.0.len() >= SEEN_MAX {
+            return Err(Unopened::Busy);
         }
-        true
+        match self.0.insert((at_ms.saturating_add(LIFE_MS), code)) {
+            true => Ok(()),
+            false => Err(Unopened::Refused),
+        }
     }
 }
 
@@ -295,10 +303,10 @@ mod tests {
         let (head, code) = sealed();
         let mut seen = Seen::default();
         for wrong in [NOW - LIFE_MS - 1, NOW + LIFE_MS + 1] {
-            assert!(seal().open(&head, &code, wrong, &mut seen).is_none());
+            assert!(seal().open(&head, &code, wrong, &mut seen).is_err());
         }
-        assert!(seal().open(&head, &code, NOW, &mut seen).is_some());
-        assert!(seal().open(&head, &code, NOW, &mut seen).is_none());
+        assert!(seal().open(&head, &code, NOW, &mut seen).is_ok());
+        assert!(seal().open(&head, &code, NOW, &mut seen).is_err());
     }
 
     #[test]
@@ -306,11 +314,11 @@ mod tests {
         let (head, code) = sealed();
         let stranger = Seal::new(&[8; 32]);
         let mut seen = Seen::default();
-        assert!(stranger.open(&head, &code, NOW, &mut seen).is_none());
+        assert!(stranger.open(&head, &code, NOW, &mut seen).is_err());
         for at in 0..head.len() {
             let mut forged = head.clone();
             forged[at] ^= 1;
-            assert!(seal().open(&forged, &code, NOW, &mut seen).is_none());
+            assert!(seal().open(&forged, &code, NOW, &mut seen).is_err());
         }
         let (_, answer_code) = seal().seal_back(
             &code,
@@ -321,7 +329,28 @@ mod tests {
                 room: None,
             },
         );
-        assert!(seal().open(&head, &answer_code, NOW, &mut seen).is_none());
+        assert!(seal().open(&head, &answer_code, NOW, &mut seen).is_err());
+    }
+
+    #[test]
+    fn what_may_be_taken_again_is_never_forgotten() {
+        let mut seen = Seen::default();
+        let code = |number: usize| {
+            let mut code = Code::default();
+            code[..8].copy_from_slice(&number.to_be_bytes());
+            code
+        };
+        // The first one comes from a clock that is ahead.
+        let ahead = NOW + LIFE_MS;
+        assert_eq!(seen.add(code(0), ahead, NOW), Ok(()));
+        for number in 1..SEEN_MAX {
+            assert_eq!(seen.add(code(number), NOW, NOW), Ok(()));
+        }
+        assert_eq!(seen.add(code(SEEN_MAX), NOW, NOW), Err(Unopened::Busy));
+        let later = NOW + LIFE_MS + 1;
+        assert_eq!(seen.add(code(SEEN_MAX), later, later), Ok(()));
+        assert_eq!(seen.add(code(0), ahead, later), Err(Unopened::Refused));
+        assert_eq!(seen.0.len(), 2);
     }
 
     #[test]

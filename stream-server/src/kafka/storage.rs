@@ -283,7 +283,23 @@ impl Storage for KafkaFront {
     ) -> Answer<'a, Option<u64>> {
         Box::pin(async move {
             let topic = self.topic_of(stream)?;
-            let found = self.log.offset_at(&topic, partition, time).await;
+            let asked = partition..partition.saturating_add(1);
+            let found = self.log.offsets_at(&topic, asked, time).await;
+            Ok(found.map_err(failed)?.remove(&partition))
+        })
+    }
+
+    fn offsets_at<'a>(
+        &'a self,
+        stream: &'a Stream,
+        time: TimeMs,
+    ) -> Answer<'a, BTreeMap<u32, u64>> {
+        Box::pin(async move {
+            let topic = self.topic_of(stream)?;
+            let found = self
+                .log
+                .offsets_at(&topic, 0..stream.partitions, time)
+                .await;
             found.map_err(failed)
         })
     }

@@ -96,7 +96,8 @@ impl KafkaFront {
         findings.look(topic, &facts, wanted, &self.setting);
         if !Self::is_named(stream) {
             let bounds = self.log.bounds(topic, 0..facts.partitions, None).await?;
-            let is_empty = bounds.values().all(|extent| extent.next == 0);
+            let empty = bounds.values().filter(|extent| extent.next == 0);
+            let is_empty = u32::try_from(empty.count()) == Ok(facts.partitions);
             if !is_empty || !findings.refused.is_empty() {
                 return Err(LogError::Exists);
             }

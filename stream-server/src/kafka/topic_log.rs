@@ -179,13 +179,14 @@ pub(crate) trait Log: Send + Sync {
         oldest: Option<BTreeMap<u32, u64>>,
     ) -> Done<'a, BTreeMap<u32, Extent>>;
 
-    /// Returns the first offset whose record has at least this time; `None` if there is none.
-    fn offset_at<'a>(
+    /// Returns for each of these partitions the first offset whose record has at least this time,
+    /// by one question; partitions without such a record are left out.
+    fn offsets_at<'a>(
         &'a self,
         topic: &'a str,
-        partition: u32,
+        partitions: Range<u32>,
         time: TimeMs,
-    ) -> Done<'a, Option<u64>>;
+    ) -> Done<'a, BTreeMap<u32, u64>>;
 
     /// Follows partitions as they are told, until the receiver is dropped. An offset that is not
     /// kept means the oldest one.

@@ -1,6 +1,7 @@
 //! CreateCursor and GetMessages.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::Service;
 use crate::api_error::ApiError;
@@ -30,6 +31,28 @@ pub struct Fetched {
     pub messages: Vec<Message>,
     /// The cursor to go on with (`opc-next-cursor`).
     pub next_cursor: String,
+    /// Which offsets were read; only of a partition's cursor.
+    pub offsets: Option<ReadOffsets>,
+}
+
+/// The offsets that a read has gone through (`sluice-offsets`). Those without a message in the
+/// answer have none, or one that can't be read. An empty answer is the partition's end only if the
+/// read has come there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReadOffsets {
+    /// The first one.
+    pub from: u64,
+    /// The one to go on with.
+    pub next: u64,
+    /// The one that the partition's next message got when the read began.
+    pub end: u64,
+}
+
+impl fmt::Display for ReadOffsets {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { from, next, end } = self;
+        write!(formatter, "{from}-{next}/{end}")
+    }
 }
 
 impl Service {
@@ -99,7 +122,7 @@ impl Service {
         let stream = self.find_stream(stream_id).await?;
         let cursor = self.open_cursor(&stream, now, cursor)?;
         self.admit_read(&stream, now, &cursor)?;
-        let (messages, next) = match cursor {
+        let (messages, next, offsets) = match cursor {
             Cursor::Partition {
                 partition,
                 position,
@@ -107,13 +130,17 @@ impl Service {
                 self.read_partition(&stream, partition, position, bounds)
                     .await?
             }
-            Cursor::Group(cursor) => self.read_group(&stream, now, &cursor, bounds).await?,
+            Cursor::Group(cursor) => {
+                let (messages, next) = self.read_group(&stream, now, &cursor, bounds).await?;
+                (messages, next, None)
+            }
         };
         let next_cursor = self.seal(&stream, now, &next);
         Ok(Fetched {
             stream_name: stream.name.clone(),
             messages,
             next_cursor,
+            offsets,
         })
     }
 
@@ -145,7 +172,7 @@ impl Service {
         partition: u32,
         position: Position,
         bounds: ReadBounds,
-    ) -> Result<(Vec<Message>, Cursor), ApiError> {
+    ) -> Result<(Vec<Message>, Cursor, Option<ReadOffsets>), ApiError> {
         let from = match position {
             Position::Offset(offset) => Some(offset),
             Position::Time(time) => self.storage.offset_at(stream, partition, time).await?,
@@ -157,12 +184,13 @@ impl Service {
                     partition,
                     position,
                 },
+                None,
             ));
         };
         let extents = self.storage.extents_to_read(stream).await?;
-        if !extents.contains_key(&partition) {
+        let Some(end) = extents.get(&partition).map(|extent| extent.next) else {
             return Err(untold(partition).into());
-        }
+        };
         check_kept(&extents, partition, from)?;
         let range = within(
             &extents,
@@ -183,6 +211,7 @@ impl Service {
                 partition,
                 position,
             },
+            Some(ReadOffsets { from, next, end }),
         ))
     }
 

@@ -279,14 +279,15 @@ impl Service {
         if let Some(missing) = (0..stream.partitions).find(|one| !extents.contains_key(one)) {
             return Err(untold(missing).into());
         }
+        let at_time = match start {
+            GroupStart::AtTime(time) => self.storage.offsets_at(stream, time).await?,
+            GroupStart::TrimHorizon | GroupStart::Latest => BTreeMap::new(),
+        };
         for (partition, extent) in extents {
             let offset = match start {
                 GroupStart::TrimHorizon => extent.oldest,
                 GroupStart::Latest => extent.next,
-                GroupStart::AtTime(time) => {
-                    let found = self.storage.offset_at(stream, partition, time).await?;
-                    found.unwrap_or(extent.next)
-                }
+                GroupStart::AtTime(_) => at_time.get(&partition).copied().unwrap_or(extent.next),
             };
             starts.insert(partition, offset);
         }

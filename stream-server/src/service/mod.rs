@@ -17,7 +17,7 @@ mod work;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use consume::{CursorRequest, Fetched};
+pub use consume::{CursorRequest, Fetched, ReadOffsets};
 pub use groups::{GroupCursorRequest, GroupStart, GroupView};
 pub use page::{Filter, Page, Paging};
 pub use pools::PoolRequest;
@@ -129,14 +129,14 @@ impl Service {
     }
 
     /// Takes groups over from another server of the same cluster, without their instances.
-    /// `epoch` is the ownership: cursors of an earlier one are invalid.
+    /// Their joinings are numbered on from `first`.
     #[cfg(feature = "kafka")]
-    pub(crate) fn take_groups(&self, records: Vec<GroupRecord>, epoch: u64) {
+    pub(crate) fn take_groups(&self, records: Vec<GroupRecord>, first: u64) {
         let mut groups = self.groups();
         for record in records {
             // One that is here may be from an earlier ownership.
             groups.by_key.remove(&record.key);
-            groups.add(Group::taken_over(record, epoch));
+            groups.add(Group::taken_over(record, first));
         }
     }
 

@@ -164,14 +164,13 @@ impl Log for KafkaLog {
         Box::pin(self.offsets.bounds(topic, partitions, oldest))
     }
 
-    fn offset_at<'a>(
+    fn offsets_at<'a>(
         &'a self,
         topic: &'a str,
-        partition: u32,
+        partitions: Range<u32>,
         time: TimeMs,
-    ) -> Done<'a, Option<u64>> {
-        let topic = topic.to_owned();
-        Box::pin(self.ask(move |asking| offsets::offset_at(asking, &topic, partition, time)))
+    ) -> Done<'a, BTreeMap<u32, u64>> {
+        Box::pin(self.offsets.at(topic, partitions, time))
     }
 
     fn follow(&self) -> Result<Following, LogError> {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer as _;
 use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::PATIENCE;
@@ -28,6 +29,9 @@ const OTHERS: Duration = Duration::from_millis(500);
 /// How long a broker that told nothing isn't asked again, while others do.
 const SILENT_LIFE: Duration = Duration::from_secs(2);
 
+/// Questions by time that are asked at once.
+const BY_TIME_MAX: usize = 8;
+
 /// The oldest and the next offset of partitions.
 type Extents = BTreeMap<u32, Extent>;
 
@@ -38,6 +42,8 @@ pub(super) struct Offsets {
     apart: Mutex<BTreeMap<String, Instant>>,
     /// Brokers that told nothing, and when they were asked.
     silent: Mutex<BTreeMap<i32, Instant>>,
+    /// Room for questions by time, which clients ask as often as they like: each holds a thread.
+    by_time: Semaphore,
 }
 
 impl Offsets {
@@ -46,7 +52,28 @@ impl Offsets {
             asking,
             apart: Mutex::default(),
             silent: Mutex::default(),
+            by_time: Semaphore::new(BY_TIME_MAX),
         }
+    }
+
+    /// Returns offsets by time; see [`crate::kafka::topic_log::Log::offsets_at`].
+    pub(super) async fn at(
+        &self,
+        topic: &str,
+        partitions: Range<u32>,
+        time: TimeMs,
+    ) -> Result<BTreeMap<u32, u64>, LogError> {
+        let place = tokio::time::timeout(PATIENCE, self.by_time.acquire()).await;
+        let busy = || LogError::Unavailable("too many questions by time are asked".to_owned());
+        let _place = place.ok().and_then(Result::ok).ok_or_else(busy)?;
+        let (asking, topic) = (Arc::clone(&self.asking), topic.to_owned());
+        let asked = tokio::task::spawn_blocking(move || {
+            let told = offsets_at(&asking, &topic, partitions, time);
+            problems(&asking);
+            told
+        });
+        let asked = asked.await;
+        asked.unwrap_or_else(|error| Err(LogError::Unavailable(error.to_string())))
     }
 
     /// Returns the offsets of partitions; see [`crate::kafka::topic_log::Log::bounds`].
@@ -246,24 +273,27 @@ fn offsets(
     }
 }
 
-/// Returns the first offset with at least this time.
-pub(super) fn offset_at(
+/// Returns the first offset with at least this time, of the partitions that have one.
+fn offsets_at(
     asking: &Asking,
     topic: &str,
-    partition: u32,
+    partitions: Range<u32>,
     time: TimeMs,
-) -> Result<Option<u64>, LogError> {
+) -> Result<BTreeMap<u32, u64>, LogError> {
     let mut asked = TopicPartitionList::new();
     let time = Offset::Offset(i64::try_from(time.0).unwrap_or(i64::MAX));
-    let added = asked.add_partition_offset(topic, number(partition), time);
-    added.map_err(failed)?;
+    for partition in partitions {
+        let added = asked.add_partition_offset(topic, number(partition), time);
+        added.map_err(failed)?;
+    }
     let told = asking.offsets_for_times(asked, PATIENCE).map_err(failed)?;
-    let told = told.elements();
-    let Some(told) = told.first() else {
-        return Ok(None);
-    };
-    told.error().map_err(failed)?;
-    Ok(number_of(told.offset()))
+    let mut offsets = BTreeMap::new();
+    for told in told.elements() {
+        told.error().map_err(failed)?;
+        let partition = u32::try_from(told.partition()).unwrap_or(u32::MAX);
+        offsets.extend(number_of(told.offset()).map(|offset| (partition, offset)));
+    }
+    Ok(offsets)
 }
 
 /// Returns the offset as a number, if it is one.

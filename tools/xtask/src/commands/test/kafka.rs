@@ -14,6 +14,7 @@ const TESTS: &[&str] = &[
     "control_plane",
     "copy",
     "copy_kafka",
+    "copy_refusals",
     "copy_trouble",
     "cursors",
     "groups",
@@ -48,7 +49,7 @@ pub(super) fn chaos(project: &Project) -> Result<Outcome> {
     }
     let mut command = member::command(project);
     command
-        .args(["--kafka", "--seconds", "90"])
+        .args(["--kafka", "--seconds", "45"])
         .env(PREPARED, "1");
     runner::check(&mut command)
 }

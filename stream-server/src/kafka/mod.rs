@@ -9,7 +9,7 @@
 //! | | |
 //! |---|---|
 //! | the seam to a cluster; in memory; Kafka's client | `topic_log`, `memory`, `client` |
-//! | what offsets there are; what was published a moment ago | `extents`, `recent` |
+//! | what offsets there are; what was published a moment ago | `extents`, `recent`, `shortcuts` |
 //! | the partition of messages without a key | `sticky` |
 //! | unfit topics (pure) | `checks` |
 //! | runs the coordination | `coordination`, `running`, `log_times`, `steady` |
@@ -37,6 +37,7 @@ mod recent;
 mod remade;
 mod running;
 mod seal;
+mod shortcuts;
 mod startup;
 mod steady;
 mod sticky;

@@ -72,13 +72,6 @@ impl KafkaFront {
         }
     }
 
-    fn count_read(&self, messages: &[Message]) {
-        let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-        let bytes: usize = messages.iter().map(|message| message.value.len()).sum();
-        self.metrics.read.inc_by(whole(messages.len()));
-        self.metrics.read_bytes.inc_by(whole(bytes));
-    }
-
     /// Returns a group after a change, which has given its key.
     fn group_after(&self, key: Option<u64>) -> Result<GroupRecord, StorageError> {
         let found = key.and_then(|key| {
@@ -220,12 +213,7 @@ impl Storage for KafkaFront {
             let records: Vec<NewRecord> = messages.into_iter().map(record).collect();
             let begun = Instant::now();
             let stamps = self.log.produce(&topic, records.clone()).await;
-            let acknowledged = |(record, stamp): (NewRecord, &Result<Stamp, _>)| {
-                let stamp = *stamp.as_ref().ok()?;
-                Some((record.partition, stamp, record.key, record.value))
-            };
-            let acknowledged = records.into_iter().zip(&stamps).filter_map(acknowledged);
-            self.recent.note(stream.key, acknowledged);
+            self.remember(stream, records, &stamps);
             let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
             let failures = stamps.iter().filter(|stamp| stamp.is_err()).count();
             self.metrics
@@ -249,14 +237,7 @@ impl Storage for KafkaFront {
     }
 
     fn extents_lately(&self, stream: &Stream) -> Option<BTreeMap<u32, Extent>> {
-        let mut extents = self.extents.lately(stream)?;
-        // What this front has published since can be read.
-        for (partition, next) in self.recent.ends(stream.key, stream.partitions) {
-            if let Some(extent) = extents.get_mut(&partition) {
-                extent.next = extent.next.max(next);
-            }
-        }
-        Some(extents)
+        self.known_lately(stream)
     }
 
     fn extents<'a>(&'a self, stream: &'a Stream) -> Answer<'a, BTreeMap<u32, Extent>> {

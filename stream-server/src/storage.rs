@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::group::{Commit, GroupRecord, ReadRange};
-use crate::partition_log::{Extent, Stamp};
+use crate::partition_log::{Extent, Stamp, partition_of_random};
 use crate::time::TimeMs;
 
 /// The result of an operation of the storage, as a future.
@@ -207,9 +207,27 @@ pub trait Storage: Send + Sync {
         messages: Vec<NewMessage>,
     ) -> Answer<'a, Vec<Result<Stamp, StorageError>>>;
 
+    /// Returns the partition of a message without a key, from 64 random bits.
+    fn partition_of_random(&self, random: u64, partitions: u32) -> u32 {
+        partition_of_random(random, partitions)
+    }
+
     /// Returns the offsets of each partition. They are never ahead of what can be read. A partition
     /// that can't be asked now may be left out.
     fn extents<'a>(&'a self, stream: &'a Stream) -> Answer<'a, BTreeMap<u32, Extent>>;
+
+    /// Returns the offsets for somebody who reads on from an offset. Messages may be gone that are
+    /// still told of: then [`Storage::read`] fails, and the next answer is right.
+    fn extents_to_read<'a>(&'a self, stream: &'a Stream) -> Answer<'a, BTreeMap<u32, Extent>> {
+        self.extents(stream)
+    }
+
+    /// Returns what is known of the offsets of partitions without asking for them: there may be
+    /// newer messages, and older ones may be gone. `None` if this takes no less time than
+    /// [`Storage::extents`].
+    fn extents_lately(&self, _stream: &Stream) -> Option<BTreeMap<u32, Extent>> {
+        None
+    }
 
     /// Returns the first offset whose message has at least this time; `None` if there is none yet.
     fn offset_at<'a>(

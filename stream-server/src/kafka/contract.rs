@@ -50,7 +50,7 @@ async fn appends_and_reads(log: &dyn Log, topic: &str) {
         .map(|stamp| stamp.as_ref().unwrap().offset)
         .collect();
     assert_eq!(offsets, [0, 0, 1, 2]);
-    let bounds = log.bounds(topic, 0..2).await.unwrap();
+    let bounds = log.bounds(topic, 0..2, None).await.unwrap();
     let extent = |next| Extent { oldest: 0, next };
     assert_eq!(bounds, BTreeMap::from([(0, extent(3)), (1, extent(1))]));
     // A read may give fewer than there are.
@@ -121,7 +121,7 @@ async fn reads_within_bounds(log: &dyn Log, topic: &str, time: TimeMs) {
 /// Deletes records and topics.
 async fn deletes(log: &dyn Log, topic: &str) {
     log.delete_records(topic, 0, 2).await.unwrap();
-    let bounds = log.bounds(topic, 0..2).await.unwrap();
+    let bounds = log.bounds(topic, 0..2, None).await.unwrap();
     assert_eq!(bounds[&0], Extent { oldest: 2, next: 3 });
     let gone = log.fetch(topic, vec![wanted(0, 1)], 10, 1_000).await;
     assert_eq!(gone, Err(LogError::OutOfRange));

@@ -215,7 +215,7 @@ impl Coordination {
     async fn extent(&self, log: LogId) -> Result<(u64, u64), LogError> {
         let (topic, partition) = self.topic(log);
         let only = partition..partition.saturating_add(1);
-        let bounds = self.log.bounds(topic, only).await?;
+        let bounds = self.log.bounds(topic, only, None).await?;
         let extent = bounds.get(&partition).ok_or(LogError::NoTopic)?;
         Ok((extent.oldest, extent.next))
     }

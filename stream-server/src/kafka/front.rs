@@ -13,7 +13,9 @@ use super::coordination::Coordination;
 use super::directory::{Directory, Listed};
 use super::extents::Extents;
 use super::peers::Peers;
+use super::recent::Recent;
 use super::running::{Event, Running};
+use super::sticky::Sticky;
 use super::topic_log::{InternalTopics, Log};
 use super::translate::{failed, group_record};
 use super::unfit::Unfit;
@@ -35,6 +37,8 @@ pub(crate) struct KafkaFront {
     pub(super) log: Arc<dyn Log>,
     pub(super) coordination: Arc<Coordination>,
     pub(super) extents: Extents,
+    pub(super) recent: Recent,
+    pub(super) sticky: Sticky,
     pub(super) directory: Directory,
     pub(super) unfit: Unfit,
     pub(super) metrics: Arc<Metrics>,
@@ -82,6 +86,8 @@ impl KafkaFront {
         Self {
             setting,
             extents: Extents::new(Arc::clone(&log)),
+            recent: Recent::default(),
+            sticky: Sticky::default(),
             log,
             coordination,
             directory: Directory::default(),
@@ -220,6 +226,7 @@ impl KafkaFront {
         let Some(known) = known else { return };
         let is_gone = |key: u64| key < position && !known.contains(&key);
         self.extents.forget(is_gone);
+        self.recent.forget(is_gone);
         if let Some(service) = self.service.get() {
             service.drop_groups_of(is_gone);
         }
@@ -242,7 +249,8 @@ impl Backend for KafkaFront {
 
     fn probe(&self) -> Answer<'_, ()> {
         Box::pin(async {
-            let asked = self.log.bounds(&self.topics.slots, 0..self.slots()).await;
+            let slots = 0..self.slots();
+            let asked = self.log.bounds(&self.topics.slots, slots, None).await;
             asked.map(drop).map_err(failed)?;
             self.listed().map(drop)
         })

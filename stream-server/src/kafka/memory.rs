@@ -207,7 +207,12 @@ impl Log for MemoryLog {
         Box::pin(ready(read))
     }
 
-    fn bounds<'a>(&'a self, topic: &'a str, asked: Range<u32>) -> Done<'a, BTreeMap<u32, Extent>> {
+    fn bounds<'a>(
+        &'a self,
+        topic: &'a str,
+        asked: Range<u32>,
+        _: Option<BTreeMap<u32, u64>>,
+    ) -> Done<'a, BTreeMap<u32, Extent>> {
         let bounds = self.with(topic, |partitions| {
             let extent = |partition: &Partition| Extent {
                 oldest: partition.oldest,

@@ -9,7 +9,8 @@
 //! | | |
 //! |---|---|
 //! | the seam to a cluster; in memory; Kafka's client | `topic_log`, `memory`, `client` |
-//! | what offsets there are, remembered for a moment | `extents` |
+//! | what offsets there are; what was published a moment ago | `extents`, `recent`, `shortcuts` |
+//! | the partition of messages without a key | `sticky` |
 //! | unfit topics (pure) | `checks` |
 //! | runs the coordination | `coordination`, `running`, `log_times`, `steady` |
 //! | start, what this front owns | `front`, `startup`, `error` |
@@ -32,11 +33,14 @@ mod log_times;
 mod memory;
 mod names;
 mod peers;
+mod recent;
 mod remade;
 mod running;
 mod seal;
+mod shortcuts;
 mod startup;
 mod steady;
+mod sticky;
 mod storage;
 mod streams;
 #[cfg(test)]

@@ -9,13 +9,14 @@ use stream_coordination::placement::{slot_of_group, slot_of_key};
 use stream_coordination::record::{self, Change, NewStream};
 use stream_coordination::state::{SlotState, WhyRefused};
 
+use super::extents::Which;
 use super::front::KafkaFront;
 use super::names;
-use super::topic_log::{Fetched, NewRecord, Record, Wanted};
+use super::topic_log::{Fetched, LogError, NewRecord, Record, Wanted};
 use super::translate::{failed, group_record, wall_ms};
 use crate::fronts::CONTROL_SLOT;
 use crate::group::{Commit, GroupRecord, ReadRange};
-use crate::partition_log::{Extent, Stamp};
+use crate::partition_log::{Extent, Stamp, partition_of_random};
 use crate::storage::{
     Answer, Document, Found, GroupNews, Message, NewMessage, ReadBounds, Storage,
 };
@@ -209,9 +210,10 @@ impl Storage for KafkaFront {
                 key: message.key,
                 value: message.value,
             };
-            let records = messages.into_iter().map(record).collect();
+            let records: Vec<NewRecord> = messages.into_iter().map(record).collect();
             let begun = Instant::now();
-            let stamps = self.log.produce(&topic, records).await;
+            let stamps = self.log.produce(&topic, records.clone()).await;
+            self.remember(stream, records, &stamps);
             let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
             let failures = stamps.iter().filter(|stamp| stamp.is_err()).count();
             self.metrics
@@ -230,10 +232,27 @@ impl Storage for KafkaFront {
         })
     }
 
+    fn partition_of_random(&self, random: u64, partitions: u32) -> u32 {
+        partition_of_random(self.sticky.choose(random), partitions)
+    }
+
+    fn extents_lately(&self, stream: &Stream) -> Option<BTreeMap<u32, Extent>> {
+        self.known_lately(stream)
+    }
+
     fn extents<'a>(&'a self, stream: &'a Stream) -> Answer<'a, BTreeMap<u32, Extent>> {
         Box::pin(async move {
             let topic = self.topic_of(stream)?;
-            self.extents.get(stream, &topic).await.map_err(failed)
+            let extents = self.extents.get(stream, &topic, Which::Both).await;
+            extents.map_err(failed)
+        })
+    }
+
+    fn extents_to_read<'a>(&'a self, stream: &'a Stream) -> Answer<'a, BTreeMap<u32, Extent>> {
+        Box::pin(async move {
+            let topic = self.topic_of(stream)?;
+            let extents = self.extents.get(stream, &topic, Which::Next).await;
+            extents.map_err(failed)
         })
     }
 
@@ -285,20 +304,25 @@ impl Storage for KafkaFront {
             if wanted.is_empty() {
                 return Ok(Found::default());
             }
+            self.extents.renew(stream, &topic);
+            if let Some(messages) = self.recent.read(stream.key, ranges, bounds) {
+                self.count_read(&messages);
+                return Ok(Found::from(messages));
+            }
             let (count_max, bytes_max) = (bounds.count_max, bounds.bytes_max);
             let read = self.log.fetch(&topic, wanted, count_max, bytes_max).await;
+            if matches!(read, Err(LogError::OutOfRange)) {
+                self.extents.doubt(stream);
+            }
             let Fetched { records, reached } = read.map_err(failed)?;
-            let whole = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
-            let bytes: usize = records.iter().map(|record| record.value.len()).sum();
-            self.metrics.read.inc_by(whole(records.len()));
-            self.metrics.read_bytes.inc_by(whole(bytes));
             let message = |record: Record| Message {
                 partition: record.partition,
                 stamp: record.stamp,
                 key: record.key,
                 value: record.value,
             };
-            let messages = records.into_iter().map(message).collect();
+            let messages: Vec<Message> = records.into_iter().map(message).collect();
+            self.count_read(&messages);
             Ok(Found { messages, reached })
         })
     }

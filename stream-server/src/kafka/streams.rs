@@ -95,7 +95,7 @@ impl KafkaFront {
         let wanted = (plan.partitions, plan.retention_ms);
         findings.look(topic, &facts, wanted, &self.setting);
         if !Self::is_named(stream) {
-            let bounds = self.log.bounds(topic, 0..facts.partitions).await?;
+            let bounds = self.log.bounds(topic, 0..facts.partitions, None).await?;
             let empty = bounds.values().filter(|extent| extent.next == 0);
             let is_empty = u32::try_from(empty.count()) == Ok(facts.partitions);
             if !is_empty || !findings.refused.is_empty() {

@@ -12,7 +12,7 @@ use super::memory::{Fault, MemoryLog};
 use super::topic_log::{Log as _, NewRecord, TopicPlan};
 use crate::fronts::CONTROL_SLOT;
 use crate::ops::Ops;
-use crate::service::{GroupCursorRequest, GroupStart, Service, StreamRequest};
+use crate::service::{GroupCursorRequest, GroupStart, PutMessage, Service, StreamRequest};
 use crate::settings::KafkaSetting;
 use crate::storage::{Storage as _, StorageError};
 use crate::time::TimeMs;
@@ -191,7 +191,7 @@ async fn a_refused_creation_leaves_somebodys_topic_alone() {
     let begin = Change::CreateStream(new_stream("orders"));
     rig.front.change(CONTROL_SLOT, begin).await.unwrap();
     rig.until(|rig| rig.stages().is_empty()).await;
-    let bounds = rig.log.bounds("sluice.orders", 0..1).await.unwrap();
+    let bounds = rig.log.bounds("sluice.orders", 0..1, None).await.unwrap();
     assert_eq!(bounds[&0].next, 1, "it has its message");
 }
 
@@ -316,4 +316,55 @@ async fn one_broken_stream_hides_no_other_figures() {
         .iter()
         .map(|(labels, _)| labels.stream.as_str());
     assert_eq!(streams.collect::<Vec<_>>(), ["calls"]);
+}
+
+#[tokio::test]
+async fn what_several_fronts_publish_comes_once_and_in_order() {
+    let rig = Rig::start().await;
+    let stream = rig.create("calls").await.unwrap();
+    let mut cursor = rig.join(&stream).await;
+    let mut offsets = Vec::new();
+    for round in 0..60_u64 {
+        // Another front's messages come between this one's.
+        if round % 7 == 3 {
+            rig.put("sluice.calls", 1).await;
+        } else {
+            let message = PutMessage {
+                key: None,
+                value: Bytes::from_static(b"x"),
+            };
+            let put = rig.service.put_messages(NOW, &stream, None, vec![message]);
+            put.await.unwrap();
+        }
+        if round % 3 == 1 {
+            let got = rig.service.get_messages(NOW, &stream, &cursor, Some(4));
+            let got = got.await.unwrap();
+            assert!(!got.messages.is_empty(), "there is more, in round {round}");
+            offsets.extend(got.messages.iter().map(|one| one.stamp.offset));
+            cursor = got.next_cursor;
+        }
+    }
+    while offsets.len() < 60 {
+        let got = rig.service.get_messages(NOW, &stream, &cursor, None);
+        let got = got.await.unwrap();
+        assert!(!got.messages.is_empty(), "there is more");
+        offsets.extend(got.messages.iter().map(|one| one.stamp.offset));
+        cursor = got.next_cursor;
+    }
+    assert_eq!(offsets, (0..60).collect::<Vec<u64>>());
+}
+
+#[tokio::test]
+async fn messages_that_were_just_removed_are_missed_soon() {
+    let rig = Rig::start().await;
+    let stream = rig.create("calls").await.unwrap();
+    rig.put("sluice.calls", 3).await;
+    let cursor = rig.join(&stream).await;
+    let got = rig.service.get_messages(NOW, &stream, &cursor, None).await;
+    assert_eq!(got.unwrap().messages.len(), 3);
+    rig.log.delete_records("sluice.calls", 0, 2).await.unwrap();
+    let missing = rig.service.get_messages(NOW, &stream, &cursor, None).await;
+    assert_eq!(missing.unwrap_err().status, 503, "it isn't known yet");
+    let missing = rig.service.get_messages(NOW, &stream, &cursor, None).await;
+    assert_eq!(missing.unwrap_err().status, 400);
 }

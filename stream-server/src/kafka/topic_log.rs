@@ -170,11 +170,13 @@ pub(crate) trait Log: Send + Sync {
     ) -> Done<'a, Fetched>;
 
     /// Returns the offsets of these partitions, as they are after this call. What is before `next`
-    /// can be read. A partition that nobody answers for is left out; it fails if all are.
+    /// can be read. A partition that nobody answers for is left out; it fails if all are. If
+    /// `oldest` has the oldest offsets of all of them, brokers aren't asked for these.
     fn bounds<'a>(
         &'a self,
         topic: &'a str,
         partitions: Range<u32>,
+        oldest: Option<BTreeMap<u32, u64>>,
     ) -> Done<'a, BTreeMap<u32, Extent>>;
 
     /// Returns for each of these partitions the first offset whose record has at least this time,

@@ -6,7 +6,7 @@ use std::fmt;
 use super::Service;
 use crate::api_error::ApiError;
 use crate::cursor::Cursor;
-use crate::group::{GroupCursor, ReadRange};
+use crate::group::{GroupCursor, Read, ReadRange};
 use crate::limits::{GET_BYTES_MAX, GET_COUNT_MAX};
 use crate::partition_log::{Extent, Position, Start};
 use crate::storage::{Found, Message, ReadBounds, StorageError, Stream};
@@ -187,7 +187,7 @@ impl Service {
                 None,
             ));
         };
-        let extents = self.storage.extents(stream).await?;
+        let extents = self.storage.extents_to_read(stream).await?;
         let Some(end) = extents.get(&partition).map(|extent| extent.next) else {
             return Err(untold(partition).into());
         };
@@ -215,6 +215,33 @@ impl Service {
         ))
     }
 
+    /// Returns what to read for a cursor of a group, with the offsets that it is planned by.
+    ///
+    /// What is known already will do if it shows something to read. Only that there is nothing has
+    /// to be as new as the request.
+    async fn plan_read(
+        &self,
+        stream: &Stream,
+        key: u64,
+        cursor: &GroupCursor,
+    ) -> Result<(Read, BTreeMap<u32, Extent>), ApiError> {
+        let plan = |extents: &BTreeMap<u32, Extent>| {
+            let next_of = |partition: u32| next_of(extents, partition);
+            self.with_group(key, |group| group.begin_read(cursor, next_of))
+        };
+        if let Some(extents) = self.storage.extents_lately(stream) {
+            let mut read = plan(&extents)?;
+            // Somebody may know of more messages.
+            read.behind_the_end = None;
+            if !read.ranges.is_empty() {
+                return Ok((read, extents));
+            }
+            self.with_group(key, |group| group.finish_read(read, &BTreeMap::new()))?;
+        }
+        let extents = self.storage.extents_to_read(stream).await?;
+        Ok((plan(&extents)?, extents))
+    }
+
     async fn read_group(
         &self,
         stream: &Stream,
@@ -225,9 +252,7 @@ impl Service {
         let key = cursor.group_key;
         let get = self.with_group(key, |group| group.begin_get(now, cursor))?;
         self.make_durable(&get.commit).await?;
-        let extents = self.storage.extents(stream).await?;
-        let next_of = |partition: u32| extents.get(&partition).map_or(0, |extent| extent.next);
-        let read = self.with_group(key, |group| group.begin_read(&get.cursor, next_of))?;
+        let (read, extents) = self.plan_read(stream, key, &get.cursor).await?;
         let is_kept = |range: &ReadRange| check_kept(&extents, range.partition, range.from);
         let mut kept = read.ranges.iter().try_for_each(is_kept);
         if let Some((partition, from)) = read.behind_the_end {
@@ -257,6 +282,11 @@ impl Service {
         let next = self.with_group(key, |group| group.finish_read(read, &delivered))?;
         Ok((result?.messages, Cursor::Group(next)))
     }
+}
+
+/// Returns the offset behind the last message of a partition that is known.
+fn next_of(extents: &BTreeMap<u32, Extent>, partition: u32) -> u64 {
+    extents.get(&partition).map_or(0, |extent| extent.next)
 }
 
 /// Returns why nothing is known of a partition that is there.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::Service;
 use crate::api_error::ApiError;
 use crate::limits::{KEY_BYTES_MAX, REQUEST_BYTES_MAX, VALUE_BYTES_MAX};
-use crate::partition_log::{Stamp, partition_of_key, partition_of_random};
+use crate::partition_log::{Stamp, partition_of_key};
 use crate::storage::{NewMessage, StorageError, Stream};
 use crate::throttle::{Bucket, Throttled};
 use crate::time::TimeMs;
@@ -32,11 +32,11 @@ pub struct PutEntry {
 
 impl Service {
     /// Publishes messages (OCI PutMessages). The partition is the given one, which OCI Streaming
-    /// doesn't have; else it comes from the key ([`partition_of_key`]), or is random without one.
-    /// All messages are durable when this returns, except those of partitions that have already had
-    /// their bytes: their entries are 429. Once one message is refused, all later ones of its
-    /// partition are, so that their order is the client's. The entries are in the order of the
-    /// messages.
+    /// doesn't have; else it comes from the key ([`partition_of_key`]), or is random without one. A
+    /// storage may choose the same one for some that come together. All messages are durable when
+    /// this returns, except those of partitions that have already had their bytes: their entries
+    /// are 429. Once one message is refused, all later ones of its partition are, so that their
+    /// order is the client's. The entries are in the order of the messages.
     ///
     /// # Errors
     /// 400 for sizes, an empty list and a partition that isn't there, 404 for the stream, 429 if no
@@ -60,7 +60,10 @@ impl Service {
             let partition = match (partition, &key) {
                 (Some(partition), _) => partition,
                 (None, Some(key)) => partition_of_key(key, stream.partitions),
-                (None, None) => partition_of_random((self.entropy)(), stream.partitions),
+                (None, None) => {
+                    let random = (self.entropy)();
+                    self.storage.partition_of_random(random, stream.partitions)
+                }
             };
             NewMessage {
                 partition,

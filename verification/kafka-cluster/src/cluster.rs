@@ -4,6 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use local_gateway::process::Process;
 use rustix::process::Signal;
 
 use crate::metadata::{Known, controller_known_to, known_to};
@@ -81,6 +82,13 @@ impl Cluster {
             format!("127.0.0.1:{port}")
         };
         self.nodes.iter().map(address).collect::<Vec<_>>().join(",")
+    }
+
+    /// Returns the processes of the brokers that run.
+    #[must_use]
+    pub fn pids(&self) -> Vec<u32> {
+        let running = self.nodes.iter().filter_map(|node| node.process.as_ref());
+        running.map(Process::pid).collect()
     }
 
     /// Lets a principal (`User:NAME`) do things: Kafka's names of operations, on what these

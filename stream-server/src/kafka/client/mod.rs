@@ -70,14 +70,12 @@ impl KafkaLog {
         let asking = config::told(&common).create_with_context(Told::default());
         let asking: Asking = asking.map_err(failed)?;
         let asking = Arc::new(asking);
-        let producing = || {
-            let config = config::producing(&common);
-            Producing::new(config, Arc::clone(&asking), setting.min_in_sync)
-        };
+        let producing = |config| Producing::new(config, Arc::clone(&asking), setting.min_in_sync);
         Ok(Self {
             setting: Arc::clone(setting),
-            producing: producing()?,
-            producing_internal: producing()?,
+            producing: producing(config::producing(&common))?,
+            // Each slot has one write under way, with all that waits for it.
+            producing_internal: producing(config::producing_one_by_one(&common))?,
             readers: Arc::new(Readers::new(config::reading(&common))),
             admin: common.create().map_err(failed)?,
             offsets: Offsets::new(Arc::clone(&asking)),
@@ -161,8 +159,9 @@ impl Log for KafkaLog {
         &'a self,
         topic: &'a str,
         partitions: Range<u32>,
+        oldest: Option<BTreeMap<u32, u64>>,
     ) -> Done<'a, BTreeMap<u32, Extent>> {
-        Box::pin(self.offsets.bounds(topic, partitions))
+        Box::pin(self.offsets.bounds(topic, partitions, oldest))
     }
 
     fn offsets_at<'a>(

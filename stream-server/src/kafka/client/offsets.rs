@@ -81,10 +81,17 @@ impl Offsets {
         &self,
         topic: &str,
         partitions: Range<u32>,
+        oldest: Option<BTreeMap<u32, u64>>,
     ) -> Result<Extents, LogError> {
         let all: BTreeSet<u32> = partitions.collect();
         if !self.is_apart(topic) {
-            match self.ask(topic, all.clone(), TOGETHER).await {
+            let is_whole = |oldest: &BTreeMap<u32, u64>| oldest.keys().eq(all.iter());
+            let asked = Asked {
+                partitions: all.clone(),
+                oldest: oldest.filter(is_whole),
+                patience: TOGETHER,
+            };
+            match ask(Arc::clone(&self.asking), topic.to_owned(), asked).await {
                 Ok(told) if told.len() == all.len() => return Ok(told),
                 // librdkafka believes for minutes that a partition has no leader. Looking for
                 // the leaders mends that.
@@ -116,7 +123,12 @@ impl Offsets {
         let mut asked = JoinSet::new();
         for (leader, partitions) in leaders {
             let (asking, topic) = (Arc::clone(&self.asking), topic.to_owned());
-            asked.spawn(async move { (leader, ask(asking, topic, partitions, ALONE).await) });
+            let wanted = Asked {
+                partitions,
+                oldest: None,
+                patience: ALONE,
+            };
+            asked.spawn(async move { (leader, ask(asking, topic, wanted).await) });
         }
         let nobody = || LogError::Unavailable("no broker has told the offsets".to_owned());
         let (mut told, mut failure) = (Extents::new(), None);
@@ -178,30 +190,24 @@ impl Offsets {
         }
         Ok(leaders)
     }
-
-    async fn ask(
-        &self,
-        topic: &str,
-        partitions: BTreeSet<u32>,
-        patience: Duration,
-    ) -> Result<Extents, LogError> {
-        let asking = Arc::clone(&self.asking);
-        ask(asking, topic.to_owned(), partitions, patience).await
-    }
 }
 
 fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Asks for both ends of partitions.
-async fn ask(
-    asking: Arc<Asking>,
-    topic: String,
+/// What is asked at a time.
+struct Asked {
     partitions: BTreeSet<u32>,
+    /// What needn't be asked.
+    oldest: Option<BTreeMap<u32, u64>>,
     patience: Duration,
-) -> Result<Extents, LogError> {
-    let partitions = Arc::new(partitions);
+}
+
+/// Asks for both ends of partitions.
+async fn ask(asking: Arc<Asking>, topic: String, asked: Asked) -> Result<Extents, LogError> {
+    let patience = asked.patience;
+    let partitions = Arc::new(asked.partitions);
     let one_end = |which: Offset| {
         let (asking, topic) = (Arc::clone(&asking), topic.clone());
         let partitions = Arc::clone(&partitions);
@@ -216,9 +222,13 @@ async fn ask(
         }
     };
     // Kafka takes these two in the place of a time.
+    if let Some(oldest) = asked.oldest {
+        return Ok(extents(&oldest, one_end(Offset::End).await?));
+    }
     let (oldest, next) = tokio::join!(one_end(Offset::Beginning), one_end(Offset::End));
     Ok(extents(&oldest?, next?))
 }
+
 /// Returns the partitions from their oldest and next offsets.
 fn extents(oldest: &BTreeMap<u32, u64>, next: BTreeMap<u32, u64>) -> Extents {
     let extent = |(partition, next): (u32, u64)| {

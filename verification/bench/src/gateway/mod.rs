@@ -15,6 +15,7 @@ mod rounds;
 mod sets;
 mod target;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -62,6 +63,15 @@ pub(crate) struct Arguments {
     /// are started, or on those of a cluster that is there
     #[arg(long, value_name = "BROKERS", num_args = 0..=1, default_missing_value = kafka::OWN)]
     kafka: Option<String>,
+
+    /// Another build of the stream server with Kafka, to be measured with `--kafka` instead of this
+    /// one
+    #[arg(long, value_name = "PATH", requires = "kafka")]
+    stream_server: Option<PathBuf>,
+
+    /// Which parts of `--kafka` to measure; all of them by default
+    #[arg(long, value_name = "PART", requires = "kafka")]
+    part: Vec<kafka::Part>,
 }
 
 pub(crate) fn run(project: &Project, arguments: &Arguments) -> Result<ExitCode> {

@@ -20,13 +20,31 @@ use testkit::table::{Column, Table};
 
 use super::report::{Round, number};
 use super::{Arguments, latency, rounds, sets};
-use servers::Figures;
+use servers::{Figure, Figures};
 
 /// The value of `--kafka` that means brokers of our own.
 pub(super) const OWN: &str = "";
 
 /// Where streams are kept.
 const ENGINES: [&str; 2] = ["embedded", "Kafka"];
+
+/// Rows of processor time.
+const ENVOY: &str = "  Envoy's processor time for each, \u{b5}s";
+const SERVER: &str = "  the server's processor time for each, \u{b5}s";
+const BROKERS: &str = "  all brokers' processor time meanwhile, \u{b5}s";
+
+/// A part of what is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Part {
+    /// Rates through one gateway
+    Gateway,
+    /// Rates of the stream server alone
+    Server,
+    /// How long single calls take
+    Latency,
+    /// What nothing costs
+    Idle,
+}
 
 /// What both engines have done in one round.
 struct Pair<T>([T; 2]);
@@ -56,26 +74,37 @@ pub(super) fn run(
     let brokers = own
         .as_ref()
         .map_or_else(|| brokers.to_owned(), Cluster::brokers);
-    programs.tools.stream_server = stream_server_with_kafka(project)?;
+    programs.tools.stream_server = match &arguments.stream_server {
+        Some(other) => other.clone(),
+        None => stream_server_with_kafka(project)?,
+    };
     let engines = [
         sets::Programs::embedded(programs.clone()),
         sets::Programs::on_kafka(programs, brokers),
     ];
+    let pids = own.as_ref().map(Cluster::pids).unwrap_or_default();
+    let is_wanted = |part: Part| arguments.part.is_empty() || arguments.part.contains(&part);
     let mut rates: Vec<Pair<Round>> = Vec::new();
     let mut figures: Vec<Pair<Figures>> = Vec::new();
     for round in 1..=arguments.rounds {
-        rates.push(Pair::measure(&engines, |one| {
-            rounds::measure(one, arguments)
-        })?);
-        figures.push(Pair::measure(&engines, |one| {
-            servers::measure(one, arguments)
-        })?);
+        if is_wanted(Part::Gateway) {
+            let measure = |one: &_| rounds::measure(one, arguments);
+            rates.push(Pair::measure(&engines, measure)?);
+        }
+        if is_wanted(Part::Server) {
+            let measure = |one: &_| servers::measure(one, arguments, &pids);
+            figures.push(Pair::measure(&engines, measure)?);
+        }
         println!("round {round} of {}", arguments.rounds);
     }
-    let latencies = Pair::measure(&engines, |one| latency::measure(one, arguments))?;
     report(&rates, &figures);
-    report_latencies(latencies);
-    idle::report(&Pair::measure(&engines, idle::measure)?.0);
+    if is_wanted(Part::Latency) {
+        let measure = |one: &_| latency::measure(one, arguments);
+        report_latencies(Pair::measure(&engines, measure)?);
+    }
+    if is_wanted(Part::Idle) {
+        idle::report(&Pair::measure(&engines, idle::measure)?.0);
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -89,32 +118,38 @@ fn start_brokers(project: &Project, programs: &Programs) -> Result<Cluster> {
     }
 }
 
-/// Prints medians of rates, and medians of the rounds' ratios.
+/// Prints medians of rates and of processor time, and medians of the rounds' ratios.
 fn report(rates: &[Pair<Round>], figures: &[Pair<Figures>]) {
-    println!("\nMedians of {} rounds, per second\n", rates.len());
     let columns = ENGINES.iter().chain(&["Kafka / embedded"]);
     let columns = columns.map(|name| Column::right(*name));
-    let mut table = Table::with_header(iter::once("".into()).chain(columns));
-    let accepted: Vec<[f64; 2]> = rates
-        .iter()
-        .map(|Pair(two)| two.each_ref().map(|round| round.accepted.per_second))
-        .collect();
-    let delivered: Vec<[f64; 2]> = rates
-        .iter()
-        .map(|Pair(two)| two.each_ref().map(|round| round.delivered.per_second))
-        .collect();
-    add(&mut table, "accepted (202) through one gateway", &accepted);
-    add(&mut table, "delivered by one gateway", &delivered);
+    let title = "medians over the rounds";
+    let mut table = Table::with_header(iter::once(title.into()).chain(columns));
+    let of_rounds = |of: fn(&Round) -> f64| {
+        let both = |Pair(two): &Pair<Round>| two.each_ref().map(of);
+        rates.iter().map(both).collect::<Vec<_>>()
+    };
+    let rows: [(&str, fn(&Round) -> f64); 6] = [
+        ("accepted (202) per second", |one| one.accepted.per_second),
+        (ENVOY, |one| one.accepted.envoy_cpu),
+        (SERVER, |one| one.accepted.stream_cpu),
+        ("delivered per second", |one| one.delivered.per_second),
+        (ENVOY, |one| one.delivered.envoy_cpu),
+        (SERVER, |one| one.delivered.stream_cpu),
+    ];
+    for (name, of) in rows.into_iter().filter(|_| !rates.is_empty()) {
+        add(&mut table, name, &of_rounds(of));
+    }
     let names = figures.first().map(|Pair([one, _])| one.names());
     for (place, name) in names.unwrap_or_default().into_iter().enumerate() {
-        let of = |Pair(two): &Pair<Figures>| two.each_ref().map(|one| one.rate(place));
-        add(
-            &mut table,
-            name,
-            &figures.iter().map(of).collect::<Vec<_>>(),
-        );
+        let of_figures = |of: fn(&Figure) -> f64| {
+            let both = |Pair(two): &Pair<Figures>| two.each_ref().map(|one| one.at(place, of));
+            figures.iter().map(both).collect::<Vec<_>>()
+        };
+        add(&mut table, name, &of_figures(|one| one.per_second));
+        add(&mut table, SERVER, &of_figures(|one| one.server));
+        add(&mut table, BROKERS, &of_figures(|one| one.brokers));
     }
-    print!("{table}");
+    print!("\n{table}");
     let fronts = figures.iter().map(|Pair([_, kafka])| kafka.two_fronts());
     let fronts: Vec<f64> = fronts.flatten().collect();
     if !fronts.is_empty() {
@@ -126,8 +161,8 @@ fn add(table: &mut Table, name: &str, rounds: &[[f64; 2]]) {
     let median = |of: &dyn Fn(&[f64; 2]) -> f64| median_rate(rounds.iter().map(of).collect());
     table.row([
         name.into(),
-        number(median(&|[embedded, _]| *embedded), 0),
-        number(median(&|[_, kafka]| *kafka), 0),
+        number(median(&|[embedded, _]| *embedded), 1),
+        number(median(&|[_, kafka]| *kafka), 1),
         number(median(&|[embedded, kafka]| kafka / embedded), 2),
     ]);
 }

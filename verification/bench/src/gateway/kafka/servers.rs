@@ -11,6 +11,7 @@ use local_gateway::ports;
 use local_gateway::process::{Process, Program};
 
 use super::super::{Arguments, sets};
+use crate::cpu;
 use crate::stream::ours::{Get, Put};
 use crate::stream::talk::{rate, rate_of};
 
@@ -21,22 +22,33 @@ const BACKLOG_COUNT: u64 = 20_000;
 const FILL_BATCH: usize = 500;
 const CONNECTIONS: usize = 64;
 const START_DEADLINE: Duration = Duration::from_secs(60);
+const WARM_UP: Duration = Duration::from_millis(500);
 const STOP_PATIENCE: Duration = Duration::from_secs(20);
 
-/// Messages per second, of one round.
+/// What was measured of one thing: messages per second, and microseconds of processor time for each
+/// of them, of the server and of all brokers that were started for this.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Figure {
+    pub(super) per_second: f64,
+    pub(super) server: f64,
+    pub(super) brokers: f64,
+}
+
+/// The figures of one round.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Figures {
-    rates: Vec<(&'static str, f64)>,
+    figures: Vec<(&'static str, Figure)>,
     two_fronts: Option<f64>,
 }
 
 impl Figures {
     pub(super) fn names(&self) -> Vec<&'static str> {
-        self.rates.iter().map(|(name, _)| *name).collect()
+        self.figures.iter().map(|(name, _)| *name).collect()
     }
 
-    pub(super) fn rate(&self, place: usize) -> f64 {
-        self.rates.get(place).map_or(f64::NAN, |(_, rate)| *rate)
+    pub(super) fn at(&self, place: usize, of: impl Fn(&Figure) -> f64) -> f64 {
+        let figure = self.figures.get(place);
+        figure.map_or(f64::NAN, |(_, figure)| of(figure))
     }
 
     /// Returns how much faster two servers were than one.
@@ -92,29 +104,57 @@ impl Drop for Server {
     }
 }
 
-pub(super) fn measure(programs: &sets::Programs, arguments: &Arguments) -> Result<Figures> {
+/// Measures a server. `brokers` are processes whose time counts beside the server's.
+pub(super) fn measure(
+    programs: &sets::Programs,
+    arguments: &Arguments,
+    brokers: &[u32],
+) -> Result<Figures> {
     let engine = programs.engine();
     let server = Server::start(programs, &engine, "first")?;
     let (port, bytes) = (server.port, arguments.body);
     let time = Duration::from_secs(arguments.seconds);
     let puts = |batch: usize| (0..CONNECTIONS).map(move |_| Put::new(STREAM, batch, bytes));
+    let with_time = |work: &dyn Fn() -> Result<(f64, u64)>| {
+        let used = || (used_by([server.process.pid()]), used_by(brokers.to_vec()));
+        let before = used();
+        let (per_second, messages) = work()?;
+        let after = used();
+        let each = |used: Duration| used.as_secs_f64() * 1e6 / messages.max(1) as f64;
+        Ok::<_, anyhow::Error>(Figure {
+            per_second,
+            server: each(after.0.saturating_sub(before.0)),
+            brokers: each(after.1.saturating_sub(before.1)),
+        })
+    };
+    // Brokers and connections are new.
+    rate(port, puts(1), WARM_UP)?;
     let mut figures = Figures::default();
-    let mut add = |name, rate| figures.rates.push((name, rate));
-    add(
-        "put, 64 connections, batches of 1",
-        rate(port, puts(1), time)?.0,
-    );
-    let one_front = rate(port, puts(10), time)?.0;
-    add("put, 64 connections, batches of 10", one_front);
+    let one = with_time(&|| rate(port, puts(1), time))?;
+    let tens = with_time(&|| rate(port, puts(10), time))?;
     rate_of(port, Put::new(BACKLOG, FILL_BATCH, bytes), BACKLOG_COUNT)?;
-    let read = |batch| rate_of(port, Get::new(port, BACKLOG, batch)?, BACKLOG_COUNT);
-    add("get from a backlog, up to 100 at once", read(100)?);
-    add("get from a backlog, up to 1000 at once", read(1_000)?);
+    let read = |batch| {
+        let get = Get::new(port, BACKLOG, batch)?;
+        Ok((rate_of(port, get, BACKLOG_COUNT)?, BACKLOG_COUNT))
+    };
+    let (hundreds, thousands) = (with_time(&|| read(100))?, with_time(&|| read(1_000))?);
+    figures.figures = vec![
+        ("put, 64 connections, batches of 1", one),
+        ("put, 64 connections, batches of 10", tens),
+        ("get from a backlog, up to 100 at once", hundreds),
+        ("get from a backlog, up to 1000 at once", thousands),
+    ];
     if !engine.is_empty() {
         let second = Server::start(programs, &engine, "second")?;
-        figures.two_fronts = Some(through_two([port, second.port], bytes, time)? / one_front);
+        let two = through_two([port, second.port], bytes, time)?;
+        figures.two_fronts = Some(two / tens.per_second);
     }
     Ok(figures)
+}
+
+fn used_by(processes: impl IntoIterator<Item = u32>) -> Duration {
+    let used = processes.into_iter().filter_map(|pid| cpu::used(Some(pid)));
+    used.sum()
 }
 
 /// Returns the rate of both servers together, each with half of the connections.

@@ -14,7 +14,7 @@ use crate::list::ListOptions;
 use crate::moment;
 use crate::redrive::{Pace, RedriveOptions};
 use crate::render::{self, Render};
-use crate::stream::is_stream_id;
+use crate::stream::stream_id;
 
 const AFTER_HELP: &str = "\
 Exit codes: 0 done, 1 failed (the endpoint can't be reached, or not everything could be done), \
@@ -273,13 +273,6 @@ impl Redrive {
             stream,
         })
     }
-}
-
-pub(crate) fn stream_id(text: &str) -> Result<String, String> {
-    if is_stream_id(text) {
-        return Ok(text.to_owned());
-    }
-    Err("it is not a stream's id; write an OCID such as ocid1.stream.oc1.local.calls".to_owned())
 }
 
 fn rate(text: &str) -> Result<u32, String> {

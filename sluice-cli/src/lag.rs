@@ -7,12 +7,11 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::arguments::stream_id;
 use crate::failure::Failure;
 use crate::json::Document;
 use crate::moment;
 use crate::progress::Progress;
-use crate::stream::{PartitionReader, Reservation, StreamClient};
+use crate::stream::{PartitionReader, Reservation, StreamClient, stream_id};
 use crate::table::Table;
 use crate::text;
 

@@ -366,6 +366,17 @@ pub fn is_stream_id(id: &str) -> bool {
         && id.bytes().all(characters)
 }
 
+/// Reads a stream's id from the command line.
+///
+/// # Errors
+/// What to write.
+pub fn stream_id(text: &str) -> Result<String, String> {
+    if is_stream_id(text) {
+        return Ok(text.to_owned());
+    }
+    Err("it is not a stream's id; write an OCID such as ocid1.stream.oc1.local.calls".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

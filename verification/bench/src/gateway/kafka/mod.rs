@@ -118,17 +118,20 @@ fn start_brokers(project: &Project, programs: &Programs) -> Result<Cluster> {
     }
 }
 
+/// What is read off a round.
+type OfRound = fn(&Round) -> f64;
+
 /// Prints medians of rates and of processor time, and medians of the rounds' ratios.
 fn report(rates: &[Pair<Round>], figures: &[Pair<Figures>]) {
     let columns = ENGINES.iter().chain(&["Kafka / embedded"]);
     let columns = columns.map(|name| Column::right(*name));
     let title = "medians over the rounds";
     let mut table = Table::with_header(iter::once(title.into()).chain(columns));
-    let of_rounds = |of: fn(&Round) -> f64| {
+    let of_rounds = |of: OfRound| {
         let both = |Pair(two): &Pair<Round>| two.each_ref().map(of);
         rates.iter().map(both).collect::<Vec<_>>()
     };
-    let rows: [(&str, fn(&Round) -> f64); 6] = [
+    let rows: [(&str, OfRound); 6] = [
         ("accepted (202) per second", |one| one.accepted.per_second),
         (ENVOY, |one| one.accepted.envoy_cpu),
         (SERVER, |one| one.accepted.stream_cpu),

@@ -252,8 +252,8 @@ mod tests {
                 Some(PROTOCOL),
             ),
             (
-                "ssl://127.0.0.1:1/bootstrap: Disconnected: SSL connection closed by peer (after 1ms \
-                 in state SSL_HANDSHAKE)",
+                "ssl://127.0.0.1:1/bootstrap: Disconnected: SSL connection closed by peer \
+                 (after 1ms in state SSL_HANDSHAKE)",
                 Some(PROTOCOL),
             ),
             (

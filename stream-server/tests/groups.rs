@@ -20,7 +20,11 @@ fn short() -> Value {
 
 fn fill(client: &mut Client, count: u32) -> BTreeSet<String> {
     let values: BTreeSet<String> = (0..count).map(|n| format!("m{n:04}")).collect();
-    client.put(None, &values.iter().map(String::as_str).collect::<Vec<_>>());
+    // Keys spread them over the partitions. The engine on Kafka takes one partition for those of a
+    // request that have none.
+    for value in &values {
+        client.put(Some(value), &[value]);
+    }
     values
 }
 

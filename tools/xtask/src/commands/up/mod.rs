@@ -206,10 +206,13 @@ fn print_addresses(project: &Project, arguments: &Arguments, set: &LocalSet) {
     println!("\nSluice is up.\n");
     println!("  gateway          {}", set.gateway_url());
     println!("  Envoy's admin    {}", set.admin_url());
+    let records = match &arguments.kafka {
+        Some(_) => "Kafka".to_owned(),
+        None => shown(Some(set.data())),
+    };
     println!(
-        "  stream server    {}  (records in {})",
-        set.stream_url(),
-        shown(Some(set.data()))
+        "  stream server    {}  (records in {records})",
+        set.stream_url()
     );
     match (&arguments.target, set.function_url()) {
         (Some(target), _) => println!("  target           {target}"),

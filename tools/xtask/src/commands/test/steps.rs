@@ -162,7 +162,7 @@ pub(super) const STEPS: &[Step] = &[
     Step {
         name: "kafka",
         about: "the stream server on three real brokers, and other clients of Kafka",
-        seconds: 330,
+        seconds: 1200,
         needs: &["dist", "local-set"],
         run: kafka::run,
     },

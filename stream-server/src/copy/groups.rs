@@ -76,23 +76,58 @@ pub(super) fn check_movable(
     (pairs, groups): (&[Pair], &[String]),
     tasks: &[Task],
 ) -> Result<(), CopyError> {
-    for (stream, pair) in pairs.iter().enumerate() {
-        for group in groups {
-            let found = from.group(&pair.from, group);
-            let Some(found) = found.map_err(|error| job.from.error(&error))? else {
-                continue;
-            };
-            let standing = by_partition(&found)?;
-            for task in tasks.iter().filter(|task| task.stream == stream) {
-                let standing = standing.get(&task.partition).copied().unwrap_or_default();
-                let problem = problem_before(job, from, task, standing)?;
-                if let Some(problem) = problem {
-                    return Err(refused(pair, group, task.partition, &problem));
-                }
+    for found in find(job, from, pairs, groups)? {
+        for task in tasks.iter().filter(|task| task.stream == found.stream) {
+            let standing = found.standing(task.partition);
+            let problem = problem_before(job, from, task, standing)?;
+            if let Some(problem) = problem {
+                return Err(refused(found.pair, found.name, task.partition, &problem));
             }
         }
     }
     Ok(())
+}
+
+/// A group as it stands at the source.
+struct FoundGroup<'a> {
+    /// The number of its stream.
+    stream: usize,
+    pair: &'a Pair,
+    name: &'a str,
+    standings: BTreeMap<u32, Standing>,
+    is_read: bool,
+}
+
+impl FoundGroup<'_> {
+    fn standing(&self, partition: u32) -> Standing {
+        self.standings.get(&partition).copied().unwrap_or_default()
+    }
+}
+
+/// Asks the source for the groups of all streams that have them.
+fn find<'a>(
+    job: &Job,
+    from: &StreamClient,
+    pairs: &'a [Pair],
+    groups: &'a [String],
+) -> Result<Vec<FoundGroup<'a>>, CopyError> {
+    let mut all = Vec::new();
+    for (stream, pair) in pairs.iter().enumerate() {
+        for name in groups {
+            let found = from.group(&pair.from, name);
+            let Some(lines) = found.map_err(|error| job.from.error(&error))? else {
+                continue;
+            };
+            all.push(FoundGroup {
+                stream,
+                pair,
+                name,
+                standings: by_partition(&lines)?,
+                is_read: lines.iter().any(|one| one.reserved_instance.is_some()),
+            });
+        }
+    }
+    Ok(all)
 }
 
 /// Reads what a group has not committed.
@@ -137,40 +172,36 @@ pub(super) fn move_groups(
 ) -> Result<Vec<MovedGroup>, CopyError> {
     let (from, to) = (job.from.client()?, job.to.client()?);
     let mut moved = Vec::new();
-    for (stream, pair) in pairs.iter().enumerate() {
-        for group in groups {
-            let found = from.group(&pair.from, group);
-            let Some(found) = found.map_err(|error| job.from.error(&error))? else {
-                continue;
+    for found in find(job, &from, pairs, groups)? {
+        let (pair, name) = (found.pair, found.name);
+        let mut one = MovedGroup {
+            stream: pair.clone(),
+            name: name.to_owned(),
+            places: Vec::new(),
+            is_read: found.is_read,
+            problems: Vec::new(),
+        };
+        for part in copied
+            .iter()
+            .filter(|part| part.task.stream == found.stream)
+        {
+            let partition = part.task.partition;
+            let standing = found.standing(partition);
+            let problem = match job.dry_run {
+                true => problem_before(job, &from, &part.task, standing)?,
+                false => problem_after(job, part, standing),
             };
-            let standing = by_partition(&found)?;
-            let parts = copied.iter().filter(|one| one.task.stream == stream);
-            let mut one = MovedGroup {
-                stream: pair.clone(),
-                name: group.clone(),
-                places: Vec::new(),
-                is_read: found.iter().any(|one| one.reserved_instance.is_some()),
-                problems: Vec::new(),
-            };
-            for part in parts {
-                let partition = part.task.partition;
-                let standing = standing.get(&partition).copied().unwrap_or_default();
-                let problem = match job.dry_run {
-                    true => problem_before(job, &from, &part.task, standing)?,
-                    false => problem_after(job, part, standing),
-                };
-                match problem {
-                    Some(problem) if job.dry_run => {
-                        let problem = format!("partition {partition}: {problem}");
-                        one.problems.push(problem);
-                    }
-                    Some(problem) => return Err(refused(pair, group, partition, &problem)),
-                    None => {}
+            match problem {
+                Some(problem) if job.dry_run => {
+                    let problem = format!("partition {partition}: {problem}");
+                    one.problems.push(problem);
                 }
-                one.places.push(place(part, standing));
+                Some(problem) => return Err(refused(pair, name, partition, &problem)),
+                None => {}
             }
-            moved.push(one);
+            one.places.push(place(part, standing));
         }
+        moved.push(one);
     }
     // None is moved before all can be.
     for group in moved.iter_mut().filter(|_| !job.dry_run) {

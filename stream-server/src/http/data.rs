@@ -73,7 +73,7 @@ impl App {
         &self,
         stream: &str,
         query: &str,
-        mut room: OwnedSemaphorePermit,
+        to_front: bool,
     ) -> Result<Reply, ApiError> {
         let cursor = required(query, "cursor")?;
         let limit = match parameter(query, "limit") {
@@ -82,6 +82,7 @@ impl App {
                 ApiError::invalid_parameter("limit must be a number between 1 and 10000")
             })?),
         };
+        let mut room = self.answer_room(to_front).await?;
         let now = self.clock.steady();
         let fetched = self
             .service

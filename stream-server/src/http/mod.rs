@@ -208,10 +208,7 @@ impl App {
             Route::PutMessages { stream, partition } => {
                 self.put_messages((stream, *partition), body).await
             }
-            Route::GetMessages { stream } => {
-                let room = self.answer_room(call.is_handed).await?;
-                self.get_messages(stream, query, room).await
-            }
+            Route::GetMessages { stream } => self.get_messages(stream, query, call.is_handed).await,
             Route::CreateCursor { stream } => self.create_cursor(stream, body).await,
             Route::CreateGroupCursor { stream } => self.create_group_cursor(stream, body).await,
             Route::Commit { stream } => self.commit(stream, query).await,

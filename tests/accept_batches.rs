@@ -45,7 +45,7 @@ fn requests_that_arrive_together_share_one_batch() {
 
 #[test]
 fn while_a_batch_is_in_flight_the_next_gathers() {
-    let mut engine = accept_engine("");
+    let mut engine = accept_engine(r#","publish":{"inFlight":1}"#);
     arrive(&mut engine, 0..1, 0);
     let first = wake(&mut engine, 0).callouts.remove(0);
     assert_eq!(arrive(&mut engine, 1..4, 1), 0);
@@ -53,6 +53,28 @@ fn while_a_batch_is_in_flight_the_next_gathers() {
     let said = accept(&mut engine, done, at(2), b"");
     assert_eq!(said.responses.len(), 1);
     assert_eq!(records(&said.callouts[0]).len(), 3);
+}
+
+#[test]
+fn half_as_many_as_are_under_way_do_not_wait_for_them() {
+    let mut engine = accept_engine(r#","publish":{"inFlight":3}"#);
+    let mut sizes = Vec::new();
+    let mut arrive_and_send = |range: std::ops::Range<u32>| {
+        arrive(&mut engine, range, 0);
+        let puts = wake(&mut engine, 0).callouts;
+        sizes.push(puts.iter().map(|put| records(put).len()).sum::<usize>());
+    };
+    arrive_and_send(0..4);
+    arrive_and_send(4..5);
+    arrive_and_send(5..6);
+    arrive_and_send(6..8);
+    arrive_and_send(8..9);
+    arrive_and_send(9..40);
+    assert_eq!(
+        sizes,
+        [4, 0, 2, 0, 3, 0],
+        "half of four, half of six, and then no further one may be open"
+    );
 }
 
 #[test]
@@ -70,7 +92,7 @@ fn a_full_batch_does_not_wait_for_the_one_in_flight() {
 
 #[test]
 fn a_batch_is_bounded_by_bytes_too() {
-    let mut engine = accept_engine(r#","publish":{"batchBytes":2048}"#);
+    let mut engine = accept_engine(r#","publish":{"batchBytes":2048,"inFlight":1}"#);
     for number in 0..3 {
         accept(&mut engine, open_request(number), at(0), b"");
         let body = Input::RequestBody {
@@ -201,7 +223,7 @@ fn whatever_goes_wrong_says_whether_the_call_was_stored() {
 
 #[test]
 fn nobody_waits_longer_than_the_publish_timeout() {
-    let mut engine = accept_engine(r#","publish":{"timeoutMs":1000}"#);
+    let mut engine = accept_engine(r#","publish":{"timeoutMs":1000,"inFlight":1}"#);
     arrive(&mut engine, 0..1, 0);
     let put = wake(&mut engine, 0).callouts.remove(0);
     arrive(&mut engine, 1..2, 500);

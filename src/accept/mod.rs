@@ -27,6 +27,7 @@ pub mod lookalike;
 mod option_forms;
 pub mod options;
 mod publish;
+mod publisher;
 pub mod refusal;
 pub mod triggers;
 mod waiting;
@@ -56,7 +57,7 @@ use crate::time::{Now, Steady, Wall};
 use buffer::Buffer;
 use deferred::Deferred;
 use idempotency_claims::IdempotencyClaims;
-use publish::Publisher;
+use publisher::Publisher;
 use waiting::{Accepting, Requests};
 
 /// How often the host has to look after waiting requests.

@@ -1,10 +1,9 @@
 //! Batches: from the outbox to the Stream, and the Stream's answer to the clients.
 
-use std::collections::VecDeque;
-
 use crate::accept::admission::body_too_large;
 use crate::accept::buffer::Buffered;
-use crate::accept::config::{BufferLimits, PublishConfig};
+use crate::accept::config::BufferLimits;
+use crate::accept::publisher::Step;
 use crate::accept::refusal::{Refusal, Stored};
 use crate::accept::waiting::Accepting;
 use crate::accept::{AcceptEngine, Output};
@@ -16,76 +15,9 @@ use crate::limits::{RECORD_BYTES_MAX, RESPONSES_PER_CALLBACK_MAX, STREAM_ANSWER_
 use crate::metric::Metric;
 use crate::receipt::Receipt;
 use crate::record;
-use crate::stream::StreamClient;
-use crate::stream::batch::{Batch, BatchMax, FailedBatch};
+use crate::stream::batch::{BatchMax, FailedBatch};
 use crate::stream::error::StreamError;
 use crate::stream::put::PutEntry;
-use crate::time::Steady;
-
-/// What goes to one stream: the requests that wait, and the batch that gathers. Each batch is sent
-/// once; clients learn what became of their request.
-#[derive(Debug)]
-pub(super) struct Publisher {
-    client: StreamClient,
-    /// Complete requests in the order in which they were completed. Some of them may be gone.
-    pub(super) outbox: VecDeque<RequestId>,
-    /// The batch that gathers now.
-    batch: Batch<RequestId>,
-    /// PutMessages requests that aren't answered yet.
-    open: usize,
-    /// Until when the Stream has asked for a pause.
-    not_before: Steady,
-}
-
-impl Publisher {
-    pub(super) fn new(client: StreamClient) -> Self {
-        Self {
-            client,
-            outbox: VecDeque::new(),
-            batch: Batch::default(),
-            open: 0,
-            not_before: Steady(0),
-        }
-    }
-
-    /// Returns whether a batch may be published now. The first one may go at once, a further one
-    /// only if it is full.
-    fn may_publish(&self, config: &PublishConfig) -> bool {
-        let waiting = self.batch.len().saturating_add(self.outbox.len());
-        let is_full = waiting >= config.batch_records_max;
-        self.open == 0 || (is_full && self.open < config.in_flight_max)
-    }
-
-    /// Returns the next step.
-    fn next(&mut self, config: &PublishConfig, now: Steady) -> Step {
-        if now < self.not_before {
-            return Step::Wait;
-        }
-        if self.batch.len() >= config.batch_records_max {
-            return if self.open < config.in_flight_max {
-                Step::Publish
-            } else {
-                Step::Wait
-            };
-        }
-        // A batch that has begun to gather goes on until it is full by number or by bytes.
-        if self.batch.is_empty() && !self.may_publish(config) {
-            return Step::Wait;
-        }
-        match self.outbox.pop_front() {
-            Some(request) => Step::TakeIn(request),
-            None if self.batch.is_empty() || self.open > 0 => Step::Wait,
-            None => Step::Publish,
-        }
-    }
-}
-
-/// What a publisher does next.
-enum Step {
-    Wait,
-    TakeIn(RequestId),
-    Publish,
-}
 
 impl AcceptEngine {
     /// Puts a complete request into the outbox of its stream. Returns whether a batch may be
@@ -248,9 +180,7 @@ impl AcceptEngine {
         let Some(publisher) = self.publishers.get_mut(&stream) else {
             return;
         };
-        let batch = std::mem::take(&mut publisher.batch);
-        let (request, sent) = batch.send(&publisher.client);
-        publisher.open = publisher.open.saturating_add(1);
+        let (request, sent) = publisher.send();
         let ticket = self.put(request);
         self.in_flight.insert(ticket, (stream, sent));
     }
@@ -282,7 +212,7 @@ impl AcceptEngine {
             return;
         };
         if let Some(publisher) = self.publishers.get_mut(&stream) {
-            publisher.open = publisher.open.saturating_sub(1);
+            publisher.answered(&batch);
         }
         match batch.answered(result) {
             Ok(entries) => self.settle(stream, entries),

@@ -118,7 +118,8 @@ impl PublishConfig {
                 1..=64,
                 4,
                 "requests",
-                "Open PutMessages of one worker; a further one starts only with a full batch.",
+                "Open PutMessages of one worker. A further one starts when its batch is full, or \
+                 has half as many records as are under way.",
             ),
         }
     }

@@ -41,20 +41,24 @@ impl Retention {
         let shortest = self.overrides.values().min().copied().unwrap_or(u64::MAX);
         let pause = Duration::from_millis(shortest / 4)
             .clamp(Duration::from_millis(100), RETENTION_PAUSE_MAX);
+        let mut since = self.clock.steady();
         loop {
             tokio::time::sleep(pause).await;
-            if let Err(error) = self.round().await {
-                tracing::error!("retention waits for {pause:?}: {error}");
+            let now = self.clock.steady();
+            match self.round(since).await {
+                Ok(()) => since = now,
+                Err(error) => tracing::error!("retention waits for {pause:?}: {error}"),
             }
         }
     }
 
-    async fn round(&self) -> Result<(), StorageError> {
+    /// Works once. `since` is when the last round that went well began.
+    async fn round(&self, since: TimeMs) -> Result<(), StorageError> {
         for stream in self.store.streams().await? {
             let (now, steady) = (self.clock.wall(), self.clock.steady());
             let before = TimeMs(now.0.saturating_sub(self.retention_ms(&stream)));
             self.store.trim(&stream, before).await?;
-            let used = self.service.groups_in_use(steady);
+            let used = self.service.groups_in_use(since, steady);
             let unused = self.store.unused_groups(&stream, used, now, before).await?;
             let unused = self.service.forget_groups(steady, unused);
             if !unused.is_empty() {

@@ -118,6 +118,8 @@ pub struct Group {
     members: BTreeMap<u64, Member>,
     /// By epoch.
     departed: BTreeMap<u64, Departed>,
+    /// When an instance last joined or was heard of, if one was.
+    used_at: Option<TimeMs>,
 }
 
 impl Group {
@@ -131,6 +133,7 @@ impl Group {
             last_epoch: 0,
             members,
             departed,
+            used_at: None,
         }
     }
 
@@ -168,6 +171,7 @@ impl Group {
         if replaced.is_none() && self.members.len() >= INSTANCES_PER_GROUP_MAX {
             return Err(GroupError::TooManyInstances);
         }
+        self.used_at = Some(now);
         self.last_epoch = self.last_epoch.saturating_add(1);
         let epoch = self.last_epoch;
         let mut member = Member::new(now, join);
@@ -202,6 +206,11 @@ impl Group {
     pub fn members_count(&mut self, now: TimeMs) -> usize {
         self.expire(now);
         self.members.len()
+    }
+
+    /// Returns whether the group has a live instance, or had one at this time or later.
+    pub fn was_used_since(&mut self, since: TimeMs, now: TimeMs) -> bool {
+        self.members_count(now) > 0 || self.used_at.is_some_and(|at| at >= since)
     }
 
     /// Returns the partitions that one joining of an instance holds now.
@@ -298,6 +307,7 @@ impl Group {
             .ok_or(GroupError::CursorInvalid)?;
         let timeout_ms = u64::from(member.join.timeout_ms);
         member.alive_until = member.alive_until.max(now.plus_ms(timeout_ms));
+        self.used_at = Some(now);
         Ok(member)
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::messages_json::MessagesJson;
 use super::respond::Reply;
@@ -82,7 +82,11 @@ impl App {
                 ApiError::invalid_parameter("limit must be a number between 1 and 10000")
             })?),
         };
-        let mut room = self.answer_room(to_front).await?;
+        let room = match to_front {
+            true => &self.handed_answers_room,
+            false => &self.answers_room,
+        };
+        let mut room = answer_room(room).await?;
         let now = self.clock.steady();
         let fetched = self
             .service
@@ -94,24 +98,6 @@ impl App {
         let json = MessagesJson::new(fetched.stream_name, fetched.messages, Some(room));
         let offsets = fetched.offsets.map(|offsets| offsets.to_string());
         Ok(Reply::messages(json, fetched.next_cursor, offsets))
-    }
-
-    /// Takes room for an answer, to a client or to another front.
-    pub(super) async fn answer_room(
-        &self,
-        to_front: bool,
-    ) -> Result<OwnedSemaphorePermit, ApiError> {
-        let room = match to_front {
-            true => Arc::clone(&self.handed_answers_room),
-            false => Arc::clone(&self.answers_room),
-        };
-        if let Ok(permit) = Arc::clone(&room).try_acquire_many_owned(FETCH_ROOM_BYTES) {
-            return Ok(permit);
-        }
-        let acquire = room.acquire_many_owned(FETCH_ROOM_BYTES);
-        let acquired = tokio::time::timeout(ANSWER_ROOM_TIMEOUT, acquire).await;
-        let busy = || ApiError::unavailable("Too many answers are waiting to be read");
-        acquired.ok().and_then(Result::ok).ok_or_else(busy)
     }
 
     pub(super) async fn create_cursor(&self, stream: &str, body: &[u8]) -> Result<Reply, ApiError> {
@@ -278,4 +264,16 @@ pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
 pub(super) fn required(query: &str, name: &str) -> Result<String, ApiError> {
     let missing = || ApiError::missing_parameter(format!("The parameter {name} is required"));
     parameter(query, name).ok_or_else(missing)
+}
+
+/// Takes room for an answer.
+pub(super) async fn answer_room(room: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, ApiError> {
+    let room = Arc::clone(room);
+    if let Ok(permit) = Arc::clone(&room).try_acquire_many_owned(FETCH_ROOM_BYTES) {
+        return Ok(permit);
+    }
+    let acquire = room.acquire_many_owned(FETCH_ROOM_BYTES);
+    let acquired = tokio::time::timeout(ANSWER_ROOM_TIMEOUT, acquire).await;
+    let busy = || ApiError::unavailable("Too many answers are waiting to be read");
+    acquired.ok().and_then(Result::ok).ok_or_else(busy)
 }

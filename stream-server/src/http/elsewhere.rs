@@ -8,6 +8,7 @@ use hyper::{Method, Request};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::Body;
+use super::data::answer_room;
 use super::respond::Reply;
 use super::route::Route;
 use super::{App, Call, body, route, wire, wire_control};
@@ -90,7 +91,7 @@ impl App {
     /// Takes room for the answer of another front, which comes as a whole.
     async fn room_for(&self, call: &Call) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
         match call.route {
-            Route::GetMessages { .. } => self.answer_room(false).await.map(Some),
+            Route::GetMessages { .. } => answer_room(&self.fetched_answers_room).await.map(Some),
             Route::Health
             | Route::PutMessages { .. }
             | Route::CreateCursor { .. }

@@ -64,6 +64,9 @@ pub(crate) struct App {
     /// The same for answers to other fronts. They hold room of the first kind meanwhile, so two
     /// fronts that ask each other would wait for each other.
     handed_answers_room: Arc<Semaphore>,
+    /// The same for answers of other fronts to this one, which are waited for as long as the other
+    /// front takes. One that stands still must not stop what this front reads itself.
+    fetched_answers_room: Arc<Semaphore>,
 }
 
 impl App {
@@ -86,6 +89,7 @@ impl App {
             bodies_room,
             answers_room: answers_room(),
             handed_answers_room: answers_room(),
+            fetched_answers_room: answers_room(),
         }
     }
 

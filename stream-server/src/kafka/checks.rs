@@ -16,6 +16,9 @@ pub(crate) struct Findings {
 /// Bytes of a batch of records at most. Reads of a topic that takes larger ones would need more
 /// memory than they are given.
 pub(super) const BATCH_BYTES_MAX: usize = 16 * VALUE_BYTES_MAX;
+/// Bytes of records that the producer sends to a partition together, at most, if there is more than
+/// one. librdkafka doesn't ask how much a topic takes.
+pub(super) const SENT_BYTES_MAX: usize = 1_000_000;
 /// Bytes that Kafka's own frame of a largest message takes beside it.
 const FRAME_BYTES: usize = 1_024;
 
@@ -78,6 +81,12 @@ impl Findings {
             refuse(format!(
                 "max.message.bytes is {bytes}: this server can't read so large batches. Set it to \
                  {BATCH_BYTES_MAX} or less"
+            ));
+        }
+        if let Some(bytes) = number("max.message.bytes").filter(|one| *one < SENT_BYTES_MAX) {
+            refuse(format!(
+                "max.message.bytes is {bytes}: messages that this server sends together, up to \
+                 {SENT_BYTES_MAX} bytes, would fail together. Set it to {SENT_BYTES_MAX} or more"
             ));
         }
         self.warn(topic, facts, partitions);
@@ -189,6 +198,7 @@ mod tests {
             ("retention.ms", "3600000"),
             ("retention.bytes", "1073741824"),
             ("max.message.bytes", "104857600"),
+            ("max.message.bytes", "999999"),
         ] {
             let changed = SAFE.map(|(own, safe)| (own, if own == name { value } else { safe }));
             let findings = look(&facts(&changed));

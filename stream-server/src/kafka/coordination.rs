@@ -1,6 +1,7 @@
 //! Runs [`stream_coordination`]: performs what it wants done, and tells it what has happened.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use stream_coordination::record::Change;
 use stream_coordination::state::SlotState;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 
+use super::holes::first_hole;
 use super::log_times::LogTimes;
 use super::running::{Event, Running};
 use super::steady;
@@ -44,7 +46,7 @@ pub(super) struct Coordination {
     /// Why the latest record was refused for good, if it was.
     denial: Mutex<Option<LogError>>,
     /// The slot whose log was read to its end last, and when that end was asked.
-    caught_up: tokio::sync::Mutex<Option<(u32, Instant)>>,
+    pub(super) caught_up: tokio::sync::Mutex<Option<(u32, Instant)>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -212,7 +214,7 @@ impl Coordination {
         }
     }
 
-    async fn extent(&self, log: LogId) -> Result<(u64, u64), LogError> {
+    pub(super) async fn extent(&self, log: LogId) -> Result<(u64, u64), LogError> {
         let (topic, partition) = self.topic(log);
         let only = partition..partition.saturating_add(1);
         let bounds = self.log.bounds(topic, only, None).await?;
@@ -268,8 +270,10 @@ impl Coordination {
         let Some(Place { log, next: from }) = self.followed().get(&order).copied() else {
             return;
         };
-        let first = records.first().map(|record| record.stamp.offset);
-        if first.is_some_and(|first| first != from) && !self.is_gap(log, from, first).await {
+        let offsets = records.iter().map(|record| record.stamp.offset);
+        if let Some(hole) = first_hole(from, offsets, next)
+            && !self.is_gap(log, hole).await
+        {
             self.followed().remove(&order);
             return self.tell(Input::OutOfRange { log });
         }
@@ -291,10 +295,10 @@ impl Coordination {
     }
 
     /// Returns whether offsets are left out because they have no records. Otherwise the log was cut
-    /// or made anew.
-    async fn is_gap(&self, log: LogId, from: u64, first: Option<u64>) -> bool {
+    /// or made anew. If nothing was cut behind the first hole, nothing was behind later ones.
+    async fn is_gap(&self, log: LogId, hole: Range<u64>) -> bool {
         let oldest = self.extent(log).await.map(|(oldest, _)| oldest);
-        first.is_some_and(|first| first > from) && oldest.is_ok_and(|oldest| oldest <= from)
+        hole.end > hole.start && oldest.is_ok_and(|oldest| oldest <= hole.start)
     }
 
     /// Returns why Kafka doesn't let this front write, if it doesn't.
@@ -363,30 +367,6 @@ impl Coordination {
         let mut told = self.told.subscribe();
         // Whether something has happened or not, the caller looks again.
         let _ = tokio::time::timeout(patience, told.changed()).await;
-    }
-
-    /// Waits until this front knows everything that the slot's log has at this moment. Those who
-    /// wait at the same time share one question.
-    pub(super) async fn catch_up(&self, slot: u32, patience: Duration) -> Result<(), LogError> {
-        let wanted_at = Instant::now();
-        let mut caught_up = self.caught_up.lock().await;
-        let is_known = |(known, asked_at): &(u32, Instant)| *known == slot && *asked_at > wanted_at;
-        if caught_up.as_ref().is_some_and(is_known) {
-            return Ok(());
-        }
-        let asked_at = Instant::now();
-        self.reach_end(slot, patience).await?;
-        *caught_up = Some((slot, asked_at));
-        Ok(())
-    }
-
-    async fn reach_end(&self, slot: u32, patience: Duration) -> Result<(), LogError> {
-        let (_, end) = self.extent(LogId::Slot(slot)).await?;
-        let reached = |coordinator: &Coordinator| coordinator.position(slot) >= end;
-        match self.wait_until(patience, reached).await {
-            true => Ok(()),
-            false => Err(LogError::Unavailable("it is behind its log".to_owned())),
-        }
     }
 
     /// Hands everything over, at most for this time.

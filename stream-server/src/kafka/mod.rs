@@ -12,13 +12,15 @@
 //! | what offsets there are; what was published a moment ago | `extents`, `recent`, `shortcuts` |
 //! | the partition of messages without a key | `sticky` |
 //! | unfit topics (pure) | `checks` |
-//! | runs the coordination | `coordination`, `running`, `log_times`, `steady` |
+//! | runs the coordination | `coordination`, `catch_up`, `running`, `log_times`, `steady` |
+//! | what is left out of a log (pure) | `holes` |
 //! | start, what this front owns | `front`, `startup`, `error` |
 //! | names that streams can't have (pure); topics made anew | `names`, `remade`, `unfit` |
 //! | what the service asks for | `storage`, `streams`, `directory`, `translate` |
 //! | requests between fronts | `peers`, `seal` (pure) |
 //! | groups that nobody uses | `upkeep` |
 
+mod catch_up;
 mod checks;
 mod client;
 #[cfg(test)]
@@ -28,6 +30,7 @@ mod directory;
 mod error;
 mod extents;
 mod front;
+mod holes;
 mod log_times;
 #[cfg(test)]
 mod memory;

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{SendRequest, handshake};
-use hyper::header::{CONTENT_LENGTH, HOST};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -39,6 +39,8 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(40);
 const IDLE_MAX: usize = 32;
 /// How long a connection has until it has brought a request with the fronts' secret.
 const FIRST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often it is told at most that requests were refused.
+const REFUSALS_PAUSE: Duration = Duration::from_secs(60);
 /// Connections of other fronts at a time.
 const CONNECTIONS_MAX: usize = 1_024;
 /// Bytes of what comes before a body: a client's head in base64, with what seals it.
@@ -184,6 +186,32 @@ struct Serving {
     app: Arc<App>,
     seal: Seal,
     seen: Mutex<Seen>,
+    refusals: Mutex<Refusals>,
+}
+
+/// Requests that were refused. Whoever reaches the listener can send any number of them.
+#[derive(Default)]
+struct Refusals {
+    told_at: Option<Instant>,
+    untold: u64,
+}
+
+impl Refusals {
+    /// Tells of one, and of those since it was told last, if that was long ago.
+    fn tell(&mut self, peer: SocketAddr) {
+        if self.told_at.is_some_and(|at| at.elapsed() < REFUSALS_PAUSE) {
+            self.untold = self.untold.saturating_add(1);
+            return;
+        }
+        self.told_at = Some(Instant::now());
+        let untold = std::mem::take(&mut self.untold);
+        tracing::warn!(
+            %peer,
+            untold,
+            "a request for another front was refused: it has another secret, was seen before, or \
+             comes from a machine whose clock differs by more than 30 seconds"
+        );
+    }
 }
 
 impl Listening {
@@ -193,6 +221,7 @@ impl Listening {
             app,
             seal,
             seen: Mutex::default(),
+            refusals: Mutex::default(),
         });
         Self(tokio::spawn(accept(listener, serving)))
     }
@@ -255,12 +284,12 @@ impl Serving {
             Ok(opened) => opened,
             Err(Unopened::Busy) => return only(StatusCode::SERVICE_UNAVAILABLE),
             Err(Unopened::Refused) => {
-                tracing::warn!(
-                    %peer,
-                    "a request for another front was refused: it has another secret, was seen \
-                     before, or comes from a machine whose clock differs by more than 30 seconds"
-                );
-                return only(StatusCode::UNAUTHORIZED);
+                let refusals = self.refusals.lock();
+                refusals.unwrap_or_else(PoisonError::into_inner).tell(peer);
+                let mut refusal = only(StatusCode::UNAUTHORIZED);
+                let close = HeaderValue::from_static("close");
+                refusal.headers_mut().insert(CONNECTION, close);
+                return refusal;
             }
         };
         is_known.store(true, Ordering::Relaxed);

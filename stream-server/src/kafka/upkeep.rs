@@ -11,9 +11,12 @@ use stream_coordination::record::{Change, GroupState, StreamState};
 use super::front::KafkaFront;
 use crate::fronts::CONTROL_SLOT;
 use crate::service::Service;
-use crate::time::Clock;
+use crate::time::{Clock, TimeMs};
 
 const PAUSE: Duration = Duration::from_secs(60);
+/// Whatever was used within this time counts as in use: more than a pause, because a round may fail
+/// or be late.
+const LATELY_MS: u64 = 600_000;
 const HOUR_MS: u64 = 3_600_000;
 /// How long a slot is owned before a group of it leaves. After a pause of the whole service, nobody
 /// has used any group for long.
@@ -24,7 +27,9 @@ pub(super) async fn run(front: Arc<KafkaFront>, service: Arc<Service>) {
     let clock = Clock::start();
     loop {
         tokio::time::sleep(PAUSE).await;
-        let used = service.groups_in_use(clock.steady());
+        let now = clock.steady();
+        let since = TimeMs(now.0.saturating_sub(LATELY_MS));
+        let used = service.groups_in_use(since, now);
         for slot in front.owned_slots() {
             let used = used.iter().copied().filter(|key| slot_of_key(*key) == slot);
             look_after(&front, &service, slot, used.collect(), &clock).await;

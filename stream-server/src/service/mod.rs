@@ -226,12 +226,13 @@ impl Service {
         groups.by_key.values_mut().map(state).collect()
     }
 
-    /// Returns the groups that have live instances.
+    /// Returns the groups that have live instances, or were used at this time or later: an instance
+    /// may come and go between two looks.
     #[must_use]
-    pub fn groups_in_use(&self, now: TimeMs) -> Vec<u64> {
+    pub fn groups_in_use(&self, since: TimeMs, now: TimeMs) -> Vec<u64> {
         let mut groups = self.groups();
         let used = groups.by_key.iter_mut().filter_map(|(key, group)| {
-            let is_used = group.members_count(now) > 0;
+            let is_used = group.was_used_since(since, now);
             is_used.then_some(*key)
         });
         used.collect()

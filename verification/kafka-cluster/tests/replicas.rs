@@ -85,3 +85,43 @@ fn with_two_of_three_brokers_gone_publishing_gets_503_until_one_is_back() {
     once.dedup();
     assert_eq!(once.len(), read.len(), "nothing was stored twice");
 }
+
+#[test]
+fn a_topic_that_needs_all_its_copies_gets_503_while_one_is_gone() {
+    let setup = Setup {
+        controllers: Some(1),
+        ..Setup::default()
+    };
+    let Some(mut ground) = Ground::start("own-replicas", &setup) else {
+        return;
+    };
+    // More than the server demands (2).
+    let settings = [
+        "min.insync.replicas=3",
+        "message.timestamp.type=LogAppendTime",
+        "retention.ms=-1",
+    ];
+    let partitions = "1:2:3,2:3:1,3:1:2,1:3:2";
+    ground
+        .cluster
+        .create_topic("sluice.calls", partitions, &settings)
+        .unwrap();
+    let front = ground.front(&[]);
+    let client = front.client();
+    assert!(client.put_one("before"));
+    ground.cluster.kill(2).unwrap();
+    let mut tried = 0;
+    let refused = wait::until_some(PATIENCE, std::time::Duration::from_millis(100), || {
+        tried += 1;
+        let answer = client.put(&[format!("meanwhile-{tried}")]).unwrap();
+        (answer.status == 503).then_some(answer)
+    });
+    let refused = refused.expect("PutMessages is refused");
+    assert_eq!(refused.retry_after.as_deref(), Some("1"), "{refused:?}");
+    assert!(refused.body.contains("fewer replicas"), "{refused:?}");
+    ground.cluster.restart(2).unwrap();
+    assert!(
+        wait::until(PATIENCE, || client.put_one("after")),
+        "it comes back by itself"
+    );
+}

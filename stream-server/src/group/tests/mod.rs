@@ -200,6 +200,26 @@ fn heartbeats_commits_and_gets_keep_an_instance_alive() {
 }
 
 #[test]
+fn an_instance_that_came_and_went_has_used_the_group() {
+    let mut world = world(1);
+    let before = world.now;
+    assert!(
+        !world.group.was_used_since(before, before),
+        "nobody was there"
+    );
+    let cursor = world.join("a");
+    world.pass(1_000);
+    let committed_at = world.now;
+    world.commit(&cursor).unwrap();
+    world.pass(u64::from(TIMEOUT_MS) + 1);
+    let now = world.now;
+    assert_eq!(world.group.members_count(now), 0);
+    assert!(world.group.was_used_since(committed_at, now));
+    let later = TimeMs(committed_at.0 + 1);
+    assert!(!world.group.was_used_since(later, now));
+}
+
+#[test]
 fn a_slow_poller_with_nothing_uncommitted_joins_again_by_itself() {
     let mut world = world(1);
     let cursor = world.join("a");

@@ -5,7 +5,7 @@ use std::path::Path;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
-use crate::kafka::checks::BATCH_BYTES_MAX;
+use crate::kafka::checks::{BATCH_BYTES_MAX, SENT_BYTES_MAX};
 use crate::kafka::topic_log::LogError;
 use crate::limits::VALUE_BYTES_MAX;
 use crate::settings::KafkaSetting;
@@ -106,6 +106,7 @@ pub(super) fn producing_one_by_one(common: &ClientConfig) -> ClientConfig {
         .set("acks", "all")
         .set("enable.idempotence", "true")
         .set("linger.ms", "0")
+        .set("batch.size", SENT_BYTES_MAX.to_string())
         // The default is less than the largest message. Kafka's own frame comes on top.
         .set("message.max.bytes", (2 * VALUE_BYTES_MAX).to_string())
         // A leader's death takes up to 13 s with the brokers' defaults. Shorter times would give

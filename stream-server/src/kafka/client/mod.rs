@@ -22,8 +22,6 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rdkafka::admin::AdminClient;
-use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::Consumer as _;
 
 use super::topic_log::{
@@ -38,6 +36,7 @@ use producing::Producing;
 use reading::Readers;
 pub(super) use told::Unconnected;
 use told::{Asking, Told};
+use topics::Admin;
 
 /// Longest time that a question or a read waits for a broker. A stopped broker answers nothing, and
 /// another one may lead after some seconds.
@@ -57,7 +56,7 @@ pub(crate) struct KafkaLog {
     /// For questions: metadata, and offsets by time.
     asking: Arc<Asking>,
     offsets: Offsets,
-    admin: AdminClient<DefaultClientContext>,
+    admin: Arc<Admin>,
 }
 
 impl KafkaLog {
@@ -70,14 +69,18 @@ impl KafkaLog {
         let asking = config::told(&common).create_with_context(Told::default());
         let asking: Asking = asking.map_err(failed)?;
         let asking = Arc::new(asking);
-        let producing = |config| Producing::new(config, Arc::clone(&asking), setting.min_in_sync);
+        let admin: Arc<Admin> = Arc::new(common.create().map_err(failed)?);
+        let producing = |config| {
+            let (asking, admin) = (Arc::clone(&asking), Arc::clone(&admin));
+            Producing::new(config, asking, admin, setting.min_in_sync)
+        };
         Ok(Self {
             setting: Arc::clone(setting),
             producing: producing(config::producing(&common))?,
             // Each slot has one write under way, with all that waits for it.
             producing_internal: producing(config::producing_one_by_one(&common))?,
             readers: Arc::new(Readers::new(config::reading(&common))),
-            admin: common.create().map_err(failed)?,
+            admin,
             offsets: Offsets::new(Arc::clone(&asking)),
             asking,
         })

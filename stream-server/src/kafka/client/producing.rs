@@ -13,6 +13,7 @@ use super::PATIENCE;
 use super::errors::{failed, unpublished};
 use super::short::{SHORT, Short};
 use super::told::Asking;
+use super::topics::Admin;
 use crate::kafka::topic_log::{LogError, NewRecord};
 use crate::partition_log::Stamp;
 use crate::time::TimeMs;
@@ -31,7 +32,7 @@ const REPLACED_PAUSE: Duration = Duration::from_secs(1);
 
 /// How long the records of one request are waited for.
 struct Waiting {
-    /// Until then nothing is wrong.
+    /// Until then nothing is wrong, as far as is known.
     slow_at: Instant,
     /// How long those are waited for whose partition lacks replicas, once that was looked at.
     short_until: Option<Instant>,
@@ -53,6 +54,7 @@ impl Producing {
     pub(super) fn new(
         config: ClientConfig,
         asking: Arc<Asking>,
+        admin: Arc<Admin>,
         min_in_sync: u16,
     ) -> Result<Self, LogError> {
         Ok(Self {
@@ -60,7 +62,7 @@ impl Producing {
             config,
             replaced_at: Mutex::default(),
             room: Arc::new(Semaphore::new(WAITING_BYTES_MAX)),
-            short: Short::new(asking, min_in_sync),
+            short: Short::new(asking, admin, min_in_sync),
         })
     }
 
@@ -135,19 +137,21 @@ impl Producing {
         mut delivery: DeliveryFuture,
         waiting: &mut Waiting,
     ) -> Result<Stamp, LogError> {
-        let slow_at = waiting.slow_at.into();
-        if let Ok(done) = tokio::time::timeout_at(slow_at, &mut delivery).await {
-            return stamp(done);
-        }
-        if waiting.short_until.is_none() {
-            self.short.look(topic).await;
+        while !self.short.is(topic, partition) {
+            let slow_at = waiting.slow_at.into();
+            if let Ok(done) = tokio::time::timeout_at(slow_at, &mut delivery).await {
+                return stamp(done);
+            }
+            // A broker that died counts as in sync for some seconds yet.
+            tokio::select! {
+                done = &mut delivery => return stamp(done),
+                () = self.short.look(topic) => {}
+            }
+            waiting.slow_at = Instant::now() + SLOW;
         }
         let until = waiting
             .short_until
             .get_or_insert_with(|| Instant::now() + SHORT_PATIENCE);
-        if !self.short.is(topic, partition) {
-            return stamp(delivery.await);
-        }
         // Replicas that are missing may stay away for long. librdkafka goes on trying.
         match tokio::time::timeout_at((*until).into(), &mut delivery).await {
             Ok(done) => stamp(done),

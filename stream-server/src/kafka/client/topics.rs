@@ -14,7 +14,7 @@ use crate::kafka::topic_log::{LogError, TopicPlan};
 use crate::limits::VALUE_BYTES_MAX;
 use crate::settings::KafkaSetting;
 
-type Admin = AdminClient<DefaultClientContext>;
+pub(super) type Admin = AdminClient<DefaultClientContext>;
 
 /// Kafka removes whole segments. So many make up a topic's retention.
 const SEGMENTS: u64 = 24;
